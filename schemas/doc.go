@@ -1,0 +1,10 @@
+// Package schemas holds the contracts of CDDS: every event that crosses a
+// topic, the documents stored beside artifacts, and the rules they obey.
+//
+// It imports the standard library only, so that every other package can speak
+// these types. Go types, JSON Schemas (schemas/json), ClickHouse columns
+// (schemas/sql) and each other are held together by tests.
+//
+// Times on the wire are RFC 3339 in UTC with milliseconds; ranges are half-open,
+// [from, to).
+package schemas

@@ -1,0 +1,162 @@
+package schemas
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"unicode/utf8"
+)
+
+// Event is anything published to a topic: *Interaction, *Contact,
+// *ExportRequest, *ExportStatus.
+type Event interface {
+	// Topic is where the event goes.
+	Topic() Topic
+	// Key orders the event among those of the same thing.
+	Key() string
+	// Type is the CloudEvents type, such as "cdds.interaction.v1".
+	Type() string
+	// ID is the CloudEvents id: the same for every publication of the same fact.
+	ID() string
+	// At is when the fact happened.
+	At() Time
+	// Validate reports every rule the event breaks, as one *InvalidError.
+	Validate() error
+}
+
+// CloudEvents 1.0 Kafka binary binding: attributes travel as headers.
+const (
+	HeaderSpecVersion = "ce_specversion"
+	HeaderID          = "ce_id"
+	HeaderType        = "ce_type"
+	HeaderSource      = "ce_source"
+	HeaderEventTime   = "ce_time"
+	HeaderContentType = "content-type"
+	SpecVersion       = "1.0"
+	ContentTypeJSON   = "application/json"
+)
+
+// Codes of the ways a message can be unreadable: few and fixed, fit for a metric label.
+const (
+	CodeTooLarge = "too_large"
+	CodeUTF8     = "invalid_utf8"
+	CodeJSON     = "invalid_json"
+	CodeEvent    = "invalid_event"
+)
+
+// MalformedError says why the bytes of a message are not an event.
+type MalformedError struct {
+	// Code is one of the Code constants.
+	Code string
+	// Reason is a sentence for people. It quotes field names and short values, never whole payloads.
+	Reason string
+}
+
+func (e *MalformedError) Error() string { return e.Reason }
+
+// Encode is the canonical JSON of an event: Go field order, map keys sorted, no
+// HTML escaping, no line breaks. Equal events encode to equal bytes.
+func Encode(e any) ([]byte, error) {
+	var buf bytes.Buffer
+	enc := json.NewEncoder(&buf)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(e); err != nil {
+		return nil, fmt.Errorf("encode %T: %w", e, err)
+	}
+	return bytes.TrimSuffix(buf.Bytes(), []byte("\n")), nil
+}
+
+// DecodeInteraction reads and validates the value of a cdds.interactions message.
+// Every error is a *MalformedError. The result may share b's memory.
+func DecodeInteraction(b []byte) (*Interaction, error) {
+	i := new(Interaction)
+	if err := unmarshal(b, (*plainInteraction)(i)); err != nil {
+		return nil, err
+	}
+	body, err := interactionMembers.body(b)
+	if err != nil {
+		return nil, &MalformedError{CodeEvent, err.Error()}
+	}
+	i.Body = body
+	return validated(i)
+}
+
+// DecodeContact reads and validates the value of a cdds.contacts message.
+// Every error is a *MalformedError. The result may share b's memory.
+func DecodeContact(b []byte) (*Contact, error) {
+	c := new(Contact)
+	if err := unmarshal(b, (*plainContact)(c)); err != nil {
+		return nil, err
+	}
+	body, err := contactMembers.body(b)
+	if err != nil {
+		return nil, &MalformedError{CodeEvent, err.Error()}
+	}
+	c.Body = body
+	return validated(c)
+}
+
+// DecodeExportStatus reads and validates the body of a cdds.export.status
+// message. Every error is a *MalformedError.
+func DecodeExportStatus(b []byte) (*ExportStatus, error) {
+	s := new(ExportStatus)
+	if err := unmarshal(b, s); err != nil {
+		return nil, err
+	}
+	return validated(s)
+}
+
+// DecodeExportRequest reads the body of a cdds.export.requests message without
+// validating its content: a request that says who asks but asks for something
+// impossible is refused with a status the asker can read, not dead-lettered.
+// Only a request that cannot be answered at all (not JSON, no usable tenant_id or
+// export_id) is a *MalformedError.
+func DecodeExportRequest(b []byte) (*ExportRequest, error) {
+	r := new(ExportRequest)
+	if err := unmarshal(b, r); err != nil {
+		return nil, err
+	}
+	var p problems
+	p.tenant(r.TenantID)
+	p.exportID(r.ExportID)
+	if err := p.err(); err != nil {
+		return nil, &MalformedError{CodeEvent, err.Error()}
+	}
+	return r, nil
+}
+
+func validated[E Event](e E) (E, error) {
+	if err := e.Validate(); err != nil {
+		var none E
+		return none, &MalformedError{CodeEvent, err.Error()}
+	}
+	return e, nil
+}
+
+func unmarshal(b []byte, into any) error {
+	if len(b) > MaxEventBytes {
+		return &MalformedError{CodeTooLarge, fmt.Sprintf("the message has %d bytes; the limit is %d", len(b), MaxEventBytes)}
+	}
+	// encoding/json would replace invalid UTF-8 silently, and the receiver
+	// would get a text nobody wrote.
+	if !utf8.Valid(b) {
+		return &MalformedError{CodeUTF8, "the message is not valid UTF-8"}
+	}
+	if err := json.Unmarshal(b, into); err != nil {
+		var malformed *MalformedError
+		if errors.As(err, &malformed) {
+			return malformed
+		}
+		var wrong *json.UnmarshalTypeError
+		if errors.As(err, &wrong) {
+			return &MalformedError{CodeEvent, fmt.Sprintf("field %q must not be a JSON %s", wrong.Field, wrong.Value)}
+		}
+		var syntax *json.SyntaxError
+		if errors.As(err, &syntax) {
+			return &MalformedError{CodeJSON, fmt.Sprintf("the message is not valid JSON: %v (at byte %d)", err, syntax.Offset)}
+		}
+		return &MalformedError{CodeEvent, err.Error()}
+	}
+	return nil
+}

@@ -1,0 +1,145 @@
+package schemas
+
+import (
+	"cmp"
+	"slices"
+	"time"
+)
+
+// Export is what admins read about one run: the fold of its status events.
+type Export struct {
+	TenantID string `json:"tenant_id"`
+	ExportID string `json:"export_id"`
+	State    State  `json:"state"`
+	// Waiting says what a requested export waits for.
+	Waiting       string           `json:"waiting,omitempty"`
+	Request       *ExportRequest   `json:"request,omitempty"`
+	RequestDigest string           `json:"request_digest,omitempty"`
+	Recipients    []CertificateRef `json:"recipients,omitempty"`
+	Snapshot      Snapshot         `json:"snapshot,omitempty"`
+	// Planned is what is to be done; Done what was stored so far.
+	Planned Totals `json:"planned"`
+	Done    Totals `json:"done"`
+	// Parts holds a receipt for every stored part, by number.
+	Parts      []Receipt   `json:"parts,omitempty"`
+	Failure    *Failure    `json:"failure,omitempty"`
+	Completion *Completion `json:"completion,omitempty"`
+	// Reason says why it was refused or cancelled.
+	Reason string `json:"reason,omitempty"`
+	// Conflicts are refusals of other requests that used the same id.
+	Conflicts   []Conflict `json:"conflicts,omitempty"`
+	RequestedAt Time       `json:"requested_at,omitzero"`
+	PlannedAt   Time       `json:"planned_at,omitzero"`
+	UpdatedAt   Time       `json:"updated_at"`
+	EndedAt     Time       `json:"ended_at,omitzero"`
+	// Events counts the distinct events folded; it only grows.
+	Events int `json:"events"`
+}
+
+// Conflict is the refusal of a different request under an id already in use.
+type Conflict struct {
+	RequestDigest string `json:"request_digest"`
+	Reason        string `json:"reason"`
+	Time          Time   `json:"time"`
+}
+
+// Fold is the state of an export after a set of its status events. It is pure and
+// total: any order and any repetition of the same events gives the same result,
+// and no set of events makes it fail. Events must be of one export; of none, it is
+// the zero Export.
+func Fold(events ...*ExportStatus) Export {
+	order := slices.SortedFunc(slices.Values(events), compareStatus)
+	order = slices.CompactFunc(order, func(a, b *ExportStatus) bool { return a.EventID == b.EventID })
+
+	var e Export
+	for _, s := range order { // the request that was accepted is the export's own
+		if s.State == Requested && s.RequestDigest != "" {
+			e.RequestDigest = s.RequestDigest
+			break
+		}
+	}
+	for _, s := range order {
+		e.TenantID, e.ExportID = s.TenantID, s.ExportID
+		e.Events++
+		if s.Time.After(e.UpdatedAt.Time) {
+			e.UpdatedAt = s.Time
+		}
+		if s.State == Refused && e.RequestDigest != "" && s.RequestDigest != e.RequestDigest {
+			e.Conflicts = append(e.Conflicts, Conflict{s.RequestDigest, s.Reason, s.Time})
+			continue
+		}
+		e.apply(s)
+	}
+	slices.SortStableFunc(e.Parts, func(a, b Receipt) int { return cmp.Compare(a.Number, b.Number) })
+	e.Parts = slices.CompactFunc(e.Parts, func(a, b Receipt) bool { return a.Number == b.Number })
+	e.Done = Total(e.Parts)
+	if e.State != Requested {
+		e.Waiting = ""
+	}
+	return e
+}
+
+// compareStatus puts events in the order Fold applies them: by precedence of
+// state, then by time, then by what tells any two events apart, so that the order
+// of arrival never counts.
+func compareStatus(a, b *ExportStatus) int {
+	return cmp.Or(
+		cmp.Compare(rank(a.State), rank(b.State)),
+		cmp.Compare(a.EventID, b.EventID),
+		a.Time.Compare(b.Time),
+		cmp.Compare(a.Worker, b.Worker),
+	)
+}
+
+func rank(s State) int { return slices.Index(States(), s) }
+
+func (e *Export) apply(s *ExportStatus) {
+	e.State = s.State
+	if s.State.Ended() {
+		e.EndedAt = s.Time
+		e.Reason, e.Failure = s.Reason, s.Failure
+	}
+	if s.Request != nil {
+		e.Request = s.Request
+	}
+	if s.Recipients != nil {
+		e.Recipients = s.Recipients
+	}
+	if s.Snapshot != nil {
+		e.Snapshot = s.Snapshot
+	}
+	switch s.State {
+	case Requested, Refused:
+		if e.RequestedAt.IsZero() || s.Time.Before(e.RequestedAt.Time) {
+			e.RequestedAt = s.Time
+		}
+		if s.RequestDigest != "" {
+			e.RequestDigest = s.RequestDigest
+		}
+		if s.Waiting != "" {
+			e.Waiting = s.Waiting
+		}
+	case Planned:
+		e.PlannedAt = s.Time
+		if s.Plan != nil {
+			e.Planned = Totals{Parts: len(s.Plan.Parts), Rows: s.Plan.Rows, JSONLBytes: s.Plan.Bytes}
+		}
+	case Running:
+		if s.Part != nil {
+			e.Parts = append(e.Parts, *s.Part)
+		}
+	case Completed:
+		e.Completion = s.Completion
+	}
+}
+
+// Remaining estimates how long a running export still takes at now, from the bytes
+// done so far; false if there is nothing to go by.
+func (e *Export) Remaining(now time.Time) (time.Duration, bool) {
+	if e.State != Running || e.Done.JSONLBytes <= 0 || e.PlannedAt.IsZero() {
+		return 0, false
+	}
+	spent := now.Sub(e.PlannedAt.Time)
+	left := float64(e.Planned.JSONLBytes-e.Done.JSONLBytes) / float64(e.Done.JSONLBytes)
+	return time.Duration(float64(spent) * left), true
+}

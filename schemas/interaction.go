@@ -1,0 +1,164 @@
+package schemas
+
+import (
+	"bytes"
+	"encoding/base64"
+	"regexp"
+	"slices"
+)
+
+// MediaTypes lists the media types an interaction can have.
+func MediaTypes() []string {
+	return []string{"voice", "chat", "email", "sms", "message", "social", "video"}
+}
+
+// Directions lists the directions an interaction can have.
+func Directions() []string { return []string{"inbound", "outbound", "internal"} }
+
+// Interaction is one conversation with a customer: a call, chat, e-mail or
+// message. (tenant_id, started_at, interaction_id) is its immutable identity; an
+// update is the whole interaction again, and the last one published counts.
+type Interaction struct {
+	InteractionID string            `json:"interaction_id"`
+	TenantID      string            `json:"tenant_id"`
+	MediaType     string            `json:"media_type"`
+	Direction     string            `json:"direction,omitempty"`
+	Status        string            `json:"status,omitempty"`
+	StartedAt     Time              `json:"started_at"`
+	EndedAt       *Time             `json:"ended_at,omitempty"`
+	ModifiedAt    *Time             `json:"modified_at,omitempty"`
+	ParentID      string            `json:"parent_id,omitempty"`
+	ThreadID      string            `json:"thread_id,omitempty"`
+	ContactID     string            `json:"contact_id,omitempty"`
+	AgentID       string            `json:"agent_id,omitempty"`
+	Queue         string            `json:"queue,omitempty"`
+	Category      string            `json:"category,omitempty"`
+	Subject       string            `json:"subject,omitempty"`
+	Text          string            `json:"text,omitempty"`
+	Notes         string            `json:"notes,omitempty"`
+	Language      string            `json:"language,omitempty"`
+	Disposition   string            `json:"disposition,omitempty"`
+	Attributes    map[string]string `json:"attributes,omitempty"`
+	Attachments   []Attachment      `json:"attachments,omitempty"`
+
+	// Body is the event as published, on one line with its times in wire form:
+	// what exports carry. DecodeInteraction sets it; an event made in Go has none.
+	Body []byte `json:"-"`
+}
+
+// Attachment is a file that belongs to an interaction: inline, or a reference to
+// an object in S3.
+type Attachment struct {
+	AttachmentID string `json:"attachment_id"`
+	Name         string `json:"name,omitempty"`
+	ContentType  string `json:"content_type,omitempty"`
+	// Size is the number of bytes of the content.
+	Size int64 `json:"size,omitempty"`
+	// SHA256 is the digest of the content in lower-case hex.
+	SHA256 string `json:"sha256,omitempty"`
+	// Content is the file in base64, at most 1 MiB decoded.
+	Content string `json:"content,omitempty"`
+	// Object is the key of the object that holds the content.
+	Object string `json:"object,omitempty"`
+}
+
+var (
+	interactionMembers = membersOf(Interaction{})
+	sha256Pattern      = regexp.MustCompile(`^[0-9a-f]{64}$`)
+)
+
+// plainInteraction has the fields of Interaction without its methods.
+type plainInteraction Interaction
+
+// MarshalJSON returns Body where there is one, so that what was read is published
+// unchanged.
+func (i *Interaction) MarshalJSON() ([]byte, error) {
+	if i.Body != nil {
+		return i.Body, nil
+	}
+	return Encode((*plainInteraction)(i))
+}
+
+// Topic is cdds.interactions.
+func (i *Interaction) Topic() Topic { return TopicInteractions }
+
+// Key is the interaction id.
+func (i *Interaction) Key() string { return i.InteractionID }
+
+// Type is the CloudEvents type.
+func (i *Interaction) Type() string { return "cdds.interaction.v1" }
+
+// ID names the version of the interaction: its id and time of change.
+func (i *Interaction) ID() string {
+	return i.TenantID + "/" + i.InteractionID + "/" + i.At().String()
+}
+
+// At is when the interaction was last changed, or began.
+func (i *Interaction) At() Time {
+	if i.ModifiedAt != nil {
+		return *i.ModifiedAt
+	}
+	return i.StartedAt
+}
+
+// Validate reports every broken rule as one *InvalidError.
+func (i *Interaction) Validate() error {
+	var p problems
+	p.id("interaction_id", i.InteractionID, true)
+	p.tenant(i.TenantID)
+	p.oneOf("media_type", i.MediaType, MediaTypes(), true)
+	p.oneOf("direction", i.Direction, Directions(), false)
+	p.word("status", i.Status)
+	p.instant("started_at", i.StartedAt, true)
+	if i.EndedAt != nil {
+		p.instant("ended_at", *i.EndedAt, false)
+	}
+	if i.ModifiedAt != nil {
+		p.instant("modified_at", *i.ModifiedAt, false)
+	}
+	p.id("parent_id", i.ParentID, false)
+	p.id("thread_id", i.ThreadID, false)
+	p.id("contact_id", i.ContactID, false)
+	p.id("agent_id", i.AgentID, false)
+	p.short("queue", i.Queue)
+	p.short("category", i.Category)
+	p.short("subject", i.Subject)
+	p.short("language", i.Language)
+	p.short("disposition", i.Disposition)
+	p.attributes(i.Attributes)
+	p.attachments(i.Attachments)
+	return p.err()
+}
+
+func (p *problems) attachments(list []Attachment) {
+	if len(list) > maxAttachments {
+		p.add("attachments", "has %d members; the limit is %d", len(list), maxAttachments)
+		return
+	}
+	for n, a := range list {
+		if a.AttachmentID == "" || len(a.AttachmentID) > maxIDBytes {
+			p.add("attachments", "number %d: attachment_id must have 1 to %d bytes", n+1, maxIDBytes)
+		}
+		if slices.ContainsFunc(list[:n], func(b Attachment) bool { return b.AttachmentID == a.AttachmentID }) {
+			p.add("attachments", "number %d: attachment_id %q appears twice", n+1, shorten(a.AttachmentID))
+		}
+		switch {
+		case a.Content != "" && a.Object != "":
+			p.add("attachments", "number %d: give content or object, not both", n+1)
+		case a.Object != "" && (a.Size < 0 || !sha256Pattern.MatchString(a.SHA256)):
+			p.add("attachments", "number %d: an object needs its size in bytes and its sha256 in lower-case hex", n+1)
+		case a.Content != "":
+			if size := base64.StdEncoding.DecodedLen(len(a.Content)); size > maxInlineBytes+2 {
+				p.add("attachments", "number %d: inline content is limited to %d bytes; put it in S3 and refer to it by object", n+1, maxInlineBytes)
+			} else if !validBase64(a.Content) {
+				p.add("attachments", "number %d: content is not base64", n+1)
+			}
+		}
+	}
+}
+
+func validBase64(s string) bool {
+	dst := make([]byte, base64.StdEncoding.DecodedLen(len(s)))
+	_, err := base64.StdEncoding.Strict().Decode(dst, bytes.TrimSpace([]byte(s)))
+	return err == nil
+}

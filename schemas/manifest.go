@@ -1,0 +1,108 @@
+package schemas
+
+import "encoding/json"
+
+// ManifestVersion is the version of the manifest's format.
+const ManifestVersion = 1
+
+// Names of the files that prove an export, beside its parts.
+const (
+	ManifestName  = "manifest.json"
+	SignatureName = "manifest.json.p7s"
+)
+
+// Manifest is what a receiver checks an export against: it covers every part by
+// size and digest, and is itself covered by a detached CMS signature
+// (RFC 5652 section 5). What it does not list does not belong to the export.
+type Manifest struct {
+	Version  int    `json:"version"`
+	TenantID string `json:"tenant_id"`
+	ExportID string `json:"export_id"`
+	Filter   Filter `json:"filter"`
+	// Topic and Snapshot state as of which point the export is complete.
+	Topic    Topic    `json:"topic"`
+	Snapshot Snapshot `json:"snapshot"`
+	// CreatedAt is when the last part was stored; artifacts go at ExpiresAt.
+	CreatedAt    Time             `json:"created_at"`
+	ExpiresAt    Time             `json:"expires_at"`
+	Encoding     string           `json:"encoding"`
+	Cipher       string           `json:"cipher"`
+	KeyTransport string           `json:"key_transport"`
+	Recipients   []CertificateRef `json:"recipients"`
+	Parts        []Receipt        `json:"parts"`
+	Totals       Totals           `json:"totals"`
+}
+
+// CertificateRef identifies a certificate without containing it.
+type CertificateRef struct {
+	// Fingerprint is the SHA-256 of the DER certificate in lower-case hex.
+	Fingerprint string `json:"fingerprint"`
+	Subject     string `json:"subject"`
+	Issuer      string `json:"issuer"`
+	// Serial is the serial number in lower-case hex.
+	Serial   string `json:"serial"`
+	NotAfter Time   `json:"not_after"`
+}
+
+// Totals sums up parts; all sizes in bytes.
+type Totals struct {
+	Parts       int   `json:"parts"`
+	Rows        int64 `json:"rows"`
+	JSONLBytes  int64 `json:"jsonl_bytes"`
+	ZipBytes    int64 `json:"zip_bytes"`
+	SealedBytes int64 `json:"sealed_bytes"`
+}
+
+// Total adds up receipts.
+func Total(receipts []Receipt) Totals {
+	t := Totals{Parts: len(receipts)}
+	for _, r := range receipts {
+		t.Rows += r.Rows
+		t.JSONLBytes += r.Bytes
+		t.ZipBytes += r.ZipBytes
+		t.SealedBytes += r.SealedBytes
+	}
+	return t
+}
+
+// DecodeManifest reads a manifest and checks that it is consistent in itself:
+// parts numbered from 1, in order of their keys without overlap, file names plain
+// and distinct, totals equal to the sums. It says nothing about who wrote it.
+func DecodeManifest(b []byte) (*Manifest, error) {
+	m := new(Manifest)
+	if err := json.Unmarshal(b, m); err != nil {
+		return nil, &MalformedError{CodeJSON, "the manifest is not valid JSON: " + err.Error()}
+	}
+	var p problems
+	if m.Version != ManifestVersion {
+		p.add("version", "%d is not %d, the one this program reads", m.Version, ManifestVersion)
+	}
+	p.tenant(m.TenantID)
+	p.exportID(m.ExportID)
+	names := map[string]bool{ManifestName: true, SignatureName: true}
+	for i, part := range m.Parts {
+		if part.Number != i+1 {
+			p.add("parts", "number %d stands where %d is expected", part.Number, i+1)
+		}
+		if !exportPattern.MatchString(part.Name) || names[part.Name] {
+			p.add("parts", "part %d has a missing, repeated or unsafe name %q", i+1, shorten(part.Name))
+		}
+		names[part.Name] = true
+		if !sha256Pattern.MatchString(part.SealedSHA256) || !sha256Pattern.MatchString(part.ZipSHA256) || !sha256Pattern.MatchString(part.JSONLSHA256) {
+			p.add("parts", "part %d lacks a digest", i+1)
+		}
+		if part.Rows <= 0 || part.Bytes <= 0 || part.ZipBytes <= 0 || part.SealedBytes <= 0 || part.Last.Compare(part.First) < 0 {
+			p.add("parts", "part %d has an impossible size or range", i+1)
+		}
+		if i > 0 && part.First.Compare(m.Parts[i-1].Last) <= 0 {
+			p.add("parts", "part %d overlaps the one before", i+1)
+		}
+	}
+	if m.Totals != Total(m.Parts) {
+		p.add("totals", "are not the sums of the parts")
+	}
+	if err := p.err(); err != nil {
+		return nil, &MalformedError{CodeEvent, "the manifest is inconsistent: " + err.Error()}
+	}
+	return m, nil
+}

@@ -1,0 +1,207 @@
+package schemas
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"regexp"
+	"slices"
+)
+
+// Entities that can be exported.
+const (
+	EntityInteraction = "interaction"
+	EntityContact     = "contact"
+)
+
+// Entities lists what can be exported.
+func Entities() []string { return []string{EntityInteraction, EntityContact} }
+
+// SourceOf returns the topic whose records are rows of entity, or false.
+func SourceOf(entity string) (Topic, bool) {
+	switch entity {
+	case EntityInteraction:
+		return TopicInteractions, true
+	case EntityContact:
+		return TopicContacts, true
+	}
+	return "", false
+}
+
+// Actions a message on cdds.export.requests can ask for.
+const (
+	ActionCreate = "create"
+	ActionCancel = "cancel"
+)
+
+// Encodings of an artifact: an S/MIME message with MIME headers and base64
+// (RFC 8551), or the bare CMS structure in DER (RFC 5652).
+const (
+	EncodingSMIME = "smime"
+	EncodingDER   = "der"
+)
+
+// DefaultSplitSize is the JSON Lines bytes of a part when a request names none.
+const DefaultSplitSize = 64 << 20
+
+// ExportRequest asks for an export, or controls one: both travel on the same
+// topic with the same key, so controls are in order with their request.
+type ExportRequest struct {
+	// Action is create (also when empty) or cancel; cancel needs only the ids.
+	Action   string `json:"action,omitempty"`
+	TenantID string `json:"tenant_id"`
+	ExportID string `json:"export_id"`
+	Entity   string `json:"entity,omitempty"`
+	// From and To bound started_at (interaction) or created_at (contact): [From, To).
+	From Time `json:"from,omitzero"`
+	To   Time `json:"to,omitzero"`
+	// MediaTypes limits interactions to these; empty means all.
+	MediaTypes []string `json:"media_types,omitempty"`
+	// SplitSize bounds the JSON Lines bytes of a part; 0 means DefaultSplitSize. A
+	// part exceeds it only where a single interaction does.
+	SplitSize int64 `json:"split_size,omitempty"`
+	// Encoding is smime (also when empty) or der.
+	Encoding string `json:"encoding,omitempty"`
+	// Recipients are those who can decrypt: at least one.
+	Recipients []Recipient `json:"recipients,omitempty"`
+	// Snapshot repeats an earlier export's point in time; empty means now.
+	Snapshot Snapshot `json:"snapshot,omitempty"`
+	// RequestedAt and RequestedBy are told to admins as they are.
+	RequestedAt Time   `json:"requested_at,omitzero"`
+	RequestedBy string `json:"requested_by,omitempty"`
+}
+
+// Recipient names a certificate to encrypt to: by the SHA-256 fingerprint of one
+// registered for the tenant, or the certificate itself where that is allowed.
+type Recipient struct {
+	Fingerprint string `json:"fingerprint,omitempty"`
+	// Certificate is PEM. Never a private key.
+	Certificate string `json:"certificate,omitempty"`
+}
+
+// Filter says which rows an export holds.
+type Filter struct {
+	TenantID   string   `json:"tenant_id"`
+	Entity     string   `json:"entity"`
+	From       Time     `json:"from"`
+	To         Time     `json:"to"`
+	MediaTypes []string `json:"media_types,omitempty"`
+}
+
+// Filter returns the rows the request asks for, media types sorted.
+func (r *ExportRequest) Filter() Filter {
+	return Filter{
+		TenantID: r.TenantID, Entity: r.Entity, From: r.From, To: r.To,
+		MediaTypes: slices.Sorted(slices.Values(r.MediaTypes)),
+	}
+}
+
+// Split returns the split size in bytes, defaulted.
+func (r *ExportRequest) Split() int64 {
+	if r.SplitSize == 0 {
+		return DefaultSplitSize
+	}
+	return r.SplitSize
+}
+
+// Sealing returns the encoding, defaulted.
+func (r *ExportRequest) Sealing() string {
+	if r.Encoding == "" {
+		return EncodingSMIME
+	}
+	return r.Encoding
+}
+
+// Digest identifies the content of a request: two requests with the same export
+// id and different digests are different requests. When and by whom it was asked
+// does not count, so a producer may send it again.
+func (r *ExportRequest) Digest() string {
+	content := *r
+	content.RequestedAt, content.RequestedBy = Time{}, ""
+	b, err := Encode(&content)
+	if err != nil {
+		panic("schemas: an ExportRequest always encodes: " + err.Error())
+	}
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:])
+}
+
+// Topic is cdds.export.requests.
+func (r *ExportRequest) Topic() Topic { return TopicExportRequests }
+
+// Key is the export id.
+func (r *ExportRequest) Key() string { return r.ExportID }
+
+// Type is the CloudEvents type.
+func (r *ExportRequest) Type() string {
+	if r.Action == ActionCancel {
+		return "cdds.export.cancel.v1"
+	}
+	return "cdds.export.request.v1"
+}
+
+// ID names the request.
+func (r *ExportRequest) ID() string { return r.TenantID + "/" + r.ExportID + "/" + r.Digest()[:16] }
+
+// At is when it was requested.
+func (r *ExportRequest) At() Time { return r.RequestedAt }
+
+var fingerprintPattern = regexp.MustCompile(`^[0-9a-f]{64}$`)
+
+// Validate reports every rule the request breaks as one *InvalidError. It looks at
+// certificates only as text: whether they may be used is the worker's to decide.
+func (r *ExportRequest) Validate() error {
+	var p problems
+	p.tenant(r.TenantID)
+	p.exportID(r.ExportID)
+	p.oneOf("action", r.Action, []string{ActionCreate, ActionCancel}, false)
+	if r.Action == ActionCancel {
+		return p.err()
+	}
+	p.oneOf("entity", r.Entity, Entities(), true)
+	p.instant("from", r.From, true)
+	p.instant("to", r.To, true)
+	if !r.From.IsZero() && !r.To.IsZero() && !r.From.Before(r.To.Time) {
+		p.add("from", "%s must be before to, %s (the range is [from, to))", r.From, r.To)
+	}
+	for _, m := range r.MediaTypes {
+		p.oneOf("media_types", m, MediaTypes(), true)
+	}
+	if r.Entity == EntityContact && len(r.MediaTypes) > 0 {
+		p.add("media_types", "contacts have none; leave it out")
+	}
+	if r.SplitSize != 0 && (r.SplitSize < minSplitSize || r.SplitSize > maxSplitSize) {
+		p.add("split_size", "%d bytes is outside %d to %d (64 KiB to 256 MiB)", r.SplitSize, minSplitSize, maxSplitSize)
+	}
+	p.oneOf("encoding", r.Encoding, []string{EncodingSMIME, EncodingDER}, false)
+	p.recipients(r.Recipients)
+	for n, offset := range r.Snapshot {
+		if offset < 0 {
+			p.add("snapshot", "partition %d has the negative offset %d", n, offset)
+		}
+	}
+	p.short("requested_by", r.RequestedBy)
+	return p.err()
+}
+
+func (p *problems) recipients(list []Recipient) {
+	switch {
+	case len(list) == 0:
+		p.add("recipients", "there is none; give at least one certificate to encrypt to")
+	case len(list) > maxRecipients:
+		p.add("recipients", "there are %d; the limit is %d", len(list), maxRecipients)
+	}
+	for n, r := range list {
+		field := fmt.Sprintf("recipients[%d]", n)
+		switch {
+		case r.Fingerprint == "" && r.Certificate == "":
+			p.add(field, "give a fingerprint or a certificate")
+		case r.Fingerprint != "" && r.Certificate != "":
+			p.add(field, "give a fingerprint or a certificate, not both")
+		case r.Fingerprint != "" && !fingerprintPattern.MatchString(r.Fingerprint):
+			p.add(field, "fingerprint must be SHA-256 in 64 lower-case hex digits")
+		case len(r.Certificate) > maxCertificateText:
+			p.add(field, "certificate has %d bytes; the limit is %d", len(r.Certificate), maxCertificateText)
+		}
+	}
+}

@@ -1,0 +1,129 @@
+package schemas
+
+import "fmt"
+
+// State is where an export stands.
+type State string
+
+// The states of an export: requested -> planned -> running -> completed, failed or
+// cancelled; refused straight from requested.
+const (
+	Requested State = "requested"
+	Planned   State = "planned"
+	Running   State = "running"
+	Failed    State = "failed"
+	Cancelled State = "cancelled"
+	Completed State = "completed"
+	Refused   State = "refused"
+)
+
+// States lists every state in order of precedence: of two events, the one whose
+// state stands later here decides where the export stands. A worker that was
+// believed dead may report failure after another completed the export; what is
+// stored and signed counts.
+func States() []State {
+	return []State{Requested, Refused, Planned, Running, Failed, Cancelled, Completed}
+}
+
+// Ended reports whether the export will not change by itself any more.
+func (s State) Ended() bool {
+	switch s {
+	case Refused, Failed, Cancelled, Completed:
+		return true
+	}
+	return false
+}
+
+// ExportStatus is one fact about one export, on cdds.export.status. Publishing the
+// same fact again changes nothing: EventID is the same.
+type ExportStatus struct {
+	TenantID string `json:"tenant_id"`
+	ExportID string `json:"export_id"`
+	// EventID is unique within the export and derived from the fact, such as
+	// "planned" or "part/0003".
+	EventID string `json:"event_id"`
+	State   State  `json:"state"`
+	Time    Time   `json:"time"`
+	// Worker is the host or process that reports.
+	Worker string `json:"worker,omitempty"`
+
+	// Request comes with requested and refused, certificates replaced by
+	// references; RequestDigest tells requests of the same id apart.
+	Request       *ExportRequest   `json:"request,omitempty"`
+	RequestDigest string           `json:"request_digest,omitempty"`
+	Recipients    []CertificateRef `json:"recipients,omitempty"`
+	// Snapshot comes with requested.
+	Snapshot Snapshot `json:"snapshot,omitempty"`
+	// Waiting says what a requested export waits for.
+	Waiting string `json:"waiting,omitempty"`
+	// Plan comes with planned.
+	Plan *Plan `json:"plan,omitempty"`
+	// Part comes with running: the part that was stored.
+	Part *Receipt `json:"part,omitempty"`
+	// Reason comes with refused and cancelled.
+	Reason string `json:"reason,omitempty"`
+	// Failure comes with failed.
+	Failure *Failure `json:"failure,omitempty"`
+	// Completion comes with completed.
+	Completion *Completion `json:"completion,omitempty"`
+}
+
+// Failure says why an export was given up.
+type Failure struct {
+	// Stage is accept, barrier, plan, part or manifest.
+	Stage string `json:"stage"`
+	// Part is the number of the part, or 0.
+	Part   int    `json:"part,omitempty"`
+	Reason string `json:"reason"`
+	// Hint is what an admin can do.
+	Hint string `json:"hint,omitempty"`
+	// Retryable says whether asking again can help.
+	Retryable bool `json:"retryable"`
+}
+
+// Completion says what was stored last: the manifest and its signature.
+type Completion struct {
+	ManifestKey     string `json:"manifest_key"`
+	ManifestBytes   int64  `json:"manifest_bytes"`
+	ManifestSHA256  string `json:"manifest_sha256"`
+	SignatureKey    string `json:"signature_key"`
+	SignatureBytes  int64  `json:"signature_bytes"`
+	SignatureSHA256 string `json:"signature_sha256"`
+	Totals          Totals `json:"totals"`
+	ExpiresAt       Time   `json:"expires_at"`
+}
+
+// Topic is cdds.export.status.
+func (s *ExportStatus) Topic() Topic { return TopicExportStatus }
+
+// Key is the export id.
+func (s *ExportStatus) Key() string { return s.ExportID }
+
+// Type is the CloudEvents type.
+func (s *ExportStatus) Type() string { return "cdds.export.status.v1" }
+
+// ID is tenant, export and event id.
+func (s *ExportStatus) ID() string { return s.TenantID + "/" + s.ExportID + "/" + s.EventID }
+
+// At is when the fact happened.
+func (s *ExportStatus) At() Time { return s.Time }
+
+// Validate reports every broken rule as one *InvalidError.
+func (s *ExportStatus) Validate() error {
+	var p problems
+	p.tenant(s.TenantID)
+	p.exportID(s.ExportID)
+	p.id("event_id", s.EventID, true)
+	p.instant("time", s.Time, true)
+	known := false
+	for _, state := range States() {
+		known = known || s.State == state
+	}
+	if !known {
+		p.add("state", "%q is unknown", shorten(string(s.State)))
+	}
+	return p.err()
+}
+
+// PartEventID is the EventID of a stored part.
+func PartEventID(number int) string { return fmt.Sprintf("part/%06d", number) }

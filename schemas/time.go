@@ -1,0 +1,82 @@
+package schemas
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+)
+
+// timeLayout is RFC 3339 in UTC with exactly three decimals: the one form times
+// have on the wire.
+const timeLayout = "2006-01-02T15:04:05.000Z"
+
+// Time is an instant in UTC with millisecond precision. Its zero value means
+// "absent".
+type Time struct{ time.Time }
+
+// TimeOf truncates t to milliseconds and moves it to UTC.
+func TimeOf(t time.Time) Time {
+	if t.IsZero() {
+		return Time{}
+	}
+	return Time{t.UTC().Truncate(time.Millisecond)}
+}
+
+// ParseTime reads an RFC 3339 time with any offset and precision; digits past
+// the millisecond are dropped.
+func ParseTime(s string) (Time, error) {
+	t, err := time.Parse(time.RFC3339Nano, s)
+	if err != nil {
+		return Time{}, fmt.Errorf("%q is not an RFC 3339 time such as 2026-10-05T07:13:35.364Z", s)
+	}
+	return TimeOf(t), nil
+}
+
+// String is the wire form, or the empty string for the zero time.
+func (t Time) String() string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format(timeLayout)
+}
+
+// MarshalJSON writes the wire form; the zero time is null.
+func (t Time) MarshalJSON() ([]byte, error) {
+	if t.IsZero() {
+		return []byte("null"), nil
+	}
+	b := make([]byte, 0, len(timeLayout)+2)
+	b = append(b, '"')
+	b = t.UTC().AppendFormat(b, timeLayout)
+	return append(b, '"'), nil
+}
+
+// UnmarshalJSON reads an RFC 3339 string or null.
+func (t *Time) UnmarshalJSON(b []byte) error {
+	if string(b) == "null" {
+		*t = Time{}
+		return nil
+	}
+	var s string
+	if err := json.Unmarshal(b, &s); err != nil {
+		return fmt.Errorf("a time must be a string in RFC 3339, not %s", shorten(string(b)))
+	}
+	parsed, err := ParseTime(s)
+	if err != nil {
+		return err
+	}
+	*t = parsed
+	return nil
+}
+
+// Compare orders instants as time.Time does.
+func (t Time) Compare(u Time) int { return t.Time.Compare(u.Time) }
+
+// shorten keeps error texts readable when the offending value is long.
+func shorten(s string) string {
+	const limit = 60
+	if len(s) <= limit {
+		return s
+	}
+	return s[:limit] + "..."
+}

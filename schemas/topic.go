@@ -1,0 +1,48 @@
+package schemas
+
+// Topic is the name of a Kafka topic.
+type Topic string
+
+// The topics of CDDS. Keys: interaction id, contact id, export id, export id; so
+// each thing's events are in order.
+const (
+	TopicInteractions   Topic = "cdds.interactions"
+	TopicContacts       Topic = "cdds.contacts"
+	TopicExportRequests Topic = "cdds.export.requests"
+	TopicExportStatus   Topic = "cdds.export.status"
+)
+
+// DeadLetter is the topic that takes what could not be read from t: original
+// key, value and headers, plus the dead-letter headers.
+func (t Topic) DeadLetter() Topic { return t + ".dlq" }
+
+// SourceTopics lists the topics whose records become rows.
+func SourceTopics() []Topic { return []Topic{TopicInteractions, TopicContacts} }
+
+// Topics lists every topic CDDS reads or writes, dead-letter topics included.
+func Topics() []Topic {
+	var all []Topic
+	for _, t := range []Topic{TopicInteractions, TopicContacts, TopicExportRequests, TopicExportStatus} {
+		all = append(all, t, t.DeadLetter())
+	}
+	return all
+}
+
+// Sizes of messages, in bytes. A message over MaxEventBytes is dead-lettered; the
+// broker must take somewhat larger ones for that to be possible, and dead-letter
+// topics larger ones still, for the headers.
+const (
+	MaxEventBytes      = 4 << 20
+	MaxRecordBytes     = 8 << 20
+	MaxDeadLetterBytes = 9 << 20
+)
+
+// Headers that a dead letter carries beside those of the original record.
+const (
+	HeaderReason    = "cdds_reason"
+	HeaderCode      = "cdds_reason_code"
+	HeaderTopic     = "cdds_topic"
+	HeaderPartition = "cdds_partition"
+	HeaderOffset    = "cdds_offset"
+	HeaderTime      = "cdds_time"
+)

@@ -1,0 +1,143 @@
+package schemas
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+	"time"
+	"unicode"
+)
+
+// InvalidError lists every rule an event breaks, each as "field: what is wrong".
+type InvalidError struct{ Problems []string }
+
+func (e *InvalidError) Error() string { return strings.Join(e.Problems, "; ") }
+
+// Identifiers that become parts of object keys and file names are limited to
+// characters that mean nothing to a shell, a URL or a file system.
+var (
+	tenantPattern = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,62}$`)
+	exportPattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$`)
+	wordPattern   = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,63}$`)
+)
+
+// Instants outside this range are typing errors or sentinels of other systems
+// (year 0, year 9999), and ClickHouse's DateTime64 could not hold all of them.
+var (
+	earliest = time.Date(1970, 1, 1, 0, 0, 0, 0, time.UTC)
+	latest   = time.Date(2200, 1, 1, 0, 0, 0, 0, time.UTC)
+)
+
+// Limits on single fields, in bytes (text) or members (attributes, attachments).
+const (
+	maxIDBytes         = 256
+	maxAttributes      = 256
+	maxAttachments     = 64
+	maxInlineBytes     = 1 << 20
+	maxAttributeBytes  = 64 << 10
+	maxShortTextBytes  = 4 << 10
+	maxRequestedParts  = 100_000
+	minSplitSize       = 64 << 10
+	maxSplitSize       = 256 << 20
+	maxRecipients      = 32
+	maxCertificateText = 64 << 10
+)
+
+// problems collects what is wrong with an event.
+type problems struct{ list []string }
+
+func (p *problems) add(field, format string, args ...any) {
+	p.list = append(p.list, field+": "+fmt.Sprintf(format, args...))
+}
+
+func (p *problems) err() error {
+	if len(p.list) == 0 {
+		return nil
+	}
+	return &InvalidError{p.list}
+}
+
+func (p *problems) tenant(id string) {
+	switch {
+	case id == "":
+		p.add("tenant_id", "is missing")
+	case !tenantPattern.MatchString(id):
+		p.add("tenant_id", "%q must be 1 to 63 of a-z 0-9 . _ - and begin with a letter or digit", shorten(id))
+	}
+}
+
+func (p *problems) exportID(id string) {
+	switch {
+	case id == "":
+		p.add("export_id", "is missing")
+	case !exportPattern.MatchString(id):
+		p.add("export_id", "%q must be 1 to 128 of A-Z a-z 0-9 . _ - and begin with a letter or digit", shorten(id))
+	}
+}
+
+// id checks an identifier given by a producer: any text without control
+// characters.
+func (p *problems) id(field, id string, required bool) {
+	switch {
+	case id == "" && required:
+		p.add(field, "is missing")
+	case len(id) > maxIDBytes:
+		p.add(field, "has %d bytes; the limit is %d", len(id), maxIDBytes)
+	case strings.ContainsFunc(id, unicode.IsControl):
+		p.add(field, "contains a control character")
+	}
+}
+
+func (p *problems) instant(field string, t Time, required bool) {
+	switch {
+	case t.IsZero() && required:
+		p.add(field, "is missing")
+	case t.IsZero():
+	case t.Before(earliest) || !t.Before(latest):
+		p.add(field, "%s is outside 1970 to 2199", t)
+	}
+}
+
+func (p *problems) oneOf(field, value string, allowed []string, required bool) {
+	if value == "" && !required {
+		return
+	}
+	if value == "" {
+		p.add(field, "is missing; it must be one of %s", strings.Join(allowed, ", "))
+		return
+	}
+	for _, a := range allowed {
+		if value == a {
+			return
+		}
+	}
+	p.add(field, "%q is unknown; it must be one of %s", shorten(value), strings.Join(allowed, ", "))
+}
+
+func (p *problems) word(field, value string) {
+	if value != "" && !wordPattern.MatchString(value) {
+		p.add(field, "%q must be a lower-case word of up to 64 of a-z 0-9 _ -", shorten(value))
+	}
+}
+
+func (p *problems) short(field, value string) {
+	if len(value) > maxShortTextBytes {
+		p.add(field, "has %d bytes; the limit is %d", len(value), maxShortTextBytes)
+	}
+}
+
+func (p *problems) attributes(m map[string]string) {
+	if len(m) > maxAttributes {
+		p.add("attributes", "has %d members; the limit is %d", len(m), maxAttributes)
+	}
+	for k, v := range m {
+		if k == "" || len(k) > maxIDBytes {
+			p.add("attributes", "a key must have 1 to %d bytes", maxIDBytes)
+			return
+		}
+		if len(v) > maxAttributeBytes {
+			p.add("attributes", "the value of %q has %d bytes; the limit is %d", shorten(k), len(v), maxAttributeBytes)
+			return
+		}
+	}
+}

@@ -1,0 +1,42 @@
+package schemas
+
+// Record is an event and the position it was read from.
+type Record[E any] struct {
+	Event     E
+	Partition int32
+	Offset    int64
+	// Time is the record's Kafka timestamp.
+	Time Time
+}
+
+// Batch is consecutive records of one partition, in offset order. Offsets run from
+// First to Next, exclusive; those without a record were dead-lettered, compacted
+// away or control records.
+type Batch[E any] struct {
+	Topic     Topic
+	Partition int32
+	First     int64
+	Next      int64
+	Records   []Record[E]
+}
+
+// DeadLetter is a record that could not be read: where it was, why, and its
+// original bytes.
+type DeadLetter struct {
+	Topic     Topic
+	Partition int32
+	Offset    int64
+	Time      Time
+	Key       []byte
+	Value     []byte
+	Headers   []Header
+	// Code is one of the Code constants; Reason a sentence.
+	Code   string
+	Reason string
+}
+
+// Header is a Kafka record header.
+type Header struct {
+	Key   string
+	Value []byte
+}

@@ -64,3 +64,17 @@ type Receipt struct {
 	SealedBytes  int64  `json:"sealed_bytes"`
 	SealedSHA256 string `json:"sealed_sha256"`
 }
+
+// Behind is how many positions of the snapshot lie at or past done, partition by
+// partition: 0 if done covers all of it.
+func (s Snapshot) Behind(done Snapshot) int64 {
+	var n int64
+	for p, offset := range s {
+		reached := int64(0)
+		if p < len(done) {
+			reached = done[p]
+		}
+		n += max(offset-reached, 0)
+	}
+	return n
+}

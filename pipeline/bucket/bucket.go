@@ -1,0 +1,165 @@
+// Package bucket is the only one that uses minio-go: it stores objects once, and
+// reads, lists and removes them.
+package bucket
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/minio/minio-go/v7"
+)
+
+// Errors that callers act on.
+var (
+	// ErrExists says that the key already has an object, which was left as it is.
+	ErrExists = errors.New("the object exists already")
+	// ErrNotFound says that the key has no object.
+	ErrNotFound = errors.New("there is no such object")
+)
+
+// Bucket stores the objects of one S3 bucket. It is safe for concurrent use.
+type Bucket struct {
+	client *minio.Client
+	name   string
+}
+
+// New returns the bucket called name. It need not exist yet; Create makes it.
+func New(client *minio.Client, name string) *Bucket { return &Bucket{client, name} }
+
+// Object describes what is stored.
+type Object struct {
+	Key string
+	// Size is in bytes.
+	Size     int64
+	Modified time.Time
+	// Metadata holds the user metadata, names in lower case. List leaves it empty.
+	Metadata map[string]string
+}
+
+// Create makes the bucket if it does not exist. It is safe to repeat.
+func (b *Bucket) Create(ctx context.Context, region string) error {
+	exists, err := b.client.BucketExists(ctx, b.name)
+	if err != nil {
+		return fmt.Errorf("look for bucket %s: %w", b.name, err)
+	}
+	if exists {
+		return nil
+	}
+	err = b.client.MakeBucket(ctx, b.name, minio.MakeBucketOptions{Region: region})
+	if code := minio.ToErrorResponse(err).Code; err != nil && code != minio.BucketAlreadyOwnedByYou && code != minio.BucketAlreadyExists {
+		return fmt.Errorf("create bucket %s: %w", b.name, err)
+	}
+	return nil
+}
+
+// Exists reports whether the bucket does.
+func (b *Bucket) Exists(ctx context.Context) (bool, error) {
+	ok, err := b.client.BucketExists(ctx, b.name)
+	if err != nil {
+		return false, fmt.Errorf("look for bucket %s: %w", b.name, err)
+	}
+	return ok, nil
+}
+
+// Put stores size bytes from body under key unless the key has an object: then it
+// is ErrExists and nothing changes. It is one conditional request
+// (If-None-Match: *), so of any number of writers exactly one succeeds, and the
+// object is there whole or not at all. body is read again if a try fails.
+func (b *Bucket) Put(ctx context.Context, key string, body io.ReadSeeker, size int64, contentType string, metadata map[string]string) error {
+	options := minio.PutObjectOptions{
+		ContentType:      contentType,
+		UserMetadata:     metadata,
+		DisableMultipart: true,
+		SendContentMd5:   false,
+	}
+	options.SetMatchETagExcept("*")
+	_, err := b.client.PutObject(ctx, b.name, key, body, size, options)
+	if status := minio.ToErrorResponse(err).StatusCode; status == http.StatusPreconditionFailed || status == http.StatusConflict {
+		return fmt.Errorf("put %s: %w", key, ErrExists)
+	}
+	if err != nil {
+		return fmt.Errorf("put %s: %w", key, err)
+	}
+	return nil
+}
+
+// PutBytes is Put of a small document.
+func (b *Bucket) PutBytes(ctx context.Context, key string, content []byte, contentType string) error {
+	return b.Put(ctx, key, bytes.NewReader(content), int64(len(content)), contentType, nil)
+}
+
+// Stat describes the object at key, or is ErrNotFound.
+func (b *Bucket) Stat(ctx context.Context, key string) (Object, error) {
+	info, err := b.client.StatObject(ctx, b.name, key, minio.StatObjectOptions{})
+	if err != nil {
+		return Object{}, wrap("stat", key, err)
+	}
+	metadata := make(map[string]string, len(info.UserMetadata))
+	for k, v := range info.UserMetadata {
+		metadata[strings.ToLower(k)] = v
+	}
+	return Object{Key: key, Size: info.Size, Modified: info.LastModified, Metadata: metadata}, nil
+}
+
+// Open streams the object at key, or is ErrNotFound. The caller closes it.
+func (b *Bucket) Open(ctx context.Context, key string) (io.ReadCloser, error) {
+	r, err := b.client.GetObject(ctx, b.name, key, minio.GetObjectOptions{})
+	if err != nil {
+		return nil, wrap("get", key, err)
+	}
+	if _, err := r.Stat(); err != nil { // GetObject asks nothing before the first read
+		return nil, errors.Join(wrap("get", key, err), r.Close())
+	}
+	return r, nil
+}
+
+// GetBytes reads a small document, or is ErrNotFound. More than limit bytes is an
+// error.
+func (b *Bucket) GetBytes(ctx context.Context, key string, limit int64) ([]byte, error) {
+	r, err := b.Open(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	content, err := io.ReadAll(io.LimitReader(r, limit+1))
+	if err := errors.Join(err, r.Close()); err != nil {
+		return nil, fmt.Errorf("get %s: %w", key, err)
+	}
+	if int64(len(content)) > limit {
+		return nil, fmt.Errorf("get %s: it has more than %d bytes", key, limit)
+	}
+	return content, nil
+}
+
+// List returns the objects whose key begins with prefix, by key.
+func (b *Bucket) List(ctx context.Context, prefix string) ([]Object, error) {
+	var all []Object
+	for info := range b.client.ListObjectsIter(ctx, b.name, minio.ListObjectsOptions{Prefix: prefix, Recursive: true}) {
+		if info.Err != nil {
+			return nil, fmt.Errorf("list %s: %w", prefix, info.Err)
+		}
+		all = append(all, Object{Key: info.Key, Size: info.Size, Modified: info.LastModified})
+	}
+	return all, nil
+}
+
+// Remove removes the object at key; none there is no error.
+func (b *Bucket) Remove(ctx context.Context, key string) error {
+	err := b.client.RemoveObject(ctx, b.name, key, minio.RemoveObjectOptions{})
+	if err != nil && minio.ToErrorResponse(err).StatusCode != http.StatusNotFound {
+		return fmt.Errorf("remove %s: %w", key, err)
+	}
+	return nil
+}
+
+func wrap(verb, key string, err error) error {
+	if minio.ToErrorResponse(err).StatusCode == http.StatusNotFound {
+		return fmt.Errorf("%s %s: %w", verb, key, ErrNotFound)
+	}
+	return fmt.Errorf("%s %s: %w", verb, key, err)
+}

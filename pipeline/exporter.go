@@ -1,0 +1,81 @@
+package pipeline
+
+import (
+	"context"
+	"crypto"
+	"crypto/x509"
+	"io"
+	"time"
+
+	"cdds/pipeline/bucket"
+	"cdds/pipeline/warehouse"
+	"cdds/schemas"
+)
+
+// Source reads rows as of a snapshot; *warehouse.Warehouse is one.
+type Source interface {
+	// LargestRow is the size in bytes of the largest line the query could yield.
+	LargestRow(ctx context.Context, q warehouse.Query) (int64, error)
+	// Chunks cuts the query's rows, in order, into runs of n rows.
+	Chunks(ctx context.Context, q warehouse.Query, n int64) ([]warehouse.Chunk, error)
+	// Rows streams the JSON Lines between two inclusive keys, in order. A read
+	// must fail, not end, if rows are lost. The caller closes it.
+	Rows(ctx context.Context, q warehouse.Query, first, last schemas.RowKey) (io.ReadCloser, error)
+}
+
+// Store keeps objects, each written once; *bucket.Bucket is one.
+type Store interface {
+	// Put stores all of body or nothing; bucket.ErrExists if the key is taken. It
+	// may read body more than once.
+	Put(ctx context.Context, key string, body io.ReadSeeker, size int64, contentType string, metadata map[string]string) error
+	PutBytes(ctx context.Context, key string, content []byte, contentType string) error
+	// Stat and GetBytes are bucket.ErrNotFound where there is no object.
+	Stat(ctx context.Context, key string) (bucket.Object, error)
+	GetBytes(ctx context.Context, key string, limit int64) ([]byte, error)
+	List(ctx context.Context, prefix string) ([]bucket.Object, error)
+	// Remove of an object that is not there is no error.
+	Remove(ctx context.Context, key string) error
+}
+
+// Export is one accepted export.
+type Export struct {
+	ID       string
+	Filter   schemas.Filter
+	Snapshot schemas.Snapshot
+	// SplitSize bounds the JSON Lines bytes of a part.
+	SplitSize int64
+	// Encoding is schemas.EncodingSMIME or schemas.EncodingDER.
+	Encoding   string
+	Recipients []*x509.Certificate
+}
+
+// Options of an Exporter; all fields are required.
+type Options struct {
+	Source Source
+	Store  Store
+	Spools *Spools
+	// Certificate and Key sign manifests: the service's own.
+	Certificate *x509.Certificate
+	Key         crypto.Signer
+	// Lifetime is how long artifacts live after the export is completed.
+	Lifetime time.Duration
+	// Now is the clock.
+	Now func() time.Time
+}
+
+// Exporter plans and writes exports. It is safe for concurrent use and keeps no
+// state between calls.
+type Exporter struct {
+	source   Source
+	store    Store
+	spools   *Spools
+	cert     *x509.Certificate
+	key      crypto.Signer
+	lifetime time.Duration
+	now      func() time.Time
+}
+
+// New returns an Exporter.
+func New(o Options) *Exporter {
+	return &Exporter{o.Source, o.Store, o.Spools, o.Certificate, o.Key, o.Lifetime, o.Now}
+}

@@ -1,0 +1,34 @@
+package pipeline
+
+import (
+	"fmt"
+
+	"cdds/schemas"
+)
+
+// Prefix is where everything of an export is stored. Tenant and export ids are
+// limited to characters that cannot leave it.
+func Prefix(tenantID, exportID string) string { return tenantID + "/" + exportID + "/" }
+
+// PartName is the file name of a part, such as
+// "interaction-01JD-0001.jsonl.zip.p7m".
+func PartName(entity, exportID string, number int) string {
+	return fmt.Sprintf("%s-%s-%04d.jsonl.zip.p7m", entity, exportID, number)
+}
+
+// EntryName is the name of the one file in a part's zip. It leaves out the export
+// id, so that equal content gives an equal zip.
+func EntryName(entity string, number int) string {
+	return fmt.Sprintf("%s-%04d.jsonl", entity, number)
+}
+
+// Names of the documents that decide what an export is, beside its artifacts.
+const (
+	acceptedName  = "accepted.json"
+	planName      = "plan.json"
+	cancelledName = "cancelled.json"
+)
+
+func partKey(f schemas.Filter, exportID string, number int) string {
+	return Prefix(f.TenantID, exportID) + PartName(f.Entity, exportID, number)
+}

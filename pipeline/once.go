@@ -1,0 +1,63 @@
+package pipeline
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"cdds/pipeline/bucket"
+	"cdds/schemas"
+)
+
+// maxDocument bounds the JSON documents read back from the store, in bytes.
+const maxDocument = 32 << 20
+
+// once decodes the document at key into v. If there is none it is made and stored;
+// if somebody else stored one meanwhile, theirs counts. It returns the bytes that
+// are stored.
+func once[T any](ctx context.Context, store Store, key string, v *T, make func() (T, error)) ([]byte, error) {
+	content, err := store.GetBytes(ctx, key, maxDocument)
+	if errors.Is(err, bucket.ErrNotFound) {
+		made, err := make()
+		if err != nil {
+			return nil, err
+		}
+		if content, err = schemas.Encode(made); err != nil {
+			return nil, err
+		}
+		err = store.PutBytes(ctx, key, content, schemas.ContentTypeJSON)
+		if errors.Is(err, bucket.ErrExists) {
+			content, err = store.GetBytes(ctx, key, maxDocument)
+		}
+		if err != nil {
+			return nil, err
+		}
+		return content, decodeDocument(key, content, v)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return content, decodeDocument(key, content, v)
+}
+
+func decodeDocument(key string, content []byte, v any) error {
+	if err := json.Unmarshal(content, v); err != nil {
+		return Permanent(fmt.Errorf("the stored document %s is not readable: %w", key, err))
+	}
+	return nil
+}
+
+// permanentError marks an error that trying again cannot mend.
+type permanentError struct{ error }
+
+func (e permanentError) Unwrap() error { return e.error }
+
+// Permanent marks err as one that trying again cannot mend.
+func Permanent(err error) error { return permanentError{err} }
+
+// IsPermanent reports whether err, or an error it wraps, was marked Permanent.
+func IsPermanent(err error) bool {
+	var p permanentError
+	return errors.As(err, &p)
+}

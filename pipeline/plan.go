@@ -1,0 +1,65 @@
+package pipeline
+
+import (
+	"context"
+	"fmt"
+
+	"cdds/pipeline/warehouse"
+	"cdds/schemas"
+)
+
+// maxParts bounds a plan, which travels in one event.
+const maxParts = 20_000
+
+// chunkRows is how many rows the finest piece of a plan has: few enough that even
+// if each were the largest one a chunk would not exceed a part, many enough that
+// there are not needlessly many chunks.
+func chunkRows(split, largest int64) int64 {
+	if largest <= 0 {
+		return 1
+	}
+	return min(max(split/largest, 1), 4096)
+}
+
+// pack joins consecutive chunks into parts of at most split bytes; a chunk over
+// that is a part of its own. It is pure: equal chunks, equal parts.
+func pack(chunks []warehouse.Chunk, split int64) schemas.Plan {
+	var plan schemas.Plan
+	for _, c := range chunks {
+		last := len(plan.Parts) - 1
+		if last < 0 || plan.Parts[last].Bytes+c.Bytes > split {
+			plan.Parts = append(plan.Parts, schemas.Part{Number: last + 2, First: c.First})
+			last++
+		}
+		part := &plan.Parts[last]
+		part.Last = c.Last
+		part.Rows += c.Rows
+		part.Bytes += c.Bytes
+		plan.Rows += c.Rows
+		plan.Bytes += c.Bytes
+	}
+	return plan
+}
+
+// Plan returns the export's division into parts: the one that is stored, or else a
+// new one, which it stores.
+func (e *Exporter) Plan(ctx context.Context, x Export) (schemas.Plan, error) {
+	var plan schemas.Plan
+	_, err := once(ctx, e.store, Prefix(x.Filter.TenantID, x.ID)+planName, &plan, func() (schemas.Plan, error) {
+		query := warehouse.Query{Filter: x.Filter, Snapshot: x.Snapshot}
+		largest, err := e.source.LargestRow(ctx, query)
+		if err != nil {
+			return plan, err
+		}
+		chunks, err := e.source.Chunks(ctx, query, chunkRows(x.SplitSize, largest))
+		if err != nil {
+			return plan, err
+		}
+		plan := pack(chunks, x.SplitSize)
+		if len(plan.Parts) > maxParts {
+			return plan, Permanent(fmt.Errorf("the export would have %d parts and the limit is %d: ask for a larger split_size or a shorter range", len(plan.Parts), maxParts))
+		}
+		return plan, nil
+	})
+	return plan, err
+}

@@ -1,0 +1,147 @@
+package warehouse
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/ClickHouse/clickhouse-go/v2"
+
+	"cdds/schemas"
+)
+
+// InsertStatus stores status events. Storing one again changes nothing.
+func (w *Warehouse) InsertStatus(ctx context.Context, b schemas.Batch[*schemas.ExportStatus]) error {
+	if len(b.Records) == 0 {
+		return nil
+	}
+	batch, err := w.conn.PrepareBatch(ctx, "INSERT INTO export_events (tenant_id, export_id, event_id, state, time, body, source_partition, source_offset)")
+	if err != nil {
+		return fmt.Errorf("insert into export_events: %w", err)
+	}
+	for _, r := range b.Records {
+		s := r.Event
+		body, err := schemas.Encode(s)
+		if err == nil {
+			err = batch.Append(s.TenantID, s.ExportID, s.EventID, string(s.State), s.Time.Time, string(body), r.Partition, r.Offset)
+		}
+		if err != nil {
+			_ = batch.Abort()
+			return fmt.Errorf("insert into export_events: %w", err)
+		}
+	}
+	if err := batch.Send(); err != nil {
+		return fmt.Errorf("insert into export_events: %w", err)
+	}
+	return nil
+}
+
+// StatusEvents returns every event of an export, each once, in no particular order.
+func (w *Warehouse) StatusEvents(ctx context.Context, tenantID, exportID string) ([]*schemas.ExportStatus, error) {
+	return decoded[*schemas.ExportStatus](ctx, w, "events of an export",
+		"SELECT body FROM export_events FINAL WHERE tenant_id = {tenant:String} AND export_id = {export:String}",
+		clickhouse.Named("tenant", tenantID), clickhouse.Named("export", exportID))
+}
+
+// SaveExports replaces what history says of exports, and lists their artifacts. Of
+// two folds of the same export the one of more events stays, in whatever order
+// they are saved.
+func (w *Warehouse) SaveExports(ctx context.Context, exports []schemas.Export) error {
+	if len(exports) == 0 {
+		return nil
+	}
+	// Artifacts first: once history says completed, they are listed.
+	if err := w.saveArtifacts(ctx, exports); err != nil {
+		return err
+	}
+	batch, err := w.conn.PrepareBatch(ctx, "INSERT INTO exports (tenant_id, export_id, entity, state, requested_at, updated_at, rows_done, rows_planned, body, version)")
+	if err != nil {
+		return fmt.Errorf("insert into exports: %w", err)
+	}
+	for _, e := range exports {
+		entity := ""
+		if e.Request != nil {
+			entity = e.Request.Entity
+		}
+		body, err := schemas.Encode(e)
+		if err == nil {
+			err = batch.Append(e.TenantID, e.ExportID, entity, string(e.State), e.RequestedAt.Time, e.UpdatedAt.Time,
+				uint64(e.Done.Rows), uint64(e.Planned.Rows), string(body), uint64(e.Events))
+		}
+		if err != nil {
+			_ = batch.Abort()
+			return fmt.Errorf("insert into exports: %w", err)
+		}
+	}
+	if err := batch.Send(); err != nil {
+		return fmt.Errorf("insert into exports: %w", err)
+	}
+	return nil
+}
+
+func (w *Warehouse) saveArtifacts(ctx context.Context, exports []schemas.Export) error {
+	batch, err := w.conn.PrepareBatch(ctx, "INSERT INTO artifacts (tenant_id, export_id, name, kind, object_key, part, rows, size, sha256, created_at, expires_at, version)")
+	if err != nil {
+		return fmt.Errorf("insert into artifacts: %w", err)
+	}
+	for _, e := range exports {
+		for _, a := range Artifacts(e) {
+			if err := batch.Append(e.TenantID, e.ExportID, a.Name, a.Kind, a.Key, uint32(a.Part), uint64(a.Rows), uint64(a.Size), a.SHA256, a.CreatedAt.Time, nullable(a.ExpiresAt), uint64(e.Events)); err != nil {
+				_ = batch.Abort()
+				return fmt.Errorf("insert into artifacts: %w", err)
+			}
+		}
+	}
+	if batch.Rows() == 0 {
+		return batch.Abort()
+	}
+	if err := batch.Send(); err != nil {
+		return fmt.Errorf("insert into artifacts: %w", err)
+	}
+	return nil
+}
+
+// Export returns where one export stands; false if history does not know it.
+func (w *Warehouse) Export(ctx context.Context, tenantID, exportID string) (schemas.Export, bool, error) {
+	found, err := decoded[schemas.Export](ctx, w, "an export",
+		"SELECT body FROM exports FINAL WHERE tenant_id = {tenant:String} AND export_id = {export:String}",
+		clickhouse.Named("tenant", tenantID), clickhouse.Named("export", exportID))
+	if err != nil || len(found) == 0 {
+		return schemas.Export{}, false, err
+	}
+	return found[0], true, nil
+}
+
+// Exports returns a tenant's exports, the latest first, at most limit.
+func (w *Warehouse) Exports(ctx context.Context, tenantID string, limit int) ([]schemas.Export, error) {
+	return decoded[schemas.Export](ctx, w, "exports",
+		"SELECT body FROM exports FINAL WHERE tenant_id = {tenant:String} ORDER BY requested_at DESC, export_id LIMIT {limit:UInt32}",
+		clickhouse.Named("tenant", tenantID), clickhouse.Named("limit", uint32(limit)))
+}
+
+// decoded runs a query of one String column and decodes each row from JSON.
+func decoded[T any](ctx context.Context, w *Warehouse, what, sql string, args ...any) ([]T, error) {
+	rows, err := w.conn.Query(ctx, strings.TrimSpace(sql), args...)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", what, err)
+	}
+	var all []T
+	for rows.Next() {
+		var body string
+		var v T
+		err := rows.Scan(&body)
+		if err == nil {
+			err = json.Unmarshal([]byte(body), &v)
+		}
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("read %s: %w", what, err), rows.Close())
+		}
+		all = append(all, v)
+	}
+	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+		return nil, fmt.Errorf("read %s: %w", what, err)
+	}
+	return all, nil
+}

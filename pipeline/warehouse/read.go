@@ -1,0 +1,183 @@
+package warehouse
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+
+	"cdds/schemas"
+)
+
+// Query selects the rows of an export: those of the filter whose newest version
+// below the snapshot passes it.
+type Query struct {
+	Filter   schemas.Filter
+	Snapshot schemas.Snapshot
+}
+
+// Chunk is a run of consecutive rows: the finest pieces a plan is made from.
+type Chunk struct {
+	First, Last schemas.RowKey
+	Rows        int64
+	// Bytes is the size of the rows' JSON Lines.
+	Bytes int64
+}
+
+// newest selects, in export order, the newest version below the snapshot of each
+// row between two inclusive keys. Of versions in several partitions (only a
+// producer that does not key by id makes those) the one at the highest offset is
+// taken, so that the choice is the same every time.
+//
+// LIMIT 1 BY on a prefix of the sorting key streams without a full sort. FINAL
+// would not do: it keeps the newest version even past the snapshot, and the row
+// would be lost.
+func (t table) newest(columns string) string {
+	media := ""
+	if t.media {
+		media = "media_type, "
+	}
+	return fmt.Sprintf(`
+SELECT %[1]s%[5]s AS t, %[3]s AS id, %[4]s
+FROM %[2]s
+WHERE tenant_id = {tenant:String}
+  AND %[5]s >= fromUnixTimestamp64Milli({from:Int64}, 'UTC')
+  AND %[5]s <= fromUnixTimestamp64Milli({last:Int64}, 'UTC')
+  AND (%[5]s, %[3]s) >= (fromUnixTimestamp64Milli({from:Int64}, 'UTC'), {first_id:String})
+  AND (({unbounded:UInt8} = 1) OR (%[5]s, %[3]s) <= (fromUnixTimestamp64Milli({last:Int64}, 'UTC'), {last_id:String}))
+  AND source_offset < arrayElement({snapshot:Array(Int64)}, source_partition + 1)
+ORDER BY %[5]s, %[3]s, source_offset DESC, source_partition DESC
+LIMIT 1 BY %[5]s, %[3]s`, media, t.name, t.id, columns, t.time)
+}
+
+// passes is applied after the newest version is chosen: an interaction whose media
+// type was corrected counts under the corrected one.
+func (t table) passes() string {
+	if !t.media {
+		return ""
+	}
+	return " WHERE length({media:Array(String)}) = 0 OR has({media:Array(String)}, media_type)"
+}
+
+// arguments binds a range between two inclusive keys, or to the end of the filter
+// when last is nil.
+func (q Query) arguments(first schemas.RowKey, last *schemas.RowKey) []any {
+	until, lastID, unbounded := q.Filter.To.UnixMilli()-1, "", uint8(1)
+	if last != nil {
+		until, lastID, unbounded = last.Time.UnixMilli(), last.ID, 0
+	}
+	snapshot := []int64(q.Snapshot)
+	if snapshot == nil {
+		snapshot = []int64{}
+	}
+	media := q.Filter.MediaTypes
+	if media == nil {
+		media = []string{}
+	}
+	return []any{
+		clickhouse.Named("tenant", q.Filter.TenantID),
+		clickhouse.Named("from", first.Time.UnixMilli()),
+		clickhouse.Named("first_id", first.ID),
+		clickhouse.Named("last", until),
+		clickhouse.Named("last_id", lastID),
+		clickhouse.Named("unbounded", unbounded),
+		clickhouse.Named("snapshot", snapshot),
+		clickhouse.Named("media", media),
+	}
+}
+
+// Chunks returns the query's rows in order, cut into runs of n rows (the last may
+// be shorter), having read key columns only.
+func (w *Warehouse) Chunks(ctx context.Context, q Query, n int64) ([]Chunk, error) {
+	t, err := tableOf(q.Filter.Entity)
+	if err != nil {
+		return nil, err
+	}
+	sql := fmt.Sprintf(`
+SELECT min((t, id)).1 AS first_time, min((t, id)).2 AS first_id, max((t, id)).1 AS last_time, max((t, id)).2 AS last_id, toInt64(count()), toInt64(sum(body_bytes))
+FROM (SELECT t, id, body_bytes, intDiv(rowNumberInAllBlocks(), %d) AS chunk FROM (SELECT * FROM (%s)%s))
+GROUP BY chunk ORDER BY chunk`, n, t.newest("body_bytes"), t.passes())
+	rows, err := w.conn.Query(ctx, sql, q.arguments(schemas.RowKey{Time: q.Filter.From}, nil)...)
+	if err != nil {
+		return nil, fmt.Errorf("plan over %s: %w", t.name, err)
+	}
+	chunks, err := scanChunks(rows)
+	if err != nil {
+		return nil, fmt.Errorf("plan over %s: %w", t.name, err)
+	}
+	for i, c := range chunks {
+		inOrder := i == 0 || chunks[i-1].Last.Compare(c.First) < 0
+		full := c.Rows == n || i == len(chunks)-1
+		if !inOrder || !full { // rows were numbered out of order: never guess
+			return nil, fmt.Errorf("plan over %s: chunk %d of %d is out of order or has %d rows instead of %d", t.name, i+1, len(chunks), c.Rows, n)
+		}
+	}
+	return chunks, nil
+}
+
+func scanChunks(rows driver.Rows) (chunks []Chunk, err error) {
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		var c Chunk
+		var first, last time.Time
+		if err := rows.Scan(&first, &c.First.ID, &last, &c.Last.ID, &c.Rows, &c.Bytes); err != nil {
+			return nil, err
+		}
+		c.First.Time, c.Last.Time = schemas.TimeOf(first), schemas.TimeOf(last)
+		chunks = append(chunks, c)
+	}
+	return chunks, rows.Err()
+}
+
+// LargestRow is the size in bytes of the largest line any version below the
+// snapshot would have, 0 if there is none. It depends on the snapshot alone, not
+// on how far ClickHouse has merged.
+func (w *Warehouse) LargestRow(ctx context.Context, q Query) (int64, error) {
+	t, err := tableOf(q.Filter.Entity)
+	if err != nil {
+		return 0, err
+	}
+	sql := fmt.Sprintf(`
+SELECT toInt64(max(body_bytes)) FROM %[1]s
+WHERE tenant_id = {tenant:String} AND %[2]s >= fromUnixTimestamp64Milli({from:Int64}, 'UTC') AND %[2]s <= fromUnixTimestamp64Milli({last:Int64}, 'UTC')
+  AND source_offset < arrayElement({snapshot:Array(Int64)}, source_partition + 1)`, t.name, t.time)
+	var largest int64
+	if err := w.conn.QueryRow(ctx, sql, q.arguments(schemas.RowKey{Time: q.Filter.From}, nil)...).Scan(&largest); err != nil {
+		return 0, fmt.Errorf("largest row of %s: %w", t.name, err)
+	}
+	return largest, nil
+}
+
+// Rows streams the JSON Lines between two inclusive keys, in export order, each
+// line ended by a line feed. The caller closes the reader; a read fails if the
+// query does, however late.
+func (w *Warehouse) Rows(ctx context.Context, q Query, first, last schemas.RowKey) (io.ReadCloser, error) {
+	t, err := tableOf(q.Filter.Entity)
+	if err != nil {
+		return nil, err
+	}
+	sql := fmt.Sprintf("SELECT body FROM (%s)%s", t.newest("body"), t.passes())
+	// TSVRaw of one column is the bodies as they are, a line each.
+	r, err := w.conn.QueryFormat(ctx, "TSVRaw", sql, q.arguments(first, &last)...)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", t.name, err)
+	}
+	return r, nil
+}
+
+// HasTenant reports whether any row of any entity belongs to the tenant.
+func (w *Warehouse) HasTenant(ctx context.Context, tenantID string) (bool, error) {
+	var n uint64
+	err := w.conn.QueryRow(ctx, `
+SELECT count() FROM (
+  SELECT 1 FROM interactions WHERE tenant_id = {tenant:String} LIMIT 1
+  UNION ALL SELECT 1 FROM contacts WHERE tenant_id = {tenant:String} LIMIT 1)`, clickhouse.Named("tenant", tenantID)).Scan(&n)
+	if err != nil {
+		return false, fmt.Errorf("look for tenant: %w", err)
+	}
+	return n > 0, nil
+}

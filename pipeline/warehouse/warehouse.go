@@ -1,0 +1,101 @@
+// Package warehouse is the only one that talks SQL to ClickHouse: it stores rows
+// with their positions, reads exports as of a snapshot, and keeps history.
+//
+// Inserts may be repeated: a row is identified by what it is and where it came
+// from, and ReplacingMergeTree keeps one of equal rows. Reads never depend on
+// merges having happened.
+package warehouse
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+
+	"cdds/schemas"
+)
+
+// Warehouse stores and reads rows. It is safe for concurrent use.
+type Warehouse struct {
+	conn driver.Conn
+}
+
+// New returns a Warehouse on an open connection over HTTP (QueryFormat needs
+// it), whose default database holds the tables. The caller closes the connection.
+func New(conn driver.Conn) *Warehouse { return &Warehouse{conn: conn} }
+
+// Ping reports whether ClickHouse answers.
+func (w *Warehouse) Ping(ctx context.Context) error {
+	if err := w.conn.Ping(ctx); err != nil {
+		return fmt.Errorf("ClickHouse does not answer: %w", err)
+	}
+	return nil
+}
+
+// Version is ClickHouse's own.
+func (w *Warehouse) Version(ctx context.Context) (string, error) {
+	var v string
+	if err := w.conn.QueryRow(ctx, "SELECT version()").Scan(&v); err != nil {
+		return "", fmt.Errorf("ask ClickHouse for its version: %w", err)
+	}
+	return v, nil
+}
+
+// Migrate creates the tables that are missing. It is safe to repeat.
+func (w *Warehouse) Migrate(ctx context.Context) error {
+	for _, s := range schemas.DDL() {
+		if err := w.conn.Exec(ctx, s.SQL); err != nil {
+			return fmt.Errorf("ClickHouse schema %s: %w", s.Name, err)
+		}
+	}
+	return nil
+}
+
+// MissingTables returns the names of tables Migrate would create.
+func (w *Warehouse) MissingTables(ctx context.Context) ([]string, error) {
+	rows, err := w.conn.Query(ctx, "SELECT name FROM system.tables WHERE database = currentDatabase()")
+	if err != nil {
+		return nil, fmt.Errorf("list ClickHouse tables: %w", err)
+	}
+	have := map[string]bool{}
+	for rows.Next() {
+		var name string
+		if err := rows.Scan(&name); err != nil {
+			return nil, errors.Join(err, rows.Close())
+		}
+		have[name] = true
+	}
+	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+		return nil, err
+	}
+	var missing []string
+	for _, table := range []string{"interactions", "contacts", "dead_letters", "export_events", "exports", "artifacts"} {
+		if !have[table] {
+			missing = append(missing, table)
+		}
+	}
+	return missing, nil
+}
+
+// table says where the rows of an entity are.
+type table struct {
+	name, time, id string
+	media          bool
+}
+
+func tableOf(entity string) (table, error) {
+	switch entity {
+	case schemas.EntityInteraction:
+		return table{"interactions", "started_at", "interaction_id", true}, nil
+	case schemas.EntityContact:
+		return table{"contacts", "created_at", "contact_id", false}, nil
+	}
+	return table{}, fmt.Errorf("there is no table of entity %q", entity)
+}
+
+// withSettings adds settings to a query's context.
+func withSettings(ctx context.Context, s clickhouse.Settings) context.Context {
+	return clickhouse.Context(ctx, clickhouse.WithSettings(s))
+}

@@ -1,0 +1,59 @@
+package export
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"cdds/schemas"
+)
+
+// metrics of the export role, all prefixed cdds_export_.
+type metrics struct {
+	active         prometheus.Gauge
+	ended          *prometheus.CounterVec
+	parts          prometheus.Counter
+	rows           prometheus.Counter
+	bytes          *prometheus.CounterVec
+	partSeconds    prometheus.Histogram
+	exportSeconds  prometheus.Histogram
+	barrierSeconds prometheus.Histogram
+	failures       *prometheus.CounterVec
+	retries        *prometheus.CounterVec
+}
+
+func newMetrics(reg prometheus.Registerer) *metrics {
+	f := promauto.With(reg)
+	seconds := func(name, help string) prometheus.Histogram {
+		return f.NewHistogram(prometheus.HistogramOpts{
+			Name: name, Help: help, Buckets: prometheus.ExponentialBuckets(0.01, 3, 12),
+			NativeHistogramBucketFactor: 1.1,
+		})
+	}
+	return &metrics{
+		active: f.NewGauge(prometheus.GaugeOpts{Name: "cdds_export_active", Help: "Exports this worker has in hand."}),
+		ended: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "cdds_export_ended_total", Help: "Exports that ended on this worker, by state."}, []string{"state"}),
+		parts: f.NewCounter(prometheus.CounterOpts{Name: "cdds_export_parts_total", Help: "Parts stored or adopted."}),
+		rows:  f.NewCounter(prometheus.CounterOpts{Name: "cdds_export_rows_total", Help: "Rows in stored parts."}),
+		bytes: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "cdds_export_bytes_total", Help: "Bytes of stored parts, by layer: jsonl, zip, sealed."}, []string{"layer"}),
+		partSeconds:    seconds("cdds_export_part_seconds", "Time from a part's slot to its being stored."),
+		exportSeconds:  seconds("cdds_export_seconds", "Time from planning an export to its manifest."),
+		barrierSeconds: seconds("cdds_export_barrier_seconds", "Time an export waited for ingest."),
+		failures: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "cdds_export_failures_total", Help: "Exports given up, by stage."}, []string{"stage"}),
+		retries: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "cdds_export_retries_total", Help: "Steps tried again, by step."}, []string{"step"}),
+	}
+}
+
+func (m *metrics) stored(r schemas.Receipt, took time.Duration) {
+	m.parts.Inc()
+	m.rows.Add(float64(r.Rows))
+	m.bytes.WithLabelValues("jsonl").Add(float64(r.Bytes))
+	m.bytes.WithLabelValues("zip").Add(float64(r.ZipBytes))
+	m.bytes.WithLabelValues("sealed").Add(float64(r.SealedBytes))
+	m.partSeconds.Observe(took.Seconds())
+}

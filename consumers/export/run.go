@@ -1,0 +1,286 @@
+package export
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+
+	"cdds/pipeline"
+	"cdds/pipeline/smime"
+	"cdds/schemas"
+)
+
+// refusal is why a request is not granted.
+type refusal struct{ reason string }
+
+func (r refusal) Error() string { return r.reason }
+
+// failure is why an export was given up, and where.
+type failure struct {
+	stage string
+	part  int
+	err   error
+}
+
+func (f failure) Error() string { return f.stage + ": " + f.err.Error() }
+func (f failure) Unwrap() error { return f.err }
+
+// export takes one request from acceptance to its end and reports that end. Its
+// error is ctx's, or one that handling the request again may mend.
+func (w *Worker) export(ctx context.Context, r *schemas.ExportRequest) error {
+	err := w.steps(ctx, r)
+	if ctx.Err() != nil { // shut down, revoked or cancelled: not the export's failure
+		return ctx.Err()
+	}
+	var refused refusal
+	var failed failure
+	switch {
+	case err == nil:
+		w.metrics.ended.WithLabelValues(string(schemas.Completed)).Inc()
+		return nil
+	case errors.As(err, &refused):
+		return w.refuse(ctx, r, refused.reason)
+	case errors.As(err, &failed):
+		w.metrics.ended.WithLabelValues(string(schemas.Failed)).Inc()
+		return w.report(ctx, &schemas.ExportStatus{
+			TenantID: r.TenantID, ExportID: r.ExportID, EventID: "failed", State: schemas.Failed,
+			Failure: describe(failed),
+		})
+	}
+	return err
+}
+
+// steps is the export, straight through. Whatever was done before, here or on
+// another worker, is found in the store and adopted.
+func (w *Worker) steps(ctx context.Context, r *schemas.ExportRequest) error {
+	if err := r.Validate(); err != nil {
+		return refusal{err.Error()}
+	}
+	recipients, err := w.recipients(r)
+	if err != nil {
+		return err
+	}
+	topic, _ := schemas.SourceOf(r.Entity) // Validate knows the entity
+	accepted, err := w.accept(ctx, r, topic)
+	if err != nil {
+		return err
+	}
+	x := pipeline.Export{
+		ID: r.ExportID, Filter: r.Filter(), Snapshot: accepted.Snapshot,
+		SplitSize: r.Split(), Encoding: r.Sealing(), Recipients: recipients,
+	}
+	err = w.report(ctx, &schemas.ExportStatus{
+		TenantID: r.TenantID, ExportID: r.ExportID, EventID: "requested", State: schemas.Requested,
+		Request: withoutCertificates(r), RequestDigest: accepted.Digest, Snapshot: accepted.Snapshot,
+		Recipients: pipeline.CertificateRefs(recipients),
+	})
+	if err != nil {
+		return err
+	}
+	if err := w.checkCancelled(ctx, r); err != nil {
+		return err
+	}
+	if err := w.awaitIngest(ctx, r, topic, accepted); err != nil {
+		return err
+	}
+	if err := w.checkTenant(ctx, r); err != nil {
+		return err
+	}
+	return w.run(ctx, x, topic)
+}
+
+// run plans, exports every part and finishes.
+func (w *Worker) run(ctx context.Context, x pipeline.Export, topic schemas.Topic) error {
+	started := w.Now()
+	var plan schemas.Plan
+	err := w.stage(ctx, "plan", 0, func() (err error) {
+		plan, err = w.Exporter.Plan(ctx, x)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	status := func(event string, state schemas.State) *schemas.ExportStatus {
+		return &schemas.ExportStatus{TenantID: x.Filter.TenantID, ExportID: x.ID, EventID: event, State: state}
+	}
+	planned := status("planned", schemas.Planned)
+	planned.Plan = &plan
+	if err := w.report(ctx, planned); err != nil {
+		return err
+	}
+	receipts, err := w.parts(ctx, x, plan, status)
+	if err != nil {
+		return err
+	}
+	completed := status("completed", schemas.Completed)
+	err = w.stage(ctx, "manifest", 0, func() error {
+		c, err := w.Exporter.Finish(ctx, x, topic, receipts)
+		completed.Completion = &c
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	w.metrics.exportSeconds.Observe(w.Now().Sub(started).Seconds())
+	return w.report(ctx, completed)
+}
+
+// parts exports the parts of a plan, as many at once as slots allow, and reports
+// each as it is stored.
+func (w *Worker) parts(ctx context.Context, x pipeline.Export, plan schemas.Plan, status func(string, schemas.State) *schemas.ExportStatus) ([]schemas.Receipt, error) {
+	receipts := make([]schemas.Receipt, len(plan.Parts))
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(w.Slots)
+	for i, part := range plan.Parts {
+		group.Go(func() error {
+			release, err := w.slots.acquire(ctx, exportKey{x.Filter.TenantID, x.ID})
+			if err != nil {
+				return err
+			}
+			defer release()
+			started := w.Now()
+			err = w.stage(ctx, "part", part.Number, func() (err error) {
+				receipts[i], err = w.Exporter.Export(ctx, x, part)
+				return err
+			})
+			if err != nil {
+				return err
+			}
+			w.metrics.stored(receipts[i], w.Now().Sub(started))
+			s := status(schemas.PartEventID(part.Number), schemas.Running)
+			s.Part = &receipts[i]
+			return w.report(ctx, s)
+		})
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	return receipts, nil
+}
+
+// stage retries one step and says where it failed when it is given up.
+func (w *Worker) stage(ctx context.Context, name string, part int, step func() error) error {
+	if err := w.retry(ctx, name, step); err != nil {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		w.metrics.failures.WithLabelValues(name).Inc()
+		return failure{name, part, err}
+	}
+	return nil
+}
+
+func (w *Worker) accept(ctx context.Context, r *schemas.ExportRequest, topic schemas.Topic) (pipeline.Acceptance, error) {
+	var accepted pipeline.Acceptance
+	err := w.retry(ctx, "accept", func() (err error) {
+		accepted, err = w.Exporter.Accept(ctx, r, func() (schemas.Snapshot, error) {
+			end, err := w.Log.EndOffsets(ctx, topic)
+			if err != nil || r.Snapshot == nil {
+				return end, err
+			}
+			return r.Snapshot, pipeline.Permanent(checkSnapshot(r.Snapshot, end))
+		})
+		return err
+	})
+	var refused refusal
+	switch {
+	case errors.Is(err, pipeline.ErrConflict):
+		return accepted, refusal{pipeline.ErrConflict.Error()}
+	case errors.As(err, &refused):
+		return accepted, refused
+	case err != nil && ctx.Err() == nil:
+		return accepted, failure{"accept", 0, err}
+	}
+	return accepted, err
+}
+
+// checkSnapshot refuses a snapshot that lies in the future.
+func checkSnapshot(asked, end schemas.Snapshot) error {
+	for p, offset := range asked {
+		if p >= len(end) || offset > end[p] {
+			return refusal{fmt.Sprintf("snapshot: partition %d has no offset %d yet; use the snapshot of an earlier export", p, offset)}
+		}
+	}
+	return nil
+}
+
+// recipients reads and judges the certificates of a request.
+func (w *Worker) recipients(r *schemas.ExportRequest) ([]*x509.Certificate, error) {
+	var all []*x509.Certificate
+	for i, given := range r.Recipients {
+		if given.Fingerprint != "" {
+			return nil, refusal{fmt.Sprintf("recipients[%d]: no certificate with fingerprint %s is registered for tenant %s", i, given.Fingerprint, r.TenantID)}
+		}
+		if !w.InlineCertificates {
+			return nil, refusal{fmt.Sprintf("recipients[%d]: certificates inside requests are not allowed here; name a registered one by its fingerprint", i)}
+		}
+		certs, err := smime.ParseRecipients([]byte(given.Certificate))
+		if err != nil {
+			return nil, refusal{fmt.Sprintf("recipients[%d]: %v", i, err)}
+		}
+		for _, c := range certs {
+			if err := smime.CheckRecipient(c, w.Now()); err != nil {
+				return nil, refusal{fmt.Sprintf("recipients[%d] (%s): %v", i, c.Subject, err)}
+			}
+		}
+		all = append(all, certs...)
+	}
+	return all, nil
+}
+
+func (w *Worker) checkTenant(ctx context.Context, r *schemas.ExportRequest) error {
+	var known bool
+	err := w.stage(ctx, "plan", 0, func() (err error) {
+		known, err = w.Tenants.HasTenant(ctx, r.TenantID)
+		return err
+	})
+	if err == nil && !known {
+		return refusal{fmt.Sprintf("tenant %q is unknown: nothing was ever stored for it", r.TenantID)}
+	}
+	return err
+}
+
+func (w *Worker) checkCancelled(ctx context.Context, r *schemas.ExportRequest) error {
+	var cancelled, completed bool
+	err := w.stage(ctx, "accept", 0, func() (err error) {
+		if cancelled, err = w.Exporter.Cancelled(ctx, r.TenantID, r.ExportID); err == nil && cancelled {
+			completed, err = w.Exporter.Completed(ctx, r.TenantID, r.ExportID)
+		}
+		return err
+	})
+	if err != nil || !cancelled || completed {
+		return err
+	}
+	w.mu.Lock()
+	this := w.running[exportKey{r.TenantID, r.ExportID}]
+	w.mu.Unlock()
+	this.stop(errCancelled)
+	return errCancelled
+}
+
+// describe is what an admin reads about a failure.
+func describe(f failure) *schemas.Failure {
+	hints := map[string]string{
+		"accept":   "check that Kafka and the object store are reachable, then ask again",
+		"barrier":  "check the ingest role and its lag, then ask again",
+		"plan":     "check that ClickHouse is reachable and has memory to spare, then ask again",
+		"part":     "check that ClickHouse and the object store are reachable and have space, then ask again",
+		"manifest": "check that the object store is reachable, then ask again",
+	}
+	told := &schemas.Failure{Stage: f.stage, Part: f.part, Reason: f.err.Error(), Hint: hints[f.stage], Retryable: true}
+	if pipeline.IsPermanent(f.err) {
+		told.Retryable = false
+		told.Hint = "ask again under a new export id: it takes a new snapshot"
+	}
+	if strings.Contains(told.Reason, "split_size") {
+		told.Hint = ""
+	}
+	return told
+}

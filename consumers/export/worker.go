@@ -1,0 +1,259 @@
+// Package export runs exports: it accepts requests, waits until ingest has stored
+// what was produced before them, and drives package pipeline part by part,
+// reporting each step as a status event.
+//
+// Handling a request again, here or on another worker, continues where the store
+// says it stands and reports the same facts under the same event ids. A request
+// that cannot be granted becomes a refused status, an export that was given up a
+// failed one; neither is an error of Handle. Handle returns an error only when the
+// request must be handled again.
+package export
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"cdds/pipeline"
+	"cdds/schemas"
+)
+
+// SourceLog tells how far the topics with rows have come.
+type SourceLog interface {
+	// EndOffsets is the snapshot that holds every record acknowledged by now.
+	EndOffsets(ctx context.Context, topic schemas.Topic) (schemas.Snapshot, error)
+	// Ingested is, per partition, the first offset not yet stored or dead-lettered.
+	Ingested(ctx context.Context, topic schemas.Topic) (schemas.Snapshot, error)
+}
+
+// Publisher reports status events. It returns once they are acknowledged.
+type Publisher interface {
+	Publish(ctx context.Context, events ...schemas.Event) error
+}
+
+// Tenants knows which tenants have any data.
+type Tenants interface {
+	HasTenant(ctx context.Context, tenantID string) (bool, error)
+}
+
+// Options of a Worker.
+type Options struct {
+	Exporter  *pipeline.Exporter
+	Log       SourceLog
+	Publisher Publisher
+	Tenants   Tenants
+	// Name is told in status events, such as host and process id.
+	Name string
+	// Slots is how many parts are exported at once; 0 means one per CPU.
+	Slots int
+	// InlineCertificates allows a request to bring its recipients' certificates. Off,
+	// write access to the topic is not access to anybody's data.
+	InlineCertificates bool
+	// IngestWait bounds how long an export waits for ingest; 0 means 10 minutes.
+	IngestWait time.Duration
+	// RetryFor bounds how long a failing step is tried again; 0 means 15 minutes.
+	RetryFor   time.Duration
+	Registerer prometheus.Registerer
+	Logger     *slog.Logger
+	// Now is the clock; nil means time.Now.
+	Now func() time.Time
+}
+
+// Worker handles messages of cdds.export.requests.
+type Worker struct {
+	Options
+	slots   *slots
+	metrics *metrics
+
+	mu      sync.Mutex
+	running map[exportKey]*run
+}
+
+type exportKey struct{ tenantID, exportID string }
+
+// run is an export this worker has in hand.
+type run struct {
+	digest string
+	stop   context.CancelCauseFunc
+	done   chan struct{}
+}
+
+// New returns a Worker. It starts nothing.
+func New(o Options) *Worker {
+	if o.Slots <= 0 {
+		o.Slots = runtime.GOMAXPROCS(0)
+	}
+	if o.IngestWait == 0 {
+		o.IngestWait = 10 * time.Minute
+	}
+	if o.RetryFor == 0 {
+		o.RetryFor = 15 * time.Minute
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return &Worker{
+		Options: o,
+		slots:   newSlots(o.Slots),
+		metrics: newMetrics(o.Registerer),
+		running: map[exportKey]*run{},
+	}
+}
+
+// Handle carries out the requests of a batch. It returns when they are done, which
+// for an export can be hours, or with ctx's error when ctx ends.
+func (w *Worker) Handle(ctx context.Context, b schemas.Batch[*schemas.ExportRequest]) error {
+	for _, r := range b.Records {
+		handle := w.create
+		if r.Event.Action == schemas.ActionCancel {
+			handle = w.cancel
+		}
+		if err := handle(ctx, r.Event); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// errCancelled is the cause of a run's context when an admin cancelled it.
+var errCancelled = errors.New("the export was cancelled")
+
+// create runs the export a request asks for.
+func (w *Worker) create(ctx context.Context, r *schemas.ExportRequest) error {
+	runCtx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	this, another := w.begin(r, stop)
+	if another {
+		if this == nil { // sent twice: the first is in hand
+			return nil
+		}
+		return w.conflict(ctx, r)
+	}
+	defer w.end(r, this)
+
+	err := w.export(runCtx, r)
+	if errors.Is(context.Cause(runCtx), errCancelled) {
+		return w.discard(ctx, r.TenantID, r.ExportID)
+	}
+	return err
+}
+
+// begin registers the run unless the export is in hand already. Then it returns
+// true, with a run if the one in hand is of another request.
+func (w *Worker) begin(r *schemas.ExportRequest, stop context.CancelCauseFunc) (this *run, another bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	key := exportKey{r.TenantID, r.ExportID}
+	digest := r.Digest()
+	if old, ok := w.running[key]; ok {
+		if old.digest == digest {
+			return nil, true
+		}
+		return old, true
+	}
+	this = &run{digest: digest, stop: stop, done: make(chan struct{})}
+	w.running[key] = this
+	w.metrics.active.Set(float64(len(w.running)))
+	return this, false
+}
+
+func (w *Worker) end(r *schemas.ExportRequest, this *run) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.running, exportKey{r.TenantID, r.ExportID})
+	w.metrics.active.Set(float64(len(w.running)))
+	close(this.done)
+}
+
+// cancel ends an export: at once if this worker has it in hand, and for whichever
+// worker takes it up later by a mark in the store. What is completed stays.
+func (w *Worker) cancel(ctx context.Context, r *schemas.ExportRequest) error {
+	err := w.retry(ctx, "cancel", func() error {
+		return w.Exporter.MarkCancelled(ctx, r.TenantID, r.ExportID)
+	})
+	if err != nil {
+		return err
+	}
+	w.mu.Lock()
+	this := w.running[exportKey{r.TenantID, r.ExportID}]
+	w.mu.Unlock()
+	if this != nil {
+		this.stop(errCancelled)
+		select {
+		case <-this.done:
+			return nil // create has discarded and reported
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	var accepted, completed bool
+	err = w.retry(ctx, "cancel", func() (err error) {
+		if accepted, err = w.Exporter.Accepted(ctx, r.TenantID, r.ExportID); err == nil {
+			completed, err = w.Exporter.Completed(ctx, r.TenantID, r.ExportID)
+		}
+		return err
+	})
+	switch {
+	case err != nil:
+		return err
+	case completed:
+		w.Logger.Info("cancel came after the export was completed", "tenant", r.TenantID, "export", r.ExportID)
+		return nil
+	case !accepted:
+		return w.report(ctx, &schemas.ExportStatus{
+			TenantID: r.TenantID, ExportID: r.ExportID, EventID: "refused/cancel", State: schemas.Refused,
+			RequestDigest: r.Digest(), Reason: "there is no export of this id to cancel",
+		})
+	}
+	return w.discard(ctx, r.TenantID, r.ExportID)
+}
+
+// discard removes what a cancelled export stored and reports it cancelled.
+func (w *Worker) discard(ctx context.Context, tenantID, exportID string) error {
+	err := w.retry(ctx, "discard", func() error { return w.Exporter.Discard(ctx, tenantID, exportID) })
+	if err != nil {
+		return fmt.Errorf("discard export %s: %w", exportID, err)
+	}
+	w.metrics.ended.WithLabelValues(string(schemas.Cancelled)).Inc()
+	return w.report(ctx, &schemas.ExportStatus{
+		TenantID: tenantID, ExportID: exportID, EventID: "cancelled", State: schemas.Cancelled,
+		Reason: errCancelled.Error(),
+	})
+}
+
+// conflict refuses a request whose id stands for another.
+func (w *Worker) conflict(ctx context.Context, r *schemas.ExportRequest) error {
+	return w.refuse(ctx, r, pipeline.ErrConflict.Error())
+}
+
+// refuse reports that a request was not granted.
+func (w *Worker) refuse(ctx context.Context, r *schemas.ExportRequest, reason string) error {
+	digest := r.Digest()
+	w.metrics.ended.WithLabelValues(string(schemas.Refused)).Inc()
+	return w.report(ctx, &schemas.ExportStatus{
+		TenantID: r.TenantID, ExportID: r.ExportID, EventID: "refused/" + digest[:16], State: schemas.Refused,
+		Request: withoutCertificates(r), RequestDigest: digest, Reason: reason,
+	})
+}
+
+// report publishes a status event, trying until ctx ends: an export never goes on
+// with its history behind it unknown.
+func (w *Worker) report(ctx context.Context, s *schemas.ExportStatus) error {
+	s.Time, s.Worker = schemas.TimeOf(w.Now()), w.Name
+	w.Logger.Info("export "+string(s.State), "tenant", s.TenantID, "export", s.ExportID, "event", s.EventID, "reason", s.Reason)
+	return w.retry(ctx, "report", func() error { return w.Publisher.Publish(ctx, s) })
+}
+
+// withoutCertificates is the request as admins read it: recipients are told apart
+// from it, by reference.
+func withoutCertificates(r *schemas.ExportRequest) *schemas.ExportRequest {
+	told := *r
+	told.Recipients = nil
+	return &told
+}

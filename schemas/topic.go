@@ -1,5 +1,7 @@
 package schemas
 
+import "strings"
+
 // Topic is the name of a Kafka topic.
 type Topic string
 
@@ -14,7 +16,24 @@ const (
 
 // DeadLetter is the topic that takes what could not be read from t: original
 // key, value and headers, plus the dead-letter headers.
-func (t Topic) DeadLetter() Topic { return t + ".dlq" }
+func (t Topic) DeadLetter() Topic { return t + deadLetterSuffix }
+
+// IsDeadLetter reports whether t takes dead letters.
+func IsDeadLetter(t Topic) bool { return strings.HasSuffix(string(t), deadLetterSuffix) }
+
+const deadLetterSuffix = ".dlq"
+
+// Consumer groups of the roles, beside one ingest group for each source topic.
+const (
+	GroupExport  = "cdds.export"
+	GroupHistory = "cdds.history"
+)
+
+// IngestGroup is the consumer group that stores the records of a source topic. Its
+// committed offsets say how far ingest has come.
+func IngestGroup(source Topic) string {
+	return "cdds.ingest." + strings.TrimPrefix(string(source), "cdds.")
+}
 
 // SourceTopics lists the topics whose records become rows.
 func SourceTopics() []Topic { return []Topic{TopicInteractions, TopicContacts} }

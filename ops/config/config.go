@@ -1,0 +1,273 @@
+// Package config loads and checks the configuration of CDDS: defaults, then one
+// YAML file, then the environment (CDDS_...), then flags, each over the one before.
+// Without any of them everything has a working default on the embedded stack.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/caarlos0/env/v11"
+	"github.com/dustin/go-humanize"
+	"github.com/goccy/go-yaml"
+)
+
+// Config is everything that can be configured.
+type Config struct {
+	Kafka      Kafka      `yaml:"kafka" envPrefix:"KAFKA_"`
+	ClickHouse ClickHouse `yaml:"clickhouse" envPrefix:"CLICKHOUSE_"`
+	S3         S3         `yaml:"s3" envPrefix:"S3_"`
+	Metrics    Metrics    `yaml:"metrics" envPrefix:"METRICS_"`
+	Service    Service    `yaml:"service" envPrefix:"SERVICE_"`
+	Export     Export     `yaml:"export" envPrefix:"EXPORT_"`
+}
+
+// Kafka says where the brokers are and how to speak to them.
+type Kafka struct {
+	// Brokers are host:port seeds. Empty means the embedded stack.
+	Brokers []string `yaml:"brokers" env:"BROKERS"`
+	TLS     TLS      `yaml:"tls" envPrefix:"TLS_"`
+	SASL    SASL     `yaml:"sasl" envPrefix:"SASL_"`
+	// Partitions and Replication are what provisioning gives new topics.
+	Partitions  int32 `yaml:"partitions" env:"PARTITIONS"`
+	Replication int16 `yaml:"replication" env:"REPLICATION"`
+	// RetentionBytes bounds each partition of new topics; -1 keeps everything.
+	RetentionBytes Bytes `yaml:"retention_bytes" env:"RETENTION_BYTES"`
+}
+
+// ClickHouse says where ClickHouse's HTTP interface is.
+type ClickHouse struct {
+	// Addr is host:port of HTTP (8123) or HTTPS (8443).
+	Addr         []string `yaml:"addr" env:"ADDR"`
+	Username     string   `yaml:"username" env:"USERNAME"`
+	Password     Secret   `yaml:"password" env:"PASSWORD"`
+	PasswordFile string   `yaml:"password_file" env:"PASSWORD_FILE"`
+	Database     string   `yaml:"database" env:"DATABASE"`
+	TLS          TLS      `yaml:"tls" envPrefix:"TLS_"`
+}
+
+// S3 says where the object store is.
+type S3 struct {
+	// Endpoint is host:port, without a scheme.
+	Endpoint      string `yaml:"endpoint" env:"ENDPOINT"`
+	AccessKey     string `yaml:"access_key" env:"ACCESS_KEY"`
+	SecretKey     Secret `yaml:"secret_key" env:"SECRET_KEY"`
+	SecretKeyFile string `yaml:"secret_key_file" env:"SECRET_KEY_FILE"`
+	Bucket        string `yaml:"bucket" env:"BUCKET"`
+	Region        string `yaml:"region" env:"REGION"`
+	TLS           TLS    `yaml:"tls" envPrefix:"TLS_"`
+}
+
+// TLS says whether and how a connection is encrypted.
+type TLS struct {
+	Enabled bool `yaml:"enabled" env:"ENABLED"`
+	// CAFile holds the PEM certificates to trust instead of the system's.
+	CAFile string `yaml:"ca_file" env:"CA_FILE"`
+	// CertFile and KeyFile are this client's own, for mutual TLS.
+	CertFile string `yaml:"cert_file" env:"CERT_FILE"`
+	KeyFile  string `yaml:"key_file" env:"KEY_FILE"`
+}
+
+// SASL says how to log in to Kafka.
+type SASL struct {
+	// Mechanism is PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512; empty means none.
+	Mechanism    string `yaml:"mechanism" env:"MECHANISM"`
+	Username     string `yaml:"username" env:"USERNAME"`
+	Password     Secret `yaml:"password" env:"PASSWORD"`
+	PasswordFile string `yaml:"password_file" env:"PASSWORD_FILE"`
+}
+
+// Metrics says where /metrics, /healthz, /readyz and pprof listen.
+type Metrics struct {
+	// Listen is host:port; port 0 takes a free one.
+	Listen string `yaml:"listen" env:"LISTEN"`
+}
+
+// Service holds the service's own certificate, which signs manifests.
+type Service struct {
+	CertFile string `yaml:"cert_file" env:"CERT_FILE"`
+	KeyFile  string `yaml:"key_file" env:"KEY_FILE"`
+}
+
+// Export shapes the export role.
+type Export struct {
+	// Slots is how many parts are exported at once; 0 means one per CPU.
+	Slots int `yaml:"slots" env:"SLOTS"`
+	// Memory bounds the parts held in memory together.
+	Memory Bytes `yaml:"memory" env:"MEMORY"`
+	// InlineCertificates lets a request bring its recipients' certificates. It is on
+	// where nothing is said on the embedded stack, and off elsewhere.
+	InlineCertificates *bool `yaml:"inline_certificates" env:"INLINE_CERTIFICATES"`
+	// Lifetime is how long artifacts live.
+	Lifetime time.Duration `yaml:"lifetime" env:"LIFETIME"`
+	// IngestWait bounds how long an export waits for ingest.
+	IngestWait time.Duration `yaml:"ingest_wait" env:"INGEST_WAIT"`
+	// RetryFor bounds how long a failing step is tried again.
+	RetryFor time.Duration `yaml:"retry_for" env:"RETRY_FOR"`
+}
+
+// Default is the configuration where nothing is configured.
+func Default() Config {
+	return Config{
+		Kafka:      Kafka{Partitions: 4, Replication: 1, RetentionBytes: -1},
+		ClickHouse: ClickHouse{Username: "default", Database: "cdds"},
+		S3:         S3{Bucket: "cdds", Region: "us-east-1"},
+		Metrics:    Metrics{Listen: "127.0.0.1:0"},
+		Export:     Export{Memory: 192 << 20, Lifetime: 30 * 24 * time.Hour, IngestWait: 10 * time.Minute, RetryFor: 15 * time.Minute},
+	}
+}
+
+// Embedded reports whether no service is configured, so that the embedded stack is
+// to be used.
+func (c Config) Embedded() bool {
+	return len(c.Kafka.Brokers) == 0 && len(c.ClickHouse.Addr) == 0 && c.S3.Endpoint == ""
+}
+
+// Load reads the YAML file (none if empty) and then environ, a list of KEY=value.
+// Every problem of a stage is reported at once, with file and line for YAML.
+func Load(file string, environ []string) (Config, error) {
+	c := Default()
+	if file != "" {
+		content, err := os.ReadFile(file)
+		if err != nil {
+			return c, fmt.Errorf("read the configuration: %w", err)
+		}
+		if err := yaml.UnmarshalWithOptions(content, &c, yaml.Strict()); err != nil {
+			return c, fmt.Errorf("%s: %s", file, yaml.FormatError(err, false, true))
+		}
+	}
+	if err := c.apply(environ); err != nil {
+		return c, err
+	}
+	return c, nil
+}
+
+func (c *Config) apply(environ []string) error {
+	err := env.ParseWithOptions(c, env.Options{
+		Prefix:      "CDDS_",
+		Environment: env.ToMap(environ),
+	})
+	if err != nil {
+		return fmt.Errorf("environment: %w", err)
+	}
+	return c.readSecrets()
+}
+
+// readSecrets replaces secrets by the content of the files named for them.
+func (c *Config) readSecrets() error {
+	var problems []error
+	for _, s := range []struct {
+		file  string
+		value *Secret
+	}{
+		{c.Kafka.SASL.PasswordFile, &c.Kafka.SASL.Password},
+		{c.ClickHouse.PasswordFile, &c.ClickHouse.Password},
+		{c.S3.SecretKeyFile, &c.S3.SecretKey},
+	} {
+		if s.file == "" {
+			continue
+		}
+		content, err := os.ReadFile(s.file)
+		if err != nil {
+			problems = append(problems, fmt.Errorf("read a secret: %w", err))
+			continue
+		}
+		*s.value = Secret(strings.TrimSpace(string(content)))
+	}
+	return errors.Join(problems...)
+}
+
+// Check reports every problem of a configuration that is to be used against
+// services, all at once.
+func (c Config) Check() error {
+	var problems []error
+	add := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
+	if len(c.Kafka.Brokers) == 0 {
+		add("kafka.brokers (CDDS_KAFKA_BROKERS) is missing")
+	}
+	if len(c.ClickHouse.Addr) == 0 {
+		add("clickhouse.addr (CDDS_CLICKHOUSE_ADDR) is missing")
+	}
+	if c.S3.Endpoint == "" {
+		add("s3.endpoint (CDDS_S3_ENDPOINT) is missing")
+	}
+	for _, addr := range slices.Concat(c.Kafka.Brokers, c.ClickHouse.Addr, []string{c.Metrics.Listen}) {
+		if _, _, err := net.SplitHostPort(addr); err != nil {
+			add("%q is not host:port", addr)
+		}
+	}
+	if c.Kafka.Partitions < 1 || c.Kafka.Replication < 1 {
+		add("kafka.partitions and kafka.replication must be at least 1")
+	}
+	switch c.Kafka.SASL.Mechanism {
+	case "", "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512":
+	default:
+		add("kafka.sasl.mechanism %q is unknown; it must be PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512", c.Kafka.SASL.Mechanism)
+	}
+	if c.Export.Memory < 32<<20 {
+		add("export.memory must be at least 32MiB")
+	}
+	if c.Export.Lifetime <= 0 || c.Export.IngestWait <= 0 || c.Export.RetryFor <= 0 {
+		add("export.lifetime, export.ingest_wait and export.retry_for must be positive")
+	}
+	return errors.Join(problems...)
+}
+
+// Secret is a value that prints as stars.
+type Secret string
+
+// String hides the secret.
+func (s Secret) String() string {
+	if s == "" {
+		return ""
+	}
+	return "***"
+}
+
+// GoString hides the secret.
+func (s Secret) GoString() string { return s.String() }
+
+// MarshalText hides the secret.
+func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// UnmarshalText takes the value as it is.
+func (s *Secret) UnmarshalText(b []byte) error {
+	*s = Secret(b)
+	return nil
+}
+
+// Reveal returns the secret itself, for the client that needs it.
+func (s Secret) Reveal() string { return string(s) }
+
+// Bytes is a size such as 64MiB, 1GB or 1048576; -1 means unbounded.
+type Bytes int64
+
+// UnmarshalText reads a size with or without a unit.
+func (b *Bytes) UnmarshalText(text []byte) error {
+	if string(text) == "-1" {
+		*b = -1
+		return nil
+	}
+	n, err := humanize.ParseBytes(string(text))
+	if err != nil || n > 1<<62 {
+		return fmt.Errorf("%q is not a size such as 64MiB", text)
+	}
+	*b = Bytes(n)
+	return nil
+}
+
+// MarshalText writes the size with a unit.
+func (b Bytes) MarshalText() ([]byte, error) { return []byte(b.String()), nil }
+
+// String writes the size with a unit.
+func (b Bytes) String() string {
+	if b < 0 {
+		return "-1"
+	}
+	return strings.ReplaceAll(humanize.IBytes(uint64(b)), " ", "")
+}

@@ -1,0 +1,166 @@
+// Package connect makes the clients of Kafka, ClickHouse and S3 from configuration:
+// TLS, SASL, time limits and metrics in one place.
+package connect
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+	"github.com/minio/minio-go/v7"
+	"github.com/minio/minio-go/v7/pkg/credentials"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/sasl"
+	"github.com/twmb/franz-go/pkg/sasl/plain"
+	"github.com/twmb/franz-go/pkg/sasl/scram"
+	"github.com/twmb/franz-go/plugin/kprom"
+
+	"cdds/ops/config"
+)
+
+const dialTimeout = 10 * time.Second
+
+// Kafka returns the options every Kafka client shares: brokers, TLS, SASL and, where
+// reg is given, franz-go's own metrics.
+func Kafka(c config.Kafka, reg prometheus.Registerer) ([]kgo.Opt, error) {
+	opts := []kgo.Opt{
+		kgo.SeedBrokers(c.Brokers...),
+		kgo.ClientID("cdds"),
+		kgo.DialTimeout(dialTimeout),
+		kgo.RetryTimeout(30 * time.Second),
+	}
+	if c.TLS.Enabled {
+		t, err := tlsConfig(c.TLS)
+		if err != nil {
+			return nil, fmt.Errorf("kafka.tls: %w", err)
+		}
+		opts = append(opts, kgo.DialTLSConfig(t))
+	}
+	if c.SASL.Mechanism != "" {
+		mechanism, err := mechanismOf(c.SASL)
+		if err != nil {
+			return nil, err
+		}
+		opts = append(opts, kgo.SASL(mechanism))
+	}
+	if reg != nil {
+		opts = append(opts, kgo.WithHooks(kprom.NewMetrics("cdds_kafka", kprom.Registerer(reg), kprom.WithClientLabel())))
+	}
+	return opts, nil
+}
+
+func mechanismOf(c config.SASL) (sasl.Mechanism, error) {
+	user, password := c.Username, c.Password.Reveal()
+	switch c.Mechanism {
+	case "PLAIN":
+		return plain.Auth{User: user, Pass: password}.AsMechanism(), nil
+	case "SCRAM-SHA-256":
+		return scram.Auth{User: user, Pass: password}.AsSha256Mechanism(), nil
+	case "SCRAM-SHA-512":
+		return scram.Auth{User: user, Pass: password}.AsSha512Mechanism(), nil
+	}
+	return nil, fmt.Errorf("kafka.sasl.mechanism %q is unknown", c.Mechanism)
+}
+
+// ClickHouse opens a pool of HTTP connections. It connects on first use; the caller
+// closes it.
+func ClickHouse(c config.ClickHouse) (driver.Conn, error) {
+	options := &clickhouse.Options{
+		Protocol: clickhouse.HTTP,
+		Addr:     c.Addr,
+		Auth:     clickhouse.Auth{Database: c.Database, Username: c.Username, Password: c.Password.Reveal()},
+		// Compression costs more than a loopback or rack network saves.
+		Compression:  &clickhouse.Compression{Method: clickhouse.CompressionNone},
+		DialTimeout:  dialTimeout,
+		MaxOpenConns: 64,
+		MaxIdleConns: 16,
+		// It bounds the wait for the first byte: a plan over much history takes
+		// its time. Lost connections are noticed by TCP keep-alive.
+		ReadTimeout: time.Hour,
+	}
+	if c.TLS.Enabled {
+		t, err := tlsConfig(c.TLS)
+		if err != nil {
+			return nil, fmt.Errorf("clickhouse.tls: %w", err)
+		}
+		options.TLS = t
+	}
+	conn, err := clickhouse.Open(options)
+	if err != nil {
+		return nil, fmt.Errorf("clickhouse: %w", err)
+	}
+	return conn, nil
+}
+
+// S3 returns a client of the object store. It connects on first use.
+func S3(c config.S3) (*minio.Client, error) {
+	transport, err := minio.DefaultTransport(c.TLS.Enabled)
+	if err != nil {
+		return nil, fmt.Errorf("s3: %w", err)
+	}
+	transport.DialContext = (&net.Dialer{Timeout: dialTimeout, KeepAlive: 15 * time.Second}).DialContext
+	transport.ResponseHeaderTimeout = 5 * time.Minute
+	if c.TLS.Enabled {
+		t, err := tlsConfig(c.TLS)
+		if err != nil {
+			return nil, fmt.Errorf("s3.tls: %w", err)
+		}
+		transport.TLSClientConfig = t
+	}
+	client, err := minio.New(c.Endpoint, &minio.Options{
+		Creds:     credentials.NewStaticV4(c.AccessKey, c.SecretKey.Reveal(), ""),
+		Secure:    c.TLS.Enabled,
+		Region:    c.Region,
+		Transport: http.RoundTripper(transport),
+		// Not every S3 takes trailing checksums over plain HTTP.
+		TrailingHeaders: false,
+		MaxRetries:      3,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("s3: %w", err)
+	}
+	return client, nil
+}
+
+func tlsConfig(c config.TLS) (*tls.Config, error) {
+	t := &tls.Config{MinVersion: tls.VersionTLS12}
+	if c.CAFile != "" {
+		pem, err := os.ReadFile(c.CAFile)
+		if err != nil {
+			return nil, err
+		}
+		t.RootCAs = x509.NewCertPool()
+		if !t.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("%s holds no PEM certificate", c.CAFile)
+		}
+	}
+	if c.CertFile != "" || c.KeyFile != "" {
+		pair, err := tls.LoadX509KeyPair(c.CertFile, c.KeyFile)
+		if err != nil {
+			return nil, err
+		}
+		t.Certificates = []tls.Certificate{pair}
+	}
+	return t, nil
+}
+
+// reachable bounds the checks that a service answers.
+const reachable = 15 * time.Second
+
+// PingKafka reports whether a broker answers.
+func PingKafka(ctx context.Context, client *kgo.Client) error {
+	ctx, cancel := context.WithTimeout(ctx, reachable)
+	defer cancel()
+	if err := client.Ping(ctx); err != nil {
+		return fmt.Errorf("Kafka does not answer: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,74 @@
+// Package provision creates what CDDS needs: topics, tables and the bucket. It is
+// safe to repeat, on embedded and real services alike, and changes nothing that is
+// there.
+package provision
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"cdds/ops/config"
+	"cdds/pipeline/bucket"
+	"cdds/pipeline/warehouse"
+	"cdds/schemas"
+)
+
+// Topics creates the missing topics and returns their names. Source topics are kept
+// for ever unless a size is configured: they are the log of truth.
+func Topics(ctx context.Context, admin *kadm.Client, c config.Kafka) ([]schemas.Topic, error) {
+	var created []schemas.Topic
+	existing, err := admin.ListTopics(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("list topics: %w", err)
+	}
+	for _, topic := range schemas.Topics() {
+		if existing.Has(string(topic)) {
+			continue
+		}
+		_, err := admin.CreateTopic(ctx, c.Partitions, c.Replication, topicConfig(topic, c), string(topic))
+		if errors.Is(err, kerr.TopicAlreadyExists) { // somebody else was first
+			continue
+		}
+		if err != nil {
+			return created, fmt.Errorf("create topic %s: %w", topic, err)
+		}
+		created = append(created, topic)
+	}
+	return created, nil
+}
+
+func topicConfig(topic schemas.Topic, c config.Kafka) map[string]*string {
+	limit := schemas.MaxRecordBytes
+	if schemas.IsDeadLetter(topic) {
+		limit = schemas.MaxDeadLetterBytes
+	}
+	text := func(n int64) *string { s := strconv.FormatInt(n, 10); return &s }
+	return map[string]*string{
+		"max.message.bytes": text(int64(limit)),
+		"retention.ms":      text(-1),
+		"retention.bytes":   text(int64(c.RetentionBytes)),
+	}
+}
+
+// All creates topics, tables and the bucket. progress is told each step.
+func All(ctx context.Context, admin *kadm.Client, w *warehouse.Warehouse, b *bucket.Bucket, c config.Config, progress func(string)) error {
+	created, err := Topics(ctx, admin, c.Kafka)
+	if err != nil {
+		return err
+	}
+	progress(fmt.Sprintf("topics: %d of %d created", len(created), len(schemas.Topics())))
+	if err := w.Migrate(ctx); err != nil {
+		return err
+	}
+	progress("tables: in place")
+	if err := b.Create(ctx, c.S3.Region); err != nil {
+		return err
+	}
+	progress("bucket " + c.S3.Bucket + ": in place")
+	return nil
+}

@@ -10,6 +10,9 @@ import (
 	"cdds/pipeline/smime"
 )
 
+// Run these with -fuzzminimizetime=1x: by default the engine spends most of a
+// minute shrinking the first inputs it finds, and tries few others.
+
 // Opening what was sealed gives back the content, in whatever pieces it was
 // written.
 func FuzzDecryptUndoesEncrypt(f *testing.F) {

@@ -1,0 +1,129 @@
+// Package cli is the command line of cdds: one file per command. A command only
+// reads flags, calls the packages below and writes what they say; Main alone turns
+// errors into exit codes.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"cdds/ops/config"
+	"cdds/ops/stack"
+)
+
+// session is what every command shares.
+type session struct {
+	in       io.Reader
+	out, err io.Writer
+
+	// json asks for output made for scripts: the last line of stdout is one object.
+	json bool
+	// quiet asks for no progress bars.
+	quiet      bool
+	configFile string
+	dataDir    string
+}
+
+// Main runs the command line and returns its exit code. It is the only place that
+// listens to signals: the first one ends the command in order, a second one at once.
+func Main(args []string, in io.Reader, out, err io.Writer) int {
+	if code, child := stack.ChildMain(args); child {
+		return code
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	// After the first signal the default is back, and a second one ends the process.
+	context.AfterFunc(ctx, stop)
+
+	s := &session{in: in, out: out, err: err}
+	root := newRoot(s)
+	root.SetArgs(args)
+	return s.report(root.ExecuteContext(ctx))
+}
+
+func newRoot(s *session) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "cdds",
+		Short: "Get contact-centre history out: safely, completely, encrypted",
+		Long: `cdds moves interactions and contacts from Kafka into ClickHouse, exports ranges of
+them as zipped JSON Lines sealed for your RSA certificate, and proves with a signed
+manifest that nothing is missing, added or changed.
+
+Start here:
+  cdds demo        everything once, on sample data, with the proof
+  cdds up          the whole system on this machine, nothing to configure
+
+A command that acts on a running system finds it through --config, the CDDS_...
+environment, or the data directory of a local ` + "`cdds up`" + ` (--data-dir).
+
+` + exitCodes,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args:          cobra.NoArgs,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.SetIn(s.in)
+	root.SetOut(s.out)
+	root.SetErr(s.err)
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return usageError{fmt.Errorf("%w; see `%s --help`", err, cmd.CommandPath())}
+	})
+	flags := root.PersistentFlags()
+	flags.BoolVar(&s.json, "json", false, "write output for scripts: the last line is one JSON object")
+	flags.BoolVarP(&s.quiet, "quiet", "q", false, "show no progress")
+	flags.StringVar(&s.configFile, "config", os.Getenv("CDDS_CONFIG"), "YAML configuration `file` (CDDS_CONFIG)")
+	flags.StringVar(&s.dataDir, "data-dir", envOr("CDDS_DATA_DIR", config.DefaultDataDir), "data `directory` of the embedded stack (CDDS_DATA_DIR)")
+
+	root.AddGroup(
+		&cobra.Group{ID: "run", Title: "Run the system:"},
+		&cobra.Group{ID: "use", Title: "Bring history in, get it out:"},
+		&cobra.Group{ID: "receive", Title: "Receive an export:"},
+	)
+	for group, commands := range map[string][]*cobra.Command{
+		"run":     {newUp(s), newDemo(s), newProvision(s), newDoctor(s)},
+		"use":     {newImport(s), newExport(s)},
+		"receive": {newKeygen(s), newVerify(s), newDecrypt(s)},
+		"":        {newVersion(s)},
+	} {
+		for _, c := range commands {
+			c.GroupID = group
+			root.AddCommand(c)
+		}
+	}
+	return root
+}
+
+// find loads the configuration of the running system a command acts on.
+func (s *session) find() (config.Config, error) {
+	c, err := config.Find(s.configFile, s.dataDir, os.Environ())
+	if errors.Is(err, config.ErrNotRunning) {
+		return c, unreachable(withHint(err,
+			"start one with `cdds up`, or name its data directory with --data-dir",
+			"or set CDDS_KAFKA_BROKERS, CDDS_CLICKHOUSE_ADDR and CDDS_S3_ENDPOINT"))
+	}
+	if err != nil {
+		return c, usageError{err}
+	}
+	if err := c.Check(); err != nil {
+		return c, usageError{err}
+	}
+	return c, nil
+}
+
+// examples indents the lines of a command's examples as cobra wants them.
+func examples(lines ...string) string { return "  " + strings.Join(lines, "\n  ") }
+
+func envOr(name, fallback string) string {
+	if v := os.Getenv(name); v != "" {
+		return v
+	}
+	return fallback
+}

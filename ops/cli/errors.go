@@ -1,0 +1,94 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// Exit codes. Scripts rely on them; exitCodes tells people.
+const (
+	exitOK          = 0
+	exitFailure     = 1
+	exitUsage       = 2
+	exitRefused     = 3
+	exitUnproven    = 4
+	exitUnreachable = 5
+	exitInterrupted = 130
+)
+
+const exitCodes = `Exit codes:
+  0    done
+  1    failed
+  2    the command line or configuration is wrong
+  3    the request was refused, or what was asked for does not exist
+  4    verification failed: something is missing, added or changed
+  5    a service is not reachable or not healthy
+  130  interrupted`
+
+// codedError is an error with its exit code and ways out.
+type codedError struct {
+	error
+	code  int
+	hints []string
+}
+
+func (e codedError) Unwrap() error { return e.error }
+
+// usageError is an error of whoever typed the command.
+type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
+
+// withHint adds ways out to an error: short imperative clauses.
+func withHint(err error, hints ...string) error {
+	return codedError{err, codeOf(err), append(hintsOf(err), hints...)}
+}
+
+func refused(err error) error     { return codedError{err, exitRefused, hintsOf(err)} }
+func unproven(err error) error    { return codedError{err, exitUnproven, hintsOf(err)} }
+func unreachable(err error) error { return codedError{err, exitUnreachable, hintsOf(err)} }
+
+func codeOf(err error) int {
+	var coded codedError
+	var usage usageError
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.As(err, &coded):
+		return coded.code
+	case errors.As(err, &usage):
+		return exitUsage
+	case errors.Is(err, context.Canceled):
+		return exitInterrupted
+	}
+	return exitFailure
+}
+
+func hintsOf(err error) []string {
+	var coded codedError
+	if errors.As(err, &coded) {
+		return coded.hints
+	}
+	return nil
+}
+
+// report tells a command's error and returns its exit code. With --json the error is
+// an object on stdout too, so that the last line always is one.
+func (s *session) report(err error) int {
+	code := codeOf(err)
+	if err == nil {
+		return code
+	}
+	if s.json {
+		line, _ := json.Marshal(map[string]any{"error": err.Error(), "exit_code": code, "hints": hintsOf(err)})
+		fmt.Fprintf(s.out, "%s\n", line)
+	}
+	fmt.Fprintf(s.err, "cdds: %s\n", strings.TrimSpace(err.Error()))
+	for _, hint := range hintsOf(err) {
+		fmt.Fprintf(s.err, "      %s\n", hint)
+	}
+	return code
+}

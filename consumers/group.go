@@ -1,0 +1,295 @@
+package consumers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"cdds/schemas"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// Handler does a role's work on batches.
+//
+// Handle is called with batches of one partition in offset order, one at a time
+// unless Options.InFlight says otherwise, and concurrently for different
+// partitions. The batch is never empty. An error means that nothing of the batch
+// counts as handled: Handle is called with the same batch again, after a pause, for
+// as long as the partition is owned. After a rebalance or a restart the same
+// records come again, cut differently. So Handle must be idempotent by position,
+// and must turn what can never succeed into a result and return nil. When ctx is
+// cancelled the partition is being taken away: Handle must return soon.
+type Handler[E any] interface {
+	Handle(ctx context.Context, b schemas.Batch[E]) error
+}
+
+// DeadLetters keeps records that could not be read.
+//
+// Put stores all of them or returns an error, and is then called again. It must be
+// idempotent by position.
+type DeadLetters interface {
+	Put(ctx context.Context, letters []schemas.DeadLetter) error
+}
+
+// Options says what a Group reads, how it cuts batches, and who takes them.
+type Options[E any] struct {
+	// Kafka says how to reach the brokers: seeds, TLS, SASL, hooks. Group and
+	// topic, fetch sizes and commits are the Group's own.
+	Kafka   []kgo.Opt
+	GroupID string
+	Topic   schemas.Topic
+	// Decode reads a record's value; its errors are *schemas.MalformedError. The
+	// event may share the value's memory.
+	Decode      func([]byte) (E, error)
+	Handler     Handler[E]
+	DeadLetters DeadLetters
+
+	// A batch is handed over when it has MaxRecords records or MaxBytes bytes, or
+	// Linger after its first record came; with Linger 0, as soon as there is one. A
+	// record counts with its key, value and headers and 256 bytes of its own.
+	// Defaults: 1000 records, 4 MiB.
+	MaxRecords int
+	MaxBytes   int
+	Linger     time.Duration
+	// MaxBuffered bounds the bytes polled and not yet handled, over all partitions.
+	// A batch is at most half of a partition's share of it, or a single record.
+	// Default: 3 * MaxBytes.
+	MaxBuffered int
+
+	// InFlight is how many batches of one partition may be handled at once.
+	// Default: 1, strictly in order.
+	InFlight int
+	// Drain is how long handlers at work may go on after Run was cancelled.
+	// Default: 30 s.
+	Drain time.Duration
+
+	// Registerer takes the metrics; several Groups may share one. Nil: none.
+	Registerer prometheus.Registerer
+	// Logger defaults to slog.Default().
+	Logger *slog.Logger
+}
+
+const (
+	defaultMaxRecords = 1000
+	defaultMaxBytes   = 4 << 20
+	defaultDrain      = 30 * time.Second
+
+	// See Memory in the package documentation. A single record or producer batch
+	// over these is still delivered, alone (KIP-74).
+	fetchMaxBytes          = 8 << 20
+	fetchMaxPartitionBytes = 1 << 20
+
+	// leaveTimeout bounds saying goodbye to a group coordinator that is gone.
+	leaveTimeout = 5 * time.Second
+	// stuckAfter is how long something may fail before the Group is not ready.
+	stuckAfter = 5 * time.Second
+)
+
+func (o *Options[E]) setDefaults() error {
+	switch {
+	case o.GroupID == "":
+		return errors.New("consumers: GroupID is missing")
+	case o.Topic == "":
+		return errors.New("consumers: Topic is missing")
+	case o.Decode == nil || o.Handler == nil || o.DeadLetters == nil:
+		return errors.New("consumers: Decode, Handler and DeadLetters are required")
+	case o.MaxRecords < 0 || o.MaxBytes < 0 || o.MaxBuffered < 0 || o.InFlight < 0 || o.Linger < 0 || o.Drain < 0:
+		return errors.New("consumers: limits must not be negative; leave them 0 for the default")
+	}
+	orDefault(&o.MaxRecords, defaultMaxRecords)
+	orDefault(&o.MaxBytes, defaultMaxBytes)
+	orDefault(&o.MaxBuffered, 3*o.MaxBytes)
+	orDefault(&o.InFlight, 1)
+	orDefault(&o.Drain, defaultDrain)
+	orDefault(&o.Logger, slog.Default())
+	o.Logger = o.Logger.With("group", o.GroupID, "topic", string(o.Topic))
+	return nil
+}
+
+func orDefault[T comparable](v *T, def T) {
+	var zero T
+	if *v == zero {
+		*v = def
+	}
+}
+
+// Group is a member of a Kafka consumer group that hands one topic's records to a
+// Handler. Make it with New; it runs once.
+type Group[E any] struct {
+	opts    Options[E]
+	metrics groupMetrics
+	started atomic.Bool
+	client  atomic.Pointer[kgo.Client]
+
+	// work is cancelled when handlers must stop; stopping is closed when no new
+	// batch may begin.
+	work     context.Context
+	stopping chan struct{}
+	// share is the bytes one partition may hold.
+	share atomic.Int64
+	dirty chan struct{}
+
+	mu    sync.Mutex // commitMu before mu before partition.mu
+	owned map[int32]*partition[E]
+
+	commitMu sync.Mutex
+
+	pollErrors everySoOften
+}
+
+// New checks the options and registers the metrics. It starts nothing and reaches
+// for no broker.
+func New[E any](opts Options[E]) (*Group[E], error) {
+	if err := opts.setDefaults(); err != nil {
+		return nil, err
+	}
+	metrics, err := newGroupMetrics(opts.Registerer, opts.GroupID)
+	if err != nil {
+		return nil, fmt.Errorf("consumers: register metrics: %w", err)
+	}
+	g := &Group[E]{
+		opts:     opts,
+		metrics:  metrics,
+		stopping: make(chan struct{}),
+		dirty:    make(chan struct{}, 1),
+		owned:    make(map[int32]*partition[E]),
+	}
+	if err := kgo.ValidateOpts(g.kafka()...); err != nil {
+		return nil, fmt.Errorf("consumers: Kafka options: %w", err)
+	}
+	return g, nil
+}
+
+func (g *Group[E]) kafka() []kgo.Opt {
+	return append(append([]kgo.Opt(nil), g.opts.Kafka...),
+		kgo.ConsumerGroup(g.opts.GroupID),
+		kgo.ConsumeTopics(string(g.opts.Topic)),
+		kgo.Balancers(kgo.CooperativeStickyBalancer()),
+		kgo.DisableAutoCommit(),
+		kgo.BlockRebalanceOnPoll(),
+		kgo.OnPartitionsAssigned(g.assigned),
+		kgo.OnPartitionsRevoked(g.revoked),
+		kgo.OnPartitionsLost(g.lost),
+		kgo.AdjustFetchOffsetsFn(g.offsetsFetched),
+		// An offset that is not in the log any more: start at what still exists.
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.KeepControlRecords(),
+		kgo.FetchMaxBytes(fetchMaxBytes),
+		kgo.FetchMaxPartitionBytes(fetchMaxPartitionBytes),
+	)
+}
+
+// Run joins the group and works until ctx is cancelled, then drains, commits,
+// leaves the group and returns nil. Brokers that are down, a topic that does not
+// exist yet, handlers that fail: all are waited for. An error means that the Group
+// could not start, or was run before.
+func (g *Group[E]) Run(ctx context.Context) error {
+	if !g.started.CompareAndSwap(false, true) {
+		return errors.New("consumers: a Group runs once; make another with New")
+	}
+	work, stopWork := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopWork()
+	g.work = work
+	client, err := kgo.NewClient(g.kafka()...)
+	if err != nil {
+		return fmt.Errorf("consumers: Kafka client: %w", err)
+	}
+	g.client.Store(client)
+
+	committing := make(chan struct{})
+	stopCommitting := make(chan struct{})
+	go func() {
+		defer close(committing)
+		g.commitLoop(client, stopCommitting)
+	}()
+
+	g.poll(ctx, client)
+
+	g.drain(stopWork)
+	close(stopCommitting)
+	<-committing
+	leaving, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveTimeout)
+	defer cancel()
+	if err := client.LeaveGroupContext(leaving); err != nil { // revokes, so it commits
+		g.opts.Logger.Warn("the group was not left in order; its partitions move on when the session times out", "error", err)
+	}
+	client.Close()
+	g.client.Store(nil)
+	return nil
+}
+
+// poll moves fetched records to their partitions' queues until ctx is cancelled.
+// It never waits for a handler.
+func (g *Group[E]) poll(ctx context.Context, client *kgo.Client) {
+	defer client.AllowRebalance() // a cancelled poll blocks rebalances too
+	for {
+		fetches := client.PollFetches(ctx)
+		if ctx.Err() != nil || fetches.IsClientClosed() {
+			return // what was polled last is not committed and comes again
+		}
+		fetches.EachPartition(func(f kgo.FetchTopicPartition) {
+			p := g.partition(f.Partition)
+			if f.Err != nil {
+				g.pollFailed(p, f)
+			}
+			if p != nil {
+				p.push(f.FetchPartition)
+			}
+		})
+		client.AllowRebalance()
+	}
+}
+
+// pollFailed reports an error the client delivers in place of records. All are
+// retried by the client but those of a partition it gives up, which make the Group
+// not ready.
+func (g *Group[E]) pollFailed(p *partition[E], f kgo.FetchTopicPartition) {
+	var lost *kgo.ErrDataLoss
+	if errors.As(f.Err, &lost) {
+		g.metrics.resets.Inc()
+		g.opts.Logger.Error("the log lost records that had been written; reading goes on from what exists",
+			"partition", lost.Partition, "consumed_to", lost.ConsumedTo, "reset_to", lost.ResetTo)
+		return
+	}
+	if p != nil && f.Topic != "" {
+		p.fetchFailed(f.Err)
+	}
+	if g.pollErrors.now() {
+		g.opts.Logger.Warn("Kafka does not deliver; retrying", "partition", f.Partition, "error", f.Err)
+	}
+}
+
+// drain lets handlers at work finish within Options.Drain, then cancels them.
+func (g *Group[E]) drain(stopWork context.CancelFunc) {
+	close(g.stopping)
+	deadline := time.AfterFunc(g.opts.Drain, stopWork)
+	defer deadline.Stop()
+	for _, p := range g.partitions() {
+		<-p.done
+	}
+}
+
+// Ready is nil when the Group has joined and nothing has been failing for more than
+// a few seconds; otherwise it says what is wrong.
+func (g *Group[E]) Ready() error {
+	client := g.client.Load()
+	if client == nil {
+		return fmt.Errorf("group %s is not running", g.opts.GroupID)
+	}
+	if _, generation := client.GroupMetadata(); generation < 0 {
+		return fmt.Errorf("group %s has not joined; are the brokers up and does topic %s exist?", g.opts.GroupID, g.opts.Topic)
+	}
+	for _, p := range g.partitions() {
+		if err := p.stuck(time.Now()); err != nil {
+			return fmt.Errorf("group %s, %s partition %d: %w", g.opts.GroupID, g.opts.Topic, p.id, err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,69 @@
+package consumers
+
+import (
+	"errors"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// groupMetrics are the series of one group.
+type groupMetrics struct {
+	records, batches, retries, trimmed, resets, commitFailures prometheus.Counter
+
+	deadLetters *prometheus.CounterVec // by code
+	handle      prometheus.Observer
+	lag         prometheus.Gauge
+}
+
+func newGroupMetrics(reg prometheus.Registerer, group string) (groupMetrics, error) {
+	if reg == nil {
+		reg = prometheus.NewRegistry()
+	}
+	var failed error
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		c, err := register(reg, prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: name, Help: help}, append([]string{"group"}, labels...)))
+		failed = errors.Join(failed, err)
+		return c
+	}
+	records := counter("cdds_consumer_records_total", "Records handled or dead-lettered.")
+	batches := counter("cdds_consumer_batches_total", "Batches done.")
+	retries := counter("cdds_consumer_retries_total", "Failed attempts of a handler or of the dead-letter sink.")
+	trimmed := counter("cdds_consumer_trimmed_records_total", "Records the broker deleted before they were read.")
+	resets := counter("cdds_consumer_resets_total", "Times a partition went back to an earlier offset because the log lost records.")
+	commits := counter("cdds_consumer_commit_failures_total", "Commits refused or timed out.")
+	letters := counter("cdds_consumer_dead_letters_total", "Records dead-lettered.", "code")
+	handle, err := register(reg, prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name: "cdds_consumer_handle_seconds", Help: "Duration of one call of the handler.",
+		Buckets: prometheus.ExponentialBuckets(0.001, 4, 10)}, []string{"group"}))
+	failed = errors.Join(failed, err)
+	lag, err := register(reg, prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "cdds_consumer_lag_records", Help: "Records in owned partitions not yet handled."}, []string{"group"}))
+	if failed = errors.Join(failed, err); failed != nil {
+		return groupMetrics{}, failed
+	}
+	return groupMetrics{
+		records:        records.WithLabelValues(group),
+		batches:        batches.WithLabelValues(group),
+		retries:        retries.WithLabelValues(group),
+		trimmed:        trimmed.WithLabelValues(group),
+		resets:         resets.WithLabelValues(group),
+		commitFailures: commits.WithLabelValues(group),
+		deadLetters:    letters.MustCurryWith(prometheus.Labels{"group": group}),
+		handle:         handle.WithLabelValues(group),
+		lag:            lag.WithLabelValues(group),
+	}, nil
+}
+
+// register registers c, or returns the collector that is registered already: every
+// Group of a process shares one set.
+func register[C prometheus.Collector](reg prometheus.Registerer, c C) (C, error) {
+	err := reg.Register(c)
+	var already prometheus.AlreadyRegisteredError
+	if errors.As(err, &already) {
+		if same, ok := already.ExistingCollector.(C); ok {
+			return same, nil
+		}
+	}
+	return c, err
+}

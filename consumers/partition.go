@@ -1,0 +1,333 @@
+package consumers
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"cdds/schemas"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// partition is an owned partition: a queue that Run's poll fills, and a goroutine
+// that empties it.
+type partition[E any] struct {
+	g      *Group[E]
+	client *kgo.Client
+	id     int32
+	log    *slog.Logger
+
+	ctx     context.Context // for handlers: cancelled when the partition goes away
+	cancel  context.CancelFunc
+	done    chan struct{} // closed when no goroutine works on the partition
+	arrived chan struct{} // capacity 1: the queue has changed
+
+	mu     sync.Mutex
+	queue  []*kgo.Record
+	queued int64     // bytes in queue
+	since  time.Time // when the queue began to fill
+	held   int64     // bytes in queue and in batches at work
+	paused bool
+	order  order
+
+	polled    int64           // the next offset a fetch should bring, or -1
+	handled   kgo.EpochOffset // everything before it is handled; -1: unknown
+	moved     bool            // a batch was finished, so handled is worth a commit
+	committed int64           // -1: nothing
+	highWater int64
+	lag       int64
+
+	failures map[*span]failure
+	fetchErr error
+}
+
+func newPartition[E any](g *Group[E], client *kgo.Client, id int32) *partition[E] {
+	ctx, cancel := context.WithCancel(g.work)
+	return &partition[E]{
+		g: g, client: client, id: id,
+		log:       g.opts.Logger.With("partition", id),
+		ctx:       ctx,
+		cancel:    cancel,
+		done:      make(chan struct{}),
+		arrived:   make(chan struct{}, 1),
+		polled:    -1,
+		handled:   kgo.EpochOffset{Epoch: -1, Offset: -1},
+		committed: -1,
+		failures:  make(map[*span]failure),
+	}
+}
+
+// resumeAt says that the group has committed at.
+func (p *partition[E]) resumeAt(at int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.polled, p.committed, p.handled.Offset = at, at, at
+}
+
+// push queues what a fetch brought. It never blocks.
+func (p *partition[E]) push(f kgo.FetchPartition) {
+	if len(f.Records) == 0 {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	first, last := f.Records[0], f.Records[len(f.Records)-1]
+	switch {
+	case p.polled < 0:
+	case f.LogStartOffset > p.polled && first.Offset > p.polled:
+		p.g.metrics.trimmed.Add(float64(f.LogStartOffset - p.polled))
+		p.log.Error("the broker deleted records before they were read; raise the topic's retention or find out why this group was behind",
+			"from_offset", p.polled, "to_offset", f.LogStartOffset)
+	case first.Offset < p.polled:
+		p.g.metrics.resets.Inc()
+		p.log.Error("the log no longer reaches the offset this group had read; reading again from the earliest that exists",
+			"expected_offset", p.polled, "offset", first.Offset)
+	}
+	if p.handled.Offset < 0 || p.handled.Offset > last.Offset {
+		p.handled = kgo.EpochOffset{Epoch: -1, Offset: first.Offset}
+	}
+	p.polled, p.fetchErr = last.Offset+1, nil
+	if len(p.queue) == 0 {
+		p.since = time.Now()
+	}
+	p.queue = append(p.queue, f.Records...)
+	added := sizeOf(f.Records)
+	p.queued += added
+	p.held += added
+	if !p.paused && p.held >= p.g.share.Load() {
+		p.paused = true
+		p.client.PauseFetchPartitions(p.self())
+	}
+	p.setLag(f.HighWatermark)
+	p.signal()
+}
+
+// signal wakes the partition's goroutine.
+func (p *partition[E]) signal() {
+	select {
+	case p.arrived <- struct{}{}:
+	default:
+	}
+}
+
+// run cuts batches and has them handled, until the partition goes away or the Group
+// is stopping.
+func (p *partition[E]) run() {
+	defer close(p.done)
+	var working sync.WaitGroup
+	defer working.Wait()
+	slots := make(chan struct{}, p.g.opts.InFlight)
+	for {
+		select {
+		case slots <- struct{}{}:
+		case <-p.ctx.Done():
+			return
+		case <-p.g.stopping:
+			return
+		}
+		records, place := p.next()
+		if records == nil {
+			return
+		}
+		working.Go(func() {
+			defer func() { <-slots }()
+			p.work(records, place)
+		})
+	}
+}
+
+// next waits for a batch and gives it its place in the order; nil when there will
+// be none.
+func (p *partition[E]) next() ([]*kgo.Record, *span) {
+	for {
+		records, place, wait := p.cut(time.Now())
+		if records != nil {
+			return records, place
+		}
+		var lingered <-chan time.Time
+		if wait > 0 {
+			lingered = time.After(wait)
+		}
+		select {
+		case <-p.arrived:
+		case <-lingered:
+		case <-p.ctx.Done():
+			return nil, nil
+		case <-p.g.stopping:
+			return nil, nil
+		}
+	}
+}
+
+// cut takes a batch off the queue if it is full or has lingered. Otherwise it says
+// how long to wait for more; 0 means until something arrives.
+func (p *partition[E]) cut(now time.Time) ([]*kgo.Record, *span, time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.queue) == 0 || p.ctx.Err() != nil {
+		return nil, nil, 0
+	}
+	// Half a share, so that one half is fetched while the other is handled.
+	limit := min(int64(p.g.opts.MaxBytes), p.g.share.Load()/2)
+	full := p.queued >= limit || len(p.queue) >= p.g.opts.MaxRecords || p.paused
+	if lingers := p.since.Add(p.g.opts.Linger).Sub(now); !full && lingers > 0 {
+		return nil, nil, lingers
+	}
+	n, bytes := 0, int64(0)
+	for n < len(p.queue) && n < p.g.opts.MaxRecords {
+		size := sizeOf(p.queue[n : n+1])
+		if n > 0 && bytes+size > limit {
+			break
+		}
+		n, bytes = n+1, bytes+size
+	}
+	records := slices.Clone(p.queue[:n])
+	clear(p.queue[:n]) // the queue's memory must not keep them alive
+	p.queue, p.queued = p.queue[n:], p.queued-bytes
+	if len(p.queue) == 0 {
+		p.queue = nil
+	}
+	last := records[n-1]
+	return records, p.order.begin(kgo.EpochOffset{Epoch: last.LeaderEpoch, Offset: last.Offset + 1}), 0
+}
+
+// work sees one batch through: decode, dead-letter, handle.
+func (p *partition[E]) work(records []*kgo.Record, place *span) {
+	batch, letters := p.decode(records)
+	if len(letters) > 0 {
+		if p.retry("dead-lettering", place, func(ctx context.Context) error {
+			return p.g.opts.DeadLetters.Put(ctx, letters)
+		}) != nil {
+			return
+		}
+		for _, l := range letters {
+			p.g.metrics.deadLetters.WithLabelValues(l.Code).Inc()
+		}
+	}
+	if len(batch.Records) > 0 {
+		if p.retry("handling a batch", place, func(ctx context.Context) error {
+			begin := time.Now()
+			err := p.g.opts.Handler.Handle(ctx, batch)
+			p.g.metrics.handle.Observe(time.Since(begin).Seconds())
+			return err
+		}) != nil {
+			return
+		}
+	}
+	p.g.metrics.batches.Inc()
+	p.g.metrics.records.Add(float64(len(batch.Records) + len(letters)))
+	p.finish(records, place)
+}
+
+func (p *partition[E]) decode(records []*kgo.Record) (schemas.Batch[E], []schemas.DeadLetter) {
+	batch := schemas.Batch[E]{
+		Topic:     p.g.opts.Topic,
+		Partition: p.id,
+		First:     records[0].Offset,
+		Next:      records[len(records)-1].Offset + 1,
+		Records:   make([]schemas.Record[E], 0, len(records)),
+	}
+	var letters []schemas.DeadLetter
+	for _, r := range records {
+		if r.Attrs.IsControl() {
+			continue
+		}
+		event, err := p.g.opts.Decode(r.Value)
+		if err != nil {
+			letters = append(letters, deadLetter(p.g.opts.Topic, r, err))
+			continue
+		}
+		batch.Records = append(batch.Records, schemas.Record[E]{
+			Event: event, Partition: r.Partition, Offset: r.Offset, Time: schemas.TimeOf(r.Timestamp),
+		})
+	}
+	return batch, letters
+}
+
+// finish gives back the batch's memory and moves the position as far as it goes.
+func (p *partition[E]) finish(records []*kgo.Record, place *span) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.held -= sizeOf(records)
+	if p.paused && p.held <= p.g.share.Load()/2 {
+		p.paused = false
+		p.client.ResumeFetchPartitions(p.self())
+	}
+	if at, moved := p.order.finish(place); moved {
+		p.handled, p.moved = at, true
+		p.setLag(p.highWater)
+		p.g.markDirty()
+	}
+}
+
+// uncommitted is the position, if it is not what Kafka knows.
+func (p *partition[E]) uncommitted() (kgo.EpochOffset, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.handled, p.moved && p.handled.Offset != p.committed
+}
+
+func (p *partition[E]) committedTo(at kgo.EpochOffset) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.committed = at.Offset
+}
+
+// failed notes that the batch at place fails, or with nil that it no longer does.
+func (p *partition[E]) failed(place *span, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch f, known := p.failures[place]; {
+	case err == nil:
+		delete(p.failures, place)
+	case known:
+		p.failures[place] = failure{f.since, err}
+	default:
+		p.failures[place] = failure{time.Now(), err}
+	}
+}
+
+func (p *partition[E]) fetchFailed(err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.fetchErr = err
+}
+
+// stuck says what has been failing for longer than stuckAfter.
+func (p *partition[E]) stuck(now time.Time) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.fetchErr != nil {
+		return fmt.Errorf("fetching: %w", p.fetchErr)
+	}
+	for _, f := range p.failures {
+		if d := now.Sub(f.since); d > stuckAfter {
+			return fmt.Errorf("failing for %s: %w", d.Round(time.Second), f.err)
+		}
+	}
+	return nil
+}
+
+// setLag updates the group's lag by what this partition's changed; p.mu is held.
+func (p *partition[E]) setLag(highWater int64) {
+	p.highWater = highWater
+	lag := max(0, highWater-p.handled.Offset)
+	p.g.metrics.lag.Add(float64(lag - p.lag))
+	p.lag = lag
+}
+
+// close ends the partition's part in the lag.
+func (p *partition[E]) close() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.g.metrics.lag.Sub(float64(p.lag))
+	p.lag = 0
+}
+
+func (p *partition[E]) self() map[string][]int32 {
+	return map[string][]int32{string(p.g.opts.Topic): {p.id}}
+}

@@ -1,0 +1,82 @@
+package consumers
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"sync"
+	"time"
+)
+
+const (
+	backoffMin = 100 * time.Millisecond
+	backoffMax = 15 * time.Second
+	// logInterval is how often a failure that lasts is logged.
+	logInterval = 10 * time.Second
+)
+
+// errStopping ends the retries of a batch when the Group is told to stop.
+var errStopping = errors.New("the group is stopping")
+
+// backoff is the pause after the nth failure, n from 1: doubling, capped, and
+// between half and all of it by chance, so that members do not return together.
+func backoff(n int) time.Duration {
+	d := backoffMax
+	if n < 8 {
+		d = min(backoffMin<<(n-1), backoffMax)
+	}
+	return d/2 + rand.N(d/2)
+}
+
+// everySoOften limits a log line to one per logInterval. The zero value is ready.
+type everySoOften struct {
+	mu   sync.Mutex
+	last time.Time
+}
+
+func (e *everySoOften) now() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if !e.last.IsZero() && time.Since(e.last) < logInterval {
+		return false
+	}
+	e.last = time.Now()
+	return true
+}
+
+// failure is an attempt that keeps failing.
+type failure struct {
+	since time.Time
+	err   error
+}
+
+// retry calls do until it succeeds. It gives up only when the partition's context
+// is cancelled or the Group is stopping, and then returns the reason.
+func (p *partition[E]) retry(what string, s *span, do func(context.Context) error) error {
+	var logged everySoOften
+	for n := 1; ; n++ {
+		err := do(p.ctx)
+		if err == nil {
+			p.failed(s, nil)
+			if n > 1 {
+				p.log.Info(what+" works again", "attempts", n)
+			}
+			return nil
+		}
+		if p.ctx.Err() != nil {
+			return p.ctx.Err()
+		}
+		p.g.metrics.retries.Inc()
+		p.failed(s, err)
+		if logged.now() {
+			p.log.Warn(what+" failed; retrying", "attempts", n, "next_offset", s.at.Offset, "error", err)
+		}
+		select {
+		case <-time.After(backoff(n)):
+		case <-p.ctx.Done():
+			return p.ctx.Err()
+		case <-p.g.stopping:
+			return errStopping
+		}
+	}
+}

@@ -1,0 +1,195 @@
+// Package app wires the roles of CDDS to their services and runs them: one errgroup,
+// teardown in reverse order of acquisition. It never touches signals or flags, so
+// that tests run the same app in process.
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"slices"
+	"strings"
+
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"golang.org/x/sync/errgroup"
+
+	"cdds/ops/config"
+	"cdds/ops/connect"
+	"cdds/ops/metrics"
+	"cdds/pipeline/bucket"
+	"cdds/pipeline/warehouse"
+	"cdds/producers"
+)
+
+// Options of an App.
+type Options struct {
+	// Config must pass its Check.
+	Config config.Config
+	// Roles to run, of Roles().
+	Roles []string
+	// Name tells this process apart in status events, such as host and process id.
+	Name   string
+	Logger *slog.Logger
+	// Registry takes all metrics.
+	Registry *prometheus.Registry
+}
+
+// App is a set of roles with their clients. Run it once.
+type App struct {
+	Options
+	roles     []role
+	kafka     []kgo.Opt
+	client    *kgo.Client
+	publisher *producers.Publisher
+	conn      driver.Conn
+	warehouse *warehouse.Warehouse
+	bucket    *bucket.Bucket
+	listener  net.Listener
+	stops     []cleanup
+}
+
+// cleanup is a named step of teardown.
+type cleanup struct {
+	name string
+	do   func() error
+}
+
+// New connects and wires; it starts nothing. The caller calls Run, which also
+// closes, or Close.
+func New(o Options) (*App, error) {
+	a := &App{Options: o}
+	if err := a.setup(); err != nil {
+		return nil, errors.Join(err, a.Close())
+	}
+	return a, nil
+}
+
+// setup is one straight line rather than a chain of helpers: nearly every step needs
+// what the ones before made, and each registers its own teardown.
+func (a *App) setup() error {
+	if err := a.Config.Check(); err != nil {
+		return err
+	}
+	var err error
+	if a.kafka, err = connect.Kafka(a.Config.Kafka, a.Registry); err != nil {
+		return err
+	}
+	if a.client, err = kgo.NewClient(append(slices.Clone(a.kafka), kgo.ClientID("cdds-admin"))...); err != nil {
+		return fmt.Errorf("kafka: %w", err)
+	}
+	a.onStop("kafka client", func() error { a.client.Close(); return nil })
+
+	if a.publisher, err = producers.New(append(slices.Clone(a.kafka), kgo.ClientID("cdds-publisher")), "cdds/"+a.Name, a.Registry); err != nil {
+		return err
+	}
+	// It flushes: it must outlive the roles, which publish while they drain.
+	a.onStop("publisher", func() error { a.publisher.Close(); return nil })
+
+	if a.conn, err = connect.ClickHouse(a.Config.ClickHouse); err != nil {
+		return err
+	}
+	a.onStop("clickhouse", a.conn.Close)
+	a.warehouse = warehouse.New(a.conn)
+
+	store, err := connect.S3(a.Config.S3)
+	if err != nil {
+		return err
+	}
+	a.bucket = bucket.New(store, a.Config.S3.Bucket)
+
+	for _, name := range a.Options.Roles {
+		build, ok := builders[name]
+		if !ok {
+			return fmt.Errorf("role %q is unknown; roles are %s", name, strings.Join(Roles(), ", "))
+		}
+		r, err := build(a)
+		if err != nil {
+			return fmt.Errorf("role %s: %w", name, err)
+		}
+		a.roles = append(a.roles, r...)
+	}
+	if a.listener, err = net.Listen("tcp", a.Config.Metrics.Listen); err != nil {
+		return fmt.Errorf("metrics: %w", err)
+	}
+	a.onStop("metrics listener", func() error {
+		if err := a.listener.Close(); !errors.Is(err, net.ErrClosed) {
+			return err
+		}
+		return nil
+	})
+	return nil
+}
+
+func (a *App) onStop(name string, do func() error) { a.stops = append(a.stops, cleanup{name, do}) }
+
+// MetricsAddr is where /metrics, /healthz and /readyz are served.
+func (a *App) MetricsAddr() string { return a.listener.Addr().String() }
+
+// Run runs the roles until ctx ends or one fails, lets work in hand drain, and
+// closes everything. It returns nil after ctx ended.
+func (a *App) Run(ctx context.Context) error {
+	group, groupCtx := errgroup.WithContext(ctx)
+	for _, r := range a.roles {
+		group.Go(func() error {
+			if err := r.run(groupCtx); err != nil {
+				return fmt.Errorf("role %s: %w", r.name, err)
+			}
+			return nil
+		})
+	}
+	group.Go(func() error {
+		return metrics.Server{Gatherer: a.Registry, Ready: a.Ready}.Serve(groupCtx, a.listener)
+	})
+	a.Logger.Info("running", "roles", strings.Join(a.Options.Roles, ","), "metrics", "http://"+a.MetricsAddr())
+	err := group.Wait()
+	return errors.Join(err, a.Close())
+}
+
+// Close gives back what New acquired, last first.
+func (a *App) Close() error {
+	var problems []error
+	for _, c := range slices.Backward(a.stops) {
+		if err := c.do(); err != nil {
+			problems = append(problems, fmt.Errorf("close %s: %w", c.name, err))
+		}
+	}
+	a.stops = nil
+	return errors.Join(problems...)
+}
+
+// Ready says, by name, which service or role is not ready and why.
+func (a *App) Ready(ctx context.Context) map[string]string {
+	checks := map[string]func(context.Context) error{
+		"kafka":      func(ctx context.Context) error { return connect.PingKafka(ctx, a.client) },
+		"clickhouse": a.warehouse.Ping,
+		"s3": func(ctx context.Context) error {
+			ok, err := a.bucket.Exists(ctx)
+			if err == nil && !ok {
+				err = fmt.Errorf("bucket %s does not exist; `cdds provision` creates it", a.Config.S3.Bucket)
+			}
+			return err
+		},
+	}
+	for _, r := range a.roles {
+		checks[r.name] = func(context.Context) error { return r.ready() }
+	}
+	type result struct {
+		name string
+		err  error
+	}
+	results := make(chan result, len(checks))
+	for name, check := range checks {
+		go func() { results <- result{name, check(ctx)} }()
+	}
+	problems := map[string]string{}
+	for range checks {
+		if r := <-results; r.err != nil {
+			problems[r.name] = r.err.Error()
+		}
+	}
+	return problems
+}

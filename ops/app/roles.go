@@ -1,0 +1,120 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"cdds/consumers"
+	"cdds/consumers/export"
+	"cdds/consumers/history"
+	"cdds/consumers/ingest"
+	"cdds/ops/connect"
+	"cdds/pipeline"
+	"cdds/schemas"
+)
+
+// role is something that runs until its context ends.
+type role struct {
+	name  string
+	run   func(context.Context) error
+	ready func() error
+}
+
+var builders = map[string]func(*App) ([]role, error){
+	"ingest":  buildIngest,
+	"export":  buildExport,
+	"history": buildHistory,
+}
+
+// Roles lists the roles a process can run.
+func Roles() []string { return []string{"ingest", "export", "history"} }
+
+func buildIngest(a *App) ([]role, error) {
+	m := ingest.NewMetrics(a.Registry)
+	interactions, err := groupRole("ingest.interactions", consumers.Options[*schemas.Interaction]{
+		GroupID: schemas.IngestGroup(schemas.TopicInteractions), Topic: schemas.TopicInteractions,
+		Decode: schemas.DecodeInteraction, Handler: ingest.Interactions(a.warehouse, m),
+		MaxRecords: ingest.MaxRecords, MaxBytes: ingest.MaxBytes, Linger: ingest.Linger,
+	}, a)
+	if err != nil {
+		return nil, err
+	}
+	contacts, err := groupRole("ingest.contacts", consumers.Options[*schemas.Contact]{
+		GroupID: schemas.IngestGroup(schemas.TopicContacts), Topic: schemas.TopicContacts,
+		Decode: schemas.DecodeContact, Handler: ingest.Contacts(a.warehouse, m),
+		MaxRecords: ingest.MaxRecords, MaxBytes: ingest.MaxBytes, Linger: ingest.Linger,
+	}, a)
+	return []role{interactions, contacts}, err
+}
+
+func buildHistory(a *App) ([]role, error) {
+	r, err := groupRole("history", consumers.Options[*schemas.ExportStatus]{
+		GroupID: schemas.GroupHistory, Topic: schemas.TopicExportStatus,
+		Decode: schemas.DecodeExportStatus, Handler: history.New(a.warehouse, a.Registry),
+		MaxRecords: history.MaxRecords, Linger: history.Linger,
+	}, a)
+	return []role{r}, err
+}
+
+// exportsInHand bounds the exports of one partition that wait or run at once.
+const exportsInHand = 64
+
+func buildExport(a *App) ([]role, error) {
+	signer, err := LoadSigner(a.Config.Service)
+	if err != nil {
+		return nil, err
+	}
+	c := a.Config.Export
+	worker := export.New(export.Options{
+		Exporter: pipeline.New(pipeline.Options{
+			Source: a.warehouse, Store: a.bucket, Spools: pipeline.NewSpools(int64(c.Memory)),
+			Certificate: signer.Certificate, Key: signer.Key,
+			Lifetime: c.Lifetime, Now: time.Now,
+		}),
+		Log:       connect.NewOffsets(a.client),
+		Publisher: a.publisher, Tenants: a.warehouse,
+		Name: a.Name, Slots: c.Slots,
+		InlineCertificates: c.InlineCertificates != nil && *c.InlineCertificates,
+		IngestWait:         c.IngestWait, RetryFor: c.RetryFor,
+		Registerer: a.Registry, Logger: a.Logger.With("role", "export"),
+	})
+	r, err := groupRole("export", consumers.Options[*schemas.ExportRequest]{
+		GroupID: schemas.GroupExport, Topic: schemas.TopicExportRequests,
+		Decode: schemas.DecodeExportRequest, Handler: worker,
+		MaxRecords: 1, InFlight: exportsInHand,
+		// An export resumes from the parts it stored; waiting for it would only
+		// delay the next owner.
+		Drain: time.Second,
+	}, a)
+	return []role{r}, err
+}
+
+// groupRole completes what all consumer groups share.
+func groupRole[E any](name string, o consumers.Options[E], a *App) (role, error) {
+	o.Kafka = a.kafka
+	o.DeadLetters = deadLetters{a}
+	o.Registerer = a.Registry
+	o.Logger = a.Logger.With(slog.String("role", name))
+	g, err := consumers.New(o)
+	if err != nil {
+		return role{}, err
+	}
+	return role{name, g.Run, g.Ready}, nil
+}
+
+// deadLetters keeps the bytes on the dead-letter topic and the positions in
+// ClickHouse, where the account of each partition is drawn up.
+type deadLetters struct{ a *App }
+
+// Put is idempotent by position: readers of the topic see a letter again at worst.
+func (d deadLetters) Put(ctx context.Context, letters []schemas.DeadLetter) error {
+	if err := d.a.publisher.Put(ctx, letters); err != nil {
+		return err
+	}
+	return d.a.warehouse.RecordDeadLetters(ctx, letters)
+}
+
+// errNoSigner names the way out.
+var errNoSigner = errors.New("no certificate to sign manifests with: set service.cert_file and service.key_file (`cdds keygen --service` makes a pair)")

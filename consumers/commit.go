@@ -33,20 +33,13 @@ func (g *Group[E]) commitLoop(client *kgo.Client, stop <-chan struct{}) {
 			failures++
 			wait = backoff(failures)
 			g.opts.Logger.Warn("commit failed; repeating it", "error", err, "failures", failures)
-			g.markDirty()
+			signal(g.dirty)
 		}
 		select {
 		case <-time.After(wait):
 		case <-stop:
 			return
 		}
-	}
-}
-
-func (g *Group[E]) markDirty() {
-	select {
-	case g.dirty <- struct{}{}:
-	default:
 	}
 }
 

@@ -26,10 +26,11 @@
 // # Memory
 //
 // Records that were polled and are not yet handled count towards MaxBuffered. Each
-// partition has an equal share; one that holds its share is not fetched until half
-// of it is handled. So a partition that is stuck never starves another. What can be
-// held beyond MaxBuffered is one fetch: 1 MiB or one record per partition, 8 MiB
-// per broker.
+// partition has an equal share. While one holds its share nothing is polled; one
+// that still does after a second is paused, until half of it is handled, and the
+// others go on. So a partition that is stuck never starves another. What can be
+// held beyond MaxBuffered is one fetch: 512 KiB or one producer batch for each
+// partition, 4 MiB for each broker, as compressed by the producer.
 //
 // # Metrics
 //
@@ -57,7 +58,7 @@
 //     Decided under it but told outside, a resume could overtake the pause and the
 //     partition would stay silent for ever.
 //   - A pause outlives the assignment inside the client, so a partition that goes
-//     away is resumed.
+//     away is resumed, and can not be paused after that.
 //   - Order is the order in which batches were cut, not a comparison of offsets: a
 //     log that lost its tail starts again at a lower offset, and the position has to
 //     follow it down.

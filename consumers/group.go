@@ -80,10 +80,14 @@ const (
 	defaultMaxBytes   = 4 << 20
 	defaultDrain      = 30 * time.Second
 
-	// See Memory in the package documentation. A single record or producer batch
-	// over these is still delivered, alone (KIP-74).
-	fetchMaxBytes          = 8 << 20
-	fetchMaxPartitionBytes = 1 << 20
+	// See Memory in the package documentation. They count bytes as they travel, and
+	// compressed JSON unpacks to several times as much, so they are small. A producer
+	// batch over these is still delivered, alone (KIP-74).
+	fetchMaxBytes          = 4 << 20
+	fetchMaxPartitionBytes = 512 << 10
+	// fetchMaxWait bounds how long a partition that is resumed waits for a fetch
+	// under way without it. The price is two empty fetches a second when idle.
+	fetchMaxWait = 500 * time.Millisecond
 
 	// leaveTimeout bounds saying goodbye to a group coordinator that is gone.
 	leaveTimeout = 5 * time.Second
@@ -133,7 +137,8 @@ type Group[E any] struct {
 	stopping chan struct{}
 	// share is the bytes one partition may hold.
 	share atomic.Int64
-	dirty chan struct{}
+	freed chan struct{} // capacity 1: some partition holds less
+	dirty chan struct{} // capacity 1: some position moved
 
 	mu    sync.Mutex // commitMu before mu before partition.mu
 	owned map[int32]*partition[E]
@@ -157,6 +162,7 @@ func New[E any](opts Options[E]) (*Group[E], error) {
 		opts:     opts,
 		metrics:  metrics,
 		stopping: make(chan struct{}),
+		freed:    make(chan struct{}, 1),
 		dirty:    make(chan struct{}, 1),
 		owned:    make(map[int32]*partition[E]),
 	}
@@ -167,7 +173,7 @@ func New[E any](opts Options[E]) (*Group[E], error) {
 }
 
 func (g *Group[E]) kafka() []kgo.Opt {
-	return append(append([]kgo.Opt(nil), g.opts.Kafka...),
+	return append(append([]kgo.Opt{kgo.FetchMaxWait(fetchMaxWait)}, g.opts.Kafka...),
 		kgo.ConsumerGroup(g.opts.GroupID),
 		kgo.ConsumeTopics(string(g.opts.Topic)),
 		kgo.Balancers(kgo.CooperativeStickyBalancer()),
@@ -226,10 +232,11 @@ func (g *Group[E]) Run(ctx context.Context) error {
 }
 
 // poll moves fetched records to their partitions' queues until ctx is cancelled.
-// It never waits for a handler.
+// Rebalances are held up only while it does so, never while it waits.
 func (g *Group[E]) poll(ctx context.Context, client *kgo.Client) {
 	defer client.AllowRebalance() // a cancelled poll blocks rebalances too
 	for {
+		g.awaitRoom(ctx)
 		fetches := client.PollFetches(ctx)
 		if ctx.Err() != nil || fetches.IsClientClosed() {
 			return // what was polled last is not committed and comes again

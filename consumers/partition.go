@@ -32,6 +32,7 @@ type partition[E any] struct {
 	since  time.Time // when the queue began to fill
 	held   int64     // bytes in queue and in batches at work
 	paused bool
+	closed bool // no longer owned
 	order  order
 
 	polled    int64           // the next offset a fetch should bring, or -1
@@ -98,20 +99,8 @@ func (p *partition[E]) push(f kgo.FetchPartition) {
 	added := sizeOf(f.Records)
 	p.queued += added
 	p.held += added
-	if !p.paused && p.held >= p.g.share.Load() {
-		p.paused = true
-		p.client.PauseFetchPartitions(p.self())
-	}
 	p.setLag(f.HighWatermark)
-	p.signal()
-}
-
-// signal wakes the partition's goroutine.
-func (p *partition[E]) signal() {
-	select {
-	case p.arrived <- struct{}{}:
-	default:
-	}
+	signal(p.arrived)
 }
 
 // run cuts batches and has them handled, until the partition goes away or the Group
@@ -173,7 +162,7 @@ func (p *partition[E]) cut(now time.Time) ([]*kgo.Record, *span, time.Duration) 
 	}
 	// Half a share, so that one half is fetched while the other is handled.
 	limit := min(int64(p.g.opts.MaxBytes), p.g.share.Load()/2)
-	full := p.queued >= limit || len(p.queue) >= p.g.opts.MaxRecords || p.paused
+	full := p.queued >= limit || len(p.queue) >= p.g.opts.MaxRecords || p.held >= p.g.share.Load()
 	if lingers := p.since.Add(p.g.opts.Linger).Sub(now); !full && lingers > 0 {
 		return nil, nil, lingers
 	}
@@ -252,15 +241,11 @@ func (p *partition[E]) decode(records []*kgo.Record) (schemas.Batch[E], []schema
 func (p *partition[E]) finish(records []*kgo.Record, place *span) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.held -= sizeOf(records)
-	if p.paused && p.held <= p.g.share.Load()/2 {
-		p.paused = false
-		p.client.ResumeFetchPartitions(p.self())
-	}
+	p.release(sizeOf(records))
 	if at, moved := p.order.finish(place); moved {
 		p.handled, p.moved = at, true
 		p.setLag(p.highWater)
-		p.g.markDirty()
+		signal(p.g.dirty)
 	}
 }
 
@@ -320,14 +305,14 @@ func (p *partition[E]) setLag(highWater int64) {
 	p.lag = lag
 }
 
-// close ends the partition's part in the lag.
+// close ends the partition's part in the lag and in what the client has paused.
 func (p *partition[E]) close() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.closed = true
+	if p.paused {
+		p.client.ResumeFetchPartitions(p.self())
+	}
 	p.g.metrics.lag.Sub(float64(p.lag))
 	p.lag = 0
-}
-
-func (p *partition[E]) self() map[string][]int32 {
-	return map[string][]int32{string(p.g.opts.Topic): {p.id}}
 }

@@ -51,12 +51,12 @@ func (g *Group[E]) revoked(ctx context.Context, client *kgo.Client, all map[stri
 	if err := g.commit(ctx, client, leaving); err != nil {
 		g.opts.Logger.Warn("the last commit before a rebalance failed; records will be handled again", "error", err)
 	}
-	g.forget(client, leaving)
+	g.forget(leaving)
 }
 
 // lost ends work on partitions that already belong to another member: there is
 // nothing to commit, and to try could rewind the new owner.
-func (g *Group[E]) lost(_ context.Context, client *kgo.Client, all map[string][]int32) {
+func (g *Group[E]) lost(_ context.Context, _ *kgo.Client, all map[string][]int32) {
 	leaving := g.end(all[string(g.opts.Topic)])
 	if len(leaving) == 0 {
 		return
@@ -64,7 +64,7 @@ func (g *Group[E]) lost(_ context.Context, client *kgo.Client, all map[string][]
 	g.opts.Logger.Warn("partitions lost; records handled since the last commit will be handled again", "partitions", all[string(g.opts.Topic)])
 	g.commitMu.Lock()
 	defer g.commitMu.Unlock()
-	g.forget(client, leaving)
+	g.forget(leaving)
 }
 
 // end cancels the work on partitions and waits for it.
@@ -82,7 +82,7 @@ func (g *Group[E]) end(ids []int32) []*partition[E] {
 	return leaving
 }
 
-func (g *Group[E]) forget(client *kgo.Client, leaving []*partition[E]) {
+func (g *Group[E]) forget(leaving []*partition[E]) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	ids := make([]int32, 0, len(leaving))
@@ -91,8 +91,8 @@ func (g *Group[E]) forget(client *kgo.Client, leaving []*partition[E]) {
 		ids = append(ids, p.id)
 		p.close()
 	}
-	client.ResumeFetchPartitions(map[string][]int32{string(g.opts.Topic): ids})
 	g.setShare()
+	signal(g.freed)
 	g.opts.Logger.Info("partitions handed over", "partitions", ids, "owned", len(g.owned))
 }
 

@@ -1,68 +1,97 @@
-// Package history projects status events into what admins read: it stores each event
-// once and keeps the fold of every export's events up to date.
+// Package history keeps what happened to every export: the status events
+// themselves, and one row per export that is their fold.
 //
-// Metric: cdds_history_events_total counts events stored, repetitions included.
+// # Metrics
+//
+//	cdds_history_events_total   status events stored, replays included
 package history
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promauto"
-
 	"cdds/schemas"
+
+	"github.com/prometheus/client_golang/prometheus"
 )
 
-// The shape of batches: people wait for what they show.
+// The shape of batches that suits history: people wait for these events, so they
+// hardly linger.
 const (
-	MaxRecords = 2_000
-	Linger     = 10 * time.Millisecond
+	MaxRecords = 1000
+	Linger     = 20 * time.Millisecond
 )
 
-// Store keeps events and folds.
+// Store keeps status events and exports.
 type Store interface {
-	// InsertStatus stores events; storing one again changes nothing.
+	// InsertStatus stores the whole batch or returns an error; it is idempotent by
+	// position.
 	InsertStatus(ctx context.Context, b schemas.Batch[*schemas.ExportStatus]) error
-	// StatusEvents returns every event of an export stored so far.
+	// StatusEvents returns the stored events of one export in any order, with or
+	// without repetitions.
 	StatusEvents(ctx context.Context, tenantID, exportID string) ([]*schemas.ExportStatus, error)
-	// SaveExports replaces folds by those of at least as many events.
+	// SaveExports replaces what is stored of each export, unless that was folded
+	// from more events.
 	SaveExports(ctx context.Context, exports []schemas.Export) error
 }
 
-// Projector handles batches of cdds.export.status.
-type Projector struct {
+// Handler stores status events; it is a consumers.Handler.
+type Handler struct {
 	store  Store
 	events prometheus.Counter
 }
 
-// New returns a Projector that registers its metrics with reg.
-func New(s Store, reg prometheus.Registerer) *Projector {
-	return &Projector{s, promauto.With(reg).NewCounter(prometheus.CounterOpts{
-		Name: "cdds_history_events_total", Help: "Status events stored, repetitions included."})}
+// New makes the handler of cdds.export.status and registers its metrics with reg,
+// which may be nil.
+func New(store Store, reg prometheus.Registerer) (*Handler, error) {
+	events := prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "cdds_history_events_total", Help: "Status events stored, replays included."})
+	if reg != nil {
+		err := reg.Register(events)
+		var already prometheus.AlreadyRegisteredError
+		if errors.As(err, &already) {
+			if same, ok := already.ExistingCollector.(prometheus.Counter); ok {
+				events, err = same, nil
+			}
+		}
+		if err != nil {
+			return nil, fmt.Errorf("history: register metrics: %w", err)
+		}
+	}
+	return &Handler{store, events}, nil
 }
 
-// Handle stores a batch and folds the exports it touches anew from all their events.
-// Handling a batch again gives the same history.
-func (p *Projector) Handle(ctx context.Context, b schemas.Batch[*schemas.ExportStatus]) error {
-	if err := p.store.InsertStatus(ctx, b); err != nil {
-		return err
+// Handle stores the events and then, for each export they are about, the fold of
+// all its events. Storing again changes nothing: the events are the same by
+// position, and Fold ignores order and repetition. Its errors are the store's.
+func (h *Handler) Handle(ctx context.Context, b schemas.Batch[*schemas.ExportStatus]) error {
+	if err := h.store.InsertStatus(ctx, b); err != nil {
+		return fmt.Errorf("insert %d status events: %w", len(b.Records), err)
 	}
-	type key struct{ tenantID, exportID string }
-	seen := map[key]bool{}
-	var folded []schemas.Export
+	type id struct{ tenant, export string }
+	var touched []id
+	arrived := make(map[id][]*schemas.ExportStatus)
 	for _, r := range b.Records {
-		k := key{r.Event.TenantID, r.Event.ExportID}
-		if seen[k] {
-			continue
+		of := id{r.Event.TenantID, r.Event.ExportID}
+		if arrived[of] == nil {
+			touched = append(touched, of)
 		}
-		seen[k] = true
-		events, err := p.store.StatusEvents(ctx, k.tenantID, k.exportID)
-		if err != nil {
-			return err
-		}
-		folded = append(folded, schemas.Fold(events...))
+		arrived[of] = append(arrived[of], r.Event)
 	}
-	p.events.Add(float64(len(b.Records)))
-	return p.store.SaveExports(ctx, folded)
+	exports := make([]schemas.Export, 0, len(touched))
+	for _, of := range touched {
+		events, err := h.store.StatusEvents(ctx, of.tenant, of.export)
+		if err != nil {
+			return fmt.Errorf("read the events of export %s of %s: %w", of.export, of.tenant, err)
+		}
+		// What just arrived counts even if a replica of the store does not show it yet.
+		exports = append(exports, schemas.Fold(append(events, arrived[of]...)...))
+	}
+	if err := h.store.SaveExports(ctx, exports); err != nil {
+		return fmt.Errorf("save %d exports: %w", len(exports), err)
+	}
+	h.events.Add(float64(len(b.Records)))
+	return nil
 }

@@ -1,97 +1,141 @@
-// Package ingest stores interactions and contacts: batches of one partition become
-// one insert each, and only an acknowledged insert lets offsets be committed.
+// Package ingest stores interactions and contacts: the handlers that stand between
+// their topics and their tables.
 //
-// Metrics: cdds_ingest_rows_total{entity}, cdds_ingest_bytes_total{entity} (bodies),
-// cdds_ingest_insert_seconds{entity}, cdds_ingest_freshness_seconds{entity} (from a
-// record's Kafka timestamp to its being queryable, the oldest of each batch).
+// A row carries the position of its record, so storing a batch again stores the
+// same rows (exactly once in effect).
+//
+// # Metrics
+//
+//	cdds_ingest_rows_total{entity}          rows stored, replays included
+//	cdds_ingest_bytes_total{entity}         JSON bytes of these rows
+//	cdds_ingest_insert_seconds{entity}      duration of one insert that succeeded
+//	cdds_ingest_freshness_seconds{entity}   age of a batch's oldest record when it is stored
 package ingest
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promauto"
-
 	"cdds/schemas"
+
+	"github.com/prometheus/client_golang/prometheus"
 )
 
-// The shape of batches: large enough for ClickHouse, small enough for memory and
-// freshness.
+// The shape of batches that suits ClickHouse: few large inserts while catching up,
+// and rows that can be read a moment after they were published.
 const (
 	MaxRecords = 20_000
-	MaxBytes   = 12 << 20
-	Linger     = 100 * time.Millisecond
+	MaxBytes   = 16 << 20
+	Linger     = 200 * time.Millisecond
 )
 
-// InteractionStore keeps interactions. Inserting a batch again must change nothing.
-type InteractionStore interface {
+// Interactions stores interactions. InsertInteractions stores the whole batch or
+// returns an error, and is idempotent by position.
+type Interactions interface {
 	InsertInteractions(ctx context.Context, b schemas.Batch[*schemas.Interaction]) error
 }
 
-// ContactStore keeps contacts. Inserting a batch again must change nothing.
-type ContactStore interface {
+// Contacts stores contacts. InsertContacts stores the whole batch or returns an
+// error, and is idempotent by position.
+type Contacts interface {
 	InsertContacts(ctx context.Context, b schemas.Batch[*schemas.Contact]) error
 }
 
-// Handler stores batches of one kind of event.
+// Handler stores the batches of one entity; it is a consumers.Handler.
 type Handler[E any] struct {
 	insert  func(context.Context, schemas.Batch[E]) error
 	bytes   func(E) int
-	entity  string
-	metrics *Metrics
+	metrics metrics
 }
 
-// Interactions returns the handler of cdds.interactions.
-func Interactions(s InteractionStore, m *Metrics) Handler[*schemas.Interaction] {
-	return Handler[*schemas.Interaction]{s.InsertInteractions, func(e *schemas.Interaction) int { return len(e.Body) }, schemas.EntityInteraction, m}
+// NewInteractions makes the handler of cdds.interactions. It registers the metrics
+// with reg, which may be shared with NewContacts or nil.
+func NewInteractions(store Interactions, reg prometheus.Registerer) (*Handler[*schemas.Interaction], error) {
+	m, err := newMetrics(reg, schemas.EntityInteraction)
+	return &Handler[*schemas.Interaction]{
+		insert:  store.InsertInteractions,
+		bytes:   func(i *schemas.Interaction) int { return len(i.Body) },
+		metrics: m,
+	}, err
 }
 
-// Contacts returns the handler of cdds.contacts.
-func Contacts(s ContactStore, m *Metrics) Handler[*schemas.Contact] {
-	return Handler[*schemas.Contact]{s.InsertContacts, func(e *schemas.Contact) int { return len(e.Body) }, schemas.EntityContact, m}
+// NewContacts makes the handler of cdds.contacts. It registers the metrics with
+// reg, which may be shared with NewInteractions or nil.
+func NewContacts(store Contacts, reg prometheus.Registerer) (*Handler[*schemas.Contact], error) {
+	m, err := newMetrics(reg, schemas.EntityContact)
+	return &Handler[*schemas.Contact]{
+		insert:  store.InsertContacts,
+		bytes:   func(c *schemas.Contact) int { return len(c.Body) },
+		metrics: m,
+	}, err
 }
 
-// Handle inserts a batch. An error means that nothing of it counts as stored.
-func (h Handler[E]) Handle(ctx context.Context, b schemas.Batch[E]) error {
+// Handle stores the batch. Its errors are the store's.
+func (h *Handler[E]) Handle(ctx context.Context, b schemas.Batch[E]) error {
 	if len(b.Records) == 0 {
 		return nil
 	}
-	started := time.Now()
+	begin := time.Now()
 	if err := h.insert(ctx, b); err != nil {
-		return err
+		return fmt.Errorf("insert %d rows of %s partition %d from offset %d: %w", len(b.Records), b.Topic, b.Partition, b.First, err)
 	}
-	bytes := 0
+	h.metrics.seconds.Observe(time.Since(begin).Seconds())
+	bytes, oldest := 0, b.Records[0].Time
 	for _, r := range b.Records {
 		bytes += h.bytes(r.Event)
+		if r.Time.Before(oldest.Time) {
+			oldest = r.Time
+		}
 	}
-	now := time.Now()
-	h.metrics.rows.WithLabelValues(h.entity).Add(float64(len(b.Records)))
-	h.metrics.bytes.WithLabelValues(h.entity).Add(float64(bytes))
-	h.metrics.insertSeconds.WithLabelValues(h.entity).Observe(now.Sub(started).Seconds())
-	h.metrics.freshness.WithLabelValues(h.entity).Observe(now.Sub(b.Records[0].Time.Time).Seconds())
+	h.metrics.rows.Add(float64(len(b.Records)))
+	h.metrics.bytes.Add(float64(bytes))
+	// A producer's clock may be ahead of ours.
+	h.metrics.freshness.Observe(max(0, time.Since(oldest.Time).Seconds()))
 	return nil
 }
 
-// Metrics are those of the ingest role.
-type Metrics struct {
-	rows, bytes              *prometheus.CounterVec
-	insertSeconds, freshness *prometheus.HistogramVec
+type metrics struct {
+	rows, bytes        prometheus.Counter
+	seconds, freshness prometheus.Observer
 }
 
-// NewMetrics registers the role's metrics with reg.
-func NewMetrics(reg prometheus.Registerer) *Metrics {
-	f := promauto.With(reg)
+func newMetrics(reg prometheus.Registerer, entity string) (metrics, error) {
+	if reg == nil {
+		reg = prometheus.NewRegistry()
+	}
 	labels := []string{"entity"}
-	seconds := func(name, help string) *prometheus.HistogramVec {
-		return f.NewHistogramVec(prometheus.HistogramOpts{
-			Name: name, Help: help, Buckets: prometheus.ExponentialBuckets(0.005, 3, 12), NativeHistogramBucketFactor: 1.1,
-		}, labels)
+	rows, err1 := register(reg, prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "cdds_ingest_rows_total", Help: "Rows stored, replays included."}, labels))
+	bytes, err2 := register(reg, prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "cdds_ingest_bytes_total", Help: "JSON bytes of the rows stored."}, labels))
+	seconds, err3 := register(reg, prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name: "cdds_ingest_insert_seconds", Help: "Duration of one insert that succeeded.",
+		Buckets: prometheus.ExponentialBuckets(0.005, 2, 12)}, labels))
+	freshness, err4 := register(reg, prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name: "cdds_ingest_freshness_seconds", Help: "Age of a batch's oldest record when it is stored.",
+		Buckets: []float64{0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200, 86400}}, labels))
+	if err := errors.Join(err1, err2, err3, err4); err != nil {
+		return metrics{}, fmt.Errorf("ingest: register metrics: %w", err)
 	}
-	return &Metrics{
-		rows:          f.NewCounterVec(prometheus.CounterOpts{Name: "cdds_ingest_rows_total", Help: "Rows stored, repetitions included."}, labels),
-		bytes:         f.NewCounterVec(prometheus.CounterOpts{Name: "cdds_ingest_bytes_total", Help: "Bytes of the bodies of stored rows."}, labels),
-		insertSeconds: seconds("cdds_ingest_insert_seconds", "Duration of one insert."),
-		freshness:     seconds("cdds_ingest_freshness_seconds", "From the Kafka timestamp of a batch's first record to its being queryable."),
+	return metrics{
+		rows:      rows.WithLabelValues(entity),
+		bytes:     bytes.WithLabelValues(entity),
+		seconds:   seconds.WithLabelValues(entity),
+		freshness: freshness.WithLabelValues(entity),
+	}, nil
+}
+
+// register registers c, or returns what is registered under its name already: both
+// handlers share their metrics.
+func register[C prometheus.Collector](reg prometheus.Registerer, c C) (C, error) {
+	err := reg.Register(c)
+	var already prometheus.AlreadyRegisteredError
+	if errors.As(err, &already) {
+		if same, ok := already.ExistingCollector.(C); ok {
+			return same, nil
+		}
 	}
+	return c, err
 }

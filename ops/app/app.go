@@ -42,7 +42,6 @@ type Options struct {
 type App struct {
 	Options
 	roles     []role
-	kafka     []kgo.Opt
 	client    *kgo.Client
 	publisher *producers.Publisher
 	conn      driver.Conn
@@ -74,16 +73,19 @@ func (a *App) setup() error {
 	if err := a.Config.Check(); err != nil {
 		return err
 	}
-	var err error
-	if a.kafka, err = connect.Kafka(a.Config.Kafka, a.Registry); err != nil {
+	opts, err := connect.Kafka(a.Config.Kafka, "admin", a.Registry)
+	if err != nil {
 		return err
 	}
-	if a.client, err = kgo.NewClient(append(slices.Clone(a.kafka), kgo.ClientID("cdds-admin"))...); err != nil {
+	if a.client, err = kgo.NewClient(opts...); err != nil {
 		return fmt.Errorf("kafka: %w", err)
 	}
 	a.onStop("kafka client", func() error { a.client.Close(); return nil })
 
-	if a.publisher, err = producers.New(append(slices.Clone(a.kafka), kgo.ClientID("cdds-publisher")), "cdds/"+a.Name, a.Registry); err != nil {
+	if opts, err = connect.Kafka(a.Config.Kafka, "publisher", a.Registry); err != nil {
+		return err
+	}
+	if a.publisher, err = producers.New(opts, "cdds/"+a.Name, a.Registry); err != nil {
 		return err
 	}
 	// It flushes: it must outlive the roles, which publish while they drain.

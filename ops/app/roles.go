@@ -32,10 +32,17 @@ var builders = map[string]func(*App) ([]role, error){
 func Roles() []string { return []string{"ingest", "export", "history"} }
 
 func buildIngest(a *App) ([]role, error) {
-	m := ingest.NewMetrics(a.Registry)
+	storeInteractions, err := ingest.NewInteractions(a.warehouse, a.Registry)
+	if err != nil {
+		return nil, err
+	}
+	storeContacts, err := ingest.NewContacts(a.warehouse, a.Registry)
+	if err != nil {
+		return nil, err
+	}
 	interactions, err := groupRole("ingest.interactions", consumers.Options[*schemas.Interaction]{
 		GroupID: schemas.IngestGroup(schemas.TopicInteractions), Topic: schemas.TopicInteractions,
-		Decode: schemas.DecodeInteraction, Handler: ingest.Interactions(a.warehouse, m),
+		Decode: schemas.DecodeInteraction, Handler: storeInteractions,
 		MaxRecords: ingest.MaxRecords, MaxBytes: ingest.MaxBytes, Linger: ingest.Linger,
 	}, a)
 	if err != nil {
@@ -43,16 +50,20 @@ func buildIngest(a *App) ([]role, error) {
 	}
 	contacts, err := groupRole("ingest.contacts", consumers.Options[*schemas.Contact]{
 		GroupID: schemas.IngestGroup(schemas.TopicContacts), Topic: schemas.TopicContacts,
-		Decode: schemas.DecodeContact, Handler: ingest.Contacts(a.warehouse, m),
+		Decode: schemas.DecodeContact, Handler: storeContacts,
 		MaxRecords: ingest.MaxRecords, MaxBytes: ingest.MaxBytes, Linger: ingest.Linger,
 	}, a)
 	return []role{interactions, contacts}, err
 }
 
 func buildHistory(a *App) ([]role, error) {
+	project, err := history.New(a.warehouse, a.Registry)
+	if err != nil {
+		return nil, err
+	}
 	r, err := groupRole("history", consumers.Options[*schemas.ExportStatus]{
 		GroupID: schemas.GroupHistory, Topic: schemas.TopicExportStatus,
-		Decode: schemas.DecodeExportStatus, Handler: history.New(a.warehouse, a.Registry),
+		Decode: schemas.DecodeExportStatus, Handler: project,
 		MaxRecords: history.MaxRecords, Linger: history.Linger,
 	}, a)
 	return []role{r}, err
@@ -93,7 +104,11 @@ func buildExport(a *App) ([]role, error) {
 
 // groupRole completes what all consumer groups share.
 func groupRole[E any](name string, o consumers.Options[E], a *App) (role, error) {
-	o.Kafka = a.kafka
+	kafka, err := connect.Kafka(a.Config.Kafka, name, a.Registry)
+	if err != nil {
+		return role{}, err
+	}
+	o.Kafka = kafka
 	o.DeadLetters = deadLetters{a}
 	o.Registerer = a.Registry
 	o.Logger = a.Logger.With(slog.String("role", name))

@@ -51,6 +51,17 @@ func refused(err error) error     { return codedError{err, exitRefused, hintsOf(
 func unproven(err error) error    { return codedError{err, exitUnproven, hintsOf(err)} }
 func unreachable(err error) error { return codedError{err, exitUnreachable, hintsOf(err)} }
 
+// silent is an error the command has told already: only its exit code counts.
+type silent struct{ error }
+
+func (e silent) Unwrap() error { return e.error }
+
+// jsonTold is an error whose matter was written to stdout already: with --json no
+// second object follows, but people still read it.
+type jsonTold struct{ error }
+
+func (e jsonTold) Unwrap() error { return e.error }
+
 func codeOf(err error) int {
 	var coded codedError
 	var usage usageError
@@ -79,10 +90,10 @@ func hintsOf(err error) []string {
 // an object on stdout too, so that the last line always is one.
 func (s *session) report(err error) int {
 	code := codeOf(err)
-	if err == nil {
+	if told := (silent{}); err == nil || errors.As(err, &told) {
 		return code
 	}
-	if s.json {
+	if told := (jsonTold{}); s.json && !errors.As(err, &told) {
 		line, _ := json.Marshal(map[string]any{"error": err.Error(), "exit_code": code, "hints": hintsOf(err)})
 		fmt.Fprintf(s.out, "%s\n", line)
 	}

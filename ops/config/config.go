@@ -25,6 +25,17 @@ type Config struct {
 	Metrics    Metrics    `yaml:"metrics" envPrefix:"METRICS_"`
 	Service    Service    `yaml:"service" envPrefix:"SERVICE_"`
 	Export     Export     `yaml:"export" envPrefix:"EXPORT_"`
+	Stack      Stack      `yaml:"stack" envPrefix:"STACK_"`
+}
+
+// Stack shapes the embedded stack.
+type Stack struct {
+	// Ports on 127.0.0.1; 0 takes a free one.
+	KafkaPort      int `yaml:"kafka_port" env:"KAFKA_PORT"`
+	ClickHousePort int `yaml:"clickhouse_port" env:"CLICKHOUSE_PORT"`
+	S3Port         int `yaml:"s3_port" env:"S3_PORT"`
+	// EngineMemory caps what ClickHouse allocates; the process needs about 30 % more.
+	EngineMemory Bytes `yaml:"engine_memory" env:"ENGINE_MEMORY"`
 }
 
 // Kafka says where the brokers are and how to speak to them.
@@ -118,6 +129,7 @@ func Default() Config {
 		ClickHouse: ClickHouse{Username: "default", Database: "cdds"},
 		S3:         S3{Bucket: "cdds", Region: "us-east-1"},
 		Metrics:    Metrics{Listen: "127.0.0.1:0"},
+		Stack:      Stack{EngineMemory: 4 << 30},
 		Export:     Export{Memory: 192 << 20, Lifetime: 30 * 24 * time.Hour, IngestWait: 10 * time.Minute, RetryFor: 15 * time.Minute},
 	}
 }

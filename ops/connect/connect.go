@@ -28,12 +28,13 @@ import (
 
 const dialTimeout = 10 * time.Second
 
-// Kafka returns the options every Kafka client shares: brokers, TLS, SASL and, where
-// reg is given, franz-go's own metrics.
-func Kafka(c config.Kafka, reg prometheus.Registerer) ([]kgo.Opt, error) {
+// Kafka returns the options of one Kafka client: brokers, TLS, SASL and, where reg is
+// given, franz-go's own metrics under the label client. The options serve one client
+// only; name tells it apart from others of the process and to the brokers.
+func Kafka(c config.Kafka, name string, reg prometheus.Registerer) ([]kgo.Opt, error) {
 	opts := []kgo.Opt{
 		kgo.SeedBrokers(c.Brokers...),
-		kgo.ClientID("cdds"),
+		kgo.ClientID("cdds-" + name),
 		kgo.DialTimeout(dialTimeout),
 		kgo.RetryTimeout(30 * time.Second),
 	}
@@ -52,7 +53,8 @@ func Kafka(c config.Kafka, reg prometheus.Registerer) ([]kgo.Opt, error) {
 		opts = append(opts, kgo.SASL(mechanism))
 	}
 	if reg != nil {
-		opts = append(opts, kgo.WithHooks(kprom.NewMetrics("cdds_kafka", kprom.Registerer(reg), kprom.WithClientLabel())))
+		reg = prometheus.WrapRegistererWith(prometheus.Labels{"client": name}, reg)
+		opts = append(opts, kgo.WithHooks(kprom.NewMetrics("cdds_kafka", kprom.Registerer(reg))))
 	}
 	return opts, nil
 }

@@ -1,0 +1,177 @@
+package app_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"cdds/ops/app"
+	"cdds/ops/config"
+	"cdds/ops/connect"
+	"cdds/ops/provision"
+	"cdds/ops/stack/engine"
+	"cdds/ops/stack/stacktest"
+	"cdds/pipeline/bucket"
+	"cdds/pipeline/smime"
+	"cdds/pipeline/warehouse"
+	"cdds/producers"
+	"cdds/schemas"
+)
+
+func TestMain(m *testing.M) { stacktest.Main(m) }
+
+// world is a running embedded system and clients to look at it from outside.
+type world struct {
+	t         *testing.T
+	config    config.Config
+	local     *app.Local
+	client    *kgo.Client
+	admin     *kadm.Client
+	warehouse *warehouse.Warehouse
+	bucket    *bucket.Bucket
+	publisher *producers.Publisher
+	cert, key string // files of a recipient
+}
+
+// newWorld starts the embedded stack, provisioned, with no role running.
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	log := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
+	local, err := app.StartLocal(t.Context(), t.TempDir(), config.Default(), log, func(string) {})
+	if errors.Is(err, engine.ErrNoLibrary) {
+		t.Skip(err)
+	}
+	check(t, err)
+	t.Cleanup(func() {
+		if err := local.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	w := &world{t: t, config: local.Config, local: local}
+	opts, err := connect.Kafka(w.config.Kafka, "test", nil)
+	check(t, err)
+	w.client, err = kgo.NewClient(opts...)
+	check(t, err)
+	t.Cleanup(w.client.Close)
+	w.admin = kadm.NewClient(w.client)
+	conn, err := connect.ClickHouse(w.config.ClickHouse)
+	check(t, err)
+	t.Cleanup(func() { _ = conn.Close() })
+	w.warehouse = warehouse.New(conn)
+	store, err := connect.S3(w.config.S3)
+	check(t, err)
+	w.bucket = bucket.New(store, w.config.S3.Bucket)
+	w.publisher, err = producers.New(opts, "test", nil)
+	check(t, err)
+	t.Cleanup(w.publisher.Close)
+	check(t, provision.All(t.Context(), w.admin, w.warehouse, w.bucket, w.config, func(string) {}))
+	w.cert, w.key = keyPair(t)
+	return w
+}
+
+// run runs roles until the test ends or stop is called, which waits for them.
+func (w *world) run(roles ...string) (stop func()) {
+	w.t.Helper()
+	a, err := app.New(app.Options{
+		Config: w.config, Roles: roles, Name: "test", Registry: prometheus.NewRegistry(),
+		Logger: slog.New(slog.NewTextHandler(w.t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})),
+	})
+	check(w.t, err)
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- a.Run(ctx) }()
+	stopped := false
+	stop = func() {
+		if stopped {
+			return
+		}
+		stopped = true
+		cancel()
+		if err := <-done; err != nil {
+			w.t.Error("the app ended with:", err)
+		}
+	}
+	w.t.Cleanup(stop)
+	return stop
+}
+
+// publish publishes events and waits for their acknowledgement.
+func (w *world) publish(events ...schemas.Event) {
+	w.t.Helper()
+	check(w.t, w.publisher.Publish(w.t.Context(), events...))
+}
+
+// produce sends raw bytes to a topic, as any Kafka client could.
+func (w *world) produce(topic schemas.Topic, key, value []byte) {
+	w.t.Helper()
+	opts, err := connect.Kafka(w.config.Kafka, "test", nil)
+	check(w.t, err)
+	client, err := kgo.NewClient(append(opts, kgo.ProducerBatchMaxBytes(schemas.MaxRecordBytes))...)
+	check(w.t, err)
+	defer client.Close()
+	check(w.t, client.ProduceSync(w.t.Context(), &kgo.Record{Topic: string(topic), Key: key, Value: value}).FirstErr())
+}
+
+// await returns the export once it has ended.
+func (w *world) await(tenant, id string) schemas.Export {
+	w.t.Helper()
+	return w.awaitThat(tenant, id, func(e schemas.Export) bool { return e.State.Ended() })
+}
+
+func (w *world) awaitThat(tenant, id string, that func(schemas.Export) bool) schemas.Export {
+	w.t.Helper()
+	ctx, cancel := context.WithTimeout(w.t.Context(), 2*time.Minute)
+	defer cancel()
+	var last schemas.Export
+	for {
+		e, ok, err := w.warehouse.Export(ctx, tenant, id)
+		if err == nil && ok {
+			if last = e; that(e) {
+				return e
+			}
+		}
+		select {
+		case <-time.After(20 * time.Millisecond):
+		case <-ctx.Done():
+			w.t.Fatalf("export %s of %s did not get there: it is %q, %+v, last error %v", id, tenant, last.State, last.Failure, err)
+		}
+	}
+}
+
+// request asks for all interactions of a tenant, sealed for the world's recipient.
+func (w *world) request(tenant, id string) *schemas.ExportRequest {
+	w.t.Helper()
+	pem, err := os.ReadFile(w.cert)
+	check(w.t, err)
+	from, _ := schemas.ParseTime("2020-01-01T00:00:00Z")
+	to, _ := schemas.ParseTime("2030-01-01T00:00:00Z")
+	return &schemas.ExportRequest{
+		TenantID: tenant, ExportID: id, Entity: schemas.EntityInteraction, From: from, To: to,
+		Recipients: []schemas.Recipient{{Certificate: string(pem)}},
+	}
+}
+
+func keyPair(t *testing.T) (certFile, keyFile string) {
+	t.Helper()
+	cert, key, err := smime.GenerateKeyPair(smime.KeyOptions{CommonName: "receiver"})
+	check(t, err)
+	dir := t.TempDir()
+	certFile, keyFile = dir+"/cert.pem", dir+"/key.pem"
+	check(t, os.WriteFile(certFile, cert, 0o644))
+	check(t, os.WriteFile(keyFile, key, 0o600))
+	return certFile, keyFile
+}
+
+func check(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}

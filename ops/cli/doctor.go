@@ -1,0 +1,197 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/twmb/franz-go/pkg/kadm"
+
+	"cdds/ops/connect"
+	"cdds/schemas"
+)
+
+func newDoctor(s *session) *cobra.Command {
+	return &cobra.Command{
+		Use:   "doctor",
+		Short: "Check every service and role, and that no record is missing",
+		Long: `Check that Kafka, ClickHouse and S3 answer and hold what they should, that every role
+is running, and that every record of the source topics is stored or dead-lettered.
+It exits 0 only when everything is healthy.
+
+` + exitCodes,
+		Example: examples("cdds doctor", "cdds --data-dir /var/lib/cdds doctor --json"),
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+			services, err := s.connect()
+			if err != nil {
+				return err
+			}
+			defer func() { err = errors.Join(err, services.close()) }()
+			return s.doctor(cmd.Context(), services)
+		},
+	}
+}
+
+// finding is what one check found.
+type finding struct {
+	Check   string `json:"check"`
+	Healthy bool   `json:"healthy"`
+	Detail  string `json:"detail"`
+}
+
+const doctorTimeout = 30 * time.Second
+
+func (s *session) doctor(ctx context.Context, services *services) error {
+	ctx, cancel := context.WithTimeout(ctx, doctorTimeout)
+	defer cancel()
+	type check struct {
+		name string
+		do   func(context.Context, *services) (string, error)
+	}
+	checks := []check{
+		{"kafka", checkKafka},
+		{"clickhouse", checkClickHouse},
+		{"s3", checkBucket},
+	}
+	for _, group := range roleGroups() {
+		checks = append(checks, check{"role " + strings.TrimPrefix(group, "cdds."), func(ctx context.Context, s *services) (string, error) {
+			return checkGroup(ctx, s, group)
+		}})
+	}
+	for _, topic := range schemas.SourceTopics() {
+		checks = append(checks, check{"records of " + string(topic), func(ctx context.Context, s *services) (string, error) {
+			return checkPositions(ctx, s, topic)
+		}})
+	}
+	var findings []finding
+	healthy := true
+	for _, c := range checks {
+		detail, err := c.do(ctx, services)
+		if err != nil {
+			detail, healthy = err.Error(), false
+		}
+		findings = append(findings, finding{c.name, err == nil, detail})
+	}
+	err := s.result(map[string]any{"healthy": healthy, "findings": findings}, func() {
+		rows := [][]string{{"", "CHECK", "DETAIL"}}
+		for _, f := range findings {
+			mark := "ok"
+			if !f.Healthy {
+				mark = "FAIL"
+			}
+			rows = append(rows, []string{mark, f.Check, f.Detail})
+		}
+		s.table(rows)
+	})
+	if err == nil && !healthy {
+		return silent{unreachable(errors.New("not everything is healthy"))}
+	}
+	return err
+}
+
+// roleGroups are the consumer groups that must have members.
+func roleGroups() []string {
+	var groups []string
+	for _, topic := range schemas.SourceTopics() {
+		groups = append(groups, schemas.IngestGroup(topic))
+	}
+	return append(groups, schemas.GroupExport, schemas.GroupHistory)
+}
+
+func checkKafka(ctx context.Context, s *services) (string, error) {
+	if err := connect.PingKafka(ctx, s.client); err != nil {
+		return "", err
+	}
+	existing, err := s.admin.ListTopics(ctx)
+	if err != nil {
+		return "", fmt.Errorf("list topics: %w", err)
+	}
+	var missing []string
+	for _, topic := range schemas.Topics() {
+		if !existing.Has(string(topic)) {
+			missing = append(missing, string(topic))
+		}
+	}
+	if len(missing) > 0 {
+		return "", fmt.Errorf("topics are missing: %s; `cdds provision` creates them", strings.Join(missing, ", "))
+	}
+	return fmt.Sprintf("%d topics", len(schemas.Topics())), nil
+}
+
+func checkClickHouse(ctx context.Context, s *services) (string, error) {
+	version, err := s.warehouse.Version(ctx)
+	if err != nil {
+		return "", err
+	}
+	missing, err := s.warehouse.MissingTables(ctx)
+	if err != nil {
+		return "", err
+	}
+	if len(missing) > 0 {
+		return "", fmt.Errorf("tables are missing: %s; `cdds provision` creates them", strings.Join(missing, ", "))
+	}
+	return "version " + version, nil
+}
+
+func checkBucket(ctx context.Context, s *services) (string, error) {
+	ok, err := s.bucket.Exists(ctx)
+	if err == nil && !ok {
+		err = errors.New("the bucket is missing; `cdds provision` creates it")
+	}
+	return "bucket is there", err
+}
+
+// checkGroup wants a role to have members that have joined.
+func checkGroup(ctx context.Context, s *services, group string) (string, error) {
+	lags, err := s.admin.Lag(ctx, group)
+	if err != nil {
+		return "", fmt.Errorf("describe group %s: %w", group, err)
+	}
+	lag := lags[group]
+	if err := lag.Error(); err != nil {
+		return "", fmt.Errorf("describe group %s: %w", group, err)
+	}
+	if len(lag.Members) == 0 {
+		return "", errors.New("no process runs this role; start one with `cdds up`")
+	}
+	if lag.State != "Stable" {
+		return "", fmt.Errorf("the group is %s, not Stable; it may be rebalancing", lag.State)
+	}
+	return fmt.Sprintf("%d running, %s records behind", len(lag.Members), count(totalLag(lag))), nil
+}
+
+func totalLag(l kadm.DescribedGroupLag) int64 {
+	var n int64
+	for _, member := range l.Lag.Sorted() {
+		n += max(member.Lag, 0)
+	}
+	return n
+}
+
+// checkPositions draws up the account of a source topic: every offset is stored or
+// dead-lettered.
+func checkPositions(ctx context.Context, s *services, topic schemas.Topic) (string, error) {
+	positions, err := s.warehouse.Positions(ctx, topic)
+	if err != nil {
+		return "", err
+	}
+	var stored, letters int64
+	var gaps []string
+	for _, p := range positions {
+		stored += p.Stored
+		letters += p.DeadLetters
+		if n := p.Missing(); n != 0 {
+			gaps = append(gaps, fmt.Sprintf("partition %d: %s of offsets %d to %d", p.Partition, count(n), p.First, p.Last))
+		}
+	}
+	if len(gaps) > 0 {
+		slices.Sort(gaps)
+		return "", fmt.Errorf("records are missing: %s", strings.Join(gaps, "; "))
+	}
+	return fmt.Sprintf("%s stored, %s dead-lettered, none missing", count(stored), count(letters)), nil
+}

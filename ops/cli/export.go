@@ -1,0 +1,81 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"cdds/schemas"
+)
+
+func newExport(s *session) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "export",
+		Short: "Create, watch, cancel and download exports",
+		Long: `Create, watch, cancel and download exports.
+
+An export holds every interaction (or contact) of a tenant that was produced before it
+was asked for and whose time lies in [from, to). It is a set of parts, each a zip of
+JSON Lines sealed for the recipients' certificates, and a signed manifest.
+
+` + exitCodes,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(newExportCreate(s), newExportList(s), newExportShow(s), newExportCancel(s), newExportDownload(s))
+	return cmd
+}
+
+// tenantFlag adds the required --tenant.
+func tenantFlag(cmd *cobra.Command, tenant *string) {
+	cmd.Flags().StringVar(tenant, "tenant", "", "`tenant` whose history it is (required)")
+	_ = cmd.MarkFlagRequired("tenant")
+}
+
+// told is what scripts read about an export: the whole of it, with its id and state
+// at the top.
+func (s *session) told(e schemas.Export, text func()) error { return s.result(e, text) }
+
+// outcome is the error an export's end amounts to.
+func outcome(e schemas.Export) error {
+	switch e.State {
+	case schemas.Refused:
+		return jsonTold{refused(fmt.Errorf("export %s was refused: %s", e.ExportID, e.Reason))}
+	case schemas.Failed:
+		f := e.Failure
+		if f == nil {
+			f = &schemas.Failure{Stage: "unknown", Reason: "the reason was not reported"}
+		}
+		err := fmt.Errorf("export %s failed at %s: %s", e.ExportID, f.Stage, f.Reason)
+		if f.Hint != "" {
+			err = withHint(err, f.Hint)
+		}
+		return jsonTold{err}
+	case schemas.Cancelled:
+		return jsonTold{fmt.Errorf("export %s was cancelled", e.ExportID)}
+	}
+	return nil
+}
+
+// lookUp finds an export up, or is an error with exit code 3.
+func (s *session) lookUp(cmd *cobra.Command, services *services, tenant, id string) (schemas.Export, error) {
+	e, ok, err := services.warehouse.Export(cmd.Context(), tenant, id)
+	if err != nil {
+		return e, unreachable(err)
+	}
+	if !ok {
+		return e, refused(withHint(fmt.Errorf("tenant %s has no export %s", tenant, id), "`cdds export list --tenant "+tenant+"` lists them"))
+	}
+	return e, nil
+}
+
+// withServices runs do with clients of the running system's services.
+func (s *session) withServices(do func(*services) error) (err error) {
+	services, err := s.connect()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, services.close()) }()
+	return do(services)
+}

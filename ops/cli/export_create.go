@@ -1,0 +1,259 @@
+package cli
+
+import (
+	"context"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"os"
+	"os/user"
+	"regexp"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+	"github.com/spf13/cobra"
+
+	"cdds/ops/config"
+	"cdds/pipeline/smime"
+	"cdds/producers"
+	"cdds/schemas"
+)
+
+// createFlags are the flags of `export create`.
+type createFlags struct {
+	tenant, id, entity, from, to, encoding, asOf string
+	media, recipients                            []string
+	splitSize                                    string
+	wait                                         bool
+	timeout                                      time.Duration
+}
+
+func newExportCreate(s *session) *cobra.Command {
+	var f createFlags
+	cmd := &cobra.Command{
+		Use:   "create",
+		Short: "Ask for an export",
+		Long: `Ask for an export of a tenant's interactions or contacts whose time (started_at,
+created_at) lies in [--from, --to). Times are RFC 3339, or a date for 00:00 UTC.
+
+--recipient names who can decrypt: a PEM or DER certificate file, or the SHA-256
+fingerprint of a registered certificate. Never give a private key; a file with one is
+refused here and never sent.
+
+--as-of repeats the snapshot of an earlier export: the same JSON Lines and zips, byte
+for byte.
+
+` + exitCodes,
+		Example: examples(
+			"cdds export create --tenant acme --from 2026-09-01 --to 2026-10-01 --recipient cert.pem --wait",
+			"cdds export create --tenant acme --entity contact --from 2020-01-01 --to 2027-01-01 --recipient cert.pem",
+			"cdds export create --tenant acme --from 2026-09-01T08:00:00Z --to 2026-09-01T18:00:00Z --media chat,voice --split-size 16MiB --encoding der --recipient a.pem --recipient b.pem --json"),
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return s.withServices(func(services *services) error { return s.create(cmd.Context(), services, f) })
+		},
+	}
+	tenantFlag(cmd, &f.tenant)
+	flags := cmd.Flags()
+	flags.StringVar(&f.entity, "entity", schemas.EntityInteraction, "what to export: interaction or contact")
+	flags.StringVar(&f.from, "from", "", "`time` the range begins, inclusive (required)")
+	flags.StringVar(&f.to, "to", "", "`time` the range ends, exclusive (required)")
+	flags.StringSliceVar(&f.media, "media", nil, "media `types`, comma separated; all if not given")
+	flags.StringVar(&f.splitSize, "split-size", "", "JSON Lines `size` of a part, such as 16MiB (default 64MiB)")
+	flags.StringVar(&f.encoding, "encoding", schemas.EncodingSMIME, "smime (MIME headers, base64) or der (binary)")
+	flags.StringSliceVar(&f.recipients, "recipient", nil, "certificate `file` or fingerprint of who can decrypt; repeatable (required)")
+	flags.StringVar(&f.id, "id", "", "export `id`; a new one if not given")
+	flags.StringVar(&f.asOf, "as-of", "", "`id` of an export of the tenant whose snapshot to repeat")
+	flags.BoolVar(&f.wait, "wait", false, "wait until the export has ended, showing progress")
+	flags.DurationVar(&f.timeout, "timeout", 0, "stop waiting after this `duration`; the export goes on")
+	for _, name := range []string{"from", "to", "recipient"} {
+		_ = cmd.MarkFlagRequired(name)
+	}
+	_ = cmd.RegisterFlagCompletionFunc("entity", cobra.FixedCompletions(schemas.Entities(), cobra.ShellCompDirectiveNoFileComp))
+	_ = cmd.RegisterFlagCompletionFunc("media", cobra.FixedCompletions(schemas.MediaTypes(), cobra.ShellCompDirectiveNoFileComp))
+	_ = cmd.RegisterFlagCompletionFunc("encoding", cobra.FixedCompletions([]string{schemas.EncodingSMIME, schemas.EncodingDER}, cobra.ShellCompDirectiveNoFileComp))
+	return cmd
+}
+
+func (s *session) create(ctx context.Context, services *services, f createFlags) error {
+	r, err := f.request()
+	if errors.Is(err, smime.ErrPrivateKey) { // never sent, so nobody else can say so
+		e := schemas.Export{TenantID: f.tenant, ExportID: f.id, State: schemas.Refused, Reason: err.Error()}
+		if err := s.told(e, func() {}); err != nil {
+			return err
+		}
+		return outcome(e)
+	}
+	if err != nil {
+		return usageError{err}
+	}
+	if f.asOf != "" {
+		earlier, ok, err := services.warehouse.Export(ctx, f.tenant, f.asOf)
+		if err != nil {
+			return unreachable(err)
+		}
+		if !ok || earlier.Snapshot == nil {
+			return refused(fmt.Errorf("tenant %s has no export %s with a snapshot to repeat", f.tenant, f.asOf))
+		}
+		r.Snapshot = earlier.Snapshot
+	}
+	publisher, err := producers.New(services.kafka, "cdds/cli", nil)
+	if err != nil {
+		return err
+	}
+	defer publisher.Close()
+	if err := publisher.Publish(ctx, r); err != nil {
+		return unreachable(err)
+	}
+	if f.timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, f.timeout)
+		defer cancel()
+	}
+	e, err := s.await(ctx, services, r, f.wait)
+	if err != nil {
+		return err
+	}
+	if err := s.told(e, func() { s.describe(e) }); err != nil {
+		return err
+	}
+	return outcome(e)
+}
+
+// request makes the event from flags. What the service can judge it leaves to the
+// service, so that every request leaves a trace in history.
+func (f createFlags) request() (*schemas.ExportRequest, error) {
+	if f.id == "" {
+		f.id = ulid.Make().String()
+	}
+	r := &schemas.ExportRequest{
+		TenantID: f.tenant, ExportID: f.id, Entity: f.entity, MediaTypes: f.media, Encoding: f.encoding,
+		RequestedAt: schemas.TimeOf(time.Now()), RequestedBy: whoami(),
+	}
+	var err error
+	if r.From, err = parseTime("from", f.from); err != nil {
+		return nil, err
+	}
+	if r.To, err = parseTime("to", f.to); err != nil {
+		return nil, err
+	}
+	if f.splitSize != "" {
+		var n config.Bytes
+		if err := n.UnmarshalText([]byte(f.splitSize)); err != nil {
+			return nil, fmt.Errorf("--split-size: %w", err)
+		}
+		r.SplitSize = int64(n)
+	}
+	for _, given := range f.recipients {
+		recipient, err := recipientOf(given)
+		if err != nil {
+			return nil, err
+		}
+		r.Recipients = append(r.Recipients, recipient...)
+	}
+	return r, nil
+}
+
+var fingerprint = regexp.MustCompile(`^[0-9a-f]{64}$`)
+
+// recipientOf reads a certificate file, or takes a fingerprint.
+func recipientOf(given string) ([]schemas.Recipient, error) {
+	if fingerprint.MatchString(given) {
+		return []schemas.Recipient{{Fingerprint: given}}, nil
+	}
+	content, err := os.ReadFile(given)
+	if err != nil {
+		return nil, fmt.Errorf("--recipient: %w", err)
+	}
+	certs, err := smime.ParseRecipients(content)
+	if err != nil {
+		return nil, fmt.Errorf("--recipient %s: %w", given, err)
+	}
+	var all []schemas.Recipient
+	for _, c := range certs {
+		all = append(all, schemas.Recipient{Certificate: string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw}))})
+	}
+	return all, nil
+}
+
+func parseTime(flag, value string) (schemas.Time, error) {
+	if day, err := time.Parse(time.DateOnly, value); err == nil {
+		return schemas.TimeOf(day), nil
+	}
+	t, err := schemas.ParseTime(value)
+	if err != nil {
+		return t, fmt.Errorf("--%s: %w, or a date such as 2026-10-05", flag, err)
+	}
+	return t, nil
+}
+
+func whoami() string {
+	name := "unknown"
+	if u, err := user.Current(); err == nil {
+		name = u.Username
+	}
+	host, _ := os.Hostname()
+	return name + "@" + host
+}
+
+const (
+	historyPoll = 50 * time.Millisecond
+	// answerWithin is how long create waits for a word of the service when it was
+	// not asked to wait for the end.
+	answerWithin = 5 * time.Second
+)
+
+// await follows an export in history: to its end, or to the first word of it.
+func (s *session) await(ctx context.Context, services *services, r *schemas.ExportRequest, toEnd bool) (schemas.Export, error) {
+	e := schemas.Export{TenantID: r.TenantID, ExportID: r.ExportID, State: schemas.Requested, Request: r}
+	deadline := time.Now().Add(answerWithin)
+	bar := s.newBar("exporting", 0)
+	told := ""
+	ticker := time.NewTicker(historyPoll)
+	defer ticker.Stop()
+	for {
+		found, ok, err := services.warehouse.Export(ctx, r.TenantID, r.ExportID)
+		if err != nil && ctx.Err() == nil {
+			bar.end(err)
+			return e, unreachable(err)
+		}
+		if ok && err == nil {
+			e = found
+			bar.set(e.Done.JSONLBytes, max(e.Planned.JSONLBytes, 1))
+			if e.Waiting != told {
+				told = e.Waiting
+				s.say("%s", told)
+			}
+		}
+		if c, taken := conflictOf(e, r); taken {
+			bar.end(nil)
+			e.State, e.Reason = schemas.Refused, c
+			return e, nil
+		}
+		if ok && (e.State.Ended() || !toEnd) || !toEnd && time.Now().After(deadline) {
+			bar.end(nil)
+			return e, nil
+		}
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			bar.end(ctx.Err())
+			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+				return e, withHint(fmt.Errorf("export %s is still %s", e.ExportID, e.State),
+					fmt.Sprintf("it goes on: `cdds export show %s --tenant %s` tells how far it is", e.ExportID, e.TenantID))
+			}
+			return e, ctx.Err()
+		}
+	}
+}
+
+// conflictOf tells whether this very request was refused because its id stands for
+// another one.
+func conflictOf(e schemas.Export, r *schemas.ExportRequest) (string, bool) {
+	for _, c := range e.Conflicts {
+		if c.RequestDigest == r.Digest() {
+			return c.Reason, true
+		}
+	}
+	return "", false
+}

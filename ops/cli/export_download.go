@@ -1,0 +1,138 @@
+package cli
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"cdds/pipeline/warehouse"
+	"cdds/schemas"
+)
+
+func newExportDownload(s *session) *cobra.Command {
+	var tenant, out string
+	cmd := &cobra.Command{
+		Use:   "download ID",
+		Short: "Download a completed export's parts, manifest and signature",
+		Long: `Download the parts, manifest and signature of a completed export into a directory.
+Every file is checked against its SHA-256 as it arrives; files that are there and
+correct are not fetched again, so an interrupted download can be repeated.
+
+` + exitCodes,
+		Example: examples(
+			"cdds export download 01JD9Z3Q6W --tenant acme --out history",
+			"cdds verify history && cdds decrypt history --cert cert.pem --key key.pem --out plain"),
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return s.withServices(func(services *services) error {
+				e, err := s.lookUp(cmd, services, tenant, args[0])
+				if err != nil {
+					return err
+				}
+				if e.State != schemas.Completed {
+					return refused(withHint(fmt.Errorf("export %s is %s, not completed: there is nothing whole to download", e.ExportID, e.State),
+						fmt.Sprintf("`cdds export show %s --tenant %s` tells how far it is", e.ExportID, tenant)))
+				}
+				if out == "" {
+					out = e.ExportID
+				}
+				if err := s.download(cmd.Context(), services, e, out); err != nil {
+					return err
+				}
+				return s.result(map[string]any{
+					"export_id": e.ExportID, "tenant_id": e.TenantID, "state": e.State, "dir": out, "files": e.Done.Parts + 2, "bytes": e.Done.SealedBytes,
+				}, func() {
+					fmt.Fprintf(s.out, "%d parts, %s, with manifest and signature, in %s\nCheck them: cdds verify %s\n", e.Done.Parts, size(e.Done.SealedBytes), out, out)
+				})
+			})
+		},
+	}
+	tenantFlag(cmd, &tenant)
+	cmd.Flags().StringVar(&out, "out", "", "`directory` to write to (default: the export id)")
+	return cmd
+}
+
+// downloadsAtOnce bounds the files fetched together.
+const downloadsAtOnce = 4
+
+func (s *session) download(ctx context.Context, services *services, e schemas.Export, dir string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	files := warehouse.Artifacts(e)
+	var total int64
+	for _, f := range files {
+		total += f.Size
+	}
+	bar := s.newBar("downloading", total)
+	var done atomic.Int64
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(downloadsAtOnce)
+	for _, f := range files {
+		group.Go(func() error {
+			return fetch(ctx, services, f, dir, func(n int64) { bar.set(done.Add(n), total) })
+		})
+	}
+	err := group.Wait()
+	bar.end(err)
+	return err
+}
+
+// fetch downloads one file beside its final name and renames it once its size and
+// digest are right.
+func fetch(ctx context.Context, services *services, a warehouse.Artifact, dir string, progress func(int64)) (err error) {
+	path := filepath.Join(dir, filepath.Base(a.Name))
+	if have, err := digestFile(path); err == nil && have == a.SHA256 {
+		progress(a.Size)
+		return nil
+	}
+	r, err := services.bucket.Open(ctx, a.Key)
+	if err != nil {
+		return unreachable(err)
+	}
+	defer r.Close()
+	temp, err := os.CreateTemp(dir, ".download-*")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.Remove(temp.Name()))
+		}
+	}()
+	sum := sha256.New()
+	_, err = io.Copy(io.MultiWriter(temp, sum, counting(progress)), r)
+	if err = errors.Join(err, temp.Chmod(0o644), temp.Close()); err != nil {
+		return fmt.Errorf("download %s: %w", a.Name, err)
+	}
+	if got := hex.EncodeToString(sum.Sum(nil)); got != a.SHA256 {
+		return unproven(fmt.Errorf("%s has the SHA-256 %s where history says %s", a.Name, got, a.SHA256))
+	}
+	return os.Rename(temp.Name(), path)
+}
+
+type counting func(int64)
+
+func (c counting) Write(p []byte) (int, error) {
+	c(int64(len(p)))
+	return len(p), nil
+}
+
+func digestFile(path string) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.New()
+	_, err = io.Copy(sum, f)
+	return hex.EncodeToString(sum.Sum(nil)), errors.Join(err, f.Close())
+}

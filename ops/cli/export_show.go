@@ -1,0 +1,145 @@
+package cli
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/dustin/go-humanize"
+	"github.com/spf13/cobra"
+
+	"cdds/schemas"
+)
+
+func newExportList(s *session) *cobra.Command {
+	var tenant, state string
+	var limit int
+	cmd := &cobra.Command{
+		Use:     "list",
+		Short:   "List a tenant's exports, the latest first",
+		Long:    "List a tenant's exports, the latest first.\n\n" + exitCodes,
+		Example: examples("cdds export list --tenant acme", "cdds export list --tenant acme --state failed --json"),
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return s.withServices(func(services *services) error {
+				all, err := services.warehouse.Exports(cmd.Context(), tenant, limit)
+				if err != nil {
+					return unreachable(err)
+				}
+				if state != "" {
+					kept := all[:0]
+					for _, e := range all {
+						if string(e.State) == state {
+							kept = append(kept, e)
+						}
+					}
+					all = kept
+				}
+				return s.result(map[string]any{"tenant_id": tenant, "exports": all}, func() { s.list(tenant, all) })
+			})
+		},
+	}
+	tenantFlag(cmd, &tenant)
+	cmd.Flags().StringVar(&state, "state", "", "only exports in this `state`")
+	cmd.Flags().IntVar(&limit, "limit", 100, "at most this `many`")
+	return cmd
+}
+
+func (s *session) list(tenant string, all []schemas.Export) {
+	if len(all) == 0 {
+		fmt.Fprintf(s.out, "tenant %s has no exports; `cdds export create --help` says how to ask for one\n", tenant)
+		return
+	}
+	rows := [][]string{{"EXPORT", "STATE", "ENTITY", "REQUESTED", "PARTS", "ROWS", "SIZE", "EXPIRES"}}
+	for _, e := range all {
+		entity, expires := "", ""
+		if e.Request != nil {
+			entity = e.Request.Entity
+		}
+		if e.Completion != nil {
+			expires = daysLeft(e.Completion.ExpiresAt.Time)
+		}
+		rows = append(rows, []string{
+			e.ExportID, string(e.State), entity, e.RequestedAt.String(), fmt.Sprintf("%d/%d", e.Done.Parts, e.Planned.Parts),
+			count(e.Done.Rows), size(e.Done.SealedBytes), expires,
+		})
+	}
+	s.table(rows)
+}
+
+func daysLeft(t time.Time) string {
+	left := time.Until(t)
+	if left <= 0 {
+		return "expired"
+	}
+	return fmt.Sprintf("in %d days", int(left.Hours()/24))
+}
+
+func newExportShow(s *session) *cobra.Command {
+	var tenant string
+	cmd := &cobra.Command{
+		Use:     "show ID",
+		Short:   "Show one export: state, progress, parts, why it failed",
+		Long:    "Show one export: state, progress, parts, and why it was refused or failed.\n\n" + exitCodes,
+		Example: examples("cdds export show 01JD9Z3Q6W --tenant acme", "cdds export show 01JD9Z3Q6W --tenant acme --json | jq .state"),
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return s.withServices(func(services *services) error {
+				e, err := s.lookUp(cmd, services, tenant, args[0])
+				if err != nil {
+					return err
+				}
+				return s.told(e, func() { s.describe(e) })
+			})
+		},
+	}
+	tenantFlag(cmd, &tenant)
+	return cmd
+}
+
+// describe writes an export for people.
+func (s *session) describe(e schemas.Export) {
+	rows := [][]string{{"export", e.ExportID}, {"tenant", e.TenantID}, {"state", string(e.State)}}
+	add := func(name, value string) {
+		if value != "" {
+			rows = append(rows, []string{name, value})
+		}
+	}
+	if r := e.Request; r != nil {
+		add("entity", r.Entity)
+		add("range", r.From.String()+" to "+r.To.String())
+		add("media", strings.Join(r.MediaTypes, ", "))
+		add("requested by", r.RequestedBy)
+	}
+	add("waiting", e.Waiting)
+	add("reason", e.Reason)
+	if f := e.Failure; f != nil {
+		add("failed at", f.Stage)
+		add("reason", f.Reason)
+		add("hint", f.Hint)
+	}
+	for _, c := range e.Recipients {
+		add("recipient", c.Subject+" ("+c.Fingerprint[:16]+"...)")
+	}
+	if e.Planned.Parts > 0 || e.State == schemas.Completed {
+		add("parts", fmt.Sprintf("%d of %d", e.Done.Parts, e.Planned.Parts))
+		add("rows", fmt.Sprintf("%s of %s", count(e.Done.Rows), count(e.Planned.Rows)))
+		add("json lines", size(e.Done.JSONLBytes))
+		add("sealed", size(e.Done.SealedBytes))
+	}
+	if left, ok := e.Remaining(time.Now()); ok {
+		add("time left", "about "+left.Round(time.Second).String())
+	}
+	add("requested", e.RequestedAt.String())
+	add("ended", e.EndedAt.String())
+	if e.Completion != nil {
+		add("expires", e.Completion.ExpiresAt.String()+" ("+humanize.Time(e.Completion.ExpiresAt.Time)+")")
+	}
+	for _, c := range e.Conflicts {
+		add("conflict", c.Time.String()+" "+c.Reason)
+	}
+	s.table(rows)
+	if e.State == schemas.Completed {
+		fmt.Fprintf(s.out, "\nDownload it: cdds export download %s --tenant %s --out %s\n", e.ExportID, e.TenantID, e.ExportID)
+	}
+}

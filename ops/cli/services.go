@@ -1,0 +1,60 @@
+package cli
+
+import (
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"cdds/ops/config"
+	"cdds/ops/connect"
+	"cdds/pipeline/bucket"
+	"cdds/pipeline/warehouse"
+)
+
+// services are the clients a command uses.
+type services struct {
+	kafka     []kgo.Opt
+	client    *kgo.Client
+	admin     *kadm.Client
+	conn      driver.Conn
+	warehouse *warehouse.Warehouse
+	bucket    *bucket.Bucket
+}
+
+// connectAll makes clients of all services; they connect on first use.
+func connectAll(c config.Config) (*services, error) {
+	opts, err := connect.Kafka(c.Kafka, "cli", nil)
+	if err != nil {
+		return nil, err
+	}
+	s3, err := connect.S3(c.S3)
+	if err != nil {
+		return nil, err
+	}
+	conn, err := connect.ClickHouse(c.ClickHouse)
+	if err != nil {
+		return nil, err
+	}
+	client, err := kgo.NewClient(opts...)
+	if err != nil {
+		return nil, err
+	}
+	return &services{
+		kafka: opts, client: client, admin: kadm.NewClient(client),
+		conn: conn, warehouse: warehouse.New(conn), bucket: bucket.New(s3, c.S3.Bucket),
+	}, nil
+}
+
+func (s *services) close() error {
+	s.client.Close()
+	return s.conn.Close()
+}
+
+// connect finds the running system and makes clients of its services.
+func (s *session) connect() (*services, error) {
+	c, err := s.find()
+	if err != nil {
+		return nil, err
+	}
+	return connectAll(c)
+}

@@ -1,0 +1,153 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"cdds/ops/app"
+	"cdds/ops/config"
+	"cdds/ops/metrics"
+)
+
+func newUp(s *session) *cobra.Command {
+	var roles []string
+	var logLevel string
+	cmd := &cobra.Command{
+		Use:   "up",
+		Short: "Run the system until interrupted",
+		Long: `Run roles until interrupted. Where no service is configured, Kafka, ClickHouse and
+S3 are started too, as child processes on loopback with their data in --data-dir;
+otherwise the roles use the configured services.
+
+Topics, tables and the bucket are created if they are missing. --roles none runs the
+embedded stack alone, for roles in other processes.
+
+` + exitCodes,
+		Example: examples(
+			"cdds up",
+			"cdds up --data-dir /var/lib/cdds",
+			"cdds up --roles ingest,history",
+			"CDDS_KAFKA_BROKERS=kafka:9092 CDDS_CLICKHOUSE_ADDR=ch:8123 CDDS_S3_ENDPOINT=minio:9000 cdds up"),
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			log, err := s.logger(logLevel)
+			if err != nil {
+				return usageError{err}
+			}
+			if len(roles) == 1 && roles[0] == "none" {
+				roles = nil
+			}
+			return s.up(cmd.Context(), roles, log)
+		},
+	}
+	cmd.Flags().StringSliceVar(&roles, "roles", app.Roles(), "`roles` to run, or none")
+	cmd.Flags().StringVar(&logLevel, "log-level", envOr("CDDS_LOG_LEVEL", "info"), "debug, info, warn or error (CDDS_LOG_LEVEL)")
+	_ = cmd.RegisterFlagCompletionFunc("roles", cobra.FixedCompletions(append(app.Roles(), "none"), cobra.ShellCompDirectiveNoFileComp))
+	return cmd
+}
+
+// logger writes to stderr: text to people, JSON to log collectors.
+func (s *session) logger(level string) (*slog.Logger, error) {
+	var l slog.Level
+	if err := l.UnmarshalText([]byte(level)); err != nil {
+		return nil, fmt.Errorf("--log-level %q must be debug, info, warn or error", level)
+	}
+	options := &slog.HandlerOptions{Level: l}
+	if f, ok := s.err.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		return slog.New(slog.NewTextHandler(s.err, options)), nil
+	}
+	return slog.New(slog.NewJSONHandler(s.err, options)), nil
+}
+
+func (s *session) up(ctx context.Context, roles []string, log *slog.Logger) error {
+	sys, err := s.start(ctx, roles, log)
+	if err != nil {
+		return err
+	}
+	ready := map[string]any{"ready": true, "roles": roles, "metrics": "http://" + sys.app.MetricsAddr(), "kafka": sys.config.Kafka.Brokers}
+	if sys.local != nil {
+		ready["data_dir"] = s.dataDir
+	}
+	err = s.result(ready, func() {
+		fmt.Fprintf(s.out, "cdds is up: %s\n", strings.Join(append(roles, "metrics http://"+sys.app.MetricsAddr()), ", "))
+		fmt.Fprintf(s.out, "  kafka       %s\n  clickhouse  http://%s\n  s3          %s, bucket %s\n",
+			strings.Join(sys.config.Kafka.Brokers, ","), strings.Join(sys.config.ClickHouse.Addr, ","), sys.config.S3.Endpoint, sys.config.S3.Bucket)
+		if sys.local != nil {
+			fmt.Fprintf(s.out, "  data        %s\nIn another terminal: cdds --data-dir %s doctor\n", s.dataDir, s.dataDir)
+		}
+	})
+	if err != nil {
+		return errors.Join(err, sys.app.Close(), sys.close())
+	}
+	return sys.run(ctx)
+}
+
+// system is a set of roles and, where nothing is configured, the stack below them.
+type system struct {
+	config config.Config
+	local  *app.Local // nil where services are configured
+	app    *app.App
+}
+
+// start brings the services up, provisions them and wires the roles. The caller
+// calls run, or closes.
+func (s *session) start(ctx context.Context, roles []string, log *slog.Logger) (_ *system, err error) {
+	c, err := config.Load(s.configFile, os.Environ())
+	if err != nil {
+		return nil, usageError{err}
+	}
+	sys := &system{config: c}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, sys.close())
+		}
+	}()
+	if c.Embedded() {
+		if sys.local, err = app.StartLocal(ctx, s.dataDir, c, log, func(step string) { s.say("%s", step) }); err != nil {
+			return nil, unreachable(err)
+		}
+		sys.config = sys.local.Config
+	}
+	if err := s.provision(ctx, sys.config); err != nil {
+		return nil, err
+	}
+	host, _ := os.Hostname()
+	sys.app, err = app.New(app.Options{
+		Config: sys.config, Roles: roles, Name: fmt.Sprintf("%s/%d", host, os.Getpid()),
+		Logger: log, Registry: metrics.NewRegistry(),
+	})
+	return sys, err
+}
+
+// run runs the roles until ctx ends, or a role or the stack fails for good.
+func (sys *system) run(ctx context.Context) error {
+	if sys.local == nil {
+		return sys.app.Run(ctx)
+	}
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	go func() {
+		if err := sys.local.Stack.Wait(ctx); err != nil && ctx.Err() == nil {
+			stop(err)
+		}
+	}()
+	err := sys.app.Run(ctx)
+	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
+		err = errors.Join(err, cause)
+	}
+	return errors.Join(err, sys.close())
+}
+
+func (sys *system) close() error {
+	if sys.local == nil {
+		return nil
+	}
+	return sys.local.Close()
+}

@@ -308,4 +308,3 @@ func committed(c *kfake.Cluster, partition int32) int64 {
 	}
 	return 0
 }
-

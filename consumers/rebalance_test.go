@@ -91,4 +91,3 @@ func TestPartitionMovesOnlyAfterItsHandlerHasEnded(t *testing.T) {
 	join(t, c, second, one)
 	second.await(t, "the second member has handled the rest of its partition", func() bool { return len(second.rows) == 1 })
 }
-

@@ -1,0 +1,55 @@
+# CDDS. `make demo` shows it, `make test` proves it, `make up` runs it.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+
+# No cgo: one static binary; the embedded ClickHouse is loaded at run time.
+export CGO_ENABLED := 0
+TOOLS := $(CURDIR)/.tools
+GOLANGCI_LINT := $(TOOLS)/golangci-lint
+GOLANGCI_LINT_VERSION := v2.15.0
+SOURCES := $(shell find . -name '*.go' -not -name '*_test.go' -not -path './.*') $(shell find schemas ops -name '*.sql' -o -name '*.json') go.mod go.sum
+
+.PHONY: help
+help: ## say what can be made
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+bin/cdds: $(SOURCES)
+	@echo "building bin/cdds"
+	@go build -trimpath -o $@ .
+
+.PHONY: build
+build: bin/cdds ## build bin/cdds
+
+.PHONY: demo
+demo: system-tools bin/cdds ## everything once, on sample data, with the proof
+	@bin/cdds demo
+
+.PHONY: up
+up: bin/cdds ## run the whole system on this machine until interrupted
+	@bin/cdds up
+
+.PHONY: test
+test: system-tools ## every test: unit, property, fuzz seeds, embedded integration
+	go test -timeout 15m ./...
+
+.PHONY: test-race
+test-race: system-tools ## the tests under the race detector (needs a C compiler)
+	CGO_ENABLED=1 go test -race -timeout 25m ./...
+
+.PHONY: lint
+lint: $(GOLANGCI_LINT) ## format, vet, layers, comments
+	$(GOLANGCI_LINT) run ./...
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); exit 1; }
+
+$(GOLANGCI_LINT):
+	@echo "installing golangci-lint $(GOLANGCI_LINT_VERSION) into .tools"
+	@GOBIN=$(TOOLS) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT_VERSION)
+
+.PHONY: system-tools
+system-tools: ## check that openssl and unzip are there, installing them where apt can
+	@ops/tools/install openssl unzip
+
+.PHONY: clean
+clean: ## remove what was built; data of the embedded stack stays
+	rm -rf bin

@@ -1,167 +1,190 @@
-// Package producers is the only place that produces to Kafka: events with their
-// CloudEvents headers, and dead letters.
+// Package producers publishes to Kafka. [Publisher] is the only place in CDDS that
+// does; the roles that decide what to publish are the packages below.
 //
-// Metrics: cdds_producer_records_total{topic} counts acknowledged records,
-// cdds_producer_errors_total{topic} those that could not be delivered.
+// Metrics, given a registerer:
+//
+//	cdds_producer_records_total{topic}  records the broker acknowledged
+//	cdds_producer_errors_total{topic}   records given up: too large, refused, or not acknowledged in time
 package producers
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"cdds/schemas"
 )
 
 const (
-	// maxBuffered bounds the bytes waiting to be acknowledged; Publish waits beyond.
-	maxBuffered = 32 << 20
-	// deliveryTimeout bounds how long a record may wait for its acknowledgement.
-	deliveryTimeout = 2 * time.Minute
+	// linger lets records of a burst share a batch; a lone status event waits as long.
+	linger = 2 * time.Millisecond
+	// deliveryTimeout outlasts the election of a new leader. Kafka's own default,
+	// two minutes, would leave callers without an answer for too long.
+	deliveryTimeout = time.Minute
+	closeTimeout    = 15 * time.Second
+
+	maxBufferedRecords = 20_000
+	maxBufferedBytes   = 24 << 20
+
+	// Beside the value, a record of CDDS has its key and the CloudEvents headers:
+	// a few ids of at most 256 bytes.
+	maxEventBatch = schemas.MaxEventBytes + 64<<10
+	// A batch may not be larger than the topic takes; it is 61 bytes (KIP-98) and
+	// a few per record more than what is in it.
+	maxDeadLetterBatch = schemas.MaxDeadLetterBytes - 1<<10
 )
 
-// Publisher produces events. It is safe for concurrent use.
+// Publisher produces events and dead letters, each record acknowledged by all
+// in-sync replicas and written once by the idempotent producer. It is safe for
+// concurrent use and keeps at most 24 MiB waiting; beyond that callers wait.
 type Publisher struct {
-	client  *kgo.Client
-	source  string
-	records *prometheus.CounterVec
-	errors  *prometheus.CounterVec
+	client *kgo.Client
+	source []byte
+	sent   *prometheus.CounterVec
+	failed *prometheus.CounterVec
 }
 
-// New returns a Publisher; kafka says how to reach the brokers, source is the
-// CloudEvents source of what it publishes. It connects on first use. Close it.
+// New returns a Publisher that connects with the options in kafka on first use.
+// source is the CloudEvents source of what it publishes, a URI reference such as
+// "cdds/worker-1". reg may be nil. The caller closes it.
 func New(kafka []kgo.Opt, source string, reg prometheus.Registerer) (*Publisher, error) {
-	opts := append(append([]kgo.Opt(nil), kafka...),
-		// Idempotent, acknowledged by all in-sync replicas: franz-go's defaults,
-		// said here because everything else rests on them.
+	if source == "" {
+		return nil, errors.New("publisher: source is empty; CloudEvents need one, such as \"cdds/worker-1\"")
+	}
+	client, err := kgo.NewClient(append(append([]kgo.Opt(nil), kafka...),
 		kgo.RequiredAcks(kgo.AllISRAcks()),
-		kgo.ProducerBatchMaxBytes(schemas.MaxDeadLetterBytes),
-		kgo.ProducerBatchCompression(kgo.Lz4Compression(), kgo.NoCompression()),
-		kgo.ProducerLinger(2*time.Millisecond),
-		kgo.MaxBufferedBytes(maxBuffered),
+		kgo.ProducerLinger(linger),
+		kgo.ProducerBatchMaxBytesFn(maxBatch),
+		// On interactions Snappy is a third faster than LZ4 for the same size; zstd
+		// is a quarter smaller at a third of the speed.
+		kgo.ProducerBatchCompression(kgo.SnappyCompression(), kgo.NoCompression()),
+		kgo.MaxBufferedRecords(maxBufferedRecords),
+		kgo.MaxBufferedBytes(maxBufferedBytes),
 		kgo.RecordDeliveryTimeout(deliveryTimeout),
-		kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)),
-	)
-	client, err := kgo.NewClient(opts...)
+		// Without it, a record whose request got no answer could never be given
+		// up, and neither cancelling nor Close would end. The price, a record
+		// that is there although its publication failed, costs CDDS nothing:
+		// every event can be published again without effect.
+		kgo.AllowIdempotentProduceCancellation(),
+	)...)
 	if err != nil {
-		return nil, fmt.Errorf("kafka producer: %w", err)
+		return nil, fmt.Errorf("publisher: %w", err)
 	}
 	p := &Publisher{
-		client: client, source: source,
-		records: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "cdds_producer_records_total", Help: "Records acknowledged, by topic."}, []string{"topic"}),
-		errors: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "cdds_producer_errors_total", Help: "Records that could not be delivered, by topic."}, []string{"topic"}),
+		client: client,
+		source: []byte(source),
+		sent: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "cdds_producer_records_total", Help: "Records the broker acknowledged.",
+		}, []string{"topic"}),
+		failed: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "cdds_producer_errors_total", Help: "Records given up: too large, refused, or not acknowledged in time.",
+		}, []string{"topic"}),
 	}
 	if reg != nil {
-		if err := errors.Join(reg.Register(p.records), reg.Register(p.errors)); err != nil {
-			client.Close()
-			return nil, fmt.Errorf("producer metrics: %w", err)
+		for _, c := range []prometheus.Collector{p.sent, p.failed} {
+			if err := reg.Register(c); err != nil {
+				client.Close()
+				return nil, fmt.Errorf("publisher metrics: %w", err)
+			}
 		}
 	}
 	return p, nil
 }
 
-// Close waits for what is being published and closes the connection.
-func (p *Publisher) Close() { p.client.Close() }
+func maxBatch(topic string) int32 {
+	if schemas.IsDeadLetter(schemas.Topic(topic)) {
+		return maxDeadLetterBatch
+	}
+	return maxEventBatch
+}
 
-// Publish produces events, in order for equal keys, and returns when all are
-// acknowledged, or with the first error. Events after a failed one may have been
-// published all the same.
+// Publish returns when every event is acknowledged, or with the first error. After
+// an error any of them may have been published all the same; publishing them again
+// is safe. Events of one key keep their order. It does not validate.
 func (p *Publisher) Publish(ctx context.Context, events ...schemas.Event) error {
 	records := make([]*kgo.Record, len(events))
-	for i, e := range events {
+	for n, e := range events {
 		r, err := p.record(e)
 		if err != nil {
 			return err
 		}
-		records[i] = r
+		records[n] = r
 	}
 	return p.produce(ctx, records)
 }
 
-// PublishAsync produces one event and returns as soon as it is buffered; done is
-// called once with the outcome. It waits while maxBuffered bytes are outstanding.
+// PublishAsync hands the event over and returns; done is called with the outcome,
+// on a goroutine of the client that it must not block, and must not call the
+// Publisher. While the buffer is full PublishAsync waits: that is the back-pressure
+// of a bulk producer. Events of one key keep their order of calls.
 func (p *Publisher) PublishAsync(ctx context.Context, e schemas.Event, done func(error)) {
 	r, err := p.record(e)
 	if err != nil {
 		done(err)
 		return
 	}
-	p.client.Produce(ctx, r, func(r *kgo.Record, err error) {
-		p.count(r, err)
-		done(err)
-	})
+	p.client.Produce(ctx, r, func(r *kgo.Record, err error) { done(p.outcome(r, err)) })
 }
 
-// Flush waits until everything published so far is acknowledged or failed.
+// Flush waits until everything handed to PublishAsync has its outcome. Its error
+// is that of ctx; outcomes went to done.
 func (p *Publisher) Flush(ctx context.Context) error { return p.client.Flush(ctx) }
 
-// Put produces dead letters to the dead-letter topics of where they came from:
-// original key, value and headers, and headers that say why and where.
+// Put publishes dead letters, each to the dead-letter topic of its own, and returns
+// when all are acknowledged, or with the first error; putting them again is safe.
 func (p *Publisher) Put(ctx context.Context, letters []schemas.DeadLetter) error {
 	records := make([]*kgo.Record, len(letters))
-	for i, l := range letters {
-		headers := make([]kgo.RecordHeader, 0, len(l.Headers)+6)
-		for _, h := range l.Headers {
-			headers = append(headers, kgo.RecordHeader{Key: h.Key, Value: h.Value})
-		}
-		add := func(key, value string) {
-			headers = append(headers, kgo.RecordHeader{Key: key, Value: []byte(value)})
-		}
-		add(schemas.HeaderReason, l.Reason)
-		add(schemas.HeaderCode, l.Code)
-		add(schemas.HeaderTopic, string(l.Topic))
-		add(schemas.HeaderPartition, strconv.Itoa(int(l.Partition)))
-		add(schemas.HeaderOffset, strconv.FormatInt(l.Offset, 10))
-		add(schemas.HeaderTime, l.Time.String())
-		records[i] = &kgo.Record{Topic: string(l.Topic.DeadLetter()), Key: l.Key, Value: l.Value, Headers: headers}
+	for n := range letters {
+		records[n] = deadLetterRecord(&letters[n])
 	}
 	return p.produce(ctx, records)
+}
+
+// Close flushes for up to 15 seconds, gives up what is left then, and ends the
+// connections.
+func (p *Publisher) Close() {
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	defer cancel()
+	_ = p.client.Flush(ctx) // those who wait for an outcome get it, here or from Close
+	p.client.Close()
 }
 
 func (p *Publisher) produce(ctx context.Context, records []*kgo.Record) error {
 	var first error
 	for _, result := range p.client.ProduceSync(ctx, records...) {
-		p.count(result.Record, result.Err)
-		if result.Err != nil && first == nil {
-			first = fmt.Errorf("publish to %s: %w", result.Record.Topic, result.Err)
+		if err := p.outcome(result.Record, result.Err); err != nil && first == nil {
+			first = err
 		}
 	}
 	return first
 }
 
-func (p *Publisher) count(r *kgo.Record, err error) {
-	if err != nil {
-		p.errors.WithLabelValues(r.Topic).Inc()
-		return
+// outcome counts the record and explains its error.
+func (p *Publisher) outcome(r *kgo.Record, err error) error {
+	if err == nil {
+		p.sent.WithLabelValues(r.Topic).Inc()
+		return nil
 	}
-	p.records.WithLabelValues(r.Topic).Inc()
+	p.failed.WithLabelValues(r.Topic).Inc()
+	switch {
+	case errors.Is(err, kerr.UnknownTopicOrPartition):
+		return fmt.Errorf("publish to %s: %w; `cdds provision` creates the topics", r.Topic, err)
+	case errors.Is(err, kerr.MessageTooLarge):
+		return fmt.Errorf("publish to %s: %w (%d bytes); raise the topic's max.message.bytes to %d", r.Topic, err, len(r.Value), limit(r.Topic))
+	case errors.Is(err, kgo.ErrRecordTimeout), errors.Is(err, kgo.ErrRecordRetries):
+		return fmt.Errorf("publish to %s: no acknowledgement within %s; check that its brokers are up: %w", r.Topic, deliveryTimeout, err)
+	}
+	return fmt.Errorf("publish to %s: %w", r.Topic, err)
 }
 
-// record is the event in the CloudEvents 1.0 Kafka binary binding.
-func (p *Publisher) record(e schemas.Event) (*kgo.Record, error) {
-	value, err := schemas.Encode(e)
-	if err != nil {
-		return nil, err
+func limit(topic string) int {
+	if schemas.IsDeadLetter(schemas.Topic(topic)) {
+		return schemas.MaxDeadLetterBytes
 	}
-	r := &kgo.Record{
-		Topic: string(e.Topic()), Key: []byte(e.Key()), Value: value,
-		Headers: []kgo.RecordHeader{
-			{Key: schemas.HeaderSpecVersion, Value: []byte(schemas.SpecVersion)},
-			{Key: schemas.HeaderID, Value: []byte(e.ID())},
-			{Key: schemas.HeaderType, Value: []byte(e.Type())},
-			{Key: schemas.HeaderSource, Value: []byte(p.source)},
-			{Key: schemas.HeaderContentType, Value: []byte(schemas.ContentTypeJSON)},
-		},
-	}
-	if at := e.At(); !at.IsZero() {
-		r.Headers = append(r.Headers, kgo.RecordHeader{Key: schemas.HeaderEventTime, Value: []byte(at.String())})
-	}
-	return r, nil
+	return schemas.MaxRecordBytes
 }

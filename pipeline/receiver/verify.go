@@ -1,0 +1,215 @@
+package receiver
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"io/fs"
+	"os"
+	"slices"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+
+	"cdds/pipeline/smime"
+	"cdds/schemas"
+)
+
+// Limits on the documents that prove an export, in bytes: what a service writes at
+// most, so that a directory cannot make its reader run out of memory.
+const (
+	maxManifest  = 32 << 20
+	maxSignature = 256 << 10
+)
+
+// sealedSuffix is what makes a file look like a part.
+const sealedSuffix = ".p7m"
+
+// Verify proves that dir holds exactly the export its signed manifest describes:
+// the signature holds (and is by a pinned signer, if Options pins one), and every
+// part is there as a regular file of the stated size and SHA-256, with no other
+// *.p7m beside them. Files of other names are left alone; they are not the
+// export's. It decrypts nothing and needs no key.
+//
+// A directory that is not such an export is an *UnprovenError with every violation
+// found; while the manifest itself is in doubt, only what is wrong with that, since
+// nothing else can be judged by it. Other errors say that files could not be read,
+// or are ctx's.
+func Verify(ctx context.Context, dir string, o Options) (Report, error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return Report{}, err
+	}
+	defer root.Close()
+	report, err := proof(root, o)
+	if err != nil {
+		return report, err
+	}
+	p := &progress{total: report.Manifest.Totals.SealedBytes, tell: o.Progress}
+	return report, verifyParts(ctx, root, &report, o, p)
+}
+
+// proof reads the manifest and its signature and verifies them.
+func proof(root *os.Root, o Options) (Report, error) {
+	var found findings
+	content, err := readBounded(root, schemas.ManifestName, maxManifest, RuleManifest)
+	if err := found.take(err); err != nil {
+		return Report{}, err
+	}
+	signature, err := readBounded(root, schemas.SignatureName, maxSignature, RuleSignature)
+	if err := found.take(err); err != nil {
+		return Report{}, err
+	}
+	if err := found.err(); err != nil {
+		return Report{}, err
+	}
+	report, err := readManifest(content, signature, o)
+	if err := found.take(err); err != nil {
+		return report, err
+	}
+	return report, found.err()
+}
+
+// readManifest returns what a manifest says, once its signature holds. Every error
+// is a *Violation.
+func readManifest(content, signature []byte, o Options) (Report, error) {
+	signer, err := smime.Verify(content, signature)
+	if err != nil {
+		return Report{}, violated(schemas.SignatureName, RuleSignature, "%w", err)
+	}
+	r := Report{Signer: signer, Pinned: len(o.Signers)+len(o.Fingerprints) > 0}
+	if r.Pinned && !slices.Contains(o.Fingerprints, smime.Fingerprint(signer)) {
+		if err := smime.CheckSigner(signer, o.Signers...); err != nil {
+			r.Pinned = false
+			return r, violated(schemas.SignatureName, RuleSigner, "%w", err)
+		}
+	}
+	m, err := schemas.DecodeManifest(content)
+	if err != nil {
+		return r, violated(schemas.ManifestName, RuleManifest, "%w", err)
+	}
+	// The entity becomes part of file names.
+	if !slices.Contains(schemas.Entities(), m.Filter.Entity) {
+		return r, violated(schemas.ManifestName, RuleManifest, "its entity %.60q is unknown", m.Filter.Entity)
+	}
+	r.Manifest = m
+	return r, nil
+}
+
+// verifyParts compares the files in root with the manifest of r, several at once.
+func verifyParts(ctx context.Context, root *os.Root, r *Report, o Options, p *progress) error {
+	var found findings
+	if err := notListed(root, r.Manifest, &found); err != nil {
+		return err
+	}
+	verified := make([]bool, len(r.Manifest.Parts))
+	err := each(ctx, r.Manifest.Parts, o.parallel(), func(ctx context.Context, i int, part schemas.Receipt) error {
+		err := verifyPart(ctx, root, part, p)
+		verified[i] = err == nil
+		return found.take(err)
+	})
+	for _, ok := range verified {
+		if ok {
+			r.Verified++
+		}
+	}
+	if err != nil {
+		return err
+	}
+	return found.err()
+}
+
+// each calls work for every part, several at once, until one returns an error.
+func each(ctx context.Context, parts []schemas.Receipt, parallel int, work func(context.Context, int, schemas.Receipt) error) error {
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(parallel)
+	for i, part := range parts {
+		if gctx.Err() != nil {
+			break
+		}
+		g.Go(func() error { return work(gctx, i, part) })
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	return ctx.Err() // the loop may have ended before any work could notice
+}
+
+func verifyPart(ctx context.Context, root *os.Root, part schemas.Receipt, p *progress) error {
+	f, size, err := openRegular(root, part.Name)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if size != part.SealedBytes {
+		return violated(part.Name, RuleSize, "it has %d bytes where the manifest says %d", size, part.SealedBytes)
+	}
+	sum := sha256.New()
+	if _, err := io.CopyBuffer(sum, p.reader(ctx, f), make([]byte, 256<<10)); err != nil {
+		return fmt.Errorf("read %s: %w", part.Name, err)
+	}
+	return matches(part.Name, RuleDigest, "its", sum, part.SealedSHA256)
+}
+
+// matches compares a digest with the one in the manifest.
+func matches(name string, rule Rule, whose string, sum hash.Hash, want string) error {
+	if got := hex.EncodeToString(sum.Sum(nil)); got != want {
+		return violated(name, rule, "%s SHA-256 is %s where the manifest says %s", whose, got, want)
+	}
+	return nil
+}
+
+// notListed finds sealed files that the manifest does not list.
+func notListed(root *os.Root, m *schemas.Manifest, found *findings) error {
+	listed := make(map[string]bool, len(m.Parts))
+	for _, part := range m.Parts {
+		listed[part.Name] = true
+	}
+	dir, err := root.Open(".")
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	for {
+		entries, err := dir.ReadDir(1000)
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("list the directory: %w", err)
+		}
+		for _, e := range entries {
+			if name := e.Name(); looksSealed(e) && !listed[name] {
+				if err := found.take(violated(name, RuleNotListed, "it is not in the manifest")); err != nil {
+					return err
+				}
+			}
+		}
+	}
+}
+
+// looksSealed includes letter case, for file systems that do not tell it apart.
+func looksSealed(e fs.DirEntry) bool {
+	return strings.HasSuffix(strings.ToLower(e.Name()), sealedSuffix)
+}
+
+// readBounded reads a whole document of at most limit bytes.
+func readBounded(root *os.Root, name string, limit int64, rule Rule) ([]byte, error) {
+	f, size, err := openRegular(root, name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	if size > limit {
+		return nil, violated(name, rule, "it has %d bytes; the limit is %d", size, limit)
+	}
+	b, err := io.ReadAll(io.LimitReader(f, limit))
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", name, err)
+	}
+	return b, nil
+}

@@ -1,0 +1,240 @@
+package receiver
+
+import (
+	"context"
+	"crypto"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"cdds/pipeline/smime"
+	"cdds/schemas"
+)
+
+// ErrOutputExists reports that a file to be written is there already and is not
+// what would be written. Entry names do not contain the export id, so decrypting
+// two exports into one directory would mix them.
+var ErrOutputExists = errors.New("the output directory holds another file of that name: choose an empty one")
+
+// Decrypt verifies dir as Verify does, and only then writes the JSON Lines of every
+// part into the directory out, which it makes if need be: one file for each part,
+// named as in its zip, such as interaction-0001.jsonl, with mode 0600, complete or
+// not there at all. What an earlier Decrypt of the same export wrote is kept, so an
+// interrupted one can be repeated; any other file of such a name is an
+// ErrOutputExists before anything is written.
+//
+// Nothing is written that the manifest does not cover: zip and JSON Lines must have
+// exactly the sizes, digests and rows it states. cert and key are the receiver's;
+// if the export is not sealed for cert the error is an smime.ErrNotRecipient.
+// Violations are an *UnprovenError, as with Verify; parts without one are written
+// all the same and listed in the Report. Memory stays at about a megabyte for each
+// of Options.Parallel files, whatever their sizes; disk space in out must suffice
+// for the zips being worked on, beside the output.
+func Decrypt(ctx context.Context, dir string, cert *x509.Certificate, key crypto.Decrypter, out string, o Options) (Report, error) {
+	in, err := os.OpenRoot(dir)
+	if err != nil {
+		return Report{}, err
+	}
+	defer in.Close()
+	report, err := proof(in, o)
+	if err != nil {
+		return report, err
+	}
+	if err := sealedFor(report.Manifest, cert, key); err != nil {
+		return report, err
+	}
+	// Every byte is read twice: once to verify, once to decrypt.
+	p := &progress{total: 2 * report.Manifest.Totals.SealedBytes, tell: o.Progress}
+	if err := verifyParts(ctx, in, &report, o, p); err != nil {
+		return report, err
+	}
+	if err := os.MkdirAll(out, 0o700); err != nil {
+		return report, err
+	}
+	outRoot, err := os.OpenRoot(out)
+	if err != nil {
+		return report, err
+	}
+	defer outRoot.Close()
+	d := &decryption{in: in, out: outRoot, entity: report.Manifest.Filter.Entity, cert: cert, key: key, progress: p}
+	return report, d.run(ctx, &report, out, o.parallel())
+}
+
+// sealedFor tells early and plainly what would otherwise fail part by part.
+func sealedFor(m *schemas.Manifest, cert *x509.Certificate, key crypto.Decrypter) error {
+	if pub, ok := cert.PublicKey.(interface{ Equal(crypto.PublicKey) bool }); !ok || !pub.Equal(key.Public()) {
+		return smime.ErrKeyMismatch
+	}
+	fingerprint := smime.Fingerprint(cert)
+	if !slices.ContainsFunc(m.Recipients, func(r schemas.CertificateRef) bool { return r.Fingerprint == fingerprint }) {
+		return fmt.Errorf("%w: the manifest does not list SHA-256 fingerprint %s", smime.ErrNotRecipient, fingerprint)
+	}
+	return nil
+}
+
+type decryption struct {
+	in, out  *os.Root
+	entity   string
+	cert     *x509.Certificate
+	key      crypto.Decrypter
+	progress *progress
+}
+
+// entryName is the name of the one file in a part's zip.
+func (d *decryption) entryName(number int) string {
+	return fmt.Sprintf("%s-%04d.jsonl", d.entity, number)
+}
+
+func (d *decryption) run(ctx context.Context, r *Report, out string, parallel int) error {
+	parts := r.Manifest.Parts
+	kept, written := make([]bool, len(parts)), make([]bool, len(parts))
+	err := each(ctx, parts, parallel, func(ctx context.Context, i int, part schemas.Receipt) (err error) {
+		kept[i], err = d.kept(ctx, part)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	var found findings
+	err = each(ctx, parts, parallel, func(ctx context.Context, i int, part schemas.Receipt) error {
+		if kept[i] {
+			d.progress.add(part.SealedBytes)
+			return nil
+		}
+		err := d.part(ctx, part)
+		written[i] = err == nil
+		return found.take(err)
+	})
+	for i, part := range parts {
+		path := filepath.Join(out, d.entryName(part.Number))
+		if kept[i] {
+			r.Kept = append(r.Kept, path)
+		}
+		if written[i] {
+			r.Written = append(r.Written, path)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	return found.err()
+}
+
+// kept reports whether the output of a part is there already.
+func (d *decryption) kept(ctx context.Context, part schemas.Receipt) (bool, error) {
+	name := d.entryName(part.Number)
+	f, size, err := openRegular(d.out, name)
+	var v *Violation
+	switch {
+	case errors.As(err, &v) && v.Rule == RuleMissing:
+		return false, nil
+	case errors.As(err, &v):
+		return false, fmt.Errorf("%s: %w", name, ErrOutputExists)
+	case err != nil:
+		return false, err
+	}
+	defer f.Close()
+	sum := sha256.New()
+	if size == part.Bytes {
+		// Not part of the progress: it is not what was announced.
+		if _, err := io.Copy(sum, (&progress{}).reader(ctx, f)); err != nil {
+			return false, fmt.Errorf("read %s: %w", name, err)
+		}
+	}
+	if size != part.Bytes || matches(name, RuleContent, "its", sum, part.JSONLSHA256) != nil {
+		return false, fmt.Errorf("%s: %w", name, ErrOutputExists)
+	}
+	return true, nil
+}
+
+// part decrypts one part, from its sealed file to its JSON Lines file.
+func (d *decryption) part(ctx context.Context, part schemas.Receipt) error {
+	// The zip goes to disk because its directory is at its end, and because nothing
+	// in it may be looked at before its digest is known. It goes into out because
+	// that is where the receiver has decided to have plaintext; a system's temporary
+	// directory is another disk, often memory, and shared with other people.
+	spool, discard, err := d.create("." + part.Name + ".zip-")
+	if err != nil {
+		return err
+	}
+	defer discard()
+	// Where an open file can go without its name, not even a kill leaves it behind.
+	_ = d.out.Remove(filepath.Base(spool.Name()))
+	if err := d.unseal(ctx, spool, part); err != nil {
+		return err
+	}
+	name := d.entryName(part.Number)
+	lines, discardLines, err := d.create("." + name + "-")
+	if err != nil {
+		return err
+	}
+	defer discardLines()
+	if err := unzip(ctx, lines, spool, name, part); err != nil {
+		return err
+	}
+	// Without the sync, a power cut could leave the name without the content.
+	if err := errors.Join(lines.Sync(), lines.Close()); err != nil {
+		return err
+	}
+	return d.out.Rename(filepath.Base(lines.Name()), name)
+}
+
+// create makes a temporary file in out that only its owner can read. discard
+// closes and removes it, unless it was renamed.
+func (d *decryption) create(prefix string) (f *os.File, discard func(), err error) {
+	name := prefix + rand.Text()
+	f, err = d.out.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return nil, nil, err
+	}
+	return f, func() {
+		f.Close()
+		_ = d.out.Remove(name)
+	}, nil
+}
+
+// unseal decrypts a part's file into spool and holds the zip to the manifest. It
+// digests the sealed file once more, which may have been changed since Verify.
+func (d *decryption) unseal(ctx context.Context, spool *os.File, part schemas.Receipt) error {
+	f, _, err := openRegular(d.in, part.Name)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	sealedSum, zipSum := sha256.New(), sha256.New()
+	sealed := io.TeeReader(d.progress.reader(ctx, f), sealedSum)
+	content, err := smime.Decrypt(sealed, d.cert, d.key)
+	if err != nil {
+		return unsealError(part, err)
+	}
+	n, err := io.CopyBuffer(io.MultiWriter(spool, zipSum), io.LimitReader(content, part.ZipBytes+1), make([]byte, 256<<10))
+	if err != nil {
+		return unsealError(part, err)
+	}
+	if _, err := io.Copy(io.Discard, sealed); err != nil {
+		return fmt.Errorf("read %s: %w", part.Name, err)
+	}
+	if err := matches(part.Name, RuleDigest, "it was changed while it was read: its", sealedSum, part.SealedSHA256); err != nil {
+		return err
+	}
+	if n != part.ZipBytes {
+		return violated(part.Name, RuleZip, "its zip does not have the %d bytes that the manifest says", part.ZipBytes)
+	}
+	return matches(part.Name, RuleZip, "its zip's", zipSum, part.ZipSHA256)
+}
+
+// unsealError tells a message that does not open from a disk that does not work.
+func unsealError(part schemas.Receipt, err error) error {
+	for _, sealed := range []error{smime.ErrMalformed, smime.ErrUnsupported, smime.ErrDecrypt, smime.ErrNotRecipient} {
+		if errors.Is(err, sealed) {
+			return violated(part.Name, RuleSealed, "%w", err)
+		}
+	}
+	return fmt.Errorf("decrypt %s: %w", part.Name, err)
+}

@@ -126,6 +126,7 @@ func (g *generator) interaction(i int) *schemas.Interaction {
 		Language:      "en",
 		Disposition:   dispositions[skewed(g.rnd, len(dispositions))],
 		Attributes: map[string]string{
+			"session": string(g.code(g.code(g.code(nil, 12), 12), 12)),
 			"csat":    digits[1+g.rnd.IntN(5)],
 			"channel": channels[g.rnd.IntN(len(channels))],
 		},
@@ -195,14 +196,22 @@ func (g *generator) instant(i int) time.Time {
 	return g.from.Add(min(time.Duration(at), g.span-1))
 }
 
-// id is different for every seed, so that several runs do not overwrite each other.
+// id is different for every seed, kind and number: a bijection of 64 bits
+// (SplitMix64's finalizer), so ids of a kind never repeat within a seed, and look
+// as random as those of real systems.
 func (g *generator) id(kind string, n int) string {
-	var room [48]byte
+	z := (g.seed*0x9e3779b97f4a7c15 ^ uint64(kind[0])<<48) + uint64(n)
+	z = (z ^ z>>30) * 0xbf58476d1ce4e5b9
+	z = (z ^ z>>27) * 0x94d049bb133111eb
+	z ^= z >> 31
+	const hex = "0123456789abcdef"
+	var room [24]byte
 	b := append(room[:0], kind...)
 	b = append(b, '-')
-	b = strconv.AppendUint(b, g.seed, 36)
-	b = append(b, '-')
-	return string(strconv.AppendInt(b, int64(n), 10))
+	for shift := 60; shift >= 0; shift -= 4 {
+		b = append(b, hex[z>>shift&15])
+	}
+	return string(b)
 }
 
 func tenantOf(rnd *rand.Rand) string {

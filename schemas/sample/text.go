@@ -52,7 +52,7 @@ var (
 		"Why was I charged {a} when the offer said {a}?",
 		"Is there a faster way? I need the {p} in {c} by Friday.",
 		"{f}. Could you send me that in writing as well?",
-		"I have been waiting for {n} minutes already!",
+		"I have been waiting since {n}, that was my ticket!",
 		"The person I spoke with {w} promised a refund of {a}.",
 		"No, the other {p}: the one with number {n}.",
 		"{f}, and what about the warranty?",
@@ -63,7 +63,7 @@ var (
 		"I am sorry to hear that. May I have the number of your {p}?",
 		"{f}, I can see your {p} here, booked {w} for {a}.",
 		"It left our warehouse in {c} {w} and should reach you tomorrow.",
-		"I have refunded {a}; it takes about {n} business days.",
+		"I have refunded {a}; the reference is {n}.",
 		"Let me put you through to a colleague in {c} who can help with the {p}.",
 		"Could you unplug the {p}, wait a minute, and try again?",
 		"Your new reference is {n}. Is there anything else I can do?",
@@ -92,13 +92,13 @@ var (
 		"Muchas gracias, muy amable 😊",
 	}
 	agentDice = []string{
-		"Lo siento mucho. Le devolvemos {a} en {n} días.",
+		"Lo siento mucho. Le devolvemos {a}, referencia {n}.",
 		"Su pedido {n} sale mañana de {c}.",
 		"¿Puedo ayudarle en algo más?",
 	}
 )
 
-// dialogue returns a conversation in turns, 150 to 600 bytes, and its language.
+// dialogue returns a conversation in turns, 100 to 600 bytes, and its language.
 func (g *generator) dialogue(s *subject) (language, text string) {
 	language = "en"
 	customer, agent := customerSays, agentSays
@@ -109,13 +109,24 @@ func (g *generator) dialogue(s *subject) (language, text string) {
 		language, customer, agent = "es", customerDice, agentDice
 	}
 	b := append(g.text[:0], "customer: "...)
-	b = append(b, s.title...)
-	b = append(b, '?')
-	for range 1 + g.rnd.IntN(3) {
+	if language == "en" {
+		b = g.remark(b)
+	} else {
+		b = append(append(b, s.title...), '?')
+	}
+	for range g.rnd.IntN(3) {
 		b = append(b, "\nagent: "...)
-		b = g.fill(b, agent[skewed(g.rnd, len(agent))])
+		if language == "en" && g.rnd.IntN(4) > 0 {
+			b = g.remark(b)
+		} else {
+			b = g.fill(b, agent[g.rnd.IntN(len(agent))])
+		}
 		b = append(b, "\ncustomer: "...)
-		b = g.fill(b, customer[skewed(g.rnd, len(customer))])
+		if language == "en" && g.rnd.IntN(4) > 0 {
+			b = g.remark(b)
+		} else {
+			b = g.fill(b, customer[g.rnd.IntN(len(customer))])
+		}
 	}
 	g.text = b
 	return language, string(b)
@@ -138,7 +149,7 @@ func (g *generator) fill(b []byte, sentence string) []byte {
 		case 'f':
 			b = append(b, feelings[skewed(g.rnd, len(feelings))]...)
 		case 'n':
-			b = strconv.AppendInt(b, int64(1+g.rnd.IntN(99_999)), 10)
+			b = strconv.AppendInt(b, int64(1+g.rnd.IntN(9_999_999)), 10)
 		case 'a':
 			b = append(b, '$')
 			b = strconv.AppendInt(b, int64(5+g.rnd.IntN(900)), 10)

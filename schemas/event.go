@@ -59,16 +59,19 @@ func (e *MalformedError) Error() string { return e.Reason }
 // HTML escaping, no line breaks. Equal events encode to equal bytes. An event that
 // was read encodes to its Body, whose memory the result shares.
 func Encode(e any) ([]byte, error) {
-	// encoding/json would take blanks out of a Body, and check it once more.
-	switch e := e.(type) {
+	// Through MarshalJSON, encoding/json would take blanks out of a Body, and check
+	// every event once more.
+	switch event := e.(type) {
 	case *Interaction:
-		if e.Body != nil {
-			return e.Body, nil
+		if event.Body != nil {
+			return event.Body, nil
 		}
+		e = (*plainInteraction)(event)
 	case *Contact:
-		if e.Body != nil {
-			return e.Body, nil
+		if event.Body != nil {
+			return event.Body, nil
 		}
+		e = (*plainContact)(event)
 	}
 	var buf bytes.Buffer
 	enc := json.NewEncoder(&buf)

@@ -508,6 +508,32 @@ func TestConcurrentQueriesDoNotMix(t *testing.T) {
 	wg.Wait()
 }
 
+// A cancelled query may leave nothing behind: libchdb has answered a later query
+// with an empty success after a late KILL.
+func TestQueriesSurviveTheCancelsOfOthers(t *testing.T) {
+	conn := client(t)
+	var wg sync.WaitGroup
+	for i := range 8 {
+		wg.Go(func() {
+			for j := range 40 {
+				ctx, cancel := context.WithTimeout(t.Context(), time.Duration(i*j%37)*time.Millisecond)
+				var n, x uint64
+				err := conn.QueryRow(ctx, "SELECT count() FROM numbers(1e12) WHERE sipHash64(number) = 1").Scan(&n)
+				cancel()
+				if err == nil {
+					t.Error("an endless query has ended")
+				}
+				err = conn.QueryRow(t.Context(), "SELECT count(), {x:UInt64} FROM numbers(100000)", clickhouse.Named("x", fmt.Sprint(j))).Scan(&n, &x)
+				if err != nil || n != 100_000 || x != uint64(j) {
+					t.Errorf("after a cancel: %d, %d, %v", n, x, err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	idle(t, conn)
+}
+
 func TestWrongCredentialsAreRefused(t *testing.T) {
 	for name, change := range map[string]func(*http.Request){
 		"none":           func(r *http.Request) { r.Header.Del("Authorization") },

@@ -10,6 +10,7 @@ const (
 	word               // keyword, identifier or number
 	quoted             // 'string', "identifier", `identifier` or $tag$heredoc$tag$
 	punct              // one other byte
+	broken             // not SQL: a quote or comment that does not end, a lone #
 )
 
 // token is a piece of a statement; the tokens of a statement, joined, are the
@@ -24,8 +25,7 @@ type token struct {
 // is reports whether the token is the given keyword, in any case.
 func (t token) is(keyword string) bool { return t.kind == word && strings.EqualFold(t.text, keyword) }
 
-// lex cuts SQL as ClickHouse's Lexer.cpp does. An unterminated quote or
-// comment runs to the end of the text.
+// lex cuts SQL as ClickHouse's Lexer.cpp does.
 func lex(sql string) []token {
 	var tokens []token
 	depth := 0
@@ -68,16 +68,21 @@ func next(s string) (kind, int) {
 		}
 		return space, n
 	case strings.HasPrefix(s, "--"), strings.HasPrefix(s, "#!"), strings.HasPrefix(s, "# "):
-		return space, through(s, 1, "\n")
+		if i := strings.IndexByte(s, '\n'); i >= 0 {
+			return space, i + 1
+		}
+		return space, len(s)
 	case strings.HasPrefix(s, "/*"):
-		return space, through(s, 2, "*/")
+		return through(space, s, 2, "*/")
 	case c == '\'' || c == '"' || c == '`':
-		return quoted, quote(s)
+		return quote(s)
 	case c == '$':
 		if tag := heredocTag(s); tag != "" {
-			return quoted, through(s, len(tag), tag)
+			return through(quoted, s, len(tag), tag)
 		}
 		return punct, 1
+	case c == '#':
+		return broken, 1
 	case isWord(c):
 		n := 1
 		for n < len(s) && isWord(s[n]) {
@@ -88,9 +93,9 @@ func next(s string) (kind, int) {
 	return punct, 1
 }
 
-// quote is the length of the quoted token s starts with: a backslash escapes
-// one byte, a doubled quote is one quote.
-func quote(s string) int {
+// quote is the quoted token s starts with: a backslash escapes one byte, a
+// doubled quote is one quote.
+func quote(s string) (kind, int) {
 	for i := 1; i < len(s); i++ {
 		switch {
 		case s[i] == '\\':
@@ -99,10 +104,10 @@ func quote(s string) int {
 		case i+1 < len(s) && s[i+1] == s[0]:
 			i++
 		default:
-			return i + 1
+			return quoted, i + 1
 		}
 	}
-	return len(s)
+	return broken, len(s)
 }
 
 // heredocTag is the opening $tag$ of s, or "".
@@ -118,13 +123,13 @@ func heredocTag(s string) string {
 	return ""
 }
 
-// through is the length of s up to and including the first end at or after
-// from, or all of it.
-func through(s string, from int, end string) int {
+// through is a token of kind k from the start of s to the first end at or after
+// from.
+func through(k kind, s string, from int, end string) (kind, int) {
 	if i := strings.Index(s[from:], end); i >= 0 {
-		return from + i + len(end)
+		return k, from + i + len(end)
 	}
-	return len(s)
+	return broken, len(s)
 }
 
 func isSpace(c byte) bool { return c == ' ' || c >= '\t' && c <= '\r' }

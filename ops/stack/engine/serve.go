@@ -14,9 +14,10 @@ import (
 	"time"
 )
 
-// maxText bounds the text of a query. ClickHouse itself refuses more than
+// maxText bounds the text of a query, and with it the tokens it is cut into.
+// ClickHouse itself refuses more than
 // max_query_size (256 KiB) outside of the rows of VALUES.
-const maxText = 16 << 20
+const maxText = 4 << 20
 
 // ServeHTTP answers GET /ping and queries at /, as a ClickHouse server does on
 // port 8123.

@@ -28,6 +28,12 @@ func parseStatement(sql string) (statement, error) {
 	if len(tokens) == 0 {
 		return st, refuse(codeSyntaxError, "SYNTAX_ERROR", "Empty query")
 	}
+	for i, t := range tokens {
+		open := i == len(tokens)-1 && (t.depth > 0 || strings.Contains("([{", t.text))
+		if t.kind == broken || t.depth < 0 || open {
+			return st, refuse(codeSyntaxError, "SYNTAX_ERROR", "Syntax error: failed at position %d, a quote, comment or bracket without its other end", t.pos)
+		}
+	}
 	switch first := tokens[0]; {
 	case first.is("SELECT"), first.is("WITH"), first.is("FROM"), first.text == "(":
 		st.rows = true
@@ -137,7 +143,7 @@ func refuseData(tokens []token) error {
 // refuseStatements allows rows of VALUES and nothing behind them.
 func refuseStatements(tokens []token) error {
 	for _, t := range tokens {
-		if t.depth <= 0 && t.text != "(" && t.text != ")" && t.text != "," || t.depth < 0 {
+		if t.depth == 0 && t.text != "(" && t.text != ")" && t.text != "," {
 			return refuse(codeSyntaxError, "SYNTAX_ERROR", "Syntax error: %q follows the rows of VALUES at position %d", t.text, t.pos)
 		}
 	}

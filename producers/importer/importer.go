@@ -1,0 +1,249 @@
+// Package importer publishes files of JSON Lines to their topic: the way in for
+// history that another system has exported.
+package importer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"runtime"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/semaphore"
+
+	"cdds/schemas"
+)
+
+// Publisher is where events go: producers.Publisher.
+type Publisher interface {
+	// PublishAsync takes over e, waiting while too much is outstanding, and calls
+	// done once with the outcome, from any goroutine.
+	PublishAsync(ctx context.Context, e schemas.Event, done func(error))
+	// Flush waits for the outcome of everything published so far.
+	Flush(ctx context.Context) error
+}
+
+// Options say what to import and where to.
+type Options struct {
+	Publisher Publisher
+	// Entity is schemas.EntityInteraction or schemas.EntityContact.
+	Entity string
+	// Files are paths; "-" is Stdin. Each may be plain, gzip or Zstandard, which is
+	// told by its first bytes and not by its name.
+	Files []string
+	Stdin io.Reader
+	// Progress is told how many bytes of the files have been read, compressed ones
+	// as they are; total is 0 if unknown. nil tells nobody. Calls do not overlap.
+	Progress func(done, total int64)
+}
+
+// Report says what became of the lines. Read = Published + Refused once Import has
+// returned no error; blank lines count nowhere.
+type Report struct {
+	Read      int64 `json:"read"`
+	Published int64 `json:"published"`
+	Refused   int64 `json:"refused"`
+	// Refusals are the first maxRefusals of those refused, in order.
+	Refusals []Refusal `json:"refusals,omitempty"`
+}
+
+// Refusal is a line that is not an event.
+type Refusal struct {
+	File string `json:"file"`
+	Line int64  `json:"line"`
+	// Code is one of the schemas.Code constants; Reason a sentence.
+	Code   string `json:"code"`
+	Reason string `json:"reason"`
+}
+
+const (
+	maxRefusals = 20
+	// maxInFlight bounds the bytes of lines between being read and being handed to
+	// the Publisher. It must hold at least one line of schemas.MaxEventBytes.
+	maxInFlight = 8 << 20
+	// maxWorkers is more than one publishing goroutine can keep busy.
+	maxWorkers = 8
+)
+
+// Import publishes every line of the files, in order. A line that is not an event
+// is refused and reported; it stops nothing. What does stop it, with an error that
+// names file and line: a file that cannot be read, and an event that cannot be
+// published. The Report then says how far it got, and importing everything again
+// is safe: an event published twice is stored once.
+//
+// Lines are decoded on all cores. Memory stays within a few times maxInFlight,
+// beside what Publisher holds.
+func Import(ctx context.Context, o Options) (Report, error) {
+	decode, err := decoderOf(o.Entity)
+	if err != nil {
+		return Report{}, err
+	}
+	in, err := openAll(o)
+	if err != nil {
+		return Report{}, err
+	}
+
+	workers := min(runtime.GOMAXPROCS(0), maxWorkers)
+	work := make(chan *block, workers)
+	ordered := make(chan *block, 2*workers)
+	memory := semaphore.NewWeighted(maxInFlight)
+	outcome := &outcome{}
+
+	// A file that cannot be read further ends the reading only, so that the lines
+	// before are published; an event that cannot be published ends everything. What
+	// was handed to the Publisher by then is delivered under the caller's ctx.
+	g, gctx := errgroup.WithContext(ctx)
+	var unread error
+	g.Go(func() error {
+		defer close(work)
+		defer close(ordered)
+		unread = in.blocks(func(b *block) error {
+			if err := memory.Acquire(gctx, b.size()); err != nil {
+				return err
+			}
+			for _, to := range []chan<- *block{ordered, work} {
+				select {
+				case to <- b:
+				case <-gctx.Done():
+					return gctx.Err()
+				}
+			}
+			return nil
+		})
+		return nil
+	})
+	for range workers {
+		g.Go(func() error {
+			for b := range work {
+				b.decode(decode)
+				close(b.decoded)
+			}
+			return nil
+		})
+	}
+	g.Go(func() error {
+		for b := range ordered {
+			select {
+			case <-b.decoded:
+			case <-gctx.Done():
+				return gctx.Err()
+			}
+			if err := outcome.publish(ctx, o.Publisher, b); err != nil {
+				return err
+			}
+			memory.Release(b.size())
+		}
+		return nil
+	})
+	err = g.Wait()
+	flushed := o.Publisher.Flush(ctx)
+	report, failed := outcome.result()
+	switch {
+	case ctx.Err() != nil:
+		return report, ctx.Err()
+	case failed != nil:
+		return report, failed
+	case err != nil:
+		return report, err
+	case unread != nil:
+		return report, unread
+	}
+	return report, flushed
+}
+
+// outcome counts what becomes of lines; deliveries end on the Publisher's goroutines.
+type outcome struct {
+	mu     sync.Mutex
+	report Report
+	// failed is the earliest of the lines that could not be published.
+	failed *PublishError
+}
+
+// PublishError says which line could not be published.
+type PublishError struct {
+	File string
+	Line int64
+	Err  error
+	// read orders the lines of all files.
+	read int64
+}
+
+func (e *PublishError) Error() string {
+	return fmt.Sprintf("%s line %d: publish: %v", e.File, e.Line, e.Err)
+}
+func (e *PublishError) Unwrap() error { return e.Err }
+
+// publish hands over the events of a block, in order. It fails once any earlier one
+// has failed.
+func (o *outcome) publish(ctx context.Context, to Publisher, b *block) error {
+	for i, line := range b.lines {
+		read, err := o.count(b, line)
+		if err != nil {
+			return err
+		}
+		if line.refused != nil {
+			continue
+		}
+		// Nothing below may hold the block, so that its memory goes with the events.
+		file, number, event := b.file, line.number, line.event
+		b.lines[i].event = nil
+		to.PublishAsync(ctx, event, func(err error) {
+			o.mu.Lock()
+			defer o.mu.Unlock()
+			if err == nil {
+				o.report.Published++
+			} else if o.failed == nil || read < o.failed.read {
+				o.failed = &PublishError{file, number, err, read}
+			}
+		})
+	}
+	return nil
+}
+
+// count counts a line and keeps its refusal. It returns the line's place among all.
+func (o *outcome) count(b *block, line decodedLine) (int64, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.failed != nil {
+		return 0, o.failed
+	}
+	o.report.Read++
+	if line.refused != nil {
+		o.report.Refused++
+		if len(o.report.Refusals) < maxRefusals {
+			o.report.Refusals = append(o.report.Refusals, Refusal{b.file, line.number, line.refused.Code, line.refused.Reason})
+		}
+	}
+	return o.report.Read, nil
+}
+
+func (o *outcome) result() (Report, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.failed != nil {
+		return o.report, o.failed
+	}
+	return o.report, nil
+}
+
+// decoderOf returns what reads a line as an event. Its errors are *MalformedError.
+func decoderOf(entity string) (func([]byte) (schemas.Event, error), error) {
+	switch entity {
+	case schemas.EntityInteraction:
+		return func(b []byte) (schemas.Event, error) { return schemas.DecodeInteraction(b) }, nil
+	case schemas.EntityContact:
+		return func(b []byte) (schemas.Event, error) { return schemas.DecodeContact(b) }, nil
+	}
+	return nil, fmt.Errorf("entity %q cannot be imported", entity)
+}
+
+// malformed is what a decoder's error says of a line.
+func malformed(err error) *schemas.MalformedError {
+	var m *schemas.MalformedError
+	if errors.As(err, &m) {
+		return m
+	}
+	return &schemas.MalformedError{Code: schemas.CodeEvent, Reason: err.Error()}
+}

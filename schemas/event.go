@@ -165,7 +165,10 @@ func unmarshal(b []byte, into any) error {
 		}
 		var wrong *json.UnmarshalTypeError
 		if errors.As(err, &wrong) {
-			return &MalformedError{CodeEvent, fmt.Sprintf("field %q must not be a JSON %s", wrong.Field, wrong.Value)}
+			if wrong.Field == "" {
+				return &MalformedError{CodeEvent, "the message must be a JSON object, not " + shorten(wrong.Value)}
+			}
+			return &MalformedError{CodeEvent, fmt.Sprintf("field %q must not be a JSON %s", shorten(wrong.Field), shorten(wrong.Value))}
 		}
 		var syntax *json.SyntaxError
 		if errors.As(err, &syntax) {

@@ -1,6 +1,7 @@
 package schemas
 
 import (
+	"bytes"
 	"cmp"
 	"slices"
 	"time"
@@ -49,7 +50,7 @@ type Conflict struct {
 // the zero Export.
 func Fold(events ...*ExportStatus) Export {
 	order := slices.SortedFunc(slices.Values(events), compareStatus)
-	order = slices.CompactFunc(order, func(a, b *ExportStatus) bool { return a.EventID == b.EventID })
+	order = slices.CompactFunc(order, func(a, b *ExportStatus) bool { return a.State == b.State && a.EventID == b.EventID })
 
 	var e Export
 	for _, s := range order { // the request that was accepted is the export's own
@@ -64,7 +65,7 @@ func Fold(events ...*ExportStatus) Export {
 		if s.Time.After(e.UpdatedAt.Time) {
 			e.UpdatedAt = s.Time
 		}
-		if s.State == Refused && e.RequestDigest != "" && s.RequestDigest != e.RequestDigest {
+		if e.conflictsWith(s) {
 			e.Conflicts = append(e.Conflicts, Conflict{s.RequestDigest, s.Reason, s.Time})
 			continue
 		}
@@ -76,19 +77,43 @@ func Fold(events ...*ExportStatus) Export {
 	if e.State != Requested {
 		e.Waiting = ""
 	}
+	if !e.State.Ended() { // refused at first, granted when asked again
+		e.EndedAt, e.Reason, e.Failure = Time{}, "", nil
+	}
 	return e
 }
 
+// conflictsWith reports whether s is about another request than the export's own.
+func (e *Export) conflictsWith(s *ExportStatus) bool {
+	if e.RequestDigest == "" || e.RequestDigest == s.RequestDigest {
+		return false
+	}
+	return s.RequestDigest != "" || s.State == Refused
+}
+
 // compareStatus puts events in the order Fold applies them: by precedence of
-// state, then by time, then by what tells any two events apart, so that the order
-// of arrival never counts.
+// state, then by id, so that publications of one fact are neighbours, then by
+// whatever tells two of them apart, so that the order of arrival never counts.
 func compareStatus(a, b *ExportStatus) int {
-	return cmp.Or(
+	c := cmp.Or(
 		cmp.Compare(rank(a.State), rank(b.State)),
+		cmp.Compare(a.State, b.State), // unknown ones have the same rank
 		cmp.Compare(a.EventID, b.EventID),
 		a.Time.Compare(b.Time),
 		cmp.Compare(a.Worker, b.Worker),
 	)
+	if c != 0 || a == b {
+		return c
+	}
+	return bytes.Compare(encoded(a), encoded(b))
+}
+
+func encoded(s *ExportStatus) []byte {
+	b, err := Encode(s)
+	if err != nil {
+		panic("schemas: an ExportStatus always encodes: " + err.Error())
+	}
+	return b
 }
 
 func rank(s State) int { return slices.Index(States(), s) }

@@ -145,8 +145,10 @@ func (p *problems) attachments(list []Attachment) {
 		switch {
 		case a.Content != "" && a.Object != "":
 			p.add("attachments", "number %d: give content or object, not both", n+1)
-		case a.Object != "" && (a.Size < 0 || !sha256Pattern.MatchString(a.SHA256)):
-			p.add("attachments", "number %d: an object needs its size in bytes and its sha256 in lower-case hex", n+1)
+		case a.Size < 0 || a.SHA256 != "" && !sha256Pattern.MatchString(a.SHA256):
+			p.add("attachments", "number %d: size is in bytes, and sha256 in lower-case hex", n+1)
+		case a.Object != "" && a.SHA256 == "":
+			p.add("attachments", "number %d: an object needs its sha256", n+1)
 		case a.Content != "":
 			if size := base64.StdEncoding.DecodedLen(len(a.Content)); size > maxInlineBytes+2 {
 				p.add("attachments", "number %d: inline content is limited to %d bytes; put it in S3 and refer to it by object", n+1, maxInlineBytes)

@@ -20,6 +20,8 @@ import (
 type members struct {
 	known map[string]bool
 	times map[string]bool
+	// longest is the length of the longest known name.
+	longest int
 }
 
 func membersOf(v any) members {
@@ -32,6 +34,7 @@ func membersOf(v any) members {
 			continue
 		}
 		m.known[name] = true
+		m.longest = max(m.longest, len(name))
 		if field.Type == reflect.TypeFor[Time]() || field.Type == reflect.TypeFor[*Time]() {
 			m.times[name] = true
 		}
@@ -55,8 +58,7 @@ func (m members) body(b []byte) ([]byte, error) {
 	if len(b) == 0 || b[0] != '{' {
 		return nil, fmt.Errorf("the message must be a JSON object")
 	}
-	var room [32]string
-	seen := room[:0]
+	var seen nameSet
 	var out []byte
 	copied := 0
 	for i := 1; i < len(b); {
@@ -67,10 +69,12 @@ func (m members) body(b []byte) ([]byte, error) {
 		start := i + open
 		end := stringEnd(b, start)
 		name := nameOf(b[start:end])
-		if err := m.checkName(name, seen); err != nil {
+		if !seen.add(name) {
+			return nil, fmt.Errorf("field %q appears twice", shorten(name))
+		}
+		if err := m.checkCase(name); err != nil {
 			return nil, err
 		}
-		seen = append(seen, name)
 		value, next := valueSpan(b, end)
 		if m.times[name] && b[value] == '"' {
 			var t Time
@@ -91,14 +95,45 @@ func (m members) body(b []byte) ([]byte, error) {
 	return append(out, b[copied:]...), nil
 }
 
-func (m members) checkName(name string, seen []string) error {
-	if slices.Contains(seen, name) {
-		return fmt.Errorf("field %q appears twice", shorten(name))
+// checkCase refuses what encoding/json would take for a known member although it
+// is written otherwise. Like there, letters that Unicode folds together count as
+// equal: "ſ" (long s) stands for "s".
+func (m members) checkCase(name string) error {
+	if m.known[name] || len(name) > 3*m.longest {
+		return nil
 	}
-	if lower := strings.ToLower(name); !m.known[name] && m.known[lower] {
-		return fmt.Errorf("field %q must be written %q", shorten(name), lower)
+	for known := range m.known {
+		if strings.EqualFold(name, known) {
+			return fmt.Errorf("field %q must be written %q", shorten(name), known)
+		}
 	}
 	return nil
+}
+
+// nameSet holds the names seen in one object: few in a slice, which costs nothing,
+// many in a map, because a message of half a million names must not take half a
+// million squared comparisons.
+type nameSet struct {
+	room [32]string
+	few  int
+	many map[string]bool
+}
+
+// add reports whether name is new.
+func (s *nameSet) add(name string) bool {
+	if slices.Contains(s.room[:s.few], name) || s.many[name] {
+		return false
+	}
+	if s.few < len(s.room) {
+		s.room[s.few] = name
+		s.few++
+		return true
+	}
+	if s.many == nil {
+		s.many = map[string]bool{}
+	}
+	s.many[name] = true
+	return true
 }
 
 // valueSpan returns where the value after the colon at or past i begins and ends

@@ -3,6 +3,7 @@ package schemas
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -23,13 +24,20 @@ func TimeOf(t time.Time) Time {
 }
 
 // ParseTime reads an RFC 3339 time with any offset and precision; digits past
-// the millisecond are dropped.
+// the millisecond are dropped. It refuses Go's zero time.
 func ParseTime(s string) (Time, error) {
-	t, err := time.Parse(time.RFC3339Nano, s)
-	if err != nil {
-		return Time{}, fmt.Errorf("%q is not an RFC 3339 time such as 2026-10-05T07:13:35.364Z", s)
+	var t time.Time
+	// Stricter than time.Parse, which takes "T7:13:35,364" and offsets of 99 hours.
+	if err := t.UnmarshalText([]byte(s)); err != nil {
+		return Time{}, fmt.Errorf("%q is not an RFC 3339 time such as 2026-10-05T07:13:35.364Z", shorten(s))
 	}
-	return TimeOf(t), nil
+	parsed := TimeOf(t)
+	// The zero time is what a producer wrote that meant "none"; the years come from
+	// offsets at either end of the calendar. Neither has a wire form to be read again.
+	if year := parsed.Year(); parsed.IsZero() || year < 1 || year > 9999 {
+		return Time{}, fmt.Errorf("%q is no instant of the years 1 to 9999; leave out a time that is not known", shorten(s))
+	}
+	return parsed, nil
 }
 
 // String is the wire form, or the empty string for the zero time.
@@ -78,5 +86,5 @@ func shorten(s string) string {
 	if len(s) <= limit {
 		return s
 	}
-	return s[:limit] + "..."
+	return strings.ToValidUTF8(s[:limit], "") + "..."
 }

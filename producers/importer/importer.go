@@ -28,8 +28,9 @@ type Publisher interface {
 // Options say what to import and where to.
 type Options struct {
 	Publisher Publisher
-	// Entity is schemas.EntityInteraction or schemas.EntityContact.
-	Entity string
+	// Topic is where the lines go, which also says what they are:
+	// schemas.TopicInteractions or schemas.TopicContacts.
+	Topic schemas.Topic
 	// Files are paths; "-" is Stdin. Each may be plain, gzip or Zstandard, which is
 	// told by its first bytes and not by its name.
 	Files []string
@@ -76,7 +77,7 @@ const (
 // Lines are decoded on all cores. Memory stays within a few times maxInFlight,
 // beside what Publisher holds.
 func Import(ctx context.Context, o Options) (Report, error) {
-	decode, err := decoderOf(o.Entity)
+	decode, err := decoderOf(o.Topic)
 	if err != nil {
 		return Report{}, err
 	}
@@ -228,15 +229,15 @@ func (o *outcome) result() (Report, error) {
 	return o.report, nil
 }
 
-// decoderOf returns what reads a line as an event. Its errors are *MalformedError.
-func decoderOf(entity string) (func([]byte) (schemas.Event, error), error) {
-	switch entity {
-	case schemas.EntityInteraction:
+// decoderOf returns what reads a line as an event of a topic.
+func decoderOf(topic schemas.Topic) (func([]byte) (schemas.Event, error), error) {
+	switch topic {
+	case schemas.TopicInteractions:
 		return func(b []byte) (schemas.Event, error) { return schemas.DecodeInteraction(b) }, nil
-	case schemas.EntityContact:
+	case schemas.TopicContacts:
 		return func(b []byte) (schemas.Event, error) { return schemas.DecodeContact(b) }, nil
 	}
-	return nil, fmt.Errorf("entity %q cannot be imported", entity)
+	return nil, fmt.Errorf("topic %q takes no files", topic)
 }
 
 // malformed is what a decoder's error says of a line.

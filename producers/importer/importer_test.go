@@ -27,7 +27,7 @@ func TestImportPublishesEveryLineAsItIs(t *testing.T) {
 	cluster, p := newKafka(t, schemas.TopicInteractions)
 	lines := interactions(3000)
 	r, err := importer.Import(t.Context(), importer.Options{
-		Publisher: p, Entity: schemas.EntityInteraction, Files: []string{file(t, "a.jsonl", join(lines))},
+		Publisher: p, Topic: schemas.TopicInteractions, Files: []string{file(t, "a.jsonl", join(lines))},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -56,7 +56,7 @@ func TestImportKeepsTheOrderOfEachKey(t *testing.T) {
 		}
 	}
 	_, err := importer.Import(t.Context(), importer.Options{
-		Publisher: p, Entity: schemas.EntityContact, Files: []string{file(t, "a", join(lines))},
+		Publisher: p, Topic: schemas.TopicContacts, Files: []string{file(t, "a", join(lines))},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -84,7 +84,7 @@ func TestImportReadsCompressedFilesAndStandardInput(t *testing.T) {
 	two := file(t, "named.txt", append(read(t, zipped+".gz"), read(t, zipped+".gz")...)) // concatenated members are one file
 
 	r, err := importer.Import(t.Context(), importer.Options{
-		Publisher: p, Entity: schemas.EntityInteraction,
+		Publisher: p, Topic: schemas.TopicInteractions,
 		Files: []string{zipped + ".gz", "-", frames + ".zst", two},
 		Stdin: bytes.NewReader(bytes.TrimSuffix(join(lines[200:]), []byte("\n"))),
 	})
@@ -112,7 +112,7 @@ func TestImportRefusesBadLinesAndGoesOn(t *testing.T) {
 		good[2] // 10, without a line feed
 
 	r, err := importer.Import(t.Context(), importer.Options{
-		Publisher: p, Entity: schemas.EntityInteraction, Files: []string{file(t, "a.jsonl", []byte(content))},
+		Publisher: p, Topic: schemas.TopicInteractions, Files: []string{file(t, "a.jsonl", []byte(content))},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -135,7 +135,7 @@ func TestImportRefusesBadLinesAndGoesOn(t *testing.T) {
 func TestImportCountsEveryRefusalAndKeepsTheFirst(t *testing.T) {
 	_, p := newKafka(t, schemas.TopicInteractions)
 	r, err := importer.Import(t.Context(), importer.Options{
-		Publisher: p, Entity: schemas.EntityInteraction, Files: []string{file(t, "a", bytes.Repeat([]byte("{}\n"), 10_000))},
+		Publisher: p, Topic: schemas.TopicInteractions, Files: []string{file(t, "a", bytes.Repeat([]byte("{}\n"), 10_000))},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -148,7 +148,7 @@ func TestImportCountsEveryRefusalAndKeepsTheFirst(t *testing.T) {
 func TestImportTellsTheFirstLineThatCouldNotBePublished(t *testing.T) {
 	_, p := newKafka(t, schemas.TopicContacts) // no topic for interactions
 	path := file(t, "a.jsonl", append([]byte("\n\nnot json\n"), join(interactions(100))...))
-	r, err := importer.Import(t.Context(), importer.Options{Publisher: p, Entity: schemas.EntityInteraction, Files: []string{path}})
+	r, err := importer.Import(t.Context(), importer.Options{Publisher: p, Topic: schemas.TopicInteractions, Files: []string{path}})
 	var failed *importer.PublishError
 	if !errors.As(err, &failed) || !errors.Is(err, kerr.UnknownTopicOrPartition) {
 		t.Fatalf("error = %v", err)
@@ -166,7 +166,7 @@ func TestImportPublishesWhatComesBeforeDamage(t *testing.T) {
 	if err := os.WriteFile(path+".gz", b[:len(b)/2], 0o600); err != nil {
 		t.Fatal(err)
 	}
-	r, err := importer.Import(t.Context(), importer.Options{Publisher: p, Entity: schemas.EntityInteraction, Files: []string{path + ".gz"}})
+	r, err := importer.Import(t.Context(), importer.Options{Publisher: p, Topic: schemas.TopicInteractions, Files: []string{path + ".gz"}})
 	if want := fmt.Sprintf("a.jsonl.gz line %d: ", r.Read+1); err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("error = %v, want it to say %q", err, want)
 	}
@@ -180,7 +180,7 @@ func TestImportLooksForAllFilesBeforeItBegins(t *testing.T) {
 	_, p := newKafka(t, schemas.TopicInteractions)
 	good := file(t, "a.jsonl", join(interactions(1)))
 	r, err := importer.Import(t.Context(), importer.Options{
-		Publisher: p, Entity: schemas.EntityInteraction, Files: []string{good, filepath.Join(t.TempDir(), "none")},
+		Publisher: p, Topic: schemas.TopicInteractions, Files: []string{good, filepath.Join(t.TempDir(), "none")},
 	})
 	if !errors.Is(err, fs.ErrNotExist) || r.Read != 0 {
 		t.Errorf("read %d, error %v", r.Read, err)
@@ -193,7 +193,7 @@ func TestImportTellsProgressInBytesOfTheFiles(t *testing.T) {
 	run(t, "gzip", path)
 	var done, total int64
 	options := importer.Options{
-		Publisher: p, Entity: schemas.EntityInteraction, Files: []string{path + ".gz", path + ".gz"},
+		Publisher: p, Topic: schemas.TopicInteractions, Files: []string{path + ".gz", path + ".gz"},
 		Progress: func(d, of int64) { done, total = d, of },
 	}
 	if _, err := importer.Import(t.Context(), options); err != nil {
@@ -208,7 +208,7 @@ func TestImportEndsWithItsContext(t *testing.T) {
 	_, p := newKafka(t, schemas.TopicInteractions)
 	ctx, cancel := context.WithCancel(t.Context())
 	_, err := importer.Import(ctx, importer.Options{
-		Publisher: p, Entity: schemas.EntityInteraction, Files: []string{file(t, "a", join(interactions(20_000)))},
+		Publisher: p, Topic: schemas.TopicInteractions, Files: []string{file(t, "a", join(interactions(20_000)))},
 		Progress: func(int64, int64) { cancel() },
 	})
 	if !errors.Is(err, context.Canceled) {
@@ -222,7 +222,7 @@ func BenchmarkImport(b *testing.B) {
 	b.SetBytes(int64(len(read(b, path))))
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := importer.Import(b.Context(), importer.Options{Publisher: p, Entity: schemas.EntityInteraction, Files: []string{path}}); err != nil {
+		if _, err := importer.Import(b.Context(), importer.Options{Publisher: p, Topic: schemas.TopicInteractions, Files: []string{path}}); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -38,6 +38,7 @@ type world struct {
 	bucket    *bucket.Bucket
 	publisher *producers.Publisher
 	cert, key string // files of a recipient
+	loads     int
 }
 
 // newWorld starts the embedded stack, provisioned, with no role running.
@@ -127,7 +128,7 @@ func (w *world) await(tenant, id string) schemas.Export {
 
 func (w *world) awaitThat(tenant, id string, that func(schemas.Export) bool) schemas.Export {
 	w.t.Helper()
-	ctx, cancel := context.WithTimeout(w.t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(w.t.Context(), 30*time.Second)
 	defer cancel()
 	var last schemas.Export
 	for {

@@ -67,7 +67,11 @@ func (s *session) logger(level string) (*slog.Logger, error) {
 }
 
 func (s *session) up(ctx context.Context, roles []string, log *slog.Logger) error {
-	sys, err := s.start(ctx, roles, log)
+	c, err := config.Load(s.configFile, os.Environ())
+	if err != nil {
+		return usageError{err}
+	}
+	sys, err := s.start(ctx, c, roles, log)
 	if err != nil {
 		return err
 	}
@@ -98,11 +102,7 @@ type system struct {
 
 // start brings the services up, provisions them and wires the roles. The caller
 // calls run, or closes.
-func (s *session) start(ctx context.Context, roles []string, log *slog.Logger) (_ *system, err error) {
-	c, err := config.Load(s.configFile, os.Environ())
-	if err != nil {
-		return nil, usageError{err}
-	}
+func (s *session) start(ctx context.Context, c config.Config, roles []string, log *slog.Logger) (_ *system, err error) {
 	sys := &system{config: c}
 	defer func() {
 		if err != nil {

@@ -2,10 +2,12 @@ package connect
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"cdds/schemas"
@@ -42,6 +44,9 @@ func (o *Offsets) Ingested(ctx context.Context, topic schemas.Topic) (schemas.Sn
 		return nil, err
 	}
 	committed, err := o.admin.FetchOffsets(ctx, schemas.IngestGroup(topic))
+	if errors.Is(err, kerr.GroupIDNotFound) { // ingest never ran
+		return done, nil
+	}
 	if err != nil {
 		return nil, fmt.Errorf("offsets of group %s: %w", schemas.IngestGroup(topic), err)
 	}

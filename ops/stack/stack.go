@@ -195,7 +195,7 @@ func (s *Stack) Endpoints() Endpoints { return s.endpoints }
 // restart. It fails if ctx ends first or a child has been given up; the error
 // names the child and ends with its log.
 func (s *Stack) Healthy(ctx context.Context) error {
-	var g errgroup.Group
+	g, ctx := errgroup.WithContext(ctx)
 	for _, c := range s.children {
 		g.Go(func() error { return c.healthy(ctx) })
 	}

@@ -177,6 +177,63 @@ func TestKilledChildComesBackWithItsDataPortAndKeys(t *testing.T) {
 	}
 }
 
+func TestWhatWasAcknowledgedSurvivesKills(t *testing.T) {
+	s := stacktest.Start(t)
+	e := s.Endpoints()
+	kc, cc := kafka(t, e), clickHouse(t, e)
+	if _, err := kadm.NewClient(kc).CreateTopic(t.Context(), 1, 1, nil, "acked"); err != nil {
+		t.Fatal(err)
+	}
+	if err := cc.Exec(t.Context(), "CREATE TABLE acked (n Int64) ENGINE = MergeTree ORDER BY n"); err != nil {
+		t.Fatal(err)
+	}
+	for round := range int64(3) {
+		acked, cut := make(chan int64), make(chan struct{})
+		ctx, stop := context.WithCancel(t.Context())
+		go func() {
+			defer close(acked)
+			for n := round * 1_000_000; ctx.Err() == nil; n++ {
+				// The client may repeat a record, or a row, whose answer was lost.
+				if kc.ProduceSync(ctx, &kgo.Record{Topic: "acked", Value: fmt.Append(nil, n)}).FirstErr() == nil &&
+					cc.Exec(ctx, "INSERT INTO acked VALUES (?)", n) == nil {
+					acked <- n
+				} else {
+					<-cut // until the stack is healthy again
+				}
+			}
+		}()
+		var written []int64
+		for n := range acked {
+			if written = append(written, n); len(written) == 40 {
+				go func() {
+					defer close(cut)
+					if err := errors.Join(s.Kill(stack.Kafka), s.Kill(stack.ClickHouse), s.Healthy(t.Context())); err != nil {
+						t.Error(err)
+					}
+				}()
+			}
+			if len(written) == 80 {
+				stop()
+			}
+		}
+		stop()
+		<-cut
+		var rows uint64
+		err := cc.QueryRow(t.Context(), "SELECT uniqExact(n) FROM acked WHERE has(?, n)", written).Scan(&rows)
+		if err != nil || rows != uint64(len(written)) {
+			t.Errorf("clickhouse has %d of %d acknowledged rows, %v", rows, len(written), err)
+		}
+		missing := map[string]bool{}
+		for _, n := range written {
+			missing[fmt.Sprint(n)] = true
+		}
+		reader := kafka(t, e, kgo.ConsumeTopics("acked"))
+		for len(missing) > 0 && t.Context().Err() == nil {
+			reader.PollFetches(t.Context()).EachRecord(func(r *kgo.Record) { delete(missing, string(r.Value)) })
+		}
+	}
+}
+
 func TestChildrenDieWithAKilledParentAndTheDataStays(t *testing.T) {
 	dir, d := t.TempDir(), data{"survivor"}
 	stacktest.StartIn(t, dir).Close() // skips where there is no engine

@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"os"
 	"strings"
-	"sync"
 	"time"
 )
 
@@ -37,7 +36,6 @@ type Options struct {
 const (
 	maxQueries  = 64               // statements run at once; a connection and a thread each
 	slotWait    = 30 * time.Second // how long one more waits for its turn
-	killEvery   = 20 * time.Millisecond
 	stopTimeout = 8 * time.Second
 )
 
@@ -50,8 +48,8 @@ type Engine struct {
 	version, timezone string
 	slots             chan struct{}
 
-	controlMu sync.Mutex
-	control   *conn // runs KILL; open from start to end, which keeps the engine up
+	control *conn // runs KILL; open from start to end, which keeps the engine up
+	killer  killer
 }
 
 // Run loads ClickHouse, opens its data and serves the HTTP interface until ctx
@@ -116,6 +114,7 @@ func boot(opts Options) (*Engine, error) {
 	if e.control, err = lib.open(e.args); err != nil {
 		return nil, err
 	}
+	e.killer.control, e.killer.log = e.control, opts.Logger
 	if _, err := e.control.run("CREATE DATABASE IF NOT EXISTS "+sqlName(opts.Database), "Null"); err != nil {
 		return nil, err
 	}
@@ -171,45 +170,6 @@ func (e *Engine) session(r request) (*session, error) {
 		return nil, err
 	}
 	return s, nil
-}
-
-// kill asks the engine to stop the session's query, and reports whether there
-// was one. libchdb's own cancel waits for the connection's lock, which a
-// running query holds. SYNC would wait for ever on a failed stream.
-func (s *session) kill() bool {
-	s.e.controlMu.Lock()
-	defer s.e.controlMu.Unlock()
-	r, err := s.e.control.run("KILL QUERY WHERE Settings['log_comment'] = "+sqlString(s.mark)+" ASYNC", "TabSeparated")
-	if err != nil {
-		s.e.opts.Logger.Warn("cancelling a query", "error", err)
-	}
-	return len(r.data) > 0
-}
-
-// killWhenDone kills the session's query if ctx ends, again and again since the
-// query may not have begun, until the returned function is called. That one
-// waits: a late KILL must not meet whatever comes after.
-func (s *session) killWhenDone(ctx context.Context) (stop func()) {
-	finished, killed := make(chan struct{}), make(chan struct{})
-	unregister := context.AfterFunc(ctx, func() {
-		defer close(killed)
-		tick := time.NewTicker(killEvery)
-		defer tick.Stop()
-		for {
-			s.kill()
-			select {
-			case <-finished:
-				return
-			case <-tick.C:
-			}
-		}
-	})
-	return func() {
-		if !unregister() {
-			close(finished)
-			<-killed
-		}
-	}
 }
 
 // asException is err in ClickHouse's words.

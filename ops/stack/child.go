@@ -74,7 +74,7 @@ func runChild(log *slog.Logger) error {
 		return errors.New("the job on standard input is not JSON") // the cause would quote secrets
 	}
 	go func() {
-		io.Copy(io.Discard, in) // until the parent closes it, or is no more
+		_, _ = io.Copy(io.Discard, in) // until the parent closes it, or is no more
 		cancel()
 		time.Sleep(stopTimeout)
 		os.Exit(3) // something hangs; nobody may be left to kill us

@@ -92,8 +92,7 @@ func reserve(port int) (io.Closer, int, error) {
 		bound, err = syscall.Getsockname(fd)
 	}
 	if err != nil {
-		syscall.Close(fd)
-		return nil, 0, err
+		return nil, 0, errors.Join(err, syscall.Close(fd))
 	}
 	return socket(fd), bound.(*syscall.SockaddrInet4).Port, nil
 }

@@ -21,7 +21,7 @@ func TestLogStaysWithinItsBound(t *testing.T) {
 				t.Fatal(n, err)
 			}
 		}
-		l.Write([]byte("the end\n"))
+		_, _ = l.Write([]byte("the end\n"))
 		if tail := l.tail(); len(tail) > maxTail || !strings.HasSuffix(tail, "the end") {
 			t.Errorf("a tail of %d bytes that ends in %q", len(tail), tail[max(0, len(tail)-10):])
 		}

@@ -49,7 +49,7 @@ func (e Endpoints) pingClickHouse(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	return conn.Ping(ctx)
 }
 

@@ -42,7 +42,7 @@ func holdStack(dir string) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	json.NewEncoder(os.Stdout).Encode(held{s.Endpoints(), s.Pids()})
+	_ = json.NewEncoder(os.Stdout).Encode(held{s.Endpoints(), s.Pids()})
 	select {}
 }
 
@@ -118,7 +118,7 @@ func clickHouse(t *testing.T, e stack.Endpoints) clickhouse.Conn {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { c.Close() })
+	t.Cleanup(func() { _ = c.Close() })
 	return c
 }
 
@@ -131,6 +131,13 @@ func s3(t *testing.T, e stack.Endpoints) *minio.Client {
 		t.Fatal(err)
 	}
 	return c
+}
+
+func closed(t *testing.T, s *stack.Stack) {
+	t.Helper()
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func TestDataOutlivesTheStack(t *testing.T) {
@@ -236,7 +243,7 @@ func TestWhatWasAcknowledgedSurvivesKills(t *testing.T) {
 
 func TestChildrenDieWithAKilledParentAndTheDataStays(t *testing.T) {
 	dir, d := t.TempDir(), data{"survivor"}
-	stacktest.StartIn(t, dir).Close() // skips where there is no engine
+	closed(t, stacktest.StartIn(t, dir)) // skips where there is no engine
 
 	parent := exec.Command(os.Args[0], "hold-a-stack-in", dir)
 	var stderr bytes.Buffer
@@ -248,7 +255,7 @@ func TestChildrenDieWithAKilledParentAndTheDataStays(t *testing.T) {
 	if err := parent.Start(); err != nil {
 		t.Fatal(err)
 	}
-	defer parent.Process.Kill()
+	defer func() { _ = parent.Process.Kill() }()
 	var h held
 	if err := json.NewDecoder(out).Decode(&h); err != nil {
 		t.Fatal(err, stderr.String())
@@ -263,7 +270,7 @@ func TestChildrenDieWithAKilledParentAndTheDataStays(t *testing.T) {
 	if err := parent.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	parent.Wait()
+	_ = parent.Wait()              // it was killed
 	s := stacktest.StartIn(t, dir) // waits for their locks
 	for name, pid := range h.Pids {
 		if err := syscall.Kill(pid, 0); err == nil && !zombie(pid) {
@@ -281,7 +288,7 @@ func zombie(pid int) bool {
 
 func TestStartSaysWhyAChildDoesNotComeUp(t *testing.T) {
 	dir := t.TempDir()
-	stacktest.StartIn(t, dir).Close()
+	closed(t, stacktest.StartIn(t, dir))
 	if err := os.RemoveAll(filepath.Join(dir, "s3")); err != nil {
 		t.Fatal(err)
 	}
@@ -290,7 +297,7 @@ func TestStartSaysWhyAChildDoesNotComeUp(t *testing.T) {
 	}
 	s, err := stack.Start(t.Context(), stack.Options{Dir: dir})
 	if err == nil {
-		s.Close()
+		closed(t, s)
 		t.Fatal("started")
 	}
 	if !strings.Contains(err.Error(), "embedded s3 has ended") || !strings.Contains(err.Error(), "not a directory") {
@@ -305,10 +312,10 @@ func TestStartRefusesATakenPort(t *testing.T) {
 	}
 	defer ln.Close()
 	port := ln.Addr().(*net.TCPAddr).Port
-	stacktest.Start(t).Close()
+	closed(t, stacktest.Start(t))
 	s, err := stack.Start(t.Context(), stack.Options{Dir: t.TempDir(), S3Port: port})
 	if err == nil {
-		s.Close()
+		closed(t, s)
 	}
 	if !errors.Is(err, syscall.EADDRINUSE) || !strings.Contains(err.Error(), fmt.Sprintf("port %d for s3", port)) {
 		t.Errorf("got %v", err)
@@ -326,7 +333,7 @@ func TestStartTellsWhatToDoWithoutALibrary(t *testing.T) {
 func TestSecretsAreNotInArgumentsEnvironmentOrLogs(t *testing.T) {
 	dir := t.TempDir()
 	var log bytes.Buffer
-	stacktest.StartIn(t, dir).Close()
+	closed(t, stacktest.StartIn(t, dir))
 	s, err := stack.Start(t.Context(), stack.Options{Dir: dir, Logger: slog.New(slog.NewTextHandler(&log, nil))})
 	if err != nil {
 		t.Fatal(err)

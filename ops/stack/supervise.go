@@ -143,7 +143,7 @@ func (c *child) instruct(stdin io.WriteCloser, exited <-chan struct{}) {
 		c.mu.Lock()
 		c.overtime = true
 		c.mu.Unlock()
-		c.signal(false)
+		_, _ = c.signal(false) // it may have ended just now
 	}
 }
 

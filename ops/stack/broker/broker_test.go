@@ -47,7 +47,7 @@ func run(t *testing.T, dir string, f func(ctx context.Context, c *kgo.Client)) e
 
 func TestBrokerKeepsOffsetsWithItsRecords(t *testing.T) {
 	dir := t.TempDir()
-	err := run(t, dir, func(ctx context.Context, c *kgo.Client) { produceAndCommit(t, ctx, c, 5) })
+	err := run(t, dir, func(ctx context.Context, c *kgo.Client) { produceAndCommit(ctx, t, c, 5) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,7 +65,7 @@ func TestBrokerKeepsOffsetsWithItsRecords(t *testing.T) {
 func TestBrokerRefusesOffsetsPastTheEndOfAPartition(t *testing.T) {
 	dir := t.TempDir()
 	err := run(t, dir, func(ctx context.Context, c *kgo.Client) {
-		produceAndCommit(t, ctx, c, 5)
+		produceAndCommit(ctx, t, c, 5)
 		all := kadm.Offsets{}
 		all.AddOffset("t", 0, 5, -1)
 		if _, err := kadm.NewClient(c).DeleteRecords(ctx, all); err != nil {
@@ -81,7 +81,7 @@ func TestBrokerRefusesOffsetsPastTheEndOfAPartition(t *testing.T) {
 	}
 }
 
-func produceAndCommit(t *testing.T, ctx context.Context, c *kgo.Client, n int64) {
+func produceAndCommit(ctx context.Context, t *testing.T, c *kgo.Client, n int64) {
 	t.Helper()
 	admin := kadm.NewClient(c)
 	if _, err := admin.CreateTopic(ctx, 1, 1, nil, "t"); err != nil {

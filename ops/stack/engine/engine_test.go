@@ -35,7 +35,7 @@ func open(t testing.TB, settings clickhouse.Settings, compression clickhouse.Com
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { conn.Close() })
+	t.Cleanup(func() { _ = conn.Close() })
 	return conn
 }
 
@@ -294,7 +294,7 @@ func TestBrokenOffInsertLeavesNothing(t *testing.T) {
 	pr, pw := io.Pipe()
 	context.AfterFunc(ctx, func() { pr.CloseWithError(context.Canceled) })
 	go func() {
-		io.WriteString(pw, strings.Repeat("row\n", 100_000))
+		_, _ = io.WriteString(pw, strings.Repeat("row\n", 100_000))
 		cancel()
 	}()
 	if err := conn.InsertFormat(ctx, "TSV", "INSERT INTO "+name, pr); err == nil {
@@ -326,15 +326,16 @@ func TestCancelStopsTheEngine(t *testing.T) {
 		"OPTIMIZE TABLE " + name, // ends by itself; cancelling it must not hurt
 	} {
 		ctx, cancel := context.WithCancel(t.Context())
-		done := make(chan error, 1)
+		done := make(chan struct{})
 		go func() {
-			if rows, err := conn.Query(ctx, query); err != nil {
-				done <- err
-			} else {
-				for rows.Next() {
-				}
-				done <- rows.Close()
+			defer close(done)
+			rows, err := conn.Query(ctx, query)
+			if err != nil {
+				return
 			}
+			for rows.Next() {
+			}
+			_ = rows.Close() // cancelled
 		}()
 		if !strings.HasPrefix(query, "OPTIMIZE") {
 			for n := uint64(0); n < 2; {
@@ -435,7 +436,7 @@ func TestEmptyResultKeepsItsColumns(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer rows.Close()
+	defer func() { _ = rows.Close() }()
 	if rows.Next() || !reflect.DeepEqual(rows.Columns(), []string{"n", "s"}) {
 		t.Errorf("columns %q", rows.Columns())
 	}

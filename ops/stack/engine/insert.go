@@ -56,7 +56,7 @@ func (s *session) feed(pw *os.File, body io.Reader, finished <-chan struct{}) {
 		return
 	}
 	if src.err == nil { // the engine has stopped reading; let the client finish
-		io.Copy(io.Discard, body)
+		_, _ = io.Copy(io.Discard, body)
 		return
 	}
 	for !s.kill() {
@@ -66,7 +66,7 @@ func (s *session) feed(pw *os.File, body io.Reader, finished <-chan struct{}) {
 		case <-time.After(killEvery):
 		}
 	}
-	pw.WriteString("\x00\xff}]abort\n")
+	_, _ = pw.WriteString("\x00\xff}]abort\n")
 }
 
 // source remembers whether reading failed, as opposed to writing.

@@ -110,7 +110,7 @@ func (r release) ensure(ctx context.Context, dir string, pack func(ctx context.C
 	if err != nil {
 		return "", err
 	}
-	defer os.RemoveAll(tmp)
+	defer func() { _ = os.RemoveAll(tmp) }()
 	progress("fetching " + r.pkg + " with npm, 178 MB, once")
 	if err := pack(ctx, r.pkg, tmp); err != nil {
 		return "", err

@@ -24,7 +24,7 @@ const maxText = 4 << 20
 func (e *Engine) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case r.URL.Path == "/ping":
-		io.WriteString(w, "Ok.\n")
+		_, _ = io.WriteString(w, "Ok.\n")
 		return
 	case r.URL.Path != "/":
 		http.NotFound(w, r)
@@ -36,9 +36,6 @@ func (e *Engine) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a := &answer{w: w}
 	defer func() {
 		if p := recover(); p != nil {
-			if p == http.ErrAbortHandler {
-				panic(p)
-			}
 			e.opts.Logger.Error("panic in a query", "panic", p, "stack", string(debug.Stack()))
 			a.fail(refuse(codeLogicalError, "LOGICAL_ERROR", "The embedded ClickHouse failed: %v", p))
 		}
@@ -263,12 +260,12 @@ func (a *answer) fail(ex *exception) {
 	h.Set("X-ClickHouse-Exception-Code", fmt.Sprint(ex.code))
 	h.Set("Content-Type", "text/plain; charset=UTF-8")
 	a.w.WriteHeader(ex.status())
-	io.WriteString(a.w, ex.text+"\n")
+	_, _ = io.WriteString(a.w, ex.text+"\n")
 }
 
 func (a *answer) close() {
 	if a.zw != nil {
-		a.zw.Close()
+		_ = a.zw.Close() // fails if the client has left
 	}
 }
 

@@ -72,10 +72,10 @@ func Run(ctx context.Context, opts Options) error {
 		KeepAlive:         true,
 		Quiet:             true,
 	})
-	if ctx.Err() != nil {
-		return nil
+	if err != nil && ctx.Err() == nil {
+		return fmt.Errorf("serve s3: %w", err)
 	}
-	return err
+	return nil
 }
 
 // metadata chooses where ETags, user metadata and the like are kept: extended
@@ -106,7 +106,7 @@ func xattrsWork(dir string) bool {
 	if err != nil {
 		return false
 	}
-	defer os.Remove(f.Name())
+	defer func() { _ = os.Remove(f.Name()) }()
 	defer f.Close()
 	store, name := meta.XattrMeta{}, filepath.Base(f.Name())
 	if err := store.StoreAttribute(f, dir, name, "probe", []byte("1")); err != nil {

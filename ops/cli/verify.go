@@ -1,0 +1,209 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"cdds/pipeline/receiver"
+	"cdds/pipeline/smime"
+	"cdds/schemas"
+)
+
+func newVerify(s *session) *cobra.Command {
+	var signers []string
+	cmd := &cobra.Command{
+		Use:   "verify DIR",
+		Short: "Prove that a downloaded export is whole and unchanged",
+		Long: `Prove that a directory holds exactly the export its signed manifest describes: the
+signature of manifest.json holds, and every part is there with the size and SHA-256 it
+states, with no other *.p7m beside them. Everything that is wrong is told, not just the
+first thing. No key is needed.
+
+A signature proves that an export is as it was signed; who signed it is proven only
+against --signer: the certificate of the sender's service, or its SHA-256 fingerprint,
+which you should get another way than the export.
+
+` + exitCodes,
+		Example: examples(
+			"cdds verify history --signer service.pem",
+			"cdds verify history --signer 5A:0C:...:9E",
+			"cdds verify history --json"),
+		Args: usage(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			options, err := pins(signers)
+			if err != nil {
+				return err
+			}
+			bar := s.newBar("verifying", 0)
+			options.Progress = bar.set
+			report, err := receiver.Verify(cmd.Context(), args[0], options)
+			bar.end(err)
+			return s.received(receipt(args[0], report, err), err)
+		},
+	}
+	signerFlag(cmd, &signers)
+	return cmd
+}
+
+func signerFlag(cmd *cobra.Command, signers *[]string) {
+	cmd.Flags().StringSliceVar(signers, "signer", nil, "certificate `file` or SHA-256 fingerprint of who may have signed; repeatable")
+}
+
+var fingerprintPattern = regexp.MustCompile(`^[0-9a-f]{64}$`)
+
+// pins reads --signer. A fingerprint may be written as openssl prints it.
+func pins(signers []string) (receiver.Options, error) {
+	var o receiver.Options
+	for _, signer := range signers {
+		if fingerprint := strings.ToLower(strings.ReplaceAll(signer, ":", "")); fingerprintPattern.MatchString(fingerprint) {
+			o.Fingerprints = append(o.Fingerprints, fingerprint)
+			continue
+		}
+		certs, err := readCertificates(signer)
+		if err != nil {
+			return o, usageError{fmt.Errorf("--signer %s: %w", signer, err)}
+		}
+		o.Signers = append(o.Signers, certs...)
+	}
+	return o, nil
+}
+
+// receivedExport is what scripts read about an export that was received.
+type receivedExport struct {
+	Dir      string `json:"dir"`
+	Verified bool   `json:"verified"`
+	// What the manifest says, once its signature holds.
+	TenantID      string           `json:"tenant_id,omitempty"`
+	ExportID      string           `json:"export_id,omitempty"`
+	Filter        *schemas.Filter  `json:"filter,omitempty"`
+	Topic         schemas.Topic    `json:"topic,omitempty"`
+	Snapshot      schemas.Snapshot `json:"snapshot,omitempty"`
+	Totals        *schemas.Totals  `json:"totals,omitempty"`
+	VerifiedParts int              `json:"verified_parts"`
+	Signer        *signer          `json:"signer,omitempty"`
+	Violations    []violation      `json:"violations,omitempty"`
+	// Omitted counts violations past those listed.
+	Omitted int `json:"violations_omitted,omitempty"`
+	// Written and Kept come with decrypt.
+	Written []string `json:"written,omitempty"`
+	Kept    []string `json:"kept,omitempty"`
+}
+
+type signer struct {
+	Fingerprint string `json:"fingerprint"`
+	Subject     string `json:"subject"`
+	Pinned      bool   `json:"pinned"`
+}
+
+type violation struct {
+	File   string        `json:"file"`
+	Rule   receiver.Rule `json:"rule"`
+	Detail string        `json:"detail"`
+	Hint   string        `json:"hint"`
+}
+
+func receipt(dir string, r receiver.Report, err error) receivedExport {
+	x := receivedExport{Dir: dir, Verified: err == nil, VerifiedParts: r.Verified, Written: r.Written, Kept: r.Kept}
+	if m := r.Manifest; m != nil {
+		x.TenantID, x.ExportID, x.Topic, x.Snapshot = m.TenantID, m.ExportID, m.Topic, m.Snapshot
+		x.Filter, x.Totals = &m.Filter, &m.Totals
+	}
+	if r.Signer != nil {
+		x.Signer = &signer{smime.Fingerprint(r.Signer), r.Signer.Subject.String(), r.Pinned}
+	}
+	var unproven *receiver.UnprovenError
+	if errors.As(err, &unproven) {
+		x.Omitted = unproven.Omitted
+		for _, v := range unproven.Violations {
+			x.Violations = append(x.Violations, violation{v.File, v.Rule, v.Detail, v.Rule.Hint()})
+		}
+	}
+	return x
+}
+
+// received tells what was found, and turns what went wrong into an exit code.
+func (s *session) received(x receivedExport, err error) error {
+	var notProven *receiver.UnprovenError
+	switch {
+	case err == nil:
+		return s.result(x, func() { s.table(x.rows()) })
+	case errors.As(err, &notProven):
+		var hints []string
+		for _, v := range x.Violations {
+			if !slices.Contains(hints, v.Hint) {
+				hints = append(hints, v.Hint)
+			}
+		}
+		told := s.result(x, func() { s.table(x.violationRows()) })
+		return errors.Join(told, jsonTold{unproven(withHint(err, hints...))})
+	case errors.Is(err, fs.ErrNotExist):
+		return refused(err)
+	case errors.Is(err, smime.ErrNotRecipient):
+		return refused(withHint(err, "decrypt with the certificate and key the export was made for", "or ask for a new export with this certificate as its recipient"))
+	case errors.Is(err, receiver.ErrOutputExists):
+		return refused(err)
+	}
+	return err
+}
+
+func (x receivedExport) rows() [][]string {
+	parts := fmt.Sprintf("%s, %s, all there and unchanged", plural(int64(x.Totals.Parts), "part"), size(x.Totals.SealedBytes))
+	signedBy := x.Signer.Subject + ", SHA-256 " + x.Signer.Fingerprint
+	trust := "the signer is the one you named"
+	if !x.Signer.Pinned {
+		trust = "NOT PINNED: compare the fingerprint with one from the sender, and give it as --signer"
+	}
+	var offsets []string
+	for _, offset := range x.Snapshot {
+		offsets = append(offsets, strconv.FormatInt(offset, 10))
+	}
+	rows := [][]string{
+		{"Export", x.ExportID + " of tenant " + x.TenantID},
+		{"Holds", plural(x.Totals.Rows, x.Filter.Entity) + ", " + x.Filter.From.String() + " to " + x.Filter.To.String()},
+		{"Complete", fmt.Sprintf("as of offsets [%s] of %s", strings.Join(offsets, " "), x.Topic)},
+		{"Parts", parts},
+		{"Signed by", signedBy},
+		{"", trust},
+	}
+	if n := len(x.Written) + len(x.Kept); n > 0 {
+		rows = append(rows, []string{"Written", fmt.Sprintf("%s of JSON Lines, %s", plural(int64(len(x.Written)), "file"), size(x.Totals.JSONLBytes))})
+	}
+	if len(x.Kept) > 0 {
+		rows = append(rows, []string{"Kept", plural(int64(len(x.Kept)), "file") + " from an earlier run"})
+	}
+	return rows
+}
+
+func (x receivedExport) violationRows() [][]string {
+	rows := [][]string{{"FILE", "RULE", "WHAT IS WRONG"}}
+	for _, v := range x.Violations {
+		rows = append(rows, []string{printable(v.File), string(v.Rule), printable(v.Detail)})
+	}
+	if x.Omitted > 0 {
+		rows = append(rows, []string{fmt.Sprintf("and %s more", count(int64(x.Omitted)))})
+	}
+	return rows
+}
+
+// printable keeps a file name that a stranger chose from driving the terminal.
+func printable(s string) string {
+	quoted := strconv.Quote(s)
+	if quoted = quoted[1 : len(quoted)-1]; strings.ReplaceAll(quoted, `\"`, `"`) == s {
+		return s
+	}
+	return quoted
+}
+
+func plural(n int64, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return count(n) + " " + noun + "s"
+}

@@ -1,0 +1,117 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"cdds/producers"
+	"cdds/producers/importer"
+	"cdds/schemas"
+)
+
+func newImport(s *session) *cobra.Command {
+	var strict bool
+	cmd := &cobra.Command{
+		Use:   "import interactions|contacts FILE...",
+		Short: "Publish files of JSON Lines",
+		Long: `Publish files of JSON Lines to the topic of interactions or contacts, in order. A file
+may be plain, gzip or Zstandard, whatever its name; - is standard input.
+
+A line that is not a valid event is refused and told with its number; the others are
+published all the same, and the exit code is 0, or 3 with --strict. Importing a file
+again is safe: what is published twice is stored once.
+
+` + exitCodes,
+		Example: examples(
+			"cdds import interactions history.jsonl more.jsonl.gz",
+			"cdds import contacts contacts.jsonl.zst --strict",
+			"gunzip -c old.gz | jq -c .items[] | cdds import interactions -"),
+		Args:      usage(cobra.MinimumNArgs(2)),
+		ValidArgs: []string{"interactions", "contacts"},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			topic := map[string]schemas.Topic{"interactions": schemas.TopicInteractions, "contacts": schemas.TopicContacts}[args[0]]
+			if topic == "" {
+				return usageError{fmt.Errorf("%q is neither interactions nor contacts", args[0])}
+			}
+			return s.withServices(func(services *services) error {
+				report, err := s.importFiles(cmd.Context(), services, topic, args[1:])
+				return s.imported(report, err, strict)
+			})
+		},
+	}
+	cmd.Flags().BoolVar(&strict, "strict", false, "exit with 3 if any line was refused")
+	return cmd
+}
+
+// pingTimeout bounds the wait for a broker, so that a wrong address is told at once
+// and not after a record's delivery timeout.
+const pingTimeout = 15 * time.Second
+
+// importFiles publishes files of JSON Lines to topic, showing progress.
+func (s *session) importFiles(ctx context.Context, services *services, topic schemas.Topic, files []string) (importer.Report, error) {
+	ping, cancel := context.WithTimeout(ctx, pingTimeout)
+	defer cancel()
+	if err := services.client.Ping(ping); err != nil && ctx.Err() == nil {
+		return importer.Report{}, unreachable(fmt.Errorf("kafka does not answer: %w", err))
+	}
+	publisher, err := producers.New(services.kafka, "cdds/import", nil)
+	if err != nil {
+		return importer.Report{}, err
+	}
+	defer publisher.Close()
+	bar := s.newBar("importing", 0)
+	report, err := importer.Import(ctx, importer.Options{
+		Publisher: publisher, Topic: topic, Files: files, Stdin: s.in, Progress: bar.set,
+	})
+	bar.end(err)
+	var failed *importer.PublishError
+	switch {
+	case errors.Is(err, kerr.UnknownTopicOrPartition):
+		err = refused(withHint(err, "make the topics with `cdds provision`"))
+	case errors.As(err, &failed):
+		err = unreachable(withHint(err, "import everything again once Kafka is well: nothing is stored twice"))
+	case errors.Is(err, fs.ErrNotExist):
+		err = refused(err)
+	}
+	return report, err
+}
+
+// imported tells what became of the lines.
+func (s *session) imported(report importer.Report, err error, strict bool) error {
+	if err != nil && report.Read == 0 {
+		return err
+	}
+	if err == nil && strict && report.Refused > 0 {
+		err = refused(fmt.Errorf("%s refused", plural(report.Refused, "line")))
+	}
+	told := struct {
+		importer.Report
+		Error string `json:"error,omitempty"`
+	}{Report: report}
+	if err != nil {
+		told.Error = err.Error()
+	}
+	wrote := s.result(told, func() {
+		s.table([][]string{
+			{"Read", plural(report.Read, "line")},
+			{"Published", count(report.Published)},
+			{"Refused", count(report.Refused)},
+		})
+		for _, r := range report.Refusals {
+			fmt.Fprintf(s.out, "%s line %d: %s\n", r.File, r.Line, printable(r.Reason))
+		}
+		if more := report.Refused - int64(len(report.Refusals)); more > 0 {
+			fmt.Fprintf(s.out, "and %s more\n", count(more))
+		}
+	})
+	if err != nil {
+		return errors.Join(wrote, jsonTold{err})
+	}
+	return wrote
+}

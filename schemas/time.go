@@ -26,9 +26,8 @@ func TimeOf(t time.Time) Time {
 // ParseTime reads an RFC 3339 time with any offset and precision; digits past
 // the millisecond are dropped. It refuses Go's zero time.
 func ParseTime(s string) (Time, error) {
-	var t time.Time
-	// Stricter than time.Parse, which takes "T7:13:35,364" and offsets of 99 hours.
-	if err := t.UnmarshalText([]byte(s)); err != nil {
+	t, err := time.Parse(time.RFC3339Nano, s)
+	if err != nil || !strict(s) {
 		return Time{}, fmt.Errorf("%q is not an RFC 3339 time such as 2026-10-05T07:13:35.364Z", shorten(s))
 	}
 	parsed := TimeOf(t)
@@ -38,6 +37,17 @@ func ParseTime(s string) (Time, error) {
 		return Time{}, fmt.Errorf("%q is no instant of the years 1 to 9999; leave out a time that is not known", shorten(s))
 	}
 	return parsed, nil
+}
+
+// strict reports whether s, which time.Parse takes, is RFC 3339: Go also takes an
+// hour of one digit, a decimal comma, and offsets of 24 hours or 60 minutes
+// (golang.org/issue/54580).
+func strict(s string) bool {
+	if s[12] == ':' || s[19] == ',' {
+		return false
+	}
+	n := len(s)
+	return s[n-1] == 'Z' || s[n-5:n-3] < "24" && s[n-2:] < "60"
 }
 
 // String is the wire form, or the empty string for the zero time.

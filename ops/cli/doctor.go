@@ -46,7 +46,7 @@ type finding struct {
 
 const doctorTimeout = 30 * time.Second
 
-func (s *session) doctor(ctx context.Context, services *services) error {
+func (s *session) doctor(ctx context.Context, all *services) error {
 	ctx, cancel := context.WithTimeout(ctx, doctorTimeout)
 	defer cancel()
 	type check struct {
@@ -71,7 +71,7 @@ func (s *session) doctor(ctx context.Context, services *services) error {
 	var findings []finding
 	healthy := true
 	for _, c := range checks {
-		detail, err := c.do(ctx, services)
+		detail, err := c.do(ctx, all)
 		if err != nil {
 			detail, healthy = err.Error(), false
 		}

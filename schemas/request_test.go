@@ -1,0 +1,137 @@
+package schemas_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"cdds/schemas"
+)
+
+func TestRequestReportsEachBrokenRule(t *testing.T) {
+	certificate := schemas.Recipient{Certificate: "-----BEGIN CERTIFICATE-----"}
+	for problem, edit := range map[string]func(*schemas.ExportRequest){
+		"tenant_id: is missing":                              func(r *schemas.ExportRequest) { r.TenantID = "" },
+		"tenant_id: \"a/b\" must be":                         func(r *schemas.ExportRequest) { r.TenantID = "a/b" },
+		"export_id: is missing":                              func(r *schemas.ExportRequest) { r.ExportID = "" },
+		"export_id: \"..\" must be":                          func(r *schemas.ExportRequest) { r.ExportID = ".." },
+		"action: \"pause\" is unknown":                       func(r *schemas.ExportRequest) { r.Action = "pause" },
+		"entity: is missing":                                 func(r *schemas.ExportRequest) { r.Entity = "" },
+		"entity: \"agent\" is unknown":                       func(r *schemas.ExportRequest) { r.Entity = "agent" },
+		"from: is missing":                                   func(r *schemas.ExportRequest) { r.From = schemas.Time{} },
+		"to: is missing":                                     func(r *schemas.ExportRequest) { r.To = schemas.Time{} },
+		"to: 9999-12-31T00:00:00.000Z is":                    func(r *schemas.ExportRequest) { r.To = at("9999-12-31T00:00:00Z") },
+		"from: 2026-11-01T00:00:00.000Z mus":                 func(r *schemas.ExportRequest) { r.From = r.To },
+		"media_types: \"fax\" is unknown":                    func(r *schemas.ExportRequest) { r.MediaTypes = []string{"voice", "fax"} },
+		"media_types: contacts have none":                    func(r *schemas.ExportRequest) { r.Entity = schemas.EntityContact },
+		"split_size: 1 bytes is outside":                     func(r *schemas.ExportRequest) { r.SplitSize = 1 },
+		"encoding: \"pem\" is unknown":                       func(r *schemas.ExportRequest) { r.Encoding = "pem" },
+		"recipients: there is none":                          func(r *schemas.ExportRequest) { r.Recipients = nil },
+		"recipients: there are 33":                           func(r *schemas.ExportRequest) { r.Recipients = make([]schemas.Recipient, 33) },
+		"recipients[1]: give a fingerprint or a certificate": func(r *schemas.ExportRequest) { r.Recipients = []schemas.Recipient{certificate, {}} },
+		"recipients[0]: fingerprint must be SHA-256":         func(r *schemas.ExportRequest) { r.Recipients[0].Fingerprint = "ab" },
+		"give a fingerprint or a certificate, not both":      func(r *schemas.ExportRequest) { r.Recipients[0].Certificate = "x" },
+		"certificate has 65537 bytes":                        func(r *schemas.ExportRequest) { r.Recipients = []schemas.Recipient{{Certificate: text(65537)}} },
+		"snapshot: partition 1 has the negative offset -5":   func(r *schemas.ExportRequest) { r.Snapshot = schemas.Snapshot{3, -5} },
+		"requested_by: has 4097 bytes":                       func(r *schemas.ExportRequest) { r.RequestedBy = text(4097) },
+	} {
+		r := validRequest()
+		edit(r)
+		err := r.Validate()
+		var invalid *schemas.InvalidError
+		if !errors.As(err, &invalid) || !strings.Contains(err.Error(), problem) {
+			t.Errorf("got %v, want %s", err, problem)
+		}
+	}
+}
+
+func TestRequestThatCanBeAnsweredIsReadWhateverItAsks(t *testing.T) {
+	r, err := schemas.DecodeExportRequest([]byte(`{"tenant_id":"acme","export_id":"e-1","entity":"agents","split_size":-1}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Validate() == nil {
+		t.Error("an impossible request is valid")
+	}
+	for _, unanswerable := range []string{`{"tenant_id":"acme"}`, `{"export_id":"e-1"}`, `{"tenant_id":"a/b","export_id":"e-1"}`, `null`, `{"tenant_id":"acme","export_id":"e-1","to":7}`} {
+		if _, err := schemas.DecodeExportRequest([]byte(unanswerable)); err == nil {
+			t.Errorf("%s was read, but nobody could be answered", unanswerable)
+		}
+	}
+}
+
+func TestDigestIdentifiesWhatIsAskedNotWhenOrByWhom(t *testing.T) {
+	// Digests are kept in status events and beside artifacts: they must not change.
+	const want = "3d410c4c717bff5d0bb6aede08f1fad04cbd8b9244cde4c8a04fff7c3535631e"
+	if got := validRequest().Digest(); got != want {
+		t.Errorf("digest = %s, want %s", got, want)
+	}
+	again := validRequest()
+	again.RequestedAt, again.RequestedBy = at("2027-01-01T00:00:00Z"), "bob"
+	if again.Digest() != want {
+		t.Error("asking again gives another digest")
+	}
+	read, err := schemas.DecodeExportRequest(encode(t, validRequest()))
+	if err != nil || read.Digest() != want {
+		t.Errorf("a request that was read has another digest (%v)", err)
+	}
+	for name, edit := range map[string]func(*schemas.ExportRequest){
+		"action":      func(r *schemas.ExportRequest) { r.Action = schemas.ActionCancel },
+		"tenant_id":   func(r *schemas.ExportRequest) { r.TenantID = "globex" },
+		"export_id":   func(r *schemas.ExportRequest) { r.ExportID = "e-2" },
+		"entity":      func(r *schemas.ExportRequest) { r.Entity = schemas.EntityContact },
+		"from":        func(r *schemas.ExportRequest) { r.From = at("2026-10-02T00:00:00Z") },
+		"to":          func(r *schemas.ExportRequest) { r.To = at("2026-10-02T00:00:00Z") },
+		"media_types": func(r *schemas.ExportRequest) { r.MediaTypes = nil },
+		"split_size":  func(r *schemas.ExportRequest) { r.SplitSize++ },
+		"encoding":    func(r *schemas.ExportRequest) { r.Encoding = "" },
+		"recipients":  func(r *schemas.ExportRequest) { r.Recipients = append(r.Recipients, r.Recipients[0]) },
+		"snapshot":    func(r *schemas.ExportRequest) { r.Snapshot[0]++ },
+	} {
+		r := validRequest()
+		edit(r)
+		if r.Digest() == want {
+			t.Errorf("a request with other %s has the same digest", name)
+		}
+	}
+}
+
+func TestSnapshotBehindCountsEachPartitionByItself(t *testing.T) {
+	for _, c := range []struct {
+		snapshot, done schemas.Snapshot
+		want           int64
+	}{
+		{nil, nil, 0},
+		{schemas.Snapshot{5, 3}, schemas.Snapshot{5, 3}, 0},
+		{schemas.Snapshot{5, 3}, schemas.Snapshot{9, 1}, 2}, // being ahead elsewhere does not help
+		{schemas.Snapshot{5, 3}, schemas.Snapshot{5}, 3},
+		{schemas.Snapshot{5}, schemas.Snapshot{5, 3}, 0},
+	} {
+		if got := c.snapshot.Behind(c.done); got != c.want {
+			t.Errorf("%v behind %v = %d, want %d", c.snapshot, c.done, got, c.want)
+		}
+	}
+}
+
+func TestManifestThatContradictsItselfIsRefused(t *testing.T) {
+	for problem, edit := range map[string]func(*schemas.Manifest){
+		"version: 2 is not 1":               func(m *schemas.Manifest) { m.Version = 2 },
+		"number 3 stands where 2":           func(m *schemas.Manifest) { m.Parts[1].Number = 3 },
+		"part 2 has a missing, repeated":    func(m *schemas.Manifest) { m.Parts[1].Name = m.Parts[0].Name },
+		"part 1 has a missing, repeated or": func(m *schemas.Manifest) { m.Parts[0].Name = schemas.SignatureName },
+		"unsafe name \"../x\"":              func(m *schemas.Manifest) { m.Parts[0].Name = "../x" },
+		"part 1 lacks a digest":             func(m *schemas.Manifest) { m.Parts[0].ZipSHA256 = "" },
+		"part 2 has an impossible size":     func(m *schemas.Manifest) { m.Parts[1].Last.ID = "b" },
+		"part 2 overlaps":                   func(m *schemas.Manifest) { m.Parts[1].First = m.Parts[0].Last },
+		"totals: are not the sums":          func(m *schemas.Manifest) { m.Parts = m.Parts[:1] },
+	} {
+		m := validManifest()
+		edit(m)
+		if !strings.Contains(problem, "totals") {
+			m.Totals = schemas.Total(m.Parts)
+		}
+		if _, err := schemas.DecodeManifest(encode(t, m)); err == nil || !strings.Contains(err.Error(), problem) {
+			t.Errorf("got %v, want %s", err, problem)
+		}
+	}
+}

@@ -1,0 +1,158 @@
+package schemas_test
+
+import (
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"cdds/schemas"
+)
+
+func status(event string, state schemas.State, second int) *schemas.ExportStatus {
+	return &schemas.ExportStatus{
+		TenantID: "acme", ExportID: "e-1", EventID: event, State: state,
+		Time: schemas.TimeOf(at("2026-11-01T00:00:00Z").Add(time.Duration(second) * time.Second)),
+	}
+}
+
+// history is the events of an export that is at work on its second part.
+func history() []*schemas.ExportStatus {
+	requested := status("requested", schemas.Requested, 1)
+	requested.Request, requested.RequestDigest = validRequest(), "d-1"
+	requested.Snapshot = schemas.Snapshot{1, 2}
+	waiting := status("waiting/1", schemas.Requested, 2)
+	waiting.Waiting = "for ingest"
+	planned := status("planned", schemas.Planned, 3)
+	parts := validManifest().Parts
+	planned.Plan = &schemas.Plan{Parts: []schemas.Part{parts[0].Part, parts[1].Part}, Rows: 3, Bytes: 2100}
+	stored := status(schemas.PartEventID(1), schemas.Running, 13)
+	stored.Part = &parts[0]
+	return []*schemas.ExportStatus{requested, waiting, planned, stored}
+}
+
+func TestFoldOfNothingIsTheZeroExport(t *testing.T) {
+	if got := string(encode(t, schemas.Fold())); got != string(encode(t, schemas.Export{})) {
+		t.Errorf("got %s", got)
+	}
+}
+
+func TestFoldFollowsAnExport(t *testing.T) {
+	e := schemas.Fold(history()...)
+	if e.State != schemas.Running || e.Done.Rows != 2 || e.Planned.Rows != 3 || e.Planned.Parts != 2 || e.Waiting != "" {
+		t.Errorf("folded to %+v", e)
+	}
+	if left, ok := e.Remaining(e.PlannedAt.Add(20 * time.Second)); !ok || left != 10*time.Second {
+		t.Errorf("remaining = %s, %t; two thirds took 20s", left, ok)
+	}
+	waiting := schemas.Fold(history()[:2]...)
+	if waiting.State != schemas.Requested || waiting.Waiting != "for ingest" || !waiting.RequestedAt.Equal(history()[0].Time.Time) {
+		t.Errorf("folded to %+v", waiting)
+	}
+}
+
+func TestFoldLetsCompletedPrevailOverLateFailure(t *testing.T) {
+	completed := status("completed", schemas.Completed, 20)
+	completed.Completion = &schemas.Completion{ManifestKey: "k"}
+	failed := status("failed", schemas.Failed, 30)
+	failed.Failure = &schemas.Failure{Reason: "the worker was believed dead"}
+	e := schemas.Fold(append(history(), completed, failed)...)
+	if e.State != schemas.Completed || e.Failure != nil || e.Completion == nil || !e.EndedAt.Equal(completed.Time.Time) {
+		t.Errorf("folded to %+v", e)
+	}
+}
+
+func TestFoldKeepsAnotherRequestOfTheSameIDApart(t *testing.T) {
+	other := status("refused/d-2", schemas.Refused, 5)
+	other.RequestDigest, other.Reason = "d-2", "the id is in use"
+	e := schemas.Fold(append(history(), other)...)
+	if e.State != schemas.Running || e.RequestDigest != "d-1" || e.Reason != "" || !e.EndedAt.IsZero() {
+		t.Errorf("folded to %+v", e)
+	}
+	if len(e.Conflicts) != 1 || e.Conflicts[0].RequestDigest != "d-2" || e.Conflicts[0].Reason != other.Reason {
+		t.Errorf("conflicts = %+v", e.Conflicts)
+	}
+}
+
+func TestFoldForgetsARefusalOnceTheRequestIsGranted(t *testing.T) {
+	refused := status("refused/d-1", schemas.Refused, 0)
+	refused.RequestDigest, refused.Reason = "d-1", "the certificate is not registered"
+	if e := schemas.Fold(refused); e.State != schemas.Refused || e.Reason == "" || e.EndedAt.IsZero() {
+		t.Errorf("refused: folded to %+v", e)
+	}
+	e := schemas.Fold(append(history(), refused)...)
+	if e.State != schemas.Running || e.Reason != "" || !e.EndedAt.IsZero() {
+		t.Errorf("granted: folded to %+v", e)
+	}
+}
+
+func TestFoldIsTotalAndBlindToOrderAndRepetition(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		events := rapid.SliceOfN(statuses(), 0, 12).Draw(t, "events")
+		want := schemas.Fold(events...)
+
+		// The same facts again, read from the topic, in another order.
+		again := slices.Clone(events)
+		for _, e := range events {
+			if rapid.Bool().Draw(t, "repeat") {
+				read := *e
+				again = append(again, &read)
+			}
+		}
+		shuffle := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "order"), 0))
+		shuffle.Shuffle(len(again), func(i, j int) { again[i], again[j] = again[j], again[i] })
+		got := schemas.Fold(again...)
+		if a, b := mustEncode(want), mustEncode(got); a != b {
+			t.Fatalf("folded to\n%s\nin another order to\n%s", a, b)
+		}
+
+		ended := want.State.Ended()
+		if ended != !want.EndedAt.IsZero() {
+			t.Errorf("state %q, but ended at %q", want.State, want.EndedAt)
+		}
+		if !ended && (want.Reason != "" || want.Failure != nil) {
+			t.Errorf("state %q with reason %q and failure %v", want.State, want.Reason, want.Failure)
+		}
+		if want.Done != schemas.Total(want.Parts) || want.Events > len(events) {
+			t.Errorf("done %+v of %d parts after %d of %d events", want.Done, len(want.Parts), want.Events, len(events))
+		}
+		if len(events) > 0 && want.Events == 0 {
+			t.Error("no event counted")
+		}
+	})
+}
+
+// statuses draws from few values, so that events agree in some and contradict each
+// other in the rest.
+func statuses() *rapid.Generator[*schemas.ExportStatus] {
+	states := append(schemas.States(), "unheard-of", "")
+	word := rapid.SampledFrom([]string{"", "a", "b"})
+	return rapid.Custom(func(t *rapid.T) *schemas.ExportStatus {
+		s := status(rapid.SampledFrom([]string{"", "requested", "refused/a", "part/000001"}).Draw(t, "event"),
+			rapid.SampledFrom(states).Draw(t, "state"), rapid.IntRange(0, 2).Draw(t, "second"))
+		s.Worker, s.RequestDigest = word.Draw(t, "worker"), word.Draw(t, "digest")
+		s.Waiting, s.Reason = word.Draw(t, "waiting"), word.Draw(t, "reason")
+		if rapid.Bool().Draw(t, "has part") {
+			s.Part = &schemas.Receipt{Part: schemas.Part{Number: rapid.IntRange(0, 2).Draw(t, "number"), Rows: rapid.Int64Range(0, 2).Draw(t, "rows")}}
+		}
+		if rapid.Bool().Draw(t, "has more") {
+			s.Request = &schemas.ExportRequest{RequestedBy: word.Draw(t, "by")}
+			s.Plan = &schemas.Plan{Rows: rapid.Int64Range(0, 2).Draw(t, "planned")}
+			s.Snapshot = schemas.Snapshot{rapid.Int64Range(0, 2).Draw(t, "offset")}
+			s.Failure = &schemas.Failure{Reason: word.Draw(t, "failure")}
+			s.Completion = &schemas.Completion{ManifestKey: word.Draw(t, "key")}
+			s.Recipients = []schemas.CertificateRef{{Subject: word.Draw(t, "subject")}}
+		}
+		return s
+	})
+}
+
+func mustEncode(v any) string {
+	b, err := schemas.Encode(v)
+	if err != nil {
+		panic(err)
+	}
+	return string(b)
+}

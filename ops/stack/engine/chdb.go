@@ -151,7 +151,7 @@ func newQueryArgs(query, format string, params []param) *queryArgs {
 	return a
 }
 
-// result is a chunk of output, or a whole one.
+// result is the whole output of a statement.
 type result struct {
 	data         []byte
 	rowsWritten  uint64
@@ -170,9 +170,10 @@ func (cn *conn) run(query, format string, params ...param) (result, error) {
 
 // stream is a statement whose output is fetched chunk by chunk.
 type stream struct {
-	cn   *conn
-	ptr  uintptr
-	done bool
+	cn    *conn
+	ptr   uintptr
+	chunk uintptr // the last result, or 0
+	done  bool
 }
 
 // stream starts a SELECT. It fails before executing anything for statements
@@ -191,20 +192,35 @@ func (cn *conn) stream(query, format string, params ...param) (*stream, error) {
 	return &stream{cn: cn, ptr: r}, nil
 }
 
-// next returns the next chunk, a copy of the engine's buffer, and nil at the
-// end.
+// next returns the next chunk, and nil at the end. The chunk is the engine's
+// own buffer, some tens of megabytes, and gone with the next call and with close.
 func (s *stream) next() ([]byte, error) {
 	if s.done {
 		return nil, nil
 	}
-	r, err := s.cn.c.take(s.cn.c.streamFetch(s.cn.handle(), s.ptr))
-	s.done = err != nil || len(r.data) == 0
-	return r.data, err
+	s.drop()
+	s.chunk = s.cn.c.streamFetch(s.cn.handle(), s.ptr)
+	err := s.cn.c.failure(s.chunk)
+	if err != nil {
+		s.done = true
+		return nil, err
+	}
+	data := s.cn.c.output(s.chunk)
+	s.done = len(data) == 0
+	return data, nil
+}
+
+func (s *stream) drop() {
+	if s.chunk != 0 {
+		s.cn.c.destroy(s.chunk)
+		s.chunk = 0
+	}
 }
 
 // close ends the stream; an unfinished one is cancelled first, or the engine
 // keeps running it.
 func (s *stream) close() {
+	s.drop()
 	if !s.done {
 		s.cn.c.streamCancel(s.cn.handle(), s.ptr)
 	}
@@ -214,18 +230,26 @@ func (s *stream) close() {
 // take copies a result out of the engine and destroys it: its buffer is gone
 // afterwards.
 func (c *chdb) take(r uintptr) (result, error) {
+	if r != 0 {
+		defer c.destroy(r)
+	}
 	if err := c.failure(r); err != nil {
-		if r != 0 {
-			c.destroy(r)
-		}
 		return result{}, err
 	}
-	defer c.destroy(r)
-	out := result{rowsWritten: c.rowsWritten(r), bytesWritten: c.bytesWritten(r)}
-	if n, buf := c.resultLength(r), c.resultBuffer(r); n > 0 && buf != nil {
-		out.data = append([]byte(nil), unsafe.Slice(buf, n)...)
+	return result{
+		data:         append([]byte(nil), c.output(r)...),
+		rowsWritten:  c.rowsWritten(r),
+		bytesWritten: c.bytesWritten(r),
+	}, nil
+}
+
+// output is the engine's buffer of a result.
+func (c *chdb) output(r uintptr) []byte {
+	n, buf := c.resultLength(r), c.resultBuffer(r)
+	if n == 0 || buf == nil {
+		return nil
 	}
-	return out, nil
+	return unsafe.Slice(buf, n)
 }
 
 func (c *chdb) failure(r uintptr) error {

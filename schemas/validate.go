@@ -8,7 +8,9 @@ import (
 	"unicode"
 )
 
-// InvalidError lists every rule an event breaks, each as "field: what is wrong".
+// InvalidError lists the rules an event breaks, each as "field: what is wrong". It
+// ends after 32: what breaks more is not going to be repaired by hand, and a list of
+// a million negative offsets must not make an error of megabytes.
 type InvalidError struct{ Problems []string }
 
 func (e *InvalidError) Error() string { return strings.Join(e.Problems, "; ") }
@@ -41,12 +43,16 @@ const (
 	maxSplitSize       = 256 << 20
 	maxRecipients      = 32
 	maxCertificateText = 64 << 10
+	maxProblems        = 32
 )
 
 // problems collects what is wrong with an event.
 type problems struct{ list []string }
 
 func (p *problems) add(field, format string, args ...any) {
+	if len(p.list) == maxProblems {
+		return
+	}
 	p.list = append(p.list, field+": "+fmt.Sprintf(format, args...))
 }
 

@@ -1,7 +1,6 @@
 package receiver_test
 
 import (
-	"bytes"
 	"context"
 	"crypto/x509"
 	"errors"
@@ -203,31 +202,4 @@ func remove(t *testing.T, dir, name string) {
 	if err := os.Remove(filepath.Join(dir, name)); err != nil {
 		t.Fatal(err)
 	}
-}
-
-// Whatever the bytes beside a good key: a manifest counts only if its signature
-// verifies, and then it is the very manifest that was signed.
-func FuzzManifest(f *testing.F) {
-	dir := export{parts: 2}.write(f)
-	manifest, signature := get(f, filepath.Join(dir, schemas.ManifestName)), get(f, filepath.Join(dir, schemas.SignatureName))
-	f.Add(manifest, signature)
-	f.Add(manifest, signature[:len(signature)/2])
-	f.Add([]byte("{}"), signature)
-	f.Add([]byte(nil), []byte(nil))
-	pin := receiver.Options{Fingerprints: []string{smime.Fingerprint(service().cert)}}
-	f.Fuzz(func(t *testing.T, m, s []byte) {
-		dir := t.TempDir()
-		put(t, filepath.Join(dir, schemas.ManifestName), m)
-		put(t, filepath.Join(dir, schemas.SignatureName), s)
-		r, err := receiver.Verify(t.Context(), dir, pin)
-		if err == nil {
-			t.Fatal("the parts are missing and it verifies")
-		}
-		if violations(err) == nil {
-			t.Fatalf("error = %v, want violations", err)
-		}
-		if r.Manifest != nil && !bytes.Equal(m, manifest) {
-			t.Fatalf("accepted a manifest nobody signed: %q", m)
-		}
-	})
 }

@@ -12,7 +12,7 @@ import (
 	"cdds/schemas/sample"
 )
 
-const events = 20_000
+const events = 5_000
 
 func TestEveryEventIsValid(t *testing.T) {
 	for e := range sample.Interactions(7, events) {

@@ -25,7 +25,7 @@ func TestGeneratorPublishesEveryEventOnce(t *testing.T) {
 	const n = 3000
 	cluster := newCluster(t, schemas.TopicInteractions)
 	var reports []traffic.Progress
-	err := run(t, t.Context(), traffic.Options{
+	err := run(t.Context(), t, traffic.Options{
 		Publisher: newPublisher(t, cluster),
 		Events:    traffic.Of(sample.Interactions(1, n)),
 		Progress:  func(p traffic.Progress) { reports = append(reports, p) },
@@ -62,7 +62,7 @@ func TestGeneratorPublishesEveryEventOnce(t *testing.T) {
 func TestGeneratorKeepsToItsRate(t *testing.T) {
 	cluster := newCluster(t, schemas.TopicContacts)
 	began := time.Now()
-	err := run(t, t.Context(), traffic.Options{
+	err := run(t.Context(), t, traffic.Options{
 		Publisher: newPublisher(t, cluster),
 		Events:    traffic.Of(sample.Contacts(1, 60)),
 		Rate:      200,
@@ -82,7 +82,7 @@ func TestGeneratorStopsAtTheFirstFailure(t *testing.T) {
 	refuse(cluster, kerr.InvalidRecord)
 	taken := 0
 	var last traffic.Progress
-	err := run(t, t.Context(), traffic.Options{
+	err := run(t.Context(), t, traffic.Options{
 		Publisher: newPublisher(t, cluster),
 		Events:    counted(traffic.Of(sample.Interactions(1, 1_000_000)), &taken),
 		Progress:  func(p traffic.Progress) { last = p },
@@ -103,7 +103,7 @@ func TestGeneratorEndsWithItsContextAlthoughBrokersAreSilent(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	var last traffic.Progress
 	silence(t, cluster, cancel)
-	err := run(t, ctx, traffic.Options{
+	err := run(ctx, t, traffic.Options{
 		Publisher: newPublisher(t, cluster),
 		Events:    traffic.Of(sample.Interactions(1, 1_000_000)),
 		Progress:  func(p traffic.Progress) { last = p },
@@ -133,14 +133,14 @@ func TestNewRefusesWhatCannotRun(t *testing.T) {
 func BenchmarkGenerator(b *testing.B) {
 	cluster := newCluster(b, schemas.TopicInteractions)
 	b.ResetTimer()
-	err := run(b, b.Context(), traffic.Options{Publisher: newPublisher(b, cluster), Events: traffic.Of(sample.Interactions(1, b.N))})
+	err := run(b.Context(), b, traffic.Options{Publisher: newPublisher(b, cluster), Events: traffic.Of(sample.Interactions(1, b.N))})
 	if err != nil {
 		b.Fatal(err)
 	}
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
 }
 
-func run(t testing.TB, ctx context.Context, o traffic.Options) error {
+func run(ctx context.Context, t testing.TB, o traffic.Options) error {
 	t.Helper()
 	g, err := traffic.New(o)
 	if err != nil {

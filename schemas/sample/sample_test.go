@@ -68,9 +68,16 @@ func TestEventsHaveTheVarietyOfAContactCentre(t *testing.T) {
 		t.Errorf("an interaction has %d bytes on average, want about 700", mean)
 	}
 	var zipped bytes.Buffer
-	w, _ := flate.NewWriter(&zipped, flate.DefaultCompression)
-	w.Write(lines.Bytes())
-	w.Close()
+	w, err := flate.NewWriter(&zipped, flate.DefaultCompression)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Write(lines.Bytes()); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
 	t.Logf("%d bytes each, zipped to %d", lines.Len()/events, zipped.Len()/events)
 	if ratio := float64(lines.Len()) / float64(zipped.Len()); ratio < 3 || ratio > 4.5 {
 		t.Errorf("compresses %.2f times; want 3 to 4.5", ratio)

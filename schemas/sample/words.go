@@ -36,8 +36,8 @@ var (
 )
 
 // remark appends a sentence of two clauses, such as "I already checked the new
-// cable in Leeds, but the sealed box
-// was later opened (K7QX2M4PA9RT)."
+// cable in Leeds, but the sealed box was recently opened (K7QX2M4PA9RT)", and a
+// full stop.
 func (g *generator) remark(b []byte) []byte {
 	b = append(b, "I "...)
 	b = append(append(b, word(g.rnd, adverbs)...), ' ')

@@ -3,6 +3,8 @@
 -- successive versions are kept. An export reads the newest version below its
 -- snapshot. The body is the event as published and what exports carry; stored
 -- beside it is only what queries filter by, the rest is computed when asked for.
+-- Granules are small because exports read by key range: a part should not cost many
+-- rows it does not hold.
 CREATE TABLE IF NOT EXISTS interactions
 (
     tenant_id        LowCardinality(String),
@@ -36,4 +38,4 @@ CREATE TABLE IF NOT EXISTS interactions
 ENGINE = ReplacingMergeTree
 PARTITION BY toYYYYMM(started_at)
 ORDER BY (tenant_id, started_at, interaction_id, source_partition, source_offset)
-SETTINGS non_replicated_deduplication_window = 1000
+SETTINGS non_replicated_deduplication_window = 1000, index_granularity = 1024

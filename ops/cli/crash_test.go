@@ -119,7 +119,7 @@ func until(t *testing.T, dir, id string, that func(schemas.Export) bool) schemas
 func TestAnExportSurvivesKillOfTheWholeProcessTree(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
 	work := t.TempDir()
-	lines := writeSample(t, filepath.Join(work, "in.jsonl"), 30_000)
+	lines := writeSample(t, filepath.Join(work, "in.jsonl"), 12_000)
 	system := up(t, dir)
 	cdds(t, "--data-dir", dir, "import", "interactions", filepath.Join(work, "in.jsonl"))
 	cdds(t, "keygen", "--common-name", "crash", "--out-cert", work+"/cert.pem", "--out-key", work+"/key.pem")
@@ -127,7 +127,7 @@ func TestAnExportSurvivesKillOfTheWholeProcessTree(t *testing.T) {
 		var e schemas.Export
 		out := cdds(t, append([]string{
 			"--data-dir", dir, "export", "create", "--tenant", "acme", "--from", "2020-01-01", "--to", "2030-01-01",
-			"--recipient", work + "/cert.pem", "--split-size", "256KiB", "--json",
+			"--recipient", work + "/cert.pem", "--split-size", "128KiB", "--json",
 		}, more...)...)
 		if err := json.Unmarshal(out, &e); err != nil {
 			t.Fatal(err)

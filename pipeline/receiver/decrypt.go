@@ -41,7 +41,7 @@ func Decrypt(ctx context.Context, dir string, cert *x509.Certificate, key crypto
 	if err != nil {
 		return Report{}, err
 	}
-	defer in.Close()
+	defer func() { _ = in.Close() }()
 	report, err := proof(in, o)
 	if err != nil {
 		return report, err
@@ -61,7 +61,7 @@ func Decrypt(ctx context.Context, dir string, cert *x509.Certificate, key crypto
 	if err != nil {
 		return report, err
 	}
-	defer outRoot.Close()
+	defer func() { _ = outRoot.Close() }()
 	d := &decryption{in: in, out: outRoot, entity: report.Manifest.Filter.Entity, cert: cert, key: key, progress: p}
 	return report, d.run(ctx, &report, out, o.parallel())
 }

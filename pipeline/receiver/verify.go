@@ -44,7 +44,7 @@ func Verify(ctx context.Context, dir string, o Options) (Report, error) {
 	if err != nil {
 		return Report{}, err
 	}
-	defer root.Close()
+	defer func() { _ = root.Close() }()
 	report, err := proof(root, o)
 	if err != nil {
 		return report, err

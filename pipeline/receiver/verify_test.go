@@ -107,7 +107,7 @@ func TestVerifyFindsEveryChange(t *testing.T) {
 		{"a byte of the signature is flipped", change(schemas.SignatureName, func(b []byte) []byte { b[len(b)-1] ^= 1; return b }), schemas.SignatureName, receiver.RuleSignature},
 		{"the manifest is missing", func(t *testing.T, dir string) { remove(t, dir, schemas.ManifestName) }, schemas.ManifestName, receiver.RuleMissing},
 		{"the signature is missing", func(t *testing.T, dir string) { remove(t, dir, schemas.SignatureName) }, schemas.SignatureName, receiver.RuleMissing},
-		{"the signature is huge", change(schemas.SignatureName, func(b []byte) []byte { return make([]byte, 1<<20) }), schemas.SignatureName, receiver.RuleSignature},
+		{"the signature is huge", change(schemas.SignatureName, func([]byte) []byte { return make([]byte, 1<<20) }), schemas.SignatureName, receiver.RuleSignature},
 		{"the manifest is of another version", func(t *testing.T, dir string) { sign(t, dir, []byte(`{"version":2}`), service()) }, schemas.ManifestName, receiver.RuleManifest},
 		{"someone else signed", func(t *testing.T, dir string) {
 			sign(t, dir, get(t, filepath.Join(dir, schemas.ManifestName)), mallory())

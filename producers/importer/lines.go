@@ -63,7 +63,7 @@ func split(file string, r io.Reader, each func(*block) error) error {
 		}
 		start := len(b.data)
 		length, err := b.readLine(in)
-		end := err == io.EOF
+		end := errors.Is(err, io.EOF)
 		if err != nil && !end {
 			// What came before is good: it is published before the error ends all.
 			if len(b.lines) > 0 {

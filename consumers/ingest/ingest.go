@@ -48,7 +48,13 @@ type Handler[E any] struct {
 	insert  func(context.Context, schemas.Batch[E]) error
 	bytes   func(E) int
 	metrics metrics
+	// inserting bounds the inserts under way: each holds its rows several times over
+	// while they are encoded, and ClickHouse gains nothing from more.
+	inserting chan struct{}
 }
+
+// maxInserts is how many inserts of an entity are under way at once.
+const maxInserts = 2
 
 // NewInteractions makes the handler of cdds.interactions. It registers the metrics
 // with reg, which may be shared with NewContacts or nil.
@@ -57,7 +63,7 @@ func NewInteractions(store Interactions, reg prometheus.Registerer) (*Handler[*s
 	return &Handler[*schemas.Interaction]{
 		insert:  store.InsertInteractions,
 		bytes:   func(i *schemas.Interaction) int { return len(i.Body) },
-		metrics: m,
+		metrics: m, inserting: make(chan struct{}, maxInserts),
 	}, err
 }
 
@@ -68,7 +74,7 @@ func NewContacts(store Contacts, reg prometheus.Registerer) (*Handler[*schemas.C
 	return &Handler[*schemas.Contact]{
 		insert:  store.InsertContacts,
 		bytes:   func(c *schemas.Contact) int { return len(c.Body) },
-		metrics: m,
+		metrics: m, inserting: make(chan struct{}, maxInserts),
 	}, err
 }
 
@@ -76,6 +82,12 @@ func NewContacts(store Contacts, reg prometheus.Registerer) (*Handler[*schemas.C
 func (h *Handler[E]) Handle(ctx context.Context, b schemas.Batch[E]) error {
 	if len(b.Records) == 0 {
 		return nil
+	}
+	select {
+	case h.inserting <- struct{}{}:
+		defer func() { <-h.inserting }()
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 	begin := time.Now()
 	if err := h.insert(ctx, b); err != nil {

@@ -71,6 +71,7 @@ func (s *session) up(ctx context.Context, roles []string, log *slog.Logger) erro
 	if err != nil {
 		return usageError{err}
 	}
+	app.LimitMemory(roles, c.Export)
 	sys, err := s.start(ctx, c, roles, log)
 	if err != nil {
 		return err

@@ -76,7 +76,7 @@ func (m members) body(b []byte) ([]byte, error) {
 			return nil, err
 		}
 		value, next := valueSpan(b, end)
-		if m.times[name] && b[value] == '"' {
+		if m.times[name] && b[value] == '"' && !wireForm(b[value+1:next-1]) {
 			var t Time
 			if err := json.Unmarshal(b[value:next], &t); err != nil {
 				return nil, fmt.Errorf("%s: %w", name, err)

@@ -1,6 +1,7 @@
 package schemas
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -75,16 +76,37 @@ func (t *Time) UnmarshalJSON(b []byte) error {
 		*t = Time{}
 		return nil
 	}
+	if len(b) > 2 && b[0] == '"' && bytes.IndexByte(b, '\\') < 0 { // nearly always
+		return t.parse(string(b[1 : len(b)-1]))
+	}
 	var s string
 	if err := json.Unmarshal(b, &s); err != nil {
 		return fmt.Errorf("a time must be a string in RFC 3339, not %s", shorten(string(b)))
 	}
+	return t.parse(s)
+}
+
+func (t *Time) parse(s string) error {
 	parsed, err := ParseTime(s)
 	if err != nil {
 		return err
 	}
 	*t = parsed
 	return nil
+}
+
+// wireForm reports whether a text known to be a time has the wire form already.
+func wireForm(s []byte) bool {
+	if len(s) != len(timeLayout) {
+		return false
+	}
+	for i, c := range []byte(timeLayout) {
+		digit := '0' <= c && c <= '9'
+		if digit != ('0' <= s[i] && s[i] <= '9') || !digit && s[i] != c {
+			return false
+		}
+	}
+	return true
 }
 
 // Compare orders instants as time.Time does.

@@ -187,7 +187,7 @@ func TestPublishSurvivesABrokerThatRefusesForAWhile(t *testing.T) {
 	registry := prometheus.NewPedanticRegistry()
 	p := newPublisher(t, cluster, registry)
 	refusals := 3
-	cluster.ControlKey(int16(kmsg.Produce), func(request kmsg.Request) (kmsg.Response, error, bool) {
+	cluster.ControlKey(int16(kmsg.Produce), func(kmsg.Request) (kmsg.Response, error, bool) {
 		if refusals == 0 {
 			return nil, nil, false
 		}

@@ -30,6 +30,22 @@ type session struct {
 	quiet      bool
 	configFile string
 	dataDir    string
+
+	// began says that a command's own code was reached.
+	began bool
+}
+
+// mark makes every command say that it was reached.
+func (s *session) mark(cmd *cobra.Command) {
+	if run := cmd.RunE; run != nil {
+		cmd.RunE = func(cmd *cobra.Command, args []string) error {
+			s.began = true
+			return run(cmd, args)
+		}
+	}
+	for _, c := range cmd.Commands() {
+		s.mark(c)
+	}
 }
 
 // Main runs the command line and returns its exit code. It is the only place that
@@ -46,7 +62,11 @@ func Main(args []string, in io.Reader, out, err io.Writer) int {
 	s := &session{in: in, out: out, err: err}
 	root := newRoot(s)
 	root.SetArgs(args)
-	return s.report(root.ExecuteContext(ctx))
+	cmd, failed := root.ExecuteContextC(ctx)
+	if failed != nil && !s.began { // cobra's own: arguments, flags, unknown commands
+		failed = usageError{withHint(failed, fmt.Sprintf("`%s --help` explains it", cmd.CommandPath()))}
+	}
+	return s.report(failed)
 }
 
 func newRoot(s *session) *cobra.Command {
@@ -73,9 +93,6 @@ environment, or the data directory of a local ` + "`cdds up`" + ` (--data-dir).
 	root.SetIn(s.in)
 	root.SetOut(s.out)
 	root.SetErr(s.err)
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usageError{fmt.Errorf("%w; see `%s --help`", err, cmd.CommandPath())}
-	})
 	flags := root.PersistentFlags()
 	flags.BoolVar(&s.json, "json", false, "write output for scripts: the last line is one JSON object")
 	flags.BoolVarP(&s.quiet, "quiet", "q", false, "show no progress")
@@ -98,6 +115,7 @@ environment, or the data directory of a local ` + "`cdds up`" + ` (--data-dir).
 			root.AddCommand(c)
 		}
 	}
+	s.mark(root)
 	return root
 }
 

@@ -37,7 +37,7 @@ repeated. A file of another export is never overwritten.
 		Example: examples(
 			"cdds decrypt history --cert cert.pem --key key.pem --out plain --signer service.pem",
 			"cdds decrypt history --cert cert.pem --key key.pem --out plain --json"),
-		Args: usage(cobra.ExactArgs(1)),
+		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			options, err := pins(f.signers)
 			if err != nil {

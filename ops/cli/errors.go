@@ -68,10 +68,10 @@ func codeOf(err error) int {
 	switch {
 	case err == nil:
 		return exitOK
-	case errors.As(err, &coded):
-		return coded.code
 	case errors.As(err, &usage):
 		return exitUsage
+	case errors.As(err, &coded):
+		return coded.code
 	case errors.Is(err, context.Canceled):
 		return exitInterrupted
 	}

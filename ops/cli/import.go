@@ -32,7 +32,7 @@ again is safe: what is published twice is stored once.
 			"cdds import interactions history.jsonl more.jsonl.gz",
 			"cdds import contacts contacts.jsonl.zst --strict",
 			"gunzip -c old.gz | jq -c .items[] | cdds import interactions -"),
-		Args:      usage(cobra.MinimumNArgs(2)),
+		Args:      cobra.MinimumNArgs(2),
 		ValidArgs: []string{"interactions", "contacts"},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			topic := map[string]schemas.Topic{"interactions": schemas.TopicInteractions, "contacts": schemas.TopicContacts}[args[0]]

@@ -36,14 +36,15 @@ The openssl commands that do the same are printed: nothing here depends on cdds.
 
 ` + exitCodes,
 		Example: examples(
+			"cdds keygen",
 			`cdds keygen --common-name "Acme history"`,
 			`cdds keygen --common-name "Acme history" --out-cert acme.pem --out-key acme.key --days 365 --bits 4096`,
 			`cdds keygen --common-name "CDDS manifests" --service --out-cert service.pem --out-key service.key`),
-		Args: usage(cobra.NoArgs),
+		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error { return s.keygen(f) },
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&f.commonName, "common-name", "", "`name` in the certificate, 1 to 64 characters (required)")
+	flags.StringVar(&f.commonName, "common-name", "CDDS receiver", "`name` in the certificate, 1 to 64 characters")
 	flags.StringVar(&f.outCert, "out-cert", "cert.pem", "`file` to write the certificate to")
 	flags.StringVar(&f.outKey, "out-key", "key.pem", "`file` to write the private key to")
 	flags.IntVar(&f.days, "days", 730, "how many `days` the certificate is valid")
@@ -66,8 +67,6 @@ type keyPair struct {
 
 func (s *session) keygen(f keygenFlags) error {
 	switch {
-	case f.commonName == "":
-		return usageError{errors.New("--common-name is missing: whose key is it?")}
 	case f.days < 1 || f.days > 100*365:
 		return usageError{fmt.Errorf("--days %d: choose 1 to 36500", f.days)}
 	case f.outCert == f.outKey:
@@ -157,14 +156,4 @@ func quote(word string) string {
 		return word
 	}
 	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
-}
-
-// usage makes wrong arguments a usageError.
-func usage(check cobra.PositionalArgs) cobra.PositionalArgs {
-	return func(cmd *cobra.Command, args []string) error {
-		if err := check(cmd, args); err != nil {
-			return usageError{fmt.Errorf("%w; see `%s --help`", err, cmd.CommandPath())}
-		}
-		return nil
-	}
 }

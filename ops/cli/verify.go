@@ -35,7 +35,7 @@ which you should get another way than the export.
 			"cdds verify history --signer service.pem",
 			"cdds verify history --signer 5A:0C:...:9E",
 			"cdds verify history --json"),
-		Args: usage(cobra.ExactArgs(1)),
+		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			options, err := pins(signers)
 			if err != nil {

@@ -175,7 +175,7 @@ func privateKeys(t testing.TB) map[string][]byte {
 		"before a certificate":   append(bytes.Clone(p.keyPEM), p.certPEM...),
 		"damaged PEM":            bytes.Replace(p.keyPEM, []byte("-----END"), []byte("----END"), 1),
 		"mislabelled":            pemOf("CERTIFICATE", pkcs8),
-		"mislabelled, after":     append([]byte(pemOf("PUBLIC KEY", []byte{1})), pemOf("CERTIFICATE", sec1)...),
+		"mislabelled, after":     append(pemOf("PUBLIC KEY", []byte{1}), pemOf("CERTIFICATE", sec1)...),
 		"DER after a DER cert":   append(bytes.Clone(p.cert.Raw), pkcs8...),
 		"PuTTY":                  []byte("PuTTY-User-Key-File-3: ssh-rsa\nEncryption: none\n"),
 		"after a too large file": append(bytes.Repeat([]byte("#\n"), 1<<20), p.keyPEM...),

@@ -58,7 +58,7 @@ func sourceError(err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, io.EOF) || err == io.ErrUnexpectedEOF:
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return ErrTruncated
 	case errors.As(err, &corrupt):
 		return malformed("base64 is damaged")

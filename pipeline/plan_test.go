@@ -1,0 +1,94 @@
+package pipeline
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"cdds/pipeline/warehouse"
+	"cdds/schemas"
+)
+
+func key(n int64) schemas.RowKey {
+	return schemas.RowKey{Time: schemas.TimeOf(time.UnixMilli(n / 3)), ID: fmt.Sprintf("i-%09d", n)}
+}
+
+// chunksOf generates consecutive chunks.
+func chunksOf(t *rapid.T) []warehouse.Chunk {
+	var chunks []warehouse.Chunk
+	next := int64(0)
+	for range rapid.IntRange(0, 60).Draw(t, "chunks") {
+		rows := rapid.Int64Range(1, 50).Draw(t, "rows")
+		chunks = append(chunks, warehouse.Chunk{
+			First: key(next), Last: key(next + rows - 1), Rows: rows, Bytes: rows * rapid.Int64Range(1, 4000).Draw(t, "bytes"),
+		})
+		next += rows + rapid.Int64Range(0, 5).Draw(t, "gap")
+	}
+	return chunks
+}
+
+func TestAPlanHoldsEveryRowOnceInOrderWithinTheSplitSize(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		chunks, split := chunksOf(t), rapid.Int64Range(1, 300_000).Draw(t, "split")
+		plan := pack(chunks, split)
+
+		var rows, bytes int64
+		largest := int64(0)
+		for _, c := range chunks {
+			rows, bytes, largest = rows+c.Rows, bytes+c.Bytes, max(largest, c.Bytes)
+		}
+		if plan.Rows != rows || plan.Bytes != bytes {
+			t.Fatalf("the plan has %d rows and %d bytes of %d and %d", plan.Rows, plan.Bytes, rows, bytes)
+		}
+		next := 0
+		for i, p := range plan.Parts {
+			if p.Number != i+1 || p.First != chunks[next].First {
+				t.Fatalf("part %d begins at %v where %v is next", p.Number, p.First, chunks[next].First)
+			}
+			var partRows, partBytes int64
+			for partRows < p.Rows {
+				partRows, partBytes = partRows+chunks[next].Rows, partBytes+chunks[next].Bytes
+				next++
+			}
+			if partRows != p.Rows || partBytes != p.Bytes || p.Last != chunks[next-1].Last {
+				t.Fatalf("part %+v is not whole chunks", p)
+			}
+			if p.Bytes > max(split, largest) {
+				t.Fatalf("part %d has %d bytes, the split size is %d and the largest chunk %d", p.Number, p.Bytes, split, largest)
+			}
+		}
+		if next != len(chunks) {
+			t.Fatalf("%d of %d chunks are in the plan", next, len(chunks))
+		}
+	})
+}
+
+func TestAChunkOfLargestRowsFitsAPart(t *testing.T) {
+	for _, c := range []struct{ split, largest, want int64 }{
+		{64 << 20, 0, 1},           // no rows: any number will do
+		{64 << 20, 700, 4096},      // small rows: not needlessly many chunks
+		{64 << 20, 5 << 20, 12},    // a few fit
+		{64 << 10, 5 << 20, 1},     // one does not: it is a part of its own
+		{64 << 20, 64 << 20, 1},    // exactly one
+		{256 << 20, 100_000, 2684}, // rounded down
+	} {
+		if got := chunkRows(c.split, c.largest); got != c.want || got > 1 && got*c.largest > c.split {
+			t.Errorf("chunkRows(%d, %d) = %d, want %d", c.split, c.largest, got, c.want)
+		}
+	}
+}
+
+func TestTheDateOfAnEntryIsTheEndOfTheRangeWithinWhatAZipCanSay(t *testing.T) {
+	for to, want := range map[string]int{"1970-06-01T00:00:00Z": 1981, "2026-11-01T00:00:00Z": 2026, "2199-01-01T00:00:00Z": 2100} {
+		at, err := schemas.ParseTime(to)
+		if err != nil {
+			t.Fatal(err)
+		}
+		h := entryHeader(schemas.Filter{Entity: "interaction", To: at}, 7)
+		if h.Modified.Year() != want || h.Name != "interaction-0007.jsonl" {
+			t.Errorf("to %s: %s dated %s", to, h.Name, h.Modified)
+		}
+	}
+}

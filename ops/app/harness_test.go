@@ -39,6 +39,7 @@ type world struct {
 	publisher *producers.Publisher
 	cert, key string // files of a recipient
 	loads     int
+	metrics   string // base URL of the last app that was run
 }
 
 // newWorld starts the embedded stack, provisioned, with no role running.
@@ -85,6 +86,7 @@ func (w *world) run(roles ...string) (stop func()) {
 		Logger: slog.New(slog.NewTextHandler(w.t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})
 	check(w.t, err)
+	w.metrics = "http://" + a.MetricsAddr()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- a.Run(ctx) }()

@@ -1,0 +1,278 @@
+package warehouse_test
+
+import (
+	"bufio"
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ClickHouse/clickhouse-go/v2"
+	"pgregory.net/rapid"
+
+	"cdds/ops/stack/stacktest"
+	"cdds/pipeline/warehouse"
+	"cdds/schemas"
+)
+
+func TestMain(m *testing.M) { stacktest.Main(m) }
+
+// open returns a warehouse on the shared stack. Tests use tenants of their own.
+func open(t testing.TB) *warehouse.Warehouse {
+	t.Helper()
+	e := stacktest.Shared(t).Endpoints().ClickHouse
+	conn, err := clickhouse.Open(&clickhouse.Options{
+		Protocol: clickhouse.HTTP, Addr: []string{e.Addr},
+		Auth: clickhouse.Auth{Database: e.Database, Username: e.Username, Password: e.Password},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	w := warehouse.New(conn)
+	for range 2 { // safe to repeat
+		if err := w.Migrate(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return w
+}
+
+var (
+	from  = schemas.TimeOf(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))
+	until = schemas.TimeOf(time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC))
+)
+
+// ids that are hard on whatever quotes or compares them.
+var oddIDs = []string{
+	"a", "b", "a ", "A", `it's`, `"quoted"`, `back\slash`, `\n`, `'; DROP TABLE interactions; --`, "ümläut", "日本", "😀",
+	"{first_id:String}", "%s", "a\u0301", "\u00e1", strings.Repeat("x", 256),
+}
+
+// version is one published version of an interaction.
+type version struct {
+	id        string
+	at        schemas.Time
+	media     string
+	partition int32
+	offset    int64
+	text      string
+}
+
+func (v version) record(tenant string) schemas.Record[*schemas.Interaction] {
+	e := &schemas.Interaction{InteractionID: v.id, TenantID: tenant, MediaType: v.media, StartedAt: v.at, Text: v.text}
+	return schemas.Record[*schemas.Interaction]{Event: e, Partition: v.partition, Offset: v.offset}
+}
+
+func (v version) line(tenant string) string {
+	b, err := schemas.Encode(v.record(tenant).Event)
+	if err != nil {
+		panic(err)
+	}
+	return string(b)
+}
+
+// versions draws a history: positions are unique, identities repeat, an identity
+// stays in its partition as Kafka keys have it.
+func versions(t *rapid.T) []version {
+	next := [3]int64{}
+	var all []version
+	for n := range rapid.IntRange(0, 40).Draw(t, "versions") {
+		id := rapid.IntRange(0, len(oddIDs)-1).Draw(t, "id")
+		p := int32(id % len(next))
+		all = append(all, version{
+			id: oddIDs[id], at: schemas.TimeOf(from.Add(time.Duration(id%4) * 24 * 40 * time.Hour)),
+			media: rapid.SampledFrom([]string{"chat", "voice"}).Draw(t, "media"), partition: p, offset: next[p],
+			text: fmt.Sprintf("version %d %s", n, strings.Repeat("ü", rapid.IntRange(0, 30).Draw(t, "length"))),
+		})
+		next[p] += rapid.Int64Range(1, 3).Draw(t, "step")
+	}
+	return all
+}
+
+// expected is the model: the newest version below the snapshot of each identity, if
+// it passes the filter, in order of time and then id bytes.
+func expected(all []version, q warehouse.Query) []version {
+	newest := map[string]version{}
+	for _, v := range all {
+		if int(v.partition) >= len(q.Snapshot) || v.offset >= q.Snapshot[v.partition] {
+			continue
+		}
+		if v.at.Before(q.Filter.From.Time) || !v.at.Before(q.Filter.To.Time) {
+			continue
+		}
+		if old, ok := newest[v.id]; !ok || v.offset > old.offset {
+			newest[v.id] = v
+		}
+	}
+	var rows []version
+	for _, v := range newest {
+		if len(q.Filter.MediaTypes) == 0 || slices.Contains(q.Filter.MediaTypes, v.media) {
+			rows = append(rows, v)
+		}
+	}
+	slices.SortFunc(rows, func(a, b version) int { return cmp.Or(a.at.Compare(b.at), cmp.Compare(a.id, b.id)) })
+	return rows
+}
+
+// TestChunksAndRowsAreWhatTheModelSays holds the two queries exports are made of
+// against a model, over arbitrary histories, snapshots, ranges and filters, inserted
+// in arbitrary batches and partly twice.
+func TestChunksAndRowsAreWhatTheModelSays(t *testing.T) {
+	w := open(t)
+	runs := 0
+	rapid.Check(t, func(rt *rapid.T) {
+		runs++
+		if runs > 40 { // each costs queries; the seed varies from run to run
+			return
+		}
+		tenant := fmt.Sprintf("model-%d-%d", time.Now().UnixNano(), runs)
+		all := versions(rt)
+		insert(t, rt, w, tenant, all)
+
+		q := warehouse.Query{
+			Filter: schemas.Filter{TenantID: tenant, Entity: schemas.EntityInteraction, From: from, To: until},
+		}
+		for range rapid.IntRange(0, 3).Draw(rt, "partitions") {
+			q.Snapshot = append(q.Snapshot, rapid.Int64Range(0, 40).Draw(rt, "snapshot"))
+		}
+		if rapid.Bool().Draw(rt, "filtered") {
+			q.Filter.MediaTypes = []string{"chat"}
+		}
+		if rapid.Bool().Draw(rt, "range") {
+			// Exactly at a start: inclusive from, exclusive to.
+			q.Filter.From = schemas.TimeOf(from.Add(24 * 40 * time.Hour))
+			q.Filter.To = schemas.TimeOf(from.Add(3 * 24 * 40 * time.Hour))
+		}
+		want := expected(all, q)
+		size := rapid.Int64Range(1, 7).Draw(rt, "chunk")
+		chunks, err := w.Chunks(t.Context(), q, size)
+		if err != nil {
+			rt.Fatal(err)
+		}
+		at := 0
+		for i, c := range chunks {
+			n := min(int(size), len(want)-at)
+			if n <= 0 || c.Rows != int64(n) || c.First.ID != want[at].id || c.Last.ID != want[at+n-1].id || c.First.Time != want[at].at {
+				rt.Fatalf("chunk %d of %d is %+v; want %d rows from %v", i+1, len(chunks), c, n, want[at:])
+			}
+			var text strings.Builder
+			for _, v := range want[at : at+n] {
+				text.WriteString(v.line(tenant) + "\n")
+			}
+			if got := read(t, rt, w, q, c); got != text.String() || c.Bytes != int64(len(got)) {
+				rt.Fatalf("chunk %d of %d bytes reads\n%s\nwant\n%s", i+1, c.Bytes, got, text.String())
+			}
+			at += n
+		}
+		if at != len(want) {
+			rt.Fatalf("%d of %d rows are in chunks", at, len(want))
+		}
+	})
+}
+
+// insert stores versions partition by partition in batches cut at random, some of
+// them again.
+func insert(t *testing.T, rt *rapid.T, w *warehouse.Warehouse, tenant string, all []version) {
+	for p := range int32(3) {
+		var records []schemas.Record[*schemas.Interaction]
+		for _, v := range all {
+			if v.partition == p {
+				records = append(records, v.record(tenant))
+			}
+		}
+		for len(records) > 0 {
+			n := rapid.IntRange(1, len(records)).Draw(rt, "batch")
+			b := schemas.Batch[*schemas.Interaction]{
+				Topic: schemas.Topic(tenant), Partition: p, First: records[0].Offset, Next: records[n-1].Offset + 1, Records: records[:n],
+			}
+			for range rapid.IntRange(1, 2).Draw(rt, "times") {
+				if err := w.InsertInteractions(t.Context(), b); err != nil {
+					rt.Fatal(err)
+				}
+			}
+			// The next batch may begin before this one ended, as after a crash.
+			records = records[max(1, n-rapid.IntRange(0, 1).Draw(rt, "back")):]
+		}
+	}
+}
+
+func read(t *testing.T, rt *rapid.T, w *warehouse.Warehouse, q warehouse.Query, c warehouse.Chunk) string {
+	r, err := w.Rows(t.Context(), q, c.First, c.Last)
+	if err != nil {
+		rt.Fatal(err)
+	}
+	defer r.Close()
+	var b strings.Builder
+	if _, err := bufio.NewReader(r).WriteTo(&b); err != nil {
+		rt.Fatal(err)
+	}
+	return b.String()
+}
+
+func TestAnOlderFoldNeverReplacesANewerOne(t *testing.T) {
+	w := open(t)
+	older := schemas.Export{TenantID: "folds", ExportID: "e", State: schemas.Running, Events: 3}
+	newer := schemas.Export{TenantID: "folds", ExportID: "e", State: schemas.Completed, Events: 4}
+	for _, e := range []schemas.Export{older, newer, older} {
+		if err := w.SaveExports(t.Context(), []schemas.Export{e}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, ok, err := w.Export(t.Context(), "folds", "e")
+	if err != nil || !ok || got.State != schemas.Completed {
+		t.Errorf("history says %s, %v, %v", got.State, ok, err)
+	}
+	if _, ok, err := w.Export(t.Context(), "another", "e"); ok || err != nil {
+		t.Errorf("another tenant sees it: %v, %v", ok, err)
+	}
+	if all, err := w.Exports(t.Context(), "another", 10); len(all) != 0 || err != nil {
+		t.Errorf("another tenant lists %d, %v", len(all), err)
+	}
+}
+
+func TestABatchOverManyMonthsGoesInAtOnce(t *testing.T) {
+	w := open(t)
+	b := schemas.Batch[*schemas.Interaction]{Topic: "months", First: 0, Next: 600}
+	for n := range 600 {
+		at := schemas.TimeOf(time.Date(1970, time.Month(1+n), 1, 0, 0, 0, 0, time.UTC))
+		b.Records = append(b.Records, version{id: fmt.Sprint(n), at: at, media: "chat", offset: int64(n)}.record("months"))
+	}
+	if err := w.InsertInteractions(t.Context(), b); err != nil {
+		t.Fatal(err)
+	}
+	known, err := w.HasTenant(t.Context(), "months")
+	if err != nil || !known {
+		t.Errorf("the tenant is known: %v, %v", known, err)
+	}
+}
+
+func TestColumnsNotStoredAreComputedFromTheBody(t *testing.T) {
+	e := stacktest.Shared(t).Endpoints().ClickHouse
+	w := open(t)
+	ended := schemas.TimeOf(from.Add(time.Minute))
+	b := schemas.Batch[*schemas.Interaction]{Topic: "aliases", First: 0, Next: 1, Records: []schemas.Record[*schemas.Interaction]{{
+		Event: &schemas.Interaction{
+			InteractionID: "i", TenantID: "aliases", MediaType: "chat", StartedAt: from, EndedAt: &ended, Text: "hello \"you\"\n",
+			Attributes: map[string]string{"k'": `v"`}, Attachments: []schemas.Attachment{{AttachmentID: "a", Content: "aGk="}},
+		},
+	}}}
+	if err := w.InsertInteractions(t.Context(), b); err != nil {
+		t.Fatal(err)
+	}
+	conn, err := clickhouse.Open(&clickhouse.Options{Protocol: clickhouse.HTTP, Addr: []string{e.Addr}, Auth: clickhouse.Auth{Database: e.Database, Username: e.Username, Password: e.Password}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	var text string
+	var end time.Time
+	var attributes map[string]string
+	var attachments []string
+	err = conn.QueryRow(t.Context(), "SELECT text, assumeNotNull(ended_at), attributes, attachments FROM interactions WHERE tenant_id = 'aliases'").Scan(&text, &end, &attributes, &attachments)
+	if err != nil || text != "hello \"you\"\n" || !end.Equal(ended.Time) || attributes["k'"] != `v"` || len(attachments) != 1 {
+		t.Errorf("%q %s %v %v, %v", text, end, attributes, attachments, err)
+	}
+}

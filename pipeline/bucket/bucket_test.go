@@ -1,0 +1,140 @@
+package bucket_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/minio/minio-go/v7"
+	"github.com/minio/minio-go/v7/pkg/credentials"
+
+	"cdds/ops/stack/stacktest"
+	"cdds/pipeline/bucket"
+)
+
+func TestMain(m *testing.M) { stacktest.Main(m) }
+
+// open returns a bucket on the shared stack; name is the test's own.
+func open(t *testing.T, name string) *bucket.Bucket {
+	t.Helper()
+	e := stacktest.Shared(t).Endpoints().S3
+	client, err := minio.New(e.Endpoint, &minio.Options{Creds: credentials.NewStaticV4(e.AccessKey, e.SecretKey, ""), Region: e.Region})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := bucket.New(client, name)
+	for range 2 { // safe to repeat
+		if err := b.Create(t.Context(), e.Region); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return b
+}
+
+func TestAnObjectIsWrittenOnceWhoeverComesFirst(t *testing.T) {
+	b := open(t, "once")
+	const writers = 16
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	won := []string{}
+	for n := range writers {
+		wg.Go(func() {
+			content := strings.Repeat(string(rune('a'+n)), 100_000+n)
+			err := b.Put(t.Context(), "dir/key", strings.NewReader(content), int64(len(content)), "text/plain", map[string]string{"writer": content[:1]})
+			mu.Lock()
+			defer mu.Unlock()
+			switch {
+			case err == nil:
+				won = append(won, content)
+			case !errors.Is(err, bucket.ErrExists):
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if len(won) != 1 {
+		t.Fatalf("%d of %d writers won", len(won), writers)
+	}
+	got, err := b.GetBytes(t.Context(), "dir/key", 1<<20)
+	o, statErr := b.Stat(t.Context(), "dir/key")
+	if err != nil || statErr != nil || string(got) != won[0] || o.Size != int64(len(won[0])) || o.Metadata["writer"] != won[0][:1] {
+		t.Errorf("%d bytes by %q are stored, %v, %v", len(got), o.Metadata, err, statErr)
+	}
+}
+
+func TestWhatIsNotThereIsToldApartFromWhatFails(t *testing.T) {
+	b := open(t, "absent")
+	_, statErr := b.Stat(t.Context(), "no")
+	_, getErr := b.GetBytes(t.Context(), "no", 10)
+	_, openErr := b.Open(t.Context(), "no")
+	for name, err := range map[string]error{"Stat": statErr, "GetBytes": getErr, "Open": openErr} {
+		if !errors.Is(err, bucket.ErrNotFound) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if err := b.Remove(t.Context(), "no"); err != nil {
+		t.Error("removing nothing:", err)
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := b.Stat(ended, "no"); err == nil || errors.Is(err, bucket.ErrNotFound) {
+		t.Error("a request that was never made says", err)
+	}
+}
+
+func TestListIsByPrefixAndRemoveRemoves(t *testing.T) {
+	b := open(t, "list")
+	for _, key := range []string{"acme/e1/b", "acme/e1/a", "acme/e10/a", "acme2/e1/a"} {
+		if err := b.PutBytes(t.Context(), key, []byte(key), "text/plain"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := b.Remove(t.Context(), "acme/e1/b"); err != nil {
+		t.Fatal(err)
+	}
+	objects, err := b.List(t.Context(), "acme/e1/")
+	if err != nil || len(objects) != 1 || objects[0].Key != "acme/e1/a" || objects[0].Size != 9 {
+		t.Errorf("%+v, %v", objects, err)
+	}
+	if _, err := b.GetBytes(t.Context(), "acme/e1/a", 8); err == nil {
+		t.Error("a document over the limit was read")
+	}
+}
+
+// failing is a body that breaks off.
+type failing struct{ whole *bytes.Reader }
+
+func (f failing) Read(p []byte) (int, error) {
+	if f.whole.Len() < 50_000 {
+		return 0, errors.New("the body broke off")
+	}
+	return f.whole.Read(p)
+}
+
+func (f failing) Seek(offset int64, whence int) (int64, error) { return f.whole.Seek(offset, whence) }
+
+func TestAnUploadThatBreaksOffLeavesNothing(t *testing.T) {
+	b := open(t, "broken")
+	body := failing{bytes.NewReader(make([]byte, 200_000))}
+	if err := b.Put(t.Context(), "half", body, 200_000, "application/octet-stream", nil); err == nil {
+		t.Fatal("half a body was stored")
+	}
+	if _, err := b.Stat(t.Context(), "half"); !errors.Is(err, bucket.ErrNotFound) {
+		t.Errorf("Stat says %v", err)
+	}
+	if err := b.Put(t.Context(), "half", strings.NewReader("whole"), 5, "text/plain", nil); err != nil {
+		t.Error("after it:", err)
+	}
+	r, err := b.Open(t.Context(), "half")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if content, err := io.ReadAll(r); err != nil || string(content) != "whole" {
+		t.Errorf("%q, %v", content, err)
+	}
+}

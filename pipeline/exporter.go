@@ -49,7 +49,7 @@ type Export struct {
 	Recipients []*x509.Certificate
 }
 
-// Options of an Exporter; all fields are required.
+// Options of an Exporter; all fields but LifetimeByTenant are required.
 type Options struct {
 	Source Source
 	Store  Store
@@ -59,6 +59,8 @@ type Options struct {
 	Key         crypto.Signer
 	// Lifetime is how long artifacts live after the export is completed.
 	Lifetime time.Duration
+	// LifetimeByTenant overrides Lifetime for some tenants.
+	LifetimeByTenant map[string]time.Duration
 	// Now is the clock.
 	Now func() time.Time
 }
@@ -71,11 +73,17 @@ type Exporter struct {
 	spools   *Spools
 	cert     *x509.Certificate
 	key      crypto.Signer
-	lifetime time.Duration
+	lifetime func(tenantID string) time.Duration
 	now      func() time.Time
 }
 
 // New returns an Exporter.
 func New(o Options) *Exporter {
-	return &Exporter{o.Source, o.Store, o.Spools, o.Certificate, o.Key, o.Lifetime, o.Now}
+	lifetime := func(tenantID string) time.Duration {
+		if own, ok := o.LifetimeByTenant[tenantID]; ok {
+			return own
+		}
+		return o.Lifetime
+	}
+	return &Exporter{o.Source, o.Store, o.Spools, o.Certificate, o.Key, lifetime, o.Now}
 }

@@ -25,7 +25,7 @@ type Export struct {
 	Parts      []Receipt   `json:"parts,omitempty"`
 	Failure    *Failure    `json:"failure,omitempty"`
 	Completion *Completion `json:"completion,omitempty"`
-	// Reason says why it was refused or cancelled.
+	// Reason says why it was refused or cancelled, or why its artifacts are gone.
 	Reason string `json:"reason,omitempty"`
 	// Conflicts are refusals of other requests that used the same id.
 	Conflicts   []Conflict `json:"conflicts,omitempty"`
@@ -33,6 +33,8 @@ type Export struct {
 	PlannedAt   Time       `json:"planned_at,omitzero"`
 	UpdatedAt   Time       `json:"updated_at"`
 	EndedAt     Time       `json:"ended_at,omitzero"`
+	// RemovedAt is when the artifacts of an ended export were removed.
+	RemovedAt Time `json:"removed_at,omitzero"`
 	// Events counts the distinct events folded; it only grows.
 	Events int `json:"events"`
 }
@@ -121,7 +123,12 @@ func rank(s State) int { return slices.Index(States(), s) }
 func (e *Export) apply(s *ExportStatus) {
 	e.State = s.State
 	if s.State.Ended() {
-		e.EndedAt = s.Time
+		if s.State == Expired {
+			e.RemovedAt = s.Time
+		}
+		if s.State != Expired || e.EndedAt.IsZero() {
+			e.EndedAt = s.Time
+		}
 		e.Reason, e.Failure = s.Reason, s.Failure
 	}
 	if s.Request != nil {

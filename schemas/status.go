@@ -6,7 +6,7 @@ import "fmt"
 type State string
 
 // The states of an export: requested -> planned -> running -> completed, failed or
-// cancelled; refused straight from requested.
+// cancelled; refused straight from requested. Later expired: the artifacts are gone.
 const (
 	Requested State = "requested"
 	Planned   State = "planned"
@@ -15,20 +15,21 @@ const (
 	Cancelled State = "cancelled"
 	Completed State = "completed"
 	Refused   State = "refused"
+	Expired   State = "expired"
 )
 
 // States lists every state in order of precedence: of two events, the one whose
 // state stands later here decides where the export stands. A worker that was
 // believed dead may report failure after another completed the export; what is
-// stored and signed counts.
+// stored and signed counts, until its artifacts are gone.
 func States() []State {
-	return []State{Requested, Refused, Planned, Running, Failed, Cancelled, Completed}
+	return []State{Requested, Refused, Planned, Running, Failed, Cancelled, Completed, Expired}
 }
 
 // Ended reports whether the export will not change by itself any more.
 func (s State) Ended() bool {
 	switch s {
-	case Refused, Failed, Cancelled, Completed:
+	case Refused, Failed, Cancelled, Completed, Expired:
 		return true
 	}
 	return false
@@ -60,7 +61,7 @@ type ExportStatus struct {
 	Plan *Plan `json:"plan,omitempty"`
 	// Part comes with running: the part that was stored.
 	Part *Receipt `json:"part,omitempty"`
-	// Reason comes with refused and cancelled.
+	// Reason comes with refused, cancelled and expired.
 	Reason string `json:"reason,omitempty"`
 	// Failure comes with failed.
 	Failure *Failure `json:"failure,omitempty"`

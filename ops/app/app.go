@@ -11,6 +11,7 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"github.com/prometheus/client_golang/prometheus"
@@ -36,6 +37,8 @@ type Options struct {
 	Logger *slog.Logger
 	// Registry takes all metrics.
 	Registry *prometheus.Registry
+	// Now is the clock of retention; nil means time.Now.
+	Now func() time.Time
 }
 
 // App is a set of roles with their clients. Run it once.

@@ -15,6 +15,7 @@ const (
 	ingestMemory  = 144 << 20
 	exportMemory  = 48 << 20
 	historyMemory = 32 << 20
+	keeperMemory  = 16 << 20
 )
 
 // LimitMemory sets the soft memory limit of this process to what its roles need,
@@ -32,6 +33,9 @@ func LimitMemory(roles []string, c config.Export) {
 	}
 	if slices.Contains(roles, "history") {
 		limit += historyMemory
+	}
+	if slices.Contains(roles, "retention") {
+		limit += keeperMemory
 	}
 	debug.SetMemoryLimit(limit)
 }

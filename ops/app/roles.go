@@ -23,13 +23,14 @@ type role struct {
 }
 
 var builders = map[string]func(*App) ([]role, error){
-	"ingest":  buildIngest,
-	"export":  buildExport,
-	"history": buildHistory,
+	"ingest":    buildIngest,
+	"export":    buildExport,
+	"history":   buildHistory,
+	"retention": buildRetention,
 }
 
 // Roles lists the roles a process can run.
-func Roles() []string { return []string{"ingest", "export", "history"} }
+func Roles() []string { return []string{"ingest", "export", "history", "retention"} }
 
 func buildIngest(a *App) ([]role, error) {
 	storeInteractions, err := ingest.NewInteractions(a.warehouse, a.Registry)
@@ -82,7 +83,7 @@ func buildExport(a *App) ([]role, error) {
 		Exporter: pipeline.New(pipeline.Options{
 			Source: a.warehouse, Store: a.bucket, Spools: pipeline.NewSpools(int64(c.Memory)),
 			Certificate: signer.Certificate, Key: signer.Key,
-			Lifetime: c.Lifetime, Now: time.Now,
+			Lifetime: c.Lifetime, LifetimeByTenant: c.LifetimeByTenant, Now: time.Now,
 		}),
 		Log:       connect.NewOffsets(a.client),
 		Publisher: a.publisher, Tenants: a.warehouse,

@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -35,7 +36,25 @@ func tenantFlag(cmd *cobra.Command, tenant *string) {
 
 // told is what scripts read about an export: the whole of it, with its id and state
 // at the top.
-func (s *session) told(e schemas.Export, text func()) error { return s.result(e, text) }
+func (s *session) told(e schemas.Export, text func()) error {
+	return s.result(dated(e, time.Now()), text)
+}
+
+// datedExport is an export with how long its artifacts stay.
+type datedExport struct {
+	schemas.Export
+	// DaysLeft is whole days, there only while there are artifacts.
+	DaysLeft *int `json:"days_left,omitempty"`
+}
+
+func dated(e schemas.Export, now time.Time) datedExport {
+	d := datedExport{Export: e}
+	if e.State == schemas.Completed && e.Completion != nil {
+		days := int(max(0, e.Completion.ExpiresAt.Sub(now)).Hours() / 24)
+		d.DaysLeft = &days
+	}
+	return d
+}
 
 // outcome is the error an export's end amounts to.
 func outcome(e schemas.Export) error {
@@ -54,6 +73,8 @@ func outcome(e schemas.Export) error {
 		return jsonTold{err}
 	case schemas.Cancelled:
 		return jsonTold{fmt.Errorf("export %s was cancelled", e.ExportID)}
+	case schemas.Expired:
+		return jsonTold{refused(fmt.Errorf("the artifacts of export %s are gone: %s", e.ExportID, e.Reason))}
 	}
 	return nil
 }

@@ -35,7 +35,11 @@ func newExportList(s *session) *cobra.Command {
 					}
 					all = kept
 				}
-				return s.result(map[string]any{"tenant_id": tenant, "exports": all}, func() { s.list(tenant, all) })
+				told := make([]datedExport, len(all))
+				for i, e := range all {
+					told[i] = dated(e, time.Now())
+				}
+				return s.result(map[string]any{"tenant_id": tenant, "exports": told}, func() { s.list(tenant, all) })
 			})
 		},
 	}
@@ -56,7 +60,7 @@ func (s *session) list(tenant string, all []schemas.Export) {
 		if e.Request != nil {
 			entity = e.Request.Entity
 		}
-		if e.Completion != nil {
+		if e.Completion != nil && e.State == schemas.Completed {
 			expires = daysLeft(e.Completion.ExpiresAt.Time)
 		}
 		rows = append(rows, []string{
@@ -132,7 +136,8 @@ func (s *session) describe(e schemas.Export) {
 	}
 	add("requested", e.RequestedAt.String())
 	add("ended", e.EndedAt.String())
-	if e.Completion != nil {
+	add("removed", e.RemovedAt.String())
+	if e.Completion != nil && e.State == schemas.Completed {
 		add("expires", e.Completion.ExpiresAt.String()+" ("+humanize.Time(e.Completion.ExpiresAt.Time)+")")
 	}
 	for _, c := range e.Conflicts {

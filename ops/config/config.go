@@ -25,6 +25,7 @@ type Config struct {
 	Metrics    Metrics    `yaml:"metrics" envPrefix:"METRICS_"`
 	Service    Service    `yaml:"service" envPrefix:"SERVICE_"`
 	Export     Export     `yaml:"export" envPrefix:"EXPORT_"`
+	Retention  Retention  `yaml:"retention" envPrefix:"RETENTION_"`
 	Stack      Stack      `yaml:"stack" envPrefix:"STACK_"`
 }
 
@@ -116,10 +117,22 @@ type Export struct {
 	InlineCertificates *bool `yaml:"inline_certificates" env:"INLINE_CERTIFICATES"`
 	// Lifetime is how long artifacts live.
 	Lifetime time.Duration `yaml:"lifetime" env:"LIFETIME"`
+	// LifetimeByTenant overrides Lifetime; in the environment it is acme:240h,globex:48h.
+	LifetimeByTenant map[string]time.Duration `yaml:"lifetime_by_tenant" env:"LIFETIME_BY_TENANT"`
 	// IngestWait bounds how long an export waits for ingest.
 	IngestWait time.Duration `yaml:"ingest_wait" env:"INGEST_WAIT"`
 	// RetryFor bounds how long a failing step is tried again.
 	RetryFor time.Duration `yaml:"retry_for" env:"RETRY_FOR"`
+}
+
+// Retention shapes the retention role.
+type Retention struct {
+	// Every is how often expired artifacts are looked for.
+	Every time.Duration `yaml:"every" env:"EVERY"`
+	// SweepEvery is how often bucket and history are compared.
+	SweepEvery time.Duration `yaml:"sweep_every" env:"SWEEP_EVERY"`
+	// Grace is how old a disagreement between them must be to be repaired.
+	Grace time.Duration `yaml:"grace" env:"GRACE"`
 }
 
 // Default is the configuration where nothing is configured.
@@ -131,6 +144,7 @@ func Default() Config {
 		Metrics:    Metrics{Listen: "127.0.0.1:0"},
 		Stack:      Stack{EngineMemory: 4 << 30},
 		Export:     Export{Memory: 192 << 20, Lifetime: 30 * 24 * time.Hour, IngestWait: 10 * time.Minute, RetryFor: 15 * time.Minute},
+		Retention:  Retention{Every: 5 * time.Minute, SweepEvery: 6 * time.Hour, Grace: 24 * time.Hour},
 	}
 }
 
@@ -227,7 +241,24 @@ func (c Config) Check() error {
 	if c.Export.Lifetime <= 0 || c.Export.IngestWait <= 0 || c.Export.RetryFor <= 0 {
 		add("export.lifetime, export.ingest_wait and export.retry_for must be positive")
 	}
+	for tenant, lifetime := range c.Export.LifetimeByTenant {
+		if lifetime <= 0 {
+			add("export.lifetime_by_tenant: that of %s must be positive", tenant)
+		}
+	}
+	if c.Retention.Every <= 0 || c.Retention.SweepEvery <= 0 || c.Retention.Grace <= 0 {
+		add("retention.every, retention.sweep_every and retention.grace must be positive")
+	}
 	return errors.Join(problems...)
+}
+
+// LongestLifetime is the longest any tenant's artifacts live.
+func (e Export) LongestLifetime() time.Duration {
+	longest := e.Lifetime
+	for _, l := range e.LifetimeByTenant {
+		longest = max(longest, l)
+	}
+	return longest
 }
 
 // Secret is a value that prints as stars.

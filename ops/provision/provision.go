@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -70,5 +71,12 @@ func All(ctx context.Context, admin *kadm.Client, w *warehouse.Warehouse, b *buc
 		return err
 	}
 	progress("bucket " + c.S3.Bucket + ": in place")
-	return nil
+	err = b.ExpireAfter(ctx, c.Export.LongestLifetime()+backstop)
+	if errors.Is(err, bucket.ErrNoLifecycle) { // the retention role is all there is
+		return nil
+	}
+	return err
 }
+
+// backstop is how much later than retention the store itself removes objects.
+const backstop = 7 * 24 * time.Hour

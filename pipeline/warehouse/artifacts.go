@@ -22,6 +22,8 @@ type Artifact struct {
 	CreatedAt schemas.Time
 	// ExpiresAt is zero until the export is completed.
 	ExpiresAt schemas.Time
+	// RemovedAt is zero while the object is there.
+	RemovedAt schemas.Time
 }
 
 // Artifacts lists the files an export has stored so far: its parts and, once it is
@@ -42,6 +44,9 @@ func Artifacts(e schemas.Export) []Artifact {
 		all = append(all,
 			Artifact{Name: path.Base(c.ManifestKey), Kind: "manifest", Key: c.ManifestKey, Size: c.ManifestBytes, SHA256: c.ManifestSHA256, CreatedAt: e.EndedAt, ExpiresAt: expires},
 			Artifact{Name: path.Base(c.SignatureKey), Kind: "signature", Key: c.SignatureKey, Size: c.SignatureBytes, SHA256: c.SignatureSHA256, CreatedAt: e.EndedAt, ExpiresAt: expires})
+	}
+	for i := range all {
+		all[i].RemovedAt = e.RemovedAt
 	}
 	return all
 }

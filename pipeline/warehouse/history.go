@@ -82,13 +82,13 @@ func (w *Warehouse) SaveExports(ctx context.Context, exports []schemas.Export) e
 }
 
 func (w *Warehouse) saveArtifacts(ctx context.Context, exports []schemas.Export) error {
-	batch, err := w.conn.PrepareBatch(ctx, "INSERT INTO artifacts (tenant_id, export_id, name, kind, object_key, part, rows, size, sha256, created_at, expires_at, version)")
+	batch, err := w.conn.PrepareBatch(ctx, "INSERT INTO artifacts (tenant_id, export_id, name, kind, object_key, part, rows, size, sha256, created_at, expires_at, removed_at, version)")
 	if err != nil {
 		return fmt.Errorf("insert into artifacts: %w", err)
 	}
 	for _, e := range exports {
 		for _, a := range Artifacts(e) {
-			if err := batch.Append(e.TenantID, e.ExportID, a.Name, a.Kind, a.Key, uint32(a.Part), uint64(a.Rows), uint64(a.Size), a.SHA256, a.CreatedAt.Time, nullable(a.ExpiresAt), uint64(e.Events)); err != nil {
+			if err := batch.Append(e.TenantID, e.ExportID, a.Name, a.Kind, a.Key, uint32(a.Part), uint64(a.Rows), uint64(a.Size), a.SHA256, a.CreatedAt.Time, nullable(a.ExpiresAt), nullable(a.RemovedAt), uint64(e.Events)); err != nil {
 				_ = batch.Abort()
 				return fmt.Errorf("insert into artifacts: %w", err)
 			}

@@ -1,0 +1,262 @@
+// Package retention removes artifacts whose time is over and keeps bucket and history
+// in agreement. It removes first and tells afterwards, under event ids that depend on
+// the fact alone: a process that dies between the two repeats both without effect,
+// and so may several processes at once.
+//
+// # Metrics
+//
+//	cdds_retention_expired_total           exports whose artifacts were removed because their time was over
+//	cdds_retention_orphans_total           objects removed because history does not know their export
+//	cdds_retention_leftovers_total         exports that had ended and still had objects, which were removed
+//	cdds_retention_lost_total              completed exports that objects were missing of
+//	cdds_retention_failures_total{pass}    passes that failed, by pass: expire, sweep; the next one tries again
+//	cdds_retention_last_seconds{pass}      when the last pass that worked ended, in Unix time
+package retention
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"cdds/pipeline/bucket"
+	"cdds/schemas"
+)
+
+// History is what is known about exports; *warehouse.Warehouse is one.
+type History interface {
+	// ExportsIn pages through exports in these states by tenant and id.
+	ExportsIn(ctx context.Context, states []schemas.State, afterTenant, afterExport string, limit int) ([]schemas.Export, error)
+	// Export returns one export, false if it is unknown.
+	Export(ctx context.Context, tenantID, exportID string) (schemas.Export, bool, error)
+}
+
+// Objects are what is stored; *bucket.Bucket is one.
+type Objects interface {
+	Folders(ctx context.Context, prefix string) iter.Seq2[string, error]
+	List(ctx context.Context, prefix string) ([]bucket.Object, error)
+	Stat(ctx context.Context, key string) (bucket.Object, error)
+	Remove(ctx context.Context, key string) error
+}
+
+// Artifacts removes those of an export; *pipeline.Exporter does.
+type Artifacts interface {
+	// MarkCancelled keeps the export from being made again when its request is.
+	MarkCancelled(ctx context.Context, tenantID, exportID string) error
+	// Discard removes the artifacts, the manifest first. It is safe to repeat.
+	Discard(ctx context.Context, tenantID, exportID string) error
+}
+
+// Publisher reports what was done. It returns once events are acknowledged.
+type Publisher interface {
+	Publish(ctx context.Context, events ...schemas.Event) error
+}
+
+// Options of a Keeper.
+type Options struct {
+	History   History
+	Objects   Objects
+	Artifacts Artifacts
+	Publisher Publisher
+	// Lifetime is how long a tenant's artifacts live where no manifest says: those of
+	// failed exports.
+	Lifetime func(tenantID string) time.Duration
+	// Every and SweepEvery are the pauses between passes of the two kinds.
+	Every, SweepEvery time.Duration
+	// Grace is how old a disagreement must be to be repaired: history follows the
+	// bucket by moments, and by however long it was down.
+	Grace time.Duration
+	// Name is told in events, such as host and process id.
+	Name       string
+	Registerer prometheus.Registerer
+	Logger     *slog.Logger
+	// Now is the clock; nil means time.Now.
+	Now func() time.Time
+}
+
+// Keeper is the retention role.
+type Keeper struct {
+	Options
+	expired, orphans, leftovers, lost prometheus.Counter
+	failures                          *prometheus.CounterVec
+	last                              *prometheus.GaugeVec
+}
+
+// New returns a Keeper. It starts nothing.
+func New(o Options) *Keeper {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	f := promauto.With(o.Registerer)
+	counter := func(name, help string) prometheus.Counter {
+		return f.NewCounter(prometheus.CounterOpts{Name: "cdds_retention_" + name, Help: help})
+	}
+	return &Keeper{
+		Options:   o,
+		expired:   counter("expired_total", "Exports whose artifacts were removed because their time was over."),
+		orphans:   counter("orphans_total", "Objects removed because history does not know their export."),
+		leftovers: counter("leftovers_total", "Exports that had ended and still had objects, which were removed."),
+		lost:      counter("lost_total", "Completed exports that objects were missing of."),
+		failures: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "cdds_retention_failures_total", Help: "Passes that failed, by pass."}, []string{"pass"}),
+		last: f.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "cdds_retention_last_seconds", Help: "When the last pass that worked ended, in Unix time, by pass."}, []string{"pass"}),
+	}
+}
+
+// Run makes both kinds of passes, at once and then at their intervals, until ctx
+// ends; it then returns nil. A pass that fails is logged, counted and made again at
+// the next interval.
+func (k *Keeper) Run(ctx context.Context) error {
+	expire, sweep := time.NewTicker(k.Every), time.NewTicker(k.SweepEvery)
+	defer expire.Stop()
+	defer sweep.Stop()
+	k.pass(ctx, "expire", k.Expire)
+	k.pass(ctx, "sweep", k.Sweep)
+	for {
+		select {
+		case <-expire.C:
+			k.pass(ctx, "expire", k.Expire)
+		case <-sweep.C:
+			k.pass(ctx, "sweep", k.Sweep)
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+func (k *Keeper) pass(ctx context.Context, name string, do func(context.Context) (Report, error)) {
+	report, err := do(ctx)
+	if report != (Report{}) {
+		k.Logger.Info("retention "+name, "expired", report.Expired, "orphans", report.Orphans, "leftovers", report.Leftovers, "lost", report.Lost)
+	}
+	switch {
+	case ctx.Err() != nil:
+	case err != nil:
+		k.failures.WithLabelValues(name).Inc()
+		k.Logger.Error("retention "+name+" did not finish; the next pass goes on", "error", err)
+	default:
+		k.last.WithLabelValues(name).SetToCurrentTime()
+	}
+}
+
+// Report says what a pass did.
+type Report struct {
+	// Expired exports were removed because their time was over.
+	Expired int
+	// Orphans are objects removed because history does not know their export.
+	Orphans int
+	// Leftovers are exports that had ended and still had objects, now removed.
+	Leftovers int
+	// Lost are completed exports that objects were missing of.
+	Lost int
+}
+
+// pageSize is how many exports are held at once.
+const pageSize = 200
+
+// Expire removes the artifacts of every export whose time is over and says so. What
+// fails does not keep the rest from being done; the error joins all.
+func (k *Keeper) Expire(ctx context.Context) (Report, error) {
+	var report Report
+	err := k.each(ctx, []schemas.State{schemas.Completed, schemas.Failed}, func(e schemas.Export) error {
+		if !Due(e, k.Lifetime(e.TenantID), k.Now()) {
+			return nil
+		}
+		if err := k.remove(ctx, e, "its artifacts were kept as long as agreed"); err != nil {
+			return err
+		}
+		report.Expired++
+		k.expired.Inc()
+		return nil
+	})
+	return report, err
+}
+
+// Due reports whether at now the artifacts of an export are to go: a completed one's
+// at the instant its manifest names, a failed one's when lifetime has passed since it
+// failed. Others hold what somebody still works on, or nothing.
+func Due(e schemas.Export, lifetime time.Duration, now time.Time) bool {
+	switch {
+	case e.State == schemas.Completed && e.Completion != nil && !e.Completion.ExpiresAt.IsZero():
+		return !now.Before(e.Completion.ExpiresAt.Time)
+	case e.State == schemas.Failed && !e.EndedAt.IsZero():
+		return !now.Before(e.EndedAt.Add(lifetime))
+	}
+	return false
+}
+
+// remove takes an export's artifacts away and tells history and audit why.
+func (k *Keeper) remove(ctx context.Context, e schemas.Export, reason string) error {
+	// The mark first: a request that comes again finds the export ended, not unmade.
+	if err := k.Artifacts.MarkCancelled(ctx, e.TenantID, e.ExportID); err != nil {
+		return fmt.Errorf("expire export %s of %s: %w", e.ExportID, e.TenantID, err)
+	}
+	if err := k.Artifacts.Discard(ctx, e.TenantID, e.ExportID); err != nil {
+		return fmt.Errorf("expire export %s of %s: %w", e.ExportID, e.TenantID, err)
+	}
+	if err := k.Publisher.Publish(ctx, k.events(e, reason)...); err != nil {
+		return fmt.Errorf("tell that export %s of %s is expired: %w", e.ExportID, e.TenantID, err)
+	}
+	return nil
+}
+
+// events tell that the artifacts of an export are gone.
+func (k *Keeper) events(e schemas.Export, reason string) []schemas.Event {
+	return []schemas.Event{&schemas.ExportStatus{
+		TenantID: e.TenantID, ExportID: e.ExportID, EventID: "expired", State: schemas.Expired,
+		Time: schemas.TimeOf(k.Now()), Worker: k.Name, Reason: reason,
+	}}
+}
+
+// each calls do with every export in one of the states, page by page. It goes on
+// after an error of do and joins them, as many as can be read.
+func (k *Keeper) each(ctx context.Context, states []schemas.State, do func(schemas.Export) error) error {
+	var problems problems
+	tenant, id := "", ""
+	for {
+		page, err := k.History.ExportsIn(ctx, states, tenant, id, pageSize)
+		if err != nil {
+			return errors.Join(problems.err(), err)
+		}
+		for _, e := range page {
+			problems.add(do(e))
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+		}
+		if len(page) < pageSize {
+			return problems.err()
+		}
+		tenant, id = page[len(page)-1].TenantID, page[len(page)-1].ExportID
+	}
+}
+
+// problems keeps the first few errors and counts the rest: a store that is down
+// fails once for every export.
+type problems struct {
+	first []error
+	more  int
+}
+
+func (p *problems) add(err error) {
+	switch {
+	case err == nil:
+	case len(p.first) < 5:
+		p.first = append(p.first, err)
+	default:
+		p.more++
+	}
+}
+
+func (p *problems) err() error {
+	if p.more > 0 {
+		return errors.Join(append(p.first, fmt.Errorf("and %d more", p.more))...)
+	}
+	return errors.Join(p.first...)
+}

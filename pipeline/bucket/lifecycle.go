@@ -1,0 +1,74 @@
+package bucket
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"math"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/minio/minio-go/v7"
+	"github.com/minio/minio-go/v7/pkg/lifecycle"
+)
+
+// lifecycleRule is the id of the rule CDDS sets; other rules of the bucket stay.
+const lifecycleRule = "cdds-expire"
+
+// ErrNoLifecycle says that the store has no bucket lifecycle.
+var ErrNoLifecycle = errors.New("the object store has no bucket lifecycle")
+
+// ExpireAfter makes the store itself remove objects at that age, rounded up to whole
+// days: the backstop where nothing else does. It is ErrNoLifecycle where the store
+// cannot (versitygw). It is safe to repeat.
+func (b *Bucket) ExpireAfter(ctx context.Context, age time.Duration) error {
+	days := lifecycle.ExpirationDays(math.Ceil(age.Hours() / 24))
+	rules, err := b.client.GetBucketLifecycle(ctx, b.name)
+	switch response := minio.ToErrorResponse(err); {
+	case err == nil:
+	case response.Code == "NoSuchLifecycleConfiguration":
+		rules = lifecycle.NewConfiguration()
+	case response.StatusCode == http.StatusNotImplemented:
+		return ErrNoLifecycle
+	default:
+		return fmt.Errorf("read the lifecycle of bucket %s: %w", b.name, err)
+	}
+	kept := rules.Rules[:0]
+	for _, r := range rules.Rules {
+		if r.ID != lifecycleRule {
+			kept = append(kept, r)
+		} else if r.Expiration.Days == days {
+			return nil
+		}
+	}
+	rules.Rules = append(kept, lifecycle.Rule{
+		ID: lifecycleRule, Status: "Enabled", Expiration: lifecycle.Expiration{Days: days},
+	})
+	err = b.client.SetBucketLifecycle(ctx, b.name, rules)
+	if minio.ToErrorResponse(err).StatusCode == http.StatusNotImplemented {
+		return ErrNoLifecycle
+	}
+	if err != nil {
+		return fmt.Errorf("set the lifecycle of bucket %s: %w", b.name, err)
+	}
+	return nil
+}
+
+// Folders yields, one level below prefix, every part of a key up to and including the
+// next slash, in order: "acme/" below "", "acme/e1/" below "acme/". It reads pages as
+// it goes, so a large bucket costs no memory. An error is yielded last.
+func (b *Bucket) Folders(ctx context.Context, prefix string) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		for info := range b.client.ListObjectsIter(ctx, b.name, minio.ListObjectsOptions{Prefix: prefix}) {
+			if info.Err != nil {
+				yield("", fmt.Errorf("list %s: %w", prefix, info.Err))
+				return
+			}
+			if strings.HasSuffix(info.Key, "/") && !yield(info.Key, nil) {
+				return
+			}
+		}
+	}
+}

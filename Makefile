@@ -37,6 +37,10 @@ test: system-tools ## every test: unit, property, fuzz seeds, embedded integrati
 test-race: system-tools ## the tests under the race detector (needs a C compiler)
 	CGO_ENABLED=1 go test -race -timeout 25m ./...
 
+.PHONY: chaos
+chaos: bin/cdds ## break it on purpose for FOR=5m (SEED=n repeats a run) and check every promise
+	@go run ./ops/chaos --bin bin/cdds --for $(or $(FOR),5m) --seed $(or $(SEED),0)
+
 .PHONY: lint
 lint: $(GOLANGCI_LINT) ## format, vet, layers, comments
 	$(GOLANGCI_LINT) run ./...

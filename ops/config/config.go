@@ -50,6 +50,9 @@ type Kafka struct {
 	Replication int16 `yaml:"replication" env:"REPLICATION"`
 	// RetentionBytes bounds each partition of new topics; -1 keeps everything.
 	RetentionBytes Bytes `yaml:"retention_bytes" env:"RETENTION_BYTES"`
+	// SessionTimeout is after how long without a heartbeat a role is believed dead
+	// and its partitions go to others. Brokers allow 6 s to 30 min unless told otherwise.
+	SessionTimeout time.Duration `yaml:"session_timeout" env:"SESSION_TIMEOUT"`
 }
 
 // ClickHouse says where ClickHouse's HTTP interface is.
@@ -138,7 +141,7 @@ type Retention struct {
 // Default is the configuration where nothing is configured.
 func Default() Config {
 	return Config{
-		Kafka:      Kafka{Partitions: 4, Replication: 1, RetentionBytes: -1},
+		Kafka:      Kafka{Partitions: 4, Replication: 1, RetentionBytes: -1, SessionTimeout: 45 * time.Second},
 		ClickHouse: ClickHouse{Username: "default", Database: "cdds"},
 		S3:         S3{Bucket: "cdds", Region: "us-east-1"},
 		Metrics:    Metrics{Listen: "127.0.0.1:0"},
@@ -229,6 +232,9 @@ func (c Config) Check() error {
 	}
 	if c.Kafka.Partitions < 1 || c.Kafka.Replication < 1 {
 		add("kafka.partitions and kafka.replication must be at least 1")
+	}
+	if c.Kafka.SessionTimeout < time.Second {
+		add("kafka.session_timeout must be at least 1s")
 	}
 	switch c.Kafka.SASL.Mechanism {
 	case "", "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512":

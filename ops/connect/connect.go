@@ -37,6 +37,10 @@ func Kafka(c config.Kafka, name string, reg prometheus.Registerer) ([]kgo.Opt, e
 		kgo.ClientID("cdds-" + name),
 		kgo.DialTimeout(dialTimeout),
 		kgo.RetryTimeout(30 * time.Second),
+		kgo.SessionTimeout(c.SessionTimeout),
+		// Three may get lost before the session is over; more often than every three
+		// seconds only costs.
+		kgo.HeartbeatInterval(min(c.SessionTimeout/4, 3*time.Second)),
 	}
 	if c.TLS.Enabled {
 		t, err := tlsConfig(c.TLS)

@@ -1,0 +1,173 @@
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/hex"
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"cdds/pipeline"
+	"cdds/pipeline/receiver"
+	"cdds/schemas"
+)
+
+// checkExport holds one export against its manifest, the store, history, and what
+// the log says it must hold.
+func (c *checker) checkExport(ctx context.Context, f finished) error {
+	id, state := f.request.TenantID+"/"+f.request.ExportID, f.export.State
+	c.report.fact("exports "+string(state), 1)
+	allowed := state == schemas.Completed || f.cancelled && state == schemas.Cancelled
+	if !f.valid { // a cancel may come before the refusal
+		allowed = state == schemas.Refused || f.cancelled && state == schemas.Cancelled
+	}
+	c.report.holds(lawEnds, allowed, "%s is %s: %+v %s", id, state, f.export.Failure, f.export.Reason)
+
+	objects, err := c.system.bucket.List(ctx, pipeline.Prefix(f.request.TenantID, f.request.ExportID))
+	if err != nil {
+		return err
+	}
+	var artifacts []string
+	for _, o := range objects {
+		if isArtifact(o.Key) {
+			artifacts = append(artifacts, o.Key)
+		}
+	}
+	if state != schemas.Completed {
+		c.report.holds(lawCancelled, len(artifacts) == 0, "%s is %s and leaves %v", id, state, artifacts)
+		return nil
+	}
+	for p, acknowledged := range f.acknowledged {
+		c.report.holds(lawSnapshot, f.export.Snapshot[p] >= acknowledged, "%s: partition %d ends at %d, and %d was acknowledged", id, p, f.export.Snapshot[p], acknowledged)
+	}
+	return c.checkArtifacts(ctx, f, id, artifacts)
+}
+
+// isArtifact tells files for receivers from the documents by which workers decide.
+func isArtifact(key string) bool {
+	return strings.HasSuffix(key, ".p7m") || strings.HasSuffix(key, ".p7s") || path.Base(key) == schemas.ManifestName
+}
+
+// checkArtifacts does what a receiver does, and compares the outcome.
+func (c *checker) checkArtifacts(ctx context.Context, f finished, id string, keys []string) error {
+	dir, err := os.MkdirTemp(c.system.dir, "download-")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	for _, key := range keys {
+		content, err := c.system.bucket.GetBytes(ctx, key, 1<<30)
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(dir, path.Base(key)), content, 0o600); err != nil {
+			return err
+		}
+	}
+	signer, err := c.signer()
+	if err != nil {
+		return err
+	}
+	opened, err := receiver.Decrypt(ctx, dir, c.work.cert, c.work.key, filepath.Join(dir, "plain"), receiver.Options{Signers: []*x509.Certificate{signer}})
+	c.report.holds(lawReceiver, err == nil, "%s: %v", id, err)
+	if err != nil {
+		return nil
+	}
+	m := opened.Manifest
+	listed := []string{f.export.Completion.ManifestKey, f.export.Completion.SignatureKey}
+	for _, p := range m.Parts {
+		listed = append(listed, p.Key)
+	}
+	slices.Sort(listed)
+	slices.Sort(keys)
+	c.report.holds(lawObjects, slices.Equal(listed, keys), "%s: stored are %v, listed %v", id, keys, listed)
+	c.checkHistory(ctx, f, id, m, dir)
+	return c.checkLines(f, id, m, opened.Written)
+}
+
+func (c *checker) checkHistory(ctx context.Context, f finished, id string, m *schemas.Manifest, dir string) {
+	told, _ := json.Marshal(f.export.Parts)
+	signed, _ := json.Marshal(m.Parts)
+	c.report.holds(lawHistory, bytes.Equal(told, signed) || len(f.export.Parts)+len(m.Parts) == 0, "%s: parts in history %s, in the manifest %s", id, told, signed)
+	c.report.holds(lawHistory, slices.Equal(f.export.Snapshot, m.Snapshot), "%s: snapshot in history %v, in the manifest %v", id, f.export.Snapshot, m.Snapshot)
+	for name, sum := range map[string]string{
+		schemas.ManifestName: f.export.Completion.ManifestSHA256, schemas.SignatureName: f.export.Completion.SignatureSHA256,
+	} {
+		content, err := os.ReadFile(filepath.Join(dir, name))
+		stored := sha256.Sum256(content)
+		c.report.holds(lawHistory, err == nil && hex.EncodeToString(stored[:]) == sum, "%s: %s is not the one history knows, %v", id, name, err)
+	}
+	var listed uint64
+	err := c.system.conn.QueryRow(ctx, "SELECT count() FROM artifacts FINAL WHERE tenant_id = ? AND export_id = ?", m.TenantID, m.ExportID).Scan(&listed)
+	c.report.holds(lawHistory, err == nil && listed == uint64(len(m.Parts)+2), "%s: %d artifacts are listed for %d parts, %v", id, listed, len(m.Parts), err)
+}
+
+// checkLines compares the decrypted files with the model.
+func (c *checker) checkLines(f finished, id string, m *schemas.Manifest, files []string) error {
+	var got []byte
+	for _, file := range files {
+		content, err := os.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		got = append(got, content...)
+	}
+	topic, _ := schemas.SourceOf(f.request.Entity)
+	want := expected(c.log[topic], f.request, m.Snapshot)
+	c.report.fact("lines compared", int64(len(want)))
+	lines := bytes.SplitAfter(got, []byte("\n"))
+	lines = lines[:len(lines)-1] // after the last line feed
+	for i := range max(len(lines), len(want)) {
+		if i >= len(lines) || i >= len(want) || !bytes.Equal(bytes.TrimSuffix(lines[i], []byte("\n")), want[i].value) {
+			c.report.holds(lawLines, false, "%s: %d lines, want %d, and line %d differs", id, len(lines), len(want), i+1)
+			return nil
+		}
+	}
+	c.report.holds(lawLines, true, "")
+	return nil
+}
+
+// expected is the model of an export: of the records below the snapshot the newest
+// version of each row, filtered, in order of time and id.
+func expected(log []record, r *schemas.ExportRequest, snapshot schemas.Snapshot) []record {
+	newest := map[string]record{}
+	for _, l := range log {
+		if l.garbled || l.tenant != r.TenantID || l.offset >= snapshot[l.partition] || l.time.Before(r.From.Time) || !l.time.Before(r.To.Time) {
+			continue
+		}
+		row := l.time.UTC().String() + " " + l.id
+		if old, ok := newest[row]; !ok || cmp.Or(cmp.Compare(l.offset, old.offset), cmp.Compare(l.partition, old.partition)) > 0 {
+			newest[row] = l
+		}
+	}
+	var all []record
+	for _, l := range newest {
+		if len(r.MediaTypes) == 0 || slices.Contains(r.MediaTypes, l.media) {
+			all = append(all, l)
+		}
+	}
+	slices.SortFunc(all, func(a, b record) int { return cmp.Or(a.time.Compare(b.time), strings.Compare(a.id, b.id)) })
+	return all
+}
+
+// signer is the service's certificate, as a receiver would pin it.
+func (c *checker) signer() (*x509.Certificate, error) {
+	content, err := os.ReadFile(c.system.local.Config.Service.CertFile)
+	if err != nil {
+		return nil, err
+	}
+	block, _ := pem.Decode(content)
+	if block == nil {
+		return nil, fmt.Errorf("%s is not PEM", c.system.local.Config.Service.CertFile)
+	}
+	return x509.ParseCertificate(block.Bytes)
+}

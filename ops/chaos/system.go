@@ -1,0 +1,144 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"cdds/ops/app"
+	"cdds/ops/config"
+	"cdds/ops/connect"
+	"cdds/ops/provision"
+	"cdds/pipeline/bucket"
+	"cdds/pipeline/warehouse"
+	"cdds/producers"
+)
+
+// members is how many processes run each role: two where a second one can get in
+// the way of the first.
+var members = []struct {
+	role  string
+	count int
+}{{"ingest", 2}, {"export", 2}, {"history", 1}}
+
+// system is the embedded stack, the roles in processes of their own, and clients of
+// the harness to look at them from outside.
+type system struct {
+	dir       string
+	local     *app.Local
+	kafka     *kgo.Client
+	admin     *kadm.Client
+	conn      driver.Conn
+	warehouse *warehouse.Warehouse
+	bucket    *bucket.Bucket
+	publisher *producers.Publisher
+	processes []*process
+	stopRoles func()
+	closers   []func() error
+}
+
+// sessionTimeout is short, so that dead members are noticed while the run lasts.
+const sessionTimeout = "6s"
+
+func startSystem(ctx context.Context, o options, dir string, r *report) (_ *system, err error) {
+	s := &system{dir: dir, stopRoles: func() {}}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.close())
+		}
+	}()
+	logs, err := os.Create(filepath.Join(dir, "stack.log"))
+	if err != nil {
+		return nil, err
+	}
+	s.onClose(logs.Close)
+	data := filepath.Join(dir, "data")
+	c := config.Default()
+	c.Stack.EngineMemory = 2 << 30
+	s.local, err = app.StartLocal(ctx, data, c, slog.New(slog.NewTextHandler(logs, nil)), func(string) {})
+	if err != nil {
+		return nil, err
+	}
+	s.onClose(s.local.Close)
+	if err := s.connect(ctx); err != nil {
+		return nil, err
+	}
+	return s, s.startRoles(o, r)
+}
+
+func (s *system) onClose(do func() error) { s.closers = append(s.closers, do) }
+
+func (s *system) connect(ctx context.Context) error {
+	c := s.local.Config
+	opts, err := connect.Kafka(c.Kafka, "chaos", nil)
+	if err != nil {
+		return err
+	}
+	if s.kafka, err = kgo.NewClient(opts...); err != nil {
+		return err
+	}
+	s.onClose(func() error { s.kafka.Close(); return nil })
+	s.admin = kadm.NewClient(s.kafka)
+	conn, err := connect.ClickHouse(c.ClickHouse)
+	if err != nil {
+		return err
+	}
+	s.onClose(conn.Close)
+	s.conn, s.warehouse = conn, warehouse.New(conn)
+	store, err := connect.S3(c.S3)
+	if err != nil {
+		return err
+	}
+	s.bucket = bucket.New(store, c.S3.Bucket)
+	if s.publisher, err = producers.New(opts, "chaos", nil); err != nil {
+		return err
+	}
+	s.onClose(func() error { s.publisher.Close(); return nil })
+	return provision.All(ctx, s.admin, s.warehouse, s.bucket, c, func(string) {})
+}
+
+// startRoles starts every role with the environment another shell would use.
+func (s *system) startRoles(o options, r *report) error {
+	endpoints, err := os.ReadFile(filepath.Join(s.dir, "data", "run", "cdds.env"))
+	if err != nil {
+		return err
+	}
+	env := append(os.Environ(), strings.Fields(string(endpoints))...)
+	env = append(env, "CDDS_CONFIG=", "CDDS_KAFKA_SESSION_TIMEOUT="+sessionTimeout)
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	s.stopRoles = func() { cancel(); running.Wait() }
+	for _, m := range members {
+		for n := range m.count {
+			name := fmt.Sprintf("%s-%d", m.role, n+1)
+			log, err := os.Create(filepath.Join(s.dir, name+".log"))
+			if err != nil {
+				return err
+			}
+			s.onClose(log.Close)
+			p := &process{name: name, role: m.role, binary: o.binary, env: env, log: log, report: r}
+			s.processes = append(s.processes, p)
+			running.Go(func() { p.run(ctx) })
+		}
+	}
+	return nil
+}
+
+// close ends everything, roles first.
+func (s *system) close() error {
+	s.stopRoles()
+	var err error
+	for i := len(s.closers) - 1; i >= 0; i-- {
+		err = errors.Join(err, s.closers[i]())
+	}
+	return err
+}

@@ -73,7 +73,7 @@ func TestEnumsAreThoseOfGo(t *testing.T) {
 		"types.schema.json#/$defs/mediaType":                   schemas.MediaTypes(),
 		"types.schema.json#/$defs/filter/properties/entity":    schemas.Entities(),
 		"interaction.schema.json#/properties/direction":        schemas.Directions(),
-		"export-request.schema.json#/properties/action":        {schemas.ActionCreate, schemas.ActionCancel},
+		"export-request.schema.json#/properties/action":        schemas.Actions(),
 		"export-request.schema.json#/else/properties/entity":   schemas.Entities(),
 		"export-request.schema.json#/else/properties/encoding": {schemas.EncodingSMIME, schemas.EncodingDER},
 		"export-status.schema.json#/properties/state":          states,

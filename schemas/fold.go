@@ -18,6 +18,10 @@ type Export struct {
 	RequestDigest string           `json:"request_digest,omitempty"`
 	Recipients    []CertificateRef `json:"recipients,omitempty"`
 	Snapshot      Snapshot         `json:"snapshot,omitempty"`
+	// Since is the snapshot of the export this one continues; nil if it is whole.
+	Since Snapshot `json:"since,omitempty"`
+	// Attempt is the latest that began, from 1.
+	Attempt int `json:"attempt,omitempty"`
 	// Planned is what is to be done; Done what was stored so far.
 	Planned Totals `json:"planned"`
 	Done    Totals `json:"done"`
@@ -62,6 +66,9 @@ func Fold(events ...*ExportStatus) Export {
 		}
 	}
 	for _, s := range order {
+		e.Attempt = max(e.Attempt, s.Attempt, 1)
+	}
+	for _, s := range order {
 		e.TenantID, e.ExportID = s.TenantID, s.ExportID
 		e.Events++
 		if s.Time.After(e.UpdatedAt.Time) {
@@ -70,6 +77,9 @@ func Fold(events ...*ExportStatus) Export {
 		if e.conflictsWith(s) {
 			e.Conflicts = append(e.Conflicts, Conflict{s.RequestDigest, s.Reason, s.Time})
 			continue
+		}
+		if s.State == Failed && max(s.Attempt, 1) < e.Attempt {
+			continue // it was tried again
 		}
 		e.apply(s)
 	}
@@ -123,10 +133,11 @@ func rank(s State) int { return slices.Index(States(), s) }
 func (e *Export) apply(s *ExportStatus) {
 	e.State = s.State
 	if s.State.Ended() {
-		if s.State == Expired {
+		removed := s.State == Expired || s.State == Deleted
+		if removed {
 			e.RemovedAt = s.Time
 		}
-		if s.State != Expired || e.EndedAt.IsZero() {
+		if !removed || e.EndedAt.IsZero() {
 			e.EndedAt = s.Time
 		}
 		e.Reason, e.Failure = s.Reason, s.Failure
@@ -139,6 +150,9 @@ func (e *Export) apply(s *ExportStatus) {
 	}
 	if s.Snapshot != nil {
 		e.Snapshot = s.Snapshot
+	}
+	if s.Since != nil {
+		e.Since = s.Since
 	}
 	switch s.State {
 	case Requested, Refused:

@@ -64,6 +64,43 @@ func TestFoldLetsCompletedPrevailOverLateFailure(t *testing.T) {
 	}
 }
 
+func TestFoldPutsTheLatestAttemptInForce(t *testing.T) {
+	failed := status("failed", schemas.Failed, 20)
+	failed.Failure = &schemas.Failure{Reason: "no space"}
+	retried := status("retried/2", schemas.Requested, 30)
+	retried.Attempt = 2
+	again := status("failed/2", schemas.Failed, 40)
+	again.Failure, again.Attempt = &schemas.Failure{Reason: "still no space"}, 2
+	if e := schemas.Fold(append(history(), failed)...); e.State != schemas.Failed || e.Attempt != 1 || e.Failure.Reason != "no space" {
+		t.Errorf("failed: folded to %+v", e)
+	}
+	e := schemas.Fold(append(history(), failed, retried)...)
+	if e.State != schemas.Running || e.Attempt != 2 || e.Failure != nil || !e.EndedAt.IsZero() || e.Done.Parts != 1 {
+		t.Errorf("retried: folded to %+v", e)
+	}
+	e = schemas.Fold(append(history(), again, retried, failed)...)
+	if e.State != schemas.Failed || e.Attempt != 2 || e.Failure.Reason != "still no space" || !e.EndedAt.Equal(again.Time.Time) {
+		t.Errorf("failed again: folded to %+v", e)
+	}
+	third := status("retried/3", schemas.Requested, 50)
+	third.Attempt = 3
+	completed := status("completed", schemas.Completed, 45) // by the second attempt, believed dead
+	completed.Attempt, completed.Completion = 2, &schemas.Completion{ManifestKey: "k"}
+	if e := schemas.Fold(append(history(), third, completed, again)...); e.State != schemas.Completed || e.Failure != nil || e.Attempt != 3 {
+		t.Errorf("completed: folded to %+v", e)
+	}
+}
+
+func TestFoldSaysWhenAndWhyAnExportWasDeleted(t *testing.T) {
+	completed := status("completed", schemas.Completed, 20)
+	deleted := status("deleted", schemas.Deleted, 30)
+	deleted.Reason = "deleted by ada"
+	e := schemas.Fold(deleted, completed, deleted)
+	if e.State != schemas.Deleted || e.Reason != "deleted by ada" || !e.RemovedAt.Equal(deleted.Time.Time) || !e.EndedAt.Equal(completed.Time.Time) {
+		t.Errorf("folded to %+v", e)
+	}
+}
+
 func TestFoldKeepsAnotherRequestOfTheSameIDApart(t *testing.T) {
 	other := status("refused/d-2", schemas.Refused, 5)
 	other.RequestDigest, other.Reason = "d-2", "the id is in use"
@@ -132,6 +169,7 @@ func statuses() *rapid.Generator[*schemas.ExportStatus] {
 	return rapid.Custom(func(t *rapid.T) *schemas.ExportStatus {
 		s := status(rapid.SampledFrom([]string{"", "requested", "refused/a", "part/000001"}).Draw(t, "event"),
 			rapid.SampledFrom(states).Draw(t, "state"), rapid.IntRange(0, 2).Draw(t, "second"))
+		s.Attempt = rapid.IntRange(0, 3).Draw(t, "attempt")
 		s.Worker, s.RequestDigest = word.Draw(t, "worker"), word.Draw(t, "digest")
 		s.Waiting, s.Reason = word.Draw(t, "waiting"), word.Draw(t, "reason")
 		if rapid.Bool().Draw(t, "has part") {
@@ -140,6 +178,7 @@ func statuses() *rapid.Generator[*schemas.ExportStatus] {
 		if rapid.Bool().Draw(t, "has more") {
 			s.Request = &schemas.ExportRequest{RequestedBy: word.Draw(t, "by")}
 			s.Plan = &schemas.Plan{Rows: rapid.Int64Range(0, 2).Draw(t, "planned")}
+			s.Since = schemas.Snapshot{rapid.Int64Range(0, 2).Draw(t, "since")}
 			s.Snapshot = schemas.Snapshot{rapid.Int64Range(0, 2).Draw(t, "offset")}
 			s.Failure = &schemas.Failure{Reason: word.Draw(t, "failure")}
 			s.Completion = &schemas.Completion{ManifestKey: word.Draw(t, "key")}

@@ -22,6 +22,10 @@ type Manifest struct {
 	// Topic and Snapshot state as of which point the export is complete.
 	Topic    Topic    `json:"topic"`
 	Snapshot Snapshot `json:"snapshot"`
+	// Since, if there is one, is the snapshot of SinceExport: the export holds what
+	// came at or past it, so that both together are complete as of Snapshot.
+	SinceExport string   `json:"since_export,omitempty"`
+	Since       Snapshot `json:"since,omitempty"`
 	// CreatedAt is when the last part was stored; artifacts go at ExpiresAt.
 	CreatedAt    Time             `json:"created_at"`
 	ExpiresAt    Time             `json:"expires_at"`

@@ -16,6 +16,17 @@ func (s Snapshot) Records() int64 {
 	return n
 }
 
+// Past names the first partition of which s holds less than earlier does, or is
+// false: then earlier lies within s.
+func (s Snapshot) Past(earlier Snapshot) (partition int, found bool) {
+	for p, offset := range earlier {
+		if offset > 0 && (p >= len(s) || offset > s[p]) {
+			return p, true
+		}
+	}
+	return 0, false
+}
+
 // RowKey is the identity of a row within a tenant, in the order rows are exported:
 // by time, then by id bytes.
 type RowKey struct {

@@ -34,8 +34,16 @@ func SourceOf(entity string) (Topic, bool) {
 // Actions a message on cdds.export.requests can ask for.
 const (
 	ActionCreate = "create"
+	// ActionCancel ends an export that has not ended and removes what it stored.
 	ActionCancel = "cancel"
+	// ActionRetry takes a failed export up again: same id, same snapshot, same parts.
+	ActionRetry = "retry"
+	// ActionDelete removes the artifacts of an export that has ended.
+	ActionDelete = "delete"
 )
+
+// Actions lists what a message on cdds.export.requests can ask for.
+func Actions() []string { return []string{ActionCreate, ActionCancel, ActionRetry, ActionDelete} }
 
 // Encodings of an artifact: an S/MIME message with MIME headers and base64
 // (RFC 8551), or the bare CMS structure in DER (RFC 5652).
@@ -50,7 +58,8 @@ const DefaultSplitSize = 64 << 20
 // ExportRequest asks for an export, or controls one: both travel on the same
 // topic with the same key, so controls are in order with their request.
 type ExportRequest struct {
-	// Action is create (also when empty) or cancel; cancel needs only the ids.
+	// Action is create (also when empty), cancel, retry or delete; all but create
+	// need only the ids.
 	Action   string `json:"action,omitempty"`
 	TenantID string `json:"tenant_id"`
 	ExportID string `json:"export_id"`
@@ -69,6 +78,9 @@ type ExportRequest struct {
 	Recipients []Recipient `json:"recipients,omitempty"`
 	// Snapshot repeats an earlier export's point in time; empty means now.
 	Snapshot Snapshot `json:"snapshot,omitempty"`
+	// SinceExport is the id of a completed export of the tenant: only versions at or
+	// past its snapshot are exported. Empty means from the beginning.
+	SinceExport string `json:"since_export,omitempty"`
 	// RequestedAt and RequestedBy are told to admins as they are.
 	RequestedAt Time   `json:"requested_at,omitzero"`
 	RequestedBy string `json:"requested_by,omitempty"`
@@ -93,6 +105,12 @@ type Recipient struct {
 	Fingerprint string `json:"fingerprint,omitempty"`
 	// Certificate is PEM. Never a private key.
 	Certificate string `json:"certificate,omitempty"`
+}
+
+// Controls reports whether the message is about an export asked for before, rather
+// than asking for one.
+func (r *ExportRequest) Controls() bool {
+	return r.Action == ActionCancel || r.Action == ActionRetry || r.Action == ActionDelete
 }
 
 // Filter says which rows an export holds.
@@ -156,8 +174,8 @@ func (r *ExportRequest) Key() string { return r.ExportID }
 
 // Type is the CloudEvents type.
 func (r *ExportRequest) Type() string {
-	if r.Action == ActionCancel {
-		return "cdds.export.cancel.v1"
+	if r.Controls() {
+		return "cdds.export." + r.Action + ".v1"
 	}
 	return "cdds.export.request.v1"
 }
@@ -179,8 +197,8 @@ func (r *ExportRequest) Validate() error {
 	if r.unknown != "" {
 		p.add("request", "%s", r.unknown)
 	}
-	p.oneOf("action", r.Action, []string{ActionCreate, ActionCancel}, false)
-	if r.Action == ActionCancel {
+	p.oneOf("action", r.Action, Actions(), false)
+	if r.Controls() {
 		return p.err()
 	}
 	p.oneOf("entity", r.Entity, Entities(), true)
@@ -203,6 +221,11 @@ func (r *ExportRequest) Validate() error {
 	for n, offset := range r.Snapshot {
 		if offset < 0 {
 			p.add("snapshot", "partition %d has the negative offset %d", n, offset)
+		}
+	}
+	if r.SinceExport != "" {
+		if !exportPattern.MatchString(r.SinceExport) {
+			p.add("since_export", "%q is no export id", shorten(r.SinceExport))
 		}
 	}
 	p.short("requested_by", r.RequestedBy)

@@ -33,6 +33,7 @@ func TestRequestReportsEachBrokenRule(t *testing.T) {
 		"give a fingerprint or a certificate, not both":      func(r *schemas.ExportRequest) { r.Recipients[0].Certificate = "x" },
 		"certificate has 65537 bytes":                        func(r *schemas.ExportRequest) { r.Recipients = []schemas.Recipient{{Certificate: text(65537)}} },
 		"snapshot: partition 1 has the negative offset -5":   func(r *schemas.ExportRequest) { r.Snapshot = schemas.Snapshot{3, -5} },
+		"since_export: \"../other\" is no export id":         func(r *schemas.ExportRequest) { r.SinceExport = "../other" },
 		"requested_by: has 4097 bytes":                       func(r *schemas.ExportRequest) { r.RequestedBy = text(4097) },
 	} {
 		r := validRequest()
@@ -106,6 +107,7 @@ func TestDigestIdentifiesWhatIsAskedNotWhenOrByWhom(t *testing.T) {
 		"split_size":  func(r *schemas.ExportRequest) { r.SplitSize++ },
 		"encoding":    func(r *schemas.ExportRequest) { r.Encoding = "" },
 		"recipients":  func(r *schemas.ExportRequest) { r.Recipients = append(r.Recipients, r.Recipients[0]) },
+		"since":       func(r *schemas.ExportRequest) { r.SinceExport = "e-0" },
 		"snapshot":    func(r *schemas.ExportRequest) { r.Snapshot[0]++ },
 	} {
 		r := validRequest()
@@ -129,6 +131,25 @@ func TestSnapshotBehindCountsEachPartitionByItself(t *testing.T) {
 	} {
 		if got := c.snapshot.Behind(c.done); got != c.want {
 			t.Errorf("%v behind %v = %d, want %d", c.snapshot, c.done, got, c.want)
+		}
+	}
+}
+
+func TestSnapshotPastNamesTheFirstPartitionThatLacksSomething(t *testing.T) {
+	for _, c := range []struct {
+		snapshot, earlier schemas.Snapshot
+		partition         int
+		past              bool
+	}{
+		{nil, nil, 0, false},
+		{schemas.Snapshot{5, 3}, schemas.Snapshot{5, 3}, 0, false},
+		{schemas.Snapshot{5, 3}, schemas.Snapshot{5, 4}, 1, true},
+		{schemas.Snapshot{5}, schemas.Snapshot{5, 0}, 0, false}, // a partition without records
+		{schemas.Snapshot{5}, schemas.Snapshot{5, 1}, 1, true},
+		{schemas.Snapshot{5, 3}, schemas.Snapshot{4}, 0, false}, // partitions were added
+	} {
+		if p, past := c.snapshot.Past(c.earlier); p != c.partition || past != c.past {
+			t.Errorf("%v past %v = %d, %t; want %d, %t", c.snapshot, c.earlier, p, past, c.partition, c.past)
 		}
 	}
 }

@@ -6,7 +6,8 @@ import "fmt"
 type State string
 
 // The states of an export: requested -> planned -> running -> completed, failed or
-// cancelled; refused straight from requested. Later expired: the artifacts are gone.
+// cancelled; refused straight from requested; failed goes on when it is retried.
+// Later expired or deleted: the artifacts are gone.
 const (
 	Requested State = "requested"
 	Planned   State = "planned"
@@ -16,6 +17,7 @@ const (
 	Completed State = "completed"
 	Refused   State = "refused"
 	Expired   State = "expired"
+	Deleted   State = "deleted"
 )
 
 // States lists every state in order of precedence: of two events, the one whose
@@ -23,13 +25,13 @@ const (
 // believed dead may report failure after another completed the export; what is
 // stored and signed counts, until its artifacts are gone.
 func States() []State {
-	return []State{Requested, Refused, Planned, Running, Failed, Cancelled, Completed, Expired}
+	return []State{Requested, Refused, Planned, Running, Failed, Cancelled, Completed, Expired, Deleted}
 }
 
 // Ended reports whether the export will not change by itself any more.
 func (s State) Ended() bool {
 	switch s {
-	case Refused, Failed, Cancelled, Completed, Expired:
+	case Refused, Failed, Cancelled, Completed, Expired, Deleted:
 		return true
 	}
 	return false
@@ -45,6 +47,9 @@ type ExportStatus struct {
 	EventID string `json:"event_id"`
 	State   State  `json:"state"`
 	Time    Time   `json:"time"`
+	// Attempt counts from 1, which is also meant by 0; a retry begins the next. A
+	// failure holds for its attempt only.
+	Attempt int `json:"attempt,omitempty"`
 	// Worker is the host or process that reports.
 	Worker string `json:"worker,omitempty"`
 
@@ -53,15 +58,17 @@ type ExportStatus struct {
 	Request       *ExportRequest   `json:"request,omitempty"`
 	RequestDigest string           `json:"request_digest,omitempty"`
 	Recipients    []CertificateRef `json:"recipients,omitempty"`
-	// Snapshot comes with requested.
+	// Snapshot comes with requested, and Since if the export holds only what came
+	// after that.
 	Snapshot Snapshot `json:"snapshot,omitempty"`
+	Since    Snapshot `json:"since,omitempty"`
 	// Waiting says what a requested export waits for.
 	Waiting string `json:"waiting,omitempty"`
 	// Plan comes with planned.
 	Plan *Plan `json:"plan,omitempty"`
 	// Part comes with running: the part that was stored.
 	Part *Receipt `json:"part,omitempty"`
-	// Reason comes with refused, cancelled and expired.
+	// Reason comes with refused, cancelled, expired and deleted.
 	Reason string `json:"reason,omitempty"`
 	// Failure comes with failed.
 	Failure *Failure `json:"failure,omitempty"`

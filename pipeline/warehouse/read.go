@@ -13,11 +13,13 @@ import (
 	"cdds/schemas"
 )
 
-// Query selects the rows of an export: those of the filter whose newest version
-// below the snapshot passes it.
+// Query selects the rows of an export: of the versions at or past Since and below
+// Snapshot the newest of each row, if it passes the filter.
 type Query struct {
 	Filter   schemas.Filter
 	Snapshot schemas.Snapshot
+	// Since is empty for all from the beginning.
+	Since schemas.Snapshot
 }
 
 // Chunk is a run of consecutive rows: the finest pieces a plan is made from.
@@ -28,7 +30,7 @@ type Chunk struct {
 	Bytes int64
 }
 
-// newest selects, in export order, the newest version below the snapshot of each
+// newest selects, in export order, the newest version within the snapshots of each
 // row between two inclusive keys. Of versions in several partitions (only a
 // producer that does not key by id makes those) the one at the highest offset is
 // taken, so that the choice is the same every time.
@@ -50,6 +52,7 @@ WHERE tenant_id = {tenant:String}
   AND (%[5]s, %[3]s) >= (fromUnixTimestamp64Milli({from:Int64}, 'UTC'), {first_id:String})
   AND (({unbounded:UInt8} = 1) OR (%[5]s, %[3]s) <= (fromUnixTimestamp64Milli({last:Int64}, 'UTC'), {last_id:String}))
   AND source_offset < arrayElement({snapshot:Array(Int64)}, source_partition + 1)
+  AND source_offset >= arrayElement({since:Array(Int64)}, source_partition + 1)
 ORDER BY %[5]s, %[3]s, source_offset DESC, source_partition DESC
 LIMIT 1 BY %[5]s, %[3]s`, media, t.name, t.id, columns, t.time)
 }
@@ -70,10 +73,9 @@ func (q Query) arguments(first schemas.RowKey, last *schemas.RowKey) []any {
 	if last != nil {
 		until, lastID, unbounded = last.Time.UnixMilli(), last.ID, 0
 	}
-	snapshot := []int64(q.Snapshot)
-	if snapshot == nil {
-		snapshot = []int64{}
-	}
+	// ClickHouse reads 0 past the end of an array: no record below the snapshot, every
+	// record past since.
+	snapshot, since := append([]int64{}, q.Snapshot...), append([]int64{}, q.Since...)
 	media := q.Filter.MediaTypes
 	if media == nil {
 		media = []string{}
@@ -86,6 +88,7 @@ func (q Query) arguments(first schemas.RowKey, last *schemas.RowKey) []any {
 		clickhouse.Named("last_id", lastID),
 		clickhouse.Named("unbounded", unbounded),
 		clickhouse.Named("snapshot", snapshot),
+		clickhouse.Named("since", since),
 		clickhouse.Named("media", media),
 	}
 }
@@ -133,8 +136,8 @@ func scanChunks(rows driver.Rows) (chunks []Chunk, err error) {
 	return chunks, rows.Err()
 }
 
-// LargestRow is the size in bytes of the largest line any version below the
-// snapshot would have, 0 if there is none. It depends on the snapshot alone, not
+// LargestRow is the size in bytes of the largest line any version within the
+// snapshots would have, 0 if there is none. It depends on them alone, not
 // on how far ClickHouse has merged.
 func (w *Warehouse) LargestRow(ctx context.Context, q Query) (int64, error) {
 	t, err := tableOf(q.Filter.Entity)
@@ -144,7 +147,8 @@ func (w *Warehouse) LargestRow(ctx context.Context, q Query) (int64, error) {
 	sql := fmt.Sprintf(`
 SELECT toInt64(max(body_bytes)) FROM %[1]s
 WHERE tenant_id = {tenant:String} AND %[2]s >= fromUnixTimestamp64Milli({from:Int64}, 'UTC') AND %[2]s <= fromUnixTimestamp64Milli({last:Int64}, 'UTC')
-  AND source_offset < arrayElement({snapshot:Array(Int64)}, source_partition + 1)`, t.name, t.time)
+  AND source_offset < arrayElement({snapshot:Array(Int64)}, source_partition + 1)
+  AND source_offset >= arrayElement({since:Array(Int64)}, source_partition + 1)`, t.name, t.time)
 	var largest int64
 	if err := w.conn.QueryRow(ctx, sql, q.arguments(schemas.RowKey{Time: q.Filter.From}, nil)...).Scan(&largest); err != nil {
 		return 0, fmt.Errorf("largest row of %s: %w", t.name, err)

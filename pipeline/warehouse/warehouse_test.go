@@ -92,12 +92,15 @@ func versions(t *rapid.T) []version {
 	return all
 }
 
-// expected is the model: the newest version below the snapshot of each identity, if
+// expected is the model: the newest version within the snapshots of each identity, if
 // it passes the filter, in order of time and then id bytes.
 func expected(all []version, q warehouse.Query) []version {
 	newest := map[string]version{}
 	for _, v := range all {
 		if int(v.partition) >= len(q.Snapshot) || v.offset >= q.Snapshot[v.partition] {
+			continue
+		}
+		if int(v.partition) < len(q.Since) && v.offset < q.Since[v.partition] {
 			continue
 		}
 		if v.at.Before(q.Filter.From.Time) || !v.at.Before(q.Filter.To.Time) {
@@ -137,6 +140,9 @@ func TestChunksAndRowsAreWhatTheModelSays(t *testing.T) {
 		}
 		for range rapid.IntRange(0, 3).Draw(rt, "partitions") {
 			q.Snapshot = append(q.Snapshot, rapid.Int64Range(0, 40).Draw(rt, "snapshot"))
+		}
+		for range rapid.IntRange(0, 3).Draw(rt, "earlier partitions") {
+			q.Since = append(q.Since, rapid.Int64Range(0, 20).Draw(rt, "since"))
 		}
 		if rapid.Bool().Draw(rt, "filtered") {
 			q.Filter.MediaTypes = []string{"chat"}

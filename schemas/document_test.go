@@ -27,6 +27,7 @@ func TestEveryFieldHasAPropertyAndEveryPropertyAField(t *testing.T) {
 		"export-status.schema.json#/$defs/plan":       schemas.Plan{},
 		"export-status.schema.json#/$defs/failure":    schemas.Failure{},
 		"export-status.schema.json#/$defs/completion": schemas.Completion{},
+		"audit-record.schema.json":                    schemas.AuditRecord{},
 		"manifest.schema.json":                        schemas.Manifest{},
 		"types.schema.json#/$defs/rowKey":             schemas.RowKey{},
 		"types.schema.json#/$defs/part":               schemas.Part{},
@@ -77,6 +78,7 @@ func TestEnumsAreThoseOfGo(t *testing.T) {
 		"export-request.schema.json#/else/properties/entity":   schemas.Entities(),
 		"export-request.schema.json#/else/properties/encoding": {schemas.EncodingSMIME, schemas.EncodingDER},
 		"export-status.schema.json#/properties/state":          states,
+		"audit-record.schema.json#/properties/outcome":         schemas.Outcomes(),
 		"manifest.schema.json#/properties/encoding":            {schemas.EncodingSMIME, schemas.EncodingDER},
 		"manifest.schema.json#/properties/topic":               sources,
 	} {

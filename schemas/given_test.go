@@ -66,6 +66,8 @@ func decode(schema string, b []byte) error {
 		_, err = schemas.DecodeContact(b)
 	case "export-status.schema.json":
 		_, err = schemas.DecodeExportStatus(b)
+	case "audit-record.schema.json":
+		_, err = schemas.DecodeAuditRecord(b)
 	case "manifest.schema.json":
 		_, err = schemas.DecodeManifest(b)
 	case "export-request.schema.json":

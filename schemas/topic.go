@@ -5,13 +5,14 @@ import "strings"
 // Topic is the name of a Kafka topic.
 type Topic string
 
-// The topics of CDDS. Keys: interaction id, contact id, export id, export id; so
-// each thing's events are in order.
+// The topics of CDDS. Keys: interaction id, contact id, export id, export id, the
+// audited thing's id; so each thing's events are in order.
 const (
 	TopicInteractions   Topic = "cdds.interactions"
 	TopicContacts       Topic = "cdds.contacts"
 	TopicExportRequests Topic = "cdds.export.requests"
 	TopicExportStatus   Topic = "cdds.export.status"
+	TopicAudit          Topic = "cdds.audit"
 )
 
 // DeadLetter is the topic that takes what could not be read from t: original
@@ -27,6 +28,7 @@ const deadLetterSuffix = ".dlq"
 const (
 	GroupExport  = "cdds.export"
 	GroupHistory = "cdds.history"
+	GroupAudit   = "cdds.audit"
 )
 
 // IngestGroup is the consumer group that stores the records of a source topic. Its
@@ -41,7 +43,7 @@ func SourceTopics() []Topic { return []Topic{TopicInteractions, TopicContacts} }
 // Topics lists every topic CDDS reads or writes, dead-letter topics included.
 func Topics() []Topic {
 	var all []Topic
-	for _, t := range []Topic{TopicInteractions, TopicContacts, TopicExportRequests, TopicExportStatus} {
+	for _, t := range []Topic{TopicInteractions, TopicContacts, TopicExportRequests, TopicExportStatus, TopicAudit} {
 		all = append(all, t, t.DeadLetter())
 	}
 	return all

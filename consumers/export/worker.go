@@ -110,6 +110,9 @@ func New(o Options) *Worker {
 // for an export can be hours, or with ctx's error when ctx ends.
 func (w *Worker) Handle(ctx context.Context, b schemas.Batch[*schemas.ExportRequest]) error {
 	for _, r := range b.Records {
+		if err := w.auditControl(ctx, r.Event); err != nil {
+			return err
+		}
 		handle := w.create
 		if r.Event.Action == schemas.ActionCancel {
 			handle = w.cancel
@@ -247,7 +250,7 @@ func (w *Worker) refuse(ctx context.Context, r *schemas.ExportRequest, reason st
 func (w *Worker) report(ctx context.Context, s *schemas.ExportStatus) error {
 	s.Time, s.Worker = schemas.TimeOf(w.Now()), w.Name
 	w.Logger.Info("export "+string(s.State), "tenant", s.TenantID, "export", s.ExportID, "event", s.EventID, "reason", s.Reason)
-	return w.retry(ctx, "report", func() error { return w.Publisher.Publish(ctx, s) })
+	return w.retry(ctx, "report", func() error { return w.Publisher.Publish(ctx, schemas.Audited(s)...) })
 }
 
 // withoutCertificates is the request as admins read it: recipients are told apart

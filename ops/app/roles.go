@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"cdds/consumers"
+	"cdds/consumers/audit"
 	"cdds/consumers/export"
 	"cdds/consumers/history"
 	"cdds/consumers/ingest"
@@ -67,7 +68,15 @@ func buildHistory(a *App) ([]role, error) {
 		Decode: schemas.DecodeExportStatus, Handler: project,
 		MaxRecords: history.MaxRecords, Linger: history.Linger,
 	}, a)
-	return []role{r}, err
+	if err != nil {
+		return nil, err
+	}
+	trail, err := groupRole("history.audit", consumers.Options[*schemas.AuditRecord]{
+		GroupID: schemas.GroupAudit, Topic: schemas.TopicAudit,
+		Decode: schemas.DecodeAuditRecord, Handler: audit.New(a.warehouse),
+		MaxRecords: audit.MaxRecords, Linger: audit.Linger,
+	}, a)
+	return []role{r, trail}, err
 }
 
 // exportsInHand bounds the exports of one partition that wait or run at once.

@@ -100,7 +100,7 @@ func roleGroups() []string {
 	for _, topic := range schemas.SourceTopics() {
 		groups = append(groups, schemas.IngestGroup(topic))
 	}
-	return append(groups, schemas.GroupExport, schemas.GroupHistory)
+	return append(groups, schemas.GroupExport, schemas.GroupHistory, schemas.GroupAudit)
 }
 
 func checkKafka(ctx context.Context, s *services) (string, error) {

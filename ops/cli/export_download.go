@@ -45,6 +45,9 @@ correct are not fetched again, so an interrupted download can be repeated.
 				if out == "" {
 					out = e.ExportID
 				}
+				if err := s.audit(cmd.Context(), services, tenant, "export.download", e.ExportID, fmt.Sprintf("%d files, %d bytes", e.Done.Parts+2, e.Done.SealedBytes)); err != nil {
+					return err
+				}
 				if err := s.download(cmd.Context(), services, e, out); err != nil {
 					return err
 				}

@@ -208,10 +208,10 @@ func (k *Keeper) remove(ctx context.Context, e schemas.Export, reason string) er
 
 // events tell that the artifacts of an export are gone.
 func (k *Keeper) events(e schemas.Export, reason string) []schemas.Event {
-	return []schemas.Event{&schemas.ExportStatus{
+	return schemas.Audited(&schemas.ExportStatus{
 		TenantID: e.TenantID, ExportID: e.ExportID, EventID: "expired", State: schemas.Expired,
 		Time: schemas.TimeOf(k.Now()), Worker: k.Name, Reason: reason,
-	}}
+	})
 }
 
 // each calls do with every export in one of the states, page by page. It goes on

@@ -1,0 +1,17 @@
+package export
+
+import (
+	"context"
+
+	"cdds/schemas"
+)
+
+// auditControl records who asked to cancel an export, or to do anything else with it
+// but make it; the status that follows says what came of it.
+func (w *Worker) auditControl(ctx context.Context, r *schemas.ExportRequest) error {
+	if r.Action == "" || r.Action == schemas.ActionCreate {
+		return nil // the requested or refused status tells it
+	}
+	a := schemas.AuditOfControl(r, w.Name, schemas.TimeOf(w.Now()))
+	return w.retry(ctx, "report", func() error { return w.Publisher.Publish(ctx, a) })
+}

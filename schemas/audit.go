@@ -1,0 +1,144 @@
+package schemas
+
+import "strings"
+
+// AuditRecord says who did what to which export, when, from where and with what
+// outcome: one fact on cdds.audit. It never holds payloads or secrets. Publishing
+// the same fact again changes nothing: AuditID is the same.
+type AuditRecord struct {
+	// AuditID is derived from the fact, such as "acme/october-2026/requested".
+	AuditID  string `json:"id"`
+	Time     Time   `json:"time"`
+	TenantID string `json:"tenant_id"`
+	// Actor is the person or process that did it, as far as it said so.
+	Actor string `json:"actor,omitempty"`
+	// From is the host or process it was done from.
+	From string `json:"from,omitempty"`
+	// Action is what was done, such as export.requested, export.download, erasure.done.
+	Action string `json:"action"`
+	// Subject is what it was done to: the id of an export or an erasure.
+	Subject string `json:"subject"`
+	// Outcome is done, refused or failed.
+	Outcome string `json:"outcome"`
+	// Detail is a sentence for people: a reason, a range, a count.
+	Detail string `json:"detail,omitempty"`
+}
+
+// Outcomes of what was done.
+const (
+	OutcomeDone    = "done"
+	OutcomeRefused = "refused"
+	OutcomeFailed  = "failed"
+)
+
+// Outcomes lists what can come of an action.
+func Outcomes() []string { return []string{OutcomeDone, OutcomeRefused, OutcomeFailed} }
+
+// AuditOf is the audit record of a status event, or false for one that tells only of
+// progress. Whoever publishes the event publishes the record with it.
+func AuditOf(s *ExportStatus) (*AuditRecord, bool) {
+	if !s.State.Ended() && s.EventID != "requested" {
+		return nil, false
+	}
+	a := &AuditRecord{
+		AuditID: s.ID(), Time: s.Time, TenantID: s.TenantID, Actor: s.Worker, From: s.Worker,
+		Action: "export." + string(s.State), Subject: s.ExportID, Outcome: OutcomeDone, Detail: s.Reason,
+	}
+	if s.Request != nil && s.Request.RequestedBy != "" {
+		a.Actor = s.Request.RequestedBy
+	}
+	if r := s.Request; r != nil && s.State == Requested {
+		a.Detail = r.Entity + " from " + r.From.String() + " to " + r.To.String()
+	}
+	switch s.State {
+	case Refused:
+		a.Outcome = OutcomeRefused
+	case Failed:
+		a.Outcome = OutcomeFailed
+		if s.Failure != nil {
+			a.Detail = s.Failure.Stage + ": " + s.Failure.Reason
+		}
+	}
+	a.Detail = bounded(a.Detail)
+	return a, true
+}
+
+// Audited is a status event and, where it has one, its audit record: what is to be
+// published together.
+func Audited(s *ExportStatus) []Event {
+	events := []Event{s}
+	if a, ok := AuditOf(s); ok {
+		events = append(events, a)
+	}
+	return events
+}
+
+// AuditOfControl is the audit record of a request that controls an export rather than
+// asking for one, such as cancel: who asked for it. What came of it is the record of
+// the status that follows.
+func AuditOfControl(r *ExportRequest, worker string, now Time) *AuditRecord {
+	at := r.RequestedAt
+	if at.IsZero() {
+		at = now
+	}
+	return &AuditRecord{
+		AuditID: r.ID(), Time: at, TenantID: r.TenantID, Actor: r.RequestedBy, From: worker,
+		Action: "export." + shorten(r.Action), Subject: r.ExportID, Outcome: OutcomeDone, Detail: "asked for",
+	}
+}
+
+// bounded keeps a detail within what an event may hold.
+func bounded(s string) string {
+	if len(s) <= maxShortTextBytes {
+		return s
+	}
+	return strings.ToValidUTF8(s[:maxShortTextBytes-8], "") + "..."
+}
+
+// Topic is cdds.audit.
+func (a *AuditRecord) Topic() Topic { return TopicAudit }
+
+// Key is the subject, so that what was done to one thing is in order.
+func (a *AuditRecord) Key() string { return a.Subject }
+
+// Type is the CloudEvents type.
+func (a *AuditRecord) Type() string { return "cdds.audit.v1" }
+
+// ID is the record's own.
+func (a *AuditRecord) ID() string { return a.AuditID }
+
+// At is when it was done.
+func (a *AuditRecord) At() Time { return a.Time }
+
+// Validate reports every broken rule as one *InvalidError.
+func (a *AuditRecord) Validate() error {
+	var p problems
+	switch {
+	case a.AuditID == "":
+		p.add("id", "is missing")
+	case len(a.AuditID) > maxShortTextBytes:
+		p.add("id", "has %d bytes; the limit is %d", len(a.AuditID), maxShortTextBytes)
+	}
+	p.instant("time", a.Time, true)
+	p.tenant(a.TenantID)
+	p.id("subject", a.Subject, true)
+	if a.Action == "" {
+		p.add("action", "is missing")
+	}
+	p.short("actor", a.Actor)
+	p.short("from", a.From)
+	p.short("action", a.Action)
+	p.short("detail", a.Detail)
+	p.oneOf("outcome", a.Outcome, Outcomes(), true)
+	return p.err()
+}
+
+// DecodeAuditRecord reads and validates the value of a cdds.audit message. Every
+// error is a *MalformedError.
+func DecodeAuditRecord(b []byte) (*AuditRecord, error) {
+	a := new(AuditRecord)
+	if err := unmarshal(b, a); err != nil {
+		return nil, err
+	}
+	return validated(a)
+}

@@ -1,0 +1,162 @@
+package pipelinetest
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"cdds/pipeline"
+	"cdds/pipeline/bucket"
+	"cdds/pipeline/warehouse"
+	"cdds/schemas"
+)
+
+// TestStore holds an empty Store to the contract of pipeline.Store.
+func TestStore(t *testing.T, s pipeline.Store) {
+	t.Run("what is not there is not found, and may be removed", func(t *testing.T) {
+		_, statErr := s.Stat(t.Context(), "none")
+		_, getErr := s.GetBytes(t.Context(), "none", 10)
+		if !errors.Is(statErr, bucket.ErrNotFound) || !errors.Is(getErr, bucket.ErrNotFound) {
+			t.Errorf("stat says %v, get says %v", statErr, getErr)
+		}
+		if err := s.Remove(t.Context(), "none"); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Run("of many writers one succeeds and the others learn that it exists", func(t *testing.T) {
+		var won atomic.Int32
+		var writing sync.WaitGroup
+		for i := range 8 {
+			writing.Go(func() {
+				body := bytes.Repeat([]byte{byte(i)}, 1000+i)
+				err := s.Put(t.Context(), "race/one", bytes.NewReader(body), int64(len(body)), "text/plain", map[string]string{"n": string(rune('0' + i))})
+				if err == nil {
+					won.Add(1)
+				} else if !errors.Is(err, bucket.ErrExists) {
+					t.Error(err)
+				}
+			})
+		}
+		writing.Wait()
+		o, err := s.Stat(t.Context(), "race/one")
+		content, getErr := s.GetBytes(t.Context(), "race/one", 2000)
+		if won.Load() != 1 || err != nil || getErr != nil {
+			t.Fatalf("%d won, %v, %v", won.Load(), err, getErr)
+		}
+		n := content[0]
+		if o.Metadata["n"] != string(rune('0'+n)) || o.Size != int64(len(content)) || len(content) != 1000+int(n) {
+			t.Errorf("content of %d with metadata %v and size %d of %d", n, o.Metadata, o.Size, len(content))
+		}
+	})
+	t.Run("a limit is a limit, a listing is in order, and what is removed is gone", func(t *testing.T) {
+		for _, key := range []string{"list/b", "list/a", "other/c"} {
+			if err := s.PutBytes(t.Context(), key, []byte("12345"), schemas.ContentTypeJSON); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := s.GetBytes(t.Context(), "list/a", 4); err == nil {
+			t.Error("five bytes are within a limit of four")
+		}
+		all, err := s.List(t.Context(), "list/")
+		if err != nil || len(all) != 2 || all[0].Key != "list/a" || all[1].Key != "list/b" || all[0].Size != 5 {
+			t.Errorf("listed %+v, %v", all, err)
+		}
+		if err := s.Remove(t.Context(), "list/a"); err != nil {
+			t.Error(err)
+		}
+		if _, err := s.Stat(t.Context(), "list/a"); !errors.Is(err, bucket.ErrNotFound) {
+			t.Error("it is still there:", err)
+		}
+	})
+}
+
+// Tenant of the records that TestSource wants its Source to hold.
+const Tenant = "conformance"
+
+// Records are what TestSource wants its Source to hold: n interactions in two
+// partitions, every third published a second time as of another medium.
+func Records(n int) (all []schemas.Record[*schemas.Interaction]) {
+	offsets := [2]int64{}
+	add := func(i int, media, text string) {
+		e := &schemas.Interaction{
+			InteractionID: string(rune('a'+i%26)) + time.Duration(i).String(), TenantID: Tenant, MediaType: media,
+			StartedAt: schemas.TimeOf(start.Add(time.Duration(i%50) * time.Hour)), Text: text,
+		}
+		body, err := schemas.Encode(e)
+		if err != nil {
+			panic(err)
+		}
+		e.Body = body
+		p := i % 2
+		all = append(all, schemas.Record[*schemas.Interaction]{Event: e, Partition: int32(p), Offset: offsets[p]})
+		offsets[p]++
+	}
+	for i := range n {
+		add(i, "voice", "first")
+	}
+	for i := 0; i < n; i += 3 {
+		add(i, "chat", "the second version is longer")
+	}
+	return all
+}
+
+var start = time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
+
+// Everything is a query over all Records that are before a snapshot.
+func Everything(snapshot ...int64) warehouse.Query {
+	return warehouse.Query{Snapshot: snapshot, Filter: schemas.Filter{
+		TenantID: Tenant, Entity: schemas.EntityInteraction,
+		From: schemas.TimeOf(start), To: schemas.TimeOf(start.AddDate(0, 1, 0)),
+	}}
+}
+
+// TestSource holds a Source that has Records(n) to what the twin in memory says.
+func TestSource(t *testing.T, s pipeline.Source, n int) {
+	twin := NewSource(Records(n)...)
+	chats, window := Everything(int64(n), int64(n)), Everything(int64(n), int64(n))
+	chats.Filter.MediaTypes = []string{"chat"}
+	window.Filter.From, window.Filter.To = schemas.TimeOf(start.Add(5*time.Hour)), schemas.TimeOf(start.Add(20*time.Hour))
+	for name, q := range map[string]warehouse.Query{
+		"everything": Everything(int64(n), int64(n)), "an early snapshot": Everything(int64(n/3), int64(n/2)),
+		"one partition": Everything(int64(n)), "nothing": Everything(), "the newest version's medium": chats, "a window": window,
+	} {
+		t.Run(name, func(t *testing.T) {
+			largest, err := s.LargestRow(t.Context(), q)
+			wantLargest, _ := twin.LargestRow(t.Context(), q)
+			if err != nil || largest != wantLargest {
+				t.Errorf("the largest row has %d bytes, want %d, %v", largest, wantLargest, err)
+			}
+			chunks, err := s.Chunks(t.Context(), q, 7)
+			want, _ := twin.Chunks(t.Context(), q, 7)
+			if err != nil || len(chunks) != len(want) {
+				t.Fatalf("%d chunks, want %d, %v", len(chunks), len(want), err)
+			}
+			for i, c := range chunks {
+				if c.Rows != want[i].Rows || c.Bytes != want[i].Bytes || c.First.Compare(want[i].First) != 0 || c.Last.Compare(want[i].Last) != 0 {
+					t.Errorf("chunk %d is %+v, want %+v", i, c, want[i])
+				}
+				if got, wanted := lines(t, s, q, c), lines(t, twin, q, c); got != wanted {
+					t.Errorf("chunk %d reads %q, want %q", i, got, wanted)
+				}
+			}
+		})
+	}
+}
+
+func lines(t *testing.T, s pipeline.Source, q warehouse.Query, c warehouse.Chunk) string {
+	t.Helper()
+	r, err := s.Rows(t.Context(), q, c.First, c.Last)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = r.Close() }()
+	content, err := io.ReadAll(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(content)
+}

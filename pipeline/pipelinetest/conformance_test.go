@@ -1,0 +1,69 @@
+package pipelinetest_test
+
+import (
+	"testing"
+
+	"github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/minio/minio-go/v7"
+	"github.com/minio/minio-go/v7/pkg/credentials"
+
+	"cdds/ops/stack/stacktest"
+	"cdds/pipeline/bucket"
+	"cdds/pipeline/pipelinetest"
+	"cdds/pipeline/warehouse"
+	"cdds/schemas"
+)
+
+func TestMain(m *testing.M) { stacktest.Main(m) }
+
+func TestStoreInMemoryKeepsTheContract(t *testing.T) {
+	pipelinetest.TestStore(t, pipelinetest.NewStore())
+}
+
+func TestS3KeepsTheContract(t *testing.T) { pipelinetest.TestStore(t, s3(t, "conformance")) }
+
+func TestClickHouseReadsWhatTheTwinReads(t *testing.T) {
+	pipelinetest.TestSource(t, clickHouse(t, 100), 100)
+}
+
+// s3 is a bucket on the embedded S3.
+func s3(t *testing.T, name string) *bucket.Bucket {
+	t.Helper()
+	e := stacktest.Shared(t).Endpoints().S3
+	client, err := minio.New(e.Endpoint, &minio.Options{Creds: credentials.NewStaticV4(e.AccessKey, e.SecretKey, ""), Region: e.Region})
+	check(t, err)
+	b := bucket.New(client, name)
+	check(t, b.Create(t.Context(), e.Region))
+	return b
+}
+
+// clickHouse is the embedded ClickHouse with pipelinetest.Records(n).
+func clickHouse(t *testing.T, n int) *warehouse.Warehouse {
+	t.Helper()
+	e := stacktest.Shared(t).Endpoints().ClickHouse
+	conn, err := clickhouse.Open(&clickhouse.Options{
+		Protocol: clickhouse.HTTP, Addr: []string{e.Addr},
+		Auth: clickhouse.Auth{Database: e.Database, Username: e.Username, Password: e.Password},
+	})
+	check(t, err)
+	t.Cleanup(func() { _ = conn.Close() })
+	w := warehouse.New(conn)
+	check(t, w.Migrate(t.Context()))
+	for p := range int32(2) {
+		b := schemas.Batch[*schemas.Interaction]{Topic: schemas.TopicInteractions, Partition: p}
+		for _, r := range pipelinetest.Records(n) {
+			if r.Partition == p {
+				b.Records, b.Next = append(b.Records, r), r.Offset+1
+			}
+		}
+		check(t, w.InsertInteractions(t.Context(), b))
+	}
+	return w
+}
+
+func check(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}

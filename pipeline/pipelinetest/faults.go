@@ -1,0 +1,163 @@
+// Package pipelinetest has what package pipeline runs on, in memory, and a switch
+// that breaks it: a Store, a Source, and Faults that fail or hold the n-th call of
+// either, before or after its effect. The suites TestStore and TestSource hold the
+// twins and the real ones to the same contract.
+package pipelinetest
+
+import (
+	"context"
+	"errors"
+	"io"
+	"sync"
+
+	"cdds/pipeline"
+	"cdds/pipeline/bucket"
+	"cdds/pipeline/warehouse"
+	"cdds/schemas"
+)
+
+// ErrInjected is the error of every injected fault.
+var ErrInjected = errors.New("injected fault")
+
+// Moment is when a fault strikes: After means that the effect is there although the
+// caller sees an error, as when an answer is lost.
+type Moment bool
+
+// The moments of a call.
+const (
+	Before Moment = false
+	After  Moment = true
+)
+
+// Faults is the switch. The zero value disturbs nothing and counts calls. It is safe
+// for concurrent use.
+type Faults struct {
+	// Step, if set, is called at both moments of every call, which are numbered from
+	// 1; its error is what the caller sees. It may block: that is a paused worker.
+	Step func(call int, m Moment) error
+
+	mu    sync.Mutex
+	calls int
+}
+
+// FailAt fails one call at one moment, and no other.
+func FailAt(call int, m Moment) *Faults {
+	return &Faults{Step: func(c int, at Moment) error {
+		if c == call && at == m {
+			return ErrInjected
+		}
+		return nil
+	}}
+}
+
+// Calls is how many calls were made.
+func (f *Faults) Calls() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.calls
+}
+
+// do makes one call.
+func (f *Faults) do(effect func() error) error {
+	f.mu.Lock()
+	f.calls++
+	n := f.calls
+	f.mu.Unlock()
+	if f.Step == nil {
+		return effect()
+	}
+	if err := f.Step(n, Before); err != nil {
+		return err
+	}
+	outcome := effect()
+	if err := f.Step(n, After); err != nil {
+		return err // the answer, whatever it was, is lost
+	}
+	return outcome
+}
+
+// Store returns s as it is seen through the switch.
+func (f *Faults) Store(s pipeline.Store) pipeline.Store { return faultyStore{f, s} }
+
+// Source returns s as it is seen through the switch. Of Rows, After means that the
+// stream breaks off.
+func (f *Faults) Source(s pipeline.Source) pipeline.Source { return faultySource{f, s} }
+
+type faultyStore struct {
+	faults *Faults
+	store  pipeline.Store
+}
+
+func (s faultyStore) Put(ctx context.Context, key string, body io.ReadSeeker, size int64, contentType string, metadata map[string]string) error {
+	return s.faults.do(func() error { return s.store.Put(ctx, key, body, size, contentType, metadata) })
+}
+
+func (s faultyStore) PutBytes(ctx context.Context, key string, content []byte, contentType string) error {
+	return s.faults.do(func() error { return s.store.PutBytes(ctx, key, content, contentType) })
+}
+
+func (s faultyStore) Stat(ctx context.Context, key string) (o bucket.Object, err error) {
+	err = s.faults.do(func() error { o, err = s.store.Stat(ctx, key); return err })
+	return o, err
+}
+
+func (s faultyStore) GetBytes(ctx context.Context, key string, limit int64) (content []byte, err error) {
+	err = s.faults.do(func() error { content, err = s.store.GetBytes(ctx, key, limit); return err })
+	return content, err
+}
+
+func (s faultyStore) List(ctx context.Context, prefix string) (all []bucket.Object, err error) {
+	err = s.faults.do(func() error { all, err = s.store.List(ctx, prefix); return err })
+	return all, err
+}
+
+func (s faultyStore) Remove(ctx context.Context, key string) error {
+	return s.faults.do(func() error { return s.store.Remove(ctx, key) })
+}
+
+type faultySource struct {
+	faults *Faults
+	source pipeline.Source
+}
+
+func (s faultySource) LargestRow(ctx context.Context, q warehouse.Query) (n int64, err error) {
+	err = s.faults.do(func() error { n, err = s.source.LargestRow(ctx, q); return err })
+	return n, err
+}
+
+func (s faultySource) Chunks(ctx context.Context, q warehouse.Query, n int64) (all []warehouse.Chunk, err error) {
+	err = s.faults.do(func() error { all, err = s.source.Chunks(ctx, q, n); return err })
+	return all, err
+}
+
+func (s faultySource) Rows(ctx context.Context, q warehouse.Query, first, last schemas.RowKey) (io.ReadCloser, error) {
+	var rows io.ReadCloser
+	var opening error
+	breaksOff := s.faults.do(func() error { rows, opening = s.source.Rows(ctx, q, first, last); return nil })
+	switch {
+	case opening != nil:
+		return nil, opening
+	case rows == nil:
+		return nil, breaksOff
+	}
+	return &brokenRows{rows, breaksOff, 100}, nil
+}
+
+// brokenRows fails after some bytes, unless err is nil.
+type brokenRows struct {
+	io.ReadCloser
+	err  error
+	left int
+}
+
+func (r *brokenRows) Read(p []byte) (int, error) {
+	switch {
+	case r.err == nil:
+		return r.ReadCloser.Read(p)
+	case r.left == 0:
+		return 0, r.err
+	}
+	n, err := r.ReadCloser.Read(p[:min(len(p), r.left)])
+	r.left -= n
+	return n, err
+}

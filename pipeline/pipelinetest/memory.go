@@ -1,0 +1,175 @@
+package pipelinetest
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+
+	"cdds/pipeline/bucket"
+	"cdds/pipeline/warehouse"
+	"cdds/schemas"
+)
+
+// Store keeps objects in memory; it is a pipeline.Store and safe for concurrent use.
+type Store struct {
+	mu      sync.Mutex
+	objects map[string]object
+}
+
+type object struct {
+	content  []byte
+	metadata map[string]string
+}
+
+// NewStore returns an empty Store.
+func NewStore() *Store { return &Store{objects: map[string]object{}} }
+
+// Put stores body unless the key is taken: then it is bucket.ErrExists.
+func (s *Store) Put(_ context.Context, key string, body io.ReadSeeker, size int64, _ string, metadata map[string]string) error {
+	content, err := io.ReadAll(body)
+	if err != nil {
+		return err
+	}
+	if int64(len(content)) != size {
+		return fmt.Errorf("put %s: the body has %d bytes, not %d", key, len(content), size)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, taken := s.objects[key]; taken {
+		return fmt.Errorf("put %s: %w", key, bucket.ErrExists)
+	}
+	s.objects[key] = object{content, maps.Clone(metadata)}
+	return nil
+}
+
+// PutBytes is Put of a small document.
+func (s *Store) PutBytes(ctx context.Context, key string, content []byte, contentType string) error {
+	return s.Put(ctx, key, bytes.NewReader(content), int64(len(content)), contentType, nil)
+}
+
+// Stat is bucket.ErrNotFound if there is none.
+func (s *Store) Stat(_ context.Context, key string) (bucket.Object, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	o, ok := s.objects[key]
+	if !ok {
+		return bucket.Object{}, fmt.Errorf("stat %s: %w", key, bucket.ErrNotFound)
+	}
+	return bucket.Object{Key: key, Size: int64(len(o.content)), Metadata: maps.Clone(o.metadata)}, nil
+}
+
+// GetBytes is bucket.ErrNotFound if there is none.
+func (s *Store) GetBytes(_ context.Context, key string, limit int64) ([]byte, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	o, ok := s.objects[key]
+	switch {
+	case !ok:
+		return nil, fmt.Errorf("get %s: %w", key, bucket.ErrNotFound)
+	case int64(len(o.content)) > limit:
+		return nil, fmt.Errorf("get %s: it has more than %d bytes", key, limit)
+	}
+	return slices.Clone(o.content), nil
+}
+
+// List returns the objects whose key begins with prefix, by key.
+func (s *Store) List(_ context.Context, prefix string) ([]bucket.Object, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var all []bucket.Object
+	for _, key := range slices.Sorted(maps.Keys(s.objects)) {
+		if strings.HasPrefix(key, prefix) {
+			all = append(all, bucket.Object{Key: key, Size: int64(len(s.objects[key].content))})
+		}
+	}
+	return all, nil
+}
+
+// Remove of an object that is not there is no error.
+func (s *Store) Remove(_ context.Context, key string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.objects, key)
+	return nil
+}
+
+// Source holds interactions in memory; it is a pipeline.Source.
+type Source struct {
+	records []schemas.Record[*schemas.Interaction]
+}
+
+// NewSource returns a Source of records, whose events carry their Body.
+func NewSource(records ...schemas.Record[*schemas.Interaction]) *Source { return &Source{records} }
+
+// row is the version of an interaction that counts.
+type row struct {
+	key    schemas.RowKey
+	record schemas.Record[*schemas.Interaction]
+}
+
+func (r row) bytes() int64 { return int64(len(r.record.Event.Body) + 1) }
+
+// versions are the records below the snapshot within the range.
+func (s *Source) versions(q warehouse.Query) (all []row) {
+	for _, r := range s.records {
+		e := r.Event
+		below := int(r.Partition) < len(q.Snapshot) && r.Offset < q.Snapshot[r.Partition]
+		if below && e.TenantID == q.Filter.TenantID && !e.StartedAt.Before(q.Filter.From.Time) && e.StartedAt.Before(q.Filter.To.Time) {
+			all = append(all, row{schemas.RowKey{Time: e.StartedAt, ID: e.InteractionID}, r})
+		}
+	}
+	return all
+}
+
+// rows are the newest versions that pass the filter, in order.
+func (s *Source) rows(q warehouse.Query) (all []row) {
+	versions := s.versions(q)
+	slices.SortFunc(versions, func(a, b row) int {
+		return cmp.Or(a.key.Compare(b.key), cmp.Compare(b.record.Offset, a.record.Offset), cmp.Compare(b.record.Partition, a.record.Partition))
+	})
+	newest := slices.CompactFunc(versions, func(a, b row) bool { return a.key.Compare(b.key) == 0 })
+	for _, r := range newest {
+		if len(q.Filter.MediaTypes) == 0 || slices.Contains(q.Filter.MediaTypes, r.record.Event.MediaType) {
+			all = append(all, r)
+		}
+	}
+	return all
+}
+
+// LargestRow is the size of the largest line of any version below the snapshot.
+func (s *Source) LargestRow(_ context.Context, q warehouse.Query) (largest int64, _ error) {
+	for _, r := range s.versions(q) {
+		largest = max(largest, r.bytes())
+	}
+	return largest, nil
+}
+
+// Chunks cuts the rows into runs of n.
+func (s *Source) Chunks(_ context.Context, q warehouse.Query, n int64) (all []warehouse.Chunk, _ error) {
+	for run := range slices.Chunk(s.rows(q), int(n)) {
+		c := warehouse.Chunk{First: run[0].key, Last: run[len(run)-1].key, Rows: int64(len(run))}
+		for _, r := range run {
+			c.Bytes += r.bytes()
+		}
+		all = append(all, c)
+	}
+	return all, nil
+}
+
+// Rows streams the JSON Lines between two inclusive keys.
+func (s *Source) Rows(_ context.Context, q warehouse.Query, first, last schemas.RowKey) (io.ReadCloser, error) {
+	var lines bytes.Buffer
+	for _, r := range s.rows(q) {
+		if r.key.Compare(first) >= 0 && r.key.Compare(last) <= 0 {
+			lines.Write(r.record.Event.Body)
+			lines.WriteByte('\n')
+		}
+	}
+	return io.NopCloser(&lines), nil
+}

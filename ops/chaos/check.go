@@ -69,7 +69,10 @@ func (c *checker) awaitQuiet(ctx context.Context) {
 func (c *checker) awaitEnd(ctx context.Context, a *asked) (e schemas.Export, ok bool) {
 	var err error
 	ended := until(ctx, func() bool {
-		e, ok, err = c.system.warehouse.Export(ctx, a.request.TenantID, a.request.ExportID)
+		// Not bounded by ctx: when time is up the report still says where it stands.
+		asking, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+		defer cancel()
+		e, ok, err = c.system.warehouse.Export(asking, a.request.TenantID, a.request.ExportID)
 		return err == nil && ok && e.State.Ended()
 	})
 	if !ended {

@@ -41,6 +41,10 @@ func Kafka(c config.Kafka, name string, reg prometheus.Registerer) ([]kgo.Opt, e
 		// Three may get lost before the session is over; more often than every three
 		// seconds only costs.
 		kgo.HeartbeatInterval(min(c.SessionTimeout/4, 3*time.Second)),
+		// Handlers obey a rebalance at once. A minute, the default, would only let a
+		// member that vanished while joining hold up the others for that long; in the
+		// embedded Kafka, where each join starts the minute anew, for ever.
+		kgo.RebalanceTimeout(min(c.SessionTimeout, time.Minute)),
 	}
 	if c.TLS.Enabled {
 		t, err := tlsConfig(c.TLS)

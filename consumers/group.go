@@ -29,6 +29,15 @@ type Handler[E any] interface {
 	Handle(ctx context.Context, b schemas.Batch[E]) error
 }
 
+// Admitter is a Handler that must know the order of batches although several are
+// handled at once (Options.InFlight): Admit is called with every batch before any
+// Handle of it, in offset order, one at a time for each partition. It must not
+// block. ctx is the one Handle gets: when it ends, the batch may never be handled,
+// and comes again, if at all, with another ctx.
+type Admitter[E any] interface {
+	Admit(ctx context.Context, b schemas.Batch[E])
+}
+
 // DeadLetters keeps records that could not be read.
 //
 // Put stores all of them or returns an error, and is then called again. It must be

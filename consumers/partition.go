@@ -122,9 +122,13 @@ func (p *partition[E]) run() {
 		if records == nil {
 			return
 		}
+		batch, letters := p.decode(records)
+		if admitter, ok := p.g.opts.Handler.(Admitter[E]); ok && len(batch.Records) > 0 {
+			admitter.Admit(p.ctx, batch)
+		}
 		working.Go(func() {
 			defer func() { <-slots }()
-			p.work(records, place)
+			p.work(records, batch, letters, place)
 		})
 	}
 }
@@ -184,9 +188,8 @@ func (p *partition[E]) cut(now time.Time) ([]*kgo.Record, *span, time.Duration) 
 	return records, p.order.begin(kgo.EpochOffset{Epoch: last.LeaderEpoch, Offset: last.Offset + 1}), 0
 }
 
-// work sees one batch through: decode, dead-letter, handle.
-func (p *partition[E]) work(records []*kgo.Record, place *span) {
-	batch, letters := p.decode(records)
+// work sees one decoded batch through: dead-letter, handle.
+func (p *partition[E]) work(records []*kgo.Record, batch schemas.Batch[E], letters []schemas.DeadLetter, place *span) {
 	if len(letters) > 0 {
 		if p.retry("dead-lettering", place, func(ctx context.Context) error {
 			return p.g.opts.DeadLetters.Put(ctx, letters)

@@ -42,11 +42,20 @@ type Export struct {
 	ID       string
 	Filter   schemas.Filter
 	Snapshot schemas.Snapshot
+	// Since, unless empty, is the snapshot of the export SinceExport: only what came
+	// at or past it is exported.
+	Since       schemas.Snapshot
+	SinceExport string
 	// SplitSize bounds the JSON Lines bytes of a part.
 	SplitSize int64
 	// Encoding is schemas.EncodingSMIME or schemas.EncodingDER.
 	Encoding   string
 	Recipients []*x509.Certificate
+}
+
+// query selects the export's rows.
+func (x Export) query() warehouse.Query {
+	return warehouse.Query{Filter: x.Filter, Snapshot: x.Snapshot, Since: x.Since}
 }
 
 // Options of an Exporter; all fields but LifetimeByTenant are required.

@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"fmt"
+	"path"
 
 	"cdds/schemas"
 )
@@ -27,7 +28,22 @@ const (
 	acceptedName  = "accepted.json"
 	planName      = "plan.json"
 	cancelledName = "cancelled.json"
+	endedName     = "ended.json"
 )
+
+func attemptName(n int) string { return fmt.Sprintf("attempt-%04d.json", n) }
+func failedName(n int) string  { return fmt.Sprintf("failed-%04d.json", n) }
+
+// isDecision tells documents that decide what an export is from its artifacts.
+func isDecision(name string) bool {
+	switch name {
+	case acceptedName, planName, cancelledName, endedName:
+		return true
+	}
+	attempt, _ := path.Match("attempt-*.json", name)
+	failed, _ := path.Match("failed-*.json", name)
+	return attempt || failed
+}
 
 func partKey(f schemas.Filter, exportID string, number int) string {
 	return Prefix(f.TenantID, exportID) + PartName(f.Entity, exportID, number)

@@ -31,6 +31,7 @@ func (e *Exporter) Finish(ctx context.Context, x Export, topic schemas.Topic, re
 		return schemas.Manifest{
 			Version: schemas.ManifestVersion, TenantID: x.Filter.TenantID, ExportID: x.ID,
 			Filter: x.Filter, Topic: topic, Snapshot: x.Snapshot,
+			Since: x.Since, SinceExport: x.SinceExport,
 			CreatedAt: schemas.TimeOf(now), ExpiresAt: schemas.TimeOf(now.Add(e.lifetime(x.Filter.TenantID))),
 			Encoding: x.Encoding, Cipher: "aes-256-cbc", KeyTransport: "rsa-pkcs1v15",
 			Recipients: CertificateRefs(x.Recipients), Parts: receipts, Totals: c.Totals,

@@ -18,7 +18,6 @@ import (
 
 	"cdds/pipeline/bucket"
 	"cdds/pipeline/smime"
-	"cdds/pipeline/warehouse"
 	"cdds/schemas"
 )
 
@@ -38,7 +37,7 @@ const sealedType = "application/pkcs7-mime"
 // Export writes one part of an export to the store: queried, zipped, sealed, put.
 // A part that is stored already is adopted without being queried again. A part
 // that does not have exactly the rows and bytes of the plan is a permanent error
-// and nothing is stored.
+// and nothing is stored; so is ErrGone, when the export was ended meanwhile.
 func (e *Exporter) Export(ctx context.Context, x Export, part schemas.Part) (schemas.Receipt, error) {
 	key := partKey(x.Filter, x.ID, part.Number)
 	receipt, err := e.adopt(ctx, x, part, key)
@@ -68,12 +67,15 @@ func (e *Exporter) Export(ctx context.Context, x Export, part schemas.Part) (sch
 	if errors.Is(err, bucket.ErrExists) { // another worker was first; theirs counts
 		return e.adopt(ctx, x, part, key)
 	}
-	return receipt, err
+	if err != nil {
+		return receipt, err
+	}
+	return receipt, e.withdraw(ctx, x, key)
 }
 
 // zip queries the part and writes its zip, filling in what the receipt says of both.
 func (e *Exporter) zip(ctx context.Context, x Export, dst *spool, r *schemas.Receipt) error {
-	rows, err := e.source.Rows(ctx, warehouse.Query{Filter: x.Filter, Snapshot: x.Snapshot}, r.First, r.Last)
+	rows, err := e.source.Rows(ctx, x.query(), r.First, r.Last)
 	if err != nil {
 		return err
 	}

@@ -46,7 +46,7 @@ func pack(chunks []warehouse.Chunk, split int64) schemas.Plan {
 func (e *Exporter) Plan(ctx context.Context, x Export) (schemas.Plan, error) {
 	var plan schemas.Plan
 	_, err := once(ctx, e.store, Prefix(x.Filter.TenantID, x.ID)+planName, &plan, func() (schemas.Plan, error) {
-		query := warehouse.Query{Filter: x.Filter, Snapshot: x.Snapshot}
+		query := x.query()
 		largest, err := e.source.LargestRow(ctx, query)
 		if err != nil {
 			return plan, err

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -31,14 +32,19 @@ func (f failure) Unwrap() error { return f.err }
 
 // export takes one request from acceptance to its end and reports that end. Its
 // error is ctx's, or one that handling the request again may mend.
-func (w *Worker) export(ctx context.Context, r *schemas.ExportRequest) error {
-	err := w.steps(ctx, r)
+func (w *Worker) export(ctx context.Context, r *schemas.ExportRequest, attempt int, decided func()) error {
+	err := w.steps(ctx, r, attempt, decided)
 	if ctx.Err() != nil { // shut down, revoked or cancelled: not the export's failure
 		return ctx.Err()
 	}
 	var refused refusal
 	var failed failure
+	if errors.As(err, &refused) && attempt > 1 { // granted before, so it has a history
+		err = failure{"accept", 0, pipeline.Permanent(refused)}
+	}
 	switch {
+	case errors.Is(err, pipeline.ErrGone):
+		return err
 	case err == nil:
 		w.metrics.ended.WithLabelValues(string(schemas.Completed)).Inc()
 		return nil
@@ -46,17 +52,44 @@ func (w *Worker) export(ctx context.Context, r *schemas.ExportRequest) error {
 		return w.refuse(ctx, r, refused.reason)
 	case errors.As(err, &failed):
 		w.metrics.ended.WithLabelValues(string(schemas.Failed)).Inc()
-		return w.report(ctx, &schemas.ExportStatus{
-			TenantID: r.TenantID, ExportID: r.ExportID, EventID: "failed", State: schemas.Failed,
-			Failure: describe(failed),
-		})
+		told := describe(failed)
+		w.markFailed(ctx, r, attempt, *told)
+		return w.reportFailed(ctx, r, attempt, told)
 	}
 	return err
 }
 
+func (w *Worker) reportFailed(ctx context.Context, r *schemas.ExportRequest, attempt int, told *schemas.Failure) error {
+	return w.report(ctx, &schemas.ExportStatus{
+		TenantID: r.TenantID, ExportID: r.ExportID, EventID: attemptEvent("failed", attempt), State: schemas.Failed,
+		Attempt: attempt, Failure: told,
+	})
+}
+
+// attemptEvent is the id of an event that each attempt has of its own.
+func attemptEvent(name string, attempt int) string {
+	if attempt == 1 {
+		return name
+	}
+	return fmt.Sprintf("%s/%04d", name, attempt)
+}
+
+// markFailed keeps the attempt from being made again when its message is read again.
+// The store may be what failed, so not being able to is no reason to wait.
+func (w *Worker) markFailed(ctx context.Context, r *schemas.ExportRequest, attempt int, told schemas.Failure) {
+	ctx, cancel := context.WithTimeout(ctx, markTimeout)
+	defer cancel()
+	if err := w.Exporter.Fail(ctx, r.TenantID, r.ExportID, attempt, told); err != nil {
+		w.Logger.Warn("the failure is not marked in the store; after a restart the attempt may be made again",
+			"tenant", r.TenantID, "export", r.ExportID, "attempt", attempt, "error", err)
+	}
+}
+
+const markTimeout = 5 * time.Second
+
 // steps is the export, straight through. Whatever was done before, here or on
 // another worker, is found in the store and adopted.
-func (w *Worker) steps(ctx context.Context, r *schemas.ExportRequest) error {
+func (w *Worker) steps(ctx context.Context, r *schemas.ExportRequest, attempt int, decided func()) error {
 	if err := r.Validate(); err != nil {
 		return refusal{err.Error()}
 	}
@@ -71,18 +104,28 @@ func (w *Worker) steps(ctx context.Context, r *schemas.ExportRequest) error {
 	}
 	x := pipeline.Export{
 		ID: r.ExportID, Filter: r.Filter(), Snapshot: accepted.Snapshot,
+		Since: accepted.Since, SinceExport: r.SinceExport,
 		SplitSize: r.Split(), Encoding: r.Sealing(), Recipients: recipients,
 	}
 	err = w.report(ctx, &schemas.ExportStatus{
 		TenantID: r.TenantID, ExportID: r.ExportID, EventID: "requested", State: schemas.Requested,
-		Request: withoutCertificates(r), RequestDigest: accepted.Digest, Snapshot: accepted.Snapshot,
+		Request: withoutCertificates(r), RequestDigest: accepted.Digest, Snapshot: accepted.Snapshot, Since: accepted.Since,
 		Recipients: pipeline.CertificateRefs(recipients),
 	})
 	if err != nil {
 		return err
 	}
-	if err := w.checkCancelled(ctx, r); err != nil {
+	if over, err := w.isOver(ctx, r, attempt); err != nil || over {
 		return err
+	}
+	decided()
+	if attempt > 1 {
+		err := w.report(ctx, &schemas.ExportStatus{
+			TenantID: r.TenantID, ExportID: r.ExportID, EventID: attemptEvent("retried", attempt), State: schemas.Requested, Attempt: attempt,
+		})
+		if err != nil {
+			return err
+		}
 	}
 	if err := w.awaitIngest(ctx, r, topic, accepted); err != nil {
 		return err
@@ -90,11 +133,11 @@ func (w *Worker) steps(ctx context.Context, r *schemas.ExportRequest) error {
 	if err := w.checkTenant(ctx, r); err != nil {
 		return err
 	}
-	return w.run(ctx, x, topic)
+	return w.run(ctx, x, topic, attempt)
 }
 
 // run plans, exports every part and finishes.
-func (w *Worker) run(ctx context.Context, x pipeline.Export, topic schemas.Topic) error {
+func (w *Worker) run(ctx context.Context, x pipeline.Export, topic schemas.Topic, attempt int) error {
 	started := w.Now()
 	var plan schemas.Plan
 	err := w.stage(ctx, "plan", 0, func() (err error) {
@@ -105,7 +148,7 @@ func (w *Worker) run(ctx context.Context, x pipeline.Export, topic schemas.Topic
 		return err
 	}
 	status := func(event string, state schemas.State) *schemas.ExportStatus {
-		return &schemas.ExportStatus{TenantID: x.Filter.TenantID, ExportID: x.ID, EventID: event, State: state}
+		return &schemas.ExportStatus{TenantID: x.Filter.TenantID, ExportID: x.ID, EventID: event, State: state, Attempt: attempt}
 	}
 	planned := status("planned", schemas.Planned)
 	planned.Plan = &plan
@@ -119,14 +162,30 @@ func (w *Worker) run(ctx context.Context, x pipeline.Export, topic schemas.Topic
 	completed := status("completed", schemas.Completed)
 	err = w.stage(ctx, "manifest", 0, func() error {
 		c, err := w.Exporter.Finish(ctx, x, topic, receipts)
+		if err != nil {
+			return err
+		}
 		completed.Completion = &c
-		return err
+		return w.complete(ctx, x)
 	})
 	if err != nil {
 		return err
 	}
 	w.metrics.exportSeconds.Observe(w.Now().Sub(started).Seconds())
 	return w.report(ctx, completed)
+}
+
+// complete records that the export is completed, unless it is gone.
+func (w *Worker) complete(ctx context.Context, x pipeline.Export) error {
+	state, err := w.Exporter.End(ctx, x.Filter.TenantID, x.ID, schemas.Completed)
+	if err != nil {
+		return err
+	}
+	gone, err := w.Exporter.Cancelled(ctx, x.Filter.TenantID, x.ID)
+	if err == nil && (gone || state != schemas.Completed) {
+		return pipeline.Permanent(pipeline.ErrGone)
+	}
+	return err
 }
 
 // parts exports the parts of a plan, as many at once as slots allow, and reports
@@ -180,12 +239,18 @@ func (w *Worker) stage(ctx context.Context, name string, part int, step func() e
 func (w *Worker) accept(ctx context.Context, r *schemas.ExportRequest, topic schemas.Topic) (pipeline.Acceptance, error) {
 	var accepted pipeline.Acceptance
 	err := w.retry(ctx, "accept", func() (err error) {
-		accepted, err = w.Exporter.Accept(ctx, r, func() (schemas.Snapshot, error) {
-			end, err := w.Log.EndOffsets(ctx, topic)
-			if err != nil || r.Snapshot == nil {
-				return end, err
+		accepted, err = w.Exporter.Accept(ctx, r, func() (snapshot, since schemas.Snapshot, err error) {
+			if snapshot, err = w.Log.EndOffsets(ctx, topic); err != nil {
+				return nil, nil, err
 			}
-			return r.Snapshot, pipeline.Permanent(checkSnapshot(r.Snapshot, end))
+			if r.Snapshot != nil {
+				if err := checkSnapshot(r.Snapshot, snapshot); err != nil {
+					return nil, nil, pipeline.Permanent(err)
+				}
+				snapshot = r.Snapshot
+			}
+			since, err = w.since(ctx, r, snapshot)
+			return snapshot, since, err
 		})
 		return err
 	})
@@ -199,6 +264,36 @@ func (w *Worker) accept(ctx context.Context, r *schemas.ExportRequest, topic sch
 		return accepted, failure{"accept", 0, err}
 	}
 	return accepted, err
+}
+
+// since is the snapshot of the export that the request continues, nil if it
+// continues none.
+func (w *Worker) since(ctx context.Context, r *schemas.ExportRequest, snapshot schemas.Snapshot) (schemas.Snapshot, error) {
+	if r.SinceExport == "" {
+		return nil, nil
+	}
+	refuse := func(format string, args ...any) error {
+		return pipeline.Permanent(refusal{fmt.Sprintf("since_export: "+format, args...)})
+	}
+	earlier, found, err := w.Exporter.Accepted(ctx, r.TenantID, r.SinceExport)
+	if err != nil {
+		return nil, err
+	}
+	state, err := w.Exporter.Ended(ctx, r.TenantID, r.SinceExport)
+	switch {
+	case err != nil:
+		return nil, err
+	case !found:
+		return nil, refuse("tenant %s has no export %s", r.TenantID, r.SinceExport)
+	case state != schemas.Completed:
+		return nil, refuse("export %s was not completed; name one that was", r.SinceExport)
+	case earlier.Request != nil && earlier.Request.Entity != r.Entity:
+		return nil, refuse("export %s is of entity %s", r.SinceExport, earlier.Request.Entity)
+	}
+	if p, past := snapshot.Past(earlier.Snapshot); past {
+		return nil, refuse("export %s reaches past the snapshot in partition %d; name an earlier one", r.SinceExport, p)
+	}
+	return earlier.Snapshot, nil
 }
 
 // checkSnapshot refuses a snapshot that lies in the future.
@@ -247,32 +342,41 @@ func (w *Worker) checkTenant(ctx context.Context, r *schemas.ExportRequest) erro
 	return err
 }
 
-func (w *Worker) checkCancelled(ctx context.Context, r *schemas.ExportRequest) error {
-	var cancelled, completed bool
+// isOver reports whether nothing is left to do: the attempt was given up before,
+// which is reported again. If the export is gone it is ErrGone.
+func (w *Worker) isOver(ctx context.Context, r *schemas.ExportRequest, attempt int) (bool, error) {
+	var gone bool
+	var state schemas.State
+	var failed *schemas.Failure
 	err := w.stage(ctx, "accept", 0, func() (err error) {
-		if cancelled, err = w.Exporter.Cancelled(ctx, r.TenantID, r.ExportID); err == nil && cancelled {
-			completed, err = w.Exporter.Completed(ctx, r.TenantID, r.ExportID)
+		if gone, err = w.Exporter.Cancelled(ctx, r.TenantID, r.ExportID); err != nil {
+			return err
 		}
+		if state, err = w.Exporter.Ended(ctx, r.TenantID, r.ExportID); err != nil {
+			return err
+		}
+		failed, err = w.Exporter.Failed(ctx, r.TenantID, r.ExportID, attempt)
 		return err
 	})
-	if err != nil || !cancelled || completed {
-		return err
+	switch {
+	case err != nil:
+		return false, err
+	case gone || state != "" && state != schemas.Completed:
+		return false, pipeline.ErrGone
+	case failed != nil && state == "":
+		return true, w.reportFailed(ctx, r, attempt, failed)
 	}
-	w.mu.Lock()
-	this := w.running[exportKey{r.TenantID, r.ExportID}]
-	w.mu.Unlock()
-	this.stop(errCancelled)
-	return errCancelled
+	return false, nil
 }
 
 // describe is what an admin reads about a failure.
 func describe(f failure) *schemas.Failure {
 	hints := map[string]string{
 		"accept":   "check that Kafka and the object store are reachable, then ask again",
-		"barrier":  "check the ingest role and its lag, then ask again",
-		"plan":     "check that ClickHouse is reachable and has memory to spare, then ask again",
-		"part":     "check that ClickHouse and the object store are reachable and have space, then ask again",
-		"manifest": "check that the object store is reachable, then ask again",
+		"barrier":  "check the ingest role and its lag, then retry it",
+		"plan":     "check that ClickHouse is reachable and has memory to spare, then retry it",
+		"part":     "check that ClickHouse and the object store are reachable and have space, then retry it",
+		"manifest": "check that the object store is reachable, then retry it",
 	}
 	told := &schemas.Failure{Stage: f.stage, Part: f.part, Reason: f.err.Error(), Hint: hints[f.stage], Retryable: true}
 	if pipeline.IsPermanent(f.err) {

@@ -1,18 +1,22 @@
 package export
 
 import (
+	"cmp"
 	"context"
 	"sync"
 )
 
-// slots admits a bounded number of parts at once. Of those waiting, the export that
-// holds fewest goes first, then the one that waited longest: a small export waits
-// for at most one part of a large one.
+// slots admits a bounded number of parts at once, and of one tenant. Of those
+// waiting, the tenant that holds fewest goes first, of its exports the one that holds
+// fewest, then the one that waited longest: a small export waits for at most one part
+// of a large one, and a tenant for one of another, however many exports that has.
 type slots struct {
-	mu      sync.Mutex
-	free    int
-	held    map[exportKey]int
-	waiting []*waiter
+	mu        sync.Mutex
+	free      int
+	perTenant int
+	held      map[exportKey]int
+	tenants   map[string]int
+	waiting   []*waiter
 }
 
 type waiter struct {
@@ -20,7 +24,13 @@ type waiter struct {
 	ready chan struct{}
 }
 
-func newSlots(n int) *slots { return &slots{free: n, held: map[exportKey]int{}} }
+// newSlots returns n slots, of which a tenant may hold perTenant; 0 means all.
+func newSlots(n, perTenant int) *slots {
+	if perTenant <= 0 {
+		perTenant = n
+	}
+	return &slots{free: n, perTenant: perTenant, held: map[exportKey]int{}, tenants: map[string]int{}}
+}
 
 // acquire waits for a slot, or for ctx.
 func (s *slots) acquire(ctx context.Context, key exportKey) (release func(), err error) {
@@ -58,22 +68,34 @@ func (s *slots) give(key exportKey) {
 	if s.held[key]--; s.held[key] == 0 {
 		delete(s.held, key)
 	}
+	if s.tenants[key.tenantID]--; s.tenants[key.tenantID] == 0 {
+		delete(s.tenants, key.tenantID)
+	}
 	s.admit()
 }
 
 // admit hands free slots to those who wait. s.mu is held.
 func (s *slots) admit() {
 	for s.free > 0 && len(s.waiting) > 0 {
-		next := 0
+		next := -1
 		for i, w := range s.waiting {
-			if s.held[w.key] < s.held[s.waiting[next].key] {
+			if s.tenants[w.key.tenantID] < s.perTenant && (next < 0 || s.before(w.key, s.waiting[next].key)) {
 				next = i
 			}
+		}
+		if next < 0 {
+			return
 		}
 		chosen := s.waiting[next]
 		s.waiting = append(s.waiting[:next], s.waiting[next+1:]...)
 		s.free--
 		s.held[chosen.key]++
+		s.tenants[chosen.key.tenantID]++
 		close(chosen.ready)
 	}
+}
+
+// before reports whether a goes before b, which has waited longer. s.mu is held.
+func (s *slots) before(a, b exportKey) bool {
+	return cmp.Or(cmp.Compare(s.tenants[a.tenantID], s.tenants[b.tenantID]), cmp.Compare(s.held[a], s.held[b])) < 0
 }

@@ -12,7 +12,6 @@ package export
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"runtime"
 	"sync"
@@ -52,6 +51,8 @@ type Options struct {
 	Name string
 	// Slots is how many parts are exported at once; 0 means one per CPU.
 	Slots int
+	// TenantSlots bounds how many of them are one tenant's; 0 means Slots.
+	TenantSlots int
 	// InlineCertificates allows a request to bring its recipients' certificates. Off,
 	// write access to the topic is not access to anybody's data.
 	InlineCertificates bool
@@ -73,6 +74,7 @@ type Worker struct {
 
 	mu      sync.Mutex
 	running map[exportKey]*run
+	turns   turns
 }
 
 type exportKey struct{ tenantID, exportID string }
@@ -100,9 +102,10 @@ func New(o Options) *Worker {
 	}
 	return &Worker{
 		Options: o,
-		slots:   newSlots(o.Slots),
+		slots:   newSlots(o.Slots, o.TenantSlots),
 		metrics: newMetrics(o.Registerer),
 		running: map[exportKey]*run{},
+		turns:   newTurns(),
 	}
 }
 
@@ -110,25 +113,38 @@ func New(o Options) *Worker {
 // for an export can be hours, or with ctx's error when ctx ends.
 func (w *Worker) Handle(ctx context.Context, b schemas.Batch[*schemas.ExportRequest]) error {
 	for _, r := range b.Records {
+		turn, err := w.await(ctx, r)
+		if err != nil {
+			return err
+		}
 		if err := w.auditControl(ctx, r.Event); err != nil {
 			return err
 		}
-		handle := w.create
-		if r.Event.Action == schemas.ActionCancel {
-			handle = w.cancel
+		switch r.Event.Action {
+		case schemas.ActionCancel:
+			err = w.cancel(ctx, r.Event)
+		case schemas.ActionDelete:
+			err = w.delete(ctx, r.Event)
+		case schemas.ActionRetry:
+			err = w.again(ctx, r, turn.decide)
+		default:
+			err = w.carryOut(ctx, r.Event, 1, turn.decide)
 		}
-		if err := handle(ctx, r.Event); err != nil {
+		if err != nil {
 			return err
 		}
+		w.done(r, turn)
 	}
 	return nil
 }
 
-// errCancelled is the cause of a run's context when an admin cancelled it.
+// errCancelled is the cause of a run's context when the export is to be left, because
+// an admin cancelled or deleted it.
 var errCancelled = errors.New("the export was cancelled")
 
-// create runs the export a request asks for.
-func (w *Worker) create(ctx context.Context, r *schemas.ExportRequest) error {
+// carryOut runs an attempt at the export a request asks for. It calls decided as
+// soon as it stands what becomes of the request.
+func (w *Worker) carryOut(ctx context.Context, r *schemas.ExportRequest, attempt int, decided func()) error {
 	runCtx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	this, another := w.begin(r, stop)
@@ -136,13 +152,13 @@ func (w *Worker) create(ctx context.Context, r *schemas.ExportRequest) error {
 		if this == nil { // sent twice: the first is in hand
 			return nil
 		}
-		return w.conflict(ctx, r)
+		return w.refuse(ctx, r, pipeline.ErrConflict.Error())
 	}
 	defer w.end(r, this)
 
-	err := w.export(runCtx, r)
-	if errors.Is(context.Cause(runCtx), errCancelled) {
-		return w.discard(ctx, r.TenantID, r.ExportID)
+	err := w.export(runCtx, r, attempt, decided)
+	if errors.Is(context.Cause(runCtx), errCancelled) || errors.Is(err, pipeline.ErrGone) {
+		return w.leave(ctx, r.TenantID, r.ExportID)
 	}
 	return err
 }
@@ -174,65 +190,21 @@ func (w *Worker) end(r *schemas.ExportRequest, this *run) {
 	close(this.done)
 }
 
-// cancel ends an export: at once if this worker has it in hand, and for whichever
-// worker takes it up later by a mark in the store. What is completed stays.
-func (w *Worker) cancel(ctx context.Context, r *schemas.ExportRequest) error {
-	err := w.retry(ctx, "cancel", func() error {
-		return w.Exporter.MarkCancelled(ctx, r.TenantID, r.ExportID)
-	})
-	if err != nil {
-		return err
-	}
+// inHand is the run of an export on this worker, or nil.
+func (w *Worker) inHand(tenantID, exportID string) *run {
 	w.mu.Lock()
-	this := w.running[exportKey{r.TenantID, r.ExportID}]
-	w.mu.Unlock()
-	if this != nil {
-		this.stop(errCancelled)
-		select {
-		case <-this.done:
-			return nil // create has discarded and reported
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-	var accepted, completed bool
-	err = w.retry(ctx, "cancel", func() (err error) {
-		if accepted, err = w.Exporter.Accepted(ctx, r.TenantID, r.ExportID); err == nil {
-			completed, err = w.Exporter.Completed(ctx, r.TenantID, r.ExportID)
-		}
-		return err
-	})
-	switch {
-	case err != nil:
-		return err
-	case completed:
-		w.Logger.Info("cancel came after the export was completed", "tenant", r.TenantID, "export", r.ExportID)
+	defer w.mu.Unlock()
+	return w.running[exportKey{tenantID, exportID}]
+}
+
+// ended waits until the run has ended.
+func (r *run) ended(ctx context.Context) error {
+	select {
+	case <-r.done:
 		return nil
-	case !accepted:
-		return w.report(ctx, &schemas.ExportStatus{
-			TenantID: r.TenantID, ExportID: r.ExportID, EventID: "refused/cancel", State: schemas.Refused,
-			RequestDigest: r.Digest(), Reason: "there is no export of this id to cancel",
-		})
+	case <-ctx.Done():
+		return ctx.Err()
 	}
-	return w.discard(ctx, r.TenantID, r.ExportID)
-}
-
-// discard removes what a cancelled export stored and reports it cancelled.
-func (w *Worker) discard(ctx context.Context, tenantID, exportID string) error {
-	err := w.retry(ctx, "discard", func() error { return w.Exporter.Discard(ctx, tenantID, exportID) })
-	if err != nil {
-		return fmt.Errorf("discard export %s: %w", exportID, err)
-	}
-	w.metrics.ended.WithLabelValues(string(schemas.Cancelled)).Inc()
-	return w.report(ctx, &schemas.ExportStatus{
-		TenantID: tenantID, ExportID: exportID, EventID: "cancelled", State: schemas.Cancelled,
-		Reason: errCancelled.Error(),
-	})
-}
-
-// conflict refuses a request whose id stands for another.
-func (w *Worker) conflict(ctx context.Context, r *schemas.ExportRequest) error {
-	return w.refuse(ctx, r, pipeline.ErrConflict.Error())
 }
 
 // refuse reports that a request was not granted.

@@ -1,0 +1,89 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"cdds/pipeline/bucket"
+	"cdds/schemas"
+)
+
+// ending is the stored decision how an export ended for good.
+type ending struct {
+	State schemas.State `json:"state"`
+	At    schemas.Time  `json:"at"`
+}
+
+// ErrGone says that the export was cancelled, deleted or expired while it was worked
+// on: nothing of it may stay.
+var ErrGone = errors.New("the export was cancelled, deleted or expired meanwhile")
+
+// End records that the export ended in state, completed, cancelled or deleted, and
+// returns the state that counts: the one recorded first. So of a worker that
+// completes an export and another that cancels it, one finds out that it is late.
+func (e *Exporter) End(ctx context.Context, tenantID, exportID string, state schemas.State) (schemas.State, error) {
+	var end ending
+	_, err := once(ctx, e.store, Prefix(tenantID, exportID)+endedName, &end, func() (ending, error) {
+		return ending{state, schemas.TimeOf(e.now())}, nil
+	})
+	return end.State, err
+}
+
+// Ended returns the state End recorded, or "". It outlives the artifacts.
+func (e *Exporter) Ended(ctx context.Context, tenantID, exportID string) (schemas.State, error) {
+	var end ending
+	_, err := e.read(ctx, Prefix(tenantID, exportID)+endedName, &end)
+	return end.State, err
+}
+
+// MarkCancelled records that nothing of the export may stay, for whatever worker has
+// it in hand or takes it up again: it was cancelled, deleted or expired.
+func (e *Exporter) MarkCancelled(ctx context.Context, tenantID, exportID string) error {
+	err := e.store.PutBytes(ctx, Prefix(tenantID, exportID)+cancelledName, []byte("{}"), schemas.ContentTypeJSON)
+	if errors.Is(err, bucket.ErrExists) {
+		return nil
+	}
+	return err
+}
+
+// Cancelled reports whether MarkCancelled was called for the export.
+func (e *Exporter) Cancelled(ctx context.Context, tenantID, exportID string) (bool, error) {
+	return e.exists(ctx, Prefix(tenantID, exportID)+cancelledName)
+}
+
+// withdraw removes an object that was stored although the export is gone. Who marks
+// the export does so before removing what is there, so either they see this object
+// or we see their mark.
+func (e *Exporter) withdraw(ctx context.Context, x Export, key string) error {
+	gone, err := e.Cancelled(ctx, x.Filter.TenantID, x.ID)
+	if err != nil || !gone {
+		return err
+	}
+	if err := e.store.Remove(ctx, key); err != nil {
+		return err
+	}
+	return Permanent(ErrGone)
+}
+
+// Discard removes the artifacts of an export, the manifest first, and leaves the
+// documents that say what it is and how it ended.
+func (e *Exporter) Discard(ctx context.Context, tenantID, exportID string) error {
+	prefix := Prefix(tenantID, exportID)
+	objects, err := e.store.List(ctx, prefix)
+	if err != nil {
+		return err
+	}
+	keys := []string{prefix + schemas.SignatureName, prefix + schemas.ManifestName}
+	for _, o := range objects {
+		if o.Key != keys[0] && o.Key != keys[1] && !isDecision(strings.TrimPrefix(o.Key, prefix)) {
+			keys = append(keys, o.Key)
+		}
+	}
+	for _, key := range keys {
+		if err := e.store.Remove(ctx, key); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -37,7 +37,7 @@ func Outcomes() []string { return []string{OutcomeDone, OutcomeRefused, OutcomeF
 // AuditOf is the audit record of a status event, or false for one that tells only of
 // progress. Whoever publishes the event publishes the record with it.
 func AuditOf(s *ExportStatus) (*AuditRecord, bool) {
-	if !s.State.Ended() && s.EventID != "requested" {
+	if !s.State.Ended() && (s.State != Requested || s.Request == nil) {
 		return nil, false
 	}
 	a := &AuditRecord{

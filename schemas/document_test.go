@@ -28,6 +28,7 @@ func TestEveryFieldHasAPropertyAndEveryPropertyAField(t *testing.T) {
 		"export-status.schema.json#/$defs/failure":    schemas.Failure{},
 		"export-status.schema.json#/$defs/completion": schemas.Completion{},
 		"audit-record.schema.json":                    schemas.AuditRecord{},
+		"erasure-request.schema.json":                 schemas.ErasureRequest{},
 		"manifest.schema.json":                        schemas.Manifest{},
 		"types.schema.json#/$defs/rowKey":             schemas.RowKey{},
 		"types.schema.json#/$defs/part":               schemas.Part{},

@@ -6,13 +6,15 @@ import "strings"
 type Topic string
 
 // The topics of CDDS. Keys: interaction id, contact id, export id, export id, the
-// audited thing's id; so each thing's events are in order.
+// audited thing's id, erasure id; so each thing's events are in order.
 const (
 	TopicInteractions   Topic = "cdds.interactions"
 	TopicContacts       Topic = "cdds.contacts"
 	TopicExportRequests Topic = "cdds.export.requests"
 	TopicExportStatus   Topic = "cdds.export.status"
 	TopicAudit          Topic = "cdds.audit"
+
+	TopicErasureRequests Topic = "cdds.erasure.requests"
 )
 
 // DeadLetter is the topic that takes what could not be read from t: original
@@ -29,6 +31,7 @@ const (
 	GroupExport  = "cdds.export"
 	GroupHistory = "cdds.history"
 	GroupAudit   = "cdds.audit"
+	GroupErasure = "cdds.erasure"
 )
 
 // IngestGroup is the consumer group that stores the records of a source topic. Its
@@ -43,7 +46,7 @@ func SourceTopics() []Topic { return []Topic{TopicInteractions, TopicContacts} }
 // Topics lists every topic CDDS reads or writes, dead-letter topics included.
 func Topics() []Topic {
 	var all []Topic
-	for _, t := range []Topic{TopicInteractions, TopicContacts, TopicExportRequests, TopicExportStatus, TopicAudit} {
+	for _, t := range []Topic{TopicInteractions, TopicContacts, TopicExportRequests, TopicExportStatus, TopicAudit, TopicErasureRequests} {
 		all = append(all, t, t.DeadLetter())
 	}
 	return all

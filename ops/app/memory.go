@@ -16,6 +16,7 @@ const (
 	exportMemory  = 48 << 20
 	historyMemory = 32 << 20
 	keeperMemory  = 16 << 20
+	erasureMemory = 16 << 20
 )
 
 // LimitMemory sets the soft memory limit of this process to what its roles need,
@@ -36,6 +37,9 @@ func LimitMemory(roles []string, c config.Export) {
 	}
 	if slices.Contains(roles, "retention") {
 		limit += keeperMemory
+	}
+	if slices.Contains(roles, "erasure") {
+		limit += erasureMemory
 	}
 	debug.SetMemoryLimit(limit)
 }

@@ -106,7 +106,7 @@ environment, or the data directory of a local ` + "`cdds up`" + ` (--data-dir).
 	)
 	for group, commands := range map[string][]*cobra.Command{
 		"run":     {newUp(s), newDemo(s), newProvision(s), newDoctor(s)},
-		"use":     {newImport(s), newExport(s), newAudit(s)},
+		"use":     {newImport(s), newExport(s), newAudit(s), newErase(s)},
 		"receive": {newKeygen(s), newVerify(s), newDecrypt(s)},
 		"":        {newVersion(s)},
 	} {

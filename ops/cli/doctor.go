@@ -99,7 +99,7 @@ func roleGroups() []string {
 	for _, topic := range schemas.SourceTopics() {
 		groups = append(groups, schemas.IngestGroup(topic))
 	}
-	return append(groups, schemas.GroupExport, schemas.GroupHistory, schemas.GroupAudit)
+	return append(groups, schemas.GroupExport, schemas.GroupHistory, schemas.GroupAudit, schemas.GroupErasure)
 }
 
 func checkKafka(ctx context.Context, s *services) (string, error) {
@@ -179,11 +179,12 @@ func checkPositions(ctx context.Context, s *services, topic schemas.Topic) (stri
 	if err != nil {
 		return "", err
 	}
-	var stored, letters int64
+	var stored, letters, erased int64
 	var wrong []string
 	for _, p := range positions {
 		stored += p.Stored
 		letters += p.DeadLetters
+		erased += p.Erased
 		if n := p.Missing(); n != 0 {
 			wrong = append(wrong, fmt.Sprintf("partition %d: %s of offsets %d to %d are missing", p.Partition, count(n), p.First, p.Last))
 		}
@@ -194,5 +195,5 @@ func checkPositions(ctx context.Context, s *services, topic schemas.Topic) (stri
 	if len(wrong) > 0 {
 		return "", errors.New(strings.Join(wrong, "; "))
 	}
-	return fmt.Sprintf("%s stored, %s dead-lettered, none missing or twice", count(stored), count(letters)), nil
+	return fmt.Sprintf("%s stored, %s dead-lettered, %s erased, none missing or twice", count(stored), count(letters), count(erased)), nil
 }

@@ -11,13 +11,15 @@ import (
 )
 
 // Positions accounts for the records of one partition of a source topic: those
-// stored and those dead-lettered, each offset counted once.
+// stored, those erased since, and those dead-lettered, each offset counted once.
 type Positions struct {
 	Partition int32
 	// First and Last are the lowest and highest offset seen, inclusive.
 	First, Last int64
 	Stored      int64
 	DeadLetters int64
+	// Erased are offsets whose records were erased, or not stored because of that.
+	Erased int64
 	// Overlaps is how many records too many there are: offsets stored as two different
 	// rows, or both stored and dead-lettered. A replay is no overlap, it is the same
 	// row. Offsets overlap where a log lost its tail and gave them to new records.
@@ -26,8 +28,8 @@ type Positions struct {
 	seen int64
 }
 
-// Missing is how many offsets between First and Last are neither stored nor
-// dead-lettered.
+// Missing is how many offsets between First and Last are neither stored, erased
+// nor dead-lettered.
 // Compacted and control records would count here; the source topics have none.
 func (p Positions) Missing() int64 { return p.Last - p.First + 1 - p.seen }
 
@@ -45,12 +47,15 @@ func (w *Warehouse) Positions(ctx context.Context, topic schemas.Topic) ([]Posit
 WITH groupBitmapStateIf(toUInt64(source_offset), kind = 0) AS stored, groupBitmapStateIf(toUInt64(source_offset), kind = 1) AS letters
 SELECT source_partition, min(source_offset), max(source_offset),
   toInt64(bitmapCardinality(stored)), toInt64(bitmapCardinality(letters)),
+  toInt64(uniqExactIf(source_offset, kind = 2)),
   toInt64(countIf(kind = 0)) - toInt64(bitmapCardinality(stored)) + toInt64(bitmapAndCardinality(stored, letters)),
   toInt64(groupBitmap(toUInt64(source_offset)))
 FROM (
   SELECT source_partition, source_offset, 0 AS kind FROM %s FINAL
   UNION ALL
-  SELECT source_partition, source_offset, 1 AS kind FROM dead_letters WHERE topic = {topic:String})
+  SELECT source_partition, source_offset, 1 AS kind FROM dead_letters WHERE topic = {topic:String}
+  UNION ALL
+  SELECT source_partition, source_offset, 2 AS kind FROM erased_rows WHERE topic = {topic:String})
 GROUP BY source_partition ORDER BY source_partition
 SETTINGS do_not_merge_across_partitions_select_final = 1`, name), clickhouse.Named("topic", string(topic)))
 	if err != nil {
@@ -59,7 +64,7 @@ SETTINGS do_not_merge_across_partitions_select_final = 1`, name), clickhouse.Nam
 	var all []Positions
 	for rows.Next() {
 		var p Positions
-		if err := rows.Scan(&p.Partition, &p.First, &p.Last, &p.Stored, &p.DeadLetters, &p.Overlaps, &p.seen); err != nil {
+		if err := rows.Scan(&p.Partition, &p.First, &p.Last, &p.Stored, &p.DeadLetters, &p.Erased, &p.Overlaps, &p.seen); err != nil {
 			return nil, errors.Join(err, rows.Close())
 		}
 		all = append(all, p)

@@ -1,0 +1,100 @@
+package app_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"cdds/schemas"
+)
+
+// awaitErasure returns the erasure once it is done.
+func (w *world) awaitErasure(tenant, id string) schemas.Erasure {
+	w.t.Helper()
+	ctx, cancel := context.WithTimeout(w.t.Context(), 30*time.Second)
+	defer cancel()
+	for {
+		e, known, err := w.warehouse.Erasure(ctx, tenant, id)
+		if err == nil && known && e.State == schemas.ErasureDone {
+			return e
+		}
+		select {
+		case <-time.After(20 * time.Millisecond):
+		case <-ctx.Done():
+			w.t.Fatalf("erasure %s is not done: %+v, %v", id, e, err)
+		}
+	}
+}
+
+// of makes interaction n one with a contact.
+func of(contact string, n int) *schemas.Interaction {
+	i := interaction("acme", n)
+	i.ContactID = contact
+	return i
+}
+
+func TestWhatIsErasedIsGoneAndReadingKafkaAgainDoesNotBringItBack(t *testing.T) {
+	w := newWorld(t)
+	stop := w.run("ingest", "export", "history", "erasure")
+	created := schemas.TimeOf(time.Date(2025, 1, 2, 3, 4, 5, 0, time.UTC))
+	for _, c := range []string{"eve", "ada"} {
+		w.publish(&schemas.Contact{ContactID: c, TenantID: "acme", CreatedAt: created})
+	}
+	w.publish(of("", 1), of("eve", 1), of("eve", 2), of("ada", 3), of("ada", 4)) // the first version of 1 names nobody
+	other := of("eve", 5)
+	other.TenantID = "globex"
+	w.publish(other, w.request("acme", "before"))
+	if before := w.await("acme", "before"); before.Done.Rows != 4 {
+		t.Fatalf("before there were %d interactions, want 4", before.Done.Rows)
+	}
+
+	w.publish(&schemas.ErasureRequest{TenantID: "acme", ErasureID: "case-1", ContactID: "eve", RequestedBy: "dpo"})
+	e := w.awaitErasure("acme", "case-1")
+	if e.Rows != 4 || len(e.Exports) != 1 || e.Exports[0].ExportID != "before" || e.Exports[0].Deleted {
+		t.Errorf("three versions and a contact were to go and one export to be named: %+v", e)
+	}
+	w.publish(of("eve", 6)) // she calls again: a new fact
+	check := func(id string) {
+		t.Helper()
+		w.publish(w.request("acme", id), w.request("globex", id))
+		lines := strings.Join(w.open(w.await("acme", id)), "\n")
+		for n, want := range map[int]bool{1: false, 2: false, 3: true, 4: true, 6: true} {
+			if got := strings.Contains(lines, fmt.Sprintf("i-%06d", n)); got != want {
+				t.Errorf("%s: interaction %d is there: %t", id, n, got)
+			}
+		}
+		if x := w.await("globex", id); x.Done.Rows != 1 {
+			t.Errorf("%s: the other tenant's contact of the same id has %d interactions, want 1", id, x.Done.Rows)
+		}
+		if n := w.count("SELECT count() FROM interactions WHERE tenant_id = 'acme' AND interaction_id IN ('i-000001', 'i-000002')"); n != 0 {
+			t.Errorf("%s: %d rows of hers are stored", id, n)
+		}
+		if n := w.count("SELECT count() FROM contacts FINAL"); n != 1 {
+			t.Errorf("%s: %d contacts are stored, want 1", id, n)
+		}
+		for _, topic := range schemas.SourceTopics() {
+			positions, err := w.warehouse.Positions(t.Context(), topic)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, p := range positions {
+				if p.Missing() != 0 {
+					t.Errorf("%s: %s partition %d misses %d records", id, topic, p.Partition, p.Missing())
+				}
+			}
+		}
+	}
+	check("after")
+
+	stop()
+	for _, topic := range schemas.SourceTopics() {
+		if _, err := w.admin.DeleteGroup(t.Context(), schemas.IngestGroup(topic)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.run("ingest", "export", "history", "erasure") // everything from offset 0
+	check("replayed")
+	w.awaitAudit("acme", "erasure.accepted", "erasure.done")
+}

@@ -1,0 +1,171 @@
+package warehouse
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/ClickHouse/clickhouse-go/v2"
+
+	"cdds/schemas"
+)
+
+// Erasure returns where an erasure stands; false if there is none of that id.
+func (w *Warehouse) Erasure(ctx context.Context, tenantID, erasureID string) (schemas.Erasure, bool, error) {
+	found, err := decoded[schemas.Erasure](ctx, w, "an erasure",
+		"SELECT body FROM erasures FINAL WHERE tenant_id = {tenant:String} AND erasure_id = {erasure:String}",
+		clickhouse.Named("tenant", tenantID), clickhouse.Named("erasure", erasureID))
+	if err != nil || len(found) == 0 {
+		return schemas.Erasure{}, false, err
+	}
+	return found[0], true, nil
+}
+
+// SaveErasure replaces what is known about an erasure.
+func (w *Warehouse) SaveErasure(ctx context.Context, e schemas.Erasure) error {
+	body, err := schemas.Encode(e)
+	if err != nil {
+		return err
+	}
+	batch, err := w.conn.PrepareBatch(ctx, "INSERT INTO erasures (tenant_id, erasure_id, state, body, version)")
+	if err != nil {
+		return fmt.Errorf("insert into erasures: %w", err)
+	}
+	if err := batch.Append(e.Request.TenantID, e.Request.ErasureID, e.State, string(body), uint64(time.Now().UnixMilli())); err != nil {
+		_ = batch.Abort()
+		return fmt.Errorf("insert into erasures: %w", err)
+	}
+	if err := batch.Send(); err != nil {
+		return fmt.Errorf("insert into erasures: %w", err)
+	}
+	return nil
+}
+
+// Erase removes every row the erasure is about from every table, for good: it returns
+// when no part of a table holds them any more. It is safe to repeat, and to break off
+// anywhere: what is to be removed is written down before anything is.
+//
+// ALTER TABLE ... DELETE rather than lightweight DELETE: that one only hides rows
+// until some merge, which may never come.
+func (w *Warehouse) Erase(ctx context.Context, e schemas.Erasure) error {
+	args := eraseArguments(e)
+	kind, id := "contact", e.Request.ContactID
+	if id == "" {
+		kind, id = "interaction", e.Request.InteractionID
+	}
+	args = append(args, clickhouse.Named("kind", kind), clickhouse.Named("id", id))
+	statements := []string{
+		`INSERT INTO erased_subjects (tenant_id, kind, id, erasure_id, interactions, contacts)
+SELECT {tenant:String}, {kind:String}, {id:String}, {erasure:String}, {interactions:Array(Int64)}, {contacts:Array(Int64)}`,
+		// Versions that do not name the contact go with those that do.
+		`INSERT INTO erased_subjects (tenant_id, kind, id, erasure_id, interactions, contacts)
+SELECT DISTINCT tenant_id, 'interaction', interaction_id, {erasure:String}, {interactions:Array(Int64)}, {contacts:Array(Int64)}
+FROM interactions
+WHERE {kind:String} = 'contact' AND tenant_id = {tenant:String} AND contact_id = {id:String}
+  AND source_offset < arrayElement({interactions:Array(Int64)}, source_partition + 1)`,
+	}
+	for _, t := range erasable {
+		statements = append(statements, fmt.Sprintf(`INSERT INTO erased_rows (topic, source_partition, source_offset, tenant_id, time, erasure_id)
+SELECT '%s', source_partition, source_offset, tenant_id, %s, {erasure:String} FROM %s WHERE %s`, t.topic, t.time, t.name, t.matches()))
+	}
+	for _, t := range erasable {
+		statements = append(statements, fmt.Sprintf("ALTER TABLE %s DELETE WHERE %s", t.name, t.matches()))
+	}
+	ctx = withSettings(ctx, clickhouse.Settings{"mutations_sync": 2, "max_partitions_per_insert_block": 0})
+	for _, sql := range statements {
+		if err := w.conn.Exec(ctx, sql, args...); err != nil {
+			return fmt.Errorf("erase %s: %w", e.Request.ErasureID, err)
+		}
+	}
+	for _, t := range erasable {
+		var left uint64
+		if err := w.conn.QueryRow(ctx, fmt.Sprintf("SELECT count() FROM %s WHERE %s", t.name, t.matches()), args...).Scan(&left); err != nil {
+			return fmt.Errorf("check erasure %s: %w", e.Request.ErasureID, err)
+		}
+		if left > 0 {
+			return fmt.Errorf("erase %s: %d rows are still in %s", e.Request.ErasureID, left, t.name)
+		}
+	}
+	return nil
+}
+
+// erasableTable is a table an erasure removes rows from.
+type erasableTable struct {
+	table
+	topic schemas.Topic
+	kind  string
+}
+
+var erasable = []erasableTable{
+	{table{"interactions", "started_at", "interaction_id", true}, schemas.TopicInteractions, "interaction"},
+	{table{"contacts", "created_at", "contact_id", false}, schemas.TopicContacts, "contact"},
+}
+
+// matches selects the rows of the subjects of one erasure below its snapshot.
+func (t erasableTable) matches() string {
+	return fmt.Sprintf(`tenant_id = {tenant:String}
+  AND %s IN (SELECT id FROM erased_subjects WHERE tenant_id = {tenant:String} AND erasure_id = {erasure:String} AND kind = '%s')
+  AND source_offset < arrayElement({%s:Array(Int64)}, source_partition + 1)`, t.id, t.kind, t.name)
+}
+
+func eraseArguments(e schemas.Erasure) []any {
+	return []any{
+		clickhouse.Named("tenant", e.Request.TenantID), clickhouse.Named("erasure", e.Request.ErasureID),
+		clickhouse.Named("interactions", []int64(e.Interactions)), clickhouse.Named("contacts", []int64(e.Contacts)),
+	}
+}
+
+// ErasedRows is how many versions an erasure removed.
+func (w *Warehouse) ErasedRows(ctx context.Context, e schemas.Erasure) (int64, error) {
+	var n uint64
+	err := w.conn.QueryRow(ctx, "SELECT count() FROM erased_rows FINAL WHERE tenant_id = {tenant:String} AND erasure_id = {erasure:String}",
+		eraseArguments(e)[:2]...).Scan(&n)
+	if err != nil {
+		return 0, fmt.Errorf("count erased rows: %w", err)
+	}
+	return int64(n), nil
+}
+
+// ErasedIn is how many of an erasure's versions lie in an export's range and below its
+// snapshot: if none, the export never had any of them.
+func (w *Warehouse) ErasedIn(ctx context.Context, e schemas.Erasure, x schemas.Export) (int64, error) {
+	if x.Request == nil || len(x.Snapshot) == 0 {
+		return 0, nil
+	}
+	topic, ok := schemas.SourceOf(x.Request.Entity)
+	if !ok {
+		return 0, nil
+	}
+	var n uint64
+	err := w.conn.QueryRow(ctx, `
+SELECT count() FROM erased_rows FINAL
+WHERE tenant_id = {tenant:String} AND erasure_id = {erasure:String} AND topic = {topic:String}
+  AND time >= fromUnixTimestamp64Milli({from:Int64}, 'UTC') AND time < fromUnixTimestamp64Milli({to:Int64}, 'UTC')
+  AND source_offset < arrayElement({snapshot:Array(Int64)}, source_partition + 1)`,
+		append(eraseArguments(e)[:2], clickhouse.Named("topic", string(topic)),
+			clickhouse.Named("from", x.Request.From.UnixMilli()), clickhouse.Named("to", x.Request.To.UnixMilli()),
+			clickhouse.Named("snapshot", []int64(x.Snapshot)))...).Scan(&n)
+	if err != nil {
+		return 0, fmt.Errorf("look for erased rows in export %s: %w", x.ExportID, err)
+	}
+	return int64(n), nil
+}
+
+// recordErased notes the positions of records that were not stored because they are
+// erased.
+func (w *Warehouse) recordErased(ctx context.Context, rows []erasedRow) error {
+	batch, err := w.conn.PrepareBatch(ctx, "INSERT INTO erased_rows (topic, source_partition, source_offset, tenant_id, time, erasure_id)")
+	if err != nil {
+		return fmt.Errorf("insert into erased_rows: %w", err)
+	}
+	for _, r := range rows {
+		if err := batch.Append(string(r.topic), r.partition, r.offset, r.tenant, r.time, r.erasure); err != nil {
+			return errors.Join(fmt.Errorf("insert into erased_rows: %w", err), batch.Abort())
+		}
+	}
+	if err := batch.Send(); err != nil {
+		return fmt.Errorf("insert into erased_rows: %w", err)
+	}
+	return nil
+}

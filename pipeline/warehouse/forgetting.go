@@ -1,0 +1,138 @@
+package warehouse
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"cdds/schemas"
+)
+
+// Forgetting stores what ingest reads but for what was erased: a record below an
+// erasure's snapshot that comes again (a rebalance, a replay from offset 0) is noted
+// by its position and dropped. Dropping it here rather than in every read keeps it out
+// of ClickHouse altogether, and reads as fast as they are. It is safe for concurrent
+// use.
+type Forgetting struct {
+	*Warehouse
+
+	mu       sync.Mutex
+	version  string
+	subjects map[subject][]forgotten
+}
+
+// subject is whom or what an erasure is about.
+type subject struct{ tenant, kind, id string }
+
+// forgotten is one erasure of a subject.
+type forgotten struct {
+	erasure   string
+	snapshots map[schemas.Topic]schemas.Snapshot
+}
+
+// erasedRow is the position of a row that was erased.
+type erasedRow struct {
+	topic           schemas.Topic
+	partition       int32
+	offset          int64
+	tenant, erasure string
+	time            time.Time
+}
+
+// NewForgetting returns w for ingest. What was erased is held in memory, some 200
+// bytes for each contact and interaction.
+func NewForgetting(w *Warehouse) *Forgetting { return &Forgetting{Warehouse: w} }
+
+// InsertInteractions is that of Warehouse for those that are not erased.
+func (f *Forgetting) InsertInteractions(ctx context.Context, b schemas.Batch[*schemas.Interaction]) error {
+	kept, err := keep(ctx, f, b, func(e *schemas.Interaction) (string, time.Time, []subject) {
+		about := []subject{{e.TenantID, "interaction", e.InteractionID}}
+		if e.ContactID != "" {
+			about = append(about, subject{e.TenantID, "contact", e.ContactID})
+		}
+		return e.TenantID, e.StartedAt.Time, about
+	})
+	if err != nil {
+		return err
+	}
+	return f.Warehouse.InsertInteractions(ctx, kept)
+}
+
+// InsertContacts is that of Warehouse for those that are not erased.
+func (f *Forgetting) InsertContacts(ctx context.Context, b schemas.Batch[*schemas.Contact]) error {
+	kept, err := keep(ctx, f, b, func(e *schemas.Contact) (string, time.Time, []subject) {
+		return e.TenantID, e.CreatedAt.Time, []subject{{e.TenantID, "contact", e.ContactID}}
+	})
+	if err != nil {
+		return err
+	}
+	return f.Warehouse.InsertContacts(ctx, kept)
+}
+
+// keep returns the batch without what is erased, having noted the positions of that.
+func keep[E any](ctx context.Context, f *Forgetting, b schemas.Batch[E], of func(E) (tenant string, at time.Time, about []subject)) (schemas.Batch[E], error) {
+	subjects, err := f.erased(ctx)
+	if err != nil || len(subjects) == 0 {
+		return b, err
+	}
+	kept := b
+	kept.Records = make([]schemas.Record[E], 0, len(b.Records))
+	var dropped []erasedRow
+	for _, r := range b.Records {
+		tenant, at, about := of(r.Event)
+		erasure := ""
+		for _, s := range about {
+			for _, e := range subjects[s] {
+				if snapshot := e.snapshots[b.Topic]; int(r.Partition) < len(snapshot) && r.Offset < snapshot[r.Partition] {
+					erasure = e.erasure
+				}
+			}
+		}
+		if erasure == "" {
+			kept.Records = append(kept.Records, r)
+			continue
+		}
+		dropped = append(dropped, erasedRow{b.Topic, r.Partition, r.Offset, tenant, erasure, at})
+	}
+	if len(dropped) == 0 {
+		return b, nil
+	}
+	return kept, f.recordErased(ctx, dropped)
+}
+
+// erased returns what was erased by now, reading it again only if there is more.
+func (f *Forgetting) erased(ctx context.Context) (map[subject][]forgotten, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var version string
+	err := f.conn.QueryRow(ctx, "SELECT toString((count(), max(recorded_at))) FROM erased_subjects").Scan(&version)
+	if err != nil {
+		return nil, fmt.Errorf("look for erasures: %w", err)
+	}
+	if version == f.version {
+		return f.subjects, nil
+	}
+	rows, err := f.conn.Query(ctx, "SELECT tenant_id, kind, id, erasure_id, interactions, contacts FROM erased_subjects FINAL")
+	if err != nil {
+		return nil, fmt.Errorf("read erasures: %w", err)
+	}
+	subjects := map[subject][]forgotten{}
+	for rows.Next() {
+		var s subject
+		var erasure string
+		var interactions, contacts []int64
+		if err := rows.Scan(&s.tenant, &s.kind, &s.id, &erasure, &interactions, &contacts); err != nil {
+			return nil, errors.Join(fmt.Errorf("read erasures: %w", err), rows.Close())
+		}
+		subjects[s] = append(subjects[s], forgotten{erasure, map[schemas.Topic]schemas.Snapshot{
+			schemas.TopicInteractions: interactions, schemas.TopicContacts: contacts,
+		}})
+	}
+	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+		return nil, fmt.Errorf("read erasures: %w", err)
+	}
+	f.version, f.subjects = version, subjects // never changed afterwards, only replaced
+	return subjects, nil
+}

@@ -13,7 +13,6 @@ import (
 	"cdds/consumers/ingest"
 	"cdds/ops/connect"
 	"cdds/pipeline"
-	"cdds/pipeline/warehouse"
 	"cdds/schemas"
 )
 
@@ -29,19 +28,17 @@ var builders = map[string]func(*App) ([]role, error){
 	"export":    buildExport,
 	"history":   buildHistory,
 	"retention": buildRetention,
-	"erasure":   buildErasure,
 }
 
 // Roles lists the roles a process can run.
-func Roles() []string { return []string{"ingest", "export", "history", "retention", "erasure"} }
+func Roles() []string { return []string{"ingest", "export", "history", "retention"} }
 
 func buildIngest(a *App) ([]role, error) {
-	forgetting := warehouse.NewForgetting(a.warehouse)
-	storeInteractions, err := ingest.NewInteractions(forgetting, a.Registry)
+	storeInteractions, err := ingest.NewInteractions(a.warehouse, a.Registry)
 	if err != nil {
 		return nil, err
 	}
-	storeContacts, err := ingest.NewContacts(forgetting, a.Registry)
+	storeContacts, err := ingest.NewContacts(a.warehouse, a.Registry)
 	if err != nil {
 		return nil, err
 	}
@@ -99,7 +96,7 @@ func buildExport(a *App) ([]role, error) {
 		}),
 		Log:       connect.NewOffsets(a.client),
 		Publisher: a.publisher, Tenants: a.warehouse,
-		Name: a.Name, Slots: c.Slots,
+		Name: a.Name, Slots: c.Slots, TenantSlots: c.TenantSlots,
 		InlineCertificates: c.InlineCertificates != nil && *c.InlineCertificates,
 		IngestWait:         c.IngestWait, RetryFor: c.RetryFor,
 		Registerer: a.Registry, Logger: a.Logger.With("role", "export"),

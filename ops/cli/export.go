@@ -24,7 +24,7 @@ JSON Lines sealed for the recipients' certificates, and a signed manifest.
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newExportCreate(s), newExportList(s), newExportShow(s), newExportCancel(s), newExportDownload(s))
+	cmd.AddCommand(newExportCreate(s), newExportList(s), newExportShow(s), newExportCancel(s), newExportRetry(s), newExportDelete(s), newExportDownload(s))
 	return cmd
 }
 
@@ -73,7 +73,7 @@ func outcome(e schemas.Export) error {
 		return jsonTold{err}
 	case schemas.Cancelled:
 		return jsonTold{fmt.Errorf("export %s was cancelled", e.ExportID)}
-	case schemas.Expired:
+	case schemas.Expired, schemas.Deleted:
 		return jsonTold{refused(fmt.Errorf("the artifacts of export %s are gone: %s", e.ExportID, e.Reason))}
 	}
 	return nil

@@ -21,11 +21,11 @@ import (
 
 // createFlags are the flags of `export create`.
 type createFlags struct {
-	tenant, id, entity, from, to, encoding, asOf string
-	media, recipients                            []string
-	splitSize                                    string
-	wait                                         bool
-	timeout                                      time.Duration
+	tenant, id, entity, from, to, encoding, asOf, since string
+	media, recipients                                   []string
+	splitSize                                           string
+	wait                                                bool
+	timeout                                             time.Duration
 }
 
 func newExportCreate(s *session) *cobra.Command {
@@ -42,6 +42,9 @@ refused here and never sent.
 
 --as-of repeats the snapshot of an earlier export: the same JSON Lines and zips, byte
 for byte.
+
+--since exports only what was produced after a completed export's snapshot, late
+events and updates included: together they hold what one whole export would.
 
 ` + exitCodes,
 		Example: examples(
@@ -64,6 +67,7 @@ for byte.
 	flags.StringSliceVar(&f.recipients, "recipient", nil, "certificate `file` or fingerprint of who can decrypt; repeatable (required)")
 	flags.StringVar(&f.id, "id", "", "export `id`; a new one if not given")
 	flags.StringVar(&f.asOf, "as-of", "", "`id` of an export of the tenant whose snapshot to repeat")
+	flags.StringVar(&f.since, "since", "", "`id` of a completed export of the tenant to continue")
 	flags.BoolVar(&f.wait, "wait", false, "wait until the export has ended, showing progress")
 	flags.DurationVar(&f.timeout, "timeout", 0, "stop waiting after this `duration`; the export goes on")
 	for _, name := range []string{"from", "to", "recipient"} {
@@ -128,7 +132,7 @@ func (f createFlags) request() (*schemas.ExportRequest, error) {
 	}
 	r := &schemas.ExportRequest{
 		TenantID: f.tenant, ExportID: f.id, Entity: f.entity, MediaTypes: f.media, Encoding: f.encoding,
-		RequestedAt: schemas.TimeOf(time.Now()), RequestedBy: whoami(),
+		SinceExport: f.since, RequestedAt: schemas.TimeOf(time.Now()), RequestedBy: whoami(),
 	}
 	var err error
 	if r.From, err = parseTime("from", f.from); err != nil {

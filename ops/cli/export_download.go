@@ -38,6 +38,9 @@ correct are not fetched again, so an interrupted download can be repeated.
 				if err != nil {
 					return err
 				}
+				if e.State == schemas.Expired || e.State == schemas.Deleted {
+					return refused(fmt.Errorf("the artifacts of export %s are gone since %s: %s", e.ExportID, e.RemovedAt, e.Reason))
+				}
 				if e.State != schemas.Completed {
 					return refused(withHint(fmt.Errorf("export %s is %s, not completed: there is nothing whole to download", e.ExportID, e.State),
 						fmt.Sprintf("`cdds export show %s --tenant %s` tells how far it is", e.ExportID, tenant)))

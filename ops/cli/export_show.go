@@ -117,6 +117,12 @@ func (s *session) describe(e schemas.Export) {
 	}
 	add("waiting", e.Waiting)
 	add("reason", e.Reason)
+	if r := e.Request; r != nil {
+		add("since", r.SinceExport)
+	}
+	if e.Attempt > 1 {
+		add("attempt", fmt.Sprint(e.Attempt))
+	}
 	if f := e.Failure; f != nil {
 		add("failed at", f.Stage)
 		add("reason", f.Reason)

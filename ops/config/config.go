@@ -113,6 +113,8 @@ type Service struct {
 type Export struct {
 	// Slots is how many parts are exported at once; 0 means one per CPU.
 	Slots int `yaml:"slots" env:"SLOTS"`
+	// TenantSlots is how many of them may be one tenant's; 0 means all.
+	TenantSlots int `yaml:"tenant_slots" env:"TENANT_SLOTS"`
 	// Memory bounds the parts held in memory together.
 	Memory Bytes `yaml:"memory" env:"MEMORY"`
 	// InlineCertificates lets a request bring its recipients' certificates. It is on
@@ -240,6 +242,9 @@ func (c Config) Check() error {
 	case "", "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512":
 	default:
 		add("kafka.sasl.mechanism %q is unknown; it must be PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512", c.Kafka.SASL.Mechanism)
+	}
+	if c.Export.Slots < 0 || c.Export.TenantSlots < 0 {
+		add("export.slots and export.tenant_slots must not be negative")
 	}
 	if c.Export.Memory < 32<<20 {
 		add("export.memory must be at least 32MiB")

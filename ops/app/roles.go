@@ -13,6 +13,7 @@ import (
 	"cdds/consumers/ingest"
 	"cdds/ops/connect"
 	"cdds/pipeline"
+	"cdds/pipeline/warehouse"
 	"cdds/schemas"
 )
 
@@ -28,17 +29,19 @@ var builders = map[string]func(*App) ([]role, error){
 	"export":    buildExport,
 	"history":   buildHistory,
 	"retention": buildRetention,
+	"erasure":   buildErasure,
 }
 
 // Roles lists the roles a process can run.
-func Roles() []string { return []string{"ingest", "export", "history", "retention"} }
+func Roles() []string { return []string{"ingest", "export", "history", "retention", "erasure"} }
 
 func buildIngest(a *App) ([]role, error) {
-	storeInteractions, err := ingest.NewInteractions(a.warehouse, a.Registry)
+	forgetting := warehouse.NewForgetting(a.warehouse)
+	storeInteractions, err := ingest.NewInteractions(forgetting, a.Registry)
 	if err != nil {
 		return nil, err
 	}
-	storeContacts, err := ingest.NewContacts(a.warehouse, a.Registry)
+	storeContacts, err := ingest.NewContacts(forgetting, a.Registry)
 	if err != nil {
 		return nil, err
 	}

@@ -214,14 +214,16 @@ func (h *Handler) affected(ctx context.Context, e schemas.Erasure) ([]schemas.Af
 func (h *Handler) deleteExports(ctx context.Context, e *schemas.Erasure) error {
 	var events []schemas.Event
 	for i := range e.Exports {
-		action := schemas.ActionDelete
-		if !e.Exports[i].State.Ended() {
-			action = schemas.ActionCancel // removes what it stored, too
+		actions := []string{schemas.ActionDelete}
+		if !e.Exports[i].State.Ended() { // only what has ended can be deleted
+			actions = []string{schemas.ActionCancel, schemas.ActionDelete}
 		}
-		events = append(events, &schemas.ExportRequest{
-			Action: action, TenantID: e.Request.TenantID, ExportID: e.Exports[i].ExportID,
-			RequestedAt: schemas.TimeOf(h.Now()), RequestedBy: "erasure " + e.Request.ErasureID,
-		})
+		for _, action := range actions {
+			events = append(events, &schemas.ExportRequest{
+				Action: action, TenantID: e.Request.TenantID, ExportID: e.Exports[i].ExportID,
+				RequestedAt: schemas.TimeOf(h.Now()), RequestedBy: "erasure " + e.Request.ErasureID,
+			})
+		}
 		e.Exports[i].Deleted = true
 	}
 	return h.Publisher.Publish(ctx, events...)

@@ -141,3 +141,25 @@ func TestTheSweepRemovesOrphansAndOwnsUpToWhatIsLost(t *testing.T) {
 		t.Errorf("the export that is whole became %s with %v", e.State, w.artifactsIn("acme", "whole"))
 	}
 }
+
+func TestWhatAFailedExportStoredGoesToo(t *testing.T) {
+	w := newWorld(t)
+	w.config.Export.IngestWait = 300 * time.Millisecond
+	w.run("export", "history")
+	w.load("acme", 0, 5) // nothing ingests
+	w.publish(w.request("acme", "broken"))
+	if e := w.await("acme", "broken"); e.State != schemas.Failed {
+		t.Fatalf("it is %s", e.State)
+	}
+	if report, err := w.keeper(29 * 24 * time.Hour).Expire(t.Context()); err != nil || report.Expired != 0 {
+		t.Errorf("after 29 days: %+v, %v", report, err)
+	}
+	if report, err := w.keeper(31 * 24 * time.Hour).Expire(t.Context()); err != nil || report.Expired != 1 {
+		t.Errorf("after 31 days: %+v, %v", report, err)
+	}
+	w.publish(&schemas.ExportRequest{Action: schemas.ActionRetry, TenantID: "acme", ExportID: "broken"})
+	e := w.awaitThat("acme", "broken", func(e schemas.Export) bool { return e.State == schemas.Expired && len(e.Conflicts) > 0 })
+	if !strings.Contains(e.Conflicts[0].Reason, "expired") {
+		t.Errorf("the retry was answered %q", e.Conflicts[0].Reason)
+	}
+}

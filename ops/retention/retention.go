@@ -46,6 +46,9 @@ type Objects interface {
 
 // Artifacts removes those of an export; *pipeline.Exporter does.
 type Artifacts interface {
+	// End records how the export ended, unless that stands already: a failed one that
+	// is expired cannot be retried.
+	End(ctx context.Context, tenantID, exportID string, state schemas.State) (schemas.State, error)
 	// MarkCancelled keeps the export from being made again when its request is.
 	MarkCancelled(ctx context.Context, tenantID, exportID string) error
 	// Discard removes the artifacts, the manifest first. It is safe to repeat.
@@ -193,6 +196,9 @@ func Due(e schemas.Export, lifetime time.Duration, now time.Time) bool {
 
 // remove takes an export's artifacts away and tells history and audit why.
 func (k *Keeper) remove(ctx context.Context, e schemas.Export, reason string) error {
+	if _, err := k.Artifacts.End(ctx, e.TenantID, e.ExportID, schemas.Expired); err != nil {
+		return fmt.Errorf("expire export %s of %s: %w", e.ExportID, e.TenantID, err)
+	}
 	// The mark first: a request that comes again finds the export ended, not unmade.
 	if err := k.Artifacts.MarkCancelled(ctx, e.TenantID, e.ExportID); err != nil {
 		return fmt.Errorf("expire export %s of %s: %w", e.ExportID, e.TenantID, err)

@@ -55,7 +55,7 @@ func (s *session) newControl(c control) *cobra.Command {
 				if !c.allows(before) {
 					return refused(fmt.Errorf("export %s is %s: there is nothing to %s", before.ExportID, before.State, c.action))
 				}
-				e, err := s.ask(cmd.Context(), services, c, before)
+				e, err := s.control(cmd.Context(), services, c, before)
 				if err != nil {
 					return err
 				}
@@ -73,8 +73,8 @@ func (s *session) newControl(c control) *cobra.Command {
 	return cmd
 }
 
-// ask publishes the control and waits until it is done or refused.
-func (s *session) ask(ctx context.Context, services *services, c control, before schemas.Export) (schemas.Export, error) {
+// control publishes the control and waits until it is done or refused.
+func (s *session) control(ctx context.Context, services *services, c control, before schemas.Export) (schemas.Export, error) {
 	publisher, err := producers.New(services.kafka, "cdds/cli", nil)
 	if err != nil {
 		return before, err

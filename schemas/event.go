@@ -132,10 +132,7 @@ func DecodeExportRequest(b []byte) (*ExportRequest, error) {
 	if err := unmarshal(b, r); err != nil {
 		return nil, err
 	}
-	var p problems
-	p.tenant(r.TenantID)
-	p.exportID(r.ExportID)
-	if err := p.err(); err != nil {
+	if err := r.CheckIDs(); err != nil {
 		return nil, &MalformedError{CodeEvent, err.Error()}
 	}
 	r.checkMembers(b)

@@ -166,6 +166,15 @@ func (r *ExportRequest) Digest() string {
 	return hex.EncodeToString(sum[:])
 }
 
+// CheckIDs reports what is wrong with the ids alone, as an *InvalidError. A request
+// with others cannot be answered and is dead-lettered.
+func (r *ExportRequest) CheckIDs() error {
+	var p problems
+	p.tenant(r.TenantID)
+	p.exportID(r.ExportID)
+	return p.err()
+}
+
 // Topic is cdds.export.requests.
 func (r *ExportRequest) Topic() Topic { return TopicExportRequests }
 

@@ -54,7 +54,7 @@ func Main(args []string, in io.Reader, out, err io.Writer) int {
 	if code, child := stack.ChildMain(args); child {
 		return code
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
 	// After the first signal the default is back, and a second one ends the process.
 	context.AfterFunc(ctx, stop)

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/oklog/ulid/v2"
 	"github.com/spf13/cobra"
 
 	"cdds/ops/app"
@@ -224,7 +225,7 @@ func (d *demo) proveTenant(ctx context.Context, tenant, signer string) (proof, e
 // request to its completion in history.
 func (d *demo) exportAll(ctx context.Context, tenant string) (schemas.Export, float64, error) {
 	f := createFlags{
-		tenant: tenant, entity: schemas.EntityInteraction, from: "1990-01-01", to: "2100-01-01",
+		tenant: tenant, id: ulid.Make().String(), entity: schemas.EntityInteraction, from: "1990-01-01", to: "2100-01-01",
 		recipients: []string{d.certFile()}, splitSize: "4MiB",
 	}
 	r, err := f.request()

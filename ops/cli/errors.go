@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"cdds/schemas"
 )
 
 // Exit codes. Scripts rely on them; exitCodes tells people.
@@ -51,6 +53,14 @@ func refused(err error) error     { return codedError{err, exitRefused, hintsOf(
 func unproven(err error) error    { return codedError{err, exitUnproven, hintsOf(err)} }
 func unreachable(err error) error { return codedError{err, exitUnreachable, hintsOf(err)} }
 
+// aboutExport is an error that scripts want with the export's id and state.
+type aboutExport struct {
+	error
+	export schemas.Export
+}
+
+func (e aboutExport) Unwrap() error { return e.error }
+
 // silent is an error the command has told already: only its exit code counts.
 type silent struct{ error }
 
@@ -68,12 +78,12 @@ func codeOf(err error) int {
 	switch {
 	case err == nil:
 		return exitOK
+	case errors.Is(err, context.Canceled): // whatever was under way
+		return exitInterrupted
 	case errors.As(err, &usage):
 		return exitUsage
 	case errors.As(err, &coded):
 		return coded.code
-	case errors.Is(err, context.Canceled):
-		return exitInterrupted
 	}
 	return exitFailure
 }
@@ -94,7 +104,11 @@ func (s *session) report(err error) int {
 		return code
 	}
 	if told := (jsonTold{}); s.json && !errors.As(err, &told) {
-		line, _ := json.Marshal(map[string]any{"error": err.Error(), "exit_code": code, "hints": hintsOf(err)})
+		object := map[string]any{"error": strings.TrimSpace(err.Error()), "exit_code": code, "hints": hintsOf(err)}
+		if about := (aboutExport{}); errors.As(err, &about) {
+			object["tenant_id"], object["export_id"], object["state"] = about.export.TenantID, about.export.ExportID, about.export.State
+		}
+		line, _ := json.Marshal(object)
 		fmt.Fprintf(s.out, "%s\n", line)
 	}
 	fmt.Fprintf(s.err, "cdds: %s\n", strings.TrimSpace(err.Error()))

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"cdds/ops/config"
+	"cdds/ops/connect"
 	"cdds/pipeline/smime"
 	"cdds/producers"
 	"cdds/schemas"
@@ -79,44 +80,30 @@ events and updates included: together they hold what one whole export would.
 	return cmd
 }
 
+// create asks for an export. Whatever becomes of it, its id and state are told.
 func (s *session) create(ctx context.Context, services *services, f createFlags) error {
+	if f.id == "" {
+		f.id = ulid.Make().String()
+	}
+	e := schemas.Export{TenantID: f.tenant, ExportID: f.id, State: schemas.Refused}
 	r, err := f.request()
-	if errors.Is(err, smime.ErrPrivateKey) { // never sent, so nobody else can say so
-		e := schemas.Export{TenantID: f.tenant, ExportID: f.id, State: schemas.Refused, Reason: err.Error()}
-		if err := s.told(e, func() {}); err != nil {
-			return err
-		}
-		return outcome(e)
+	if err == nil {
+		err = r.CheckIDs() // nobody could answer under others
 	}
+	if err == nil {
+		err = f.repeat(ctx, services, r)
+	}
+	switch {
+	case errors.Is(err, smime.ErrPrivateKey): // never sent, so nobody else can say so
+		return aboutExport{refused(err), e}
+	case err != nil && codeOf(err) == exitFailure:
+		return aboutExport{usageError{err}, e}
+	case err != nil:
+		return aboutExport{err, e}
+	}
+	e, err = s.submit(ctx, services, r, f)
 	if err != nil {
-		return usageError{err}
-	}
-	if f.asOf != "" {
-		earlier, ok, err := services.warehouse.Export(ctx, f.tenant, f.asOf)
-		if err != nil {
-			return unreachable(err)
-		}
-		if !ok || earlier.Snapshot == nil {
-			return refused(fmt.Errorf("tenant %s has no export %s with a snapshot to repeat", f.tenant, f.asOf))
-		}
-		r.Snapshot = earlier.Snapshot
-	}
-	publisher, err := producers.New(services.kafka, "cdds/cli", nil)
-	if err != nil {
-		return err
-	}
-	defer publisher.Close()
-	if err := publisher.Publish(ctx, r); err != nil {
-		return unreachable(err)
-	}
-	if f.timeout > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, f.timeout)
-		defer cancel()
-	}
-	e, err := s.await(ctx, services, r, f.wait)
-	if err != nil {
-		return err
+		return aboutExport{err, e}
 	}
 	if err := s.told(e, func() { s.describe(e) }); err != nil {
 		return err
@@ -124,12 +111,54 @@ func (s *session) create(ctx context.Context, services *services, f createFlags)
 	return outcome(e)
 }
 
+// repeat takes over the snapshot of the export --as-of names.
+func (f createFlags) repeat(ctx context.Context, services *services, r *schemas.ExportRequest) error {
+	if f.asOf == "" {
+		return nil
+	}
+	earlier, ok, err := services.warehouse.Export(ctx, f.tenant, f.asOf)
+	if err != nil {
+		return unreachable(err)
+	}
+	if !ok || earlier.Snapshot == nil || earlier.Request == nil {
+		return refused(fmt.Errorf("--as-of: tenant %s has no export %s with a snapshot to repeat", f.tenant, f.asOf))
+	}
+	if earlier.Request.Entity != r.Entity {
+		return refused(fmt.Errorf("--as-of: export %s is of entity %s, whose snapshot says nothing about %s", f.asOf, earlier.Request.Entity, r.Entity))
+	}
+	r.Snapshot = earlier.Snapshot
+	return nil
+}
+
+// unknownState is told of an export that was asked for with nobody there to say what
+// became of it.
+const unknownState schemas.State = "unknown"
+
+// submit publishes the request and follows it as far as the flags say.
+func (s *session) submit(ctx context.Context, services *services, r *schemas.ExportRequest, f createFlags) (schemas.Export, error) {
+	e := schemas.Export{TenantID: r.TenantID, ExportID: r.ExportID, State: unknownState}
+	publisher, err := producers.New(services.kafka, "cdds/cli", nil)
+	if err != nil {
+		return e, err
+	}
+	defer publisher.Close()
+	if err := connect.PingKafka(ctx, services.client); err != nil { // sooner than a delivery times out
+		return e, unreachable(err)
+	}
+	if err := publisher.Publish(ctx, r); err != nil {
+		return e, unreachable(err)
+	}
+	if f.timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, f.timeout)
+		defer cancel()
+	}
+	return s.await(ctx, services, r, f.wait)
+}
+
 // request makes the event from flags. What the service can judge it leaves to the
 // service, so that every request leaves a trace in history.
 func (f createFlags) request() (*schemas.ExportRequest, error) {
-	if f.id == "" {
-		f.id = ulid.Make().String()
-	}
 	r := &schemas.ExportRequest{
 		TenantID: f.tenant, ExportID: f.id, Entity: f.entity, MediaTypes: f.media, Encoding: f.encoding,
 		SinceExport: f.since, RequestedAt: schemas.TimeOf(time.Now()), RequestedBy: whoami(),
@@ -221,7 +250,7 @@ func (s *session) await(ctx context.Context, services *services, r *schemas.Expo
 			bar.end(err)
 			return e, unreachable(err)
 		}
-		if ok && err == nil {
+		if ok && err == nil && answers(found, r) {
 			e = found
 			bar.set(e.Done.JSONLBytes, max(e.Planned.JSONLBytes, 1))
 			if e.Waiting != told {
@@ -229,12 +258,12 @@ func (s *session) await(ctx context.Context, services *services, r *schemas.Expo
 				s.say("%s", told)
 			}
 		}
-		if c, taken := conflictOf(e, r); taken {
+		if c, taken := conflictOf(found, r); taken {
 			bar.end(nil)
 			e.State, e.Reason = schemas.Refused, c
 			return e, nil
 		}
-		if ok && (e.State.Ended() || !toEnd) || !toEnd && time.Now().After(deadline) {
+		if answers(found, r) && (e.State.Ended() || !toEnd) || !toEnd && time.Now().After(deadline) {
 			bar.end(nil)
 			return e, nil
 		}
@@ -249,6 +278,13 @@ func (s *session) await(ctx context.Context, services *services, r *schemas.Expo
 			return e, ctx.Err()
 		}
 	}
+}
+
+// answers tells whether history speaks of this very request, not of another one under
+// the same id. What asks for no export itself is about whatever export there is.
+func answers(e schemas.Export, r *schemas.ExportRequest) bool {
+	asks := r.Action == "" || r.Action == schemas.ActionCreate
+	return e.ExportID != "" && (!asks || e.RequestDigest == r.Digest())
 }
 
 // conflictOf tells whether this very request was refused because its id stands for

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -70,6 +71,16 @@ func (s *session) up(ctx context.Context, roles []string, log *slog.Logger) erro
 	c, err := config.Load(s.configFile, os.Environ())
 	if err != nil {
 		return usageError{err}
+	}
+	for _, role := range roles {
+		if !slices.Contains(app.Roles(), role) {
+			return usageError{fmt.Errorf("role %q is unknown; roles are %s", role, strings.Join(app.Roles(), ", "))}
+		}
+	}
+	if !c.Embedded() { // before anything is started
+		if err := c.Check(); err != nil {
+			return usageError{err}
+		}
 	}
 	app.LimitMemory(roles, c.Export)
 	sys, err := s.start(ctx, c, roles, log)

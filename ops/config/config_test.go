@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -91,12 +93,28 @@ func TestARunningSystemIsFoundThroughItsDataDirectory(t *testing.T) {
 	running.Kafka.Brokers, running.ClickHouse.Addr = []string{"127.0.0.1:1"}, []string{"127.0.0.1:2"}
 	running.ClickHouse.Password = "p=a#s's \"w"
 	running.S3.Endpoint, running.S3.AccessKey, running.S3.SecretKey = "127.0.0.1:3", "a", "s"
+	running.Service.CertFile = dir + "/a b/$(touch x)/cert.pem"
 	remove, err := config.WriteLocal(dir, running)
 	if err != nil {
 		t.Fatal(err)
 	}
+	if _, err := config.Find("", dir, nil); !errors.Is(err, config.ErrNotRunning) {
+		t.Errorf("what a killed system left behind was taken for a running one: %v", err)
+	}
+	lock, err := os.Create(filepath.Join(dir, "lock"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lock.Close()
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
+		t.Fatal(err)
+	}
+	sourced, err := exec.Command("sh", "-c", `set -a; . "$0"; printf %s "$CDDS_SERVICE_CERT_FILE"`, filepath.Join(dir, "run", "cdds.env")).Output()
+	if err != nil || string(sourced) != running.Service.CertFile {
+		t.Errorf("a shell reads %q, %v", sourced, err)
+	}
 	found, err := config.Find("", dir, nil)
-	if err != nil || found.Check() != nil || found.ClickHouse.Password != running.ClickHouse.Password || found.S3.Endpoint != running.S3.Endpoint {
+	if err != nil || found.Check() != nil || found.ClickHouse.Password != running.ClickHouse.Password || found.S3.Endpoint != running.S3.Endpoint || found.Service != running.Service {
 		t.Errorf("found %+v, %v, %v", found, err, found.Check())
 	}
 	info, err := os.Stat(filepath.Join(dir, "run", "cdds.env"))

@@ -38,7 +38,7 @@ func WriteLocal(dataDir string, c Config) (remove func() error, err error) {
 		{"SERVICE_KEY_FILE", c.Service.KeyFile},
 		{"EXPORT_INLINE_CERTIFICATES", fmt.Sprint(c.Export.InlineCertificates != nil && *c.Export.InlineCertificates)},
 	} {
-		fmt.Fprintf(&b, "CDDS_%s=%s\n", kv[0], kv[1])
+		fmt.Fprintf(&b, "CDDS_%s=%s\n", kv[0], quote(kv[1]))
 	}
 	file := localFile(dataDir)
 	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
@@ -68,11 +68,24 @@ func Find(file, dataDir string, environ []string) (Config, error) {
 		return c, err
 	}
 	content, err := os.ReadFile(localFile(dataDir))
-	if errors.Is(err, os.ErrNotExist) {
+	if errors.Is(err, os.ErrNotExist) || err == nil && !held(dataDir) {
 		return c, fmt.Errorf("%w: nothing is configured and no `cdds up` runs on the data directory %s", ErrNotRunning, dataDir)
 	}
 	if err != nil {
 		return c, fmt.Errorf("read how to reach the running system: %w", err)
 	}
-	return c, c.apply(strings.Split(strings.TrimSpace(string(content)), "\n"))
+	var environment []string
+	for line := range strings.Lines(string(content)) {
+		name, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), "=")
+		environment = append(environment, name+"="+unquote(value))
+	}
+	return c, c.apply(environment)
+}
+
+// quote makes a value one word to a shell, whatever it holds.
+func quote(value string) string { return "'" + strings.ReplaceAll(value, "'", `'\''`) + "'" }
+
+// unquote undoes quote.
+func unquote(word string) string {
+	return strings.ReplaceAll(strings.TrimSuffix(strings.TrimPrefix(word, "'"), "'"), `'\''`, "'")
 }

@@ -59,6 +59,8 @@ func ChildMain(args []string) (exitCode int, isChild bool) {
 }
 
 func runChild(log *slog.Logger) error {
+	// All that is kept here is other people's conversations and keys.
+	syscall.Umask(0o077)
 	// The parent stops us; keys pressed in its terminal and the end of its
 	// session do not.
 	signal.Ignore(syscall.SIGINT, syscall.SIGHUP)

@@ -275,3 +275,24 @@ func BenchmarkStart(b *testing.B) {
 		b.ReportMetric(float64(time.Since(began).Milliseconds()), "close-ms")
 	}
 }
+
+func TestEverythingKeptIsPrivate(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "open to all")
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	stacktest.StartIn(t, dir)
+	entries, err := os.ReadDir(dir)
+	if err != nil || len(entries) == 0 {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		info, err := e.Info()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if e.IsDir() && info.Mode().Perm()&0o077 != 0 {
+			t.Errorf("%s is %v: other users read what is in it", e.Name(), info.Mode())
+		}
+	}
+}

@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
 	"runtime/debug"
 	"strconv"
 	"sync"
@@ -44,6 +45,10 @@ type Options struct {
 // partition. It sets the memory limit of the process, which should be its own.
 func Run(ctx context.Context, opts Options) error {
 	debug.SetMemoryLimit(memoryLimit)
+	// kfake makes what it needs readable by everybody.
+	if err := errors.Join(os.MkdirAll(opts.Dir, 0o700), os.Chmod(opts.Dir, 0o700)); err != nil {
+		return fmt.Errorf("keep the data directory private: %w", err)
+	}
 	gate := newGate()
 	cluster, err := kfake.NewCluster(
 		kfake.NumBrokers(1),

@@ -24,7 +24,6 @@ func TestEveryFieldHasAPropertyAndEveryPropertyAField(t *testing.T) {
 		"export-request.schema.json":                  schemas.ExportRequest{},
 		"export-request.schema.json#/$defs/recipient": schemas.Recipient{},
 		"export-status.schema.json":                   schemas.ExportStatus{},
-		"export-status.schema.json#/$defs/plan":       schemas.Plan{},
 		"export-status.schema.json#/$defs/failure":    schemas.Failure{},
 		"export-status.schema.json#/$defs/completion": schemas.Completion{},
 		"audit-record.schema.json":                    schemas.AuditRecord{},
@@ -129,7 +128,7 @@ func TestWhatGoWritesIsValidInTheSchema(t *testing.T) {
 	status := &schemas.ExportStatus{
 		TenantID: "acme", ExportID: "e-1", EventID: "completed", State: schemas.Completed, Time: at("2026-11-01T00:00:00Z"),
 		Worker: "w", Request: request, RequestDigest: request.Digest(), Recipients: validManifest().Recipients,
-		Snapshot: schemas.Snapshot{1, 2}, Plan: &schemas.Plan{Parts: []schemas.Part{validManifest().Parts[0].Part}, Rows: 3, Bytes: 9},
+		Snapshot: schemas.Snapshot{1, 2}, Planned: &schemas.Totals{Parts: 1, Rows: 3, JSONLBytes: 9},
 		Part: &validManifest().Parts[0], Failure: &schemas.Failure{Stage: "part", Part: 1, Reason: "r", Hint: "h"},
 		Completion: &schemas.Completion{ManifestKey: "k", ManifestSHA256: digest, SignatureKey: "s", SignatureSHA256: digest, ExpiresAt: at("2026-12-01T00:00:00Z")},
 	}

@@ -128,6 +128,9 @@ func DecodeExportStatus(b []byte) (*ExportStatus, error) {
 // Only a request that cannot be answered at all (not JSON, no usable tenant_id or
 // export_id) is a *MalformedError.
 func DecodeExportRequest(b []byte) (*ExportRequest, error) {
+	if len(b) > MaxRequestBytes {
+		return nil, &MalformedError{CodeTooLarge, fmt.Sprintf("the request has %d bytes; the limit is %d", len(b), MaxRequestBytes)}
+	}
 	r := new(ExportRequest)
 	if err := unmarshal(b, r); err != nil {
 		return nil, err

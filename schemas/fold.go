@@ -167,8 +167,8 @@ func (e *Export) apply(s *ExportStatus) {
 		}
 	case Planned:
 		e.PlannedAt = s.Time
-		if s.Plan != nil {
-			e.Planned = Totals{Parts: len(s.Plan.Parts), Rows: s.Plan.Rows, JSONLBytes: s.Plan.Bytes}
+		if s.Planned != nil {
+			e.Planned = *s.Planned
 		}
 	case Running:
 		if s.Part != nil {

@@ -27,7 +27,7 @@ func history() []*schemas.ExportStatus {
 	waiting.Waiting = "for ingest"
 	planned := status("planned", schemas.Planned, 3)
 	parts := validManifest().Parts
-	planned.Plan = &schemas.Plan{Parts: []schemas.Part{parts[0].Part, parts[1].Part}, Rows: 3, Bytes: 2100}
+	planned.Planned = &schemas.Totals{Parts: 2, Rows: 3, JSONLBytes: 2100}
 	stored := status(schemas.PartEventID(1), schemas.Running, 13)
 	stored.Part = &parts[0]
 	return []*schemas.ExportStatus{requested, waiting, planned, stored}
@@ -177,7 +177,7 @@ func statuses() *rapid.Generator[*schemas.ExportStatus] {
 		}
 		if rapid.Bool().Draw(t, "has more") {
 			s.Request = &schemas.ExportRequest{RequestedBy: word.Draw(t, "by")}
-			s.Plan = &schemas.Plan{Rows: rapid.Int64Range(0, 2).Draw(t, "planned")}
+			s.Planned = &schemas.Totals{Rows: rapid.Int64Range(0, 2).Draw(t, "planned")}
 			s.Since = schemas.Snapshot{rapid.Int64Range(0, 2).Draw(t, "since")}
 			s.Snapshot = schemas.Snapshot{rapid.Int64Range(0, 2).Draw(t, "offset")}
 			s.Failure = &schemas.Failure{Reason: word.Draw(t, "failure")}

@@ -64,8 +64,9 @@ type ExportStatus struct {
 	Since    Snapshot `json:"since,omitempty"`
 	// Waiting says what a requested export waits for.
 	Waiting string `json:"waiting,omitempty"`
-	// Plan comes with planned.
-	Plan *Plan `json:"plan,omitempty"`
+	// Planned comes with planned: what is to be done. The plan itself, which can be
+	// larger than a message may be, is stored beside the artifacts.
+	Planned *Totals `json:"planned,omitempty"`
 	// Part comes with running: the part that was stored.
 	Part *Receipt `json:"part,omitempty"`
 	// Reason comes with refused, cancelled, expired and deleted.

@@ -56,6 +56,9 @@ func Topics() []Topic {
 // broker must take somewhat larger ones for that to be possible, and dead-letter
 // topics larger ones still, for the headers.
 const (
+	// MaxRequestBytes is the limit of an export request: certificates for as many
+	// recipients as there may be, and far from what a worker holds for a partition.
+	MaxRequestBytes    = 2560 << 10
 	MaxEventBytes      = 4 << 20
 	MaxRecordBytes     = 8 << 20
 	MaxDeadLetterBytes = 9 << 20

@@ -151,7 +151,7 @@ func (w *Worker) run(ctx context.Context, x pipeline.Export, topic schemas.Topic
 		return &schemas.ExportStatus{TenantID: x.Filter.TenantID, ExportID: x.ID, EventID: event, State: state, Attempt: attempt}
 	}
 	planned := status("planned", schemas.Planned)
-	planned.Plan = &plan
+	planned.Planned = &schemas.Totals{Parts: len(plan.Parts), Rows: plan.Rows, JSONLBytes: plan.Bytes}
 	if err := w.report(ctx, planned); err != nil {
 		return err
 	}

@@ -225,10 +225,16 @@ func (w *Worker) report(ctx context.Context, s *schemas.ExportStatus) error {
 	return w.retry(ctx, "report", func() error { return w.Publisher.Publish(ctx, schemas.Audited(s)...) })
 }
 
+// maxTold bounds, in bytes, the request that a status repeats.
+const maxTold = 64 << 10
+
 // withoutCertificates is the request as admins read it: recipients are told apart
 // from it, by reference.
 func withoutCertificates(r *schemas.ExportRequest) *schemas.ExportRequest {
 	told := *r
 	told.Recipients = nil
+	if b, err := schemas.Encode(&told); err != nil || len(b) > maxTold {
+		return nil // a message can be larger than a status about it may be
+	}
 	return &told
 }

@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"fmt"
 	"math/big"
 	"os"
 	"strings"
@@ -122,6 +123,29 @@ func TestAnIDUsedAgainForAnotherRequestIsRefusedAndTheExportStays(t *testing.T) 
 	if e, _, err := w.warehouse.Export(t.Context(), "acme", "same"); err != nil || len(e.Conflicts) != 1 {
 		t.Errorf("after the same request again: conflicts %+v, error %v", e.Conflicts, err)
 	}
+}
+
+// TestARequestOfAnySizeDoesNotStandInTheWayOfOthers: what is read of a request must
+// fit into a status, and what does not fit must not be tried for ever.
+func TestARequestOfAnySizeDoesNotStandInTheWayOfOthers(t *testing.T) {
+	w := newWorld(t)
+	w.run("ingest", "export", "history")
+	w.publish(interaction("acme", 1))
+	for n, size := range []int{700_000, 200_000} { // over the limit of a request, and under it
+		id := fmt.Sprint("large-", n)
+		w.produce(schemas.TopicExportRequests, []byte("same key"), fmt.Appendf(nil, `{"tenant_id":"acme","export_id":%q,"requested_by":%q}`, id, strings.Repeat("\u2028", size)))
+	}
+	small := w.request("acme", "small")
+	body, err := schemas.Encode(small)
+	check(t, err)
+	w.produce(schemas.TopicExportRequests, []byte("same key"), body)
+	if e := w.await("acme", "small"); e.State != schemas.Completed {
+		t.Errorf("the small one is %s", e.State)
+	}
+	if e := w.await("acme", "large-1"); e.State != schemas.Refused || !strings.Contains(e.Reason, "requested_by") {
+		t.Errorf("the large one is %s: %.200s", e.State, e.Reason)
+	}
+	w.deadLetters(schemas.TopicExportRequests, 1)
 }
 
 func TestARequestNobodyCanAnswerIsDeadLettered(t *testing.T) {

@@ -198,16 +198,23 @@ func TestCancelDoesNotWaitForABatchInItsBackoff(t *testing.T) {
 func TestBatchesInFlightCommitOnlyWhatIsDoneWithoutAGap(t *testing.T) {
 	c, s := newCluster(t, 1), newTable()
 	p := newProducer(t, c)
-	release := make(chan struct{})
+	began, release := make(chan struct{}), make(chan struct{})
 	s.onHandle = func(ctx context.Context, b schemas.Batch[*schemas.Interaction]) error {
-		if b.First == 1 {
-			select {
-			case <-release:
-			case <-ctx.Done():
-				return ctx.Err()
-			}
+		wait := release
+		switch {
+		case b.First == 1:
+			close(began)
+		case b.First > 1:
+			wait = began
+		default:
+			return nil
 		}
-		return nil
+		select {
+		case <-wait:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
 	p.send(t, 0, events("e", 6)...)
 	join(t, c, s, one, func(o *Options[*schemas.Interaction]) { o.InFlight = 4 })

@@ -215,3 +215,25 @@ func TestASecondOpenerOfTheDataDirectoryIsRefused(t *testing.T) {
 		t.Errorf("the second said %v: %s", err, stderr.String())
 	}
 }
+
+func TestDoctorSeesThatClickHouseLostWhatIngestHadCommitted(t *testing.T) {
+	dir, work := filepath.Join(t.TempDir(), "data"), t.TempDir()
+	system := up(t, dir)
+	writeSample(t, work+"/in.jsonl", 200)
+	cdds(t, "--data-dir", dir, "import", "interactions", work+"/in.jsonl")
+	cdds(t, "keygen", "--out-cert", work+"/cert.pem", "--out-key", work+"/key.pem")
+	cdds(t, "--data-dir", dir, "export", "create", "--tenant", "acme", "--from", "2020-01-01", "--to", "2030-01-01", "--recipient", work+"/cert.pem", "--wait")
+	cdds(t, "--data-dir", dir, "doctor")
+	if err := system.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	_ = system.Wait()
+	if err := os.RemoveAll(filepath.Join(dir, "clickhouse")); err != nil {
+		t.Fatal(err)
+	}
+	up(t, dir)
+	out, err := command(t, "--data-dir", dir, "doctor").Output()
+	if err == nil || !strings.Contains(string(out), "are not in ClickHouse") {
+		t.Errorf("doctor said %v:\n%s", err, out)
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 
 	"cdds/ops/connect"
+	"cdds/pipeline/warehouse"
 	"cdds/schemas"
 )
 
@@ -161,7 +163,45 @@ func checkGroup(ctx context.Context, s *services, group string) (string, error) 
 	if lag.State != "Stable" {
 		return "", fmt.Errorf("the group is %s, not Stable; it may be rebalancing", lag.State)
 	}
-	return fmt.Sprintf("%d running, %s records behind", len(lag.Members), count(totalLag(lag))), nil
+	behind := totalLag(lag)
+	if behind > 0 && group != schemas.GroupExport && group != schemas.GroupErasure {
+		if err := checkMoving(ctx, s, group, behind); err != nil {
+			return "", err
+		}
+	}
+	return fmt.Sprintf("%d running, %s records behind", len(lag.Members), count(behind)), nil
+}
+
+// settleTime is how long a role that is behind has to get on.
+const settleTime = 3 * time.Second
+
+// checkMoving wants a group that is behind to come nearer. An export may well take
+// hours; what is stored or projected must not stand still.
+func checkMoving(ctx context.Context, s *services, group string, behind int64) error {
+	before, err := s.admin.FetchOffsets(ctx, group)
+	if err != nil {
+		return fmt.Errorf("offsets of group %s: %w", group, err)
+	}
+	for deadline := time.Now().Add(settleTime); time.Now().Before(deadline); {
+		select {
+		case <-time.After(200 * time.Millisecond):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		after, err := s.admin.FetchOffsets(ctx, group)
+		if err != nil {
+			return fmt.Errorf("offsets of group %s: %w", group, err)
+		}
+		moved := false
+		after.Each(func(o kadm.OffsetResponse) {
+			old, ok := before.Lookup(o.Topic, o.Partition)
+			moved = moved || !ok || o.At > old.At
+		})
+		if moved {
+			return nil
+		}
+	}
+	return fmt.Errorf("%s records behind and standing still; /readyz and the log of the role say why", count(behind))
 }
 
 func totalLag(l kadm.DescribedGroupLag) int64 {
@@ -172,15 +212,36 @@ func totalLag(l kadm.DescribedGroupLag) int64 {
 	return n
 }
 
+// lost is how many offsets from start to committed lie outside what ClickHouse has of
+// a partition: it lost them, or was replaced by an empty one. Gaps within are counted
+// by Positions.Missing.
+func lost(positions []warehouse.Positions, partition int32, start, committed int64) int64 {
+	i := slices.IndexFunc(positions, func(p warehouse.Positions) bool { return p.Partition == partition })
+	if i < 0 {
+		return max(committed-start, 0)
+	}
+	return max(positions[i].First-start, 0) + max(committed-positions[i].Last-1, 0)
+}
+
 // checkPositions draws up the account of a source topic: every offset is stored or
 // dead-lettered, and only one of them.
 func checkPositions(ctx context.Context, s *services, topic schemas.Topic) (string, error) {
+	// Offsets first: what is committed then is stored by the time it is counted.
+	start, committed, err := connect.NewOffsets(s.client).Committed(ctx, topic)
+	if err != nil {
+		return "", err
+	}
 	positions, err := s.warehouse.Positions(ctx, topic)
 	if err != nil {
 		return "", err
 	}
 	var stored, letters, erased int64
 	var wrong []string
+	for p := range committed {
+		if n := lost(positions, int32(p), start[p], committed[p]); n > 0 {
+			wrong = append(wrong, fmt.Sprintf("partition %d: %s records that ingest had committed are not in ClickHouse", p, count(n)))
+		}
+	}
 	for _, p := range positions {
 		stored += p.Stored
 		letters += p.DeadLetters

@@ -36,26 +36,36 @@ func (o *Offsets) EndOffsets(ctx context.Context, topic schemas.Topic) (schemas.
 // dead-lettered. Records that retention removed cannot be waited for and count as
 // done; `cdds doctor` reports them as lost.
 func (o *Offsets) Ingested(ctx context.Context, topic schemas.Topic) (schemas.Snapshot, error) {
+	start, committed, err := o.Committed(ctx, topic)
+	for p := range committed {
+		committed[p] = max(committed[p], start[p])
+	}
+	return committed, err
+}
+
+// Committed is, per partition, the first offset the topic still has, and the first
+// its ingest group has not committed; 0 where it never did.
+func (o *Offsets) Committed(ctx context.Context, topic schemas.Topic) (start, done schemas.Snapshot, err error) {
 	ctx, cancel := context.WithTimeout(ctx, offsetsTimeout)
 	defer cancel()
-	started, err := o.admin.ListStartOffsets(ctx, string(topic))
-	done, err := snapshotOf(topic, started, err)
-	if err != nil {
-		return nil, err
+	listed, err := o.admin.ListStartOffsets(ctx, string(topic))
+	if start, err = snapshotOf(topic, listed, err); err != nil {
+		return nil, nil, err
 	}
+	done = make(schemas.Snapshot, len(start))
 	committed, err := o.admin.FetchOffsets(ctx, schemas.IngestGroup(topic))
 	if errors.Is(err, kerr.GroupIDNotFound) { // ingest never ran
-		return done, nil
+		return start, done, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("offsets of group %s: %w", schemas.IngestGroup(topic), err)
+		return nil, nil, fmt.Errorf("offsets of group %s: %w", schemas.IngestGroup(topic), err)
 	}
 	for p := range done {
 		if c, ok := committed.Lookup(string(topic), int32(p)); ok && c.Err == nil {
 			done[p] = max(done[p], c.At)
 		}
 	}
-	return done, nil
+	return start, done, nil
 }
 
 func snapshotOf(topic schemas.Topic, listed kadm.ListedOffsets, err error) (schemas.Snapshot, error) {

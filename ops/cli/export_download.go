@@ -57,7 +57,7 @@ correct are not fetched again, so an interrupted download can be repeated.
 				return s.result(map[string]any{
 					"export_id": e.ExportID, "tenant_id": e.TenantID, "state": e.State, "dir": out, "files": e.Done.Parts + 2, "bytes": e.Done.SealedBytes,
 				}, func() {
-					fmt.Fprintf(s.out, "%d parts, %s, with manifest and signature, in %s\nCheck them: cdds verify %s\n", e.Done.Parts, size(e.Done.SealedBytes), out, out)
+					fmt.Fprintf(s.out, "%s, %s, with manifest and signature, in %s\nCheck them: cdds verify %s --signer SERVICE.pem\n", plural(int64(e.Done.Parts), "part"), size(e.Done.SealedBytes), out, out)
 				})
 			})
 		},

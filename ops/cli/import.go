@@ -25,7 +25,7 @@ may be plain, gzip or Zstandard, whatever its name; - is standard input.
 
 A line that is not a valid event is refused and told with its number; the others are
 published all the same, and the exit code is 0, or 3 with --strict. Importing a file
-again is safe: what is published twice is stored once.
+again is safe: what is published twice is exported once.
 
 ` + exitCodes,
 		Example: examples(

@@ -230,6 +230,9 @@ func (w *Worker) stage(ctx context.Context, name string, part int, step func() e
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
+		if refused := (refusal{}); errors.As(err, &refused) {
+			return refused
+		}
 		w.metrics.failures.WithLabelValues(name).Inc()
 		return failure{name, part, err}
 	}
@@ -331,15 +334,24 @@ func (w *Worker) recipients(r *schemas.ExportRequest) ([]*x509.Certificate, erro
 }
 
 func (w *Worker) checkTenant(ctx context.Context, r *schemas.ExportRequest) error {
-	var known bool
-	err := w.stage(ctx, "plan", 0, func() (err error) {
-		known, err = w.Tenants.HasTenant(ctx, r.TenantID)
-		return err
+	return w.stage(ctx, "plan", 0, func() error {
+		known, err := w.Tenants.HasTenant(ctx, r.TenantID)
+		if err != nil || known {
+			return err
+		}
+		// For good: asked again under this id it would be an export as of the snapshot
+		// taken now, of nothing.
+		if _, err := w.Exporter.End(ctx, r.TenantID, r.ExportID, schemas.Refused); err != nil {
+			return err
+		}
+		return pipeline.Permanent(unknownTenant(r))
 	})
-	if err == nil && !known {
-		return refusal{fmt.Sprintf("tenant %q is unknown: nothing was ever stored for it", r.TenantID)}
-	}
-	return err
+}
+
+// unknownTenant is the one reason to refuse a request after it was accepted: only when
+// ingest is past the snapshot can it be told.
+func unknownTenant(r *schemas.ExportRequest) refusal {
+	return refusal{fmt.Sprintf("tenant %q is unknown: nothing was ever stored for it; once there is, ask again under another id", r.TenantID)}
 }
 
 // isOver reports whether nothing is left to do: the attempt was given up before,
@@ -361,6 +373,8 @@ func (w *Worker) isOver(ctx context.Context, r *schemas.ExportRequest, attempt i
 	switch {
 	case err != nil:
 		return false, err
+	case state == schemas.Refused:
+		return false, unknownTenant(r)
 	case gone || state != "" && state != schemas.Completed:
 		return false, pipeline.ErrGone
 	case failed != nil && state == "":

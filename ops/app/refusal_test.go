@@ -125,6 +125,23 @@ func TestAnIDUsedAgainForAnotherRequestIsRefusedAndTheExportStays(t *testing.T) 
 	}
 }
 
+func TestARefusalIsFinalForItsID(t *testing.T) {
+	w := newWorld(t)
+	w.run("ingest", "export", "history")
+	w.publish(w.request("late", "early-bird"))
+	if e := w.await("late", "early-bird"); e.State != schemas.Refused {
+		t.Fatalf("it is %s", e.State)
+	}
+	w.publish(interaction("late", 1))
+	w.publish(w.request("late", "early-bird"), w.request("late", "second"))
+	if e := w.await("late", "second"); e.State != schemas.Completed || e.Done.Rows != 1 {
+		t.Errorf("under another id it is %s with %d rows", e.State, e.Done.Rows)
+	}
+	if e := w.await("late", "early-bird"); e.State != schemas.Refused {
+		t.Errorf("asked again it is %s with %d rows, as of before there was anything", e.State, e.Done.Rows)
+	}
+}
+
 // TestARequestOfAnySizeDoesNotStandInTheWayOfOthers: what is read of a request must
 // fit into a status, and what does not fit must not be tried for ever.
 func TestARequestOfAnySizeDoesNotStandInTheWayOfOthers(t *testing.T) {

@@ -82,10 +82,21 @@ func Find(file, dataDir string, environ []string) (Config, error) {
 	return c, c.apply(environment)
 }
 
-// quote makes a value one word to a shell, whatever it holds.
-func quote(value string) string { return "'" + strings.ReplaceAll(value, "'", `'\''`) + "'" }
+// quote makes a value one word to a shell, whatever it holds. What is one already
+// stays as it is, for readers that are no shell.
+func quote(value string) string {
+	if !strings.ContainsFunc(value, func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("._-/:,@%+", r))
+	}) {
+		return value
+	}
+	return "'" + strings.ReplaceAll(value, "'", `'\''`) + "'"
+}
 
 // unquote undoes quote.
 func unquote(word string) string {
+	if !strings.HasPrefix(word, "'") {
+		return word
+	}
 	return strings.ReplaceAll(strings.TrimSuffix(strings.TrimPrefix(word, "'"), "'"), `'\''`, "'")
 }

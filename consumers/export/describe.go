@@ -1,0 +1,28 @@
+package export
+
+import (
+	"strings"
+
+	"cdds/pipeline"
+	"cdds/schemas"
+)
+
+// describe is what an admin reads about a failure.
+func describe(f failure) *schemas.Failure {
+	hints := map[string]string{
+		"accept":   "check that Kafka and the object store are reachable, then ask again",
+		"barrier":  "check the ingest role and its lag, then retry it",
+		"plan":     "check that ClickHouse is reachable and has memory to spare, then retry it",
+		"part":     "check that ClickHouse and the object store are reachable and have space, then retry it",
+		"manifest": "check that the object store is reachable, then retry it",
+	}
+	told := &schemas.Failure{Stage: f.stage, Part: f.part, Reason: f.err.Error(), Hint: hints[f.stage], Retryable: true}
+	if pipeline.IsPermanent(f.err) {
+		told.Retryable = false
+		told.Hint = "ask again under a new export id: it takes a new snapshot"
+	}
+	if strings.Contains(told.Reason, "split_size") {
+		told.Hint = ""
+	}
+	return told
+}

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -10,6 +11,9 @@ import (
 
 	"cdds/schemas"
 )
+
+// maxListed bounds what is listed at once.
+const maxListed = 10_000
 
 func newExportList(s *session) *cobra.Command {
 	var tenant, state string
@@ -21,19 +25,16 @@ func newExportList(s *session) *cobra.Command {
 		Example: examples("cdds export list --tenant acme", "cdds export list --tenant acme --state failed --json"),
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if state != "" && !slices.Contains(schemas.States(), schemas.State(state)) {
+				return usageError{fmt.Errorf("--state %q is unknown; states are %v", state, schemas.States())}
+			}
+			if limit < 1 || limit > maxListed {
+				return usageError{fmt.Errorf("--limit %d: choose 1 to %d", limit, maxListed)}
+			}
 			return s.withServices(func(services *services) error {
-				all, err := services.warehouse.Exports(cmd.Context(), tenant, limit)
+				all, err := services.warehouse.Exports(cmd.Context(), tenant, schemas.State(state), limit)
 				if err != nil {
 					return unreachable(err)
-				}
-				if state != "" {
-					kept := all[:0]
-					for _, e := range all {
-						if string(e.State) == state {
-							kept = append(kept, e)
-						}
-					}
-					all = kept
 				}
 				told := make([]datedExport, len(all))
 				for i, e := range all {

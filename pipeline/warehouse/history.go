@@ -114,11 +114,12 @@ func (w *Warehouse) Export(ctx context.Context, tenantID, exportID string) (sche
 	return found[0], true, nil
 }
 
-// Exports returns a tenant's exports, the latest first, at most limit.
-func (w *Warehouse) Exports(ctx context.Context, tenantID string, limit int) ([]schemas.Export, error) {
+// Exports returns a tenant's exports in a state, or in any if it is empty: the latest
+// first, at most limit.
+func (w *Warehouse) Exports(ctx context.Context, tenantID string, state schemas.State, limit int) ([]schemas.Export, error) {
 	return decoded[schemas.Export](ctx, w, "exports",
-		"SELECT body FROM exports FINAL WHERE tenant_id = {tenant:String} ORDER BY requested_at DESC, export_id LIMIT {limit:UInt32}",
-		clickhouse.Named("tenant", tenantID), clickhouse.Named("limit", uint32(limit)))
+		"SELECT body FROM exports FINAL WHERE tenant_id = {tenant:String} AND ({state:String} = '' OR state = {state:String}) ORDER BY requested_at DESC, export_id LIMIT {limit:UInt32}",
+		clickhouse.Named("tenant", tenantID), clickhouse.Named("state", string(state)), clickhouse.Named("limit", uint32(limit)))
 }
 
 // decoded runs a query of one String column and decodes each row from JSON.

@@ -234,8 +234,26 @@ func TestAnOlderFoldNeverReplacesANewerOne(t *testing.T) {
 	if _, ok, err := w.Export(t.Context(), "another", "e"); ok || err != nil {
 		t.Errorf("another tenant sees it: %v, %v", ok, err)
 	}
-	if all, err := w.Exports(t.Context(), "another", 10); len(all) != 0 || err != nil {
+	if all, err := w.Exports(t.Context(), "another", "", 10); len(all) != 0 || err != nil {
 		t.Errorf("another tenant lists %d, %v", len(all), err)
+	}
+}
+
+func TestAStateIsLookedForAmongAllExportsNotAmongTheLatest(t *testing.T) {
+	w := open(t)
+	for n, state := range []schemas.State{schemas.Failed, schemas.Completed, schemas.Completed} {
+		e := schemas.Export{TenantID: "states", ExportID: fmt.Sprint(n), State: state, Events: 1, RequestedAt: schemas.TimeOf(from.Add(time.Duration(n) * time.Hour))}
+		if err := w.SaveExports(t.Context(), []schemas.Export{e}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	failed, err := w.Exports(t.Context(), "states", schemas.Failed, 1)
+	if err != nil || len(failed) != 1 || failed[0].ExportID != "0" {
+		t.Errorf("failed: %+v, %v", failed, err)
+	}
+	latest, err := w.Exports(t.Context(), "states", "", 1)
+	if err != nil || len(latest) != 1 || latest[0].ExportID != "2" {
+		t.Errorf("the latest: %+v, %v", latest, err)
 	}
 }
 

@@ -1,5 +1,7 @@
 package schemas
 
+import "reflect"
+
 // Contact is a customer. (tenant_id, created_at, contact_id) is its immutable
 // identity; an update is the whole contact again, and the last one published
 // counts.
@@ -23,7 +25,7 @@ type Contact struct {
 	Body []byte `json:"-"`
 }
 
-var contactMembers = membersOf(Contact{})
+var contactMembers = membersOf(reflect.TypeFor[Contact]())
 
 // plainContact has the fields of Contact without its methods.
 type plainContact Contact

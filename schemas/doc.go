@@ -1,7 +1,8 @@
 // Package schemas holds the contracts of CDDS: every event that crosses a
 // topic, the documents stored beside artifacts, and the rules they obey.
 //
-// It imports the standard library only, so that every other package can speak
+// It imports the standard library only (with encoding/json/v2 from its mirror until Go
+// 1.27 has it), so that every other package can speak
 // these types. Go types, JSON Schemas (schemas/json), ClickHouse columns
 // (schemas/sql) and each other are held together by tests.
 //

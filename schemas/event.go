@@ -86,12 +86,9 @@ func Encode(e any) ([]byte, error) {
 // Every error is a *MalformedError. The result may share b's memory.
 func DecodeInteraction(b []byte) (*Interaction, error) {
 	i := new(Interaction)
-	if err := unmarshal(b, (*plainInteraction)(i)); err != nil {
-		return nil, err
-	}
-	body, err := interactionMembers.body(b)
+	body, err := interactionMembers.read(b, i)
 	if err != nil {
-		return nil, &MalformedError{CodeEvent, err.Error()}
+		return nil, err
 	}
 	i.Body = body
 	return validated(i)
@@ -101,12 +98,9 @@ func DecodeInteraction(b []byte) (*Interaction, error) {
 // Every error is a *MalformedError. The result may share b's memory.
 func DecodeContact(b []byte) (*Contact, error) {
 	c := new(Contact)
-	if err := unmarshal(b, (*plainContact)(c)); err != nil {
-		return nil, err
-	}
-	body, err := contactMembers.body(b)
+	body, err := contactMembers.read(b, c)
 	if err != nil {
-		return nil, &MalformedError{CodeEvent, err.Error()}
+		return nil, err
 	}
 	c.Body = body
 	return validated(c)
@@ -151,13 +145,8 @@ func validated[E Event](e E) (E, error) {
 }
 
 func unmarshal(b []byte, into any) error {
-	if len(b) > MaxEventBytes {
-		return &MalformedError{CodeTooLarge, fmt.Sprintf("the message has %d bytes; the limit is %d", len(b), MaxEventBytes)}
-	}
-	// encoding/json would replace invalid UTF-8 silently, and the receiver
-	// would get a text nobody wrote.
-	if !utf8.Valid(b) {
-		return &MalformedError{CodeUTF8, "the message is not valid UTF-8"}
+	if err := checkBytes(b); err != nil {
+		return err
 	}
 	if err := json.Unmarshal(b, into); err != nil {
 		var malformed *MalformedError
@@ -176,6 +165,19 @@ func unmarshal(b []byte, into any) error {
 			return &MalformedError{CodeJSON, fmt.Sprintf("the message is not valid JSON: %v (at byte %d)", err, syntax.Offset)}
 		}
 		return &MalformedError{CodeEvent, err.Error()}
+	}
+	return nil
+}
+
+// checkBytes refuses what is too large or not text at all.
+func checkBytes(b []byte) error {
+	if len(b) > MaxEventBytes {
+		return &MalformedError{CodeTooLarge, fmt.Sprintf("the message has %d bytes; the limit is %d", len(b), MaxEventBytes)}
+	}
+	// Readers of JSON replace invalid UTF-8 silently, and the receiver would get a
+	// text nobody wrote.
+	if !utf8.Valid(b) {
+		return &MalformedError{CodeUTF8, "the message is not valid UTF-8"}
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package schemas
 import (
 	"bytes"
 	"encoding/base64"
+	"reflect"
 	"regexp"
 	"slices"
 )
@@ -63,7 +64,7 @@ type Attachment struct {
 }
 
 var (
-	interactionMembers = membersOf(Interaction{})
+	interactionMembers = membersOf(reflect.TypeFor[Interaction]())
 	sha256Pattern      = regexp.MustCompile(`^[0-9a-f]{64}$`)
 )
 

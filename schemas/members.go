@@ -2,92 +2,170 @@ package schemas
 
 import (
 	"bytes"
-	"encoding/json"
+	stdjson "encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"reflect"
-	"slices"
 	"strings"
+	"sync"
+	"unicode/utf8"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // An export carries each event as it was published: the same members in the same
 // order with the same values, unknown ones included, so that producers may add
 // fields before CDDS knows them. Only two things change: the event is put on one
-// line, and its times take the wire form. encoding/json alone could not do that
-// (it drops unknown members, matches names in any letter case and lets the last
-// of two equal names win), hence this small scanner.
+// line, and its times take the wire form. Unmarshal alone could not do that (it
+// drops unknown members), so one pass over the tokens fills the fields and finds
+// the times. It refuses an object in which a name appears twice, or differs from a
+// known one only in letter case: two readers could take it for two different events.
 
 // members describes the top-level members of one kind of event.
 type members struct {
-	known map[string]bool
-	times map[string]bool
+	known map[string]member
 	// longest is the length of the longest known name.
 	longest int
 }
 
-func membersOf(v any) members {
-	m := members{known: map[string]bool{}, times: map[string]bool{}}
-	t := reflect.TypeOf(v)
+// member is a field of the event's type that is known by name.
+type member struct {
+	name  string
+	index int
+	kind  memberKind
+}
+
+type memberKind int
+
+const (
+	textMember memberKind = iota
+	timeMember
+	optionalTimeMember
+	// otherMember is anything else: lists, maps.
+	otherMember
+)
+
+func membersOf(t reflect.Type) members {
+	m := members{known: map[string]member{}}
 	for i := range t.NumField() {
 		field := t.Field(i)
 		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
 		if name == "" || name == "-" {
 			continue
 		}
-		m.known[name] = true
-		m.longest = max(m.longest, len(name))
-		if field.Type == reflect.TypeFor[Time]() || field.Type == reflect.TypeFor[*Time]() {
-			m.times[name] = true
+		kind := otherMember
+		switch {
+		case field.Type.Kind() == reflect.String:
+			kind = textMember
+		case field.Type == reflect.TypeFor[Time]():
+			kind = timeMember
+		case field.Type == reflect.TypeFor[*Time]():
+			kind = optionalTimeMember
 		}
+		m.known[name] = member{name, i, kind}
+		m.longest = max(m.longest, len(name))
 	}
 	return m
 }
 
-// body returns the valid JSON object b on one line with its times in wire form. It
-// refuses an object in which a name appears twice, or differs from a known one
-// only in letter case: two readers could take it for two different events. The
-// result may share b's memory.
-func (m members) body(b []byte) ([]byte, error) {
-	if bytes.ContainsAny(b, "\n\r") {
+// reader is a token reader with the buffer it reads from.
+type reader struct {
+	buffer *bytes.Buffer
+	tokens *jsontext.Decoder
+}
+
+// readers are reused: each carries the state of nesting and names.
+var readers = sync.Pool{New: func() any {
+	return &reader{new(bytes.Buffer), jsontext.NewDecoder(strings.NewReader(""))}
+}}
+
+// An escaped lone surrogate, such as a text cut within an emoji leaves, is the
+// producer's and carried on as it is; raw bytes were checked before.
+var carryLoneSurrogates = jsontext.AllowInvalidUTF8(true)
+
+// read fills the struct that into points to from the JSON object b, and returns b
+// on one line with its times in wire form. The fields of into share one copy of b,
+// the result may share b's memory. Every error is a *MalformedError.
+func (m members) read(b []byte, into any) ([]byte, error) {
+	if err := checkBytes(b); err != nil {
+		return nil, err
+	}
+	if bytes.IndexByte(b, '\n') >= 0 || bytes.IndexByte(b, '\r') >= 0 {
 		var line bytes.Buffer
-		if err := json.Compact(&line, b); err != nil {
-			return nil, err
+		if err := stdjson.Compact(&line, b); err != nil {
+			return nil, &MalformedError{CodeJSON, "the message is not valid JSON: " + err.Error()}
 		}
 		b = line.Bytes()
 	}
-	b = bytes.TrimSpace(b)
-	if len(b) == 0 || b[0] != '{' {
-		return nil, fmt.Errorf("the message must be a JSON object")
+	b = bytes.Trim(b, " \t")
+
+	r := readers.Get().(*reader)
+	defer func() {
+		*r.buffer = bytes.Buffer{} // keeps no message alive
+		readers.Put(r)
+	}()
+	*r.buffer = *bytes.NewBuffer(b)
+	r.tokens.Reset(r.buffer, carryLoneSurrogates)
+
+	body, err := m.object(r.tokens, b, reflect.ValueOf(into).Elem())
+	if err != nil {
+		return nil, malformed(err)
 	}
-	var seen nameSet
-	var out []byte
-	copied := 0
-	for i := 1; i < len(b); {
-		open := bytes.IndexByte(b[i:], '"')
-		if open < 0 {
-			break
-		}
-		start := i + open
-		end := stringEnd(b, start)
-		name := nameOf(b[start:end])
-		if !seen.add(name) {
-			return nil, fmt.Errorf("field %q appears twice", shorten(name))
-		}
-		if err := m.checkCase(name); err != nil {
+	return body, nil
+}
+
+func (m members) object(d *jsontext.Decoder, b []byte, into reflect.Value) ([]byte, error) {
+	if kind := d.PeekKind(); kind != '{' {
+		if err := d.SkipValue(); err != nil {
 			return nil, err
 		}
-		value, next := valueSpan(b, end)
-		if m.times[name] && b[value] == '"' && !wireForm(b[value+1:next-1]) {
-			var t Time
-			if err := json.Unmarshal(b[value:next], &t); err != nil {
-				return nil, fmt.Errorf("%s: %w", name, err)
-			}
-			if wire := t.String(); wire != string(b[value+1:next-1]) {
-				out = append(out, b[copied:value+1]...)
-				out = append(out, wire...)
-				copied = next - 1
+		return nil, fmt.Errorf("the message must be a JSON object, not %s", kindNames[kind])
+	}
+	if _, err := d.ReadToken(); err != nil {
+		return nil, err
+	}
+	text := string(b) // shared by all fields
+	var out []byte
+	copied := 0
+	for d.PeekKind() != '}' {
+		quoted, err := d.ReadValue()
+		if err != nil {
+			return nil, err
+		}
+		known, ok := m.known[string(quoted[1:len(quoted)-1])]
+		if !ok {
+			if known, ok, err = m.unusual(quoted); err != nil {
+				return nil, err
 			}
 		}
-		i = next
+		value, err := d.ReadValue()
+		if err != nil {
+			return nil, err
+		}
+		if !ok {
+			continue
+		}
+		end := int(d.InputOffset())
+		begin := end - len(value)
+		if err := known.set(into.Field(known.index), value, text[begin:end]); err != nil {
+			return nil, fmt.Errorf("field %q %w", known.name, err)
+		}
+		if known.kind != otherMember && known.kind != textMember && value[0] == '"' && !wireForm(value[1:len(value)-1]) {
+			out = append(append(out, b[copied:begin]...), '"')
+			out = append(append(out, known.time(into.Field(known.index)).String()...), '"')
+			copied = end
+		}
+	}
+	if _, err := d.ReadToken(); err != nil {
+		return nil, err
+	}
+	if d.PeekKind() != 0 {
+		return nil, errTrailing
+	}
+	if _, err := d.ReadToken(); !errors.Is(err, io.EOF) {
+		return nil, err
 	}
 	if out == nil {
 		return b, nil
@@ -95,111 +173,87 @@ func (m members) body(b []byte) ([]byte, error) {
 	return append(out, b[copied:]...), nil
 }
 
-// checkCase refuses what encoding/json would take for a known member although it
-// is written otherwise. Like there, letters that Unicode folds together count as
-// equal: "ſ" (long s) stands for "s".
-func (m members) checkCase(name string) error {
-	if m.known[name] || len(name) > 3*m.longest {
-		return nil
+var errTrailing = &jsontext.SyntacticError{Err: errors.New("there is more after top-level value")}
+
+// unusual finds what a quoted name that is not literally a known one stands for:
+// one written with escapes, or none. It refuses what some reader would take for a
+// known member although it is written otherwise. Letters that Unicode folds
+// together count as equal: "ſ" (long s) stands for "s".
+func (m members) unusual(quoted []byte) (member, bool, error) {
+	if len(quoted) > 6*m.longest+2 { // even if every letter were escaped
+		return member{}, false, nil
+	}
+	unquoted, err := jsontext.AppendUnquote(nil, quoted)
+	if err != nil {
+		return member{}, false, err
+	}
+	name := string(unquoted)
+	if known, ok := m.known[name]; ok {
+		return known, true, nil
 	}
 	for known := range m.known {
 		if strings.EqualFold(name, known) {
-			return fmt.Errorf("field %q must be written %q", shorten(name), known)
+			return member{}, false, fmt.Errorf("field %q must be written %q", shorten(name), known)
 		}
 	}
-	return nil
+	return member{}, false, nil
 }
 
-// nameSet holds the names seen in one object: few in a slice, which costs nothing,
-// many in a map, because a message of half a million names must not take half a
-// million squared comparisons.
-type nameSet struct {
-	room [32]string
-	few  int
-	many map[string]bool
-}
-
-// add reports whether name is new.
-func (s *nameSet) add(name string) bool {
-	if slices.Contains(s.room[:s.few], name) || s.many[name] {
-		return false
-	}
-	if s.few < len(s.room) {
-		s.room[s.few] = name
-		s.few++
-		return true
-	}
-	if s.many == nil {
-		s.many = map[string]bool{}
-	}
-	s.many[name] = true
-	return true
-}
-
-// valueSpan returns where the value after the colon at or past i begins and ends
-// in valid JSON.
-func valueSpan(b []byte, i int) (start, end int) {
-	for b[i] == ' ' || b[i] == '\t' || b[i] == ':' {
-		i++
-	}
-	start = i
-	depth := 0
-	for i < len(b) {
-		switch b[i] {
-		case '"':
-			i = stringEnd(b, i)
-			if depth == 0 {
-				return start, i
+// set stores a JSON value, of which text is a copy that may be kept.
+func (m member) set(field reflect.Value, value jsontext.Value, text string) error {
+	kind := value.Kind()
+	switch {
+	case kind == 'n': // null is absent
+		return nil
+	case m.kind == textMember && kind == '"':
+		if strings.IndexByte(text, '\\') < 0 {
+			field.SetString(text[1 : len(text)-1])
+			return nil
+		}
+		unquoted, err := jsontext.AppendUnquote(nil, value)
+		if err != nil && !utf8.Valid(unquoted) { // a lone surrogate became U+FFFD
+			return fmt.Errorf("is no text: %w", err)
+		}
+		field.SetString(string(unquoted))
+		return nil
+	case m.kind == timeMember:
+		return field.Addr().Interface().(*Time).UnmarshalJSON(value)
+	case m.kind == optionalTimeMember:
+		t := new(Time)
+		field.Set(reflect.ValueOf(t))
+		return t.UnmarshalJSON(value)
+	case m.kind == otherMember:
+		if err := json.Unmarshal(value, field.Addr().Interface(), carryLoneSurrogates); err != nil {
+			var wrong *json.SemanticError
+			if errors.As(err, &wrong) && wrong.JSONKind != 0 {
+				return fmt.Errorf("must not have a JSON %s at %q", kindNames[wrong.JSONKind], shorten(string(wrong.JSONPointer)))
 			}
-			continue
-		case '{', '[':
-			depth++
-		case '}', ']':
-			depth--
-			if depth < 0 {
-				return start, i
-			}
-			if depth == 0 {
-				return start, i + 1
-			}
-		case ',':
-			if depth == 0 {
-				return start, i
-			}
+			return err
 		}
-		i++
+		return nil
 	}
-	return start, i
+	return fmt.Errorf("must not be a JSON %s", kindNames[kind])
 }
 
-// stringEnd returns the index just past the closing quote of the JSON string
-// that opens at b[start].
-func stringEnd(b []byte, start int) int {
-	for i := start + 1; i < len(b); {
-		j := bytes.IndexByte(b[i:], '"')
-		if j < 0 {
-			break
-		}
-		quote := i + j
-		slashes := 0
-		for quote-1-slashes > start && b[quote-1-slashes] == '\\' {
-			slashes++
-		}
-		if slashes%2 == 0 {
-			return quote + 1
-		}
-		i = quote + 1
+func (m member) time(field reflect.Value) Time {
+	if m.kind == optionalTimeMember {
+		return *field.Interface().(*Time)
 	}
-	return len(b)
+	return field.Interface().(Time)
 }
 
-func nameOf(quoted []byte) string {
-	if bytes.IndexByte(quoted, '\\') < 0 {
-		return string(quoted[1 : len(quoted)-1])
+var kindNames = map[jsontext.Kind]string{'n': "null", 't': "bool", 'f': "bool", '"': "string", '0': "number", '{': "object", '[': "array"}
+
+// malformed says what is wrong in the terms of whoever published the message.
+func malformed(err error) *MalformedError {
+	var syntax *jsontext.SyntacticError
+	switch {
+	case errors.Is(err, jsontext.ErrDuplicateName) && errors.As(err, &syntax):
+		return &MalformedError{CodeEvent, fmt.Sprintf("field %q appears twice", shorten(syntax.JSONPointer.LastToken()))}
+	case errors.As(err, &syntax):
+		return &MalformedError{CodeJSON, fmt.Sprintf("the message is not valid JSON: %v (at byte %d)", syntax.Err, syntax.ByteOffset)}
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return &MalformedError{CodeJSON, "the message is not valid JSON: it ends before it is complete"}
 	}
-	var s string
-	if json.Unmarshal(quoted, &s) != nil {
-		return string(quoted)
-	}
-	return s
+	return &MalformedError{CodeEvent, err.Error()}
 }

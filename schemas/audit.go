@@ -7,8 +7,9 @@ import "strings"
 // the same fact again changes nothing: AuditID is the same.
 type AuditRecord struct {
 	// AuditID is derived from the fact, such as "acme/october-2026/requested".
-	AuditID  string `json:"id"`
-	Time     Time   `json:"time"`
+	AuditID string `json:"id"`
+	Time    Time   `json:"time"`
+	// TenantID is whose export, data or user it was; AllTenants if of no one tenant.
 	TenantID string `json:"tenant_id"`
 	// Actor is the person or process that did it, as far as it said so.
 	Actor string `json:"actor,omitempty"`
@@ -120,7 +121,9 @@ func (a *AuditRecord) Validate() error {
 		p.add("id", "has %d bytes; the limit is %d", len(a.AuditID), maxShortTextBytes)
 	}
 	p.instant("time", a.Time, true)
-	p.tenant(a.TenantID)
+	if a.TenantID != AllTenants {
+		p.tenant(a.TenantID)
+	}
 	p.id("subject", a.Subject, true)
 	if a.Action == "" {
 		p.add("action", "is missing")

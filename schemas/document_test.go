@@ -28,6 +28,10 @@ func TestEveryFieldHasAPropertyAndEveryPropertyAField(t *testing.T) {
 		"export-status.schema.json#/$defs/completion": schemas.Completion{},
 		"audit-record.schema.json":                    schemas.AuditRecord{},
 		"erasure-request.schema.json":                 schemas.ErasureRequest{},
+		"access-record.schema.json":                   schemas.AccessRecord{},
+		"access-record.schema.json#/$defs/user":       schemas.User{},
+		"access-record.schema.json#/$defs/token":      schemas.APIToken{},
+		"access-record.schema.json#/$defs/signOut":    schemas.SignOut{},
 		"manifest.schema.json":                        schemas.Manifest{},
 		"types.schema.json#/$defs/rowKey":             schemas.RowKey{},
 		"types.schema.json#/$defs/part":               schemas.Part{},
@@ -79,6 +83,7 @@ func TestEnumsAreThoseOfGo(t *testing.T) {
 		"export-request.schema.json#/else/properties/encoding": {schemas.EncodingSMIME, schemas.EncodingDER},
 		"export-status.schema.json#/properties/state":          states,
 		"audit-record.schema.json#/properties/outcome":         schemas.Outcomes(),
+		"access-record.schema.json#/$defs/role":                schemas.Roles(),
 		"manifest.schema.json#/properties/encoding":            {schemas.EncodingSMIME, schemas.EncodingDER},
 		"manifest.schema.json#/properties/topic":               sources,
 	} {

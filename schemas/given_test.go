@@ -68,6 +68,8 @@ func decode(schema string, b []byte) error {
 		_, err = schemas.DecodeExportStatus(b)
 	case "audit-record.schema.json":
 		_, err = schemas.DecodeAuditRecord(b)
+	case "access-record.schema.json":
+		_, err = schemas.DecodeAccessRecord(b)
 	case "erasure-request.schema.json":
 		_, err = schemas.DecodeErasureRequest(b)
 	case "manifest.schema.json":

@@ -15,6 +15,9 @@ const (
 	TopicAudit          Topic = "cdds.audit"
 
 	TopicErasureRequests Topic = "cdds.erasure.requests"
+
+	// TopicAccess is compacted: users, tokens and ended sessions, by record id.
+	TopicAccess Topic = "cdds.access"
 )
 
 // DeadLetter is the topic that takes what could not be read from t: original
@@ -46,7 +49,7 @@ func SourceTopics() []Topic { return []Topic{TopicInteractions, TopicContacts} }
 // Topics lists every topic CDDS reads or writes, dead-letter topics included.
 func Topics() []Topic {
 	var all []Topic
-	for _, t := range []Topic{TopicInteractions, TopicContacts, TopicExportRequests, TopicExportStatus, TopicAudit, TopicErasureRequests} {
+	for _, t := range []Topic{TopicInteractions, TopicContacts, TopicExportRequests, TopicExportStatus, TopicAudit, TopicErasureRequests, TopicAccess} {
 		all = append(all, t, t.DeadLetter())
 	}
 	return all

@@ -1,0 +1,85 @@
+package auth
+
+import (
+	"errors"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+)
+
+// Middleware finds out who makes a request and hands it on with the Principal in its
+// context (From); a request of nobody goes on without. Of an Authorization header
+// only a good token counts: with a bad one the answer is 401, whatever the cookie.
+// A session's cookie is renewed as it is used.
+func (s *Service) Middleware(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		p, err := s.authenticate(w, r)
+		switch {
+		case errors.Is(err, ErrCredentials), errors.Is(err, ErrThrottled):
+			w.Header().Set("WWW-Authenticate", `Bearer realm="cdds", error="invalid_token"`)
+			http.Error(w, "the API token is unknown, expired or revoked", http.StatusUnauthorized)
+			return
+		case err == nil:
+			r = r.WithContext(With(r.Context(), p))
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+func (s *Service) authenticate(w http.ResponseWriter, r *http.Request) (Principal, error) {
+	if header := r.Header.Get("Authorization"); header != "" {
+		scheme, token, _ := strings.Cut(header, " ")
+		if !strings.EqualFold(scheme, "Bearer") {
+			return Principal{}, ErrCredentials
+		}
+		return s.tokenOf(r, strings.TrimSpace(token))
+	}
+	p, err := s.sessionOf(r)
+	if err != nil {
+		return p, err
+	}
+	if now := s.Now(); now.Sub(p.session.Seen) > resealAfter {
+		p.session.Seen = now
+		return p, s.give(w, p.session)
+	}
+	return p, nil
+}
+
+// AddressOf is where a request came from: the peer, or what a trusted proxy says of it.
+func (s *Service) AddressOf(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
+	}
+	// From the nearest on: each hop that is trusted may speak of the one before.
+	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
+	for n := len(hops) - 1; n >= 0 && s.trusts(host); n-- {
+		hop, err := netip.ParseAddr(strings.TrimSpace(hops[n]))
+		if err != nil {
+			break
+		}
+		host = hop.Unmap().String()
+	}
+	return host
+}
+
+func (s *Service) trusts(host string) bool {
+	addr, err := netip.ParseAddr(host)
+	if err != nil {
+		return false
+	}
+	for _, p := range s.TrustedProxies {
+		if p.Contains(addr.Unmap()) {
+			return true
+		}
+	}
+	return false
+}
+
+// Protect refuses what another site makes a browser send (cross-site request
+// forgery), by Sec-Fetch-Site and Origin. Requests of programs, which send neither,
+// pass: they have no cookie that a browser would add.
+func Protect(next http.Handler) http.Handler {
+	return http.NewCrossOriginProtection().Handler(next)
+}

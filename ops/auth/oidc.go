@@ -1,0 +1,259 @@
+package auth
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/coreos/go-oidc/v3/oidc"
+	"golang.org/x/oauth2"
+
+	"cdds/schemas"
+)
+
+// OIDC lets people sign in through an OpenID Connect provider: authorization code
+// flow with PKCE (RFC 7636), state and nonce.
+type OIDC struct {
+	// Issuer is the provider's, as its discovery document says.
+	Issuer string
+	// ClientID and ClientSecret are what the provider gave; public clients have no secret.
+	ClientID, ClientSecret string
+	// RedirectURL is the absolute URL of CallbackPath here.
+	RedirectURL string
+	// Scopes beside openid; empty means profile and email.
+	Scopes []string
+	// Grants say who may do what; the first whose claim has the value counts. Who
+	// has none is refused.
+	Grants []Grant
+	// Client makes the calls to the provider; nil means one with a timeout.
+	Client *http.Client
+
+	mu       sync.Mutex
+	provider *oidc.Provider
+}
+
+// Grant gives people of a provider a role.
+type Grant struct {
+	// Claim of the ID token, such as groups; a text or a list of texts that Value is among.
+	Claim string `yaml:"claim" json:"claim"`
+	Value string `yaml:"value" json:"value"`
+	// Tenant is whose data they see; * is all tenants'.
+	Tenant string `yaml:"tenant" json:"tenant"`
+	// TenantClaim is the claim that says the tenant, if Tenant is empty.
+	TenantClaim string `yaml:"tenant_claim" json:"tenant_claim"`
+	Role        string `yaml:"role" json:"role"`
+}
+
+// Paths of signing in through a provider.
+const (
+	StartPath    = "/auth/oidc/start"
+	CallbackPath = "/auth/oidc/callback"
+)
+
+// oidcTimeout bounds each call to the provider; oidcFlow the time to sign in there.
+const (
+	oidcTimeout = 10 * time.Second
+	oidcFlow    = 10 * time.Minute
+)
+
+// errGrant says that the provider knows somebody we have no role for.
+var errGrant = errors.New("your account has no role here; ask an administrator for one")
+
+// flow is what the browser keeps, sealed, while it is at the provider.
+type flow struct {
+	State, Nonce, Verifier, Return string
+	Until                          time.Time
+}
+
+// connect discovers the provider on first use, so that one that is down does not
+// keep the service from starting, and is asked again the next time.
+func (o *OIDC) connect(ctx context.Context) (*oidc.Provider, *oauth2.Config, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.provider == nil {
+		p, err := oidc.NewProvider(ctx, o.Issuer)
+		if err != nil {
+			return nil, nil, fmt.Errorf("the OpenID provider %s: %w", o.Issuer, err)
+		}
+		o.provider = p
+	}
+	scopes := o.Scopes
+	if len(scopes) == 0 {
+		scopes = []string{"profile", "email"}
+	}
+	return o.provider, &oauth2.Config{
+		ClientID: o.ClientID, ClientSecret: o.ClientSecret, Endpoint: o.provider.Endpoint(),
+		RedirectURL: o.RedirectURL, Scopes: append([]string{oidc.ScopeOpenID}, scopes...),
+	}, nil
+}
+
+// client is a context whose calls to the provider have a timeout. The provider keeps
+// it for its keys, so it does not end with the request.
+func (o *OIDC) client(ctx context.Context) context.Context {
+	c := o.Client
+	if c == nil {
+		c = &http.Client{Timeout: oidcTimeout}
+	}
+	return oidc.ClientContext(context.WithoutCancel(ctx), c)
+}
+
+// StartOIDC sends the browser to the provider. ?return= is the local path to come
+// back to.
+func (s *Service) StartOIDC(w http.ResponseWriter, r *http.Request) error {
+	if s.OIDC == nil {
+		return fmt.Errorf("%w: no OpenID provider is configured", ErrForbidden)
+	}
+	if _, err := s.byAddress.Take("oidc/"+s.AddressOf(r), s.Now()); err != nil {
+		return err
+	}
+	_, config, err := s.OIDC.connect(s.OIDC.client(r.Context()))
+	if err != nil {
+		return err
+	}
+	f := flow{State: rand.Text(), Nonce: rand.Text(), Verifier: oauth2.GenerateVerifier(), Return: localPath(r.FormValue("return")), Until: s.Now().Add(oidcFlow)}
+	sealed, err := s.sealer.seal(oidcCookie, f)
+	if err != nil {
+		return err
+	}
+	http.SetCookie(w, s.cookie(oidcCookie, sealed, oidcFlow))
+	http.Redirect(w, r, config.AuthCodeURL(f.State, oidc.Nonce(f.Nonce), oauth2.S256ChallengeOption(f.Verifier)), http.StatusFound)
+	return nil
+}
+
+// FinishOIDC takes what the provider sent the browser back with, begins a session
+// and sends the browser to where it came from.
+func (s *Service) FinishOIDC(w http.ResponseWriter, r *http.Request) error {
+	if s.OIDC == nil {
+		return fmt.Errorf("%w: no OpenID provider is configured", ErrForbidden)
+	}
+	p, back, err := s.finish(r)
+	http.SetCookie(w, s.cookie(oidcCookie, "", 0))
+	if err != nil {
+		s.signIns.WithLabelValues(ViaOIDC, schemas.OutcomeRefused).Inc()
+		if p.Subject != "" {
+			err = errors.Join(err, s.audit(r.Context(), p, "session.begin", schemas.OutcomeRefused, err.Error()))
+		}
+		return err
+	}
+	if err := s.audit(r.Context(), p, "session.begin", schemas.OutcomeDone, "through "+s.OIDC.Issuer); err != nil {
+		return err
+	}
+	s.signIns.WithLabelValues(ViaOIDC, schemas.OutcomeDone).Inc()
+	err = s.begin(w, session{Subject: p.Subject, Name: p.Name, Tenant: p.Tenant, Role: p.Role, Via: ViaOIDC, Began: schemas.TimeOf(s.Now()).Time})
+	if err != nil {
+		return err
+	}
+	http.Redirect(w, r, back, http.StatusSeeOther)
+	return nil
+}
+
+func (s *Service) finish(r *http.Request) (p Principal, back string, err error) {
+	var f flow
+	c, err := r.Cookie(s.cookieName(oidcCookie))
+	if err != nil || s.sealer.open(oidcCookie, c.Value, &f) != nil || s.Now().After(f.Until) || f.State == "" || r.FormValue("state") != f.State {
+		return p, "", fmt.Errorf("%w: the way back from the provider is not the one that was begun here; sign in again", ErrSession)
+	}
+	if e := r.FormValue("error"); e != "" {
+		return p, "", fmt.Errorf("%w: the provider said %q", ErrCredentials, bounded(e))
+	}
+	ctx := s.OIDC.client(r.Context())
+	provider, config, err := s.OIDC.connect(ctx)
+	if err != nil {
+		return p, "", err
+	}
+	token, err := config.Exchange(ctx, r.FormValue("code"), oauth2.VerifierOption(f.Verifier))
+	if err != nil {
+		return p, "", fmt.Errorf("%w: the provider did not take its code back: %w", ErrCredentials, err)
+	}
+	raw, _ := token.Extra("id_token").(string)
+	id, err := provider.Verifier(&oidc.Config{ClientID: s.OIDC.ClientID, Now: s.Now}).Verify(ctx, raw)
+	if err != nil {
+		return p, "", fmt.Errorf("%w: the provider's ID token: %w", ErrCredentials, err)
+	}
+	if id.Nonce != f.Nonce {
+		return p, "", fmt.Errorf("%w: the provider's ID token is not for this sign-in", ErrCredentials)
+	}
+	var claims map[string]any
+	if err := id.Claims(&claims); err != nil {
+		return p, "", err
+	}
+	p = Principal{
+		Subject: oidcSubject(id.Issuer, id.Subject), Name: bounded(nameIn(claims, id.Subject)),
+		Tenant: schemas.AllTenants, Via: ViaOIDC, From: s.AddressOf(r),
+	}
+	tenant, role, ok := grantOf(s.OIDC.Grants, claims)
+	if !ok {
+		return p, "", fmt.Errorf("%w: %w", ErrForbidden, errGrant)
+	}
+	p.Tenant, p.Role = tenant, role
+	return p, f.Return, nil
+}
+
+// oidcSubject is unique, printable and short enough for a key, whatever the provider's
+// subject looks like.
+func oidcSubject(issuer, subject string) string {
+	s := "oidc/" + issuer + "#" + subject
+	if s == bounded(s) {
+		return s
+	}
+	sum := sha256.Sum256([]byte(s))
+	return "oidc/sha256:" + hex.EncodeToString(sum[:])
+}
+
+// grantOf finds the first grant the claims have.
+func grantOf(grants []Grant, claims map[string]any) (tenant, role string, ok bool) {
+	for _, g := range grants {
+		if !has(claims[g.Claim], g.Value) {
+			continue
+		}
+		tenant := g.Tenant
+		if tenant == "" {
+			// Never from a claim: a provider's text must not be everybody's data.
+			if tenant, _ = claims[g.TenantClaim].(string); tenant == "" || tenant == schemas.AllTenants {
+				continue
+			}
+		}
+		return tenant, g.Role, true
+	}
+	return "", "", false
+}
+
+func has(claim any, value string) bool {
+	switch c := claim.(type) {
+	case string:
+		return c == value
+	case bool:
+		return fmt.Sprint(c) == value
+	case []any:
+		for _, v := range c {
+			if v == value {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func nameIn(claims map[string]any, subject string) string {
+	for _, claim := range []string{"preferred_username", "email", "name"} {
+		if v, _ := claims[claim].(string); v != "" {
+			return v
+		}
+	}
+	return subject
+}
+
+// localPath keeps what comes back from a sign-in on this site.
+func localPath(path string) string {
+	if !strings.HasPrefix(path, "/") || strings.HasPrefix(path, "//") || strings.ContainsAny(path, "\\\r\n\t") {
+		return "/"
+	}
+	return path
+}

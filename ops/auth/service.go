@@ -1,0 +1,285 @@
+package auth
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"cdds/schemas"
+)
+
+// Publisher publishes records and what is audited about them.
+type Publisher interface {
+	// Publish returns when all are acknowledged.
+	Publish(ctx context.Context, events ...schemas.Event) error
+}
+
+// Options of a Service.
+type Options struct {
+	Directory *Directory
+	Publisher Publisher
+	// Key seals cookies: KeySize bytes, the same in all processes behind one name.
+	Key []byte
+	// Secure says that people come by https; cookies are for https only then.
+	Secure bool
+	// Idle and Absolute end sessions: 0 means 1 hour and 12 hours.
+	Idle, Absolute time.Duration
+	// TrustedProxies may say in X-Forwarded-For where a request came from.
+	TrustedProxies []netip.Prefix
+	// OIDC lets people sign in through a provider; nil means they cannot.
+	OIDC *OIDC
+	// Registerer may be nil.
+	Registerer prometheus.Registerer
+	Logger     *slog.Logger
+	// Now is the clock; nil means time.Now.
+	Now func() time.Time
+}
+
+// Service signs people in and tells who makes a request. It is safe for concurrent
+// use and starts nothing.
+type Service struct {
+	Options
+	sealer    *sealer
+	hasher    *Hasher
+	byUser    *Throttle
+	byAddress *Throttle
+	signIns   *prometheus.CounterVec
+}
+
+// New returns a Service.
+func New(o Options) (*Service, error) {
+	if o.Idle == 0 {
+		o.Idle = time.Hour
+	}
+	if o.Absolute == 0 {
+		o.Absolute = 12 * time.Hour
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	sealer, err := newSealer(o.Key)
+	if err != nil {
+		return nil, err
+	}
+	s := &Service{
+		Options: o, sealer: sealer, hasher: NewHasher(2),
+		// A person who forgot tries a few; a machine gets ten thousand a day at best.
+		byUser:    NewThrottle(10*time.Second, 5),
+		byAddress: NewThrottle(3*time.Second, 20),
+		signIns: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "cdds_sign_ins_total", Help: "Attempts to sign in.",
+		}, []string{"via", "outcome"}),
+	}
+	if o.Registerer != nil {
+		if err := o.Registerer.Register(s.signIns); err != nil {
+			return nil, fmt.Errorf("sign-in metrics: %w", err)
+		}
+	}
+	return s, nil
+}
+
+// SignIn checks a name and a password, and gives a session's cookie. Its error is
+// ErrCredentials, ErrThrottled (a *ThrottledError) or of the machinery.
+func (s *Service) SignIn(w http.ResponseWriter, r *http.Request, name, password string) (Principal, error) {
+	name = strings.ToLower(strings.TrimSpace(name))
+	from, now := s.AddressOf(r), s.Now()
+	refunds, err := s.throttle(name, from, now)
+	if err != nil {
+		s.signIns.WithLabelValues(ViaPassword, "throttled").Inc()
+		return Principal{}, err
+	}
+	u, _, known := s.Directory.User(name)
+	hash := u.PasswordHash
+	if !known {
+		hash = ""
+	}
+	ok, err := s.hasher.Check(r.Context(), password, hash)
+	if err != nil {
+		return Principal{}, err
+	}
+	p := Principal{
+		Subject: schemas.UserRecordID(name), Name: name, Tenant: schemas.AllTenants, Via: ViaPassword, From: from,
+	}
+	if !ok {
+		s.signIns.WithLabelValues(ViaPassword, schemas.OutcomeRefused).Inc()
+		if known {
+			p.Tenant = u.TenantID
+		} else {
+			p.Subject, p.Name = "user/unknown", "unknown" // people type passwords where names belong
+		}
+		return Principal{}, errors.Join(ErrCredentials, s.audit(r.Context(), p, "session.begin", schemas.OutcomeRefused, "wrong name or password"))
+	}
+	for _, refund := range refunds {
+		refund()
+	}
+	p.Tenant, p.Role, p.MustChangePassword = u.TenantID, u.Role, u.MustChange
+	if err := s.audit(r.Context(), p, "session.begin", schemas.OutcomeDone, "with a password"); err != nil {
+		return Principal{}, err
+	}
+	p.session = session{Subject: p.Subject, Name: name, Via: ViaPassword, Began: schemas.TimeOf(now).Time}
+	s.signIns.WithLabelValues(ViaPassword, schemas.OutcomeDone).Inc()
+	return p, s.begin(w, p.session)
+}
+
+func (s *Service) throttle(name, from string, now time.Time) (refunds []func(), err error) {
+	address, err := s.byAddress.Take(from, now)
+	if err != nil {
+		return nil, err
+	}
+	user, err := s.byUser.Take(bounded(name), now)
+	if err != nil {
+		return nil, err
+	}
+	return []func(){address, user}, nil
+}
+
+// SignOut ends the session of the request, everywhere it may have been copied to.
+func (s *Service) SignOut(w http.ResponseWriter, r *http.Request) error {
+	p, err := s.sessionOf(r)
+	http.SetCookie(w, s.cookie(sessionCookie, "", 0))
+	if err != nil {
+		return nil // nobody is signed in: that is what was asked for
+	}
+	return s.end(r.Context(), p, p.session.ID, "session.end", "signed out")
+}
+
+// SignOutEverywhere ends all sessions of the principal, this one too.
+func (s *Service) SignOutEverywhere(w http.ResponseWriter, r *http.Request) error {
+	p, err := s.sessionOf(r)
+	if err != nil {
+		return err
+	}
+	http.SetCookie(w, s.cookie(sessionCookie, "", 0))
+	return s.end(r.Context(), p, "", "session.end-all", "signed out everywhere")
+}
+
+func (s *Service) end(ctx context.Context, p Principal, sessionID, action, detail string) error {
+	now := s.Now()
+	a := &schemas.AccessRecord{
+		RecordID: schemas.SignOutRecordID(p.Subject, sessionID), Revision: now.UnixMilli(),
+		UpdatedAt: schemas.TimeOf(now), UpdatedBy: p.Name,
+		SignOut: &schemas.SignOut{
+			Subject: p.Subject, SessionID: sessionID, At: schemas.TimeOf(now), Until: schemas.TimeOf(now.Add(s.Absolute)),
+		},
+	}
+	return s.put(ctx, a, s.record(p, action, schemas.OutcomeDone, detail))
+}
+
+// ChangePassword sets a new password of the signed-in user, who proves that it knows
+// the old one, ends its sessions and begins another. Its error may be ErrCredentials,
+// ErrThrottled, or a *PasswordError that says what is wrong with the new one.
+func (s *Service) ChangePassword(w http.ResponseWriter, r *http.Request, before, after string) error {
+	p, err := s.sessionOf(r)
+	if err != nil {
+		return err
+	}
+	if p.Via != ViaPassword {
+		return fmt.Errorf("%w: you signed in through a provider, which has your password", ErrForbidden)
+	}
+	now := s.Now()
+	refunds, err := s.throttle(p.Name, p.From, now)
+	if err != nil {
+		return err
+	}
+	u, revision, known := s.Directory.User(p.Name)
+	ok, err := s.hasher.Check(r.Context(), before, u.PasswordHash)
+	if err != nil {
+		return err
+	}
+	if !ok || !known {
+		return errors.Join(ErrCredentials, s.audit(r.Context(), p, "password.change", schemas.OutcomeRefused, "wrong password"))
+	}
+	for _, refund := range refunds {
+		refund()
+	}
+	if before == after {
+		return &PasswordError{"the new password must not be the old one"}
+	}
+	if err := CheckPassword(p.Name, after); err != nil {
+		return err
+	}
+	if u.PasswordHash, err = s.hasher.Hash(r.Context(), after); err != nil {
+		return err
+	}
+	u.MustChange, u.PasswordAt = false, schemas.TimeOf(now)
+	if err := s.put(r.Context(), userRecord(u, revision+1, p.Name, now), s.record(p, "password.change", schemas.OutcomeDone, "")); err != nil {
+		return err
+	}
+	return s.begin(w, session{Subject: p.Subject, Name: p.Name, Via: ViaPassword, Began: u.PasswordAt.Time})
+}
+
+// tokenPrefix lets scanners of code and logs find tokens that leaked.
+const tokenPrefix = "cdds_"
+
+// tokenOf returns the principal of an API token, or ErrCredentials.
+func (s *Service) tokenOf(r *http.Request, token string) (Principal, error) {
+	from := s.AddressOf(r)
+	id, _, ok := strings.Cut(strings.TrimPrefix(token, tokenPrefix), "_")
+	t, _, known := s.Directory.Token(id)
+	sum := sha256.Sum256([]byte(token))
+	right := subtle.ConstantTimeCompare([]byte(hex.EncodeToString(sum[:])), []byte(t.SHA256)) == 1
+	now := s.Now()
+	if !ok || !known || !right || !strings.HasPrefix(token, tokenPrefix) || !t.RevokedAt.IsZero() || !t.ExpiresAt.After(now) {
+		s.signIns.WithLabelValues(ViaToken, schemas.OutcomeRefused).Inc()
+		return Principal{}, ErrCredentials
+	}
+	return Principal{Subject: schemas.TokenRecordID(t.TokenID), Name: t.Name, Tenant: t.TenantID, Role: t.Role, Via: ViaToken, From: from}, nil
+}
+
+// put publishes a record with what is audited about it, and applies it here at once,
+// so that who changed something sees it changed.
+func (s *Service) put(ctx context.Context, a *schemas.AccessRecord, audit *schemas.AuditRecord) error {
+	if err := a.Validate(); err != nil {
+		return err
+	}
+	if err := s.Publisher.Publish(ctx, a, audit); err != nil {
+		return err
+	}
+	s.Directory.Apply(a)
+	return nil
+}
+
+func (s *Service) audit(ctx context.Context, p Principal, action, outcome, detail string) error {
+	return s.Publisher.Publish(ctx, s.record(p, action, outcome, detail))
+}
+
+func (s *Service) record(p Principal, action, outcome, detail string) *schemas.AuditRecord {
+	return Audit(p, p.Tenant, action, p.Subject, outcome, detail, s.Now())
+}
+
+// Audit is the audit record of what p did, or was refused, to subject, at now.
+func Audit(p Principal, tenant, action, subject, outcome, detail string, now time.Time) *schemas.AuditRecord {
+	return &schemas.AuditRecord{
+		AuditID: tenant + "/" + action + "/" + rand.Text(), Time: schemas.TimeOf(now), TenantID: tenant,
+		Actor: p.Name + " (" + p.Subject + ")", From: p.From, Action: action, Subject: bounded(subject), Outcome: outcome, Detail: detail,
+	}
+}
+
+// bounded makes what a stranger typed fit for a key or a subject.
+func bounded(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || r == unicode.ReplacementChar {
+			return '?'
+		}
+		return r
+	}, s)
+	if len(s) > 128 {
+		s = strings.ToValidUTF8(s[:128], "")
+	}
+	return s
+}

@@ -1,0 +1,220 @@
+package schemas
+
+import (
+	"fmt"
+	"regexp"
+)
+
+// AllTenants stands for every tenant where a user, a token or an audit record is not
+// of one. It is no tenant id: nobody's data is under it.
+const AllTenants = "*"
+
+// AccessRecord is one thing that decides who may do what: a user, an API token or
+// the end of sessions, on the compacted topic cdds.access. The last record of a key
+// counts. It holds digests of secrets, never a secret.
+type AccessRecord struct {
+	// RecordID is the key: UserRecordID, TokenRecordID or SignOutRecordID.
+	RecordID string `json:"id"`
+	// Revision counts the changes of the record from 1.
+	Revision  int64  `json:"revision"`
+	UpdatedAt Time   `json:"updated_at"`
+	UpdatedBy string `json:"updated_by,omitempty"`
+	// Exactly one of these is given.
+	User    *User     `json:"user,omitempty"`
+	Token   *APIToken `json:"token,omitempty"`
+	SignOut *SignOut  `json:"sign_out,omitempty"`
+}
+
+// User is somebody who signs in with a name and a password.
+type User struct {
+	// Name is what is typed to sign in; it never changes.
+	Name        string `json:"name"`
+	DisplayName string `json:"display_name,omitempty"`
+	// TenantID is whose data the user may see, or AllTenants.
+	TenantID string `json:"tenant_id"`
+	// Role is administrator, viewer or operator.
+	Role string `json:"role"`
+	// PasswordHash is argon2id in PHC string format.
+	PasswordHash string `json:"password_hash"`
+	// MustChange says that the password was given by somebody else: it only serves to
+	// choose one's own.
+	MustChange bool `json:"must_change,omitempty"`
+	// PasswordAt is when the password was set; sessions from before have ended.
+	PasswordAt Time   `json:"password_at"`
+	CreatedAt  Time   `json:"created_at"`
+	CreatedBy  string `json:"created_by,omitempty"`
+	// Deleted users keep their record, so that their name is not given to another.
+	Deleted bool `json:"deleted,omitempty"`
+}
+
+// APIToken lets a program call the HTTP API.
+type APIToken struct {
+	TokenID string `json:"token_id"`
+	// Name says what it is for.
+	Name     string `json:"name"`
+	TenantID string `json:"tenant_id"`
+	Role     string `json:"role"`
+	// SHA256 is the digest of the whole token in lower-case hex. A token is 256 random
+	// bits, so nothing slower is needed.
+	SHA256    string `json:"sha256"`
+	CreatedAt Time   `json:"created_at"`
+	CreatedBy string `json:"created_by,omitempty"`
+	ExpiresAt Time   `json:"expires_at"`
+	// RevokedAt is zero while it serves.
+	RevokedAt Time `json:"revoked_at,omitzero"`
+}
+
+// SignOut ends sessions of a subject.
+type SignOut struct {
+	// Subject is whose: user/NAME, or oidc/ISSUER#SUBJECT.
+	Subject string `json:"subject"`
+	// SessionID is the one that ended; empty means all that began before At.
+	SessionID string `json:"session_id,omitempty"`
+	At        Time   `json:"at"`
+	// Until is when the sessions would have ended by themselves, and with them the
+	// need to remember.
+	Until Time `json:"until"`
+}
+
+// Keys of access records.
+func UserRecordID(name string) string { return "user/" + name }
+
+// TokenRecordID is the key of a token's record.
+func TokenRecordID(tokenID string) string { return "token/" + tokenID }
+
+// SignOutRecordID is the key of the end of one session, or of all if sessionID is empty.
+func SignOutRecordID(subject, sessionID string) string {
+	if sessionID == "" {
+		return "sign-out/" + subject
+	}
+	return "session/" + sessionID
+}
+
+// Roles of users and tokens.
+const (
+	// RoleAdministrator may do everything within its tenant, or everywhere.
+	RoleAdministrator = "administrator"
+	// RoleViewer may see everything within its tenant and fetch artifacts, which
+	// only their recipients can read. It changes nothing.
+	RoleViewer = "viewer"
+	// RoleOperator sees how the system does for all tenants, and nobody's data.
+	RoleOperator = "operator"
+)
+
+// Roles lists the roles of users and tokens.
+func Roles() []string { return []string{RoleAdministrator, RoleViewer, RoleOperator} }
+
+// Topic is cdds.access.
+func (a *AccessRecord) Topic() Topic { return TopicAccess }
+
+// Key is the record's id.
+func (a *AccessRecord) Key() string { return a.RecordID }
+
+// Type is the CloudEvents type.
+func (a *AccessRecord) Type() string { return "cdds.access.v1" }
+
+// ID tells the changes of a record apart.
+func (a *AccessRecord) ID() string { return fmt.Sprintf("%s/%d", a.RecordID, a.Revision) }
+
+// At is when it was changed.
+func (a *AccessRecord) At() Time { return a.UpdatedAt }
+
+var (
+	userPattern = regexp.MustCompile(`^[a-z0-9][a-z0-9._@+-]{0,62}$`)
+	hashPattern = regexp.MustCompile(`^\$argon2id\$v=19\$[A-Za-z0-9+/=,$]{10,300}$`)
+)
+
+// Validate reports every broken rule as one *InvalidError.
+func (a *AccessRecord) Validate() error {
+	var p problems
+	p.id("id", a.RecordID, true)
+	p.instant("updated_at", a.UpdatedAt, true)
+	p.short("updated_by", a.UpdatedBy)
+	if a.Revision < 1 {
+		p.add("revision", "%d must be at least 1", a.Revision)
+	}
+	given := 0
+	if u := a.User; u != nil {
+		given++
+		p.user(u)
+		p.key(a.RecordID, UserRecordID(u.Name))
+	}
+	if t := a.Token; t != nil {
+		given++
+		p.token(t)
+		p.key(a.RecordID, TokenRecordID(t.TokenID))
+	}
+	if s := a.SignOut; s != nil {
+		given++
+		p.id("sign_out.subject", s.Subject, true)
+		p.id("sign_out.session_id", s.SessionID, false)
+		p.instant("sign_out.at", s.At, true)
+		p.instant("sign_out.until", s.Until, true)
+		p.key(a.RecordID, SignOutRecordID(s.Subject, s.SessionID))
+	}
+	if given != 1 {
+		p.add("user", "give exactly one of user, token and sign_out")
+	}
+	return p.err()
+}
+
+func (p *problems) user(u *User) {
+	if !userPattern.MatchString(u.Name) {
+		p.add("name", "%q must be 1 to 63 of a-z 0-9 . _ @ + - and begin with a letter or digit", shorten(u.Name))
+	}
+	if len(u.DisplayName) > maxIDBytes {
+		p.add("display_name", "has %d bytes; the limit is %d", len(u.DisplayName), maxIDBytes)
+	}
+	p.scope(u.TenantID, u.Role)
+	if !hashPattern.MatchString(u.PasswordHash) {
+		p.add("password_hash", "is not argon2id in PHC string format")
+	}
+	p.instant("password_at", u.PasswordAt, true)
+	p.instant("created_at", u.CreatedAt, true)
+	p.short("created_by", u.CreatedBy)
+}
+
+func (p *problems) token(t *APIToken) {
+	p.id("token_id", t.TokenID, true)
+	switch {
+	case t.Name == "":
+		p.add("name", "is missing; say what the token is for")
+	case len(t.Name) > maxIDBytes:
+		p.add("name", "has %d bytes; the limit is %d", len(t.Name), maxIDBytes)
+	}
+	p.scope(t.TenantID, t.Role)
+	if !sha256Pattern.MatchString(t.SHA256) {
+		p.add("sha256", "must be 64 lower-case hex digits")
+	}
+	p.instant("created_at", t.CreatedAt, true)
+	p.instant("expires_at", t.ExpiresAt, true)
+	p.instant("revoked_at", t.RevokedAt, false)
+	p.short("created_by", t.CreatedBy)
+}
+
+// scope checks whose data a role is for.
+func (p *problems) scope(tenantID, role string) {
+	if tenantID != AllTenants {
+		p.tenant(tenantID)
+	}
+	p.oneOf("role", role, Roles(), true)
+	if role == RoleOperator && tenantID != AllTenants {
+		p.add("tenant_id", "an operator is of no tenant: give %q", AllTenants)
+	}
+}
+
+func (p *problems) key(got, want string) {
+	if got != want {
+		p.add("id", "%q must be %q", shorten(got), shorten(want))
+	}
+}
+
+// DecodeAccessRecord reads and validates the value of a cdds.access message. Every
+// error is a *MalformedError.
+func DecodeAccessRecord(b []byte) (*AccessRecord, error) {
+	a := new(AccessRecord)
+	if err := unmarshal(b, a); err != nil {
+		return nil, err
+	}
+	return validated(a)
+}

@@ -76,7 +76,7 @@ type SignOut struct {
 	Until Time `json:"until"`
 }
 
-// Keys of access records.
+// UserRecordID is the key of a user's record.
 func UserRecordID(name string) string { return "user/" + name }
 
 // TokenRecordID is the key of a token's record.

@@ -152,8 +152,8 @@ func (s *Service) throttle(name, from string, now time.Time) (refunds []func(), 
 func (s *Service) SignOut(w http.ResponseWriter, r *http.Request) error {
 	p, err := s.sessionOf(r)
 	http.SetCookie(w, s.cookie(sessionCookie, "", 0))
-	if err != nil {
-		return nil // nobody is signed in: that is what was asked for
+	if errors.Is(err, ErrSession) { // nobody is signed in: that is what was asked for
+		return nil
 	}
 	return s.end(r.Context(), p, p.session.ID, "session.end", "signed out")
 }

@@ -145,3 +145,40 @@ func DecodeAuditRecord(b []byte) (*AuditRecord, error) {
 	}
 	return validated(a)
 }
+
+// AuditOfJob is the audit record of a revision of a job, done from the host or process
+// from. previous is nil for a new one.
+func AuditOfJob(j, previous *Job, from string) *AuditRecord {
+	action := "updated"
+	switch {
+	case previous == nil:
+		action = "created"
+	case j.State == previous.State:
+	case j.State == JobActive:
+		action = "resumed"
+	default:
+		action = j.State // suspended, deleted
+	}
+	return &AuditRecord{
+		AuditID: "job/" + j.ID() + "/" + action, Time: j.UpdatedAt, TenantID: j.TenantID, Actor: j.UpdatedBy, From: from,
+		Action: "job." + action, Subject: j.JobID, Outcome: OutcomeDone, Detail: bounded(j.Title),
+	}
+}
+
+// AuditOfCertificate is the audit record of a change to a certificate, done from the
+// host or process from. previous is nil for a new one.
+func AuditOfCertificate(c, previous *Certificate, from string) *AuditRecord {
+	action, detail := "updated", c.Subject
+	switch {
+	case c.Removed && (previous == nil || !previous.Removed):
+		action = "removed"
+	case previous == nil || previous.Removed && !c.Removed:
+		action = "added"
+	case c.ReplacedBy != previous.ReplacedBy:
+		action, detail = "replaced", c.Subject+" by "+c.ReplacedBy
+	}
+	return &AuditRecord{
+		AuditID: "certificate/" + c.ID() + "/" + action, Time: c.UpdatedAt, TenantID: c.TenantID, Actor: c.UpdatedBy, From: from,
+		Action: "certificate." + action, Subject: c.Fingerprint, Outcome: OutcomeDone, Detail: bounded(detail),
+	}
+}

@@ -33,6 +33,12 @@ func TestEveryFieldHasAPropertyAndEveryPropertyAField(t *testing.T) {
 		"access-record.schema.json#/$defs/token":      schemas.APIToken{},
 		"access-record.schema.json#/$defs/signOut":    schemas.SignOut{},
 		"manifest.schema.json":                        schemas.Manifest{},
+		"job.schema.json":                             schemas.Job{},
+		"job.schema.json#/$defs/schedule":             schemas.Schedule{},
+		"job.schema.json#/$defs/timeframe":            schemas.Timeframe{},
+		"job.schema.json#/$defs/webhook":              schemas.Webhook{},
+		"certificate.schema.json":                     schemas.Certificate{},
+		"webhook-delivery.schema.json":                schemas.WebhookDelivery{},
 		"types.schema.json#/$defs/rowKey":             schemas.RowKey{},
 		"types.schema.json#/$defs/part":               schemas.Part{},
 		"types.schema.json#/$defs/receipt":            schemas.Receipt{},
@@ -84,6 +90,15 @@ func TestEnumsAreThoseOfGo(t *testing.T) {
 		"export-status.schema.json#/properties/state":          states,
 		"audit-record.schema.json#/properties/outcome":         schemas.Outcomes(),
 		"access-record.schema.json#/$defs/role":                schemas.Roles(),
+		"types.schema.json#/$defs/directions/items":            schemas.Directions(),
+		"job.schema.json#/properties/entity":                   schemas.Entities(),
+		"job.schema.json#/properties/encoding":                 {schemas.EncodingSMIME, schemas.EncodingDER},
+		"job.schema.json#/properties/catch_up":                 schemas.CatchUps(),
+		"job.schema.json#/properties/state":                    schemas.JobStates(),
+		"job.schema.json#/$defs/schedule/properties/run":       schemas.Runs(),
+		"job.schema.json#/$defs/schedule/properties/weekday":   schemas.Weekdays(),
+		"job.schema.json#/$defs/timeframe/properties/kind":     schemas.Timeframes(),
+		"webhook-delivery.schema.json#/properties/outcome":     schemas.DeliveryOutcomes(),
 		"manifest.schema.json#/properties/encoding":            {schemas.EncodingSMIME, schemas.EncodingDER},
 		"manifest.schema.json#/properties/topic":               sources,
 	} {
@@ -140,6 +155,7 @@ func TestWhatGoWritesIsValidInTheSchema(t *testing.T) {
 	empty := validManifest()
 	empty.Parts, empty.Totals = nil, schemas.Totals{}
 	for where, v := range map[string]any{
+		"job.schema.json":            validJob(),
 		"export-request.schema.json": request,
 		"export-status.schema.json":  status,
 		"manifest.schema.json":       validManifest(),

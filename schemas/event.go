@@ -5,11 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
+	"strings"
 	"unicode/utf8"
 )
 
 // Event is anything published to a topic: *Interaction, *Contact,
-// *ExportRequest, *ExportStatus.
+// *ExportRequest, *ExportStatus, *Job, *Certificate and others.
 type Event interface {
 	// Topic is where the event goes.
 	Topic() Topic
@@ -142,6 +144,22 @@ func validated[E Event](e E) (E, error) {
 		return none, &MalformedError{CodeEvent, err.Error()}
 	}
 	return e, nil
+}
+
+// unmarshalStrict is unmarshal for definitions: smaller, and with no unknown member.
+func unmarshalStrict(b []byte, into any) error {
+	if len(b) > MaxDefinitionBytes {
+		return &MalformedError{CodeTooLarge, fmt.Sprintf("the message has %d bytes; the limit is %d", len(b), MaxDefinitionBytes)}
+	}
+	if err := unmarshal(b, into); err != nil {
+		return err
+	}
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.DisallowUnknownFields()
+	if err := d.Decode(reflect.New(reflect.TypeOf(into).Elem()).Interface()); err != nil {
+		return &MalformedError{CodeEvent, strings.TrimPrefix(err.Error(), "json: ")}
+	}
+	return nil
 }
 
 func unmarshal(b []byte, into any) error {

@@ -96,6 +96,32 @@ func FuzzDecodeManifest(f *testing.F) {
 	})
 }
 
+func FuzzDecodeJob(f *testing.F) {
+	f.Fuzz(func(t *testing.T, message []byte) { readsWhatItWrites(t, message, schemas.DecodeJob) })
+}
+
+func FuzzDecodeCertificate(f *testing.F) {
+	f.Fuzz(func(t *testing.T, message []byte) { readsWhatItWrites(t, message, schemas.DecodeCertificate) })
+}
+
+// readsWhatItWrites checks that a definition that is read is written so that it reads
+// the same.
+func readsWhatItWrites[E schemas.Event](t *testing.T, message []byte, decode func([]byte) (E, error)) {
+	e, err := decode(message)
+	if err != nil {
+		checkMalformed(t, err)
+		return
+	}
+	encoded := encode(t, e)
+	again, err := decode(encoded)
+	if err != nil {
+		t.Fatalf("%s: %v", encoded, err)
+	}
+	if got := encode(t, again); !bytes.Equal(got, encoded) {
+		t.Fatalf("%s became %s", encoded, got)
+	}
+}
+
 func checkMalformed(t *testing.T, err error) {
 	t.Helper()
 	var malformed *schemas.MalformedError
@@ -109,7 +135,7 @@ func checkMalformed(t *testing.T, err error) {
 
 // Seeds that got lost would leave the fuzzer to guess what JSON is.
 func TestEveryFuzzTargetHasSeeds(t *testing.T) {
-	for _, target := range []string{"FuzzDecodeInteraction", "FuzzDecodeExportRequest", "FuzzDecodeManifest"} {
+	for _, target := range []string{"FuzzDecodeInteraction", "FuzzDecodeExportRequest", "FuzzDecodeManifest", "FuzzDecodeJob", "FuzzDecodeCertificate"} {
 		seeds, err := os.ReadDir(filepath.Join("testdata", "fuzz", target))
 		if err != nil || len(seeds) == 0 {
 			t.Errorf("%s has no seeds: %v", target, err)

@@ -1,7 +1,10 @@
 package schemas_test
 
 import (
+	"bytes"
+	"encoding/json"
 	"strings"
+	"testing"
 
 	"cdds/schemas"
 )
@@ -25,6 +28,22 @@ func validRequest() *schemas.ExportRequest {
 		Recipients: []schemas.Recipient{{Fingerprint: digest}}, Snapshot: schemas.Snapshot{10, 0, 20},
 		RequestedAt: at("2026-11-01T00:00:00Z"), RequestedBy: "ada",
 	}
+}
+
+func validJob() *schemas.Job {
+	return schemas.Job{
+		TenantID: "acme", JobID: "nightly", Title: "Nightly", Description: "d", Entity: schemas.EntityInteraction,
+		MediaTypes: []string{"voice"},
+		Match: schemas.Match{
+			Queues: []string{"sales"}, Directions: []string{"inbound"}, Statuses: []string{"closed"},
+			Attributes: map[string]string{"region": "north"},
+		},
+		Schedule:  schemas.Schedule{Run: schemas.RunDaily, At: "02:30", TimeZone: "Europe/Berlin"},
+		Timeframe: schemas.Timeframe{Kind: schemas.TimeframeLastDays, Days: 2},
+		SplitSize: 1 << 20, Encoding: schemas.EncodingDER, Recipients: []string{digest}, RetentionDays: 7,
+		Webhook: &schemas.Webhook{URL: "https://hooks.example.com/x", SecretVersion: 1},
+		CatchUp: schemas.CatchUpAll, State: schemas.JobActive,
+	}.Revised(nil, "ada", at("2026-10-01T00:00:00Z"))
 }
 
 func validManifest() *schemas.Manifest {
@@ -72,6 +91,12 @@ func decode(schema string, b []byte) error {
 		_, err = schemas.DecodeAccessRecord(b)
 	case "erasure-request.schema.json":
 		_, err = schemas.DecodeErasureRequest(b)
+	case "job.schema.json":
+		_, err = schemas.DecodeJob(b)
+	case "certificate.schema.json":
+		_, err = schemas.DecodeCertificate(b)
+	case "webhook-delivery.schema.json":
+		_, err = schemas.DecodeWebhookDelivery(b)
 	case "manifest.schema.json":
 		_, err = schemas.DecodeManifest(b)
 	case "export-request.schema.json":
@@ -84,4 +109,25 @@ func decode(schema string, b []byte) error {
 		panic("no such document: " + schema)
 	}
 	return err
+}
+
+// exampleOf is the first example in a schema, on one line.
+func exampleOf(t *testing.T, schema string) []byte {
+	t.Helper()
+	for _, d := range schemas.JSONSchemas() {
+		if d.Name != schema {
+			continue
+		}
+		var document struct{ Examples []json.RawMessage }
+		if err := json.Unmarshal(d.JSON, &document); err != nil || len(document.Examples) == 0 {
+			t.Fatal("no example in", schema, err)
+		}
+		var b bytes.Buffer
+		if err := json.Compact(&b, document.Examples[0]); err != nil {
+			t.Fatal(err)
+		}
+		return b.Bytes()
+	}
+	t.Fatal("there is no", schema)
+	return nil
 }

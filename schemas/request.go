@@ -69,6 +69,7 @@ type ExportRequest struct {
 	To   Time `json:"to,omitzero"`
 	// MediaTypes limits interactions to these; empty means all.
 	MediaTypes []string `json:"media_types,omitempty"`
+	Match
 	// SplitSize bounds the JSON Lines bytes of a part; 0 means DefaultSplitSize. A
 	// part exceeds it only where a single interaction does.
 	SplitSize int64 `json:"split_size,omitempty"`
@@ -81,6 +82,12 @@ type ExportRequest struct {
 	// SinceExport is the id of a completed export of the tenant: only versions at or
 	// past its snapshot are exported. Empty means from the beginning.
 	SinceExport string `json:"since_export,omitempty"`
+	// RetentionDays is how long the artifacts live, at most as long as the tenant's may;
+	// 0 means as long as that.
+	RetentionDays int `json:"retention_days,omitempty"`
+	// JobID is the job this is a run of, and ScheduledAt the time the run was due.
+	JobID       string `json:"job_id,omitempty"`
+	ScheduledAt Time   `json:"scheduled_at,omitzero"`
 	// RequestedAt and RequestedBy are told to admins as they are.
 	RequestedAt Time   `json:"requested_at,omitzero"`
 	RequestedBy string `json:"requested_by,omitempty"`
@@ -120,13 +127,14 @@ type Filter struct {
 	From       Time     `json:"from"`
 	To         Time     `json:"to"`
 	MediaTypes []string `json:"media_types,omitempty"`
+	Match
 }
 
-// Filter returns the rows the request asks for, media types sorted.
+// Filter returns the rows the request asks for, lists sorted.
 func (r *ExportRequest) Filter() Filter {
 	return Filter{
 		TenantID: r.TenantID, Entity: r.Entity, From: r.From, To: r.To,
-		MediaTypes: slices.Sorted(slices.Values(r.MediaTypes)),
+		MediaTypes: slices.Sorted(slices.Values(r.MediaTypes)), Match: r.Match.sorted(),
 	}
 }
 
@@ -156,7 +164,7 @@ func (r *ExportRequest) Digest() string {
 	if content.Action == "" {
 		content.Action = ActionCreate
 	}
-	content.MediaTypes = slices.Sorted(slices.Values(r.MediaTypes))
+	content.MediaTypes, content.Match = slices.Sorted(slices.Values(r.MediaTypes)), r.Match.sorted()
 	content.SplitSize, content.Encoding = r.Split(), r.Sealing()
 	b, err := Encode(&content)
 	if err != nil {
@@ -211,21 +219,15 @@ func (r *ExportRequest) Validate() error {
 		return p.err()
 	}
 	p.oneOf("entity", r.Entity, Entities(), true)
-	p.instant("from", r.From, true)
-	p.instant("to", r.To, true)
-	if !r.From.IsZero() && !r.To.IsZero() && !r.From.Before(r.To.Time) {
-		p.add("from", "%s must be before to, %s (the range is [from, to))", r.From, r.To)
+	p.rangeOf("from", r.From, "to", r.To)
+	p.media(r.MediaTypes, r.Entity)
+	p.match(r.Match, r.Entity)
+	p.shape(r.SplitSize, r.Encoding)
+	p.retention(r.RetentionDays)
+	if r.JobID != "" {
+		p.jobID(r.JobID)
 	}
-	for _, m := range r.MediaTypes {
-		p.oneOf("media_types", m, MediaTypes(), true)
-	}
-	if r.Entity == EntityContact && len(r.MediaTypes) > 0 {
-		p.add("media_types", "contacts have none; leave it out")
-	}
-	if r.SplitSize != 0 && (r.SplitSize < minSplitSize || r.SplitSize > maxSplitSize) {
-		p.add("split_size", "%d bytes is outside %d to %d (64 KiB to 256 MiB)", r.SplitSize, minSplitSize, maxSplitSize)
-	}
-	p.oneOf("encoding", r.Encoding, []string{EncodingSMIME, EncodingDER}, false)
+	p.instant("scheduled_at", r.ScheduledAt, false)
 	p.recipients(r.Recipients)
 	for n, offset := range r.Snapshot {
 		if offset < 0 {
@@ -239,6 +241,30 @@ func (r *ExportRequest) Validate() error {
 	}
 	p.short("requested_by", r.RequestedBy)
 	return p.err()
+}
+
+func (p *problems) rangeOf(fromField string, from Time, toField string, to Time) {
+	p.instant(fromField, from, true)
+	p.instant(toField, to, true)
+	if !from.IsZero() && !to.IsZero() && !from.Before(to.Time) {
+		p.add(fromField, "%s must be before to, %s (the range is [from, to))", from, to)
+	}
+}
+
+func (p *problems) media(types []string, entity string) {
+	for _, m := range types {
+		p.oneOf("media_types", m, MediaTypes(), true)
+	}
+	if entity == EntityContact && len(types) > 0 {
+		p.add("media_types", "contacts have none; leave it out")
+	}
+}
+
+func (p *problems) shape(split int64, encoding string) {
+	if split != 0 && (split < minSplitSize || split > maxSplitSize) {
+		p.add("split_size", "%d bytes is outside %d to %d (64 KiB to 256 MiB)", split, minSplitSize, maxSplitSize)
+	}
+	p.oneOf("encoding", encoding, []string{EncodingSMIME, EncodingDER}, false)
 }
 
 func (p *problems) recipients(list []Recipient) {

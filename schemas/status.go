@@ -50,6 +50,8 @@ type ExportStatus struct {
 	// Attempt counts from 1, which is also meant by 0; a retry begins the next. A
 	// failure holds for its attempt only.
 	Attempt int `json:"attempt,omitempty"`
+	// JobID comes with the end of an export that is a run of a job.
+	JobID string `json:"job_id,omitempty"`
 	// Worker is the host or process that reports.
 	Worker string `json:"worker,omitempty"`
 

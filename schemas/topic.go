@@ -18,7 +18,19 @@ const (
 
 	// TopicAccess is compacted: users, tokens and ended sessions, by record id.
 	TopicAccess Topic = "cdds.access"
+
+	// Compacted, keyed by tenant and id: the last event of a key is what there is.
+	TopicJobs         Topic = "cdds.jobs"
+	TopicCertificates Topic = "cdds.certificates"
+
+	TopicWebhookDeliveries Topic = "cdds.webhook.deliveries"
 )
+
+// Compacted reports whether a topic keeps only the last event of each key. Every
+// process reads all of it, so nothing of it is dead-lettered.
+func Compacted(t Topic) bool {
+	return t == TopicJobs || t == TopicCertificates || t == TopicAccess
+}
 
 // DeadLetter is the topic that takes what could not be read from t: original
 // key, value and headers, plus the dead-letter headers.
@@ -35,6 +47,9 @@ const (
 	GroupHistory = "cdds.history"
 	GroupAudit   = "cdds.audit"
 	GroupErasure = "cdds.erasure"
+	// GroupWebhooks tells of exports that ended, GroupDeliveries keeps what came of it.
+	GroupWebhooks   = "cdds.webhooks"
+	GroupDeliveries = "cdds.webhook.deliveries"
 )
 
 // IngestGroup is the consumer group that stores the records of a source topic. Its
@@ -49,10 +64,10 @@ func SourceTopics() []Topic { return []Topic{TopicInteractions, TopicContacts} }
 // Topics lists every topic CDDS reads or writes, dead-letter topics included.
 func Topics() []Topic {
 	var all []Topic
-	for _, t := range []Topic{TopicInteractions, TopicContacts, TopicExportRequests, TopicExportStatus, TopicAudit, TopicErasureRequests, TopicAccess} {
+	for _, t := range []Topic{TopicInteractions, TopicContacts, TopicExportRequests, TopicExportStatus, TopicAudit, TopicErasureRequests, TopicWebhookDeliveries} {
 		all = append(all, t, t.DeadLetter())
 	}
-	return all
+	return append(all, TopicJobs, TopicCertificates, TopicAccess)
 }
 
 // Sizes of messages, in bytes. A message over MaxEventBytes is dead-lettered; the

@@ -21,6 +21,10 @@ var (
 	tenantPattern = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,62}$`)
 	exportPattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$`)
 	wordPattern   = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,63}$`)
+	// A run's export id is made from its job's id and a time, so that is shorter.
+	jobPattern       = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
+	timeOfDayPattern = regexp.MustCompile(`^([01][0-9]|2[0-3]):[0-5][0-9]$`)
+	cronPattern      = regexp.MustCompile(`^[0-9A-Za-z*/,#?-]{1,64}( [0-9A-Za-z*/,#?-]{1,64}){4}$`)
 )
 
 // Instants outside this range are typing errors or sentinels of other systems

@@ -49,6 +49,16 @@ func topicConfig(topic schemas.Topic, c config.Kafka) map[string]*string {
 		limit = schemas.MaxDeadLetterBytes
 	}
 	text := func(n int64) *string { s := strconv.FormatInt(n, 10); return &s }
+	if schemas.Compacted(topic) {
+		// Bounded by its keys; a size would delete definitions that still hold.
+		compact := "compact"
+		return map[string]*string{
+			"cleanup.policy":    &compact,
+			"max.message.bytes": text(int64(limit)),
+			"retention.ms":      text(-1),
+			"retention.bytes":   text(-1),
+		}
+	}
 	return map[string]*string{
 		"max.message.bytes": text(int64(limit)),
 		"retention.ms":      text(-1),

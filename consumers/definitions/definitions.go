@@ -1,0 +1,253 @@
+// Package definitions keeps what admins defined, jobs and certificates, in memory: every
+// process its own copy of the compacted topics cdds.jobs and cdds.certificates, of which
+// the last event of each key counts.
+//
+// # Metrics
+//
+//	cdds_definitions{kind}                  jobs and certificates in memory, deleted ones included
+//	cdds_definitions_unreadable_total{kind} events that were no valid definition and changed nothing
+package definitions
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"cdds/schemas"
+)
+
+// Log reads the topics; *consumers.Replica is one.
+type Log interface {
+	// Run calls apply with every record, in order of each key, until ctx ends.
+	Run(ctx context.Context, apply func(topic schemas.Topic, key, value []byte)) error
+	// Sync returns once everything acknowledged before the call was applied.
+	Sync(ctx context.Context) error
+	// Ready is nil once what was there at the start is applied.
+	Ready() error
+}
+
+// Topics are what the Log of Definitions must read.
+func Topics() []schemas.Topic {
+	return []schemas.Topic{schemas.TopicJobs, schemas.TopicCertificates}
+}
+
+// Options of Definitions. Log is required.
+type Options struct {
+	Log Log
+	// MaxBytes bounds what is held, by the size of the events; 0 means 256 MiB. Beyond,
+	// new definitions are not taken and Ready says so.
+	MaxBytes   int64
+	Registerer prometheus.Registerer
+	// Logger defaults to slog.Default().
+	Logger *slog.Logger
+}
+
+const defaultMaxBytes = 256 << 20
+
+// Definitions are the jobs and certificates of all tenants. Everything but Run is safe
+// for concurrent use, and what is returned is the caller's own but for the slices and
+// maps in it, which nobody may change.
+type Definitions struct {
+	opts       Options
+	held       *prometheus.GaugeVec
+	unreadable *prometheus.CounterVec
+
+	mu           sync.RWMutex
+	jobs         map[key]held[schemas.Job]
+	certificates map[key]held[schemas.Certificate]
+	bytes        int64
+	full         bool
+	changed      chan struct{} // closed and replaced at every change
+}
+
+type key struct{ tenantID, id string }
+
+// held is a definition and the size of its event.
+type held[T any] struct {
+	value T
+	size  int64
+}
+
+// New returns empty Definitions. It starts nothing.
+func New(o Options) (*Definitions, error) {
+	if o.Log == nil {
+		return nil, errors.New("definitions: Log is required")
+	}
+	if o.MaxBytes <= 0 {
+		o.MaxBytes = defaultMaxBytes
+	}
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	d := &Definitions{
+		opts: o, jobs: map[key]held[schemas.Job]{}, certificates: map[key]held[schemas.Certificate]{},
+		changed: make(chan struct{}),
+		held: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "cdds_definitions", Help: "Jobs and certificates in memory, deleted ones included."}, []string{"kind"}),
+		unreadable: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "cdds_definitions_unreadable_total", Help: "Events that were no valid definition and changed nothing."}, []string{"kind"}),
+	}
+	if o.Registerer != nil {
+		for _, c := range []prometheus.Collector{d.held, d.unreadable} {
+			if err := o.Registerer.Register(c); err != nil {
+				return nil, fmt.Errorf("definitions: register metrics: %w", err)
+			}
+		}
+	}
+	return d, nil
+}
+
+// Run reads definitions until ctx ends, then returns nil.
+func (d *Definitions) Run(ctx context.Context) error { return d.opts.Log.Run(ctx, d.Apply) }
+
+// Ready is nil once what was there at the start is known and all of it is held.
+func (d *Definitions) Ready() error {
+	d.mu.RLock()
+	full := d.full
+	d.mu.RUnlock()
+	if full {
+		return fmt.Errorf("definitions: more than %d bytes of jobs and certificates; some are not known to this process", d.opts.MaxBytes)
+	}
+	return d.opts.Log.Ready()
+}
+
+// Sync returns once every definition acknowledged before the call is known, or with an
+// error if that takes too long.
+func (d *Definitions) Sync(ctx context.Context) error { return d.opts.Log.Sync(ctx) }
+
+// Changed is closed at the next change. Ask for it before looking: what changes after
+// is then not missed.
+func (d *Definitions) Changed() <-chan struct{} {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	return d.changed
+}
+
+// Apply takes one record. A value that is no valid definition, or is about another key
+// than the record's, changes nothing: what there was before stays.
+func (d *Definitions) Apply(topic schemas.Topic, recordKey, value []byte) {
+	switch topic {
+	case schemas.TopicJobs:
+		apply(d, "job", d.jobs, recordKey, value, schemas.DecodeJob)
+	case schemas.TopicCertificates:
+		apply(d, "certificate", d.certificates, recordKey, value, schemas.DecodeCertificate)
+	}
+}
+
+func apply[T any, E interface {
+	*T
+	schemas.Event
+}](d *Definitions, kind string, all map[key]held[T], recordKey, value []byte, decode func([]byte) (E, error)) {
+	tenantID, id, _ := strings.Cut(string(recordKey), "/")
+	k := key{tenantID, id}
+	var next held[T]
+	if value != nil {
+		e, err := decode(value)
+		if err == nil && e.Key() != string(recordKey) {
+			err = errors.New("the record's key is not tenant and id of the definition")
+		}
+		if err != nil {
+			d.unreadable.WithLabelValues(kind).Inc()
+			d.opts.Logger.Warn("a definition is not valid and was passed over", "kind", kind, "error", err)
+			return
+		}
+		next = held[T]{*e, int64(len(recordKey) + len(value))}
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	bytes := d.bytes - all[k].size + next.size
+	if bytes > d.opts.MaxBytes && next.size > all[k].size {
+		d.full = true
+		d.opts.Logger.Error("no room for a definition; raise the limit or delete some", "kind", kind, "tenant", tenantID)
+		return
+	}
+	d.bytes = bytes
+	if value == nil {
+		delete(all, k)
+	} else {
+		all[k] = next
+	}
+	d.held.WithLabelValues(kind).Set(float64(len(all)))
+	close(d.changed)
+	d.changed = make(chan struct{})
+}
+
+// Jobs returns a tenant's jobs that are not deleted, by id; those of all tenants if
+// tenantID is empty.
+func (d *Definitions) Jobs(tenantID string) []schemas.Job {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	var all []schemas.Job
+	for k, h := range d.jobs {
+		if (tenantID == "" || k.tenantID == tenantID) && !h.value.Deleted() {
+			all = append(all, h.value)
+		}
+	}
+	slices.SortFunc(all, func(a, b schemas.Job) int {
+		return cmp.Or(cmp.Compare(a.TenantID, b.TenantID), cmp.Compare(a.JobID, b.JobID))
+	})
+	return all
+}
+
+// Job returns a tenant's job, also a deleted one; false if there never was one.
+func (d *Definitions) Job(tenantID, jobID string) (schemas.Job, bool) {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	h, ok := d.jobs[key{tenantID, jobID}]
+	return h.value, ok
+}
+
+// Certificates returns a tenant's certificates that are not removed, replaced ones
+// included, the latest added first.
+func (d *Definitions) Certificates(tenantID string) []schemas.Certificate {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	var all []schemas.Certificate
+	for k, h := range d.certificates {
+		if k.tenantID == tenantID && !h.value.Removed {
+			all = append(all, h.value)
+		}
+	}
+	slices.SortFunc(all, func(a, b schemas.Certificate) int {
+		return cmp.Or(b.AddedAt.Compare(a.AddedAt), cmp.Compare(a.Fingerprint, b.Fingerprint))
+	})
+	return all
+}
+
+// Certificate returns a tenant's certificate, also a removed or replaced one; false if
+// it was never registered for the tenant.
+func (d *Definitions) Certificate(tenantID, fingerprint string) (schemas.Certificate, bool) {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	h, ok := d.certificates[key{tenantID, fingerprint}]
+	return h.value, ok
+}
+
+// maxRotations bounds how often a certificate may have been replaced.
+const maxRotations = 32
+
+// Recipient is the certificate that is to be used where fingerprint is named: itself,
+// or what it was replaced by. The error says why there is none.
+func (d *Definitions) Recipient(tenantID, fingerprint string) (schemas.Certificate, error) {
+	named := fingerprint
+	for range maxRotations {
+		c, ok := d.Certificate(tenantID, fingerprint)
+		switch {
+		case !ok:
+			return c, fmt.Errorf("no certificate with fingerprint %s is registered for tenant %s", fingerprint, tenantID)
+		case c.Removed:
+			return c, fmt.Errorf("the certificate with fingerprint %s was removed; name another", fingerprint)
+		case c.ReplacedBy == "":
+			return c, nil
+		}
+		fingerprint = c.ReplacedBy
+	}
+	return schemas.Certificate{}, fmt.Errorf("the replacements of the certificate with fingerprint %s lead nowhere; name the one that is to be used", named)
+}

@@ -1,0 +1,65 @@
+package schemas
+
+import (
+	"slices"
+	"strings"
+	"unicode"
+)
+
+// Match limits rows beyond time and media type. All that is given must hold; of a list
+// one member. What is empty limits nothing.
+type Match struct {
+	// Queues, Directions and Statuses are values of the interaction's own members.
+	Queues     []string `json:"queues,omitempty"`
+	Directions []string `json:"directions,omitempty"`
+	Statuses   []string `json:"statuses,omitempty"`
+	// Attributes are names with the value each must have.
+	Attributes map[string]string `json:"attributes,omitempty"`
+}
+
+// IsZero reports whether nothing is limited.
+func (m Match) IsZero() bool {
+	return len(m.Queues) == 0 && len(m.Directions) == 0 && len(m.Statuses) == 0 && len(m.Attributes) == 0
+}
+
+// sorted is the same limits in the one order they are told in.
+func (m Match) sorted() Match {
+	of := func(list []string) []string { return slices.Compact(slices.Sorted(slices.Values(list))) }
+	return Match{of(m.Queues), of(m.Directions), of(m.Statuses), m.Attributes}
+}
+
+func (p *problems) match(m Match, entity string) {
+	if entity == EntityContact && (len(m.Queues) > 0 || len(m.Directions) > 0 || len(m.Statuses) > 0) {
+		p.add("queues", "contacts have no queue, direction or status; leave them out")
+	}
+	for _, list := range []struct {
+		field  string
+		values []string
+	}{{"queues", m.Queues}, {"directions", m.Directions}, {"statuses", m.Statuses}} {
+		if len(list.values) > maxMatchValues {
+			p.add(list.field, "there are %d; the limit is %d", len(list.values), maxMatchValues)
+		}
+	}
+	for _, q := range m.Queues {
+		if q == "" || len(q) > maxIDBytes || strings.ContainsFunc(q, unicode.IsControl) {
+			p.add("queues", "%q must have 1 to %d bytes and no control character", shorten(q), maxIDBytes)
+		}
+	}
+	for _, d := range m.Directions {
+		p.oneOf("directions", d, Directions(), true)
+	}
+	for _, s := range m.Statuses {
+		if !wordPattern.MatchString(s) {
+			p.add("statuses", "%q must be a lower-case word of up to 64 of a-z 0-9 _ -", shorten(s))
+		}
+	}
+	if len(m.Attributes) > maxMatchValues {
+		p.add("attributes", "there are %d; the limit is %d", len(m.Attributes), maxMatchValues)
+	}
+	for name, value := range m.Attributes {
+		if name == "" || len(name) > maxIDBytes || len(value) > maxShortTextBytes {
+			p.add("attributes", "a name must have 1 to %d bytes and its value at most %d", maxIDBytes, maxShortTextBytes)
+			return
+		}
+	}
+}

@@ -1,0 +1,112 @@
+package admin
+
+import (
+	"context"
+	"errors"
+
+	"cdds/ops/auth"
+	"cdds/schemas"
+)
+
+// Users lists the tenant's users, without their hashes; for who sees all tenants and
+// named none, everybody.
+func (h *Handle) Users() ([]schemas.User, error) {
+	if err := h.reads(auth.Manage); err != nil {
+		return nil, err
+	}
+	all := h.Directory.Users(h.tenant)
+	for i := range all {
+		all[i].PasswordHash = ""
+	}
+	return all, nil
+}
+
+// CreateUser makes a user of the handle's tenant and returns the password that serves
+// once.
+func (h *Handle) CreateUser(ctx context.Context, u schemas.User) (password string, err error) {
+	if err := h.changes(ctx, auth.Manage, "user.create", "user/new"); err != nil {
+		return "", err
+	}
+	u.TenantID = h.tenant
+	password, err = h.Accounts.CreateUser(ctx, h.who, u)
+	if errors.Is(err, auth.ErrTaken) {
+		err = &ConflictError{auth.ErrTaken.Error()}
+	}
+	return password, err
+}
+
+// ChangeUser changes a user's display name and role.
+func (h *Handle) ChangeUser(ctx context.Context, name, displayName, role string) error {
+	if err := h.onUser(ctx, "user.change", name); err != nil {
+		return err
+	}
+	return h.Accounts.ChangeUser(ctx, h.who, name, displayName, role)
+}
+
+// ResetPassword gives a user a new password that serves once, and ends its sessions.
+func (h *Handle) ResetPassword(ctx context.Context, name string) (password string, err error) {
+	if err := h.onUser(ctx, "user.reset-password", name); err != nil {
+		return "", err
+	}
+	return h.Accounts.ResetPassword(ctx, h.who, name)
+}
+
+// DeleteUser ends a user and its sessions.
+func (h *Handle) DeleteUser(ctx context.Context, name string) error {
+	if err := h.onUser(ctx, "user.delete", name); err != nil {
+		return err
+	}
+	return h.Accounts.DeleteUser(ctx, h.who, name)
+}
+
+// onUser checks that a user may be changed: one of the tenant, and not oneself, or the
+// last administrator could lock everybody out.
+func (h *Handle) onUser(ctx context.Context, action, name string) error {
+	if err := h.changes(ctx, auth.Manage, action, schemas.UserRecordID(name)); err != nil {
+		return err
+	}
+	u, _, ok := h.Directory.User(name)
+	if !ok || h.tenant != schemas.AllTenants && u.TenantID != h.tenant {
+		return ErrNotFound
+	}
+	if schemas.UserRecordID(name) == h.who.Subject {
+		return h.refuse(ctx, action, schemas.UserRecordID(name), &ConflictError{"this is you: ask another administrator"})
+	}
+	return nil
+}
+
+// Tokens lists the tenant's API tokens, ended ones too, without their digests.
+func (h *Handle) Tokens() ([]schemas.APIToken, error) {
+	if err := h.reads(auth.Manage); err != nil {
+		return nil, err
+	}
+	all := h.Directory.Tokens(h.tenant)
+	for i := range all {
+		all[i].SHA256 = ""
+	}
+	return all, nil
+}
+
+// CreateToken makes an API token of the handle's tenant and returns its secret, which
+// is not kept.
+func (h *Handle) CreateToken(ctx context.Context, t schemas.APIToken) (schemas.APIToken, string, error) {
+	if err := h.changes(ctx, auth.Manage, "token.create", "token/new"); err != nil {
+		return t, "", err
+	}
+	t.TenantID = h.tenant
+	t, secret, err := h.Accounts.CreateToken(ctx, h.who, t)
+	t.SHA256 = ""
+	return t, secret, err
+}
+
+// RevokeToken ends a token.
+func (h *Handle) RevokeToken(ctx context.Context, id string) error {
+	if err := h.changes(ctx, auth.Manage, "token.revoke", schemas.TokenRecordID(subjectOf(id))); err != nil {
+		return err
+	}
+	t, _, ok := h.Directory.Token(id)
+	if !ok || h.tenant != schemas.AllTenants && t.TenantID != h.tenant {
+		return ErrNotFound
+	}
+	return h.Accounts.RevokeToken(ctx, h.who, id)
+}

@@ -1,0 +1,155 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"cdds/ops/auth"
+	"cdds/pipeline/smime"
+	"cdds/schemas"
+)
+
+// Certificates lists the tenant's certificates that are not removed, replaced ones
+// included, the latest added first.
+func (h *Handle) Certificates() ([]schemas.Certificate, error) {
+	if err := h.reads(auth.Read); err != nil {
+		return nil, err
+	}
+	return h.Definitions.Certificates(h.tenant), nil
+}
+
+// Certificate is one certificate of the tenant, by its SHA-256 fingerprint.
+func (h *Handle) Certificate(fingerprint string) (schemas.Certificate, error) {
+	if err := h.reads(auth.Read); err != nil {
+		return schemas.Certificate{}, err
+	}
+	return h.certificate(fingerprint)
+}
+
+func (h *Handle) certificate(fingerprint string) (schemas.Certificate, error) {
+	c, ok := h.Definitions.Certificate(h.tenant, fingerprint)
+	if !ok || c.Removed {
+		return schemas.Certificate{}, ErrNotFound
+	}
+	return c, nil
+}
+
+// AddCertificate registers the one certificate in a PEM or DER file. A file with a
+// private key is refused and goes nowhere. One that is registered already stays as it
+// is.
+func (h *Handle) AddCertificate(ctx context.Context, name string, file []byte) (schemas.Certificate, error) {
+	if err := h.changes(ctx, auth.Change, "certificate.add", "certificate"); err != nil {
+		return schemas.Certificate{}, err
+	}
+	c, err := h.register(name, file)
+	if err != nil {
+		return schemas.Certificate{}, h.refuse(ctx, "certificate.add", "certificate", err)
+	}
+	if known, ok := h.Definitions.Certificate(h.tenant, c.Fingerprint); ok && !known.Removed {
+		return known, nil
+	}
+	if err := h.change(ctx, "certificate.add", c.Fingerprint, c.Subject, c); err != nil {
+		return *c, err
+	}
+	return *c, h.Definitions.Sync(ctx)
+}
+
+// register reads and judges a file.
+func (h *Handle) register(name string, file []byte) (*schemas.Certificate, error) {
+	invalid := func(problem string) error {
+		return &schemas.InvalidError{Problems: []string{"certificate: " + problem}}
+	}
+	certs, err := smime.ParseRecipients(file)
+	if err != nil {
+		return nil, invalid(err.Error())
+	}
+	if len(certs) != 1 {
+		return nil, invalid(fmt.Sprintf("the file holds %d certificates; give one at a time", len(certs)))
+	}
+	if err := smime.CheckRecipient(certs[0], h.Now()); err != nil {
+		return nil, invalid(err.Error())
+	}
+	c := schemas.NewCertificate(h.tenant, certs[0], h.who.Name, schemas.TimeOf(h.Now()))
+	c.Name = name
+	return c, c.Validate()
+}
+
+// ReplaceCertificate registers the certificate in a file and has it used wherever the
+// one with fingerprint is named.
+func (h *Handle) ReplaceCertificate(ctx context.Context, fingerprint, name string, file []byte) (schemas.Certificate, error) {
+	if err := h.changes(ctx, auth.Change, "certificate.replace", subjectOf(fingerprint)); err != nil {
+		return schemas.Certificate{}, err
+	}
+	old, err := h.certificate(fingerprint)
+	if err != nil {
+		return old, err
+	}
+	if name == "" {
+		name = old.Name
+	}
+	c, err := h.register(name, file)
+	if err == nil && c.Fingerprint == old.Fingerprint {
+		err = &ConflictError{"this is the certificate that is to be replaced"}
+	}
+	if err != nil {
+		return schemas.Certificate{}, h.refuse(ctx, "certificate.replace", fingerprint, err)
+	}
+	old.ReplacedBy, old.UpdatedAt, old.UpdatedBy = c.Fingerprint, c.UpdatedAt, h.who.Name
+	if err := h.change(ctx, "certificate.replace", fingerprint, "by "+c.Fingerprint, c, &old); err != nil {
+		return *c, err
+	}
+	return *c, h.Definitions.Sync(ctx)
+}
+
+// RemoveCertificate has nothing sealed for a certificate any more. While active jobs
+// name it, it is a *ConflictError.
+func (h *Handle) RemoveCertificate(ctx context.Context, fingerprint string) error {
+	if err := h.changes(ctx, auth.Change, "certificate.remove", subjectOf(fingerprint)); err != nil {
+		return err
+	}
+	c, err := h.certificate(fingerprint)
+	if err != nil {
+		return err
+	}
+	for _, j := range h.Definitions.Jobs(h.tenant) {
+		if j.State == schemas.JobActive && slices.Contains(j.Recipients, fingerprint) {
+			return h.refuse(ctx, "certificate.remove", fingerprint, &ConflictError{"job " + j.JobID + " seals for it; suspend or change the job first"})
+		}
+	}
+	c.Removed, c.UpdatedAt, c.UpdatedBy = true, schemas.TimeOf(h.Now()), h.who.Name
+	if err := h.change(ctx, "certificate.remove", fingerprint, c.Subject, &c); err != nil {
+		return err
+	}
+	return h.Definitions.Sync(ctx)
+}
+
+// usable says why nothing can be sealed for a registered certificate; nil if it can.
+func (h *Handle) usable(fingerprint string) error {
+	c, err := h.Definitions.Recipient(h.tenant, fingerprint)
+	if err != nil {
+		return errors.New("no certificate with this fingerprint is registered, or it was removed")
+	}
+	cert, err := c.X509()
+	if err != nil {
+		return err
+	}
+	return smime.CheckRecipient(cert, h.Now())
+}
+
+// expiryWarning is how long before its end a certificate is warned of.
+const expiryWarning = 30 * 24 * time.Hour
+
+// expiring lists certificates in use that end soon or have ended, the first first.
+func (h *Handle) expiring(now schemas.Time) []schemas.CertificateRef {
+	var all []schemas.CertificateRef
+	for _, c := range h.Definitions.Certificates(h.tenant) {
+		if c.ReplacedBy == "" && c.NotAfter.Before(now.Add(expiryWarning)) {
+			all = append(all, c.Ref())
+		}
+	}
+	slices.SortFunc(all, func(a, b schemas.CertificateRef) int { return a.NotAfter.Compare(b.NotAfter) })
+	return all
+}

@@ -1,0 +1,70 @@
+package admin
+
+import (
+	"context"
+
+	"github.com/oklog/ulid/v2"
+
+	"cdds/ops/auth"
+	"cdds/pipeline/warehouse"
+	"cdds/schemas"
+)
+
+// Erasures lists a page of erasures, in a state or in any if it is empty.
+func (h *Handle) Erasures(ctx context.Context, state string, p warehouse.Page) (warehouse.Listed[schemas.Erasure], error) {
+	if err := h.reads(auth.Read); err != nil {
+		return warehouse.Listed[schemas.Erasure]{}, err
+	}
+	return h.History.ListErasures(ctx, h.tenant, state, p)
+}
+
+// Erasure is how one erasure stands.
+func (h *Handle) Erasure(ctx context.Context, id string) (schemas.Erasure, error) {
+	if err := h.reads(auth.Read); err != nil {
+		return schemas.Erasure{}, err
+	}
+	e, ok, err := h.History.Erasure(ctx, h.tenant, id)
+	if err == nil && !ok {
+		err = ErrNotFound
+	}
+	return e, err
+}
+
+// Erase asks to forget a contact or an interaction, and returns the request's id.
+func (h *Handle) Erase(ctx context.Context, r schemas.ErasureRequest) (schemas.ErasureRequest, error) {
+	if err := h.changes(ctx, auth.Change, "erasure.create", subjectOf(r.ErasureID)); err != nil {
+		return r, err
+	}
+	if r.ErasureID == "" {
+		r.ErasureID = ulid.Make().String()
+	}
+	r.TenantID, r.RequestedAt, r.RequestedBy = h.tenant, schemas.TimeOf(h.Now()), h.who.Name
+	if err := r.Validate(); err != nil {
+		return r, h.refuse(ctx, "erasure.create", subjectOf(r.ErasureID), err)
+	}
+	known, ok, err := h.History.Erasure(ctx, h.tenant, r.ErasureID)
+	if err != nil {
+		return r, err
+	}
+	if ok && !known.Request.SameAs(r) {
+		return r, h.refuse(ctx, "erasure.create", r.ErasureID, &ConflictError{"erasure " + r.ErasureID + " is about something else; choose another id"})
+	}
+	if ok {
+		return known.Request, nil
+	}
+	return r, h.change(ctx, "erasure.create", r.ErasureID, "", &r)
+}
+
+// Audit lists a page of the tenant's audit trail; for who sees all tenants and named
+// none, of what is of no one tenant.
+func (h *Handle) Audit(ctx context.Context, f warehouse.AuditFilter, p warehouse.Page) (warehouse.Listed[schemas.AuditRecord], error) {
+	permission := auth.Read
+	if h.tenant == schemas.AllTenants {
+		permission = auth.Manage
+	}
+	if err := h.reads(permission); err != nil {
+		return warehouse.Listed[schemas.AuditRecord]{}, err
+	}
+	f.TenantID = h.tenant
+	return h.History.ListAudit(ctx, f, p)
+}

@@ -1,0 +1,215 @@
+package admin
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/oklog/ulid/v2"
+
+	"cdds/ops/auth"
+	"cdds/pipeline/smime"
+	"cdds/pipeline/warehouse"
+	"cdds/schemas"
+)
+
+// Exports lists a page of exports, without their lists of parts.
+func (h *Handle) Exports(ctx context.Context, f warehouse.ExportFilter, p warehouse.Page) (warehouse.Listed[schemas.Export], error) {
+	if err := h.reads(auth.Read); err != nil {
+		return warehouse.Listed[schemas.Export]{}, err
+	}
+	if err := checkStates(f.States); err != nil {
+		return warehouse.Listed[schemas.Export]{}, err
+	}
+	f.TenantID = h.tenant
+	return h.History.ListExports(ctx, f, p)
+}
+
+// Export is one export with its parts. One that was asked for a moment ago is there
+// before any worker knows of it.
+func (h *Handle) Export(ctx context.Context, id string) (schemas.Export, error) {
+	if err := h.reads(auth.Read); err != nil {
+		return schemas.Export{}, err
+	}
+	return h.export(ctx, id)
+}
+
+func (h *Handle) export(ctx context.Context, id string) (schemas.Export, error) {
+	e, ok, err := h.History.Export(ctx, h.tenant, id)
+	if err != nil {
+		return e, err
+	}
+	if ok {
+		return e, nil
+	}
+	if r, asked := h.recent.find(h.tenant, id); asked {
+		return schemas.Export{
+			TenantID: h.tenant, ExportID: id, State: schemas.Requested, Waiting: "waiting for a worker",
+			Request: shown(r), RequestDigest: r.Digest(), RequestedAt: r.RequestedAt, UpdatedAt: r.RequestedAt,
+		}, nil
+	}
+	return e, ErrNotFound
+}
+
+// shown is a request as history tells it: certificates by fingerprint.
+func shown(r *schemas.ExportRequest) *schemas.ExportRequest {
+	c := *r
+	c.Recipients = nil
+	for _, given := range r.Recipients {
+		certs, err := smime.ParseRecipients([]byte(given.Certificate))
+		if given.Certificate == "" || err != nil {
+			c.Recipients = append(c.Recipients, schemas.Recipient{Fingerprint: given.Fingerprint})
+		}
+		for _, cert := range certs {
+			c.Recipients = append(c.Recipients, schemas.Recipient{Fingerprint: smime.Fingerprint(cert)})
+		}
+	}
+	return &c
+}
+
+// CreateExport asks for an export and returns it as requested. Tenant, time and by
+// whom are the handle's to say. With a key, asking again is the same export; with a
+// key or id that stands for another one it is a *ConflictError.
+func (h *Handle) CreateExport(ctx context.Context, r schemas.ExportRequest, key string) (schemas.Export, error) {
+	if err := h.changes(ctx, auth.Change, "export.create", r.ExportID); err != nil {
+		return schemas.Export{}, err
+	}
+	r.Action, r.TenantID = schemas.ActionCreate, h.tenant
+	r.RequestedAt, r.RequestedBy = schemas.TimeOf(h.Now()), h.who.Name
+	switch {
+	case r.ExportID == "" && key != "":
+		sum := sha256.Sum256([]byte(h.tenant + "\x00" + h.who.Subject + "\x00" + key))
+		r.ExportID = "key-" + hex.EncodeToString(sum[:13])
+	case r.ExportID == "":
+		r.ExportID = ulid.Make().String()
+	}
+	if err := h.checkRequest(ctx, &r); err != nil {
+		return schemas.Export{}, h.refuse(ctx, "export.create", subjectOf(r.ExportID), err)
+	}
+	known, ok, err := h.History.Export(ctx, h.tenant, r.ExportID)
+	if err != nil {
+		return known, err
+	}
+	asked, again := h.recent.find(h.tenant, r.ExportID)
+	switch {
+	case ok && known.RequestDigest == r.Digest(), again && !ok && asked.Digest() == r.Digest():
+		return h.export(ctx, r.ExportID)
+	case ok || again:
+		return schemas.Export{}, h.refuse(ctx, "export.create", r.ExportID, &ConflictError{fmt.Sprintf("export %s was asked for with other content; choose another id or key", r.ExportID)})
+	}
+	detail := fmt.Sprintf("%s from %s to %s", r.Entity, r.From, r.To)
+	if err := h.change(ctx, "export.create", r.ExportID, detail, &r); err != nil {
+		return schemas.Export{}, err
+	}
+	h.recent.add(&r)
+	return h.export(ctx, r.ExportID)
+}
+
+// subjectOf is an id fit for an audit record, whatever was given.
+func subjectOf(id string) string {
+	if (&schemas.ExportRequest{TenantID: "x", ExportID: id}).CheckIDs() != nil {
+		return "new"
+	}
+	return id
+}
+
+// checkRequest finds what a worker would refuse, before anything is published: a
+// private key must not even get to the topic.
+func (h *Handle) checkRequest(ctx context.Context, r *schemas.ExportRequest) error {
+	for n, given := range r.Recipients {
+		field := fmt.Sprintf("recipients[%d]: ", n)
+		switch {
+		case given.Certificate != "":
+			certs, err := smime.ParseRecipients([]byte(given.Certificate))
+			if err != nil {
+				return &schemas.InvalidError{Problems: []string{field + err.Error()}}
+			}
+			if !h.InlineCertificates {
+				return &schemas.InvalidError{Problems: []string{field + "a certificate in the request is not accepted here; register it and give its fingerprint"}}
+			}
+			for _, cert := range certs {
+				if err := smime.CheckRecipient(cert, h.Now()); err != nil {
+					return &schemas.InvalidError{Problems: []string{field + err.Error()}}
+				}
+			}
+		case given.Fingerprint != "":
+			if err := h.usable(given.Fingerprint); err != nil {
+				return &schemas.InvalidError{Problems: []string{field + err.Error()}}
+			}
+		}
+	}
+	if err := r.Validate(); err != nil {
+		return err
+	}
+	if r.SinceExport != "" {
+		since, ok, err := h.History.Export(ctx, h.tenant, r.SinceExport)
+		if err != nil {
+			return err
+		}
+		if !ok || since.Completion == nil {
+			return &schemas.InvalidError{Problems: []string{"since_export: there is no completed export " + r.SinceExport}}
+		}
+	}
+	return nil
+}
+
+// CloneExport asks for another export of the same content, as of now, under a new id.
+func (h *Handle) CloneExport(ctx context.Context, id string) (schemas.Export, error) {
+	if err := h.changes(ctx, auth.Change, "export.clone", subjectOf(id)); err != nil {
+		return schemas.Export{}, err
+	}
+	e, err := h.export(ctx, id)
+	if err != nil {
+		return e, err
+	}
+	if e.Request == nil {
+		return e, h.refuse(ctx, "export.clone", id, &ConflictError{"history does not hold the request of export " + id})
+	}
+	r := *e.Request
+	r.ExportID, r.Snapshot = "", nil
+	return h.CreateExport(ctx, r, "")
+}
+
+// CancelExport asks to end an export that has not ended.
+func (h *Handle) CancelExport(ctx context.Context, id string) error {
+	return h.control(ctx, schemas.ActionCancel, id, func(s schemas.State) bool { return !s.Ended() })
+}
+
+// RetryExport asks to take a failed export up again.
+func (h *Handle) RetryExport(ctx context.Context, id string) error {
+	return h.control(ctx, schemas.ActionRetry, id, func(s schemas.State) bool { return s == schemas.Failed })
+}
+
+// DeleteExport asks to remove the artifacts of an export that has ended.
+func (h *Handle) DeleteExport(ctx context.Context, id string) error {
+	return h.control(ctx, schemas.ActionDelete, id, func(s schemas.State) bool { return s.Ended() && s != schemas.Refused && s != schemas.Deleted })
+}
+
+func (h *Handle) control(ctx context.Context, action, id string, allows func(schemas.State) bool) error {
+	if err := h.changes(ctx, auth.Change, "export."+action, subjectOf(id)); err != nil {
+		return err
+	}
+	e, err := h.export(ctx, id)
+	if err != nil {
+		return err
+	}
+	if !allows(e.State) {
+		return h.refuse(ctx, "export."+action, id, &ConflictError{fmt.Sprintf("export %s is %s: there is nothing to %s", id, e.State, action)})
+	}
+	return h.change(ctx, "export."+action, id, "asked for", &schemas.ExportRequest{
+		Action: action, TenantID: h.tenant, ExportID: id, RequestedAt: schemas.TimeOf(h.Now()), RequestedBy: h.who.Name,
+	})
+}
+
+// checkStates refuses states nobody knows, in a filter.
+func checkStates(states []string) error {
+	for _, s := range states {
+		if !slices.Contains(schemas.States(), schemas.State(s)) {
+			return fmt.Errorf("%w: state %q is unknown; states are %v", warehouse.ErrPage, strings.ToValidUTF8(s, "?"), schemas.States())
+		}
+	}
+	return nil
+}

@@ -1,0 +1,158 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/oklog/ulid/v2"
+
+	"cdds/ops/auth"
+	"cdds/schemas"
+)
+
+// Definitions are the jobs and certificates of all tenants, in memory;
+// *definitions.Definitions is one.
+type Definitions interface {
+	Jobs(tenantID string) []schemas.Job
+	Job(tenantID, jobID string) (schemas.Job, bool)
+	Certificates(tenantID string) []schemas.Certificate
+	Certificate(tenantID, fingerprint string) (schemas.Certificate, bool)
+	// Recipient is the certificate to use where fingerprint is named.
+	Recipient(tenantID, fingerprint string) (schemas.Certificate, error)
+	// Sync returns once everything acknowledged before is known.
+	Sync(ctx context.Context) error
+}
+
+// ErrRevision says that somebody else changed a job meanwhile.
+var ErrRevision = errors.New("the job was changed meanwhile; read it again")
+
+// Jobs lists the tenant's jobs that are not deleted, by id.
+func (h *Handle) Jobs() ([]schemas.Job, error) {
+	if err := h.reads(auth.Read); err != nil {
+		return nil, err
+	}
+	return h.Definitions.Jobs(h.tenant), nil
+}
+
+// Job is one job of the tenant.
+func (h *Handle) Job(id string) (schemas.Job, error) {
+	if err := h.reads(auth.Read); err != nil {
+		return schemas.Job{}, err
+	}
+	return h.job(id)
+}
+
+func (h *Handle) job(id string) (schemas.Job, error) {
+	j, ok := h.Definitions.Job(h.tenant, id)
+	if !ok || j.Deleted() {
+		return schemas.Job{}, ErrNotFound
+	}
+	return j, nil
+}
+
+// SaveJob makes a job, or changes one: then revision must be the one it was read in,
+// or it is ErrRevision; 0 makes a new one. Who, when and which revision are the
+// handle's to say.
+func (h *Handle) SaveJob(ctx context.Context, j schemas.Job, revision int) (schemas.Job, error) {
+	action := "job.change"
+	if revision == 0 {
+		action = "job.create"
+	}
+	if err := h.changes(ctx, auth.Change, action, subjectOf(j.JobID)); err != nil {
+		return j, err
+	}
+	if j.JobID == "" {
+		j.JobID = ulid.Make().String()
+	}
+	j.TenantID = h.tenant
+	known, ok := h.Definitions.Job(h.tenant, j.JobID)
+	var previous *schemas.Job
+	switch {
+	case ok && known.Deleted():
+		return j, h.refuse(ctx, action, j.JobID, &ConflictError{"job " + j.JobID + " was deleted; ids are not given twice"})
+	case ok && known.Revision != revision:
+		return j, h.refuse(ctx, action, j.JobID, ErrRevision)
+	case !ok && revision != 0:
+		return j, ErrNotFound
+	case ok:
+		previous = &known
+	}
+	if j.State == "" {
+		j.State = schemas.JobActive
+	}
+	return h.revise(ctx, action, j, previous)
+}
+
+// revise publishes a job's next revision and waits until this process knows it.
+func (h *Handle) revise(ctx context.Context, action string, j schemas.Job, previous *schemas.Job) (schemas.Job, error) {
+	next := j.Revised(previous, h.who.Name, schemas.TimeOf(h.Now()))
+	err := next.Validate()
+	if err == nil && h.CheckJob != nil {
+		err = h.CheckJob(*next)
+	}
+	if err == nil && next.State == schemas.JobActive {
+		for n, fingerprint := range next.Recipients {
+			if bad := h.usable(fingerprint); bad != nil {
+				err = &schemas.InvalidError{Problems: []string{fmt.Sprintf("recipients[%d]: %v", n, bad)}}
+			}
+		}
+	}
+	if err != nil {
+		return *next, h.refuse(ctx, action, subjectOf(next.JobID), err)
+	}
+	if err := h.change(ctx, action, next.JobID, next.Title, next); err != nil {
+		return *next, err
+	}
+	return *next, h.Definitions.Sync(ctx)
+}
+
+// SetJobState suspends, resumes (active) or deletes a job. Deleting one keeps the
+// exports it made.
+func (h *Handle) SetJobState(ctx context.Context, id, state string) (schemas.Job, error) {
+	action := map[string]string{schemas.JobActive: "job.resume", schemas.JobSuspended: "job.suspend", schemas.JobDeleted: "job.delete"}[state]
+	if action == "" {
+		return schemas.Job{}, &schemas.InvalidError{Problems: []string{"state: must be one of " + strings.Join(schemas.JobStates(), ", ")}}
+	}
+	if err := h.changes(ctx, auth.Change, action, subjectOf(id)); err != nil {
+		return schemas.Job{}, err
+	}
+	j, err := h.job(id)
+	if err != nil || j.State == state {
+		return j, err
+	}
+	previous := j
+	j.State = state
+	return h.revise(ctx, action, j, &previous)
+}
+
+// RunJob asks for a run of a job now, whatever its schedule, and returns the export.
+func (h *Handle) RunJob(ctx context.Context, id string) (schemas.Export, error) {
+	if err := h.changes(ctx, auth.Change, "job.run", subjectOf(id)); err != nil {
+		return schemas.Export{}, err
+	}
+	j, err := h.job(id)
+	if err != nil {
+		return schemas.Export{}, err
+	}
+	r, err := h.Run(ctx, j)
+	if err != nil {
+		return schemas.Export{}, h.refuse(ctx, "job.run", id, err)
+	}
+	r.RequestedAt, r.RequestedBy = schemas.TimeOf(h.Now()), h.who.Name
+	if err := h.change(ctx, "job.run", id, "export "+r.ExportID, r); err != nil {
+		return schemas.Export{}, err
+	}
+	h.recent.add(r)
+	return h.export(ctx, r.ExportID)
+}
+
+// NextRuns are the next times an active job is due, at most n.
+func (h *Handle) NextRuns(id string, n int) ([]schemas.Time, error) {
+	j, err := h.Job(id)
+	if err != nil || j.State != schemas.JobActive {
+		return nil, err
+	}
+	return h.Next(j, schemas.TimeOf(h.Now()), n)
+}

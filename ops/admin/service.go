@@ -1,0 +1,199 @@
+// Package admin is the one place where everything a person or a program reads or
+// changes through CDDS is authorised, scoped to a tenant, and audited. The HTTP API
+// and the console are two faces of it.
+//
+// [Service.For] gives a [Handle] of one principal on one tenant. What belongs to
+// another tenant is ErrNotFound: that it exists is nobody else's to know. Every
+// change publishes its event and an audit record with who, from where and what came
+// of it; a change that is refused leaves a record too.
+//
+// Nothing here decides what a worker decides: a request is published, and history
+// tells what became of it. Listings are pages of ClickHouse queries; jobs and
+// certificates are in memory, as every process has them.
+package admin
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net/url"
+	"time"
+
+	"cdds/ops/auth"
+	"cdds/pipeline/warehouse"
+	"cdds/schemas"
+)
+
+// History is what ClickHouse knows; *warehouse.Warehouse is one.
+type History interface {
+	Export(ctx context.Context, tenantID, exportID string) (schemas.Export, bool, error)
+	ListExports(ctx context.Context, f warehouse.ExportFilter, p warehouse.Page) (warehouse.Listed[schemas.Export], error)
+	ListArtifacts(ctx context.Context, f warehouse.ArtifactFilter, p warehouse.Page) (warehouse.Listed[warehouse.ListedArtifact], error)
+	ListAudit(ctx context.Context, f warehouse.AuditFilter, p warehouse.Page) (warehouse.Listed[schemas.AuditRecord], error)
+	ListErasures(ctx context.Context, tenantID, state string, p warehouse.Page) (warehouse.Listed[schemas.Erasure], error)
+	Erasure(ctx context.Context, tenantID, erasureID string) (schemas.Erasure, bool, error)
+	Overview(ctx context.Context, tenantID string, now schemas.Time) (warehouse.Overview, error)
+	Tenants(ctx context.Context, limit int) ([]string, error)
+}
+
+// Objects are the stored artifacts; *bucket.Bucket is one.
+type Objects interface {
+	// OpenRange opens an object for reading from anywhere in it.
+	OpenRange(ctx context.Context, key string) (io.ReadSeekCloser, error)
+	// Link is a URL that fetches an object for a while.
+	Link(ctx context.Context, key, name string, lifetime time.Duration) (*url.URL, error)
+}
+
+// Publisher returns once events are acknowledged.
+type Publisher interface {
+	Publish(ctx context.Context, events ...schemas.Event) error
+}
+
+// Positions tell how far ingest is behind; *connect.Offsets does.
+type Positions interface {
+	EndOffsets(ctx context.Context, topic schemas.Topic) (schemas.Snapshot, error)
+	Ingested(ctx context.Context, topic schemas.Topic) (schemas.Snapshot, error)
+}
+
+// Accounts make and remove users and tokens; *auth.Service does.
+type Accounts interface {
+	CreateUser(ctx context.Context, by auth.Principal, u schemas.User) (password string, err error)
+	ResetPassword(ctx context.Context, by auth.Principal, name string) (password string, err error)
+	ChangeUser(ctx context.Context, by auth.Principal, name, displayName, role string) error
+	DeleteUser(ctx context.Context, by auth.Principal, name string) error
+	CreateToken(ctx context.Context, by auth.Principal, t schemas.APIToken) (schemas.APIToken, string, error)
+	RevokeToken(ctx context.Context, by auth.Principal, id string) error
+}
+
+// Options of a Service.
+type Options struct {
+	History     History
+	Objects     Objects
+	Publisher   Publisher
+	Positions   Positions
+	Accounts    Accounts
+	Definitions Definitions
+	// CheckJob says what is wrong with a job beyond its fields, such as a cron
+	// expression with no next time, as a *schemas.InvalidError; nil checks nothing.
+	CheckJob func(schemas.Job) error
+	// Run is the request of a run of a job now.
+	Run func(ctx context.Context, j schemas.Job) (*schemas.ExportRequest, error)
+	// Next lists when a job is due after an instant, at most n times.
+	Next func(j schemas.Job, after schemas.Time, n int) ([]schemas.Time, error)
+	// Directory has the users and tokens Accounts change.
+	Directory *auth.Directory
+	// InlineCertificates says that a request may bring its recipients' certificates.
+	InlineCertificates bool
+	// LinkLifetime is how long a link to an artifact serves; 0 means 5 minutes.
+	LinkLifetime time.Duration
+	Logger       *slog.Logger
+	// Now is the clock; nil means time.Now.
+	Now func() time.Time
+}
+
+// Service is safe for concurrent use. It starts nothing.
+type Service struct {
+	Options
+	recent  *recent
+	tenants tenantList
+}
+
+// New returns a Service.
+func New(o Options) *Service {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.LinkLifetime == 0 {
+		o.LinkLifetime = 5 * time.Minute
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &Service{Options: o, recent: newRecent()}
+}
+
+// Errors beside auth.ErrForbidden, *schemas.InvalidError and warehouse.ErrPage.
+var (
+	// ErrNotFound says that there is no such thing in the tenant.
+	ErrNotFound = errors.New("there is no such thing")
+	// ErrTenant says that somebody of all tenants must say which.
+	ErrTenant = errors.New("say which tenant: you see more than one")
+	// ErrGone says that artifacts were there and are no more.
+	ErrGone = errors.New("the artifacts are gone")
+)
+
+// ConflictError says why something cannot be done as things stand.
+type ConflictError struct{ Reason string }
+
+func (e *ConflictError) Error() string { return e.Reason }
+
+// Handle is what one principal may do with one tenant. It is for one request.
+type Handle struct {
+	*Service
+	who auth.Principal
+	// tenant is schemas.AllTenants for who sees all and named none.
+	tenant string
+}
+
+// For returns the principal's handle on a tenant; empty means its own, or all of them.
+// A tenant it does not see is ErrNotFound.
+func (s *Service) For(p auth.Principal, tenant string) (*Handle, error) {
+	if tenant == "" {
+		tenant = p.Tenant
+	}
+	if tenant == "" || !p.Sees(tenant) {
+		return nil, ErrNotFound
+	}
+	return &Handle{s, p, tenant}, nil
+}
+
+// Principal is who the handle is for.
+func (h *Handle) Principal() auth.Principal { return h.who }
+
+// Tenant is which tenant the handle is on; schemas.AllTenants if on none in particular.
+func (h *Handle) Tenant() string { return h.tenant }
+
+// reads checks a permission that changes nothing.
+func (h *Handle) reads(permission auth.Permission) error {
+	if !h.who.May(permission) {
+		return auth.ErrForbidden
+	}
+	if h.tenant == schemas.AllTenants && permission != auth.Observe && permission != auth.Manage {
+		return ErrTenant
+	}
+	return nil
+}
+
+// changes checks a permission to change subject, and leaves a record if it is refused.
+func (h *Handle) changes(ctx context.Context, permission auth.Permission, action, subject string) error {
+	err := h.reads(permission)
+	if errors.Is(err, auth.ErrForbidden) {
+		return errors.Join(err, h.Publisher.Publish(ctx, h.record(action, subject, schemas.OutcomeRefused, "the role "+h.who.Role+" does not allow it")))
+	}
+	return err
+}
+
+// refuse leaves a record of what was refused for another reason than the role, and
+// returns that.
+func (h *Handle) refuse(ctx context.Context, action, subject string, reason error) error {
+	detail := reason.Error()
+	if len(detail) > maxDetail {
+		detail = detail[:maxDetail]
+	}
+	return errors.Join(reason, h.Publisher.Publish(ctx, h.record(action, subject, schemas.OutcomeRefused, detail)))
+}
+
+const maxDetail = 1000
+
+// change publishes what is changed together with its record.
+func (h *Handle) change(ctx context.Context, action, subject, detail string, events ...schemas.Event) error {
+	return h.Publisher.Publish(ctx, append(events, h.record(action, subject, schemas.OutcomeDone, detail))...)
+}
+
+func (h *Handle) record(action, subject, outcome, detail string) *schemas.AuditRecord {
+	if subject == "" {
+		subject = "new"
+	}
+	return auth.Audit(h.who, h.tenant, action, subject, outcome, detail, h.Now())
+}

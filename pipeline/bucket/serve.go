@@ -1,0 +1,34 @@
+package bucket
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/url"
+	"time"
+
+	"github.com/minio/minio-go/v7"
+)
+
+// OpenRange opens the object at key for reading from anywhere in it, or is
+// ErrNotFound. Nothing is fetched before the first read. The caller closes it.
+func (b *Bucket) OpenRange(ctx context.Context, key string) (io.ReadSeekCloser, error) {
+	r, err := b.client.GetObject(ctx, b.name, key, minio.GetObjectOptions{})
+	if err != nil {
+		return nil, wrap("get", key, err)
+	}
+	return r, nil
+}
+
+// Link is a URL that fetches the object at key without any other credentials until
+// lifetime has passed; browsers save it as name. It asks nobody, so the object may
+// be gone.
+func (b *Bucket) Link(ctx context.Context, key, name string, lifetime time.Duration) (*url.URL, error) {
+	u, err := b.client.PresignedGetObject(ctx, b.name, key, lifetime, url.Values{
+		"response-content-disposition": {fmt.Sprintf("attachment; filename=%q", name)},
+	})
+	if err != nil {
+		return nil, wrap("link", key, err)
+	}
+	return u, nil
+}

@@ -1,0 +1,160 @@
+package warehouse
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+
+	"cdds/schemas"
+)
+
+// Page says which page of a listing to read. Rows are ordered by one column and then
+// by id, so that every row has a place of its own: a page begins after the place the
+// last one ended, whatever was added meanwhile.
+type Page struct {
+	// Sort is a name of the listing's sort columns; empty means its default.
+	Sort string
+	// Ascending turns the order around; the default is the greatest first.
+	Ascending bool
+	// After is the Place of the last row of the page before; zero begins.
+	After Place
+	// Limit is how many rows at most, 1 to MaxPage.
+	Limit int
+}
+
+// MaxPage bounds a page.
+const MaxPage = 500
+
+// Place is where a row stands in a listing: its sort column and its id.
+type Place struct {
+	Value string `json:"v"`
+	ID    string `json:"i"`
+}
+
+// ErrPage says that a page asked for cannot be: an unknown column or a wrong limit.
+var ErrPage = errors.New("the page cannot be listed")
+
+// Listed is a page of rows.
+type Listed[T any] struct {
+	Rows []T
+	// Next is where the page ended; zero if it is the last.
+	Next Place
+}
+
+// listing describes a table for paging. Expressions are ours, never a user's.
+type listing struct {
+	what, from string
+	// columns is what is read, beside place and id.
+	columns string
+	// sorts maps a name to an expression, which is Int64 or String.
+	sorts map[string]sortColumn
+	sort  string
+	id    string
+}
+
+type sortColumn struct {
+	expression string
+	text       bool
+}
+
+func instant(column string) sortColumn {
+	return sortColumn{"toUnixTimestamp64Milli(" + column + ")", false}
+}
+
+func number(column string) sortColumn { return sortColumn{"toInt64(" + column + ")", false} }
+
+func text(column string) sortColumn { return sortColumn{"toString(" + column + ")", true} }
+
+// conditions collects what rows must fulfil, values as parameters.
+type conditions struct {
+	list []string
+	args []any
+}
+
+// where adds a condition with one parameter, which it names as {x:Type}.
+func (c *conditions) where(condition, name string, value any) {
+	c.list = append(c.list, condition)
+	c.args = append(c.args, clickhouse.Named(name, value))
+}
+
+// among adds a condition unless there are no values: then every row fulfils it.
+func (c *conditions) among(expression, name string, values []string) {
+	if len(values) > 0 {
+		c.where(fmt.Sprintf("has({%s:Array(String)}, toString(%s))", name, expression), name, values)
+	}
+}
+
+// within adds the bounds that are given: [from, to).
+func (c *conditions) within(column string, from, to schemas.Time) {
+	if !from.IsZero() {
+		c.where("toUnixTimestamp64Milli("+column+") >= {from:Int64}", "from", from.UnixMilli())
+	}
+	if !to.IsZero() {
+		c.where("toUnixTimestamp64Milli("+column+") < {to:Int64}", "to", to.UnixMilli())
+	}
+}
+
+// list reads one page; scan reads a row's columns.
+func list[T any](ctx context.Context, w *Warehouse, l listing, p Page, c conditions, scan func(driver.Rows, *T, ...any) error) (Listed[T], error) {
+	var page Listed[T]
+	if p.Sort == "" {
+		p.Sort = l.sort
+	}
+	by, ok := l.sorts[p.Sort]
+	if !ok {
+		return page, fmt.Errorf("%w: %s cannot be sorted by %q, only by %s", ErrPage, l.what, p.Sort, strings.Join(slices.Sorted(maps.Keys(l.sorts)), ", "))
+	}
+	if p.Limit < 1 || p.Limit > MaxPage {
+		return page, fmt.Errorf("%w: limit %d is outside 1 to %d", ErrPage, p.Limit, MaxPage)
+	}
+	direction, beyond := "DESC", "<"
+	if p.Ascending {
+		direction, beyond = "ASC", ">"
+	}
+	if p.After != (Place{}) {
+		value := "{after:String}"
+		if !by.text {
+			value = "toInt64OrZero({after:String})"
+		}
+		c.where(fmt.Sprintf("(%s %s %s OR %s = %s AND %s %s {after_id:String})", by.expression, beyond, value, by.expression, value, l.id, beyond), "after", p.After.Value)
+		c.args = append(c.args, clickhouse.Named("after_id", p.After.ID))
+	}
+	// One more than asked for tells whether there is another page.
+	c.args = append(c.args, clickhouse.Named("limit", uint32(p.Limit+1)))
+	rows, err := w.conn.Query(ctx, fmt.Sprintf("SELECT toString(%s), toString(%s), %s FROM %s WHERE %s ORDER BY %s %s, %s %s LIMIT {limit:UInt32}",
+		by.expression, l.id, l.columns, l.from, strings.Join(c.list, " AND "), by.expression, direction, l.id, direction), c.args...)
+	if err != nil {
+		return page, fmt.Errorf("list %s: %w", l.what, err)
+	}
+	var last Place
+	for rows.Next() {
+		if len(page.Rows) == p.Limit {
+			page.Next = last
+			break
+		}
+		var row T
+		if err := scan(rows, &row, &last.Value, &last.ID); err != nil {
+			return page, errors.Join(fmt.Errorf("list %s: %w", l.what, err), rows.Close())
+		}
+		page.Rows = append(page.Rows, row)
+	}
+	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+		return page, fmt.Errorf("list %s: %w", l.what, err)
+	}
+	return page, nil
+}
+
+// timeOf is a Nullable(DateTime64) as it is told.
+func timeOf(t *time.Time) schemas.Time {
+	if t == nil {
+		return schemas.Time{}
+	}
+	return schemas.TimeOf(*t)
+}

@@ -41,6 +41,11 @@ test-race: system-tools ## the tests under the race detector (needs a C compiler
 chaos: bin/cdds ## break it on purpose for FOR=5m (SEED=n repeats a run) and check every promise
 	@go run ./ops/chaos --bin bin/cdds --for $(or $(FOR),5m) --seed $(or $(SEED),0)
 
+.PHONY: bench
+bench: bin/cdds ## measure against what people would use instead (ROWS=n RUNS=n ONLY=export,...); about half an hour
+	@ops/tools/install openssl zip pigz curl
+	@go run ./ops/bench --bin bin/cdds --rows $(or $(ROWS),1000000) --runs $(or $(RUNS),3) --only "$(ONLY)" --out ops/docs
+
 .PHONY: lint
 lint: $(GOLANGCI_LINT) ## format, vet, layers, comments
 	$(GOLANGCI_LINT) run ./...

@@ -1,0 +1,109 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"cdds/schemas"
+)
+
+// ingest compares our ingest with ClickHouse's own Kafka engine: the same records on
+// the same broker into tables of the same definition, from nothing running to every
+// row readable. The Kafka engine dead-letters nothing and drops what it read when an
+// insert fails halfway.
+func ingest(ctx context.Context, r *run) error {
+	if err := r.produce(ctx, r.rows); err != nil {
+		return err
+	}
+	var ours, engine, cpu, peak []float64
+	for n := range r.runs {
+		if err := r.forget(ctx); err != nil {
+			return err
+		}
+		begin := time.Now()
+		p, err := r.system.role(ctx, "ingest")
+		if err != nil {
+			return err
+		}
+		r.profile(p)
+		err = r.stored(ctx, "interactions", r.rows)
+		seconds := time.Since(begin).Seconds()
+		ours, cpu, peak = append(ours, float64(r.rows)/seconds), append(cpu, p.cpu()/float64(r.rows)*1e6), append(peak, p.peak())
+		p.stop()
+		if err != nil {
+			return err
+		}
+		say("cdds: %.1f s, %.1f us of CPU a record", seconds, cpu[len(cpu)-1])
+		if seconds, err = r.kafkaEngine(ctx, n); err != nil {
+			return err
+		}
+		engine = append(engine, float64(r.rows)/seconds)
+		say("ENGINE = Kafka: %.1f s", seconds)
+	}
+	r.report.add(
+		ratio(fmt.Sprintf("ingest %s records", count(r.rows)), "records/s", "ENGINE = Kafka", ours, engine, atLeast(1)),
+		value("ingest: CPU of the role", "us per record", cpu),
+		value("ingest: peak resident size of the role", "MiB", peak, atMost(256)))
+	return nil
+}
+
+// forget empties the table and makes the group begin again.
+func (r *run) forget(ctx context.Context) error {
+	if err := r.system.exec(ctx, "TRUNCATE TABLE interactions"); err != nil {
+		return err
+	}
+	group := schemas.IngestGroup(schemas.TopicInteractions)
+	_, err := r.system.admin.DeleteGroup(ctx, group)
+	if err != nil && !errors.Is(err, kerr.GroupIDNotFound) {
+		return fmt.Errorf("delete group %s: %w", group, err)
+	}
+	return nil
+}
+
+// kafkaEngine has ClickHouse read the topic itself and returns the seconds from
+// attaching the view to the last row.
+func (r *run) kafkaEngine(ctx context.Context, n int) (float64, error) {
+	drop := func(ctx context.Context) error {
+		for _, table := range []string{"bench_view", "bench_queue", "bench_rows"} {
+			if err := r.system.exec(ctx, "DROP TABLE IF EXISTS "+table+" SYNC"); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	if err := drop(ctx); err != nil {
+		return 0, err
+	}
+	defer func() { _ = drop(context.WithoutCancel(ctx)) }()
+	if err := r.system.exec(ctx, "TRUNCATE TABLE interactions"); err != nil { // its merges are over
+		return 0, err
+	}
+	if err := r.system.exec(ctx, "CREATE TABLE bench_rows AS interactions"); err != nil {
+		return 0, err
+	}
+	queue := fmt.Sprintf(`CREATE TABLE bench_queue (body String) ENGINE = Kafka SETTINGS
+  kafka_broker_list = '%s', kafka_topic_list = '%s', kafka_group_name = 'bench-%d', kafka_format = 'JSONAsString',
+  kafka_num_consumers = 2, kafka_thread_per_consumer = 1, kafka_max_block_size = 65536, kafka_poll_max_batch_size = 65536, kafka_flush_interval_ms = 1000`,
+		strings.Join(r.system.config.Kafka.Brokers, ","), schemas.TopicInteractions, n)
+	if err := r.system.exec(ctx, queue); err != nil {
+		return 0, err
+	}
+	begin := time.Now()
+	err := r.system.exec(ctx, `CREATE MATERIALIZED VIEW bench_view TO bench_rows AS SELECT
+  JSONExtractString(body, 'tenant_id') AS tenant_id, parseDateTime64BestEffort(JSONExtractString(body, 'started_at'), 3, 'UTC') AS started_at,
+  JSONExtractString(body, 'interaction_id') AS interaction_id, JSONExtractString(body, 'media_type') AS media_type,
+  JSONExtractString(body, 'direction') AS direction, JSONExtractString(body, 'status') AS status,
+  JSONExtractString(body, 'queue') AS queue, JSONExtractString(body, 'contact_id') AS contact_id,
+  body, toUInt32(length(body) + 1) AS body_bytes, toInt32(_partition) AS source_partition, toInt64(_offset) AS source_offset
+FROM bench_queue`)
+	if err != nil {
+		return 0, err
+	}
+	err = r.stored(ctx, "bench_rows", r.rows)
+	return time.Since(begin).Seconds(), err
+}

@@ -20,19 +20,23 @@ type Acceptance struct {
 	// Since is the snapshot of the export this one continues, or nil.
 	Since      schemas.Snapshot `json:"since,omitempty"`
 	AcceptedAt schemas.Time     `json:"accepted_at"`
+	// Certificates are the recipients' in PEM, so that every part is sealed for the same
+	// ones although the registered ones change; none in what earlier versions stored.
+	Certificates []string `json:"certificates,omitempty"`
 }
 
 // ErrConflict says that the export id stands for another request.
 var ErrConflict = errors.New("the export id is already used by a request with different content; choose another id")
 
-// Accept records the request under its id with the snapshots that take returns, or
-// returns what was recorded when it was accepted before. It is ErrConflict if the
+// Accept records the request under its id with the snapshots and certificates that take
+// returns, or returns what was recorded when it was accepted before. It is ErrConflict if the
 // id stands for a request with another digest.
-func (e *Exporter) Accept(ctx context.Context, r *schemas.ExportRequest, take func() (snapshot, since schemas.Snapshot, err error)) (Acceptance, error) {
+func (e *Exporter) Accept(ctx context.Context, r *schemas.ExportRequest, take func() (Acceptance, error)) (Acceptance, error) {
 	var a Acceptance
 	_, err := once(ctx, e.store, Prefix(r.TenantID, r.ExportID)+acceptedName, &a, func() (Acceptance, error) {
-		snapshot, since, err := take()
-		return Acceptance{r.Digest(), r, snapshot, since, schemas.TimeOf(e.now())}, err
+		taken, err := take()
+		taken.Digest, taken.Request, taken.AcceptedAt = r.Digest(), r, schemas.TimeOf(e.now())
+		return taken, err
 	})
 	if err == nil && a.Digest != r.Digest() {
 		return a, Permanent(ErrConflict)

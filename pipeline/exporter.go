@@ -51,6 +51,8 @@ type Export struct {
 	// Encoding is schemas.EncodingSMIME or schemas.EncodingDER.
 	Encoding   string
 	Recipients []*x509.Certificate
+	// Lifetime is how long artifacts live; 0 means as long as the tenant's may.
+	Lifetime time.Duration
 }
 
 // query selects the export's rows.
@@ -85,6 +87,9 @@ type Exporter struct {
 	lifetime func(tenantID string) time.Duration
 	now      func() time.Time
 }
+
+// Lifetime is how long a tenant's artifacts may live.
+func (e *Exporter) Lifetime(tenantID string) time.Duration { return e.lifetime(tenantID) }
 
 // New returns an Exporter.
 func New(o Options) *Exporter {

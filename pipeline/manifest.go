@@ -27,12 +27,15 @@ func (e *Exporter) Finish(ctx context.Context, x Export, topic schemas.Topic, re
 	}
 	var m schemas.Manifest
 	content, err := once(ctx, e.store, c.ManifestKey, &m, func() (schemas.Manifest, error) {
-		now := e.now()
+		now, lifetime := e.now(), x.Lifetime
+		if lifetime == 0 {
+			lifetime = e.lifetime(x.Filter.TenantID)
+		}
 		return schemas.Manifest{
 			Version: schemas.ManifestVersion, TenantID: x.Filter.TenantID, ExportID: x.ID,
 			Filter: x.Filter, Topic: topic, Snapshot: x.Snapshot,
 			Since: x.Since, SinceExport: x.SinceExport,
-			CreatedAt: schemas.TimeOf(now), ExpiresAt: schemas.TimeOf(now.Add(e.lifetime(x.Filter.TenantID))),
+			CreatedAt: schemas.TimeOf(now), ExpiresAt: schemas.TimeOf(now.Add(lifetime)),
 			Encoding: x.Encoding, Cipher: "aes-256-cbc", KeyTransport: "rsa-pkcs1v15",
 			Recipients: CertificateRefs(x.Recipients), Parts: receipts, Totals: c.Totals,
 		}, nil

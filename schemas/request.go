@@ -82,6 +82,9 @@ type ExportRequest struct {
 	// SinceExport is the id of a completed export of the tenant: only versions at or
 	// past its snapshot are exported. Empty means from the beginning.
 	SinceExport string `json:"since_export,omitempty"`
+	// Since is the snapshot of SinceExport, for when the store has nothing of that any
+	// more; what the store says counts.
+	Since Snapshot `json:"since,omitempty"`
 	// RetentionDays is how long the artifacts live, at most as long as the tenant's may;
 	// 0 means as long as that.
 	RetentionDays int `json:"retention_days,omitempty"`
@@ -238,6 +241,14 @@ func (r *ExportRequest) Validate() error {
 		if !exportPattern.MatchString(r.SinceExport) {
 			p.add("since_export", "%q is no export id", shorten(r.SinceExport))
 		}
+	}
+	for n, offset := range r.Since {
+		if offset < 0 {
+			p.add("since", "partition %d has the negative offset %d", n, offset)
+		}
+	}
+	if r.Since != nil && r.SinceExport == "" {
+		p.add("since", "name the export it is the snapshot of in since_export")
 	}
 	p.short("requested_by", r.RequestedBy)
 	return p.err()

@@ -2,7 +2,6 @@ package export
 
 import (
 	"context"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"time"
@@ -10,7 +9,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"cdds/pipeline"
-	"cdds/pipeline/smime"
 	"cdds/schemas"
 )
 
@@ -61,7 +59,7 @@ func (w *Worker) export(ctx context.Context, r *schemas.ExportRequest, attempt i
 func (w *Worker) reportFailed(ctx context.Context, r *schemas.ExportRequest, attempt int, told *schemas.Failure) error {
 	return w.report(ctx, &schemas.ExportStatus{
 		TenantID: r.TenantID, ExportID: r.ExportID, EventID: attemptEvent("failed", attempt), State: schemas.Failed,
-		Attempt: attempt, Failure: told,
+		Attempt: attempt, Failure: told, JobID: r.JobID,
 	})
 }
 
@@ -92,7 +90,7 @@ func (w *Worker) steps(ctx context.Context, r *schemas.ExportRequest, attempt in
 	if err := r.Validate(); err != nil {
 		return refusal{err.Error()}
 	}
-	recipients, err := w.recipients(r)
+	lifetime, err := w.lifetime(r)
 	if err != nil {
 		return err
 	}
@@ -101,10 +99,14 @@ func (w *Worker) steps(ctx context.Context, r *schemas.ExportRequest, attempt in
 	if err != nil {
 		return err
 	}
+	recipients, err := w.recipients(ctx, r, accepted)
+	if err != nil {
+		return err
+	}
 	x := pipeline.Export{
 		ID: r.ExportID, Filter: r.Filter(), Snapshot: accepted.Snapshot,
 		Since: accepted.Since, SinceExport: r.SinceExport,
-		SplitSize: r.Split(), Encoding: r.Sealing(), Recipients: recipients,
+		SplitSize: r.Split(), Encoding: r.Sealing(), Recipients: recipients, Lifetime: lifetime,
 	}
 	err = w.report(ctx, &schemas.ExportStatus{
 		TenantID: r.TenantID, ExportID: r.ExportID, EventID: "requested", State: schemas.Requested,
@@ -132,11 +134,11 @@ func (w *Worker) steps(ctx context.Context, r *schemas.ExportRequest, attempt in
 	if err := w.checkTenant(ctx, r); err != nil {
 		return err
 	}
-	return w.run(ctx, x, topic, attempt)
+	return w.run(ctx, x, r.JobID, topic, attempt)
 }
 
 // run plans, exports every part and finishes.
-func (w *Worker) run(ctx context.Context, x pipeline.Export, topic schemas.Topic, attempt int) error {
+func (w *Worker) run(ctx context.Context, x pipeline.Export, jobID string, topic schemas.Topic, attempt int) error {
 	started := w.Now()
 	var plan schemas.Plan
 	err := w.stage(ctx, "plan", 0, func() (err error) {
@@ -159,6 +161,7 @@ func (w *Worker) run(ctx context.Context, x pipeline.Export, topic schemas.Topic
 		return err
 	}
 	completed := status("completed", schemas.Completed)
+	completed.JobID = jobID
 	err = w.stage(ctx, "manifest", 0, func() error {
 		c, err := w.Exporter.Finish(ctx, x, topic, receipts)
 		if err != nil {
@@ -241,18 +244,21 @@ func (w *Worker) stage(ctx context.Context, name string, part int, step func() e
 func (w *Worker) accept(ctx context.Context, r *schemas.ExportRequest, topic schemas.Topic) (pipeline.Acceptance, error) {
 	var accepted pipeline.Acceptance
 	err := w.retry(ctx, "accept", func() (err error) {
-		accepted, err = w.Exporter.Accept(ctx, r, func() (snapshot, since schemas.Snapshot, err error) {
-			if snapshot, err = w.Log.EndOffsets(ctx, topic); err != nil {
-				return nil, nil, err
+		accepted, err = w.Exporter.Accept(ctx, r, func() (a pipeline.Acceptance, err error) {
+			if a.Certificates, err = w.resolve(ctx, r); err != nil {
+				return a, err
+			}
+			if a.Snapshot, err = w.Log.EndOffsets(ctx, topic); err != nil {
+				return a, err
 			}
 			if r.Snapshot != nil {
-				if err := checkSnapshot(r.Snapshot, snapshot); err != nil {
-					return nil, nil, pipeline.Permanent(err)
+				if err := checkSnapshot(r.Snapshot, a.Snapshot); err != nil {
+					return a, pipeline.Permanent(err)
 				}
-				snapshot = r.Snapshot
+				a.Snapshot = r.Snapshot
 			}
-			since, err = w.since(ctx, r, snapshot)
-			return snapshot, since, err
+			a.Since, err = w.since(ctx, r, a.Snapshot)
+			return a, err
 		})
 		return err
 	})
@@ -285,6 +291,8 @@ func (w *Worker) since(ctx context.Context, r *schemas.ExportRequest, snapshot s
 	switch {
 	case err != nil:
 		return nil, err
+	case !found && r.Since != nil: // so long ago that the store has nothing of it
+		earlier.Snapshot = r.Since
 	case !found:
 		return nil, refuse("tenant %s has no export %s", r.TenantID, r.SinceExport)
 	case state != schemas.Completed:
@@ -306,30 +314,6 @@ func checkSnapshot(asked, end schemas.Snapshot) error {
 		}
 	}
 	return nil
-}
-
-// recipients reads and judges the certificates of a request.
-func (w *Worker) recipients(r *schemas.ExportRequest) ([]*x509.Certificate, error) {
-	var all []*x509.Certificate
-	for i, given := range r.Recipients {
-		if given.Fingerprint != "" {
-			return nil, refusal{fmt.Sprintf("recipients[%d]: no certificate with fingerprint %s is registered for tenant %s", i, given.Fingerprint, r.TenantID)}
-		}
-		if !w.InlineCertificates {
-			return nil, refusal{fmt.Sprintf("recipients[%d]: certificates inside requests are not allowed here; name a registered one by its fingerprint", i)}
-		}
-		certs, err := smime.ParseRecipients([]byte(given.Certificate))
-		if err != nil {
-			return nil, refusal{fmt.Sprintf("recipients[%d]: %v", i, err)}
-		}
-		for _, c := range certs {
-			if err := smime.CheckRecipient(c, w.Now()); err != nil {
-				return nil, refusal{fmt.Sprintf("recipients[%d] (%s): %v", i, c.Subject, err)}
-			}
-		}
-		all = append(all, certs...)
-	}
-	return all, nil
 }
 
 func (w *Worker) checkTenant(ctx context.Context, r *schemas.ExportRequest) error {

@@ -41,12 +41,26 @@ type Tenants interface {
 	HasTenant(ctx context.Context, tenantID string) (bool, error)
 }
 
+// Certificates knows the recipients registered for tenants; *definitions.Definitions is
+// one.
+type Certificates interface {
+	// Sync returns once every certificate acknowledged before the call is known.
+	Sync(ctx context.Context) error
+	// Recipient is the certificate to use where fingerprint is named; its error says to
+	// admins why there is none.
+	Recipient(tenantID, fingerprint string) (schemas.Certificate, error)
+	// Certificate is the registered one itself, also when it was removed or replaced.
+	Certificate(tenantID, fingerprint string) (schemas.Certificate, bool)
+}
+
 // Options of a Worker.
 type Options struct {
 	Exporter  *pipeline.Exporter
 	Log       SourceLog
 	Publisher Publisher
 	Tenants   Tenants
+	// Certificates may be nil; then none is registered.
+	Certificates Certificates
 	// Name is told in status events, such as host and process id.
 	Name string
 	// Slots is how many parts are exported at once; 0 means one per CPU.
@@ -211,9 +225,13 @@ func (r *run) ended(ctx context.Context) error {
 func (w *Worker) refuse(ctx context.Context, r *schemas.ExportRequest, reason string) error {
 	digest := r.Digest()
 	w.metrics.ended.WithLabelValues(string(schemas.Refused)).Inc()
+	jobID := r.JobID
+	if reason == pipeline.ErrConflict.Error() {
+		jobID = "" // the export of this id, whose job may be told, goes on
+	}
 	return w.report(ctx, &schemas.ExportStatus{
 		TenantID: r.TenantID, ExportID: r.ExportID, EventID: "refused/" + digest[:16], State: schemas.Refused,
-		Request: withoutCertificates(r), RequestDigest: digest, Reason: reason,
+		Request: withoutCertificates(r), RequestDigest: digest, Reason: reason, JobID: jobID,
 	})
 }
 

@@ -18,6 +18,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"golang.org/x/sync/errgroup"
 
+	"cdds/consumers/definitions"
 	"cdds/ops/config"
 	"cdds/ops/connect"
 	"cdds/ops/metrics"
@@ -50,6 +51,8 @@ type App struct {
 	conn      driver.Conn
 	warehouse *warehouse.Warehouse
 	bucket    *bucket.Bucket
+	// definitions is there once a role asked for it.
+	definitions *definitions.Definitions
 	listener  net.Listener
 	stops     []cleanup
 }

@@ -90,6 +90,10 @@ func buildExport(a *App) ([]role, error) {
 	if err != nil {
 		return nil, err
 	}
+	registered, err := a.defined()
+	if err != nil {
+		return nil, err
+	}
 	c := a.Config.Export
 	worker := export.New(export.Options{
 		Exporter: pipeline.New(pipeline.Options{
@@ -98,7 +102,7 @@ func buildExport(a *App) ([]role, error) {
 			Lifetime: c.Lifetime, LifetimeByTenant: c.LifetimeByTenant, Now: time.Now,
 		}),
 		Log:       connect.NewOffsets(a.client),
-		Publisher: a.publisher, Tenants: a.warehouse,
+		Publisher: a.publisher, Tenants: a.warehouse, Certificates: registered,
 		Name: a.Name, Slots: c.Slots, TenantSlots: c.TenantSlots,
 		InlineCertificates: c.InlineCertificates != nil && *c.InlineCertificates,
 		IngestWait:         c.IngestWait, RetryFor: c.RetryFor,

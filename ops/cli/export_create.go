@@ -25,6 +25,8 @@ type createFlags struct {
 	tenant, id, entity, from, to, encoding, asOf, since string
 	media, recipients                                   []string
 	splitSize                                           string
+	match                                               matchFlags
+	retentionDays                                       int
 	wait                                                bool
 	timeout                                             time.Duration
 }
@@ -41,6 +43,11 @@ created_at) lies in [--from, --to). Times are RFC 3339, or a date for 00:00 UTC.
 fingerprint of a registered certificate. Never give a private key; a file with one is
 refused here and never sent.
 
+--queue, --direction, --status and --attribute limit interactions further (contacts: only
+--attribute). Of several queues, directions or statuses one must hold, of attributes all.
+
+--retention-days lets the artifacts go before the tenant's time is over, never after.
+
 --as-of repeats the snapshot of an earlier export: the same JSON Lines and zips, byte
 for byte.
 
@@ -51,6 +58,7 @@ events and updates included: together they hold what one whole export would.
 		Example: examples(
 			"cdds export create --tenant acme --from 2026-09-01 --to 2026-10-01 --recipient cert.pem --wait",
 			"cdds export create --tenant acme --entity contact --from 2020-01-01 --to 2027-01-01 --recipient cert.pem",
+			"cdds export create --tenant acme --from 2026-09-01 --to 2026-10-01 --queue sales --direction inbound --attribute region=north --recipient 9f86d0...",
 			"cdds export create --tenant acme --from 2026-09-01T08:00:00Z --to 2026-09-01T18:00:00Z --media chat,voice --split-size 16MiB --encoding der --recipient a.pem --recipient b.pem --json"),
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -63,6 +71,8 @@ events and updates included: together they hold what one whole export would.
 	flags.StringVar(&f.from, "from", "", "`time` the range begins, inclusive (required)")
 	flags.StringVar(&f.to, "to", "", "`time` the range ends, exclusive (required)")
 	flags.StringSliceVar(&f.media, "media", nil, "media `types`, comma separated; all if not given")
+	f.match.add(flags)
+	flags.IntVar(&f.retentionDays, "retention-days", 0, "how many `days` the artifacts live (default: as long as the tenant's may)")
 	flags.StringVar(&f.splitSize, "split-size", "", "JSON Lines `size` of a part, such as 16MiB (default 64MiB)")
 	flags.StringVar(&f.encoding, "encoding", schemas.EncodingSMIME, "smime (MIME headers, base64) or der (binary)")
 	flags.StringSliceVar(&f.recipients, "recipient", nil, "certificate `file` or fingerprint of who can decrypt; repeatable (required)")
@@ -161,9 +171,12 @@ func (s *session) submit(ctx context.Context, services *services, r *schemas.Exp
 func (f createFlags) request() (*schemas.ExportRequest, error) {
 	r := &schemas.ExportRequest{
 		TenantID: f.tenant, ExportID: f.id, Entity: f.entity, MediaTypes: f.media, Encoding: f.encoding,
-		SinceExport: f.since, RequestedAt: schemas.TimeOf(time.Now()), RequestedBy: whoami(),
+		SinceExport: f.since, RetentionDays: f.retentionDays, RequestedAt: schemas.TimeOf(time.Now()), RequestedBy: whoami(),
 	}
 	var err error
+	if r.Match, err = f.match.value(); err != nil {
+		return nil, err
+	}
 	if r.From, err = parseTime("from", f.from); err != nil {
 		return nil, err
 	}

@@ -114,6 +114,8 @@ func (s *session) describe(e schemas.Export) {
 		add("entity", r.Entity)
 		add("range", r.From.String()+" to "+r.To.String())
 		add("media", strings.Join(r.MediaTypes, ", "))
+		add("only", told(r.Match))
+		add("run of", r.JobID)
 		add("requested by", r.RequestedBy)
 	}
 	add("waiting", e.Waiting)

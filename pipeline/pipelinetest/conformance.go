@@ -85,6 +85,8 @@ func Records(n int) (all []schemas.Record[*schemas.Interaction]) {
 		e := &schemas.Interaction{
 			InteractionID: string(rune('a'+i%26)) + time.Duration(i).String(), TenantID: Tenant, MediaType: media,
 			StartedAt: schemas.TimeOf(start.Add(time.Duration(i%50) * time.Hour)), Text: text,
+			Queue: []string{"sales", "support"}[(i/2+len(media))%2], Direction: schemas.Directions()[i%3],
+			Status: []string{"open", "closed"}[i/3%2], Attributes: attributes[i%len(attributes)],
 		}
 		body, err := schemas.Encode(e)
 		if err != nil {
@@ -104,6 +106,11 @@ func Records(n int) (all []schemas.Record[*schemas.Interaction]) {
 	return all
 }
 
+// attributes of Records: some have to be quoted, and an empty value is not an absent one.
+var attributes = []map[string]string{
+	nil, {"region": "north", `it's "}`: `\ {x:String}`}, {"region": ""}, {"region": "north"}, {"region": "south"},
+}
+
 var start = time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
 
 // Everything is a query over all Records that are before a snapshot.
@@ -119,10 +126,19 @@ func TestSource(t *testing.T, s pipeline.Source, n int) {
 	twin := NewSource(Records(n)...)
 	chats, window := Everything(int64(n), int64(n)), Everything(int64(n), int64(n))
 	chats.Filter.MediaTypes = []string{"chat"}
+	match := func(m schemas.Match) warehouse.Query {
+		q := Everything(int64(n), int64(n))
+		q.Filter.Match = m
+		return q
+	}
 	window.Filter.From, window.Filter.To = schemas.TimeOf(start.Add(5*time.Hour)), schemas.TimeOf(start.Add(20*time.Hour))
 	for name, q := range map[string]warehouse.Query{
 		"everything": Everything(int64(n), int64(n)), "an early snapshot": Everything(int64(n/3), int64(n/2)),
 		"one partition": Everything(int64(n)), "nothing": Everything(), "the newest version's medium": chats, "a window": window,
+		"a queue":        match(schemas.Match{Queues: []string{"sales", "none"}}),
+		"two conditions": match(schemas.Match{Directions: []string{"inbound"}, Statuses: []string{"closed"}}),
+		"attributes":     match(schemas.Match{Queues: []string{"sales"}, Attributes: map[string]string{"region": "north", `it's "}`: `\ {x:String}`}}),
+		"an empty value": match(schemas.Match{Attributes: map[string]string{"region": ""}}),
 	} {
 		t.Run(name, func(t *testing.T) {
 			largest, err := s.LargestRow(t.Context(), q)
@@ -132,6 +148,9 @@ func TestSource(t *testing.T, s pipeline.Source, n int) {
 			}
 			chunks, err := s.Chunks(t.Context(), q, 7)
 			want, _ := twin.Chunks(t.Context(), q, 7)
+			if len(want) == 0 && name != "nothing" {
+				t.Fatal("the query selects nothing and compares nothing")
+			}
 			if err != nil || len(chunks) != len(want) {
 				t.Fatalf("%d chunks, want %d, %v", len(chunks), len(want), err)
 			}

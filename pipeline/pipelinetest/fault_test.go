@@ -45,7 +45,7 @@ func worker(t *testing.T, store pipeline.Store, source pipeline.Source) (schemas
 	})
 	q := pipelinetest.Everything(rowsHeld, rowsHeld)
 	r := &schemas.ExportRequest{TenantID: pipelinetest.Tenant, ExportID: "e1", Entity: q.Filter.Entity, From: q.Filter.From, To: q.Filter.To}
-	a, err := e.Accept(t.Context(), r, func() (snapshot, since schemas.Snapshot, err error) { return q.Snapshot, nil, nil })
+	a, err := e.Accept(t.Context(), r, func() (pipeline.Acceptance, error) { return pipeline.Acceptance{Snapshot: q.Snapshot}, nil })
 	if err != nil {
 		return schemas.Completion{}, err
 	}

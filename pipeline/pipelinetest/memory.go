@@ -135,11 +135,28 @@ func (s *Source) rows(q warehouse.Query) (all []row) {
 	})
 	newest := slices.CompactFunc(versions, func(a, b row) bool { return a.key.Compare(b.key) == 0 })
 	for _, r := range newest {
-		if len(q.Filter.MediaTypes) == 0 || slices.Contains(q.Filter.MediaTypes, r.record.Event.MediaType) {
+		if passes(q.Filter, r.record.Event) {
 			all = append(all, r)
 		}
 	}
 	return all
+}
+
+func passes(f schemas.Filter, e *schemas.Interaction) bool {
+	for _, in := range []struct {
+		asked []string
+		value string
+	}{{f.MediaTypes, e.MediaType}, {f.Queues, e.Queue}, {f.Directions, e.Direction}, {f.Statuses, e.Status}} {
+		if len(in.asked) > 0 && !slices.Contains(in.asked, in.value) {
+			return false
+		}
+	}
+	for name, want := range f.Attributes {
+		if value, there := e.Attributes[name]; !there || value != want {
+			return false
+		}
+	}
+	return true
 }
 
 // LargestRow is the size of the largest line of any version below the snapshot.

@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
@@ -38,11 +41,7 @@ type Chunk struct {
 // LIMIT 1 BY on a prefix of the sorting key streams without a full sort. FINAL
 // would not do: it keeps the newest version even past the snapshot, and the row
 // would be lost.
-func (t table) newest(columns string) string {
-	media := ""
-	if t.media {
-		media = "media_type, "
-	}
+func (q Query) newest(t table, columns string) string {
 	return fmt.Sprintf(`
 SELECT %[1]s%[5]s AS t, %[3]s AS id, %[4]s
 FROM %[2]s
@@ -54,16 +53,32 @@ WHERE tenant_id = {tenant:String}
   AND source_offset < arrayElement({snapshot:Array(Int64)}, source_partition + 1)
   AND source_offset >= arrayElement({since:Array(Int64)}, source_partition + 1)
 ORDER BY %[5]s, %[3]s, source_offset DESC, source_partition DESC
-LIMIT 1 BY %[5]s, %[3]s`, media, t.name, t.id, columns, t.time)
+LIMIT 1 BY %[5]s, %[3]s`, q.passing(t), t.name, t.id, columns, t.time)
 }
 
-// passes is applied after the newest version is chosen: an interaction whose media
-// type was corrected counts under the corrected one.
-func (t table) passes() string {
-	if !t.media {
-		return ""
+// passing is a column that says whether a version passes the filter. It is looked at
+// after the newest version is chosen: an interaction whose media type or queue was
+// corrected counts under the corrected one. Only what is asked for is read; the body,
+// for attributes, is by far the largest.
+func (q Query) passing(t table) string {
+	conditions := []string{"1"}
+	if t.media {
+		for _, in := range []struct {
+			asked         []string
+			column, given string
+		}{
+			{q.Filter.MediaTypes, "media_type", "media"}, {q.Filter.Queues, "queue", "queues"},
+			{q.Filter.Directions, "direction", "directions"}, {q.Filter.Statuses, "status", "statuses"},
+		} {
+			if len(in.asked) > 0 {
+				conditions = append(conditions, fmt.Sprintf("has({%s:Array(String)}, %s)", in.given, in.column))
+			}
+		}
 	}
-	return " WHERE length({media:Array(String)}) = 0 OR has({media:Array(String)}, media_type)"
+	if len(q.Filter.Attributes) > 0 {
+		conditions = append(conditions, `arrayAll((name, value) -> mapContains(attributes, name) AND attributes[name] = value, {names:Array(String)}, {values:Array(String)})`)
+	}
+	return "(" + strings.Join(conditions, " AND ") + ") AS passes, "
 }
 
 // arguments binds a range between two inclusive keys, or to the end of the filter
@@ -76,9 +91,11 @@ func (q Query) arguments(first schemas.RowKey, last *schemas.RowKey) []any {
 	// ClickHouse reads 0 past the end of an array: no record below the snapshot, every
 	// record past since.
 	snapshot, since := append([]int64{}, q.Snapshot...), append([]int64{}, q.Since...)
-	media := q.Filter.MediaTypes
-	if media == nil {
-		media = []string{}
+	list := func(l []string) []string { return append([]string{}, l...) }
+	names := slices.Sorted(maps.Keys(q.Filter.Attributes))
+	values := make([]string, len(names))
+	for i, name := range names {
+		values[i] = q.Filter.Attributes[name]
 	}
 	return []any{
 		clickhouse.Named("tenant", q.Filter.TenantID),
@@ -89,7 +106,12 @@ func (q Query) arguments(first schemas.RowKey, last *schemas.RowKey) []any {
 		clickhouse.Named("unbounded", unbounded),
 		clickhouse.Named("snapshot", snapshot),
 		clickhouse.Named("since", since),
-		clickhouse.Named("media", media),
+		clickhouse.Named("media", list(q.Filter.MediaTypes)),
+		clickhouse.Named("queues", list(q.Filter.Queues)),
+		clickhouse.Named("directions", list(q.Filter.Directions)),
+		clickhouse.Named("statuses", list(q.Filter.Statuses)),
+		clickhouse.Named("names", list(names)),
+		clickhouse.Named("values", values),
 	}
 }
 
@@ -102,8 +124,8 @@ func (w *Warehouse) Chunks(ctx context.Context, q Query, n int64) ([]Chunk, erro
 	}
 	sql := fmt.Sprintf(`
 SELECT min((t, id)).1 AS first_time, min((t, id)).2 AS first_id, max((t, id)).1 AS last_time, max((t, id)).2 AS last_id, toInt64(count()), toInt64(sum(body_bytes))
-FROM (SELECT t, id, body_bytes, intDiv(rowNumberInAllBlocks(), %d) AS chunk FROM (SELECT * FROM (%s)%s))
-GROUP BY chunk ORDER BY chunk`, n, t.newest("body_bytes"), t.passes())
+FROM (SELECT t, id, body_bytes, intDiv(rowNumberInAllBlocks(), %d) AS chunk FROM (SELECT * FROM (%s) WHERE passes))
+GROUP BY chunk ORDER BY chunk`, n, q.newest(t, "body_bytes"))
 	rows, err := w.conn.Query(ctx, sql, q.arguments(schemas.RowKey{Time: q.Filter.From}, nil)...)
 	if err != nil {
 		return nil, fmt.Errorf("plan over %s: %w", t.name, err)
@@ -164,7 +186,7 @@ func (w *Warehouse) Rows(ctx context.Context, q Query, first, last schemas.RowKe
 	if err != nil {
 		return nil, err
 	}
-	sql := fmt.Sprintf("SELECT body FROM (%s)%s", t.newest("body"), t.passes())
+	sql := fmt.Sprintf("SELECT body FROM (%s) WHERE passes", q.newest(t, "body"))
 	// TSVRaw of one column is the bodies as they are, a line each.
 	r, err := w.conn.QueryFormat(ctx, "TSVRaw", sql, q.arguments(first, &last)...)
 	if err != nil {

@@ -1,0 +1,125 @@
+package export
+
+import (
+	"context"
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"time"
+
+	"cdds/pipeline"
+	"cdds/pipeline/smime"
+	"cdds/schemas"
+)
+
+// resolve finds the certificates a request names or brings, in PEM, and judges them.
+func (w *Worker) resolve(ctx context.Context, r *schemas.ExportRequest) ([]string, error) {
+	var all []string
+	synced := false
+	for i, given := range r.Recipients {
+		refuse := func(format string, args ...any) error {
+			return pipeline.Permanent(refusal{fmt.Sprintf("recipients[%d]: ", i) + fmt.Sprintf(format, args...)})
+		}
+		var certs []*x509.Certificate
+		switch {
+		case given.Fingerprint != "" && w.Certificates == nil:
+			return nil, refuse("no certificate with fingerprint %s is registered for tenant %s", given.Fingerprint, r.TenantID)
+		case given.Fingerprint != "":
+			if !synced { // one that was added or removed just before counts
+				if err := w.Certificates.Sync(ctx); err != nil {
+					return nil, err
+				}
+				synced = true
+			}
+			registered, err := w.Certificates.Recipient(r.TenantID, given.Fingerprint)
+			if err != nil {
+				return nil, refuse("%v", err)
+			}
+			cert, err := registered.X509()
+			if err != nil {
+				return nil, refuse("%v", err)
+			}
+			certs = []*x509.Certificate{cert}
+		case !w.InlineCertificates:
+			return nil, refuse("certificates inside requests are not allowed here; name a registered one by its fingerprint")
+		default:
+			var err error
+			if certs, err = smime.ParseRecipients([]byte(given.Certificate)); err != nil {
+				return nil, refuse("%v", err)
+			}
+		}
+		for _, c := range certs {
+			if err := smime.CheckRecipient(c, w.Now()); err != nil {
+				return nil, refuse("(%s): %v", c.Subject, err)
+			}
+			all = append(all, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw})))
+		}
+	}
+	return all, nil
+}
+
+// recipients are the certificates the export was accepted with, judged again: an export
+// that is taken up later is sealed for nobody whose certificate expired or was removed.
+func (w *Worker) recipients(ctx context.Context, r *schemas.ExportRequest, a pipeline.Acceptance) ([]*x509.Certificate, error) {
+	if a.Certificates == nil { // an earlier version accepted it
+		err := w.retry(ctx, "accept", func() (err error) {
+			a.Certificates, err = w.resolve(ctx, r)
+			return err
+		})
+		if err != nil {
+			return nil, asFailure(ctx, err)
+		}
+	}
+	synced := w.Certificates == nil
+	var all []*x509.Certificate
+	for _, text := range a.Certificates {
+		certs, err := smime.ParseRecipients([]byte(text))
+		if err != nil {
+			return nil, failure{"accept", 0, pipeline.Permanent(err)}
+		}
+		for _, c := range certs {
+			if err := smime.CheckRecipient(c, w.Now()); err != nil {
+				return nil, failure{"accept", 0, pipeline.Permanent(fmt.Errorf("recipient %s: %w", c.Subject, err))}
+			}
+			if !synced {
+				if err := w.retry(ctx, "accept", func() error { return w.Certificates.Sync(ctx) }); err != nil {
+					return nil, asFailure(ctx, err)
+				}
+				synced = true
+			}
+			if w.Certificates != nil {
+				if registered, ok := w.Certificates.Certificate(r.TenantID, smime.Fingerprint(c)); ok && registered.Removed {
+					return nil, failure{"accept", 0, pipeline.Permanent(fmt.Errorf("recipient %s: the certificate was removed", c.Subject))}
+				}
+			}
+		}
+		all = append(all, certs...)
+	}
+	return all, nil
+}
+
+// asFailure is why an export that was accepted is given up, unless ctx ended.
+func asFailure(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return failure{"accept", 0, err}
+}
+
+const day = 24 * time.Hour
+
+// lifetime is how long the artifacts of a request live; 0 if it does not say.
+func (w *Worker) lifetime(r *schemas.ExportRequest) (time.Duration, error) {
+	asked := time.Duration(r.RetentionDays) * day
+	if longest := w.Exporter.Lifetime(r.TenantID); asked > longest {
+		return 0, refusal{fmt.Sprintf("retention_days: %d is more than the %s that artifacts of tenant %s may live; ask for less, or have export.lifetime_by_tenant raised", r.RetentionDays, days(longest), r.TenantID)}
+	}
+	return asked, nil
+}
+
+func days(d time.Duration) string {
+	if d%day == 0 {
+		return fmt.Sprintf("%d days", d/day)
+	}
+	return d.String()
+}

@@ -33,6 +33,20 @@ up: bin/cdds ## run the whole system on this machine until interrupted
 test: system-tools ## every test: unit, property, fuzz seeds, embedded integration
 	go test -timeout 15m ./...
 
+# The packages whose tests use the stack, and those of what only real services have.
+REAL := ./ops/app ./ops/real ./pipeline/... ./consumers/...
+.PHONY: test-real
+test-real: system-tools ## the tests again, on Apache Kafka and MinIO (RUN=regexp for some)
+	@ops/real/with go test -count=1 -timeout 20m $(if $(RUN),-run '$(RUN)') $(REAL)
+
+.PHONY: chaos-real
+chaos-real: bin/cdds ## make chaos, on Apache Kafka and MinIO
+	@ops/real/with go run ./ops/chaos --bin bin/cdds --for $(or $(FOR),5m) --seed $(or $(SEED),0)
+
+.PHONY: real-services
+real-services: ## fetch Apache Kafka and MinIO for test-real
+	@ops/real/with true
+
 .PHONY: test-race
 test-race: system-tools ## the tests under the race detector (needs a C compiler)
 	CGO_ENABLED=1 go test -race -timeout 25m ./...

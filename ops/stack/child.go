@@ -88,6 +88,9 @@ func runChild(log *slog.Logger) error {
 		return err
 	}
 	defer lock.Close()
+	if err := j.standIn(ctx); err != nil {
+		return err
+	}
 	return j.run(ctx, log)
 }
 

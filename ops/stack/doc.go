@@ -7,6 +7,10 @@
 //	clickhouse  libchdb behind ClickHouse's HTTP port    package engine
 //	s3          versitygw over plain files               package objects
 //
+// CDDS_STACK_KAFKA_LIBS and CDDS_STACK_MINIO put Apache Kafka (package apache) and MinIO
+// in their place: everything that runs on the embedded stack then runs on those, tests
+// and chaos included. `make test-real` does.
+//
 // They are processes and not goroutines because each can take its process
 // down or over: libchdb is half a gigabyte of C++ that may run out of memory,
 // versitygw changes the working directory, kfake reads all its segments at the

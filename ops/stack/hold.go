@@ -12,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // lockDir makes this process the only one that uses dir, until it closes the
@@ -53,7 +55,9 @@ func waitLock(ctx context.Context, path string) (io.Closer, error) {
 	for {
 		f, err := tryLock(path)
 		if err == nil {
-			return f, nil
+			// The program this process may become goes on holding it.
+			_, err = unix.FcntlInt(f.Fd(), unix.F_SETFD, 0)
+			return f, err
 		}
 		if !errors.Is(err, syscall.EWOULDBLOCK) {
 			return nil, err

@@ -137,6 +137,7 @@ func (c *child) instruct(stdin io.WriteCloser, exited <-chan struct{}) {
 	case <-c.stop:
 	}
 	stdin.Close()
+	c.terminate() // a program the child has become does not watch its input
 	select {
 	case <-exited:
 	case <-time.After(stopTimeout):
@@ -198,6 +199,15 @@ func (c *child) signal(wanted bool) (exited <-chan struct{}, err error) {
 	}
 	c.killed = c.killed || wanted
 	return c.exited, c.proc.Signal(syscall.SIGKILL)
+}
+
+// terminate asks the process to end, if there is one.
+func (c *child) terminate() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.proc != nil {
+		_ = c.proc.Signal(syscall.SIGTERM)
+	}
 }
 
 func (c *child) kill() error {

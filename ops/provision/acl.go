@@ -1,0 +1,115 @@
+package provision
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+
+	"cdds/schemas"
+)
+
+// Access is all that a role needs of Kafka where an authorizer guards it. Beside it every
+// role may see that topics and their offsets exist (Describe on the prefix "cdds.").
+type Access struct {
+	Reads  []schemas.Topic // consumed; its dead letters are written to Reads' own .dlq
+	Groups []string        // joined for Reads
+	Writes []schemas.Topic // produced to
+	Asks   []string        // groups whose committed offsets it looks at
+}
+
+// accesses of roles, and of those outside who produce, ask for exports, or look.
+var accesses = map[string]Access{
+	"ingest": {
+		Reads:  schemas.SourceTopics(),
+		Groups: ingestGroups(),
+	},
+	"export": {
+		Reads:  []schemas.Topic{schemas.TopicExportRequests},
+		Groups: []string{schemas.GroupExport},
+		Writes: []schemas.Topic{schemas.TopicExportStatus, schemas.TopicAudit},
+		Asks:   ingestGroups(),
+	},
+	"history": {
+		Reads:  []schemas.Topic{schemas.TopicExportStatus, schemas.TopicAudit},
+		Groups: []string{schemas.GroupHistory, schemas.GroupAudit},
+	},
+	"retention": {
+		Writes: []schemas.Topic{schemas.TopicExportStatus, schemas.TopicAudit},
+	},
+	"erasure": {
+		Reads:  []schemas.Topic{schemas.TopicErasureRequests},
+		Groups: []string{schemas.GroupErasure},
+		Writes: []schemas.Topic{schemas.TopicExportStatus, schemas.TopicAudit},
+		Asks:   ingestGroups(),
+	},
+	"producer": {
+		Writes: schemas.SourceTopics(),
+	},
+	"requester": {
+		Writes: []schemas.Topic{schemas.TopicExportRequests, schemas.TopicErasureRequests},
+	},
+}
+
+func ingestGroups() []string {
+	var groups []string
+	for _, t := range schemas.SourceTopics() {
+		groups = append(groups, schemas.IngestGroup(t))
+	}
+	return groups
+}
+
+// AccessOf is what a role needs; false if nothing is known of it.
+func AccessOf(role string) (Access, bool) {
+	a, ok := accesses[role]
+	return a, ok
+}
+
+// Grant lets principal ("User:cdds-ingest") do what the access says and nothing else,
+// for a cluster that refuses what nobody allowed. It needs Alter on the cluster, and is
+// safe to repeat.
+func (a Access) Grant(ctx context.Context, admin *kadm.Client, principal string) error {
+	on := func() *kadm.ACLBuilder {
+		return kadm.NewACLs().Allow(principal).AllowHosts().ResourcePatternType(kadm.ACLPatternLiteral)
+	}
+	grants := []*kadm.ACLBuilder{
+		on().Topics("cdds.").ResourcePatternType(kadm.ACLPatternPrefixed).Operations(kadm.OpDescribe),
+	}
+	writes := slices.Clone(a.Writes)
+	for _, t := range a.Reads {
+		writes = append(writes, t.DeadLetter())
+	}
+	if len(a.Reads) > 0 {
+		grants = append(grants, on().Topics(names(a.Reads)...).Operations(kadm.OpRead))
+	}
+	if len(a.Groups) > 0 {
+		grants = append(grants, on().Groups(a.Groups...).Operations(kadm.OpRead))
+	}
+	if len(writes) > 0 {
+		grants = append(grants, on().Topics(names(writes)...).Operations(kadm.OpWrite))
+	}
+	if len(a.Asks) > 0 {
+		grants = append(grants, on().Groups(a.Asks...).Operations(kadm.OpDescribe))
+	}
+	for _, g := range grants {
+		results, err := admin.CreateACLs(ctx, g)
+		if err != nil {
+			return fmt.Errorf("grant %s: %w", principal, err)
+		}
+		for _, r := range results {
+			if r.Err != nil {
+				return fmt.Errorf("grant %s %s on %s: %w", r.Principal, r.Operation, r.Name, r.Err)
+			}
+		}
+	}
+	return nil
+}
+
+func names(topics []schemas.Topic) []string {
+	var all []string
+	for _, t := range topics {
+		all = append(all, string(t))
+	}
+	return all
+}

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -17,7 +18,7 @@ import (
 type keygenFlags struct {
 	outCert, outKey, commonName string
 	days, bits                  int
-	service, force              bool
+	service, force, keep        bool
 }
 
 func newKeygen(s *session) *cobra.Command {
@@ -51,6 +52,7 @@ The openssl commands that do the same are printed: nothing here depends on cdds.
 	flags.IntVar(&f.bits, "bits", 3072, "size of the key in `bits`")
 	flags.BoolVar(&f.service, "service", false, "make a pair that signs manifests, not one that receives exports")
 	flags.BoolVar(&f.force, "force", false, "overwrite files that are there: what is sealed for a lost key stays sealed")
+	flags.BoolVar(&f.keep, "keep", false, "leave a pair that is there as it is, and succeed")
 	return cmd
 }
 
@@ -71,6 +73,16 @@ func (s *session) keygen(f keygenFlags) error {
 		return usageError{fmt.Errorf("--days %d: choose 1 to 36500", f.days)}
 	case f.outCert == f.outKey:
 		return usageError{errors.New("--out-cert and --out-key must be two files: the certificate is to be given away, the key is not")}
+	}
+	if f.keep {
+		_, err := tls.LoadX509KeyPair(f.outCert, f.outKey)
+		if err == nil {
+			s.say("%s and its key are there already", f.outCert)
+			return s.result(map[string]string{"certificate": f.outCert, "key": f.outKey}, func() {})
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
 	}
 	if !f.force {
 		for _, path := range []string{f.outKey, f.outCert} {

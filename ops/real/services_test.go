@@ -164,8 +164,10 @@ func startMinIO(t *testing.T, a *authority, user, password string) (endpoint str
 	dir := t.TempDir()
 	a.issue(t, filepath.Join(dir, "certs"))
 	endpoint = fmt.Sprintf("127.0.0.1:%d", freePort(t))
+	secret := filepath.Join(dir, "secret") // by file, as in the compose file
+	check(t, os.WriteFile(secret, []byte(password), 0o600))
 	start(t, "minio", []string{minioBinary, "server", "--quiet", "--certs-dir", filepath.Join(dir, "certs"), "--address", endpoint, filepath.Join(dir, "data")},
-		"MINIO_ROOT_USER="+user, "MINIO_ROOT_PASSWORD="+password, "MINIO_BROWSER=off")
+		"MINIO_ROOT_USER="+user, "MINIO_ROOT_PASSWORD_FILE="+secret, "MINIO_BROWSER=off")
 	return endpoint
 }
 

@@ -52,7 +52,7 @@ const formatTimeout = time.Minute
 func (n Node) Prepare(ctx context.Context) (argv []string, err error) {
 	java, err := exec.LookPath("java")
 	if err != nil {
-		return nil, fmt.Errorf("Apache Kafka needs Java 17 on PATH: %w", err)
+		return nil, fmt.Errorf("find Java 17 to run Apache Kafka with: %w", err)
 	}
 	if jars, _ := filepath.Glob(filepath.Join(n.Libs, "kafka-server-*.jar")); len(jars) == 0 {
 		return nil, fmt.Errorf("%s holds no Apache Kafka; `make real-services` fetches it", n.Libs)

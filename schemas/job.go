@@ -126,7 +126,8 @@ type Schedule struct {
 	// Cron is minute, hour, day of month, month, day of week; with cron.
 	Cron string `json:"cron,omitempty"`
 	// TimeZone is an IANA name such as Europe/Berlin, whose daylight saving time is
-	// followed. Empty means UTC.
+	// followed: a time that the clock skips is the moment it jumps, one it shows twice the
+	// first of the two. Empty means UTC.
 	TimeZone string `json:"time_zone,omitempty"`
 	// Start is when the first run may be; absent means now.
 	Start Time `json:"start,omitzero"`

@@ -1,0 +1,75 @@
+package schedule
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+
+	"cdds/schemas"
+)
+
+// RunID is the export id of the run of a job that is due at an instant: always the same,
+// so that whoever asks for it, and however often, it is one export.
+func RunID(jobID string, at schemas.Time) string {
+	return jobID + "-" + at.UTC().Format("20060102T150405") + "Z"
+}
+
+// The range of a run that is not limited in time: all that rows can have.
+var (
+	everFrom = schemas.TimeOf(time.Date(1970, 1, 1, 0, 0, 0, 0, time.UTC))
+	everTo   = schemas.TimeOf(time.Date(2199, 12, 31, 23, 59, 59, 999e6, time.UTC))
+)
+
+// Request is the export of the run of a job that was due at an instant. last is the run
+// it continues if the job exports what came since, nil if there is none. Equal
+// arguments give equal requests, but for when it was asked for.
+func Request(j schemas.Job, at schemas.Time, last *schemas.Export) *schemas.ExportRequest {
+	r := &schemas.ExportRequest{
+		TenantID: j.TenantID, ExportID: RunID(j.JobID, at), Entity: j.Entity,
+		From: everFrom, To: everTo, MediaTypes: j.MediaTypes, Match: j.Match,
+		SplitSize: j.SplitSize, Encoding: j.Encoding, RetentionDays: j.RetentionDays,
+		JobID: j.JobID, ScheduledAt: at, RequestedBy: "job " + j.JobID,
+	}
+	for _, f := range j.Recipients {
+		r.Recipients = append(r.Recipients, schemas.Recipient{Fingerprint: f})
+	}
+	switch j.Timeframe.Kind {
+	case schemas.TimeframeFixed:
+		r.From, r.To = j.Timeframe.From, j.Timeframe.To
+	case schemas.TimeframeLastDays:
+		r.From, r.To = schemas.TimeOf(daysBefore(j.Schedule, at.Time, j.Timeframe.Days)), at
+	case schemas.TimeframeSinceLastRun:
+		// What another entity's snapshot says means nothing.
+		if last != nil && last.Request != nil && last.Request.Entity == j.Entity {
+			r.SinceExport, r.Since = last.ExportID, last.Snapshot
+		}
+	}
+	return r
+}
+
+// RunNow is the export of a run of a job at now, whatever its schedule. It does not ask
+// for it.
+func RunNow(ctx context.Context, h History, j schemas.Job, now schemas.Time) (*schemas.ExportRequest, error) {
+	last, err := continued(ctx, h, j)
+	if err != nil {
+		return nil, err
+	}
+	r := Request(j, now, last)
+	r.ExportID = fmt.Sprintf("%s-%s", j.JobID, ulid.Make())
+	r.RequestedAt = now
+	return r, nil
+}
+
+// continued is the run that the next one of a job continues, nil if it continues none.
+func continued(ctx context.Context, h History, j schemas.Job) (*schemas.Export, error) {
+	if j.Timeframe.Kind != schemas.TimeframeSinceLastRun {
+		return nil, nil
+	}
+	last, found, err := h.LastCompletedRun(ctx, j.TenantID, j.JobID)
+	if err != nil || !found {
+		return nil, err
+	}
+	return &last, nil
+}

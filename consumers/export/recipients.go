@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
+	"slices"
 	"time"
 
 	"cdds/pipeline"
@@ -70,7 +71,9 @@ func (w *Worker) recipients(ctx context.Context, r *schemas.ExportRequest, a pip
 			return nil, asFailure(ctx, err)
 		}
 	}
-	synced := w.Certificates == nil
+	// A certificate that a request brings is nobody's to remove.
+	named := w.Certificates != nil && slices.ContainsFunc(r.Recipients, func(r schemas.Recipient) bool { return r.Fingerprint != "" })
+	synced := !named
 	var all []*x509.Certificate
 	for _, text := range a.Certificates {
 		certs, err := smime.ParseRecipients([]byte(text))
@@ -87,7 +90,7 @@ func (w *Worker) recipients(ctx context.Context, r *schemas.ExportRequest, a pip
 				}
 				synced = true
 			}
-			if w.Certificates != nil {
+			if named {
 				if registered, ok := w.Certificates.Certificate(r.TenantID, smime.Fingerprint(c)); ok && registered.Removed {
 					return nil, failure{"accept", 0, pipeline.Permanent(fmt.Errorf("recipient %s: the certificate was removed", c.Subject))}
 				}

@@ -38,7 +38,7 @@ type Options struct {
 	Logger *slog.Logger
 	// Registry takes all metrics.
 	Registry *prometheus.Registry
-	// Now is the clock of retention; nil means time.Now.
+	// Now is the clock of retention and schedule; nil means time.Now.
 	Now func() time.Time
 }
 

@@ -39,7 +39,8 @@ type world struct {
 	publisher *producers.Publisher
 	cert, key string // files of a recipient
 	loads     int
-	metrics   string // base URL of the last app that was run
+	now       func() time.Time // the clock of roles run from now on; nil is the real one
+	metrics   string           // base URL of the last app that was run
 }
 
 // newWorld starts the embedded stack, provisioned, with no role running.
@@ -82,7 +83,7 @@ func newWorld(t *testing.T) *world {
 func (w *world) run(roles ...string) (stop func()) {
 	w.t.Helper()
 	a, err := app.New(app.Options{
-		Config: w.config, Roles: roles, Name: "test", Registry: prometheus.NewRegistry(),
+		Config: w.config, Roles: roles, Name: "test", Registry: prometheus.NewRegistry(), Now: w.now,
 		Logger: slog.New(slog.NewTextHandler(w.t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})
 	check(w.t, err)

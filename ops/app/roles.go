@@ -30,10 +30,11 @@ var builders = map[string]func(*App) ([]role, error){
 	"history":   buildHistory,
 	"retention": buildRetention,
 	"erasure":   buildErasure,
+	"schedule":  buildSchedule,
 }
 
 // Roles lists the roles a process can run.
-func Roles() []string { return []string{"ingest", "export", "history", "retention", "erasure"} }
+func Roles() []string { return []string{"ingest", "export", "history", "retention", "erasure", "schedule"} }
 
 func buildIngest(a *App) ([]role, error) {
 	forgetting := warehouse.NewForgetting(a.warehouse)

@@ -26,6 +26,8 @@ type Config struct {
 	Service    Service    `yaml:"service" envPrefix:"SERVICE_"`
 	Export     Export     `yaml:"export" envPrefix:"EXPORT_"`
 	Retention  Retention  `yaml:"retention" envPrefix:"RETENTION_"`
+	Schedule   Schedule   `yaml:"schedule" envPrefix:"SCHEDULE_"`
+	Webhooks   Webhooks   `yaml:"webhooks" envPrefix:"WEBHOOKS_"`
 	Stack      Stack      `yaml:"stack" envPrefix:"STACK_"`
 }
 
@@ -130,6 +132,30 @@ type Export struct {
 	RetryFor time.Duration `yaml:"retry_for" env:"RETRY_FOR"`
 }
 
+// Schedule shapes the schedule role.
+type Schedule struct {
+	// Every is how often the clock is looked at.
+	Every time.Duration `yaml:"every" env:"EVERY"`
+	// Late is by how much a run must be late to count as missed.
+	Late time.Duration `yaml:"late" env:"LATE"`
+	// MaxCatchUp bounds the missed runs of a job that are made up for.
+	MaxCatchUp int `yaml:"max_catch_up" env:"MAX_CATCH_UP"`
+}
+
+// Webhooks shapes the webhooks role.
+type Webhooks struct {
+	// Secret is at least 32 bytes from which each job's signing secret is derived.
+	Secret     Secret `yaml:"secret" env:"SECRET"`
+	SecretFile string `yaml:"secret_file" env:"SECRET_FILE"`
+	// Timeout bounds one attempt.
+	Timeout time.Duration `yaml:"timeout" env:"TIMEOUT"`
+	// GiveUpAfter bounds how long one fact is tried to be told.
+	GiveUpAfter time.Duration `yaml:"give_up_after" env:"GIVE_UP_AFTER"`
+	// AllowPrivate lets webhooks be http, and at loopback, link-local and private
+	// addresses: only where whoever defines jobs may reach those anyway.
+	AllowPrivate bool `yaml:"allow_private" env:"ALLOW_PRIVATE"`
+}
+
 // Retention shapes the retention role.
 type Retention struct {
 	// Every is how often expired artifacts are looked for.
@@ -140,6 +166,9 @@ type Retention struct {
 	Grace time.Duration `yaml:"grace" env:"GRACE"`
 }
 
+// MinWebhookSecret is the least length of webhooks.secret in bytes.
+const MinWebhookSecret = 32
+
 // Default is the configuration where nothing is configured.
 func Default() Config {
 	return Config{
@@ -149,6 +178,8 @@ func Default() Config {
 		Metrics:    Metrics{Listen: "127.0.0.1:0"},
 		Stack:      Stack{EngineMemory: 4 << 30},
 		Export:     Export{Memory: 192 << 20, Lifetime: 30 * 24 * time.Hour, IngestWait: 10 * time.Minute, RetryFor: 15 * time.Minute},
+		Schedule:   Schedule{Every: time.Second, Late: 5 * time.Minute, MaxCatchUp: 100},
+		Webhooks:   Webhooks{Timeout: 10 * time.Second, GiveUpAfter: 24 * time.Hour},
 		Retention:  Retention{Every: 5 * time.Minute, SweepEvery: 6 * time.Hour, Grace: 24 * time.Hour},
 	}
 }
@@ -199,6 +230,7 @@ func (c *Config) readSecrets() error {
 		{c.Kafka.SASL.PasswordFile, &c.Kafka.SASL.Password},
 		{c.ClickHouse.PasswordFile, &c.ClickHouse.Password},
 		{c.S3.SecretKeyFile, &c.S3.SecretKey},
+		{c.Webhooks.SecretFile, &c.Webhooks.Secret},
 	} {
 		if s.file == "" {
 			continue
@@ -256,6 +288,15 @@ func (c Config) Check() error {
 		if lifetime <= 0 {
 			add("export.lifetime_by_tenant: that of %s must be positive", tenant)
 		}
+	}
+	if c.Schedule.Every <= 0 || c.Schedule.Late <= 0 || c.Schedule.MaxCatchUp < 1 {
+		add("schedule.every, schedule.late and schedule.max_catch_up must be positive")
+	}
+	if c.Webhooks.Timeout <= 0 || c.Webhooks.GiveUpAfter <= 0 {
+		add("webhooks.timeout and webhooks.give_up_after must be positive")
+	}
+	if n := len(c.Webhooks.Secret); n > 0 && n < MinWebhookSecret {
+		add("webhooks.secret has %d bytes; give at least %d, such as those of `openssl rand -hex 32`", n, MinWebhookSecret)
 	}
 	if c.Retention.Every <= 0 || c.Retention.SweepEvery <= 0 || c.Retention.Grace <= 0 {
 		add("retention.every, retention.sweep_every and retention.grace must be positive")

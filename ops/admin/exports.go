@@ -169,7 +169,7 @@ func (h *Handle) CloneExport(ctx context.Context, id string) (schemas.Export, er
 		return e, h.refuse(ctx, "export.clone", id, &ConflictError{"history does not hold the request of export " + id})
 	}
 	r := *e.Request
-	r.ExportID, r.Snapshot = "", nil
+	r.ExportID, r.Snapshot, r.JobID, r.ScheduledAt = "", nil, "", schemas.Time{}
 	return h.CreateExport(ctx, r, "")
 }
 

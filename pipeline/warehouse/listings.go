@@ -193,7 +193,9 @@ func (w *Warehouse) Overview(ctx context.Context, tenantID string, now schemas.T
 	o := Overview{Exports: map[string]int64{}}
 	var whose conditions
 	whose.where("({tenant:String} = '*' OR tenant_id = {tenant:String})", "tenant", tenantID)
-	each := func(sql string, c conditions, into []any, add func()) error { return w.each(ctx, sql, c.args, into, add) }
+	each := func(sql string, c conditions, into []any, add func()) error {
+		return w.each(ctx, sql, c.args, into, add)
+	}
 	var name string
 	var n, sum int64
 	err := each("SELECT toString(state), toInt64(count()), toInt64(sum(rows_done)) FROM exports FINAL WHERE "+whose.list[0]+" GROUP BY state",

@@ -1,0 +1,116 @@
+package api
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"cdds/ops/admin"
+	"cdds/schemas"
+)
+
+// Password is one that serves once, to hand over.
+type Password struct {
+	Password string `json:"password" doc:"Serves once: to choose another. It is not kept and cannot be shown again."`
+}
+
+// NewToken is a token with its secret.
+type NewToken struct {
+	TokenView
+	Secret string `json:"secret" doc:"What a program sends. It is not kept and cannot be shown again."`
+}
+
+type userPath struct {
+	scope
+	Name string `path:"name" maxLength:"63"`
+}
+
+func (a *API) accounts() {
+	users := []string{"Users"}
+	register(a, huma.Operation{
+		OperationID: "list-users", Method: http.MethodGet, Path: "/users", Tags: users, Summary: "List users",
+	}, func(ctx context.Context, in *struct{ scope }) (*answer[Listing[UserView]], error) {
+		list, err := on(ctx, a, in.scope, (*admin.Handle).Users)
+		return give(all(list, userView), err)
+	})
+	register(a, huma.Operation{
+		OperationID: "create-user", Method: http.MethodPost, Path: "/users", Tags: users, Summary: "Make a user", DefaultStatus: http.StatusCreated,
+		Errors: []int{400, 401, 403, 404, 409, 422, 429},
+	}, func(ctx context.Context, in *struct {
+		scope
+		Body struct {
+			Name        string `json:"name" minLength:"1" maxLength:"63"`
+			DisplayName string `json:"display_name,omitempty" maxLength:"256"`
+			Role        string `json:"role" enum:"administrator,viewer,operator"`
+		}
+	}) (*answer[Password], error) {
+		password, err := on(ctx, a, in.scope, func(h *admin.Handle) (string, error) {
+			return h.CreateUser(ctx, schemas.User{Name: in.Body.Name, DisplayName: in.Body.DisplayName, Role: in.Body.Role})
+		})
+		return give(Password{password}, err)
+	})
+	register(a, huma.Operation{
+		OperationID: "change-user", Method: http.MethodPut, Path: "/users/{name}", Tags: users, Summary: "Change a user's display name and role", DefaultStatus: http.StatusNoContent,
+		Errors: []int{400, 401, 403, 404, 409, 422, 429},
+	}, func(ctx context.Context, in *struct {
+		userPath
+		Body struct {
+			DisplayName string `json:"display_name,omitempty" maxLength:"256"`
+			Role        string `json:"role" enum:"administrator,viewer,operator"`
+		}
+	}) (*struct{}, error) {
+		return done(ctx, a, in.scope, func(h *admin.Handle) error {
+			return h.ChangeUser(ctx, in.Name, in.Body.DisplayName, in.Body.Role)
+		})
+	})
+	register(a, huma.Operation{
+		OperationID: "reset-password", Method: http.MethodPost, Path: "/users/{name}/password", Tags: users, Summary: "Give a user a new password that serves once", DefaultStatus: http.StatusCreated,
+		Errors: []int{400, 401, 403, 404, 409, 422, 429},
+	}, func(ctx context.Context, in *userPath) (*answer[Password], error) {
+		password, err := on(ctx, a, in.scope, func(h *admin.Handle) (string, error) { return h.ResetPassword(ctx, in.Name) })
+		return give(Password{password}, err)
+	})
+	register(a, huma.Operation{
+		OperationID: "delete-user", Method: http.MethodDelete, Path: "/users/{name}", Tags: users, Summary: "End a user and its sessions",
+		Errors: []int{400, 401, 403, 404, 409, 422, 429},
+	}, func(ctx context.Context, in *userPath) (*struct{}, error) {
+		return done(ctx, a, in.scope, func(h *admin.Handle) error { return h.DeleteUser(ctx, in.Name) })
+	})
+
+	tokens := []string{"Tokens"}
+	register(a, huma.Operation{
+		OperationID: "list-tokens", Method: http.MethodGet, Path: "/tokens", Tags: tokens, Summary: "List API tokens, the latest first",
+	}, func(ctx context.Context, in *struct{ scope }) (*answer[Listing[TokenView]], error) {
+		list, err := on(ctx, a, in.scope, (*admin.Handle).Tokens)
+		return give(all(list, tokenView), err)
+	})
+	register(a, huma.Operation{
+		OperationID: "create-token", Method: http.MethodPost, Path: "/tokens", Tags: tokens, Summary: "Make an API token", DefaultStatus: http.StatusCreated,
+	}, func(ctx context.Context, in *struct {
+		scope
+		Body struct {
+			Name      string       `json:"name" minLength:"1" maxLength:"256" doc:"What it is for."`
+			Role      string       `json:"role" enum:"administrator,viewer,operator"`
+			ExpiresAt schemas.Time `json:"expires_at" doc:"At most 366 days from now."`
+		}
+	}) (*answer[NewToken], error) {
+		return give(on(ctx, a, in.scope, func(h *admin.Handle) (NewToken, error) {
+			t, secret, err := h.CreateToken(ctx, schemas.APIToken{Name: in.Body.Name, Role: in.Body.Role, ExpiresAt: in.Body.ExpiresAt})
+			return NewToken{tokenView(t), secret}, err
+		}))
+	})
+	register(a, huma.Operation{
+		OperationID: "revoke-token", Method: http.MethodDelete, Path: "/tokens/{id}", Tags: tokens, Summary: "End an API token",
+	}, func(ctx context.Context, in *struct {
+		scope
+		ID string `path:"id" maxLength:"64"`
+	}) (*struct{}, error) {
+		return done(ctx, a, in.scope, func(h *admin.Handle) error { return h.RevokeToken(ctx, in.ID) })
+	})
+}
+
+// done runs what answers nothing but that it was done.
+func done(ctx context.Context, a *API, s scope, do func(*admin.Handle) error) (*struct{}, error) {
+	return on(ctx, a, s, func(h *admin.Handle) (*struct{}, error) { return nil, do(h) })
+}

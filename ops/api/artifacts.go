@@ -1,0 +1,139 @@
+package api
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"cdds/ops/admin"
+	"cdds/pipeline/warehouse"
+	"cdds/schemas"
+)
+
+// ArtifactView is a stored file.
+type ArtifactView struct {
+	ExportID string `json:"export_id"`
+	Name     string `json:"name"`
+	Kind     string `json:"kind" enum:"part,manifest,signature"`
+	Part     int    `json:"part,omitempty" doc:"Its number, from 1, of a part."`
+	Rows     int64  `json:"rows,omitempty"`
+	Size     int64  `json:"size" doc:"In bytes."`
+	SHA256   string `json:"sha256"`
+	// CreatedAt and the others are when it was stored, goes, and went.
+	CreatedAt schemas.Time `json:"created_at"`
+	ExpiresAt schemas.Time `json:"expires_at,omitzero" doc:"Absent until the export is completed."`
+	RemovedAt schemas.Time `json:"removed_at,omitzero" doc:"Absent while it is there."`
+	Href      string       `json:"href" doc:"Where it is fetched."`
+}
+
+func artifactView(exportID string, a warehouse.Artifact) ArtifactView {
+	return ArtifactView{
+		exportID, a.Name, a.Kind, a.Part, a.Rows, a.Size, a.SHA256, a.CreatedAt, a.ExpiresAt, a.RemovedAt,
+		Prefix + "/exports/" + exportID + "/artifacts/" + a.Name,
+	}
+}
+
+func (a *API) artifacts() {
+	tags := []string{"Artifacts"}
+	register(a, huma.Operation{
+		OperationID: "list-artifacts", Method: http.MethodGet, Path: "/artifacts", Tags: tags, Summary: "List stored files of all exports",
+	}, func(ctx context.Context, in *struct {
+		scope
+		paging
+		Sort    string `query:"sort" enum:"created_at,name,size,expires_at" default:"created_at"`
+		Export  string `query:"export" maxLength:"128"`
+		Kind    string `query:"kind" enum:"part,manifest,signature"`
+		Present bool   `query:"present" doc:"Leave out those that were removed."`
+	}) (*answer[Listing[ArtifactView]], error) {
+		return give(on(ctx, a, in.scope, func(h *admin.Handle) (out Listing[ArtifactView], err error) {
+			page, err := in.page(in.Sort)
+			if err != nil {
+				return out, err
+			}
+			rows, err := h.Artifacts(ctx, warehouse.ArtifactFilter{ExportID: in.Export, Kind: in.Kind, Present: in.Present}, page)
+			if err != nil {
+				return out, err
+			}
+			return listed(in.paging, in.Sort, rows, func(r warehouse.ListedArtifact) ArtifactView { return artifactView(r.ExportID, r.Artifact) })
+		}))
+	})
+	register(a, huma.Operation{
+		OperationID: "list-export-artifacts", Method: http.MethodGet, Path: "/exports/{id}/artifacts", Tags: tags, Summary: "List the files of an export",
+	}, func(ctx context.Context, in *exportPath) (*answer[Listing[ArtifactView]], error) {
+		files, err := on(ctx, a, in.scope, func(h *admin.Handle) ([]warehouse.Artifact, error) { return h.ExportArtifacts(ctx, in.ID) })
+		return give(all(files, func(f warehouse.Artifact) ArtifactView { return artifactView(in.ID, f) }), err)
+	})
+	register(a, huma.Operation{
+		OperationID: "fetch-artifact", Method: http.MethodGet, Path: "/exports/{id}/artifacts/{name}", Tags: tags, Summary: "Fetch a file of a completed export",
+		Description: "Range requests are honoured, and If-Range and If-None-Match by the SHA-256 in ETag. The answer may be a redirect to a short-lived link.",
+		Errors:      []int{400, 401, 403, 404, 409, 410, 422, 429},
+		Metadata:    map[string]any{streaming: true},
+		Responses: map[string]*huma.Response{
+			"200": {Description: "The file", Content: map[string]*huma.MediaType{"application/octet-stream": {}, "application/json": {}, "application/pkcs7-mime": {}}},
+			"206": {Description: "A range of it"}, "304": {Description: "You have it"}, "307": {Description: "Fetch it there"}, "416": {Description: "There is no such range"},
+		},
+	}, func(ctx context.Context, in *struct {
+		exportPath
+		Name    string `path:"name" maxLength:"256"`
+		Range   string `header:"Range" maxLength:"256"`
+		IfRange string `header:"If-Range" maxLength:"256"`
+	}) (*huma.StreamResponse, error) {
+		return on(ctx, a, in.scope, func(h *admin.Handle) (*huma.StreamResponse, error) { return a.fetch(ctx, h, in.ID, in.Name) })
+	})
+}
+
+func (a *API) fetch(ctx context.Context, h *admin.Handle, exportID, name string) (*huma.StreamResponse, error) {
+	if a.Links {
+		_, u, err := h.LinkArtifact(ctx, exportID, name)
+		if err != nil {
+			return nil, err
+		}
+		return &huma.StreamResponse{Body: func(c huma.Context) {
+			r, w := humago.Unwrap(c)
+			http.Redirect(w, r, u.String(), http.StatusTemporaryRedirect)
+		}}, nil
+	}
+	file, content, err := h.OpenArtifact(ctx, exportID, name)
+	if err != nil {
+		return nil, err
+	}
+	return &huma.StreamResponse{Body: func(c huma.Context) {
+		r, w := humago.Unwrap(c)
+		ServeArtifact(w, r, file, content)
+	}}, nil
+}
+
+// ServeArtifact streams a file, or the ranges of it a request asks for, and closes
+// content. A reader that takes nothing for a minute is given up.
+func ServeArtifact(w http.ResponseWriter, r *http.Request, file warehouse.Artifact, content io.ReadSeekCloser) {
+	defer func() { _ = content.Close() }()
+	header := w.Header()
+	header.Set("Content-Type", contentType(file))
+	header.Set("Content-Disposition", fmt.Sprintf("attachment; filename=%q", file.Name))
+	header.Set("ETag", `"`+file.SHA256+`"`)
+	http.ServeContent(&patient{w, http.NewResponseController(w)}, r, "", file.CreatedAt.Time, content)
+}
+
+func contentType(a warehouse.Artifact) string {
+	if a.Kind == "manifest" {
+		return "application/json"
+	}
+	return "application/octet-stream"
+}
+
+// patient gives each write its own time, so that a download may last as long as it
+// gets on.
+type patient struct {
+	http.ResponseWriter
+	control *http.ResponseController
+}
+
+func (p *patient) Write(b []byte) (int, error) {
+	_ = p.control.SetWriteDeadline(time.Now().Add(time.Minute))
+	return p.ResponseWriter.Write(b)
+}

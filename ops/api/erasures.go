@@ -1,0 +1,94 @@
+package api
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"cdds/ops/admin"
+	"cdds/pipeline/warehouse"
+	"cdds/schemas"
+)
+
+func (a *API) erasures() {
+	tags := []string{"Erasures"}
+	register(a, huma.Operation{
+		OperationID: "list-erasures", Method: http.MethodGet, Path: "/erasures", Tags: tags, Summary: "List erasures",
+	}, func(ctx context.Context, in *struct {
+		scope
+		paging
+		Sort  string `query:"sort" enum:"accepted_at,state,erasure_id" default:"accepted_at"`
+		State string `query:"state" enum:"accepted,done"`
+	}) (*answer[Listing[schemas.Erasure]], error) {
+		return give(on(ctx, a, in.scope, func(h *admin.Handle) (out Listing[schemas.Erasure], err error) {
+			page, err := in.page(in.Sort)
+			if err != nil {
+				return out, err
+			}
+			rows, err := h.Erasures(ctx, in.State, page)
+			if err != nil {
+				return out, err
+			}
+			return listed(in.paging, in.Sort, rows, same)
+		}))
+	})
+	register(a, huma.Operation{
+		OperationID: "create-erasure", Method: http.MethodPost, Path: "/erasures", Tags: tags, Summary: "Ask to forget a contact or an interaction", DefaultStatus: http.StatusAccepted,
+		Errors: []int{400, 401, 403, 404, 409, 422, 429},
+	}, func(ctx context.Context, in *struct {
+		scope
+		Body struct {
+			ID              string `json:"erasure_id,omitempty" maxLength:"128" doc:"A new one if not given."`
+			ContactID       string `json:"contact_id,omitempty" maxLength:"256" doc:"Forget this contact and all its interactions."`
+			InteractionID   string `json:"interaction_id,omitempty" maxLength:"256"`
+			DeleteArtifacts bool   `json:"delete_artifacts,omitempty" doc:"Delete the exports that hold it, too."`
+		}
+	}) (*struct {
+		Location string `header:"Location"`
+		Body     schemas.ErasureRequest
+	}, error) {
+		r, err := on(ctx, a, in.scope, func(h *admin.Handle) (schemas.ErasureRequest, error) {
+			b := in.Body
+			return h.Erase(ctx, schemas.ErasureRequest{ErasureID: b.ID, ContactID: b.ContactID, InteractionID: b.InteractionID, DeleteArtifacts: b.DeleteArtifacts})
+		})
+		if err != nil {
+			return nil, err
+		}
+		return &struct {
+			Location string `header:"Location"`
+			Body     schemas.ErasureRequest
+		}{Prefix + "/erasures/" + r.ErasureID, r}, nil
+	})
+	register(a, huma.Operation{
+		OperationID: "show-erasure", Method: http.MethodGet, Path: "/erasures/{id}", Tags: tags, Summary: "Show how an erasure stands",
+	}, func(ctx context.Context, in *exportPath) (*answer[schemas.Erasure], error) {
+		return give(on(ctx, a, in.scope, func(h *admin.Handle) (schemas.Erasure, error) { return h.Erasure(ctx, in.ID) }))
+	})
+	register(a, huma.Operation{
+		OperationID: "list-audit", Method: http.MethodGet, Path: "/audit", Tags: []string{"Audit"}, Summary: "List who did what",
+		Description: "Who sees all tenants and names none gets what is of no one tenant, such as changes of users.",
+	}, func(ctx context.Context, in *struct {
+		scope
+		paging
+		Sort    string       `query:"sort" enum:"time,action,actor" default:"time"`
+		Subject string       `query:"subject" maxLength:"256" doc:"Only what was done to this."`
+		Actor   string       `query:"actor" maxLength:"128" doc:"Part of who did it."`
+		Action  string       `query:"action" maxLength:"64" doc:"How the action begins, such as export."`
+		Outcome []string     `query:"outcome" maxItems:"3" doc:"done, refused, failed; comma separated."`
+		From    schemas.Time `query:"from" doc:"Done at or after."`
+		To      schemas.Time `query:"to" doc:"Done before."`
+	}) (*answer[Listing[schemas.AuditRecord]], error) {
+		return give(on(ctx, a, in.scope, func(h *admin.Handle) (out Listing[schemas.AuditRecord], err error) {
+			page, err := in.page(in.Sort)
+			if err != nil {
+				return out, err
+			}
+			rows, err := h.Audit(ctx, warehouse.AuditFilter{Subject: in.Subject, Actor: in.Actor, Action: in.Action, Outcomes: in.Outcome, From: in.From, To: in.To}, page)
+			if err != nil {
+				return out, err
+			}
+			return listed(in.paging, in.Sort, rows, same)
+		}))
+	})
+}

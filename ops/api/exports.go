@@ -1,0 +1,143 @@
+package api
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"cdds/ops/admin"
+	"cdds/pipeline/warehouse"
+	"cdds/schemas"
+)
+
+// ExportInput is what an export is asked for with.
+type ExportInput struct {
+	ID          string              `json:"export_id,omitempty" maxLength:"128" doc:"A new one if not given."`
+	Entity      string              `json:"entity" enum:"interaction,contact"`
+	From        schemas.Time        `json:"from" doc:"The first instant of the range."`
+	To          schemas.Time        `json:"to" doc:"The first instant after the range."`
+	MediaTypes  []string            `json:"media_types,omitempty" maxItems:"16" doc:"Only these; all if not given."`
+	Queues      []string            `json:"queues,omitempty" maxItems:"64"`
+	Directions  []string            `json:"directions,omitempty" maxItems:"64"`
+	Statuses    []string            `json:"statuses,omitempty" maxItems:"64"`
+	Attributes  map[string]string   `json:"attributes,omitempty" maxProperties:"64" doc:"Only what has these attributes."`
+	SplitSize   int64               `json:"split_size,omitempty" doc:"JSON Lines bytes of a part, 64 KiB to 256 MiB; 0 means 64 MiB."`
+	Encoding    string              `json:"encoding,omitempty" enum:"smime,der"`
+	Recipients  []schemas.Recipient `json:"recipients" minItems:"1" maxItems:"32" doc:"Who can decrypt: fingerprints of registered certificates."`
+	SinceExport string              `json:"since_export,omitempty" maxLength:"128" doc:"Continue this completed export."`
+	AsOf        string              `json:"as_of,omitempty" maxLength:"128" doc:"Repeat the snapshot of this export."`
+	Retention   int                 `json:"retention_days,omitempty" minimum:"0" maximum:"3660" doc:"How long artifacts live; 0 means as long as the tenant's may."`
+}
+
+func (i ExportInput) request() schemas.ExportRequest {
+	return schemas.ExportRequest{
+		ExportID: i.ID, Entity: i.Entity, From: i.From, To: i.To, MediaTypes: i.MediaTypes,
+		Match:     schemas.Match{Queues: i.Queues, Directions: i.Directions, Statuses: i.Statuses, Attributes: i.Attributes},
+		SplitSize: i.SplitSize, Encoding: i.Encoding, Recipients: i.Recipients, SinceExport: i.SinceExport, RetentionDays: i.Retention,
+	}
+}
+
+// accepted is the answer to what a worker is yet to do.
+type accepted struct {
+	Location string `header:"Location" doc:"Where it is told what becomes of it."`
+	Body     schemas.Export
+}
+
+func acceptedOf(e schemas.Export, err error) (*accepted, error) {
+	if err != nil {
+		return nil, err
+	}
+	return &accepted{Prefix + "/exports/" + e.ExportID, e}, nil
+}
+
+type exportPath struct {
+	scope
+	ID string `path:"id" maxLength:"128" doc:"The export's id."`
+}
+
+func (a *API) exports() {
+	tags := []string{"Exports"}
+	register(a, huma.Operation{
+		OperationID: "list-exports", Method: http.MethodGet, Path: "/exports", Tags: tags, Summary: "List exports",
+		Description: "Without their lists of parts.",
+	}, func(ctx context.Context, in *struct {
+		scope
+		paging
+		Sort   string       `query:"sort" enum:"requested_at,updated_at,export_id,state,rows" default:"requested_at"`
+		State  []string     `query:"state" maxItems:"16" doc:"Only these states, comma separated."`
+		Entity string       `query:"entity" enum:"interaction,contact"`
+		Job    string       `query:"job" maxLength:"128" doc:"Only runs of this job."`
+		Text   string       `query:"q" maxLength:"128" doc:"Part of the id or of who asked for it."`
+		From   schemas.Time `query:"from" doc:"Requested at or after."`
+		To     schemas.Time `query:"to" doc:"Requested before."`
+	}) (*answer[Listing[schemas.Export]], error) {
+		return give(on(ctx, a, in.scope, func(h *admin.Handle) (Listing[schemas.Export], error) {
+			page, err := in.page(in.Sort)
+			if err != nil {
+				return Listing[schemas.Export]{}, err
+			}
+			rows, err := h.Exports(ctx, warehouse.ExportFilter{States: in.State, Entity: in.Entity, JobID: in.Job, Text: in.Text, From: in.From, To: in.To}, page)
+			if err != nil {
+				return Listing[schemas.Export]{}, err
+			}
+			return listed(in.paging, in.Sort, rows, same)
+		}))
+	})
+	register(a, huma.Operation{
+		OperationID: "create-export", Method: http.MethodPost, Path: "/exports", Tags: tags, Summary: "Ask for an export", DefaultStatus: http.StatusAccepted,
+		Description: "Asking again with the same Idempotency-Key is the same export. What becomes of it is told at Location.",
+		Errors:      []int{400, 401, 403, 404, 409, 422, 429},
+	}, func(ctx context.Context, in *struct {
+		scope
+		Key  string `header:"Idempotency-Key" maxLength:"256"`
+		Body ExportInput
+	}) (*accepted, error) {
+		return acceptedOf(on(ctx, a, in.scope, func(h *admin.Handle) (schemas.Export, error) {
+			r := in.Body.request()
+			if in.Body.AsOf != "" {
+				earlier, err := h.Export(ctx, in.Body.AsOf)
+				if err != nil {
+					return earlier, err
+				}
+				if earlier.Snapshot == nil || earlier.Request == nil || earlier.Request.Entity != r.Entity {
+					return earlier, &admin.ConflictError{Reason: "export " + in.Body.AsOf + " has no snapshot to repeat for " + r.Entity}
+				}
+				r.Snapshot = earlier.Snapshot
+			}
+			return h.CreateExport(ctx, r, in.Key)
+		}))
+	})
+	register(a, huma.Operation{
+		OperationID: "show-export", Method: http.MethodGet, Path: "/exports/{id}", Tags: tags, Summary: "Show an export with its parts",
+	}, func(ctx context.Context, in *exportPath) (*answer[schemas.Export], error) {
+		return give(on(ctx, a, in.scope, func(h *admin.Handle) (schemas.Export, error) { return h.Export(ctx, in.ID) }))
+	})
+	register(a, huma.Operation{
+		OperationID: "clone-export", Method: http.MethodPost, Path: "/exports/{id}/clone", Tags: tags, DefaultStatus: http.StatusAccepted,
+		Summary: "Ask for another export of the same content, as of now", Errors: []int{400, 401, 403, 404, 409, 422, 429},
+	}, func(ctx context.Context, in *exportPath) (*accepted, error) {
+		return acceptedOf(on(ctx, a, in.scope, func(h *admin.Handle) (schemas.Export, error) { return h.CloneExport(ctx, in.ID) }))
+	})
+	for _, control := range []struct {
+		id, method, path, summary string
+		do                        func(*admin.Handle, context.Context, string) error
+	}{
+		{"cancel-export", http.MethodPost, "/exports/{id}/cancel", "End an export that has not ended, and remove what it stored", (*admin.Handle).CancelExport},
+		{"retry-export", http.MethodPost, "/exports/{id}/retry", "Take a failed export up again", (*admin.Handle).RetryExport},
+		{"delete-export", http.MethodDelete, "/exports/{id}", "Remove the artifacts of an export that has ended; its history stays", (*admin.Handle).DeleteExport},
+	} {
+		register(a, huma.Operation{
+			OperationID: control.id, Method: control.method, Path: control.path, Tags: tags, Summary: control.summary,
+			DefaultStatus: http.StatusAccepted, Errors: []int{400, 401, 403, 404, 409, 422, 429},
+		}, func(ctx context.Context, in *exportPath) (*accepted, error) {
+			return acceptedOf(on(ctx, a, in.scope, func(h *admin.Handle) (schemas.Export, error) {
+				if err := control.do(h, ctx, in.ID); err != nil {
+					return schemas.Export{}, err
+				}
+				return h.Export(ctx, in.ID)
+			}))
+		})
+	}
+	a.events()
+}

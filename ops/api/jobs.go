@@ -1,0 +1,112 @@
+package api
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"cdds/ops/admin"
+	"cdds/schemas"
+)
+
+// JobInput is what a job is made of, or changed to.
+type JobInput struct {
+	Title         string            `json:"title" minLength:"1" maxLength:"200"`
+	Description   string            `json:"description,omitempty" maxLength:"4096"`
+	Entity        string            `json:"entity" enum:"interaction,contact"`
+	MediaTypes    []string          `json:"media_types,omitempty" maxItems:"16" doc:"Only these; all if not given."`
+	Queues        []string          `json:"queues,omitempty" maxItems:"64"`
+	Directions    []string          `json:"directions,omitempty" maxItems:"64"`
+	Statuses      []string          `json:"statuses,omitempty" maxItems:"64"`
+	Attributes    map[string]string `json:"attributes,omitempty" maxProperties:"64"`
+	Schedule      schemas.Schedule  `json:"schedule"`
+	Timeframe     schemas.Timeframe `json:"timeframe"`
+	SplitSize     int64             `json:"split_size,omitempty"`
+	Encoding      string            `json:"encoding,omitempty" enum:"smime,der"`
+	Recipients    []string          `json:"recipients" minItems:"1" maxItems:"32" doc:"Fingerprints of registered certificates."`
+	RetentionDays int               `json:"retention_days,omitempty" minimum:"0" maximum:"3660"`
+	Webhook       *schemas.Webhook  `json:"webhook,omitempty"`
+	CatchUp       string            `json:"catch_up,omitempty" enum:"once,all,skip"`
+	State         string            `json:"state,omitempty" enum:"active,suspended" doc:"active if not given."`
+}
+
+func (i JobInput) job(id string) schemas.Job {
+	return schemas.Job{
+		JobID: id, Title: i.Title, Description: i.Description, Entity: i.Entity, MediaTypes: i.MediaTypes,
+		Match:    schemas.Match{Queues: i.Queues, Directions: i.Directions, Statuses: i.Statuses, Attributes: i.Attributes},
+		Schedule: i.Schedule, Timeframe: i.Timeframe, SplitSize: i.SplitSize, Encoding: i.Encoding, Recipients: i.Recipients,
+		RetentionDays: i.RetentionDays, Webhook: i.Webhook, CatchUp: i.CatchUp, State: i.State,
+	}
+}
+
+type jobPath struct {
+	scope
+	ID string `path:"id" maxLength:"128" doc:"The job's id."`
+}
+
+func (a *API) jobs() {
+	tags := []string{"Jobs"}
+	conflicts := []int{400, 401, 403, 404, 409, 412, 422, 429}
+	register(a, huma.Operation{
+		OperationID: "list-jobs", Method: http.MethodGet, Path: "/jobs", Tags: tags, Summary: "List jobs",
+	}, func(ctx context.Context, in *struct{ scope }) (*answer[Listing[schemas.Job]], error) {
+		list, err := on(ctx, a, in.scope, (*admin.Handle).Jobs)
+		return give(all(list, same), err)
+	})
+	register(a, huma.Operation{
+		OperationID: "create-job", Method: http.MethodPost, Path: "/jobs", Tags: tags, Summary: "Make a job", DefaultStatus: http.StatusCreated, Errors: conflicts,
+	}, func(ctx context.Context, in *struct {
+		scope
+		Body struct {
+			ID string `json:"job_id,omitempty" maxLength:"64" doc:"A new one if not given."`
+			JobInput
+		}
+	}) (*answer[schemas.Job], error) {
+		return give(on(ctx, a, in.scope, func(h *admin.Handle) (schemas.Job, error) { return h.SaveJob(ctx, in.Body.job(in.Body.ID), 0) }))
+	})
+	register(a, huma.Operation{
+		OperationID: "show-job", Method: http.MethodGet, Path: "/jobs/{id}", Tags: tags, Summary: "Show a job",
+	}, func(ctx context.Context, in *jobPath) (*answer[schemas.Job], error) {
+		return give(on(ctx, a, in.scope, func(h *admin.Handle) (schemas.Job, error) { return h.Job(in.ID) }))
+	})
+	register(a, huma.Operation{
+		OperationID: "change-job", Method: http.MethodPut, Path: "/jobs/{id}", Tags: tags, Summary: "Change a job", Errors: conflicts,
+		Description: "revision is the one the job was read in; if it was changed meanwhile the answer is 412.",
+	}, func(ctx context.Context, in *struct {
+		jobPath
+		Body struct {
+			Revision int `json:"revision" minimum:"1"`
+			JobInput
+		}
+	}) (*answer[schemas.Job], error) {
+		return give(on(ctx, a, in.scope, func(h *admin.Handle) (schemas.Job, error) {
+			return h.SaveJob(ctx, in.Body.job(in.ID), in.Body.Revision)
+		}))
+	})
+	for _, change := range []struct{ id, method, path, summary, state string }{
+		{"suspend-job", http.MethodPost, "/jobs/{id}/suspend", "Have a job not run until it is resumed", schemas.JobSuspended},
+		{"resume-job", http.MethodPost, "/jobs/{id}/resume", "Have a suspended job run again", schemas.JobActive},
+		{"delete-job", http.MethodDelete, "/jobs/{id}", "End a job; the exports it made stay", schemas.JobDeleted},
+	} {
+		register(a, huma.Operation{
+			OperationID: change.id, Method: change.method, Path: change.path, Tags: tags, Summary: change.summary, DefaultStatus: http.StatusOK, Errors: conflicts,
+		}, func(ctx context.Context, in *jobPath) (*answer[schemas.Job], error) {
+			return give(on(ctx, a, in.scope, func(h *admin.Handle) (schemas.Job, error) { return h.SetJobState(ctx, in.ID, change.state) }))
+		})
+	}
+	register(a, huma.Operation{
+		OperationID: "run-job", Method: http.MethodPost, Path: "/jobs/{id}/run", Tags: tags, Summary: "Run a job now, whatever its schedule", DefaultStatus: http.StatusAccepted, Errors: conflicts,
+	}, func(ctx context.Context, in *jobPath) (*accepted, error) {
+		return acceptedOf(on(ctx, a, in.scope, func(h *admin.Handle) (schemas.Export, error) { return h.RunJob(ctx, in.ID) }))
+	})
+	register(a, huma.Operation{
+		OperationID: "next-runs", Method: http.MethodGet, Path: "/jobs/{id}/next", Tags: tags, Summary: "List when a job is due next",
+	}, func(ctx context.Context, in *struct {
+		jobPath
+		N int `query:"n" minimum:"1" maximum:"100" default:"5"`
+	}) (*answer[Listing[schemas.Time]], error) {
+		times, err := on(ctx, a, in.scope, func(h *admin.Handle) ([]schemas.Time, error) { return h.NextRuns(in.ID, in.N) })
+		return give(all(times, same), err)
+	})
+}

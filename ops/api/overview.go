@@ -1,0 +1,64 @@
+package api
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"cdds/ops/admin"
+	"cdds/ops/auth"
+	"cdds/schemas"
+)
+
+// OverviewView is how the system does, for a tenant or for all of them.
+type OverviewView struct {
+	Exports       map[string]int64         `json:"exports" doc:"How many exports there are in each state."`
+	ExportedRows  int64                    `json:"exported_rows" doc:"How many rows all completed exports hold."`
+	Artifacts     int64                    `json:"artifacts" doc:"How many files are stored."`
+	ArtifactBytes int64                    `json:"artifact_bytes" doc:"Their size."`
+	Hours         []HourView               `json:"hours" nullable:"false" doc:"Interactions that began in each of the last 24 hours that had any."`
+	Lag           map[string]int64         `json:"lag" doc:"How many records each topic has that are not stored yet, of all tenants."`
+	Expiring      []schemas.CertificateRef `json:"expiring_certificates" nullable:"false" doc:"Certificates in use that end within 30 days."`
+	AsOf          schemas.Time             `json:"as_of"`
+}
+
+// HourView is how many interactions began in an hour.
+type HourView struct {
+	Hour         schemas.Time `json:"hour"`
+	Interactions int64        `json:"interactions"`
+}
+
+func overviewView(o admin.Overview) OverviewView {
+	v := OverviewView{
+		Exports: o.Exports, ExportedRows: o.ExportedRows, Artifacts: o.Artifacts, ArtifactBytes: o.ArtifactBytes,
+		Hours: []HourView{}, Lag: map[string]int64{}, Expiring: append([]schemas.CertificateRef{}, o.Expiring...), AsOf: o.AsOf,
+	}
+	for _, h := range o.Hours {
+		v.Hours = append(v.Hours, HourView(h))
+	}
+	for topic, n := range o.Lag {
+		v.Lag[string(topic)] = n
+	}
+	return v
+}
+
+func (a *API) overview() {
+	tags := []string{"Overview"}
+	register(a, huma.Operation{
+		OperationID: "overview", Method: http.MethodGet, Path: "/overview", Tags: tags, Summary: "How the system does",
+	}, func(ctx context.Context, in *struct{ scope }) (*answer[OverviewView], error) {
+		o, err := on(ctx, a, in.scope, func(h *admin.Handle) (admin.Overview, error) { return h.Overview(ctx) })
+		return give(overviewView(o), err)
+	})
+	register(a, huma.Operation{
+		OperationID: "list-tenants", Method: http.MethodGet, Path: "/tenants", Tags: tags, Summary: "List the tenants you see",
+	}, func(ctx context.Context, _ *struct{}) (*answer[Listing[string]], error) {
+		p, ok := auth.From(ctx)
+		if !ok {
+			return nil, auth.ErrSession
+		}
+		tenants, err := a.Admin.Tenants(ctx, p)
+		return give(all(tenants, same), err)
+	})
+}

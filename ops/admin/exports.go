@@ -169,6 +169,11 @@ func (h *Handle) CloneExport(ctx context.Context, id string) (schemas.Export, er
 		return e, h.refuse(ctx, "export.clone", id, &ConflictError{"history does not hold the request of export " + id})
 	}
 	r := *e.Request
+	if len(r.Recipients) == 0 { // history names them beside the request
+		for _, c := range e.Recipients {
+			r.Recipients = append(r.Recipients, schemas.Recipient{Fingerprint: c.Fingerprint})
+		}
+	}
 	r.ExportID, r.Snapshot, r.JobID, r.ScheduledAt = "", nil, "", schemas.Time{}
 	return h.CreateExport(ctx, r, "")
 }

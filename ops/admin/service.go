@@ -156,6 +156,9 @@ func (h *Handle) Tenant() string { return h.tenant }
 
 // reads checks a permission that changes nothing.
 func (h *Handle) reads(permission auth.Permission) error {
+	if h.who.MustChangePassword {
+		return auth.ErrMustChange
+	}
 	if !h.who.May(permission) {
 		return auth.ErrForbidden
 	}

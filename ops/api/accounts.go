@@ -21,8 +21,9 @@ type NewToken struct {
 	Secret string `json:"secret" doc:"What a program sends. It is not kept and cannot be shown again."`
 }
 
-type userPath struct {
-	scope
+// UserPath names a user.
+type UserPath struct {
+	Scope
 	Name string `path:"name" maxLength:"63"`
 }
 
@@ -30,22 +31,22 @@ func (a *API) accounts() {
 	users := []string{"Users"}
 	register(a, huma.Operation{
 		OperationID: "list-users", Method: http.MethodGet, Path: "/users", Tags: users, Summary: "List users",
-	}, func(ctx context.Context, in *struct{ scope }) (*answer[Listing[UserView]], error) {
-		list, err := on(ctx, a, in.scope, (*admin.Handle).Users)
+	}, func(ctx context.Context, in *struct{ Scope }) (*answer[Listing[UserView]], error) {
+		list, err := on(ctx, a, in.Scope, (*admin.Handle).Users)
 		return give(all(list, userView), err)
 	})
 	register(a, huma.Operation{
 		OperationID: "create-user", Method: http.MethodPost, Path: "/users", Tags: users, Summary: "Make a user", DefaultStatus: http.StatusCreated,
 		Errors: []int{400, 401, 403, 404, 409, 422, 429},
 	}, func(ctx context.Context, in *struct {
-		scope
+		Scope
 		Body struct {
 			Name        string `json:"name" minLength:"1" maxLength:"63"`
 			DisplayName string `json:"display_name,omitempty" maxLength:"256"`
 			Role        string `json:"role" enum:"administrator,viewer,operator"`
 		}
 	}) (*answer[Password], error) {
-		password, err := on(ctx, a, in.scope, func(h *admin.Handle) (string, error) {
+		password, err := on(ctx, a, in.Scope, func(h *admin.Handle) (string, error) {
 			return h.CreateUser(ctx, schemas.User{Name: in.Body.Name, DisplayName: in.Body.DisplayName, Role: in.Body.Role})
 		})
 		return give(Password{password}, err)
@@ -54,48 +55,48 @@ func (a *API) accounts() {
 		OperationID: "change-user", Method: http.MethodPut, Path: "/users/{name}", Tags: users, Summary: "Change a user's display name and role", DefaultStatus: http.StatusNoContent,
 		Errors: []int{400, 401, 403, 404, 409, 422, 429},
 	}, func(ctx context.Context, in *struct {
-		userPath
+		UserPath
 		Body struct {
 			DisplayName string `json:"display_name,omitempty" maxLength:"256"`
 			Role        string `json:"role" enum:"administrator,viewer,operator"`
 		}
 	}) (*struct{}, error) {
-		return done(ctx, a, in.scope, func(h *admin.Handle) error {
+		return done(ctx, a, in.Scope, func(h *admin.Handle) error {
 			return h.ChangeUser(ctx, in.Name, in.Body.DisplayName, in.Body.Role)
 		})
 	})
 	register(a, huma.Operation{
 		OperationID: "reset-password", Method: http.MethodPost, Path: "/users/{name}/password", Tags: users, Summary: "Give a user a new password that serves once", DefaultStatus: http.StatusCreated,
 		Errors: []int{400, 401, 403, 404, 409, 422, 429},
-	}, func(ctx context.Context, in *userPath) (*answer[Password], error) {
-		password, err := on(ctx, a, in.scope, func(h *admin.Handle) (string, error) { return h.ResetPassword(ctx, in.Name) })
+	}, func(ctx context.Context, in *UserPath) (*answer[Password], error) {
+		password, err := on(ctx, a, in.Scope, func(h *admin.Handle) (string, error) { return h.ResetPassword(ctx, in.Name) })
 		return give(Password{password}, err)
 	})
 	register(a, huma.Operation{
 		OperationID: "delete-user", Method: http.MethodDelete, Path: "/users/{name}", Tags: users, Summary: "End a user and its sessions",
 		Errors: []int{400, 401, 403, 404, 409, 422, 429},
-	}, func(ctx context.Context, in *userPath) (*struct{}, error) {
-		return done(ctx, a, in.scope, func(h *admin.Handle) error { return h.DeleteUser(ctx, in.Name) })
+	}, func(ctx context.Context, in *UserPath) (*struct{}, error) {
+		return done(ctx, a, in.Scope, func(h *admin.Handle) error { return h.DeleteUser(ctx, in.Name) })
 	})
 
 	tokens := []string{"Tokens"}
 	register(a, huma.Operation{
 		OperationID: "list-tokens", Method: http.MethodGet, Path: "/tokens", Tags: tokens, Summary: "List API tokens, the latest first",
-	}, func(ctx context.Context, in *struct{ scope }) (*answer[Listing[TokenView]], error) {
-		list, err := on(ctx, a, in.scope, (*admin.Handle).Tokens)
+	}, func(ctx context.Context, in *struct{ Scope }) (*answer[Listing[TokenView]], error) {
+		list, err := on(ctx, a, in.Scope, (*admin.Handle).Tokens)
 		return give(all(list, tokenView), err)
 	})
 	register(a, huma.Operation{
 		OperationID: "create-token", Method: http.MethodPost, Path: "/tokens", Tags: tokens, Summary: "Make an API token", DefaultStatus: http.StatusCreated,
 	}, func(ctx context.Context, in *struct {
-		scope
+		Scope
 		Body struct {
 			Name      string       `json:"name" minLength:"1" maxLength:"256" doc:"What it is for."`
 			Role      string       `json:"role" enum:"administrator,viewer,operator"`
 			ExpiresAt schemas.Time `json:"expires_at" doc:"At most 366 days from now."`
 		}
 	}) (*answer[NewToken], error) {
-		return give(on(ctx, a, in.scope, func(h *admin.Handle) (NewToken, error) {
+		return give(on(ctx, a, in.Scope, func(h *admin.Handle) (NewToken, error) {
 			t, secret, err := h.CreateToken(ctx, schemas.APIToken{Name: in.Body.Name, Role: in.Body.Role, ExpiresAt: in.Body.ExpiresAt})
 			return NewToken{tokenView(t), secret}, err
 		}))
@@ -103,14 +104,14 @@ func (a *API) accounts() {
 	register(a, huma.Operation{
 		OperationID: "revoke-token", Method: http.MethodDelete, Path: "/tokens/{id}", Tags: tokens, Summary: "End an API token",
 	}, func(ctx context.Context, in *struct {
-		scope
+		Scope
 		ID string `path:"id" maxLength:"64"`
 	}) (*struct{}, error) {
-		return done(ctx, a, in.scope, func(h *admin.Handle) error { return h.RevokeToken(ctx, in.ID) })
+		return done(ctx, a, in.Scope, func(h *admin.Handle) error { return h.RevokeToken(ctx, in.ID) })
 	})
 }
 
 // done runs what answers nothing but that it was done.
-func done(ctx context.Context, a *API, s scope, do func(*admin.Handle) error) (*struct{}, error) {
+func done(ctx context.Context, a *API, s Scope, do func(*admin.Handle) error) (*struct{}, error) {
 	return on(ctx, a, s, func(h *admin.Handle) (*struct{}, error) { return nil, do(h) })
 }

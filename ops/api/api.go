@@ -189,8 +189,8 @@ func (a *API) handle(ctx context.Context, tenant string) (*admin.Handle, error) 
 	return a.Admin.For(p, tenant)
 }
 
-// scope is the tenant a request is about.
-type scope struct {
+// Scope is the tenant a request is about.
+type Scope struct {
 	Tenant string `query:"tenant" maxLength:"63" doc:"The tenant it is about; needed by who sees more than one." example:"acme"`
 }
 
@@ -214,7 +214,7 @@ func register[I, O any](a *API, o huma.Operation, do func(context.Context, *I) (
 }
 
 // on runs do with the handle on the tenant a request names.
-func on[T any](ctx context.Context, a *API, s scope, do func(*admin.Handle) (T, error)) (T, error) {
+func on[T any](ctx context.Context, a *API, s Scope, do func(*admin.Handle) (T, error)) (T, error) {
 	h, err := a.handle(ctx, s.Tenant)
 	if err != nil {
 		var none T

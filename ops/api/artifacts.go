@@ -43,14 +43,14 @@ func (a *API) artifacts() {
 	register(a, huma.Operation{
 		OperationID: "list-artifacts", Method: http.MethodGet, Path: "/artifacts", Tags: tags, Summary: "List stored files of all exports",
 	}, func(ctx context.Context, in *struct {
-		scope
-		paging
+		Scope
+		Paging
 		Sort    string `query:"sort" enum:"created_at,name,size,expires_at" default:"created_at"`
 		Export  string `query:"export" maxLength:"128"`
 		Kind    string `query:"kind" enum:"part,manifest,signature"`
 		Present bool   `query:"present" doc:"Leave out those that were removed."`
 	}) (*answer[Listing[ArtifactView]], error) {
-		return give(on(ctx, a, in.scope, func(h *admin.Handle) (out Listing[ArtifactView], err error) {
+		return give(on(ctx, a, in.Scope, func(h *admin.Handle) (out Listing[ArtifactView], err error) {
 			page, err := in.page(in.Sort)
 			if err != nil {
 				return out, err
@@ -59,13 +59,13 @@ func (a *API) artifacts() {
 			if err != nil {
 				return out, err
 			}
-			return listed(in.paging, in.Sort, rows, func(r warehouse.ListedArtifact) ArtifactView { return artifactView(r.ExportID, r.Artifact) })
+			return listed(in.Paging, in.Sort, rows, func(r warehouse.ListedArtifact) ArtifactView { return artifactView(r.ExportID, r.Artifact) })
 		}))
 	})
 	register(a, huma.Operation{
 		OperationID: "list-export-artifacts", Method: http.MethodGet, Path: "/exports/{id}/artifacts", Tags: tags, Summary: "List the files of an export",
-	}, func(ctx context.Context, in *exportPath) (*answer[Listing[ArtifactView]], error) {
-		files, err := on(ctx, a, in.scope, func(h *admin.Handle) ([]warehouse.Artifact, error) { return h.ExportArtifacts(ctx, in.ID) })
+	}, func(ctx context.Context, in *ExportPath) (*answer[Listing[ArtifactView]], error) {
+		files, err := on(ctx, a, in.Scope, func(h *admin.Handle) ([]warehouse.Artifact, error) { return h.ExportArtifacts(ctx, in.ID) })
 		return give(all(files, func(f warehouse.Artifact) ArtifactView { return artifactView(in.ID, f) }), err)
 	})
 	register(a, huma.Operation{
@@ -78,12 +78,12 @@ func (a *API) artifacts() {
 			"206": {Description: "A range of it"}, "304": {Description: "You have it"}, "307": {Description: "Fetch it there"}, "416": {Description: "There is no such range"},
 		},
 	}, func(ctx context.Context, in *struct {
-		exportPath
+		ExportPath
 		Name    string `path:"name" maxLength:"256"`
 		Range   string `header:"Range" maxLength:"256"`
 		IfRange string `header:"If-Range" maxLength:"256"`
 	}) (*huma.StreamResponse, error) {
-		return on(ctx, a, in.scope, func(h *admin.Handle) (*huma.StreamResponse, error) { return a.fetch(ctx, h, in.ID, in.Name) })
+		return on(ctx, a, in.Scope, func(h *admin.Handle) (*huma.StreamResponse, error) { return a.fetch(ctx, h, in.ID, in.Name) })
 	})
 }
 

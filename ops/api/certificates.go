@@ -10,14 +10,15 @@ import (
 	"cdds/schemas"
 )
 
-// certificateFile is an uploaded certificate.
-type certificateFile struct {
+// CertificateFile is an uploaded certificate.
+type CertificateFile struct {
 	Name    string `query:"name" maxLength:"200" doc:"What people call it."`
 	RawBody []byte `contentType:"application/pem-certificate-chain" doc:"The certificate in PEM, or DER. A file that holds a private key is refused and not kept."`
 }
 
-type certificatePath struct {
-	scope
+// CertificatePath names a certificate by its fingerprint.
+type CertificatePath struct {
+	Scope
 	Fingerprint string `path:"fingerprint" pattern:"^[0-9a-f]{64}$" doc:"The SHA-256 of the certificate in lower-case hex."`
 }
 
@@ -32,8 +33,8 @@ func (a *API) certificates() {
 	}
 	register(a, huma.Operation{
 		OperationID: "list-certificates", Method: http.MethodGet, Path: "/certificates", Tags: tags, Summary: "List registered certificates, the latest first",
-	}, func(ctx context.Context, in *struct{ scope }) (*answer[Listing[schemas.Certificate]], error) {
-		list, err := on(ctx, a, in.scope, (*admin.Handle).Certificates)
+	}, func(ctx context.Context, in *struct{ Scope }) (*answer[Listing[schemas.Certificate]], error) {
+		list, err := on(ctx, a, in.Scope, (*admin.Handle).Certificates)
 		return give(all(list, same), err)
 	})
 	register(a, huma.Operation{
@@ -41,35 +42,35 @@ func (a *API) certificates() {
 		Description: "The body is one certificate in PEM or DER: X.509, RSA of 2048 bits or more, valid now, fit for key encipherment.",
 		RequestBody: &huma.RequestBody{Required: true, Content: upload},
 	}, func(ctx context.Context, in *struct {
-		scope
-		certificateFile
+		Scope
+		CertificateFile
 	}) (*answer[schemas.Certificate], error) {
-		return give(on(ctx, a, in.scope, func(h *admin.Handle) (schemas.Certificate, error) {
+		return give(on(ctx, a, in.Scope, func(h *admin.Handle) (schemas.Certificate, error) {
 			return h.AddCertificate(ctx, in.Name, bounded(in.RawBody))
 		}))
 	})
 	register(a, huma.Operation{
 		OperationID: "show-certificate", Method: http.MethodGet, Path: "/certificates/{fingerprint}", Tags: tags, Summary: "Show a certificate",
-	}, func(ctx context.Context, in *certificatePath) (*answer[schemas.Certificate], error) {
-		return give(on(ctx, a, in.scope, func(h *admin.Handle) (schemas.Certificate, error) { return h.Certificate(in.Fingerprint) }))
+	}, func(ctx context.Context, in *CertificatePath) (*answer[schemas.Certificate], error) {
+		return give(on(ctx, a, in.Scope, func(h *admin.Handle) (schemas.Certificate, error) { return h.Certificate(in.Fingerprint) }))
 	})
 	register(a, huma.Operation{
 		OperationID: "replace-certificate", Method: http.MethodPut, Path: "/certificates/{fingerprint}/replacement", Tags: tags, DefaultStatus: http.StatusCreated,
 		Summary:     "Register another certificate and use it wherever this one is named",
 		RequestBody: &huma.RequestBody{Required: true, Content: upload}, Errors: []int{400, 401, 403, 404, 409, 422, 429},
 	}, func(ctx context.Context, in *struct {
-		certificatePath
-		certificateFile
+		CertificatePath
+		CertificateFile
 	}) (*answer[schemas.Certificate], error) {
-		return give(on(ctx, a, in.scope, func(h *admin.Handle) (schemas.Certificate, error) {
+		return give(on(ctx, a, in.Scope, func(h *admin.Handle) (schemas.Certificate, error) {
 			return h.ReplaceCertificate(ctx, in.Fingerprint, in.Name, bounded(in.RawBody))
 		}))
 	})
 	register(a, huma.Operation{
 		OperationID: "remove-certificate", Method: http.MethodDelete, Path: "/certificates/{fingerprint}", Tags: tags, Summary: "Have nothing sealed for a certificate any more",
 		Errors: []int{400, 401, 403, 404, 409, 422, 429},
-	}, func(ctx context.Context, in *certificatePath) (*struct{}, error) {
-		return done(ctx, a, in.scope, func(h *admin.Handle) error { return h.RemoveCertificate(ctx, in.Fingerprint) })
+	}, func(ctx context.Context, in *CertificatePath) (*struct{}, error) {
+		return done(ctx, a, in.Scope, func(h *admin.Handle) error { return h.RemoveCertificate(ctx, in.Fingerprint) })
 	})
 }
 

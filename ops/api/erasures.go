@@ -16,12 +16,12 @@ func (a *API) erasures() {
 	register(a, huma.Operation{
 		OperationID: "list-erasures", Method: http.MethodGet, Path: "/erasures", Tags: tags, Summary: "List erasures",
 	}, func(ctx context.Context, in *struct {
-		scope
-		paging
+		Scope
+		Paging
 		Sort  string `query:"sort" enum:"accepted_at,state,erasure_id" default:"accepted_at"`
 		State string `query:"state" enum:"accepted,done"`
 	}) (*answer[Listing[schemas.Erasure]], error) {
-		return give(on(ctx, a, in.scope, func(h *admin.Handle) (out Listing[schemas.Erasure], err error) {
+		return give(on(ctx, a, in.Scope, func(h *admin.Handle) (out Listing[schemas.Erasure], err error) {
 			page, err := in.page(in.Sort)
 			if err != nil {
 				return out, err
@@ -30,14 +30,14 @@ func (a *API) erasures() {
 			if err != nil {
 				return out, err
 			}
-			return listed(in.paging, in.Sort, rows, same)
+			return listed(in.Paging, in.Sort, rows, same)
 		}))
 	})
 	register(a, huma.Operation{
 		OperationID: "create-erasure", Method: http.MethodPost, Path: "/erasures", Tags: tags, Summary: "Ask to forget a contact or an interaction", DefaultStatus: http.StatusAccepted,
 		Errors: []int{400, 401, 403, 404, 409, 422, 429},
 	}, func(ctx context.Context, in *struct {
-		scope
+		Scope
 		Body struct {
 			ID              string `json:"erasure_id,omitempty" maxLength:"128" doc:"A new one if not given."`
 			ContactID       string `json:"contact_id,omitempty" maxLength:"256" doc:"Forget this contact and all its interactions."`
@@ -48,7 +48,7 @@ func (a *API) erasures() {
 		Location string `header:"Location"`
 		Body     schemas.ErasureRequest
 	}, error) {
-		r, err := on(ctx, a, in.scope, func(h *admin.Handle) (schemas.ErasureRequest, error) {
+		r, err := on(ctx, a, in.Scope, func(h *admin.Handle) (schemas.ErasureRequest, error) {
 			b := in.Body
 			return h.Erase(ctx, schemas.ErasureRequest{ErasureID: b.ID, ContactID: b.ContactID, InteractionID: b.InteractionID, DeleteArtifacts: b.DeleteArtifacts})
 		})
@@ -62,15 +62,15 @@ func (a *API) erasures() {
 	})
 	register(a, huma.Operation{
 		OperationID: "show-erasure", Method: http.MethodGet, Path: "/erasures/{id}", Tags: tags, Summary: "Show how an erasure stands",
-	}, func(ctx context.Context, in *exportPath) (*answer[schemas.Erasure], error) {
-		return give(on(ctx, a, in.scope, func(h *admin.Handle) (schemas.Erasure, error) { return h.Erasure(ctx, in.ID) }))
+	}, func(ctx context.Context, in *ExportPath) (*answer[schemas.Erasure], error) {
+		return give(on(ctx, a, in.Scope, func(h *admin.Handle) (schemas.Erasure, error) { return h.Erasure(ctx, in.ID) }))
 	})
 	register(a, huma.Operation{
 		OperationID: "list-audit", Method: http.MethodGet, Path: "/audit", Tags: []string{"Audit"}, Summary: "List who did what",
 		Description: "Who sees all tenants and names none gets what is of no one tenant, such as changes of users.",
 	}, func(ctx context.Context, in *struct {
-		scope
-		paging
+		Scope
+		Paging
 		Sort    string       `query:"sort" enum:"time,action,actor" default:"time"`
 		Subject string       `query:"subject" maxLength:"256" doc:"Only what was done to this."`
 		Actor   string       `query:"actor" maxLength:"128" doc:"Part of who did it."`
@@ -79,7 +79,7 @@ func (a *API) erasures() {
 		From    schemas.Time `query:"from" doc:"Done at or after."`
 		To      schemas.Time `query:"to" doc:"Done before."`
 	}) (*answer[Listing[schemas.AuditRecord]], error) {
-		return give(on(ctx, a, in.scope, func(h *admin.Handle) (out Listing[schemas.AuditRecord], err error) {
+		return give(on(ctx, a, in.Scope, func(h *admin.Handle) (out Listing[schemas.AuditRecord], err error) {
 			page, err := in.page(in.Sort)
 			if err != nil {
 				return out, err
@@ -88,7 +88,7 @@ func (a *API) erasures() {
 			if err != nil {
 				return out, err
 			}
-			return listed(in.paging, in.Sort, rows, same)
+			return listed(in.Paging, in.Sort, rows, same)
 		}))
 	})
 }

@@ -38,7 +38,7 @@ func (a *API) events() {
 		Responses: map[string]*huma.Response{"200": {Description: "Events, until the export has ended", Content: map[string]*huma.MediaType{
 			"text/event-stream": {Schema: &huma.Schema{Type: huma.TypeString, Description: "event: export, data: an export without its parts"}},
 		}}},
-	}, func(ctx context.Context, in *exportPath) (*huma.StreamResponse, error) {
+	}, func(ctx context.Context, in *ExportPath) (*huma.StreamResponse, error) {
 		h, err := a.handle(ctx, in.Tenant)
 		if err != nil {
 			return nil, err

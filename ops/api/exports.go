@@ -51,8 +51,9 @@ func acceptedOf(e schemas.Export, err error) (*accepted, error) {
 	return &accepted{Prefix + "/exports/" + e.ExportID, e}, nil
 }
 
-type exportPath struct {
-	scope
+// ExportPath names an export (or another thing of a tenant) by its id.
+type ExportPath struct {
+	Scope
 	ID string `path:"id" maxLength:"128" doc:"The export's id."`
 }
 
@@ -62,8 +63,8 @@ func (a *API) exports() {
 		OperationID: "list-exports", Method: http.MethodGet, Path: "/exports", Tags: tags, Summary: "List exports",
 		Description: "Without their lists of parts.",
 	}, func(ctx context.Context, in *struct {
-		scope
-		paging
+		Scope
+		Paging
 		Sort   string       `query:"sort" enum:"requested_at,updated_at,export_id,state,rows" default:"requested_at"`
 		State  []string     `query:"state" maxItems:"16" doc:"Only these states, comma separated."`
 		Entity string       `query:"entity" enum:"interaction,contact"`
@@ -72,7 +73,7 @@ func (a *API) exports() {
 		From   schemas.Time `query:"from" doc:"Requested at or after."`
 		To     schemas.Time `query:"to" doc:"Requested before."`
 	}) (*answer[Listing[schemas.Export]], error) {
-		return give(on(ctx, a, in.scope, func(h *admin.Handle) (Listing[schemas.Export], error) {
+		return give(on(ctx, a, in.Scope, func(h *admin.Handle) (Listing[schemas.Export], error) {
 			page, err := in.page(in.Sort)
 			if err != nil {
 				return Listing[schemas.Export]{}, err
@@ -81,7 +82,7 @@ func (a *API) exports() {
 			if err != nil {
 				return Listing[schemas.Export]{}, err
 			}
-			return listed(in.paging, in.Sort, rows, same)
+			return listed(in.Paging, in.Sort, rows, same)
 		}))
 	})
 	register(a, huma.Operation{
@@ -89,11 +90,11 @@ func (a *API) exports() {
 		Description: "Asking again with the same Idempotency-Key is the same export. What becomes of it is told at Location.",
 		Errors:      []int{400, 401, 403, 404, 409, 422, 429},
 	}, func(ctx context.Context, in *struct {
-		scope
+		Scope
 		Key  string `header:"Idempotency-Key" maxLength:"256"`
 		Body ExportInput
 	}) (*accepted, error) {
-		return acceptedOf(on(ctx, a, in.scope, func(h *admin.Handle) (schemas.Export, error) {
+		return acceptedOf(on(ctx, a, in.Scope, func(h *admin.Handle) (schemas.Export, error) {
 			r := in.Body.request()
 			if in.Body.AsOf != "" {
 				earlier, err := h.Export(ctx, in.Body.AsOf)
@@ -110,14 +111,14 @@ func (a *API) exports() {
 	})
 	register(a, huma.Operation{
 		OperationID: "show-export", Method: http.MethodGet, Path: "/exports/{id}", Tags: tags, Summary: "Show an export with its parts",
-	}, func(ctx context.Context, in *exportPath) (*answer[schemas.Export], error) {
-		return give(on(ctx, a, in.scope, func(h *admin.Handle) (schemas.Export, error) { return h.Export(ctx, in.ID) }))
+	}, func(ctx context.Context, in *ExportPath) (*answer[schemas.Export], error) {
+		return give(on(ctx, a, in.Scope, func(h *admin.Handle) (schemas.Export, error) { return h.Export(ctx, in.ID) }))
 	})
 	register(a, huma.Operation{
 		OperationID: "clone-export", Method: http.MethodPost, Path: "/exports/{id}/clone", Tags: tags, DefaultStatus: http.StatusAccepted,
 		Summary: "Ask for another export of the same content, as of now", Errors: []int{400, 401, 403, 404, 409, 422, 429},
-	}, func(ctx context.Context, in *exportPath) (*accepted, error) {
-		return acceptedOf(on(ctx, a, in.scope, func(h *admin.Handle) (schemas.Export, error) { return h.CloneExport(ctx, in.ID) }))
+	}, func(ctx context.Context, in *ExportPath) (*accepted, error) {
+		return acceptedOf(on(ctx, a, in.Scope, func(h *admin.Handle) (schemas.Export, error) { return h.CloneExport(ctx, in.ID) }))
 	})
 	for _, control := range []struct {
 		id, method, path, summary string
@@ -130,8 +131,8 @@ func (a *API) exports() {
 		register(a, huma.Operation{
 			OperationID: control.id, Method: control.method, Path: control.path, Tags: tags, Summary: control.summary,
 			DefaultStatus: http.StatusAccepted, Errors: []int{400, 401, 403, 404, 409, 422, 429},
-		}, func(ctx context.Context, in *exportPath) (*accepted, error) {
-			return acceptedOf(on(ctx, a, in.scope, func(h *admin.Handle) (schemas.Export, error) {
+		}, func(ctx context.Context, in *ExportPath) (*accepted, error) {
+			return acceptedOf(on(ctx, a, in.Scope, func(h *admin.Handle) (schemas.Export, error) {
 				if err := control.do(h, ctx, in.ID); err != nil {
 					return schemas.Export{}, err
 				}

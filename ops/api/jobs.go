@@ -40,8 +40,9 @@ func (i JobInput) job(id string) schemas.Job {
 	}
 }
 
-type jobPath struct {
-	scope
+// JobPath names a job by its id.
+type JobPath struct {
+	Scope
 	ID string `path:"id" maxLength:"128" doc:"The job's id."`
 }
 
@@ -50,37 +51,37 @@ func (a *API) jobs() {
 	conflicts := []int{400, 401, 403, 404, 409, 412, 422, 429}
 	register(a, huma.Operation{
 		OperationID: "list-jobs", Method: http.MethodGet, Path: "/jobs", Tags: tags, Summary: "List jobs",
-	}, func(ctx context.Context, in *struct{ scope }) (*answer[Listing[schemas.Job]], error) {
-		list, err := on(ctx, a, in.scope, (*admin.Handle).Jobs)
+	}, func(ctx context.Context, in *struct{ Scope }) (*answer[Listing[schemas.Job]], error) {
+		list, err := on(ctx, a, in.Scope, (*admin.Handle).Jobs)
 		return give(all(list, same), err)
 	})
 	register(a, huma.Operation{
 		OperationID: "create-job", Method: http.MethodPost, Path: "/jobs", Tags: tags, Summary: "Make a job", DefaultStatus: http.StatusCreated, Errors: conflicts,
 	}, func(ctx context.Context, in *struct {
-		scope
+		Scope
 		Body struct {
 			ID string `json:"job_id,omitempty" maxLength:"64" doc:"A new one if not given."`
 			JobInput
 		}
 	}) (*answer[schemas.Job], error) {
-		return give(on(ctx, a, in.scope, func(h *admin.Handle) (schemas.Job, error) { return h.SaveJob(ctx, in.Body.job(in.Body.ID), 0) }))
+		return give(on(ctx, a, in.Scope, func(h *admin.Handle) (schemas.Job, error) { return h.SaveJob(ctx, in.Body.job(in.Body.ID), 0) }))
 	})
 	register(a, huma.Operation{
 		OperationID: "show-job", Method: http.MethodGet, Path: "/jobs/{id}", Tags: tags, Summary: "Show a job",
-	}, func(ctx context.Context, in *jobPath) (*answer[schemas.Job], error) {
-		return give(on(ctx, a, in.scope, func(h *admin.Handle) (schemas.Job, error) { return h.Job(in.ID) }))
+	}, func(ctx context.Context, in *JobPath) (*answer[schemas.Job], error) {
+		return give(on(ctx, a, in.Scope, func(h *admin.Handle) (schemas.Job, error) { return h.Job(in.ID) }))
 	})
 	register(a, huma.Operation{
 		OperationID: "change-job", Method: http.MethodPut, Path: "/jobs/{id}", Tags: tags, Summary: "Change a job", Errors: conflicts,
 		Description: "revision is the one the job was read in; if it was changed meanwhile the answer is 412.",
 	}, func(ctx context.Context, in *struct {
-		jobPath
+		JobPath
 		Body struct {
 			Revision int `json:"revision" minimum:"1"`
 			JobInput
 		}
 	}) (*answer[schemas.Job], error) {
-		return give(on(ctx, a, in.scope, func(h *admin.Handle) (schemas.Job, error) {
+		return give(on(ctx, a, in.Scope, func(h *admin.Handle) (schemas.Job, error) {
 			return h.SaveJob(ctx, in.Body.job(in.ID), in.Body.Revision)
 		}))
 	})
@@ -91,22 +92,22 @@ func (a *API) jobs() {
 	} {
 		register(a, huma.Operation{
 			OperationID: change.id, Method: change.method, Path: change.path, Tags: tags, Summary: change.summary, DefaultStatus: http.StatusOK, Errors: conflicts,
-		}, func(ctx context.Context, in *jobPath) (*answer[schemas.Job], error) {
-			return give(on(ctx, a, in.scope, func(h *admin.Handle) (schemas.Job, error) { return h.SetJobState(ctx, in.ID, change.state) }))
+		}, func(ctx context.Context, in *JobPath) (*answer[schemas.Job], error) {
+			return give(on(ctx, a, in.Scope, func(h *admin.Handle) (schemas.Job, error) { return h.SetJobState(ctx, in.ID, change.state) }))
 		})
 	}
 	register(a, huma.Operation{
 		OperationID: "run-job", Method: http.MethodPost, Path: "/jobs/{id}/run", Tags: tags, Summary: "Run a job now, whatever its schedule", DefaultStatus: http.StatusAccepted, Errors: conflicts,
-	}, func(ctx context.Context, in *jobPath) (*accepted, error) {
-		return acceptedOf(on(ctx, a, in.scope, func(h *admin.Handle) (schemas.Export, error) { return h.RunJob(ctx, in.ID) }))
+	}, func(ctx context.Context, in *JobPath) (*accepted, error) {
+		return acceptedOf(on(ctx, a, in.Scope, func(h *admin.Handle) (schemas.Export, error) { return h.RunJob(ctx, in.ID) }))
 	})
 	register(a, huma.Operation{
 		OperationID: "next-runs", Method: http.MethodGet, Path: "/jobs/{id}/next", Tags: tags, Summary: "List when a job is due next",
 	}, func(ctx context.Context, in *struct {
-		jobPath
+		JobPath
 		N int `query:"n" minimum:"1" maximum:"100" default:"5"`
 	}) (*answer[Listing[schemas.Time]], error) {
-		times, err := on(ctx, a, in.scope, func(h *admin.Handle) ([]schemas.Time, error) { return h.NextRuns(in.ID, in.N) })
+		times, err := on(ctx, a, in.Scope, func(h *admin.Handle) ([]schemas.Time, error) { return h.NextRuns(in.ID, in.N) })
 		return give(all(times, same), err)
 	})
 }

@@ -47,8 +47,8 @@ func (a *API) overview() {
 	tags := []string{"Overview"}
 	register(a, huma.Operation{
 		OperationID: "overview", Method: http.MethodGet, Path: "/overview", Tags: tags, Summary: "How the system does",
-	}, func(ctx context.Context, in *struct{ scope }) (*answer[OverviewView], error) {
-		o, err := on(ctx, a, in.scope, func(h *admin.Handle) (admin.Overview, error) { return h.Overview(ctx) })
+	}, func(ctx context.Context, in *struct{ Scope }) (*answer[OverviewView], error) {
+		o, err := on(ctx, a, in.Scope, func(h *admin.Handle) (admin.Overview, error) { return h.Overview(ctx) })
 		return give(overviewView(o), err)
 	})
 	register(a, huma.Operation{

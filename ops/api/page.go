@@ -8,8 +8,8 @@ import (
 	"cdds/pipeline/warehouse"
 )
 
-// paging is what every listing takes.
-type paging struct {
+// Paging is what every listing takes.
+type Paging struct {
 	Limit  int    `query:"limit" minimum:"1" maximum:"500" default:"50" doc:"At most this many."`
 	Cursor string `query:"cursor" maxLength:"2048" doc:"The next of the page before; the other parameters must be the same."`
 	Order  string `query:"order" enum:"desc,asc" default:"desc" doc:"The greatest first, or the least."`
@@ -22,7 +22,7 @@ type cursor struct {
 	Order string `json:"o"`
 }
 
-func (p paging) page(sort string) (warehouse.Page, error) {
+func (p Paging) page(sort string) (warehouse.Page, error) {
 	page := warehouse.Page{Sort: sort, Ascending: p.Order == "asc", Limit: p.Limit}
 	if p.Cursor == "" {
 		return page, nil
@@ -50,7 +50,7 @@ type Listing[T any] struct {
 }
 
 // listed makes a page's body; show makes an item of a row.
-func listed[R, T any](p paging, sort string, from warehouse.Listed[R], show func(R) T) (Listing[T], error) {
+func listed[R, T any](p Paging, sort string, from warehouse.Listed[R], show func(R) T) (Listing[T], error) {
 	out := Listing[T]{Items: make([]T, len(from.Rows))}
 	for n, row := range from.Rows {
 		out.Items[n] = show(row)

@@ -46,6 +46,8 @@ func (a *API) problem(ctx context.Context, err error) error {
 		return huma.Error401Unauthorized(auth.ErrCredentials.Error())
 	case errors.Is(err, auth.ErrSession):
 		return huma.Error401Unauthorized(auth.ErrSession.Error())
+	case errors.Is(err, auth.ErrMustChange):
+		return huma.Error403Forbidden(auth.ErrMustChange.Error())
 	case errors.Is(err, auth.ErrForbidden):
 		return huma.Error403Forbidden(auth.ErrForbidden.Error())
 	case errors.Is(err, admin.ErrTenant):

@@ -11,14 +11,14 @@ import (
 	"cdds/schemas"
 )
 
-// exchange gives an operation the request and response that cookies are in.
-type exchange struct {
+// Exchange gives an operation the request and response that cookies are in.
+type Exchange struct {
 	r *http.Request
 	w http.ResponseWriter
 }
 
-// Resolve makes an exchange of what huma has.
-func (e *exchange) Resolve(c huma.Context) []error {
+// Resolve makes an Exchange of what huma has.
+func (e *Exchange) Resolve(c huma.Context) []error {
 	e.r, e.w = humago.Unwrap(c)
 	e.r = e.r.WithContext(c.Context())
 	return nil
@@ -33,7 +33,7 @@ func (a *API) sessions() {
 		Summary: "Sign in with a name and a password", Description: "The answer sets the cookie of a session. Programs use API tokens instead.",
 		Metadata: map[string]any{public: true},
 	}, func(_ context.Context, in *struct {
-		exchange
+		Exchange
 		Body struct {
 			Name     string `json:"name" maxLength:"63"`
 			Password string `json:"password" maxLength:"256"`
@@ -52,19 +52,19 @@ func (a *API) sessions() {
 	})
 	register(a, huma.Operation{
 		OperationID: "sign-out", Method: http.MethodDelete, Path: "/session", Tags: tags, Summary: "End this session",
-	}, func(_ context.Context, in *struct{ exchange }) (*struct{}, error) {
+	}, func(_ context.Context, in *struct{ Exchange }) (*struct{}, error) {
 		return nil, a.Auth.SignOut(in.w, in.r)
 	})
 	register(a, huma.Operation{
 		OperationID: "sign-out-everywhere", Method: http.MethodDelete, Path: "/sessions", Tags: tags, Summary: "End all sessions of who is signed in",
-	}, func(_ context.Context, in *struct{ exchange }) (*struct{}, error) {
+	}, func(_ context.Context, in *struct{ Exchange }) (*struct{}, error) {
 		return nil, a.Auth.SignOutEverywhere(in.w, in.r)
 	})
 	register(a, huma.Operation{
 		OperationID: "change-password", Method: http.MethodPut, Path: "/session/password", Tags: tags, Summary: "Choose another password",
 		Description: "Ends all other sessions of the user.",
 	}, func(_ context.Context, in *struct {
-		exchange
+		Exchange
 		Body struct {
 			Old string `json:"old" maxLength:"256"`
 			New string `json:"new" maxLength:"256"`

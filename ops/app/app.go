@@ -40,6 +40,9 @@ type Options struct {
 	Registry *prometheus.Registry
 	// Now is the clock of retention and schedule; nil means time.Now.
 	Now func() time.Time
+	// FirstUser is told once when the web role made the first user: its name and a
+	// password that serves once and is nowhere kept. nil throws it away.
+	FirstUser func(name, password string)
 }
 
 // App is a set of roles with their clients. Run it once.
@@ -53,8 +56,9 @@ type App struct {
 	bucket    *bucket.Bucket
 	// definitions is there once a role asked for it.
 	definitions *definitions.Definitions
-	listener  net.Listener
-	stops     []cleanup
+	listener    net.Listener
+	web         *web // there with the web role
+	stops       []cleanup
 }
 
 // cleanup is a named step of teardown.
@@ -136,6 +140,14 @@ func (a *App) onStop(name string, do func() error) { a.stops = append(a.stops, c
 
 // MetricsAddr is where /metrics, /healthz and /readyz are served.
 func (a *App) MetricsAddr() string { return a.listener.Addr().String() }
+
+// WebURL is where the console and the API are; empty without the web role.
+func (a *App) WebURL() string {
+	if a.web == nil {
+		return ""
+	}
+	return a.web.url
+}
 
 // Run runs the roles until ctx ends or one fails, lets work in hand drain, and
 // closes everything. It returns nil after ctx ended.

@@ -63,6 +63,10 @@ func StartLocal(ctx context.Context, dataDir string, c config.Config, log *slog.
 			return nil, errors.Join(err, s.Close())
 		}
 	}
+	l.Config.Web.FirstUser = true
+	if l.Config.Web.SessionKeyFile == "" {
+		l.Config.Web.SessionKeyFile = filepath.Join(dataDir, "service", "session.key")
+	}
 	if l.remove, err = config.WriteLocal(dataDir, l.Config); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}

@@ -31,10 +31,13 @@ var builders = map[string]func(*App) ([]role, error){
 	"retention": buildRetention,
 	"erasure":   buildErasure,
 	"schedule":  buildSchedule,
+	"web":       buildWeb,
 }
 
 // Roles lists the roles a process can run.
-func Roles() []string { return []string{"ingest", "export", "history", "retention", "erasure", "schedule"} }
+func Roles() []string {
+	return []string{"ingest", "export", "history", "retention", "erasure", "schedule", "web"}
+}
 
 func buildIngest(a *App) ([]role, error) {
 	forgetting := warehouse.NewForgetting(a.warehouse)

@@ -2,7 +2,9 @@ package auth
 
 import (
 	"cmp"
+	"errors"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -31,6 +33,32 @@ func NewDirectory(now func() time.Time) *Directory {
 		now: now, users: map[string]*schemas.AccessRecord{}, tokens: map[string]*schemas.AccessRecord{},
 		everyone: map[string]schemas.SignOut{}, sessions: map[string]schemas.SignOut{},
 	}
+}
+
+// Read takes in a record as it is on the topic; nil as value forgets the key. What is
+// no valid record, or is about another key, changes nothing and is an error.
+func (d *Directory) Read(key, value []byte) error {
+	if value == nil {
+		kind, id, _ := strings.Cut(string(key), "/")
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		switch kind {
+		case "user":
+			delete(d.users, id)
+		case "token":
+			delete(d.tokens, id)
+		}
+		return nil
+	}
+	a, err := schemas.DecodeAccessRecord(value)
+	if err != nil {
+		return err
+	}
+	if a.RecordID != string(key) {
+		return errors.New("the key of the record is not its id")
+	}
+	d.Apply(a)
+	return nil
 }
 
 // Apply takes in a record, in the order of the log. One that is older than what is

@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"encoding/json"
 	"errors"
 	"net"
 	"net/http"
@@ -18,7 +19,7 @@ func (s *Service) Middleware(next http.Handler) http.Handler {
 		switch {
 		case errors.Is(err, ErrCredentials), errors.Is(err, ErrThrottled):
 			w.Header().Set("WWW-Authenticate", `Bearer realm="cdds", error="invalid_token"`)
-			http.Error(w, "the API token is unknown, expired or revoked", http.StatusUnauthorized)
+			refuse(w, http.StatusUnauthorized, "the API token is unknown, expired or revoked")
 			return
 		case err == nil:
 			r = r.WithContext(With(r.Context(), p))
@@ -81,5 +82,17 @@ func (s *Service) trusts(host string) bool {
 // forgery), by Sec-Fetch-Site and Origin. Requests of programs, which send neither,
 // pass: they have no cookie that a browser would add.
 func Protect(next http.Handler) http.Handler {
-	return http.NewCrossOriginProtection().Handler(next)
+	c := http.NewCrossOriginProtection()
+	c.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		refuse(w, http.StatusForbidden, "another site sent this request; open CDDS itself and try again")
+	}))
+	return c.Handler(next)
+}
+
+// refuse answers with problem details (RFC 9457).
+func refuse(w http.ResponseWriter, status int, detail string) {
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(map[string]any{"title": http.StatusText(status), "status": status, "detail": detail})
 }

@@ -17,6 +17,7 @@ package auth
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"cdds/schemas"
 )
@@ -112,4 +113,7 @@ var (
 	ErrSession = errors.New("you are not signed in")
 	// ErrForbidden says that the role does not allow it.
 	ErrForbidden = errors.New("your role does not allow it")
+	// ErrMustChange says that a password that serves once is to be replaced first. It is
+	// an ErrForbidden.
+	ErrMustChange = fmt.Errorf("%w yet: choose a password of your own first", ErrForbidden)
 )

@@ -88,6 +88,9 @@ func (s *session) up(ctx context.Context, roles []string, log *slog.Logger) erro
 		return err
 	}
 	ready := map[string]any{"ready": true, "roles": roles, "metrics": "http://" + sys.app.MetricsAddr(), "kafka": sys.config.Kafka.Brokers}
+	if url := sys.app.WebURL(); url != "" {
+		ready["web"] = url
+	}
 	if sys.local != nil {
 		ready["data_dir"] = s.dataDir
 	}
@@ -95,6 +98,9 @@ func (s *session) up(ctx context.Context, roles []string, log *slog.Logger) erro
 		fmt.Fprintf(s.out, "cdds is up: %s\n", strings.Join(append(roles, "metrics http://"+sys.app.MetricsAddr()), ", "))
 		fmt.Fprintf(s.out, "  kafka       %s\n  clickhouse  http://%s\n  s3          %s, bucket %s\n",
 			strings.Join(sys.config.Kafka.Brokers, ","), strings.Join(sys.config.ClickHouse.Addr, ","), sys.config.S3.Endpoint, sys.config.S3.Bucket)
+		if url := sys.app.WebURL(); url != "" {
+			fmt.Fprintf(s.out, "  web         %s\n", url)
+		}
 		if sys.local != nil {
 			fmt.Fprintf(s.out, "  data        %s\nIn another terminal: cdds --data-dir %s doctor\n", s.dataDir, s.dataDir)
 		}
@@ -133,9 +139,16 @@ func (s *session) start(ctx context.Context, c config.Config, roles []string, lo
 	host, _ := os.Hostname()
 	sys.app, err = app.New(app.Options{
 		Config: sys.config, Roles: roles, Name: fmt.Sprintf("%s/%d", host, os.Getpid()),
-		Logger: log, Registry: metrics.NewRegistry(),
+		Logger: log, Registry: metrics.NewRegistry(), FirstUser: s.firstUser,
 	})
 	return sys, err
+}
+
+// firstUser tells, on the terminal and nowhere else, who can sign in the first time.
+func (s *session) firstUser(name, password string) {
+	_ = s.result(map[string]any{"first_user": name, "one_time_password": password}, func() {
+		fmt.Fprintf(s.out, "Sign in as %s with %s (once: you choose another password then)\n", name, password)
+	})
 }
 
 // run runs the roles until ctx ends, or a role or the stack fails for good.

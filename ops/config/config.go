@@ -29,6 +29,7 @@ type Config struct {
 	Schedule   Schedule   `yaml:"schedule" envPrefix:"SCHEDULE_"`
 	Webhooks   Webhooks   `yaml:"webhooks" envPrefix:"WEBHOOKS_"`
 	Stack      Stack      `yaml:"stack" envPrefix:"STACK_"`
+	Web        Web        `yaml:"web" envPrefix:"WEB_"`
 }
 
 // Stack shapes the embedded stack.
@@ -181,6 +182,7 @@ func Default() Config {
 		Schedule:   Schedule{Every: time.Second, Late: 5 * time.Minute, MaxCatchUp: 100},
 		Webhooks:   Webhooks{Timeout: 10 * time.Second, GiveUpAfter: 24 * time.Hour},
 		Retention:  Retention{Every: 5 * time.Minute, SweepEvery: 6 * time.Hour, Grace: 24 * time.Hour},
+		Web:        Web{SessionIdle: time.Hour, SessionAbsolute: 12 * time.Hour},
 	}
 }
 
@@ -231,6 +233,7 @@ func (c *Config) readSecrets() error {
 		{c.ClickHouse.PasswordFile, &c.ClickHouse.Password},
 		{c.S3.SecretKeyFile, &c.S3.SecretKey},
 		{c.Webhooks.SecretFile, &c.Webhooks.Secret},
+		{c.Web.OIDC.ClientSecretFile, &c.Web.OIDC.ClientSecret},
 	} {
 		if s.file == "" {
 			continue
@@ -301,6 +304,7 @@ func (c Config) Check() error {
 	if c.Retention.Every <= 0 || c.Retention.SweepEvery <= 0 || c.Retention.Grace <= 0 {
 		add("retention.every, retention.sweep_every and retention.grace must be positive")
 	}
+	c.Web.check(add)
 	return errors.Join(problems...)
 }
 

@@ -1,0 +1,263 @@
+package app
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"cdds/consumers"
+	"cdds/ops/admin"
+	"cdds/ops/api"
+	"cdds/ops/auth"
+	"cdds/ops/config"
+	"cdds/ops/connect"
+	"cdds/schemas"
+)
+
+// web is the console and the HTTP API on one listener.
+type web struct {
+	app       *App
+	url       string
+	listener  net.Listener
+	handler   http.Handler
+	auth      *auth.Service
+	directory *auth.Directory
+	replica   *consumers.Replica
+	log       *slog.Logger
+}
+
+func buildWeb(a *App) ([]role, error) {
+	c := a.Config.Web
+	w := &web{app: a, directory: auth.NewDirectory(a.Now), log: a.Logger.With("role", "web")}
+	kafka, err := connect.Kafka(a.Config.Kafka, "access", a.Registry)
+	if err != nil {
+		return nil, err
+	}
+	w.replica, err = consumers.NewReplica(consumers.ReplicaOptions{Kafka: kafka, Topics: []schemas.Topic{schemas.TopicAccess}, Logger: w.log})
+	if err != nil {
+		return nil, err
+	}
+	if w.listener, w.url, err = listen(c); err != nil {
+		return nil, err
+	}
+	a.onStop("web listener", func() error {
+		if err := w.listener.Close(); !errors.Is(err, net.ErrClosed) {
+			return err
+		}
+		return nil
+	})
+	key, err := sessionKey(c, w.log)
+	if err != nil {
+		return nil, err
+	}
+	proxies, err := c.Proxies()
+	if err != nil {
+		return nil, err
+	}
+	w.auth, err = auth.New(auth.Options{
+		Directory: w.directory, Publisher: a.publisher, Key: key, Secure: c.Secure(),
+		Idle: c.SessionIdle, Absolute: c.SessionAbsolute, TrustedProxies: proxies, OIDC: provider(c, w.url),
+		Registerer: a.Registry, Logger: w.log, Now: a.Now,
+	})
+	if err != nil {
+		return nil, err
+	}
+	service, err := a.administration(w)
+	if err != nil {
+		return nil, err
+	}
+	w.handler = w.routes(service)
+	a.web = w
+	return []role{{"web", w.run, w.replica.Ready}}, nil
+}
+
+// administration is what the console and the API stand on.
+func (a *App) administration(w *web) (*admin.Service, error) {
+	defined, err := a.defined()
+	if err != nil {
+		return nil, err
+	}
+	inline := a.Config.Export.InlineCertificates
+	return admin.New(admin.Options{
+		History: a.warehouse, Objects: a.bucket, Publisher: a.publisher, Positions: connect.NewOffsets(a.client),
+		Accounts: w.auth, Directory: w.directory, Definitions: defined,
+		InlineCertificates: inline != nil && *inline, Logger: w.log, Now: a.Now,
+	}), nil
+}
+
+// routes put everything behind the same checks: where a request comes from, how much
+// it brings, and who makes it.
+func (w *web) routes(service *admin.Service) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle(api.Prefix+"/", api.New(api.Options{
+		Admin: service, Auth: w.auth, Links: w.app.Config.Web.Links, Logger: w.log,
+	}).Handler())
+	mux.HandleFunc("GET "+auth.StartPath, w.answer(w.auth.StartOIDC))
+	mux.HandleFunc("GET "+auth.CallbackPath, w.answer(w.auth.FinishOIDC))
+	mux.Handle("GET /{$}", http.RedirectHandler(api.Prefix+"/docs", http.StatusFound))
+	return http.MaxBytesHandler(auth.Protect(w.auth.Middleware(mux)), maxRequestBody)
+}
+
+// maxRequestBody bounds every request; operations have smaller bounds of their own.
+const maxRequestBody = 4 << 20
+
+// answer turns the error of a sign-in through a provider into a page a person can read.
+func (w *web) answer(do func(http.ResponseWriter, *http.Request) error) http.HandlerFunc {
+	return func(rw http.ResponseWriter, r *http.Request) {
+		err := do(rw, r)
+		switch {
+		case err == nil:
+			return
+		case errors.Is(err, auth.ErrForbidden), errors.Is(err, auth.ErrCredentials), errors.Is(err, auth.ErrSession):
+			w.log.Warn("a sign-in was refused", "error", err)
+			http.Error(rw, "You are not signed in: "+reason(err), http.StatusForbidden)
+		case errors.Is(err, auth.ErrThrottled):
+			http.Error(rw, auth.ErrThrottled.Error(), http.StatusTooManyRequests)
+		default:
+			w.log.Error("a sign-in failed", "error", err)
+			http.Error(rw, "The provider cannot be asked now; try again later.", http.StatusServiceUnavailable)
+		}
+	}
+}
+
+// reason is the first clause of a refusal: the rest is for the log.
+func reason(err error) string {
+	for _, known := range []error{auth.ErrForbidden, auth.ErrCredentials, auth.ErrSession} {
+		if errors.Is(err, known) {
+			return known.Error()
+		}
+	}
+	return "it was refused"
+}
+
+// run serves until ctx ends, then lets requests in hand finish for a moment.
+func (w *web) run(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		return w.replica.Run(ctx, func(_ schemas.Topic, key, value []byte) {
+			if err := w.directory.Read(key, value); err != nil {
+				w.log.Warn("an access record is not valid and was passed over", "error", err)
+			}
+		})
+	})
+	group.Go(func() error { return w.firstUser(ctx) })
+	group.Go(func() error { return w.serve(ctx) })
+	return group.Wait()
+}
+
+// firstUser makes an administrator where nobody could sign in.
+func (w *web) firstUser(ctx context.Context) error {
+	if !w.app.Config.Web.FirstUser {
+		return nil
+	}
+	for w.replica.Sync(ctx) != nil { // it waits by itself
+		if ctx.Err() != nil {
+			return nil
+		}
+		select {
+		case <-time.After(time.Second):
+		case <-ctx.Done():
+			return nil
+		}
+	}
+	password, err := w.auth.Bootstrap(ctx)
+	if err != nil {
+		w.log.Error("the first user could not be made", "error", err)
+		return nil
+	}
+	if password != "" && w.app.FirstUser != nil {
+		w.app.FirstUser(auth.FirstUser, password)
+	}
+	return nil
+}
+
+// drain is how long requests in hand may take once the process is to end.
+const drain = 5 * time.Second
+
+func (w *web) serve(ctx context.Context) error {
+	requests, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	server := &http.Server{
+		Handler: w.handler, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+		BaseContext: func(net.Listener) context.Context { return requests },
+		ErrorLog:    slog.NewLogLogger(w.log.Handler(), slog.LevelDebug),
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		<-ctx.Done()
+		// Streams would go on for as long as somebody follows an export.
+		defer time.AfterFunc(time.Second, cancel).Stop()
+		within, stop := context.WithTimeout(context.WithoutCancel(ctx), drain)
+		defer stop()
+		if server.Shutdown(within) != nil {
+			_ = server.Close()
+		}
+	}()
+	if err := server.Serve(w.listener); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	<-ended
+	return nil
+}
+
+// listen takes the port and says under which URL it is reached.
+func listen(c config.Web) (net.Listener, string, error) {
+	at := c.Listen
+	if at == "" {
+		at = config.DefaultWebListen
+	}
+	l, err := net.Listen("tcp", at)
+	if err != nil && c.Listen == "" { // somebody has the default port: any will do
+		l, err = net.Listen("tcp", "127.0.0.1:0")
+	}
+	if err != nil {
+		return nil, "", fmt.Errorf("web: %w", err)
+	}
+	scheme := "http"
+	if c.CertFile != "" {
+		pair, err := tls.LoadX509KeyPair(c.CertFile, c.KeyFile)
+		if err != nil {
+			return nil, "", errors.Join(fmt.Errorf("web.cert_file: %w", err), l.Close())
+		}
+		scheme = "https"
+		l = tls.NewListener(l, &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{pair}})
+	}
+	if c.URL != "" {
+		return l, strings.TrimSuffix(c.URL, "/"), nil
+	}
+	return l, scheme + "://" + l.Addr().String(), nil
+}
+
+func sessionKey(c config.Web, log *slog.Logger) ([]byte, error) {
+	if c.SessionKeyFile != "" {
+		return auth.EnsureKey(c.SessionKeyFile)
+	}
+	log.Warn("sessions end with this process: web.session_key_file is not set")
+	key := make([]byte, auth.KeySize)
+	_, _ = rand.Read(key)
+	return key, nil
+}
+
+func provider(c config.Web, url string) *auth.OIDC {
+	if c.OIDC.Issuer == "" {
+		return nil
+	}
+	o := &auth.OIDC{
+		Issuer: c.OIDC.Issuer, ClientID: c.OIDC.ClientID, ClientSecret: c.OIDC.ClientSecret.Reveal(),
+		RedirectURL: url + auth.CallbackPath, Scopes: c.OIDC.Scopes,
+	}
+	for _, g := range c.OIDC.Grants {
+		o.Grants = append(o.Grants, auth.Grant(g))
+	}
+	return o
+}

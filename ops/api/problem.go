@@ -61,7 +61,7 @@ func (a *API) problem(ctx context.Context, err error) error {
 	case errors.Is(err, context.Canceled):
 		return huma.NewError(499, "the request was given up")
 	}
-	a.Logger.Error("a request failed", "error", err)
+	a.Logger.ErrorContext(ctx, "a request failed", "error", err)
 	if errors.Is(err, context.DeadlineExceeded) {
 		return huma.Error504GatewayTimeout("a service behind this one did not answer in time; try again")
 	}

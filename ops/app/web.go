@@ -159,25 +159,30 @@ func (w *web) firstUser(ctx context.Context) error {
 	if !w.app.Config.Web.FirstUser {
 		return nil
 	}
-	for w.replica.Sync(ctx) != nil { // it waits by itself
-		if ctx.Err() != nil {
-			return nil
-		}
-		select {
-		case <-time.After(time.Second):
-		case <-ctx.Done():
-			return nil
-		}
+	if !w.caughtUp(ctx) {
+		return nil
 	}
 	password, err := w.auth.Bootstrap(ctx)
 	if err != nil {
-		w.log.Error("the first user could not be made", "error", err)
-		return nil
+		return fmt.Errorf("make the first user: %w", err)
 	}
 	if password != "" && w.app.FirstUser != nil {
 		w.app.FirstUser(auth.FirstUser, password)
 	}
 	return nil
+}
+
+// caughtUp waits until the directory knows what the topic said, or is false if ctx
+// ends before.
+func (w *web) caughtUp(ctx context.Context) bool {
+	for w.replica.Sync(ctx) != nil {
+		select {
+		case <-time.After(time.Second):
+		case <-ctx.Done():
+			return false
+		}
+	}
+	return true
 }
 
 // drain is how long requests in hand may take once the process is to end.

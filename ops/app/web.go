@@ -163,7 +163,10 @@ func (w *web) firstUser(ctx context.Context) error {
 		return nil
 	}
 	password, err := w.auth.Bootstrap(ctx)
-	if err != nil {
+	switch {
+	case ctx.Err() != nil:
+		return nil
+	case err != nil:
 		return fmt.Errorf("make the first user: %w", err)
 	}
 	if password != "" && w.app.FirstUser != nil {

@@ -141,17 +141,20 @@ func reason(err error) string {
 
 // run serves until ctx ends, then lets requests in hand finish for a moment.
 func (w *web) run(ctx context.Context) error {
-	group, ctx := errgroup.WithContext(ctx)
+	group, each := errgroup.WithContext(ctx)
 	group.Go(func() error {
-		return w.replica.Run(ctx, func(_ schemas.Topic, key, value []byte) {
+		return w.replica.Run(each, func(_ schemas.Topic, key, value []byte) {
 			if err := w.directory.Read(key, value); err != nil {
 				w.log.Warn("an access record is not valid and was passed over", "error", err)
 			}
 		})
 	})
-	group.Go(func() error { return w.firstUser(ctx) })
-	group.Go(func() error { return w.serve(ctx) })
-	return group.Wait()
+	group.Go(func() error { return w.firstUser(each) })
+	group.Go(func() error { return w.serve(each) })
+	if err := group.Wait(); ctx.Err() == nil {
+		return err
+	}
+	return nil // the end was asked for
 }
 
 // firstUser makes an administrator where nobody could sign in.
@@ -163,11 +166,9 @@ func (w *web) firstUser(ctx context.Context) error {
 		return nil
 	}
 	password, err := w.auth.Bootstrap(ctx)
-	switch {
-	case ctx.Err() != nil:
-		return nil
-	case err != nil:
-		return fmt.Errorf("make the first user: %w", err)
+	if err != nil {
+		// Where ctx has ended, run says nil of it.
+		return fmt.Errorf("make the first user: %w", errors.Join(err, ctx.Err()))
 	}
 	if password != "" && w.app.FirstUser != nil {
 		w.app.FirstUser(auth.FirstUser, password)

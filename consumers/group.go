@@ -71,6 +71,11 @@ type Options[E any] struct {
 	// Default: 3 * MaxBytes.
 	MaxBuffered int
 
+	// Resume, if set, is asked where to go on from before partitions are read: given
+	// the offsets the group has committed, it returns them or lower ones, of partitions
+	// whose handler has lost what it had handled. If it fails, the committed ones count.
+	Resume func(ctx context.Context, committed map[int32]int64) (map[int32]int64, error)
+
 	// InFlight is how many batches of one partition may be handled at once.
 	// Default: 1, strictly in order.
 	InFlight int

@@ -35,6 +35,7 @@ type table struct {
 	changed chan struct{} // closed and replaced at every change
 	rows    map[position]string
 	letters map[position]schemas.DeadLetter
+	voids   []schemas.Void
 	batches []schemas.Batch[*schemas.Interaction]
 	busy    map[int32]int // handlers at work, by partition
 	maxBusy int
@@ -84,6 +85,11 @@ func (s *table) Put(_ context.Context, letters []schemas.DeadLetter) error {
 			s.letters[position{l.Partition, l.Offset}] = l
 		}
 	})
+	return nil
+}
+
+func (s *table) Void(_ context.Context, voids []schemas.Void) error {
+	s.update(func() { s.voids = append(s.voids, voids...) })
 	return nil
 }
 

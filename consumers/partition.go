@@ -35,6 +35,8 @@ type partition[E any] struct {
 	closed bool // no longer owned
 	order  order
 
+	expected  int64           // the next offset a batch should bring, or -1
+	logStart  int64           // the first offset the log has, as far as is known
 	polled    int64           // the next offset a fetch should bring, or -1
 	handled   kgo.EpochOffset // everything before it is handled; -1: unknown
 	moved     bool            // a batch was finished, so handled is worth a commit
@@ -55,6 +57,7 @@ func newPartition[E any](g *Group[E], client *kgo.Client, id int32) *partition[E
 		cancel:    cancel,
 		done:      make(chan struct{}),
 		arrived:   make(chan struct{}, 1),
+		expected:  -1,
 		polled:    -1,
 		handled:   kgo.EpochOffset{Epoch: -1, Offset: -1},
 		committed: -1,
@@ -66,7 +69,7 @@ func newPartition[E any](g *Group[E], client *kgo.Client, id int32) *partition[E
 func (p *partition[E]) resumeAt(at int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.polled, p.committed, p.handled.Offset = at, at, at
+	p.expected, p.polled, p.committed, p.handled.Offset = at, at, at, at
 }
 
 // push queues what a fetch brought. It never blocks.
@@ -76,6 +79,7 @@ func (p *partition[E]) push(f kgo.FetchPartition) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.reads(f)
 	first, last := f.Records[0], f.Records[len(f.Records)-1]
 	switch {
 	case p.polled < 0:
@@ -123,12 +127,13 @@ func (p *partition[E]) run() {
 			return
 		}
 		batch, letters := p.decode(records)
+		voids := p.voids(records)
 		if admitter, ok := p.g.opts.Handler.(Admitter[E]); ok && len(batch.Records) > 0 {
 			admitter.Admit(p.ctx, batch)
 		}
 		working.Go(func() {
 			defer func() { <-slots }()
-			p.work(records, batch, letters, place)
+			p.work(records, batch, letters, voids, place)
 		})
 	}
 }
@@ -189,7 +194,14 @@ func (p *partition[E]) cut(now time.Time) ([]*kgo.Record, *span, time.Duration) 
 }
 
 // work sees one decoded batch through: dead-letter, handle.
-func (p *partition[E]) work(records []*kgo.Record, batch schemas.Batch[E], letters []schemas.DeadLetter, place *span) {
+func (p *partition[E]) work(records []*kgo.Record, batch schemas.Batch[E], letters []schemas.DeadLetter, voids []schemas.Void, place *span) {
+	if voider, ok := p.g.opts.DeadLetters.(Voider); ok && len(voids) > 0 {
+		if p.retry("noting positions without records", place, func(ctx context.Context) error {
+			return voider.Void(ctx, voids)
+		}) != nil {
+			return
+		}
+	}
 	if len(letters) > 0 {
 		if p.retry("dead-lettering", place, func(ctx context.Context) error {
 			return p.g.opts.DeadLetters.Put(ctx, letters)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 )
@@ -27,17 +28,48 @@ func (g *Group[E]) assigned(_ context.Context, client *kgo.Client, all map[strin
 	g.opts.Logger.Info("partitions assigned", "partitions", ids, "owned", len(g.owned))
 }
 
-// offsetsFetched tells each partition where it resumes, so that it can notice when
-// the log no longer has that offset.
-func (g *Group[E]) offsetsFetched(_ context.Context, offsets map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error) {
+// offsetsFetched settles where each partition resumes, and tells it, so that it can
+// notice when the log no longer has that offset.
+func (g *Group[E]) offsetsFetched(ctx context.Context, offsets map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error) {
+	committed := map[int32]int64{}
 	for id, o := range offsets[string(g.opts.Topic)] {
 		if at := o.EpochOffset().Offset; at >= 0 {
-			if p := g.partition(id); p != nil {
-				p.resumeAt(at)
-			}
+			committed[id] = at
+		}
+	}
+	for id, at := range g.resume(ctx, committed) {
+		if at < committed[id] {
+			// No epoch: to go back is meant, not a sign that the log was cut.
+			offsets[string(g.opts.Topic)][id] = kgo.NewOffset().At(at)
+		}
+		if p := g.partition(id); p != nil {
+			p.resumeAt(min(at, committed[id]))
 		}
 	}
 	return offsets, nil
+}
+
+// resumeTimeout bounds asking Options.Resume: a rebalance waits for it.
+const resumeTimeout = 20 * time.Second
+
+// resume asks Options.Resume.
+func (g *Group[E]) resume(ctx context.Context, committed map[int32]int64) map[int32]int64 {
+	if g.opts.Resume == nil || len(committed) == 0 {
+		return committed
+	}
+	ctx, cancel := context.WithTimeout(ctx, resumeTimeout)
+	defer cancel()
+	at, err := g.opts.Resume(ctx, maps.Clone(committed))
+	if err != nil {
+		g.opts.Logger.Warn("cannot tell whether what was handled is still there; going on from what was committed", "error", err)
+		return committed
+	}
+	for id, offset := range at {
+		if offset < committed[id] {
+			g.opts.Logger.Error("what was handled is lost; reading it again", "partition", id, "from_offset", offset, "committed", committed[id])
+		}
+	}
+	return at
 }
 
 // revoked hands partitions over: work ends, then what is done is committed.

@@ -40,3 +40,12 @@ type Header struct {
 	Key   string
 	Value []byte
 }
+
+// Void is a run of offsets [First, Next) of a partition that hold no record for
+// readers: a mark of a transaction, an aborted record, a record compacted away.
+type Void struct {
+	Topic     Topic
+	Partition int32
+	First     int64
+	Next      int64
+}

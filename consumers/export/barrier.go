@@ -2,6 +2,7 @@ package export
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -9,59 +10,124 @@ import (
 	"cdds/schemas"
 )
 
-// awaitIngest waits until everything before the snapshot is stored, saying so.
+// awaitIngest waits until everything before the snapshot is stored, saying so. That
+// ingest has committed it is not enough: ClickHouse may have lost it since, and an
+// export without it would be signed as complete.
 func (w *Worker) awaitIngest(ctx context.Context, r *schemas.ExportRequest, topic schemas.Topic, a pipeline.Acceptance) error {
-	started := w.Now()
-	var first, told int64 = -1, -1
-	var toldAt time.Time
-	ticker := time.NewTicker(barrierPoll)
-	defer ticker.Stop()
+	b := barrier{topic: topic, snapshot: a.Snapshot, began: w.Now(), first: -1}
 	for {
-		var done schemas.Snapshot
-		err := w.stage(ctx, "barrier", 0, func() (err error) {
-			done, err = w.Log.Ingested(ctx, topic)
-			return err
-		})
+		err := w.stage(ctx, "barrier", 0, func() error { return b.look(ctx, w) })
 		if err != nil {
 			return err
 		}
-		behind := a.Snapshot.Behind(done)
-		if behind == 0 {
-			w.metrics.barrierSeconds.Observe(w.Now().Sub(started).Seconds())
+		if b.behind == 0 && b.lost == 0 {
+			w.metrics.barrierSeconds.Observe(w.Now().Sub(b.began).Seconds())
 			return nil
 		}
-		if first < 0 {
-			first = behind
-		}
-		waited := w.Now().Sub(started)
+		waited := w.Now().Sub(b.began)
 		if waited > w.IngestWait {
-			return failure{"barrier", 0, fmt.Errorf("ingest is still %d records behind after %s", behind, waited.Round(time.Second))}
+			return failure{"barrier", 0, b.reason(waited)}
 		}
-		if behind != told && w.Now().Sub(toldAt) >= time.Second {
-			told, toldAt = behind, w.Now()
+		if now := [2]int64{b.behind, b.lost}; now != b.told && w.Now().Sub(b.toldAt) >= time.Second {
+			b.told, b.toldAt = now, w.Now()
 			err := w.report(ctx, &schemas.ExportStatus{
 				TenantID: r.TenantID, ExportID: r.ExportID, State: schemas.Requested,
-				EventID: fmt.Sprintf("waiting/%020d", w.Now().UnixMilli()), Waiting: waiting(behind, first, waited),
+				EventID: fmt.Sprintf("waiting/%020d", w.Now().UnixMilli()), Waiting: b.waiting(waited),
 			})
 			if err != nil {
 				return err
 			}
 		}
+		poll := barrierPoll
+		if b.lost > 0 {
+			poll = lossPoll
+		}
 		select {
-		case <-ticker.C:
+		case <-time.After(poll):
 		case <-ctx.Done():
 			return ctx.Err()
 		}
 	}
 }
 
-const barrierPoll = 25 * time.Millisecond
+const (
+	barrierPoll = 25 * time.Millisecond
+	// lossPoll is longer: what was lost takes somebody to bring it back.
+	lossPoll = time.Second
+)
 
-// waiting is the sentence an admin reads while ingest catches up.
-func waiting(behind, first int64, waited time.Duration) string {
-	s := fmt.Sprintf("waiting for ingest: %s records behind", grouped(behind))
-	if progress := first - behind; progress > 0 && waited > 0 {
-		left := time.Duration(float64(waited) * float64(behind) / float64(progress))
+// errLost says that ClickHouse does not have what ingest had stored.
+var errLost = errors.New("ClickHouse has lost them")
+
+// barrier is where the wait for a snapshot stands.
+type barrier struct {
+	topic    schemas.Topic
+	snapshot schemas.Snapshot
+	began    time.Time
+	// behind is how many records ingest has yet to store; lost how many it had stored
+	// that are not there. Only one of them is looked for at a time.
+	behind, lost, first int64
+	// told are behind and lost as they were last reported.
+	told   [2]int64
+	toldAt time.Time
+}
+
+// look finds out how far ingest is and, if it is past the snapshot, what is missing.
+func (b *barrier) look(ctx context.Context, w *Worker) error {
+	done, err := w.Log.Ingested(ctx, b.topic)
+	if err != nil {
+		return err
+	}
+	b.behind, b.lost = b.snapshot.Behind(done), 0
+	if b.behind > 0 {
+		b.first = max(b.first, b.behind)
+		return nil
+	}
+	b.lost, err = w.missing(ctx, b.topic, b.snapshot)
+	return err
+}
+
+// missing is how many records below the snapshot ClickHouse does not account for.
+func (w *Worker) missing(ctx context.Context, topic schemas.Topic, snapshot schemas.Snapshot) (n int64, err error) {
+	start, err := w.Log.StartOffsets(ctx, topic)
+	if err != nil {
+		return 0, err
+	}
+	missing, err := w.Ledger.Missing(ctx, topic, start, snapshot)
+	for _, of := range missing {
+		n += of
+	}
+	return n, err
+}
+
+// checkWhole fails the export if ClickHouse lost records while it ran.
+func (w *Worker) checkWhole(ctx context.Context, topic schemas.Topic, snapshot schemas.Snapshot) error {
+	return w.stage(ctx, "barrier", 0, func() error {
+		lost, err := w.missing(ctx, topic, snapshot)
+		if err == nil && lost > 0 {
+			b := barrier{topic: topic, lost: lost}
+			return pipeline.Permanent(b.reason(0))
+		}
+		return err
+	})
+}
+
+// reason is why an export is given up.
+func (b *barrier) reason(waited time.Duration) error {
+	if b.lost > 0 {
+		return fmt.Errorf("%s records of %s that ingest had stored are missing: %w", grouped(b.lost), b.topic, errLost)
+	}
+	return fmt.Errorf("ingest is still %d records behind after %s", b.behind, waited.Round(time.Second))
+}
+
+// waiting is the sentence an admin reads meanwhile.
+func (b *barrier) waiting(waited time.Duration) string {
+	if b.lost > 0 {
+		return fmt.Sprintf("waiting for %s records of %s that ingest had stored: %v", grouped(b.lost), b.topic, errLost)
+	}
+	s := fmt.Sprintf("waiting for ingest: %s records behind", grouped(b.behind))
+	if progress := b.first - b.behind; progress > 0 && waited > 0 {
+		left := time.Duration(float64(waited) * float64(b.behind) / float64(progress))
 		s += fmt.Sprintf(", about %s", max(left.Round(time.Second), time.Second))
 	}
 	return s

@@ -1,6 +1,7 @@
 package export
 
 import (
+	"errors"
 	"strings"
 
 	"cdds/pipeline"
@@ -21,8 +22,18 @@ func describe(f failure) *schemas.Failure {
 		told.Retryable = false
 		told.Hint = "ask again under a new export id: it takes a new snapshot"
 	}
+	if errors.Is(f.err, errLost) {
+		told.Hint = "restart the ingest role: it reads again from Kafka what ClickHouse lacks; what Kafka no longer has, restore from a backup of ClickHouse; `cdds doctor` shows the account; then " + then(told.Retryable)
+	}
 	if strings.Contains(told.Reason, "split_size") {
 		told.Hint = ""
 	}
 	return told
+}
+
+func then(retryable bool) string {
+	if retryable {
+		return "retry it"
+	}
+	return "ask again under a new export id"
 }

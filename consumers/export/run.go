@@ -160,6 +160,9 @@ func (w *Worker) run(ctx context.Context, x pipeline.Export, jobID string, topic
 	if err != nil {
 		return err
 	}
+	if err := w.checkWhole(ctx, topic, x.Snapshot); err != nil {
+		return err
+	}
 	completed := status("completed", schemas.Completed)
 	completed.JobID = jobID
 	err = w.stage(ctx, "manifest", 0, func() error {

@@ -25,10 +25,19 @@ import (
 
 // SourceLog tells how far the topics with rows have come.
 type SourceLog interface {
+	// StartOffsets is, per partition, the first offset the topic still has.
+	StartOffsets(ctx context.Context, topic schemas.Topic) (schemas.Snapshot, error)
 	// EndOffsets is the snapshot that holds every record acknowledged by now.
 	EndOffsets(ctx context.Context, topic schemas.Topic) (schemas.Snapshot, error)
 	// Ingested is, per partition, the first offset not yet stored or dead-lettered.
 	Ingested(ctx context.Context, topic schemas.Topic) (schemas.Snapshot, error)
+}
+
+// Ledger knows what is stored now, whatever ingest has committed.
+type Ledger interface {
+	// Missing is, per partition, how many offsets at or past from and below to are
+	// neither stored, erased nor dead-lettered.
+	Missing(ctx context.Context, topic schemas.Topic, from, to schemas.Snapshot) ([]int64, error)
 }
 
 // Publisher reports status events. It returns once they are acknowledged.
@@ -57,6 +66,7 @@ type Certificates interface {
 type Options struct {
 	Exporter  *pipeline.Exporter
 	Log       SourceLog
+	Ledger    Ledger
 	Publisher Publisher
 	Tenants   Tenants
 	// Certificates may be nil; then none is registered.

@@ -134,6 +134,12 @@ func (l log) EndOffsets(context.Context, schemas.Topic) (schemas.Snapshot, error
 func (l log) Ingested(context.Context, schemas.Topic) (schemas.Snapshot, error) {
 	return schemas.Snapshot(l), nil
 }
+func (l log) StartOffsets(context.Context, schemas.Topic) (schemas.Snapshot, error) {
+	return make(schemas.Snapshot, len(l)), nil
+}
+func (l log) Missing(context.Context, schemas.Topic, schemas.Snapshot, schemas.Snapshot) ([]int64, error) {
+	return make([]int64, len(l)), nil
+}
 func (l log) HasTenant(context.Context, string) (bool, error) { return true, nil }
 
 func TestAnExportReportsTheSameWhicheverCallFails(t *testing.T) {
@@ -152,7 +158,7 @@ func TestAnExportReportsTheSameWhicheverCallFails(t *testing.T) {
 				Source: faults.Source(source), Store: faults.Store(store), Spools: pipeline.NewSpools(64 << 20),
 				Certificate: signer.Certificate, Key: signer.Key, Lifetime: time.Hour, Now: time.Now,
 			}),
-			Log: log{rows, rows}, Tenants: log{}, Publisher: b, Name: "test", Slots: 1, InlineCertificates: true,
+			Log: log{rows, rows}, Ledger: log{rows, rows}, Tenants: log{}, Publisher: b, Name: "test", Slots: 1, InlineCertificates: true,
 			Registerer: prometheus.NewRegistry(), Logger: slog.New(slog.DiscardHandler),
 		})
 		pem, err := os.ReadFile(cert)

@@ -53,6 +53,7 @@ func buildIngest(a *App) ([]role, error) {
 		GroupID: schemas.IngestGroup(schemas.TopicInteractions), Topic: schemas.TopicInteractions,
 		Decode: schemas.DecodeInteraction, Handler: storeInteractions,
 		MaxRecords: ingest.MaxRecords, MaxBytes: ingest.MaxBytes, Linger: ingest.Linger,
+		Resume: a.resume(schemas.TopicInteractions),
 	}, a)
 	if err != nil {
 		return nil, err
@@ -61,6 +62,7 @@ func buildIngest(a *App) ([]role, error) {
 		GroupID: schemas.IngestGroup(schemas.TopicContacts), Topic: schemas.TopicContacts,
 		Decode: schemas.DecodeContact, Handler: storeContacts,
 		MaxRecords: ingest.MaxRecords, MaxBytes: ingest.MaxBytes, Linger: ingest.Linger,
+		Resume: a.resume(schemas.TopicContacts),
 	}, a)
 	return []role{interactions, contacts}, err
 }
@@ -105,7 +107,7 @@ func buildExport(a *App) ([]role, error) {
 			Certificate: signer.Certificate, Key: signer.Key,
 			Lifetime: c.Lifetime, LifetimeByTenant: c.LifetimeByTenant, Now: time.Now,
 		}),
-		Log:       connect.NewOffsets(a.client),
+		Log: connect.NewOffsets(a.client), Ledger: a.warehouse,
 		Publisher: a.publisher, Tenants: a.warehouse, Certificates: registered,
 		Name: a.Name, Slots: c.Slots, TenantSlots: c.TenantSlots,
 		InlineCertificates: c.InlineCertificates != nil && *c.InlineCertificates,
@@ -150,6 +152,11 @@ func (d deadLetters) Put(ctx context.Context, letters []schemas.DeadLetter) erro
 		return err
 	}
 	return d.a.warehouse.RecordDeadLetters(ctx, letters)
+}
+
+// Void is idempotent by position too.
+func (d deadLetters) Void(ctx context.Context, voids []schemas.Void) error {
+	return d.a.warehouse.RecordVoids(ctx, voids)
 }
 
 // errNoSigner names the way out.

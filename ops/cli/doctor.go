@@ -239,7 +239,7 @@ func checkPositions(ctx context.Context, s *services, topic schemas.Topic) (stri
 	var wrong []string
 	for p := range committed {
 		if n := lost(positions, int32(p), start[p], committed[p]); n > 0 {
-			wrong = append(wrong, fmt.Sprintf("partition %d: %s records that ingest had committed are not in ClickHouse", p, count(n)))
+			wrong = append(wrong, fmt.Sprintf("partition %d: %s records that ingest had committed are not in ClickHouse; restart the ingest role, it reads them again", p, count(n)))
 		}
 	}
 	for _, p := range positions {

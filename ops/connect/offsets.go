@@ -32,6 +32,14 @@ func (o *Offsets) EndOffsets(ctx context.Context, topic schemas.Topic) (schemas.
 	return snapshotOf(topic, listed, err)
 }
 
+// StartOffsets is, per partition, the first offset the topic still has.
+func (o *Offsets) StartOffsets(ctx context.Context, topic schemas.Topic) (schemas.Snapshot, error) {
+	ctx, cancel := context.WithTimeout(ctx, offsetsTimeout)
+	defer cancel()
+	listed, err := o.admin.ListStartOffsets(ctx, string(topic))
+	return snapshotOf(topic, listed, err)
+}
+
 // Ingested is, per partition, the first offset its ingest group has not stored or
 // dead-lettered. Records that retention removed cannot be waited for and count as
 // done; `cdds doctor` reports them as lost.
@@ -48,8 +56,7 @@ func (o *Offsets) Ingested(ctx context.Context, topic schemas.Topic) (schemas.Sn
 func (o *Offsets) Committed(ctx context.Context, topic schemas.Topic) (start, done schemas.Snapshot, err error) {
 	ctx, cancel := context.WithTimeout(ctx, offsetsTimeout)
 	defer cancel()
-	listed, err := o.admin.ListStartOffsets(ctx, string(topic))
-	if start, err = snapshotOf(topic, listed, err); err != nil {
+	if start, err = o.StartOffsets(ctx, topic); err != nil {
 		return nil, nil, err
 	}
 	done = make(schemas.Snapshot, len(start))

@@ -29,18 +29,13 @@ type Positions struct {
 }
 
 // Missing is how many offsets between First and Last are neither stored, erased
-// nor dead-lettered.
-// Compacted and control records would count here; the source topics have none.
+// nor dead-lettered, though Kafka has a record there.
 func (p Positions) Missing() int64 { return p.Last - p.First + 1 - p.seen }
 
 // Positions returns the account of each partition of a source topic, by number. It
 // reads key columns of the whole table, in memory of about one bit for each offset:
 // exact distinct counts would take some fifty bytes.
 func (w *Warehouse) Positions(ctx context.Context, topic schemas.Topic) ([]Positions, error) {
-	name := "interactions"
-	if topic == schemas.TopicContacts {
-		name = "contacts"
-	}
 	// FINAL leaves one of each replayed row, as a merge would. A row's month is part
 	// of its identity, so there is nothing to merge across partitions.
 	rows, err := w.conn.Query(ctx, fmt.Sprintf(`
@@ -55,9 +50,11 @@ FROM (
   UNION ALL
   SELECT source_partition, source_offset, 1 AS kind FROM dead_letters WHERE topic = {topic:String}
   UNION ALL
-  SELECT source_partition, source_offset, 2 AS kind FROM erased_rows WHERE topic = {topic:String})
+  SELECT source_partition, source_offset, 2 AS kind FROM erased_rows WHERE topic = {topic:String}
+  UNION ALL
+  SELECT source_partition, arrayJoin(range(first, next)), 3 AS kind FROM voids WHERE topic = {topic:String})
 GROUP BY source_partition ORDER BY source_partition
-SETTINGS do_not_merge_across_partitions_select_final = 1`, name), clickhouse.Named("topic", string(topic)))
+SETTINGS do_not_merge_across_partitions_select_final = 1`, tableFor(topic)), clickhouse.Named("topic", string(topic)))
 	if err != nil {
 		return nil, fmt.Errorf("account for %s: %w", topic, err)
 	}

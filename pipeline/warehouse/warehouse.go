@@ -71,7 +71,7 @@ func (w *Warehouse) MissingTables(ctx context.Context) ([]string, error) {
 		return nil, err
 	}
 	var missing []string
-	for _, table := range []string{"interactions", "contacts", "dead_letters", "export_events", "exports", "artifacts", "audit", "erasures", "erased_subjects", "erased_rows"} {
+	for _, table := range []string{"interactions", "contacts", "dead_letters", "export_events", "exports", "artifacts", "audit", "erasures", "erased_subjects", "erased_rows", "voids"} {
 		if !have[table] {
 			missing = append(missing, table)
 		}

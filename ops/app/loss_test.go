@@ -1,0 +1,62 @@
+package app_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"cdds/ops/connect"
+	"cdds/schemas"
+)
+
+// exec does to ClickHouse what nobody should.
+func (w *world) exec(sql string) {
+	w.t.Helper()
+	conn, err := connect.ClickHouse(w.config.ClickHouse)
+	check(w.t, err)
+	defer func() { _ = conn.Close() }()
+	check(w.t, conn.Exec(w.t.Context(), sql))
+}
+
+// TestNothingThatClickHouseLostIsLeftOutOfACompletedExport loses rows that ingest had
+// committed, all of them and a single one.
+func TestNothingThatClickHouseLostIsLeftOutOfACompletedExport(t *testing.T) {
+	w := newWorld(t)
+	w.config.Export.IngestWait = 1500 * time.Millisecond
+	stop := w.run("ingest", "export", "history")
+	w.load("acme", 0, 300)
+	w.load("acme", 200, 400)
+	w.produce(schemas.TopicInteractions, nil, []byte("no event"))
+	w.publish(w.request("acme", "before"))
+	if e := w.await("acme", "before"); e.State != schemas.Completed || e.Done.Rows != 400 {
+		t.Fatalf("nothing is lost, and it is %s with %d rows, %+v", e.State, e.Done.Rows, e.Failure)
+	}
+	for id, loss := range map[string]struct{ sql, count string }{
+		"everything": {"TRUNCATE TABLE interactions", "500 records"},
+		"one":        {"ALTER TABLE interactions DELETE WHERE interaction_id = 'i-000007' SETTINGS mutations_sync = 2", "1 records"},
+	} {
+		w.exec(loss.sql)
+		w.publish(w.request("acme", id))
+		e := w.await("acme", id)
+		if e.State != schemas.Failed || e.Failure.Stage != "barrier" || !e.Failure.Retryable ||
+			!strings.Contains(e.Failure.Reason, loss.count) || !strings.Contains(e.Failure.Hint, "restart the ingest role") {
+			t.Fatalf("%s is lost, and the export is %s with %d rows, %+v", id, e.State, e.Done.Rows, e.Failure)
+		}
+		if n := w.count("SELECT count() FROM export_events WHERE export_id = '" + id + "' AND body LIKE '%waiting for " + loss.count + "%lost%'"); n == 0 {
+			t.Errorf("%s is lost, and nobody was told what the export waits for", id)
+		}
+		stop()
+		stop = w.run("ingest", "export", "history")      // reads again what is lost
+		for e.State == schemas.Failed && e.Attempt < 8 { // ingest may need longer than one attempt waits
+			attempt := e.Attempt
+			w.publish(control(schemas.ActionRetry, id))
+			e = w.awaitThat("acme", id, func(e schemas.Export) bool { return e.State.Ended() && e.Attempt > attempt })
+		}
+		if e.State != schemas.Completed || len(w.open(e)) != 400 {
+			t.Errorf("%s was lost and read again, and the export is %s with %d of 400 rows, %+v", id, e.State, e.Done.Rows, e.Failure)
+		}
+		if rows, letters := w.stored(schemas.TopicInteractions); rows != 500 || letters != 1 {
+			t.Errorf("%s was lost and read again: %d rows and %d dead letters, want 500 and 1", id, rows, letters)
+		}
+	}
+}

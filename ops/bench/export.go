@@ -129,15 +129,17 @@ func export(ctx context.Context, r *run) error {
 		return err
 	}
 	r.profile(worker)
-	var speeds, cpu, sizes []float64
+	var speeds, cpu, sizes, engineCPU, storeCPU []float64
 	lines := 0.0
 	measure := func() error {
-		before := worker.cpu()
+		before, engineBefore, storeBefore := worker.cpu(), r.system.service("clickhouse"), r.system.service("s3")
 		seconds, c, err := x.once(ctx, x.request(rangeFrom, rangeTo))
 		if err != nil {
 			return err
 		}
 		lines = float64(c.Totals.JSONLBytes)
+		engineCPU = append(engineCPU, (r.system.service("clickhouse")-engineBefore)/(lines/1e9))
+		storeCPU = append(storeCPU, (r.system.service("s3")-storeBefore)/(lines/1e9))
 		speeds = append(speeds, lines/seconds/1e6)
 		sizes = append(sizes, float64(c.Totals.SealedBytes)/1e6)
 		cpu = append(cpu, (worker.cpu()-before)/(lines/1e9))
@@ -175,7 +177,10 @@ func export(ctx context.Context, r *run) error {
 		}
 	}
 	r.report.add(figures...)
-	r.report.add(ratio("export: CPU of the worker", "s per GB of JSON Lines", "deflate of the same level and AES-CBC alone", cpu, raw, atMost(1.15)),
+	r.report.add(ratio(exportWorkerCPU, "s per GB of JSON Lines", "deflate of the same level and AES-CBC alone", cpu, raw, atMost(1.15)),
+		value(exportEngineCPU, "s per GB of JSON Lines", engineCPU),
+		value(exportStoreCPU, "s per GB of JSON Lines", storeCPU),
+		value(sealedShare, "bytes per byte of JSON Lines", []float64{median(sizes) * 1e6 / lines}),
 		value(fmt.Sprintf("export %s rows: peak resident size of the worker", count(r.rows)), "MiB", []float64{worker.peak()}, atMost(300)))
 	return nil
 }

@@ -20,11 +20,12 @@ func ingest(ctx context.Context, r *run) error {
 	if err := r.produce(ctx, r.rows); err != nil {
 		return err
 	}
-	var ours, engine, cpu, peak []float64
+	var ours, engine, cpu, peak, engineCPU, brokerCPU []float64
 	for n := range r.runs {
 		if err := r.forget(ctx); err != nil {
 			return err
 		}
+		engineBefore, brokerBefore := r.system.service("clickhouse"), r.system.service("kafka")
 		begin := time.Now()
 		p, err := r.system.role(ctx, "ingest")
 		if err != nil {
@@ -34,11 +35,16 @@ func ingest(ctx context.Context, r *run) error {
 		err = r.stored(ctx, "interactions", r.rows)
 		seconds := time.Since(begin).Seconds()
 		ours, cpu, peak = append(ours, float64(r.rows)/seconds), append(cpu, p.cpu()/float64(r.rows)*1e6), append(peak, p.peak())
+		perRecord := func(seconds float64) float64 { return seconds / float64(r.rows) * 1e6 }
+		engineCPU, brokerCPU = append(engineCPU, perRecord(r.system.service("clickhouse")-engineBefore)), append(brokerCPU, perRecord(r.system.service("kafka")-brokerBefore))
 		p.stop()
 		if err != nil {
 			return err
 		}
 		say("cdds: %.1f s, %.1f us of CPU a record", seconds, cpu[len(cpu)-1])
+		if err := r.recordSizes(ctx, n); err != nil {
+			return err
+		}
 		if seconds, err = r.kafkaEngine(ctx, n); err != nil {
 			return err
 		}
@@ -47,8 +53,29 @@ func ingest(ctx context.Context, r *run) error {
 	}
 	r.report.add(
 		ratio(fmt.Sprintf("ingest %s records", count(r.rows)), "records/s", "ENGINE = Kafka", ours, engine, atLeast(1)),
-		value("ingest: CPU of the role", "us per record", cpu),
+		value(ingestRoleCPU, "us per record", cpu),
+		value(ingestEngineCPU, "us per record", engineCPU),
+		value(ingestBrokerCPU, "us per record", brokerCPU),
 		value("ingest: peak resident size of the role", "MiB", peak, atMost(256)))
+	return nil
+}
+
+// recordSizes notes once what a record takes on the wire and on disk.
+func (r *run) recordSizes(ctx context.Context, n int) error {
+	if n > 0 {
+		return nil
+	}
+	disk, err := r.system.number(ctx, "SELECT sum(bytes_on_disk) FROM system.parts WHERE active AND database = currentDatabase() AND table = 'interactions'")
+	if err != nil {
+		return err
+	}
+	lines, err := r.system.number(ctx, "SELECT sum(body_bytes) FROM interactions")
+	if err != nil {
+		return err
+	}
+	r.report.add(
+		value(recordBytes, "bytes of JSON per record", []float64{float64(lines) / float64(r.rows)}),
+		value(storedBytes, "bytes per record", []float64{float64(disk) / float64(r.rows)}))
 	return nil
 }
 

@@ -18,6 +18,8 @@ type report struct {
 	Machine string   `json:"machine"`
 	When    string   `json:"when"`
 	Texts   string   `json:"texts"`
+	Cores   int      `json:"cores"`
+	Rows    int      `json:"rows"`
 	Figures []figure `json:"figures"`
 	Points  []point  `json:"points,omitempty"`
 }
@@ -35,6 +37,7 @@ type point struct {
 
 func (r *report) describe(run *run) {
 	r.Machine = fmt.Sprintf("%d cores of %s, %s, Go %s; engine, broker, store and every role on this machine", runtime.NumCPU(), describeCPU(), runtime.GOOS+"/"+runtime.GOARCH, strings.TrimPrefix(runtime.Version(), "go"))
+	r.Cores, r.Rows = runtime.NumCPU(), run.rows
 	r.When = time.Now().UTC().Format(time.DateOnly)
 	r.Texts = "generated from word lists"
 	if run.texts != nil {
@@ -136,6 +139,9 @@ func (r *report) write(dir string) error {
 		return err
 	}
 	files := map[string]string{"benchmarks.json": string(content) + "\n", "benchmarks.md": r.page()}
+	if model := r.capacity(); model != "" {
+		files["scale.md"] = model
+	}
 	if len(r.Points) > 1 {
 		files["scale.svg"] = plot(r.Points)
 	}

@@ -37,6 +37,7 @@ type system struct {
 	conn      driver.Conn
 	warehouse *warehouse.Warehouse
 	publisher *producers.Publisher
+	stack     *process
 	closers   []func()
 }
 
@@ -57,6 +58,7 @@ func (r *run) withSystem(ctx context.Context, work func(context.Context, *run) e
 	if err != nil {
 		return err
 	}
+	s.stack = stack
 	s.closers = append(s.closers, stack.stop)
 	if err := s.connect(ctx, data); err != nil {
 		return err
@@ -179,14 +181,14 @@ func (p *process) stop() {
 	_ = p.log.Close()
 }
 
-// profile keeps what the process spends its CPU on in the next ten seconds, if
+// profile keeps what the process spends its CPU on in the next five seconds, if
 // profiles are wanted.
 func (r *run) profile(p *process) {
 	if r.profiles == "" {
 		return
 	}
 	go func() {
-		response, err := http.Get(p.metrics + "/debug/pprof/profile?seconds=10")
+		response, err := http.Get(p.metrics + "/debug/pprof/profile?seconds=5")
 		if err != nil {
 			say("profile of %s: %v", p.name, err)
 			return
@@ -206,8 +208,31 @@ func (r *run) profile(p *process) {
 const clockTicks = 100
 
 // cpu is the seconds of CPU the process has used.
-func (p *process) cpu() float64 {
-	content, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
+func (p *process) cpu() float64 { return cpuOf(p.cmd.Process.Pid) }
+
+// service is the CPU seconds of one service of the stack: clickhouse, kafka or s3.
+func (s *system) service(name string) float64 {
+	pid := s.stack.cmd.Process.Pid
+	children, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
+	if err != nil {
+		return 0
+	}
+	for _, file := range children {
+		content, _ := os.ReadFile(file)
+		for _, child := range strings.Fields(string(content)) {
+			command, _ := os.ReadFile("/proc/" + child + "/cmdline")
+			if strings.Contains(string(command), "__stack\x00"+name) {
+				var id int
+				_, _ = fmt.Sscan(child, &id)
+				return cpuOf(id)
+			}
+		}
+	}
+	return 0
+}
+
+func cpuOf(pid int) float64 {
+	content, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return 0
 	}

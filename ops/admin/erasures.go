@@ -68,3 +68,12 @@ func (h *Handle) Audit(ctx context.Context, f warehouse.AuditFilter, p warehouse
 	f.TenantID = h.tenant
 	return h.History.ListAudit(ctx, f, p)
 }
+
+// Deliveries lists a page of attempts to tell webhooks of exports that ended.
+func (h *Handle) Deliveries(ctx context.Context, f warehouse.DeliveryFilter, p warehouse.Page) (warehouse.Listed[schemas.WebhookDelivery], error) {
+	if err := h.reads(auth.Read); err != nil {
+		return warehouse.Listed[schemas.WebhookDelivery]{}, err
+	}
+	f.TenantID = h.tenant
+	return h.History.ListDeliveries(ctx, f, p)
+}

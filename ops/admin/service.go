@@ -32,6 +32,7 @@ type History interface {
 	ListArtifacts(ctx context.Context, f warehouse.ArtifactFilter, p warehouse.Page) (warehouse.Listed[warehouse.ListedArtifact], error)
 	ListAudit(ctx context.Context, f warehouse.AuditFilter, p warehouse.Page) (warehouse.Listed[schemas.AuditRecord], error)
 	ListErasures(ctx context.Context, tenantID, state string, p warehouse.Page) (warehouse.Listed[schemas.Erasure], error)
+	ListDeliveries(ctx context.Context, f warehouse.DeliveryFilter, p warehouse.Page) (warehouse.Listed[schemas.WebhookDelivery], error)
 	Erasure(ctx context.Context, tenantID, erasureID string) (schemas.Erasure, bool, error)
 	Overview(ctx context.Context, tenantID string, now schemas.Time) (warehouse.Overview, error)
 	Tenants(ctx context.Context, limit int) ([]string, error)

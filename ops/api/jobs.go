@@ -7,6 +7,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"cdds/ops/admin"
+	"cdds/pipeline/warehouse"
 	"cdds/schemas"
 )
 
@@ -109,5 +110,26 @@ func (a *API) jobs() {
 	}) (*answer[Listing[schemas.Time]], error) {
 		times, err := on(ctx, a, in.Scope, func(h *admin.Handle) ([]schemas.Time, error) { return h.NextRuns(in.ID, in.N) })
 		return give(all(times, same), err)
+	})
+	register(a, huma.Operation{
+		OperationID: "list-deliveries", Method: http.MethodGet, Path: "/deliveries", Tags: tags, Summary: "List attempts to tell webhooks",
+	}, func(ctx context.Context, in *struct {
+		Scope
+		Paging
+		Job     string   `query:"job" maxLength:"128"`
+		Export  string   `query:"export" maxLength:"128"`
+		Outcome []string `query:"outcome" maxItems:"3" doc:"delivered, retrying, given_up; comma separated."`
+	}) (*answer[Listing[schemas.WebhookDelivery]], error) {
+		return give(on(ctx, a, in.Scope, func(h *admin.Handle) (out Listing[schemas.WebhookDelivery], err error) {
+			page, err := in.page("time")
+			if err != nil {
+				return out, err
+			}
+			rows, err := h.Deliveries(ctx, warehouse.DeliveryFilter{JobID: in.Job, ExportID: in.Export, Outcomes: in.Outcome}, page)
+			if err != nil {
+				return out, err
+			}
+			return listed(in.Paging, "time", rows, same)
+		}))
 	})
 }

@@ -20,6 +20,7 @@ import (
 	"cdds/ops/auth"
 	"cdds/ops/config"
 	"cdds/ops/connect"
+	"cdds/producers/schedule"
 	"cdds/schemas"
 )
 
@@ -90,8 +91,19 @@ func (a *App) administration(w *web) (*admin.Service, error) {
 	return admin.New(admin.Options{
 		History: a.warehouse, Objects: a.bucket, Publisher: a.publisher, Positions: connect.NewOffsets(a.client),
 		Accounts: w.auth, Directory: w.directory, Definitions: defined,
+		CheckJob: schedule.Check, Next: schedule.Next,
+		Run: func(ctx context.Context, j schemas.Job) (*schemas.ExportRequest, error) {
+			return schedule.RunNow(ctx, a.warehouse, j, schemas.TimeOf(w.now()))
+		},
 		InlineCertificates: inline != nil && *inline, Logger: w.log, Now: a.Now,
 	}), nil
+}
+
+func (w *web) now() time.Time {
+	if w.app.Now == nil {
+		return time.Now()
+	}
+	return w.app.Now()
 }
 
 // routes put everything behind the same checks: where a request comes from, how much

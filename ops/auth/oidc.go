@@ -180,8 +180,8 @@ func (s *Service) finish(r *http.Request) (p Principal, back string, err error) 
 	if id.Nonce != f.Nonce {
 		return p, "", fmt.Errorf("%w: the provider's ID token is not for this sign-in", ErrCredentials)
 	}
-	var claims map[string]any
-	if err := id.Claims(&claims); err != nil {
+	claims, err := s.OIDC.claims(ctx, provider, id, token)
+	if err != nil {
 		return p, "", err
 	}
 	p = Principal{
@@ -194,6 +194,39 @@ func (s *Service) finish(r *http.Request) (p Principal, back string, err error) 
 	}
 	p.Tenant, p.Role = tenant, role
 	return p, f.Return, nil
+}
+
+// claims are those of the ID token and, where it lacks one that grants look at or a name,
+// what the provider says of the user beside it.
+func (o *OIDC) claims(ctx context.Context, provider *oidc.Provider, id *oidc.IDToken, token *oauth2.Token) (map[string]any, error) {
+	claims := map[string]any{}
+	if err := id.Claims(&claims); err != nil {
+		return nil, err
+	}
+	complete := claims["preferred_username"] != nil
+	for _, g := range o.Grants {
+		complete = complete && claims[g.Claim] != nil
+	}
+	if complete || provider.UserInfoEndpoint() == "" {
+		return claims, nil
+	}
+	info, err := provider.UserInfo(ctx, oauth2.StaticTokenSource(token))
+	if err != nil {
+		return nil, fmt.Errorf("%w: the provider's user info: %w", ErrCredentials, err)
+	}
+	if info.Subject != id.Subject {
+		return nil, fmt.Errorf("%w: the provider's user info is about somebody else", ErrCredentials)
+	}
+	beside := map[string]any{}
+	if err := info.Claims(&beside); err != nil {
+		return nil, err
+	}
+	for name, value := range beside {
+		if claims[name] == nil { // what is signed counts
+			claims[name] = value
+		}
+	}
+	return claims, nil
 }
 
 // oidcSubject is unique, printable and short enough for a key, whatever the provider's

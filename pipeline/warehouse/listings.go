@@ -169,6 +169,38 @@ func (w *Warehouse) ListErasures(ctx context.Context, tenantID, state string, p 
 	})
 }
 
+// DeliveryFilter says which attempts to tell webhooks to list; empty fields mean any.
+type DeliveryFilter struct {
+	TenantID, JobID, ExportID string
+	Outcomes                  []string
+}
+
+var deliveryListing = listing{
+	what: "webhook deliveries", from: "webhook_deliveries FINAL", columns: "body", sort: "time",
+	id:    "concat(webhook_id, '/', leftPad(toString(attempt), 6, '0'))",
+	sorts: map[string]sortColumn{"time": instant("time")},
+}
+
+// ListDeliveries reads a page of a tenant's attempts to tell webhooks.
+func (w *Warehouse) ListDeliveries(ctx context.Context, f DeliveryFilter, p Page) (Listed[schemas.WebhookDelivery], error) {
+	var c conditions
+	c.where("tenant_id = {tenant:String}", "tenant", f.TenantID)
+	if f.JobID != "" {
+		c.where("job_id = {job:String}", "job", f.JobID)
+	}
+	if f.ExportID != "" {
+		c.where("export_id = {export:String}", "export", f.ExportID)
+	}
+	c.among("outcome", "outcomes", f.Outcomes)
+	return list(ctx, w, deliveryListing, p, c, func(rows driver.Rows, d *schemas.WebhookDelivery, place ...any) error {
+		var body string
+		if err := rows.Scan(append(place, &body)...); err != nil {
+			return err
+		}
+		return json.Unmarshal([]byte(body), d)
+	})
+}
+
 // Overview counts what there is, of one tenant or, with schemas.AllTenants, of all.
 type Overview struct {
 	// Exports counts exports by state.

@@ -5,6 +5,9 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"slices"
 	"strings"
@@ -12,8 +15,10 @@ import (
 	"testing"
 	"time"
 
+	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"cdds/consumers/webhooks"
 	"cdds/ops/connect"
 	"cdds/producers/schedule"
 	"cdds/schemas"
@@ -93,13 +98,13 @@ func (w *world) requests(id string) (n int) {
 }
 
 func TestJobs(t *testing.T) {
-	w := newWorld(t)
+	w, whole := newWorld(t), t
 	time0 := newClock("2026-10-05T10:20:00Z")
 	w.now = time0.now
 	w.config.Schedule.Every = 20 * time.Millisecond
 	w.run("ingest", "export", "history")
 	stop := []func(){w.run("schedule"), w.run("schedule")}
-	receiver := w.register("acme", "Acme")
+	recipient := w.register("acme", "Acme")
 	w.load("acme", 0, 300)
 	run := func(id, at string) schemas.Export {
 		t.Helper()
@@ -114,7 +119,7 @@ func TestJobs(t *testing.T) {
 	sub := func(name string, test func(*testing.T)) {
 		t.Run(name, func(inner *testing.T) {
 			w.t = inner
-			defer func() { w.t = t }()
+			defer func() { w.t = whole }()
 			test(inner)
 		})
 	}
@@ -125,7 +130,7 @@ func TestJobs(t *testing.T) {
 	}
 
 	sub("TwoSchedulersRunADueJobOnceForItsRegisteredRecipient", func(t *testing.T) {
-		j := everyHour("hourly", "2026-10-05T10:15:00Z", receiver)
+		j := everyHour("hourly", "2026-10-05T10:15:00Z", recipient)
 		j.Queues = []string{"billing"}
 		w.publish(j)
 		time0.set("2026-10-05T11:00:02Z")
@@ -145,7 +150,7 @@ func TestJobs(t *testing.T) {
 	})
 
 	sub("RunsSinceTheLastRunTogetherHoldTheWholeOnce", func(t *testing.T) {
-		j := everyHour("delta", "2026-10-05T11:15:00Z", receiver)
+		j := everyHour("delta", "2026-10-05T11:15:00Z", recipient)
 		j.Timeframe.Kind = schemas.TimeframeSinceLastRun
 		w.publish(j)
 		var all []string
@@ -160,8 +165,7 @@ func TestJobs(t *testing.T) {
 			all = append(all, w.open(e)...)
 			before = e
 		}
-		whole := w.request("acme", "whole")
-		w.publish(whole)
+		w.publish(w.request("acme", "whole"))
 		want := w.open(w.await("acme", "whole"))
 		slices.Sort(all)
 		slices.Sort(want)
@@ -172,14 +176,14 @@ func TestJobs(t *testing.T) {
 	})
 
 	sub("ASchedulerThatIsStartedAgainMakesUpForWhatWasMissed", func(t *testing.T) {
-		latest, each, none := everyHour("latest", "2026-10-05T14:15:00Z", receiver), everyHour("each", "2026-10-05T14:15:00Z", receiver), everyHour("none", "2026-10-05T14:15:00Z", receiver)
+		latest, each, none := everyHour("latest", "2026-10-05T14:15:00Z", recipient), everyHour("each", "2026-10-05T14:15:00Z", recipient), everyHour("none", "2026-10-05T14:15:00Z", recipient)
 		each.CatchUp, none.CatchUp = schemas.CatchUpAll, schemas.CatchUpSkip
 		for _, stop := range stop {
 			stop()
 		}
 		w.publish(latest, each, none)
 		time0.set("2026-10-05T17:30:00Z")
-		w.t = t // it runs to the end
+		w.t = whole // it runs to the end
 		w.run("schedule")
 		for _, at := range []string{"15", "16", "17"} {
 			run("each", "2026-10-05T"+at+":00:00Z")
@@ -198,15 +202,48 @@ func TestJobs(t *testing.T) {
 		}
 	})
 
+	sub("AWebhookIsToldOfARunAgainAfter500AndVerifiesIt", func(t *testing.T) {
+		text, err := webhooks.Secret([]byte(w.config.Webhooks.Secret.Reveal()), "acme", "hooked", 1)
+		check(t, err)
+		verifier, err := standardwebhooks.NewWebhook(text)
+		check(t, err)
+		var calls atomic.Int32
+		receiver := httptest.NewServer(http.HandlerFunc(func(answer http.ResponseWriter, r *http.Request) {
+			content, _ := io.ReadAll(r.Body)
+			if err := verifier.Verify(content, r.Header); err != nil {
+				t.Error(err)
+			}
+			if calls.Add(1) == 1 {
+				answer.WriteHeader(http.StatusInternalServerError)
+			}
+		}))
+		defer receiver.Close()
+		w.config.Webhooks.AllowPrivate, w.config.Webhooks.FirstRetry = true, 10*time.Millisecond
+		defer w.run("webhooks")()
+		j := everyHour("hooked", "2026-10-05T18:15:00Z", recipient)
+		j.Webhook = &schemas.Webhook{URL: receiver.URL, SecretVersion: 1}
+		w.publish(j)
+		time0.set("2026-10-05T19:00:00Z")
+		run("hooked", "2026-10-05T19:00:00Z")
+		var made []schemas.WebhookDelivery
+		w.eventually(func() bool {
+			made, err = w.warehouse.Deliveries(t.Context(), "acme", "hooked", "", 10)
+			return err == nil && len(made) == 2
+		})
+		if made[0].Outcome != schemas.DeliveryDone || made[1].Outcome != schemas.DeliveryRetrying || made[1].StatusCode != 500 || calls.Load() != 2 {
+			t.Errorf("%d calls, deliveries %+v", calls.Load(), made)
+		}
+	})
+
 	sub("ARecipientOfAnotherTenantOrARemovedOneIsRefused", func(t *testing.T) {
 		for tenant, want := range map[string]string{"globex": "is registered for tenant globex", "acme": "was removed"} {
 			if tenant == "acme" {
-				gone := *receiver
+				gone := *recipient
 				gone.Removed = true
 				w.publish(&gone)
 			}
 			r := w.request(tenant, "not-for-"+tenant)
-			r.Recipients = []schemas.Recipient{{Fingerprint: receiver.Fingerprint}}
+			r.Recipients = []schemas.Recipient{{Fingerprint: recipient.Fingerprint}}
 			w.publish(r)
 			if e := w.await(tenant, r.ExportID); e.State != schemas.Refused || !strings.Contains(e.Reason, want) {
 				t.Errorf("%s: %s, %s", tenant, e.State, e.Reason)
@@ -225,4 +262,16 @@ func TestJobs(t *testing.T) {
 			t.Errorf("long: %s, %s", e.State, e.Reason)
 		}
 	})
+}
+
+// eventually waits until that is so.
+func (w *world) eventually(that func() bool) {
+	w.t.Helper()
+	deadline := time.Now().Add(30 * time.Second)
+	for !that() {
+		if time.Now().After(deadline) {
+			w.t.Fatal("it did not come to be")
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
 }

@@ -2,11 +2,14 @@ package app
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"cdds/ops/config"
@@ -67,6 +70,11 @@ func StartLocal(ctx context.Context, dataDir string, c config.Config, log *slog.
 	if l.Config.Web.SessionKeyFile == "" {
 		l.Config.Web.SessionKeyFile = filepath.Join(dataDir, "service", "session.key")
 	}
+	if l.Config.Webhooks.Secret == "" {
+		if l.Config.Webhooks, err = ensureWebhookSecret(filepath.Join(dataDir, "service"), l.Config.Webhooks); err != nil {
+			return nil, errors.Join(err, s.Close())
+		}
+	}
 	if l.remove, err = config.WriteLocal(dataDir, l.Config); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
@@ -101,5 +109,25 @@ func ensureSigner(dir string) (config.Service, error) {
 			return c, fmt.Errorf("keep the service certificate: %w", err)
 		}
 	}
+	return c, nil
+}
+
+// ensureWebhookSecret makes what webhooks' signing secrets are derived from unless it is
+// there.
+func ensureWebhookSecret(dir string, c config.Webhooks) (config.Webhooks, error) {
+	c.SecretFile = filepath.Join(dir, "webhook.secret")
+	content, err := os.ReadFile(c.SecretFile)
+	if errors.Is(err, os.ErrNotExist) {
+		random := make([]byte, 32)
+		_, _ = rand.Read(random) // never fails
+		content = []byte(hex.EncodeToString(random))
+		if err = os.MkdirAll(dir, 0o700); err == nil {
+			err = os.WriteFile(c.SecretFile, content, 0o600)
+		}
+	}
+	if err != nil {
+		return c, fmt.Errorf("keep the webhook secret: %w", err)
+	}
+	c.Secret = config.Secret(strings.TrimSpace(string(content)))
 	return c, nil
 }

@@ -32,11 +32,12 @@ var builders = map[string]func(*App) ([]role, error){
 	"erasure":   buildErasure,
 	"schedule":  buildSchedule,
 	"web":       buildWeb,
+	"webhooks":  buildWebhooks,
 }
 
 // Roles lists the roles a process can run.
 func Roles() []string {
-	return []string{"ingest", "export", "history", "retention", "erasure", "schedule", "web"}
+	return []string{"ingest", "export", "history", "retention", "erasure", "schedule", "webhooks", "web"}
 }
 
 func buildIngest(a *App) ([]role, error) {
@@ -85,7 +86,15 @@ func buildHistory(a *App) ([]role, error) {
 		Decode: schemas.DecodeAuditRecord, Handler: audit.New(a.warehouse),
 		MaxRecords: audit.MaxRecords, Linger: audit.Linger,
 	}, a)
-	return []role{r, trail}, err
+	if err != nil {
+		return nil, err
+	}
+	deliveries, err := groupRole("history.deliveries", consumers.Options[*schemas.WebhookDelivery]{
+		GroupID: schemas.GroupDeliveries, Topic: schemas.TopicWebhookDeliveries,
+		Decode: schemas.DecodeWebhookDelivery, Handler: history.Deliveries{Store: a.warehouse},
+		MaxRecords: history.MaxRecords, Linger: history.Linger,
+	}, a)
+	return []role{r, trail, deliveries}, err
 }
 
 // exportsInHand bounds the exports of one partition that wait or run at once.

@@ -150,6 +150,9 @@ type Webhooks struct {
 	SecretFile string `yaml:"secret_file" env:"SECRET_FILE"`
 	// Timeout bounds one attempt.
 	Timeout time.Duration `yaml:"timeout" env:"TIMEOUT"`
+	// FirstRetry is the pause after the first attempt; each after it is twice as long, up
+	// to an hour.
+	FirstRetry time.Duration `yaml:"first_retry" env:"FIRST_RETRY"`
 	// GiveUpAfter bounds how long one fact is tried to be told.
 	GiveUpAfter time.Duration `yaml:"give_up_after" env:"GIVE_UP_AFTER"`
 	// AllowPrivate lets webhooks be http, and at loopback, link-local and private
@@ -180,7 +183,7 @@ func Default() Config {
 		Stack:      Stack{EngineMemory: 4 << 30},
 		Export:     Export{Memory: 192 << 20, Lifetime: 30 * 24 * time.Hour, IngestWait: 10 * time.Minute, RetryFor: 15 * time.Minute},
 		Schedule:   Schedule{Every: time.Second, Late: 5 * time.Minute, MaxCatchUp: 100},
-		Webhooks:   Webhooks{Timeout: 10 * time.Second, GiveUpAfter: 24 * time.Hour},
+		Webhooks:   Webhooks{Timeout: 10 * time.Second, FirstRetry: 5 * time.Second, GiveUpAfter: 24 * time.Hour},
 		Retention:  Retention{Every: 5 * time.Minute, SweepEvery: 6 * time.Hour, Grace: 24 * time.Hour},
 		Web:        Web{SessionIdle: time.Hour, SessionAbsolute: 12 * time.Hour},
 	}
@@ -295,8 +298,8 @@ func (c Config) Check() error {
 	if c.Schedule.Every <= 0 || c.Schedule.Late <= 0 || c.Schedule.MaxCatchUp < 1 {
 		add("schedule.every, schedule.late and schedule.max_catch_up must be positive")
 	}
-	if c.Webhooks.Timeout <= 0 || c.Webhooks.GiveUpAfter <= 0 {
-		add("webhooks.timeout and webhooks.give_up_after must be positive")
+	if c.Webhooks.Timeout <= 0 || c.Webhooks.FirstRetry <= 0 || c.Webhooks.GiveUpAfter <= 0 {
+		add("webhooks.timeout, webhooks.first_retry and webhooks.give_up_after must be positive")
 	}
 	if n := len(c.Webhooks.Secret); n > 0 && n < MinWebhookSecret {
 		add("webhooks.secret has %d bytes; give at least %d, such as those of `openssl rand -hex 32`", n, MinWebhookSecret)

@@ -36,6 +36,8 @@ func WriteLocal(dataDir string, c Config) (remove func() error, err error) {
 		{"S3_REGION", c.S3.Region},
 		{"SERVICE_CERT_FILE", c.Service.CertFile},
 		{"SERVICE_KEY_FILE", c.Service.KeyFile},
+		{"WEBHOOKS_SECRET_FILE", c.Webhooks.SecretFile},
+		{"WEBHOOKS_ALLOW_PRIVATE", fmt.Sprint(c.Webhooks.AllowPrivate)},
 		{"EXPORT_INLINE_CERTIFICATES", fmt.Sprint(c.Export.InlineCertificates != nil && *c.Export.InlineCertificates)},
 	} {
 		fmt.Fprintf(&b, "CDDS_%s=%s\n", kv[0], quote(kv[1]))

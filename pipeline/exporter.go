@@ -49,8 +49,11 @@ type Export struct {
 	// SplitSize bounds the JSON Lines bytes of a part.
 	SplitSize int64
 	// Encoding is schemas.EncodingSMIME or schemas.EncodingDER.
-	Encoding   string
-	Recipients []*x509.Certificate
+	Encoding string
+	// Compression is schemas.CompressionStandard (also when empty) or
+	// schemas.CompressionFast.
+	Compression string
+	Recipients  []*x509.Certificate
 	// Lifetime is how long artifacts live; 0 means as long as the tenant's may.
 	Lifetime time.Duration
 }

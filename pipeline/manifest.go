@@ -36,7 +36,7 @@ func (e *Exporter) Finish(ctx context.Context, x Export, topic schemas.Topic, re
 			Filter: x.Filter, Topic: topic, Snapshot: x.Snapshot,
 			Since: x.Since, SinceExport: x.SinceExport,
 			CreatedAt: schemas.TimeOf(now), ExpiresAt: schemas.TimeOf(now.Add(lifetime)),
-			Encoding: x.Encoding, Cipher: "aes-256-cbc", KeyTransport: "rsa-pkcs1v15",
+			Encoding: x.Encoding, Compression: stated(x.Compression), Cipher: "aes-256-cbc", KeyTransport: "rsa-pkcs1v15",
 			Recipients: CertificateRefs(x.Recipients), Parts: receipts, Totals: c.Totals,
 		}, nil
 	})
@@ -54,6 +54,14 @@ func (e *Exporter) Finish(ctx context.Context, x Export, topic schemas.Topic, re
 	c.SignatureBytes, c.SignatureSHA256 = int64(len(signature)), digest(signature)
 	c.ExpiresAt = m.ExpiresAt
 	return c, nil
+}
+
+// stated leaves out what is the default, as manifests did before there was a choice.
+func stated(compression string) string {
+	if compression == schemas.CompressionStandard {
+		return ""
+	}
+	return compression
 }
 
 // sign stores the detached signature of the manifest as it is stored, or returns

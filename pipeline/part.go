@@ -11,10 +11,7 @@ import (
 	"hash"
 	"io"
 	"strconv"
-	"sync"
 	"time"
-
-	"github.com/klauspost/compress/flate"
 
 	"cdds/pipeline/bucket"
 	"cdds/pipeline/smime"
@@ -83,7 +80,7 @@ func (e *Exporter) zip(ctx context.Context, x Export, dst *spool, r *schemas.Rec
 
 	zipSum := sha256.New()
 	archive := zip.NewWriter(io.MultiWriter(dst, zipSum))
-	archive.RegisterCompressor(zip.Deflate, newDeflater)
+	archive.RegisterCompressor(zip.Deflate, deflaterOf(x.Compression))
 	entry, err := archive.CreateHeader(entryHeader(x.Filter, r.Number))
 	if err != nil {
 		return fmt.Errorf("zip: %w", err)
@@ -189,32 +186,6 @@ func (c *lineCounter) Write(p []byte) (int, error) {
 		return 0, Permanent(fmt.Errorf("the part has more than the %d bytes of the plan: the table changed under the snapshot", c.limit))
 	}
 	return c.sum.Write(p)
-}
-
-// deflateLevel compresses within 3 % of zip -6 at nearly three times its speed.
-const deflateLevel = 5
-
-// deflaters are reused: each holds about a megabyte.
-var deflaters = sync.Pool{New: func() any {
-	w, err := flate.NewWriter(io.Discard, deflateLevel)
-	if err != nil {
-		panic("pipeline: " + err.Error()) // only an invalid level fails
-	}
-	return w
-}}
-
-type deflater struct{ *flate.Writer }
-
-func newDeflater(w io.Writer) (io.WriteCloser, error) {
-	d := deflaters.Get().(*flate.Writer)
-	d.Reset(w)
-	return deflater{d}, nil
-}
-
-func (d deflater) Close() error {
-	err := d.Writer.Close()
-	deflaters.Put(d.Writer)
-	return err
 }
 
 // onlyReader hides other methods, so that io.CopyBuffer uses the buffer it is given.

@@ -88,9 +88,10 @@ type Job struct {
 	Match
 	Schedule  Schedule  `json:"schedule"`
 	Timeframe Timeframe `json:"timeframe"`
-	// SplitSize and Encoding are as in ExportRequest.
-	SplitSize int64  `json:"split_size,omitempty"`
-	Encoding  string `json:"encoding,omitempty"`
+	// SplitSize, Encoding and Compression are as in ExportRequest.
+	SplitSize   int64  `json:"split_size,omitempty"`
+	Encoding    string `json:"encoding,omitempty"`
+	Compression string `json:"compression,omitempty"`
 	// Recipients are SHA-256 fingerprints of certificates registered for the tenant.
 	Recipients []string `json:"recipients"`
 	// RetentionDays is how long artifacts live; 0 means as long as the tenant's may.
@@ -236,7 +237,7 @@ func (j *Job) Validate() error {
 	p.match(j.Match, j.Entity)
 	p.schedule(j.Schedule)
 	p.timeframe(j.Timeframe)
-	p.shape(j.SplitSize, j.Encoding)
+	p.shape(j.SplitSize, j.Encoding, j.Compression)
 	recipients := make([]Recipient, len(j.Recipients))
 	for n, f := range j.Recipients {
 		recipients[n] = Recipient{Fingerprint: f}

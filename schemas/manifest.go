@@ -27,9 +27,11 @@ type Manifest struct {
 	SinceExport string   `json:"since_export,omitempty"`
 	Since       Snapshot `json:"since,omitempty"`
 	// CreatedAt is when the last part was stored; artifacts go at ExpiresAt.
-	CreatedAt    Time             `json:"created_at"`
-	ExpiresAt    Time             `json:"expires_at"`
-	Encoding     string           `json:"encoding"`
+	CreatedAt Time   `json:"created_at"`
+	ExpiresAt Time   `json:"expires_at"`
+	Encoding  string `json:"encoding"`
+	// Compression is standard (also when empty) or fast: what equal zips need to be made again.
+	Compression  string           `json:"compression,omitempty"`
 	Cipher       string           `json:"cipher"`
 	KeyTransport string           `json:"key_transport"`
 	Recipients   []CertificateRef `json:"recipients"`

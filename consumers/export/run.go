@@ -106,7 +106,7 @@ func (w *Worker) steps(ctx context.Context, r *schemas.ExportRequest, attempt in
 	x := pipeline.Export{
 		ID: r.ExportID, Filter: r.Filter(), Snapshot: accepted.Snapshot,
 		Since: accepted.Since, SinceExport: r.SinceExport,
-		SplitSize: r.Split(), Encoding: r.Sealing(), Recipients: recipients, Lifetime: lifetime,
+		SplitSize: r.Split(), Encoding: r.Sealing(), Compression: r.Compressing(), Recipients: recipients, Lifetime: lifetime,
 	}
 	err = w.report(ctx, &schemas.ExportStatus{
 		TenantID: r.TenantID, ExportID: r.ExportID, EventID: "requested", State: schemas.Requested,

@@ -25,6 +25,7 @@ type JobInput struct {
 	Timeframe     schemas.Timeframe `json:"timeframe"`
 	SplitSize     int64             `json:"split_size,omitempty"`
 	Encoding      string            `json:"encoding,omitempty" enum:"smime,der"`
+	Compression   string            `json:"compression,omitempty" enum:"standard,fast" doc:"fast: larger files, sooner."`
 	Recipients    []string          `json:"recipients" minItems:"1" maxItems:"32" doc:"Fingerprints of registered certificates."`
 	RetentionDays int               `json:"retention_days,omitempty" minimum:"0" maximum:"3660"`
 	Webhook       *schemas.Webhook  `json:"webhook,omitempty"`
@@ -36,7 +37,7 @@ func (i JobInput) job(id string) schemas.Job {
 	return schemas.Job{
 		JobID: id, Title: i.Title, Description: i.Description, Entity: i.Entity, MediaTypes: i.MediaTypes,
 		Match:    schemas.Match{Queues: i.Queues, Directions: i.Directions, Statuses: i.Statuses, Attributes: i.Attributes},
-		Schedule: i.Schedule, Timeframe: i.Timeframe, SplitSize: i.SplitSize, Encoding: i.Encoding, Recipients: i.Recipients,
+		Schedule: i.Schedule, Timeframe: i.Timeframe, SplitSize: i.SplitSize, Encoding: i.Encoding, Compression: i.Compression, Recipients: i.Recipients,
 		RetentionDays: i.RetentionDays, Webhook: i.Webhook, CatchUp: i.CatchUp, State: i.State,
 	}
 }

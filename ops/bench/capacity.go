@@ -120,6 +120,6 @@ func (r *report) checked(v map[string]float64) string {
 	}
 	cores := float64(r.Cores)
 	row("ingest", cores*1e6/(v[ingestRoleCPU]+v[ingestEngineCPU]+v[ingestBrokerCPU]), fmt.Sprintf("ingest %s records", count(r.Rows)), "records/s")
-	row("export", cores*1e3/(v[exportWorkerCPU]+v[exportEngineCPU]+v[exportStoreCPU]), fmt.Sprintf("export %s rows: throughput", count(r.Rows)), "MB/s")
+	row("export", cores*1e3/(v[exportWorkerCPU]+v[exportEngineCPU]+v[exportStoreCPU]), fmt.Sprintf("export %s rows, standard: throughput", count(r.Rows)), "MB/s")
 	return b.String()
 }

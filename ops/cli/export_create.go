@@ -23,12 +23,12 @@ import (
 // createFlags are the flags of `export create`.
 type createFlags struct {
 	tenant, id, entity, from, to, encoding, compression, asOf, since string
-	media, recipients                                   []string
-	splitSize                                           string
-	match                                               matchFlags
-	retentionDays                                       int
-	wait                                                bool
-	timeout                                             time.Duration
+	media, recipients                                                []string
+	splitSize                                                        string
+	match                                                            matchFlags
+	retentionDays                                                    int
+	wait                                                             bool
+	timeout                                                          time.Duration
 }
 
 func newExportCreate(s *session) *cobra.Command {

@@ -60,6 +60,10 @@ bench: bin/cdds ## measure against what people would use instead (ROWS=n RUNS=n 
 	@ops/tools/install openssl zip pigz curl
 	@go run ./ops/bench --bin bin/cdds --rows $(or $(ROWS),1000000) --runs $(or $(RUNS),3) --only "$(ONLY)" --out ops/docs
 
+.PHONY: test-api
+test-api: bin/cdds ## send the HTTP API what its document allows and what not (schemathesis, from PyPI)
+	@ops/tools/test-api
+
 .PHONY: lint
 lint: $(GOLANGCI_LINT) ## format, vet, layers, comments
 	$(GOLANGCI_LINT) run ./...

@@ -30,6 +30,9 @@ type session struct {
 	quiet      bool
 	configFile string
 	dataDir    string
+	// server is the URL of a server to act through; its token comes from a file or
+	// CDDS_TOKEN, never from the command line, which others can read.
+	server, tokenFile string
 
 	// began says that a command's own code was reached.
 	began bool
@@ -99,6 +102,9 @@ environment, or the data directory of a local ` + "`cdds up`" + ` (--data-dir).
 	flags.StringVar(&s.configFile, "config", os.Getenv("CDDS_CONFIG"), "YAML configuration `file` (CDDS_CONFIG)")
 	flags.StringVar(&s.dataDir, "data-dir", envOr("CDDS_DATA_DIR", config.DefaultDataDir), "data `directory` of the embedded stack (CDDS_DATA_DIR)")
 
+	flags.StringVar(&s.server, "server", os.Getenv("CDDS_SERVER"), "`URL` of a CDDS server to act through, with the API token in CDDS_TOKEN (CDDS_SERVER)")
+	flags.StringVar(&s.tokenFile, "token-file", os.Getenv("CDDS_TOKEN_FILE"), "`file` that holds the API token (CDDS_TOKEN_FILE)")
+
 	root.AddGroup(
 		&cobra.Group{ID: "run", Title: "Run the system:"},
 		&cobra.Group{ID: "use", Title: "Bring history in, get it out:"},
@@ -106,7 +112,7 @@ environment, or the data directory of a local ` + "`cdds up`" + ` (--data-dir).
 	)
 	for group, commands := range map[string][]*cobra.Command{
 		"run":     {newUp(s), newDemo(s), newProvision(s), newReady(s), newDoctor(s)},
-		"use":     {newImport(s), newExport(s), newAudit(s), newErase(s)},
+		"use":     {newImport(s), newExport(s), newAudit(s), newErase(s), newToken(s)},
 		"receive": {newKeygen(s), newVerify(s), newDecrypt(s)},
 		"":        {newVersion(s)},
 	} {

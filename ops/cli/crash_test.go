@@ -41,12 +41,19 @@ func command(t *testing.T, args ...string) *exec.Cmd {
 	}
 	cmd := exec.Command(self, args...)
 	cmd.Args[0] = "cdds"
-	cmd.Env = append(os.Environ(), "CDDS_CONFIG=", "CDDS_DATA_DIR=")
+	cmd.Env = append(os.Environ(), "CDDS_CONFIG=", "CDDS_DATA_DIR=", "CDDS_SERVER=", "CDDS_TOKEN=", "CDDS_WEB_LISTEN=127.0.0.1:0")
 	return cmd
 }
 
 // up starts `cdds up` on dir and waits until it is ready.
 func up(t *testing.T, dir string) *exec.Cmd {
+	t.Helper()
+	cmd, _ := upAt(t, dir)
+	return cmd
+}
+
+// upAt is up, and where the web role listens.
+func upAt(t *testing.T, dir string) (_ *exec.Cmd, web string) {
 	t.Helper()
 	var stderr bytes.Buffer
 	cmd := command(t, "up", "--data-dir", dir, "--json", "--log-level", "warn")
@@ -67,7 +74,11 @@ func up(t *testing.T, dir string) *exec.Cmd {
 		}
 		t.Fatalf("cdds up said %q, %v\n%s", line, err, stderr.String())
 	}
-	return cmd
+	var ready struct{ Web string }
+	if err := json.Unmarshal([]byte(line), &ready); err != nil {
+		t.Fatal(err)
+	}
+	return cmd, ready.Web
 }
 
 // killTree kills -9 a process and all its descendants, parents first, so that none

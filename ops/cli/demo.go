@@ -196,7 +196,7 @@ func (d *demo) proveTenant(ctx context.Context, tenant, signer string) (proof, e
 	}
 	dir := filepath.Join(d.dir, "download", tenant)
 	d.say("%s: downloading and verifying %d parts", tenant, e.Done.Parts)
-	if err := d.download(ctx, d.services, e, dir); err != nil {
+	if err := d.download(ctx, d.services.open, e, dir); err != nil {
 		return p, err
 	}
 	signers, err := readCertificates(signer)

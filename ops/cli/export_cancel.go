@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"cdds/ops/api/client"
 	"cdds/producers"
 	"cdds/schemas"
 )
@@ -22,7 +23,16 @@ completed stays as it is.
 		Example: examples("cdds export cancel 01JD9Z3Q6W --tenant acme"),
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return s.withServices(func(services *services) error {
+			return s.anywhere(func(c *client.Client) error {
+				e, err := c.CancelExport(cmd.Context(), tenant, args[0])
+				if err == nil {
+					e, err = s.remoteAwait(cmd.Context(), c, e)
+				}
+				if err != nil {
+					return err
+				}
+				return s.told(e, func() { fmt.Fprintf(s.out, "export %s is %s\n", e.ExportID, e.State) })
+			}, func(services *services) error {
 				e, err := s.lookUp(cmd, services, tenant, args[0])
 				if err != nil {
 					return err

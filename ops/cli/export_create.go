@@ -13,6 +13,7 @@ import (
 	"github.com/oklog/ulid/v2"
 	"github.com/spf13/cobra"
 
+	"cdds/ops/api/client"
 	"cdds/ops/config"
 	"cdds/ops/connect"
 	"cdds/pipeline/smime"
@@ -62,7 +63,8 @@ events and updates included: together they hold what one whole export would.
 			"cdds export create --tenant acme --from 2026-09-01T08:00:00Z --to 2026-09-01T18:00:00Z --media chat,voice --split-size 16MiB --encoding der --recipient a.pem --recipient b.pem --json"),
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return s.withServices(func(services *services) error { return s.create(cmd.Context(), services, f) })
+			return s.anywhere(func(c *client.Client) error { return s.remoteCreate(cmd.Context(), c, f) },
+				func(services *services) error { return s.create(cmd.Context(), services, f) })
 		},
 	}
 	tenantFlag(cmd, &f.tenant)

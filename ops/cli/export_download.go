@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
+	"cdds/ops/api/client"
 	"cdds/pipeline/warehouse"
 	"cdds/schemas"
 )
@@ -33,31 +34,19 @@ correct are not fetched again, so an interrupted download can be repeated.
 			"cdds verify history && cdds decrypt history --cert cert.pem --key key.pem --out plain"),
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return s.withServices(func(services *services) error {
+			return s.anywhere(func(c *client.Client) error {
+				e, err := c.Export(cmd.Context(), tenant, args[0])
+				if err != nil {
+					return err
+				}
+				return s.downloadTo(cmd.Context(), openRemote(c), e, out, func(string) error { return nil }) // the server records it
+			}, func(services *services) error {
 				e, err := s.lookUp(cmd, services, tenant, args[0])
 				if err != nil {
 					return err
 				}
-				if e.State == schemas.Expired || e.State == schemas.Deleted {
-					return refused(fmt.Errorf("the artifacts of export %s are gone since %s: %s", e.ExportID, e.RemovedAt, e.Reason))
-				}
-				if e.State != schemas.Completed {
-					return refused(withHint(fmt.Errorf("export %s is %s, not completed: there is nothing whole to download", e.ExportID, e.State),
-						fmt.Sprintf("`cdds export show %s --tenant %s` tells how far it is", e.ExportID, tenant)))
-				}
-				if out == "" {
-					out = e.ExportID
-				}
-				if err := s.audit(cmd.Context(), services, tenant, "export.download", e.ExportID, fmt.Sprintf("%d files, %d bytes", e.Done.Parts+2, e.Done.SealedBytes)); err != nil {
-					return err
-				}
-				if err := s.download(cmd.Context(), services, e, out); err != nil {
-					return err
-				}
-				return s.result(map[string]any{
-					"export_id": e.ExportID, "tenant_id": e.TenantID, "state": e.State, "dir": out, "files": e.Done.Parts + 2, "bytes": e.Done.SealedBytes,
-				}, func() {
-					fmt.Fprintf(s.out, "%s, %s, with manifest and signature, in %s\nCheck them: cdds verify %s --signer SERVICE.pem\n", plural(int64(e.Done.Parts), "part"), size(e.Done.SealedBytes), out, out)
+				return s.downloadTo(cmd.Context(), services.open, e, out, func(detail string) error {
+					return s.audit(cmd.Context(), services, tenant, "export.download", e.ExportID, detail)
 				})
 			})
 		},
@@ -67,10 +56,35 @@ correct are not fetched again, so an interrupted download can be repeated.
 	return cmd
 }
 
+// downloadTo fetches a completed export into dir, after it was recorded.
+func (s *session) downloadTo(ctx context.Context, open opener, e schemas.Export, dir string, record func(detail string) error) error {
+	if e.State == schemas.Expired || e.State == schemas.Deleted {
+		return refused(fmt.Errorf("the artifacts of export %s are gone since %s: %s", e.ExportID, e.RemovedAt, e.Reason))
+	}
+	if e.State != schemas.Completed {
+		return refused(withHint(fmt.Errorf("export %s is %s, not completed: there is nothing whole to download", e.ExportID, e.State),
+			fmt.Sprintf("`cdds export show %s --tenant %s` tells how far it is", e.ExportID, e.TenantID)))
+	}
+	if dir == "" {
+		dir = e.ExportID
+	}
+	if err := record(fmt.Sprintf("%d files, %d bytes", e.Done.Parts+2, e.Done.SealedBytes)); err != nil {
+		return err
+	}
+	if err := s.download(ctx, open, e, dir); err != nil {
+		return err
+	}
+	return s.result(map[string]any{
+		"export_id": e.ExportID, "tenant_id": e.TenantID, "state": e.State, "dir": dir, "files": e.Done.Parts + 2, "bytes": e.Done.SealedBytes,
+	}, func() {
+		fmt.Fprintf(s.out, "%s, %s, with manifest and signature, in %s\nCheck them: cdds verify %s --signer SERVICE.pem\n", plural(int64(e.Done.Parts), "part"), size(e.Done.SealedBytes), dir, dir)
+	})
+}
+
 // downloadsAtOnce bounds the files fetched together.
 const downloadsAtOnce = 4
 
-func (s *session) download(ctx context.Context, services *services, e schemas.Export, dir string) error {
+func (s *session) download(ctx context.Context, open opener, e schemas.Export, dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
@@ -85,7 +99,7 @@ func (s *session) download(ctx context.Context, services *services, e schemas.Ex
 	group.SetLimit(downloadsAtOnce)
 	for _, f := range files {
 		group.Go(func() error {
-			return fetch(ctx, services, f, dir, func(n int64) { bar.set(done.Add(n), total) })
+			return fetch(ctx, open, e, f, dir, func(n int64) { bar.set(done.Add(n), total) })
 		})
 	}
 	err := group.Wait()
@@ -95,15 +109,15 @@ func (s *session) download(ctx context.Context, services *services, e schemas.Ex
 
 // fetch downloads one file beside its final name and renames it once its size and
 // digest are right.
-func fetch(ctx context.Context, services *services, a warehouse.Artifact, dir string, progress func(int64)) (err error) {
+func fetch(ctx context.Context, open opener, e schemas.Export, a warehouse.Artifact, dir string, progress func(int64)) (err error) {
 	path := filepath.Join(dir, filepath.Base(a.Name))
 	if have, err := digestFile(path); err == nil && have == a.SHA256 {
 		progress(a.Size)
 		return nil
 	}
-	r, err := services.bucket.Open(ctx, a.Key)
+	r, err := open(ctx, e, a)
 	if err != nil {
-		return unreachable(err)
+		return err
 	}
 	defer r.Close()
 	temp, err := os.CreateTemp(dir, ".download-*")

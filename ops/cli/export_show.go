@@ -9,6 +9,7 @@ import (
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 
+	"cdds/ops/api/client"
 	"cdds/schemas"
 )
 
@@ -31,17 +32,24 @@ func newExportList(s *session) *cobra.Command {
 			if limit < 1 || limit > maxListed {
 				return usageError{fmt.Errorf("--limit %d: choose 1 to %d", limit, maxListed)}
 			}
-			return s.withServices(func(services *services) error {
-				all, err := services.warehouse.Exports(cmd.Context(), tenant, schemas.State(state), limit)
-				if err != nil {
+			var all []schemas.Export
+			err := s.anywhere(func(c *client.Client) (err error) {
+				all, err = s.remoteList(cmd.Context(), c, tenant, state, limit)
+				return err
+			}, func(services *services) (err error) {
+				if all, err = services.warehouse.Exports(cmd.Context(), tenant, schemas.State(state), limit); err != nil {
 					return unreachable(err)
 				}
-				told := make([]datedExport, len(all))
-				for i, e := range all {
-					told[i] = dated(e, time.Now())
-				}
-				return s.result(map[string]any{"tenant_id": tenant, "exports": told}, func() { s.list(tenant, all) })
+				return nil
 			})
+			if err != nil {
+				return err
+			}
+			told := make([]datedExport, len(all))
+			for i, e := range all {
+				told[i] = dated(e, time.Now())
+			}
+			return s.result(map[string]any{"tenant_id": tenant, "exports": told}, func() { s.list(tenant, all) })
 		},
 	}
 	tenantFlag(cmd, &tenant)
@@ -89,7 +97,13 @@ func newExportShow(s *session) *cobra.Command {
 		Example: examples("cdds export show 01JD9Z3Q6W --tenant acme", "cdds export show 01JD9Z3Q6W --tenant acme --json | jq .state"),
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return s.withServices(func(services *services) error {
+			return s.anywhere(func(c *client.Client) error {
+				e, err := c.Export(cmd.Context(), tenant, args[0])
+				if err != nil {
+					return err
+				}
+				return s.told(e, func() { s.describe(e) })
+			}, func(services *services) error {
 				e, err := s.lookUp(cmd, services, tenant, args[0])
 				if err != nil {
 					return err

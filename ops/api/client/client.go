@@ -1,0 +1,186 @@
+// Package client calls the HTTP API of CDDS from Go. It holds what the command line
+// needs; the OpenAPI document describes the rest.
+package client
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"cdds/ops/api"
+	"cdds/schemas"
+)
+
+// Client calls one server with one API token. It is safe for concurrent use.
+type Client struct {
+	base  *url.URL
+	token string
+	http  *http.Client
+}
+
+// timeouts of the parts of a request; its body may take as long as it gets on.
+const (
+	dialTimeout   = 10 * time.Second
+	answerTimeout = time.Minute
+	maxAnswer     = 64 << 20
+)
+
+// New returns a Client of the server at a URL such as https://cdds.example.com. A token
+// is sent in the clear only to loopback.
+func New(server, token string) (*Client, error) {
+	u, err := url.Parse(strings.TrimSuffix(server, "/"))
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return nil, fmt.Errorf("the server %q is not a URL such as https://cdds.example.com", server)
+	}
+	if token == "" {
+		return nil, errors.New("there is no API token to call the server with")
+	}
+	if u.Scheme == "http" && !loopback(u.Hostname()) {
+		return nil, fmt.Errorf("the server %s is not on this machine and not https: the token would travel in the clear", server)
+	}
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.DialContext = (&net.Dialer{Timeout: dialTimeout, KeepAlive: 15 * time.Second}).DialContext
+	transport.ResponseHeaderTimeout = answerTimeout
+	return &Client{base: u, token: token, http: &http.Client{Transport: transport}}, nil
+}
+
+func loopback(host string) bool {
+	addr, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && addr.IsLoopback()
+}
+
+// Problem is what the server refused or failed with (RFC 9457).
+type Problem struct {
+	Status int    `json:"status"`
+	Title  string `json:"title"`
+	Detail string `json:"detail"`
+	Errors []struct {
+		Message  string `json:"message"`
+		Location string `json:"location"`
+	} `json:"errors"`
+	// RetryAfter is how long to wait, if the server said so.
+	RetryAfter time.Duration `json:"-"`
+}
+
+func (p *Problem) Error() string {
+	text := p.Detail
+	if text == "" {
+		text = p.Title
+	}
+	for _, e := range p.Errors {
+		text += "; " + strings.TrimPrefix(e.Location+": ", ": ") + e.Message
+	}
+	return fmt.Sprintf("the server says: %s (%d)", text, p.Status)
+}
+
+// Exports lists a page of a tenant's exports, the latest first.
+func (c *Client) Exports(ctx context.Context, tenant, state string, limit int, cursor string) (api.Listing[schemas.Export], error) {
+	q := url.Values{"tenant": {tenant}, "limit": {strconv.Itoa(limit)}}
+	if state != "" {
+		q.Set("state", state)
+	}
+	if cursor != "" {
+		q.Set("cursor", cursor)
+	}
+	var page api.Listing[schemas.Export]
+	return page, c.call(ctx, http.MethodGet, "/exports", q, nil, &page)
+}
+
+// Export is one export with its parts.
+func (c *Client) Export(ctx context.Context, tenant, id string) (e schemas.Export, err error) {
+	return e, c.call(ctx, http.MethodGet, "/exports/"+url.PathEscape(id), of(tenant), nil, &e)
+}
+
+// CreateExport asks for an export.
+func (c *Client) CreateExport(ctx context.Context, tenant string, in api.ExportInput) (e schemas.Export, err error) {
+	return e, c.call(ctx, http.MethodPost, "/exports", of(tenant), in, &e)
+}
+
+// CancelExport asks to end an export.
+func (c *Client) CancelExport(ctx context.Context, tenant, id string) (e schemas.Export, err error) {
+	return e, c.call(ctx, http.MethodPost, "/exports/"+url.PathEscape(id)+"/cancel", of(tenant), nil, &e)
+}
+
+// Fetch streams a file of a completed export. The caller closes it.
+func (c *Client) Fetch(ctx context.Context, tenant, id, name string) (io.ReadCloser, error) {
+	answer, err := c.send(ctx, http.MethodGet, "/exports/"+url.PathEscape(id)+"/artifacts/"+url.PathEscape(name), of(tenant), nil)
+	if err != nil {
+		return nil, err
+	}
+	return answer.Body, nil
+}
+
+// Jobs lists a tenant's jobs.
+func (c *Client) Jobs(ctx context.Context, tenant string) (all api.Listing[schemas.Job], err error) {
+	return all, c.call(ctx, http.MethodGet, "/jobs", of(tenant), nil, &all)
+}
+
+// RunJob asks for a run of a job now.
+func (c *Client) RunJob(ctx context.Context, tenant, id string) (e schemas.Export, err error) {
+	return e, c.call(ctx, http.MethodPost, "/jobs/"+url.PathEscape(id)+"/run", of(tenant), nil, &e)
+}
+
+// CreateToken makes an API token.
+func (c *Client) CreateToken(ctx context.Context, tenant, name, role string, expires schemas.Time) (t api.NewToken, err error) {
+	in := map[string]any{"name": name, "role": role, "expires_at": expires}
+	return t, c.call(ctx, http.MethodPost, "/tokens", of(tenant), in, &t)
+}
+
+func of(tenant string) url.Values { return url.Values{"tenant": {tenant}} }
+
+// call sends in as JSON and reads the answer into out.
+func (c *Client) call(ctx context.Context, method, path string, q url.Values, in, out any) error {
+	answer, err := c.send(ctx, method, path, q, in)
+	if err != nil {
+		return err
+	}
+	err = json.NewDecoder(io.LimitReader(answer.Body, maxAnswer)).Decode(out)
+	if err := errors.Join(err, answer.Body.Close()); err != nil {
+		return fmt.Errorf("read the server's answer: %w", err)
+	}
+	return nil
+}
+
+// send is the answer to a request, or what it was refused with as a *Problem.
+func (c *Client) send(ctx context.Context, method, path string, q url.Values, in any) (*http.Response, error) {
+	var body io.Reader
+	if in != nil {
+		b, err := schemas.Encode(in)
+		if err != nil {
+			return nil, err
+		}
+		body = bytes.NewReader(b)
+	}
+	r, err := http.NewRequestWithContext(ctx, method, c.base.String()+api.Prefix+path+"?"+q.Encode(), body)
+	if err != nil {
+		return nil, err
+	}
+	r.Header.Set("Authorization", "Bearer "+c.token)
+	r.Header.Set("User-Agent", "cdds")
+	if in != nil {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	answer, err := c.http.Do(r)
+	if err != nil {
+		return nil, fmt.Errorf("call the server: %w", err)
+	}
+	if answer.StatusCode < http.StatusBadRequest {
+		return answer, nil
+	}
+	p := &Problem{Status: answer.StatusCode, Title: http.StatusText(answer.StatusCode)}
+	_ = json.NewDecoder(io.LimitReader(answer.Body, 1<<20)).Decode(p) // a proxy may answer anything
+	if seconds, err := strconv.Atoi(answer.Header.Get("Retry-After")); err == nil {
+		p.RetryAfter = time.Duration(seconds) * time.Second
+	}
+	return nil, errors.Join(p, answer.Body.Close())
+}

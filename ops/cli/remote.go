@@ -1,0 +1,174 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"cdds/ops/api"
+	"cdds/ops/api/client"
+	"cdds/pipeline/smime"
+	"cdds/pipeline/warehouse"
+	"cdds/schemas"
+)
+
+// remote is a client of the server --server names; nil where none is named, and the
+// command acts on the services themselves.
+func (s *session) remote() (*client.Client, error) {
+	if s.server == "" {
+		return nil, nil
+	}
+	token := os.Getenv("CDDS_TOKEN")
+	if s.tokenFile != "" {
+		b, err := os.ReadFile(s.tokenFile)
+		if err != nil {
+			return nil, usageError{fmt.Errorf("--token-file: %w", err)}
+		}
+		token = strings.TrimSpace(string(b))
+	}
+	c, err := client.New(s.server, token)
+	if err != nil {
+		return nil, usageError{withHint(err, "set CDDS_TOKEN or --token-file; `cdds token create` makes a token")}
+	}
+	return c, nil
+}
+
+// anywhere runs one of the two: against the server that is named, or on the services.
+func (s *session) anywhere(there func(*client.Client) error, here func(*services) error) error {
+	c, err := s.remote()
+	if err != nil {
+		return err
+	}
+	if c != nil {
+		return answered(there(c))
+	}
+	return s.withServices(here)
+}
+
+// answered gives the error of a server the exit code it amounts to.
+func answered(err error) error {
+	var p *client.Problem
+	switch {
+	case err == nil || errors.Is(err, context.Canceled):
+		return err
+	case !errors.As(err, &p):
+		if codeOf(err) != exitFailure {
+			return err
+		}
+		return unreachable(err)
+	case p.Status == http.StatusBadRequest:
+		return usageError{err}
+	case p.Status == http.StatusUnauthorized:
+		return refused(withHint(err, "the token is unknown, expired or revoked: `cdds token create` makes another"))
+	case p.Status >= http.StatusInternalServerError, p.Status == http.StatusTooManyRequests:
+		return unreachable(err)
+	}
+	return refused(err)
+}
+
+// remotePage is how many exports are asked for at once.
+const remotePage = 500
+
+func (s *session) remoteList(ctx context.Context, c *client.Client, tenant, state string, limit int) ([]schemas.Export, error) {
+	var all []schemas.Export
+	cursor := ""
+	for len(all) < limit {
+		page, err := c.Exports(ctx, tenant, state, min(remotePage, limit), cursor)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, page.Items...)
+		if cursor = page.Next; cursor == "" {
+			break
+		}
+	}
+	return all[:min(limit, len(all))], nil
+}
+
+// remoteCreate asks a server for an export and follows it as far as the flags say.
+func (s *session) remoteCreate(ctx context.Context, c *client.Client, f createFlags) error {
+	r, err := f.request()
+	if errors.Is(err, smime.ErrPrivateKey) {
+		return refused(err)
+	}
+	if err != nil {
+		return usageError{err}
+	}
+	e, err := c.CreateExport(ctx, f.tenant, api.ExportInput{
+		ID: f.id, Entity: r.Entity, From: r.From, To: r.To, MediaTypes: r.MediaTypes,
+		Queues: r.Queues, Directions: r.Directions, Statuses: r.Statuses, Attributes: r.Attributes,
+		SplitSize: r.SplitSize, Encoding: r.Encoding, Recipients: r.Recipients, SinceExport: r.SinceExport, AsOf: f.asOf, Retention: r.RetentionDays,
+	})
+	if err != nil {
+		return err
+	}
+	if f.wait {
+		if f.timeout > 0 {
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithTimeout(ctx, f.timeout)
+			defer cancel()
+		}
+		if e, err = s.remoteAwait(ctx, c, e); err != nil {
+			return aboutExport{err, e}
+		}
+	}
+	if err := s.told(e, func() { s.describe(e) }); err != nil {
+		return err
+	}
+	return outcome(e)
+}
+
+// remotePoll is how often a server is asked how an export stands.
+const remotePoll = 500 * time.Millisecond
+
+// remoteAwait follows an export to its end.
+func (s *session) remoteAwait(ctx context.Context, c *client.Client, e schemas.Export) (schemas.Export, error) {
+	bar := s.newBar("exporting", 0)
+	ticker := time.NewTicker(remotePoll)
+	defer ticker.Stop()
+	for !e.State.Ended() {
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			bar.end(ctx.Err())
+			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+				return e, withHint(fmt.Errorf("export %s is still %s", e.ExportID, e.State), fmt.Sprintf("it goes on: `cdds export show %s --tenant %s` tells how far it is", e.ExportID, e.TenantID))
+			}
+			return e, ctx.Err()
+		}
+		now, err := c.Export(ctx, e.TenantID, e.ExportID)
+		var p *client.Problem
+		if errors.As(err, &p) && p.Status < http.StatusInternalServerError && p.Status != http.StatusTooManyRequests {
+			bar.end(err)
+			return e, err
+		}
+		if err == nil { // else it is away for a moment, and the export goes on
+			e = now
+			bar.set(e.Done.JSONLBytes, max(e.Planned.JSONLBytes, 1))
+		}
+	}
+	bar.end(nil)
+	return e, nil
+}
+
+// opener opens a stored file of an export.
+type opener func(ctx context.Context, e schemas.Export, a warehouse.Artifact) (io.ReadCloser, error)
+
+func (s *services) open(ctx context.Context, _ schemas.Export, a warehouse.Artifact) (io.ReadCloser, error) {
+	r, err := s.bucket.Open(ctx, a.Key)
+	if err != nil {
+		return nil, unreachable(err)
+	}
+	return r, nil
+}
+
+func openRemote(c *client.Client) opener {
+	return func(ctx context.Context, e schemas.Export, a warehouse.Artifact) (io.ReadCloser, error) {
+		return c.Fetch(ctx, e.TenantID, e.ExportID, a.Name)
+	}
+}

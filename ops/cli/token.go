@@ -1,0 +1,102 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"cdds/ops/api/client"
+	"cdds/ops/auth"
+	"cdds/producers"
+	"cdds/schemas"
+)
+
+// tokenFlags are the flags of `token create`.
+type tokenFlags struct {
+	tenant, name, role string
+	lives              time.Duration
+}
+
+func newToken(s *session) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "token", Short: "Make API tokens", Long: "Make API tokens, with which programs call the HTTP API.\n\n" + exitCodes,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(newTokenCreate(s))
+	return cmd
+}
+
+func newTokenCreate(s *session) *cobra.Command {
+	var f tokenFlags
+	cmd := &cobra.Command{
+		Use: "create", Short: "Make an API token and show it once",
+		Long: `Make an API token of a role and a tenant, and show it: this once, since only its
+digest is kept. administrator may do everything within the tenant, viewer sees
+everything and fetches artifacts, operator sees how the system does and nobody's data.
+
+With --server an administrator's token makes another; otherwise whoever can write to
+Kafka makes the first.
+
+` + exitCodes,
+		Example: examples(
+			"cdds token create --tenant acme --role viewer --name 'nightly download' --expires 2160h",
+			"cdds token create --tenant '*' --role administrator --name setup --expires 1h --json",
+			"export CDDS_SERVER=https://cdds.example.com CDDS_TOKEN=cdds_...; cdds export list --tenant acme"),
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			t := schemas.APIToken{Name: f.name, TenantID: f.tenant, Role: f.role, ExpiresAt: schemas.TimeOf(time.Now().Add(f.lives))}
+			if f.lives <= 0 || f.lives > auth.MaxTokenLife {
+				return usageError{fmt.Errorf("--expires %s: choose up to %s", f.lives, auth.MaxTokenLife)}
+			}
+			var secret string
+			err := s.anywhere(func(c *client.Client) (err error) {
+				made, err := c.CreateToken(cmd.Context(), t.TenantID, t.Name, t.Role, t.ExpiresAt)
+				t.TokenID, secret = made.TokenID, made.Secret
+				return err
+			}, func(services *services) (err error) {
+				t, secret, err = publishToken(cmd.Context(), services, t)
+				return err
+			})
+			if err != nil {
+				return err
+			}
+			return s.result(map[string]any{
+				"token_id": t.TokenID, "name": t.Name, "tenant_id": t.TenantID, "role": t.Role, "expires_at": t.ExpiresAt, "secret": secret,
+			}, func() {
+				fmt.Fprintf(s.out, "%s\n", secret)
+				s.say("It is shown this once. It serves as %s of %s until %s.", t.Role, t.TenantID, t.ExpiresAt)
+			})
+		},
+	}
+	tenantFlag(cmd, &f.tenant)
+	cmd.Flags().StringVar(&f.name, "name", "", "what it is for (required)")
+	cmd.Flags().StringVar(&f.role, "role", schemas.RoleViewer, "administrator, viewer or operator")
+	cmd.Flags().DurationVar(&f.lives, "expires", 30*24*time.Hour, "how `long` it serves, at most a year")
+	_ = cmd.MarkFlagRequired("name")
+	_ = cmd.RegisterFlagCompletionFunc("role", cobra.FixedCompletions(schemas.Roles(), cobra.ShellCompDirectiveNoFileComp))
+	return cmd
+}
+
+// publishToken makes a token without a server.
+func publishToken(ctx context.Context, services *services, t schemas.APIToken) (schemas.APIToken, string, error) {
+	now := time.Now()
+	t, secret := auth.NewToken(t, whoami(), now)
+	record := auth.TokenRecord(t)
+	if err := record.Validate(); err != nil {
+		return t, "", usageError{err}
+	}
+	publisher, err := producers.New(services.kafka, "cdds/cli", nil)
+	if err != nil {
+		return t, "", err
+	}
+	defer publisher.Close()
+	by := auth.Principal{Subject: "cli", Name: whoami()}
+	audit := auth.Audit(by, t.TenantID, "token.create", record.RecordID, schemas.OutcomeDone, t.Name+": "+t.Role+" of "+t.TenantID, now)
+	if err := publisher.Publish(ctx, record, audit); err != nil {
+		return t, "", unreachable(err)
+	}
+	return t, secret, nil
+}

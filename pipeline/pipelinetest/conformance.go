@@ -131,14 +131,17 @@ func TestSource(t *testing.T, s pipeline.Source, n int) {
 		q.Filter.Match = m
 		return q
 	}
+	since := Everything(int64(n), int64(n))
+	since.Since = schemas.Snapshot{int64(n / 2)}
 	window.Filter.From, window.Filter.To = schemas.TimeOf(start.Add(5*time.Hour)), schemas.TimeOf(start.Add(20*time.Hour))
 	for name, q := range map[string]warehouse.Query{
 		"everything": Everything(int64(n), int64(n)), "an early snapshot": Everything(int64(n/3), int64(n/2)),
 		"one partition": Everything(int64(n)), "nothing": Everything(), "the newest version's medium": chats, "a window": window,
-		"a queue":        match(schemas.Match{Queues: []string{"sales", "none"}}),
-		"two conditions": match(schemas.Match{Directions: []string{"inbound"}, Statuses: []string{"closed"}}),
-		"attributes":     match(schemas.Match{Queues: []string{"sales"}, Attributes: map[string]string{"region": "north", `it's "}`: `\ {x:String}`}}),
-		"an empty value": match(schemas.Match{Attributes: map[string]string{"region": ""}}),
+		"since a snapshot": since,
+		"a queue":          match(schemas.Match{Queues: []string{"sales", "none"}}),
+		"two conditions":   match(schemas.Match{Directions: []string{"inbound"}, Statuses: []string{"closed"}}),
+		"attributes":       match(schemas.Match{Queues: []string{"sales"}, Attributes: map[string]string{"region": "north", `it's "}`: `\ {x:String}`}}),
+		"an empty value":   match(schemas.Match{Attributes: map[string]string{"region": ""}}),
 	} {
 		t.Run(name, func(t *testing.T) {
 			largest, err := s.LargestRow(t.Context(), q)

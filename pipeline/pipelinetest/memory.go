@@ -115,12 +115,13 @@ type row struct {
 
 func (r row) bytes() int64 { return int64(len(r.record.Event.Body) + 1) }
 
-// versions are the records below the snapshot within the range.
+// versions are the records at or past since and below the snapshot within the range.
 func (s *Source) versions(q warehouse.Query) (all []row) {
 	for _, r := range s.records {
 		e := r.Event
 		below := int(r.Partition) < len(q.Snapshot) && r.Offset < q.Snapshot[r.Partition]
-		if below && e.TenantID == q.Filter.TenantID && !e.StartedAt.Before(q.Filter.From.Time) && e.StartedAt.Before(q.Filter.To.Time) {
+		past := int(r.Partition) >= len(q.Since) || r.Offset >= q.Since[r.Partition]
+		if below && past && e.TenantID == q.Filter.TenantID && !e.StartedAt.Before(q.Filter.From.Time) && e.StartedAt.Before(q.Filter.To.Time) {
 			all = append(all, row{schemas.RowKey{Time: e.StartedAt, ID: e.InteractionID}, r})
 		}
 	}

@@ -1,0 +1,196 @@
+package export_test
+
+import (
+	"context"
+	"crypto"
+	"crypto/sha256"
+	"crypto/tls"
+	"encoding/hex"
+	"io"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"cdds/consumers/export"
+	"cdds/pipeline"
+	"cdds/pipeline/pipelinetest"
+	"cdds/pipeline/smime"
+	"cdds/pipeline/warehouse"
+	"cdds/schemas"
+)
+
+// scene is what workers run on, in memory: a log that grows, the store they share, and
+// what they report.
+type scene struct {
+	store *pipelinetest.Store
+
+	mu      sync.Mutex
+	records []schemas.Record[*schemas.Interaction]
+	told    []*schemas.ExportStatus
+	offset  int64 // of the next request
+}
+
+func newScene(records ...schemas.Record[*schemas.Interaction]) *scene {
+	return &scene{store: pipelinetest.NewStore(), records: records}
+}
+
+// pair is the recipient's and, for once, the signer's too.
+var pair = sync.OnceValues(func() (tls.Certificate, string) {
+	cert, key, err := smime.GenerateKeyPair(smime.KeyOptions{CommonName: "both", Bits: 2048})
+	if err != nil {
+		panic(err)
+	}
+	both, err := tls.X509KeyPair(cert, key)
+	if err != nil {
+		panic(err)
+	}
+	return both, string(cert)
+})
+
+// worker is one that sees store and source through faults, which may be nil; around,
+// if not nil, is put around the source.
+func (s *scene) worker(faults *pipelinetest.Faults, around func(pipeline.Source) pipeline.Source) *export.Worker {
+	if faults == nil {
+		faults = &pipelinetest.Faults{}
+	}
+	source := pipeline.Source(faults.Source(s))
+	if around != nil {
+		source = around(source)
+	}
+	both, _ := pair()
+	return export.New(export.Options{
+		Exporter: pipeline.New(pipeline.Options{
+			Source: source, Store: faults.Store(s.store), Spools: pipeline.NewSpools(64 << 20),
+			Certificate: both.Leaf, Key: both.PrivateKey.(crypto.Signer), Lifetime: time.Hour, Now: time.Now,
+		}),
+		Log: s, Ledger: s, Tenants: s, Publisher: s, Name: "test", Slots: 1, InlineCertificates: true,
+		Registerer: prometheus.NewRegistry(), Logger: slog.New(slog.DiscardHandler),
+	})
+}
+
+// handle hands a message to a worker, as the next one of the topic.
+func (s *scene) handle(ctx context.Context, w *export.Worker, r *schemas.ExportRequest) error {
+	s.mu.Lock()
+	s.offset++
+	record := schemas.Record[*schemas.ExportRequest]{Event: r, Offset: s.offset}
+	s.mu.Unlock()
+	return w.Handle(ctx, schemas.Batch[*schemas.ExportRequest]{Records: []schemas.Record[*schemas.ExportRequest]{record}})
+}
+
+func request(id string) *schemas.ExportRequest {
+	f := pipelinetest.Everything().Filter
+	_, pem := pair()
+	return &schemas.ExportRequest{
+		TenantID: pipelinetest.Tenant, ExportID: id, Entity: f.Entity, From: f.From, To: f.To,
+		SplitSize: 64 << 10, Recipients: []schemas.Recipient{{Certificate: pem}},
+	}
+}
+
+func control(action, id string) *schemas.ExportRequest {
+	return &schemas.ExportRequest{Action: action, TenantID: pipelinetest.Tenant, ExportID: id}
+}
+
+// statuses are what was reported of an export, in order.
+func (s *scene) statuses(id string) (all []*schemas.ExportStatus) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, e := range s.told {
+		if e.ExportID == id {
+			all = append(all, e)
+		}
+	}
+	return all
+}
+
+// states are the different states that were reported of an export.
+func (s *scene) states(id string) (all []schemas.State) {
+	for _, e := range s.statuses(id) {
+		if !slices.Contains(all, e.State) {
+			all = append(all, e.State)
+		}
+	}
+	return all
+}
+
+// artifacts are the keys of parts, manifest and signature in the store.
+func (s *scene) artifacts(id string) (keys []string) {
+	all, _ := s.store.List(context.Background(), pipeline.Prefix(pipelinetest.Tenant, id))
+	for _, o := range all {
+		if strings.HasSuffix(o.Key, ".p7m") || strings.Contains(o.Key, schemas.ManifestName) {
+			keys = append(keys, o.Key)
+		}
+	}
+	return keys
+}
+
+func (s *scene) log() []schemas.Record[*schemas.Interaction] {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.records)
+}
+
+func (s *scene) ends() schemas.Snapshot {
+	ends := schemas.Snapshot{0, 0}
+	for _, r := range s.log() {
+		ends[r.Partition] = max(ends[r.Partition], r.Offset+1)
+	}
+	return ends
+}
+
+func (s *scene) StartOffsets(context.Context, schemas.Topic) (schemas.Snapshot, error) {
+	return schemas.Snapshot{0, 0}, nil
+}
+
+func (s *scene) EndOffsets(context.Context, schemas.Topic) (schemas.Snapshot, error) {
+	return s.ends(), nil
+}
+
+func (s *scene) Ingested(context.Context, schemas.Topic) (schemas.Snapshot, error) {
+	return s.ends(), nil
+}
+
+func (s *scene) Missing(context.Context, schemas.Topic, schemas.Snapshot, schemas.Snapshot) ([]int64, error) {
+	return []int64{0, 0}, nil
+}
+
+func (s *scene) HasTenant(context.Context, string) (bool, error) { return true, nil }
+
+func (s *scene) Publish(_ context.Context, events ...schemas.Event) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, e := range events {
+		if status, ok := e.(*schemas.ExportStatus); ok {
+			s.told = append(s.told, status)
+		}
+	}
+	return nil
+}
+
+func (s *scene) LargestRow(ctx context.Context, q warehouse.Query) (int64, error) {
+	return pipelinetest.NewSource(s.log()...).LargestRow(ctx, q)
+}
+
+func (s *scene) Chunks(ctx context.Context, q warehouse.Query, n int64) ([]warehouse.Chunk, error) {
+	return pipelinetest.NewSource(s.log()...).Chunks(ctx, q, n)
+}
+
+func (s *scene) Rows(ctx context.Context, q warehouse.Query, first, last schemas.RowKey) (io.ReadCloser, error) {
+	return pipelinetest.NewSource(s.log()...).Rows(ctx, q, first, last)
+}
+
+func digest(lines string) string {
+	sum := sha256.Sum256([]byte(lines))
+	return hex.EncodeToString(sum[:])
+}
+
+func check(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}

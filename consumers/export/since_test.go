@@ -1,0 +1,143 @@
+package export_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"cdds/pipeline"
+	"cdds/pipeline/pipelinetest"
+	"cdds/pipeline/warehouse"
+	"cdds/schemas"
+)
+
+// broken is a source that refuses to be read while it is set.
+type broken struct {
+	pipeline.Source
+	is *atomic.Bool
+}
+
+func (b broken) Rows(ctx context.Context, q warehouse.Query, first, last schemas.RowKey) (io.ReadCloser, error) {
+	if b.is.Load() {
+		return nil, pipeline.Permanent(errors.New("the disk is on fire"))
+	}
+	return b.Source.Rows(ctx, q, first, last)
+}
+
+// TestRunsSinceTheLastHoldEachVersionOnceWhateverFailed draws histories of new, updated
+// and late interactions and of runs that complete, fail, are retried or cancelled, each
+// since the last that was completed. A run must hold, of each interaction, the newest
+// version of those it is about; the model is the log.
+func TestRunsSinceTheLastHoldEachVersionOnceWhateverFailed(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		s := newScene()
+		var burning atomic.Bool
+		w := s.worker(nil, func(inner pipeline.Source) pipeline.Source { return broken{inner, &burning} })
+		handle := func(r *schemas.ExportRequest) {
+			if err := s.handle(context.Background(), w, r); err != nil {
+				t.Fatal(err)
+			}
+		}
+		since, reached, held := "", schemas.Snapshot{0, 0}, map[string]string{}
+		completed := func(id string) {
+			all := s.statuses(id)
+			if last := all[len(all)-1]; last.State != schemas.Completed {
+				t.Fatalf("%s is %s: %s %+v", id, last.State, last.Reason, last.Failure)
+			}
+			snapshot := all[0].Snapshot
+			want := newest(s.log(), reached, snapshot)
+			if got := digests(all); got != digest(lines(want)) && len(want) > 0 || (got == "") != (len(want) == 0) {
+				t.Fatalf("%s from %v to %v is not the %d versions of the log: %s", id, reached, snapshot, len(want), got)
+			}
+			maps.Copy(held, want)
+			since, reached = id, snapshot
+		}
+		for n := range rapid.IntRange(2, 8).Draw(t, "runs") {
+			s.publish(t)
+			id := fmt.Sprint("run-", n)
+			r := request(id)
+			r.SinceExport = since
+			fate := rapid.SampledFrom([]string{"completed", "failed", "retried", "cancelled"}).Draw(t, "fate")
+			burning.Store(fate != "completed")
+			handle(r)
+			burning.Store(false)
+			failed := s.states(id)[len(s.states(id))-1] == schemas.Failed // one without rows reads nothing
+			switch {
+			case !failed:
+				completed(id)
+			case fate == "retried":
+				s.publish(t) // late: not in it, in the next
+				handle(control(schemas.ActionRetry, id))
+				completed(id)
+			case fate == "cancelled":
+				handle(control(schemas.ActionCancel, id))
+			}
+		}
+		r := request("last")
+		r.SinceExport = since
+		handle(r)
+		completed("last")
+		if want := newest(s.log(), schemas.Snapshot{0, 0}, reached); !maps.Equal(held, want) {
+			t.Fatalf("the runs together hold %d interactions, the log %d, or other versions", len(held), len(want))
+		}
+	})
+}
+
+// publish appends some interactions, new and old ones, early and late.
+func (s *scene) publish(t *rapid.T) {
+	ends := s.ends()
+	for range rapid.IntRange(0, 6).Draw(t, "published") {
+		n := rapid.IntRange(0, 9).Draw(t, "interaction")
+		p := n % 2
+		from := pipelinetest.Everything().Filter.From
+		e := &schemas.Interaction{
+			InteractionID: fmt.Sprint("i", n), TenantID: pipelinetest.Tenant, MediaType: "chat",
+			StartedAt: schemas.TimeOf(from.Add(time.Duration(n*37%10) * time.Hour)), Text: fmt.Sprint("version at ", p, "/", ends[p]),
+		}
+		body, err := schemas.Encode(e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e.Body = body
+		s.records = append(s.records, schemas.Record[*schemas.Interaction]{Event: e, Partition: int32(p), Offset: ends[p]})
+		ends[p]++
+	}
+}
+
+// newest is the newest version of each interaction from since to snapshot, by key.
+func newest(log []schemas.Record[*schemas.Interaction], since, snapshot schemas.Snapshot) map[string]string {
+	all := map[string]string{}
+	for _, r := range log { // in order of offsets
+		if r.Offset >= since[r.Partition] && r.Offset < snapshot[r.Partition] {
+			all[fmt.Sprint(r.Event.StartedAt.UnixMilli(), r.Event.InteractionID)] = string(r.Event.Body)
+		}
+	}
+	return all
+}
+
+func lines(of map[string]string) string {
+	var b strings.Builder
+	for _, key := range slices.Sorted(maps.Keys(of)) {
+		b.WriteString(of[key] + "\n")
+	}
+	return b.String()
+}
+
+// digests is that of the one part an export has, or "".
+func digests(all []*schemas.ExportStatus) (sums string) {
+	for _, e := range all {
+		if e.Part != nil {
+			sums += e.Part.JSONLSHA256
+		}
+	}
+	return sums
+}

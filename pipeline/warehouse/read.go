@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"maps"
 	"slices"
 	"strings"
@@ -122,10 +123,16 @@ func (w *Warehouse) Chunks(ctx context.Context, q Query, n int64) ([]Chunk, erro
 	if err != nil {
 		return nil, err
 	}
+	// A row after the last says that there is no more: it is sorted behind the others, so
+	// an answer that was cut short has none, whatever else ended it quietly.
 	sql := fmt.Sprintf(`
-SELECT min((t, id)).1 AS first_time, min((t, id)).2 AS first_id, max((t, id)).1 AS last_time, max((t, id)).2 AS last_id, toInt64(count()), toInt64(sum(body_bytes))
-FROM (SELECT t, id, body_bytes, intDiv(rowNumberInAllBlocks(), %d) AS chunk FROM (SELECT * FROM (%s) WHERE passes))
-GROUP BY chunk ORDER BY chunk`, n, q.newest(t, "body_bytes"))
+SELECT * FROM (
+  SELECT toUInt64(chunk) AS place, min((t, id)).1 AS first_time, min((t, id)).2 AS first_id, max((t, id)).1 AS last_time, max((t, id)).2 AS last_id, toInt64(count()), toInt64(sum(body_bytes))
+  FROM (SELECT t, id, body_bytes, intDiv(rowNumberInAllBlocks(), %d) AS chunk FROM (SELECT * FROM (%s) WHERE passes))
+  GROUP BY chunk
+  UNION ALL
+  SELECT toUInt64(18446744073709551615), toDateTime64(0, 3, 'UTC'), '', toDateTime64(0, 3, 'UTC'), '', toInt64(0), toInt64(0))
+ORDER BY place`, n, q.newest(t, "body_bytes"))
 	rows, err := w.conn.Query(ctx, sql, q.arguments(schemas.RowKey{Time: q.Filter.From}, nil)...)
 	if err != nil {
 		return nil, fmt.Errorf("plan over %s: %w", t.name, err)
@@ -146,16 +153,27 @@ GROUP BY chunk ORDER BY chunk`, n, q.newest(t, "body_bytes"))
 
 func scanChunks(rows driver.Rows) (chunks []Chunk, err error) {
 	defer func() { err = errors.Join(err, rows.Close()) }()
+	ended := false
 	for rows.Next() {
 		var c Chunk
+		var place uint64
 		var first, last time.Time
-		if err := rows.Scan(&first, &c.First.ID, &last, &c.Last.ID, &c.Rows, &c.Bytes); err != nil {
+		if err := rows.Scan(&place, &first, &c.First.ID, &last, &c.Last.ID, &c.Rows, &c.Bytes); err != nil {
 			return nil, err
+		}
+		if ended = place == math.MaxUint64; ended {
+			break
 		}
 		c.First.Time, c.Last.Time = schemas.TimeOf(first), schemas.TimeOf(last)
 		chunks = append(chunks, c)
 	}
-	return chunks, rows.Err()
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	if !ended {
+		return nil, fmt.Errorf("the answer of ClickHouse breaks off after %d chunks", len(chunks))
+	}
+	return chunks, nil
 }
 
 // LargestRow is the size in bytes of the largest line any version within the

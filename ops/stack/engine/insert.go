@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -38,7 +39,7 @@ func (s *session) insert(ctx context.Context, a *answer, st statement, req reque
 		a.stopReading(bodyGrace)
 		<-fed
 	}
-	if err != nil {
+	if err = cmp.Or(err, cancelled(ctx)); err != nil {
 		return err
 	}
 	a.summary(r)

@@ -1,7 +1,9 @@
 package engine
 
 import (
+	"cmp"
 	"compress/gzip"
+	"context"
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
@@ -119,9 +121,18 @@ func (e *Engine) query(a *answer, r *http.Request) error {
 	case st.insert:
 		return s.insert(r.Context(), a, st, req, body)
 	case st.rows && !req.whole:
-		return s.selectRows(a, st, req)
+		return s.selectRows(r.Context(), a, st, req)
 	}
-	return s.runWhole(a, st.sql, req)
+	return s.runWhole(r.Context(), a, st.sql, req)
+}
+
+// cancelled is an error once the query was asked to be killed: libchdb may end one that
+// was as if it had succeeded, with some of its rows or none.
+func cancelled(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return refuse(codeQueryCancelled, "QUERY_WAS_CANCELLED", "Query was cancelled")
+	}
+	return nil
 }
 
 // decoded is the request's body, uncompressed.
@@ -149,17 +160,17 @@ func empty(body io.Reader) bool {
 
 // selectRows streams the rows of a query: at most one block of them is in Go's
 // memory, and a slow reader slows the engine.
-func (s *session) selectRows(a *answer, st statement, req request) error {
+func (s *session) selectRows(ctx context.Context, a *answer, st statement, req request) error {
 	rows, err := s.stream(st.sql, req.format, req.params...)
 	if err != nil {
 		if notStreamable(err) {
-			return s.runWhole(a, st.sql, req)
+			return s.runWhole(ctx, a, st.sql, req)
 		}
 		return err
 	}
 	defer rows.close()
 	chunk, err := rows.next() // before the status is sent, so that early errors have one
-	if err != nil {
+	if err = cmp.Or(err, cancelled(ctx)); err != nil {
 		return err
 	}
 	a.begin(formatOf(st, req), req)
@@ -171,7 +182,8 @@ func (s *session) selectRows(a *answer, st statement, req request) error {
 		if _, err := a.Write(chunk); err != nil {
 			return nil // the client has left
 		}
-		if chunk, err = rows.next(); err != nil {
+		chunk, err = rows.next()
+		if err = cmp.Or(err, cancelled(ctx)); err != nil {
 			return err
 		}
 	}
@@ -180,9 +192,9 @@ func (s *session) selectRows(a *answer, st statement, req request) error {
 
 // runWhole runs a statement that cannot be streamed, or whose client wants to
 // know that it succeeded before it sees any of it.
-func (s *session) runWhole(a *answer, sql string, req request) error {
+func (s *session) runWhole(ctx context.Context, a *answer, sql string, req request) error {
 	r, err := s.run(sql, req.format, req.params...)
-	if err != nil {
+	if err = cmp.Or(err, cancelled(ctx)); err != nil {
 		return err
 	}
 	a.summary(r)

@@ -30,6 +30,7 @@ type ReplicaOptions struct {
 type Replica struct {
 	opts    ReplicaOptions
 	started atomic.Bool
+	begun   chan struct{} // closed once Run has a client
 
 	mu      sync.Mutex
 	admin   *kadm.Client                        // nil unless running
@@ -56,7 +57,7 @@ func NewReplica(o ReplicaOptions) (*Replica, error) {
 	}
 	orDefault(&o.Logger, slog.Default())
 	r := &Replica{
-		opts: o, reached: map[schemas.Topic]map[int32]int64{}, moved: make(chan struct{}),
+		opts: o, begun: make(chan struct{}), reached: map[schemas.Topic]map[int32]int64{}, moved: make(chan struct{}),
 		failing: map[schemas.Topic]map[int32]failing{},
 	}
 	for _, t := range o.Topics {
@@ -95,6 +96,7 @@ func (r *Replica) Run(ctx context.Context, apply func(topic schemas.Topic, key, 
 	r.mu.Lock()
 	r.admin = kadm.NewClient(client)
 	r.mu.Unlock()
+	close(r.begun)
 
 	catching, stop := context.WithCancel(ctx)
 	caughtUp := make(chan struct{})
@@ -158,6 +160,9 @@ func (r *Replica) catchUp(ctx context.Context) {
 		}
 	}
 }
+
+// Started is closed once Run reads, so that Sync can be called.
+func (r *Replica) Started() <-chan struct{} { return r.begun }
 
 // Sync returns once everything acknowledged before the call was applied, or with an
 // error after 20 seconds.

@@ -112,7 +112,7 @@ environment, or the data directory of a local ` + "`cdds up`" + ` (--data-dir).
 	)
 	for group, commands := range map[string][]*cobra.Command{
 		"run":     {newUp(s), newDemo(s), newProvision(s), newReady(s), newDoctor(s)},
-		"use":     {newImport(s), newExport(s), newAudit(s), newErase(s), newToken(s)},
+		"use":     {newImport(s), newExport(s), newJob(s), newCertificate(s), newAudit(s), newErase(s), newToken(s)},
 		"receive": {newKeygen(s), newVerify(s), newDecrypt(s)},
 		"":        {newVersion(s)},
 	} {

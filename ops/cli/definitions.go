@@ -1,0 +1,84 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"os"
+	"slices"
+
+	"cdds/consumers"
+	"cdds/consumers/definitions"
+	"cdds/ops/connect"
+	"cdds/producers"
+	"cdds/schemas"
+)
+
+// defined are the jobs and certificates there are, and a way to change them.
+type defined struct {
+	*services
+	*definitions.Definitions
+	publisher *producers.Publisher
+}
+
+// withDefinitions runs do with the jobs and certificates as of now.
+func (s *session) withDefinitions(ctx context.Context, do func(*defined) error) error {
+	return s.withServices(func(services *services) error {
+		if err := connect.PingKafka(ctx, services.client); err != nil { // sooner than a copy gives up
+			return unreachable(err)
+		}
+		replica, err := consumers.NewReplica(consumers.ReplicaOptions{Kafka: services.kafka, Topics: definitions.Topics()})
+		if err != nil {
+			return err
+		}
+		known, err := definitions.New(definitions.Options{Log: replica})
+		if err != nil {
+			return err
+		}
+		publisher, err := producers.New(services.kafka, "cdds/cli", nil)
+		if err != nil {
+			return err
+		}
+		defer publisher.Close()
+		reading, stop := context.WithCancel(ctx)
+		done := make(chan error, 1)
+		go func() { done <- known.Run(reading) }()
+		defer func() { stop(); <-done }()
+		select {
+		case <-replica.Started():
+		case err := <-done:
+			done <- err
+			return errors.Join(err, ctx.Err())
+		}
+		if err := known.Sync(ctx); err != nil {
+			return unreachable(err)
+		}
+		return do(&defined{services, known, publisher})
+	})
+}
+
+// publish publishes a change with its audit record.
+func (d *defined) publish(ctx context.Context, change schemas.Event, audit *schemas.AuditRecord) error {
+	if err := change.Validate(); err != nil {
+		return usageError{err}
+	}
+	if err := d.publisher.Publish(ctx, change, audit); err != nil {
+		return unreachable(err)
+	}
+	return nil
+}
+
+// machine is where a change was made from, for the audit trail.
+func machine() string {
+	host, _ := os.Hostname()
+	return "cli@" + host
+}
+
+// usedBy lists the ids of the tenant's jobs that name a certificate.
+func (d *defined) usedBy(tenant, fingerprint string) (ids []string) {
+	for _, j := range d.Jobs(tenant) {
+		if slices.Contains(j.Recipients, fingerprint) {
+			ids = append(ids, j.JobID)
+		}
+	}
+	return ids
+}

@@ -41,12 +41,15 @@ func (s *session) withDefinitions(ctx context.Context, do func(*defined) error) 
 		defer publisher.Close()
 		reading, stop := context.WithCancel(ctx)
 		done := make(chan error, 1)
-		go func() { done <- known.Run(reading) }()
-		defer func() { stop(); <-done }()
+		go func() { done <- known.Run(reading); close(done) }()
+		defer func() {
+			stop()
+			for range done { // its error, if any, was that nothing began
+			}
+		}()
 		select {
 		case <-replica.Started():
 		case err := <-done:
-			done <- err
 			return errors.Join(err, ctx.Err())
 		}
 		if err := known.Sync(ctx); err != nil {

@@ -101,7 +101,7 @@ included: all runs together hold what one whole export would.
 }
 
 func (s *session) createJob(ctx context.Context, d *defined, f jobFlags) error {
-	j, err := f.job(d)
+	j, err := f.job()
 	if err != nil {
 		return err
 	}
@@ -134,7 +134,7 @@ func (s *session) createJob(ctx context.Context, d *defined, f jobFlags) error {
 }
 
 // job makes the event from flags.
-func (f jobFlags) job(d *defined) (*schemas.Job, error) {
+func (f jobFlags) job() (*schemas.Job, error) {
 	j := schemas.Job{
 		TenantID: f.tenant, JobID: f.id, Title: f.title, Description: f.description, Entity: f.entity, MediaTypes: f.media,
 		Encoding: f.encoding, RetentionDays: f.retentionDays, CatchUp: f.catchUp, State: schemas.JobActive,

@@ -132,8 +132,14 @@ func TestGroupIsNotReadyWhileItIsStuck(t *testing.T) {
 	if err := part.stuck(time.Now().Add(time.Minute)); !errors.Is(err, errDown) {
 		t.Errorf("after a minute: %v, want %v", err, errDown)
 	}
+	if part.behindSince().IsZero() {
+		t.Error("it is not behind although nothing is handled")
+	}
 	down.Store(false)
 	awaitCommitted(t, c, 0, 1)
+	if at := part.behindSince(); !at.IsZero() {
+		t.Errorf("it is behind since %s although all is handled", at)
+	}
 	if err := part.stuck(time.Now().Add(time.Minute)); err != nil {
 		t.Errorf("after it works again: %v", err)
 	}

@@ -180,6 +180,7 @@ func New[E any](opts Options[E]) (*Group[E], error) {
 		dirty:    make(chan struct{}, 1),
 		owned:    make(map[int32]*partition[E]),
 	}
+	metrics.lagSeconds.add(opts.GroupID, g.behindSince)
 	if err := kgo.ValidateOpts(g.kafka()...); err != nil {
 		return nil, fmt.Errorf("consumers: Kafka options: %w", err)
 	}
@@ -313,4 +314,16 @@ func (g *Group[E]) Ready() error {
 		}
 	}
 	return nil
+}
+
+// behindSince is about when the oldest record not handled came to Kafka; zero where
+// there is none.
+func (g *Group[E]) behindSince() time.Time {
+	var oldest time.Time
+	for _, p := range g.partitions() {
+		if at := p.behindSince(); !at.IsZero() && (oldest.IsZero() || at.Before(oldest)) {
+			oldest = at
+		}
+	}
+	return oldest
 }

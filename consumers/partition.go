@@ -43,6 +43,7 @@ type partition[E any] struct {
 	committed int64           // -1: nothing
 	highWater int64
 	lag       int64
+	behind    time.Time // about when the first record not handled came to Kafka; zero: none
 
 	failures map[*span]failure
 	fetchErr error
@@ -103,6 +104,9 @@ func (p *partition[E]) push(f kgo.FetchPartition) {
 	added := sizeOf(f.Records)
 	p.queued += added
 	p.held += added
+	if p.behind.IsZero() {
+		p.behind = first.Timestamp
+	}
 	p.setLag(f.HighWatermark)
 	signal(p.arrived)
 }
@@ -259,6 +263,7 @@ func (p *partition[E]) finish(records []*kgo.Record, place *span) {
 	p.release(sizeOf(records))
 	if at, moved := p.order.finish(place); moved {
 		p.handled, p.moved = at, true
+		p.behind = records[len(records)-1].Timestamp // what comes next is hardly older
 		p.setLag(p.highWater)
 		signal(p.g.dirty)
 	}
@@ -316,6 +321,9 @@ func (p *partition[E]) stuck(now time.Time) error {
 func (p *partition[E]) setLag(highWater int64) {
 	p.highWater = highWater
 	lag := max(0, highWater-p.handled.Offset)
+	if lag == 0 {
+		p.behind = time.Time{}
+	}
 	p.g.metrics.lag.Add(float64(lag - p.lag))
 	p.lag = lag
 }
@@ -329,5 +337,13 @@ func (p *partition[E]) close() {
 		p.client.ResumeFetchPartitions(p.self())
 	}
 	p.g.metrics.lag.Sub(float64(p.lag))
-	p.lag = 0
+	p.lag, p.behind = 0, time.Time{}
+}
+
+// behindSince is about when the first record not handled came to Kafka; zero where
+// there is none.
+func (p *partition[E]) behindSince() time.Time {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.behind
 }

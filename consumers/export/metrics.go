@@ -28,10 +28,10 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	seconds := func(name, help string) prometheus.Histogram {
 		return f.NewHistogram(prometheus.HistogramOpts{
 			Name: name, Help: help, Buckets: prometheus.ExponentialBuckets(0.01, 3, 12),
-			NativeHistogramBucketFactor: 1.1,
+			NativeHistogramBucketFactor: 1.1, NativeHistogramMaxBucketNumber: 160,
 		})
 	}
-	return &metrics{
+	m := &metrics{
 		active: f.NewGauge(prometheus.GaugeOpts{Name: "cdds_export_active", Help: "Exports this worker has in hand."}),
 		ended: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "cdds_export_ended_total", Help: "Exports that ended on this worker, by state."}, []string{"state"}),
@@ -47,6 +47,21 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		retries: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "cdds_export_retries_total", Help: "Steps tried again, by step."}, []string{"step"}),
 	}
+	// A series that appears with its first event hides that event from rate().
+	for _, state := range []schemas.State{schemas.Completed, schemas.Failed, schemas.Cancelled, schemas.Refused} {
+		m.ended.WithLabelValues(string(state))
+	}
+	for _, stage := range []string{"accept", "barrier", "plan", "part", "manifest"} {
+		m.failures.WithLabelValues(stage)
+	}
+	return m
+}
+
+// watchOldest tells how long the oldest export in hand has been there.
+func (m *metrics) watchOldest(reg prometheus.Registerer, age func() time.Duration) {
+	promauto.With(reg).NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "cdds_export_oldest_seconds", Help: "How long the oldest export in hand has been there, waiting included; 0 where there is none.",
+	}, func() float64 { return age().Seconds() })
 }
 
 func (m *metrics) stored(r schemas.Receipt, took time.Duration) {

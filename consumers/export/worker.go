@@ -106,6 +106,7 @@ type exportKey struct{ tenantID, exportID string }
 // run is an export this worker has in hand.
 type run struct {
 	digest string
+	since  time.Time
 	stop   context.CancelCauseFunc
 	done   chan struct{}
 }
@@ -124,13 +125,15 @@ func New(o Options) *Worker {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Worker{
+	w := &Worker{
 		Options: o,
 		slots:   newSlots(o.Slots, o.TenantSlots),
 		metrics: newMetrics(o.Registerer),
 		running: map[exportKey]*run{},
 		turns:   newTurns(),
 	}
+	w.metrics.watchOldest(o.Registerer, w.oldest)
+	return w
 }
 
 // Handle carries out the requests of a batch. It returns when they are done, which
@@ -200,10 +203,21 @@ func (w *Worker) begin(r *schemas.ExportRequest, stop context.CancelCauseFunc) (
 		}
 		return old, true
 	}
-	this = &run{digest: digest, stop: stop, done: make(chan struct{})}
+	this = &run{digest: digest, since: w.Now(), stop: stop, done: make(chan struct{})}
 	w.running[key] = this
 	w.metrics.active.Set(float64(len(w.running)))
 	return this, false
+}
+
+// oldest is how long the oldest export in hand has been there.
+func (w *Worker) oldest() time.Duration {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var oldest time.Duration
+	for _, r := range w.running {
+		oldest = max(oldest, w.Now().Sub(r.since))
+	}
+	return oldest
 }
 
 func (w *Worker) end(r *schemas.ExportRequest, this *run) {

@@ -124,10 +124,10 @@ func newMetrics(reg prometheus.Registerer, entity string) (metrics, error) {
 		Name: "cdds_ingest_bytes_total", Help: "JSON bytes of the rows stored."}, labels))
 	seconds, err3 := register(reg, prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name: "cdds_ingest_insert_seconds", Help: "Duration of one insert that succeeded.",
-		Buckets: prometheus.ExponentialBuckets(0.005, 2, 12)}, labels))
+		Buckets: prometheus.ExponentialBuckets(0.005, 2, 12), NativeHistogramBucketFactor: 1.1, NativeHistogramMaxBucketNumber: 160}, labels))
 	freshness, err4 := register(reg, prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name: "cdds_ingest_freshness_seconds", Help: "Age of a batch's oldest record when it is stored.",
-		Buckets: []float64{0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200, 86400}}, labels))
+		Buckets: []float64{0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200, 86400}, NativeHistogramBucketFactor: 1.1, NativeHistogramMaxBucketNumber: 160}, labels))
 	if err := errors.Join(err1, err2, err3, err4); err != nil {
 		return metrics{}, fmt.Errorf("ingest: register metrics: %w", err)
 	}

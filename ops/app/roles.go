@@ -12,6 +12,7 @@ import (
 	"cdds/consumers/history"
 	"cdds/consumers/ingest"
 	"cdds/ops/connect"
+	"cdds/ops/metrics"
 	"cdds/pipeline"
 	"cdds/pipeline/warehouse"
 	"cdds/schemas"
@@ -103,6 +104,9 @@ const exportsInHand = 64
 func buildExport(a *App) ([]role, error) {
 	signer, err := LoadSigner(a.Config.Service)
 	if err != nil {
+		return nil, err
+	}
+	if err := metrics.Expiry(a.Registry, signer.Certificate.NotAfter); err != nil {
 		return nil, err
 	}
 	registered, err := a.defined()

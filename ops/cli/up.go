@@ -137,9 +137,11 @@ func (s *session) start(ctx context.Context, c config.Config, roles []string, lo
 		return nil, err
 	}
 	host, _ := os.Hostname()
+	registry := metrics.NewRegistry()
+	metrics.Version(registry, buildVersion())
 	sys.app, err = app.New(app.Options{
 		Config: sys.config, Roles: roles, Name: fmt.Sprintf("%s/%d", host, os.Getpid()),
-		Logger: log, Registry: metrics.NewRegistry(), FirstUser: s.firstUser,
+		Logger: log, Registry: registry, FirstUser: s.firstUser,
 	})
 	return sys, err
 }

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/pprof"
+	"runtime"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -25,6 +26,21 @@ func NewRegistry() *prometheus.Registry {
 		collectors.NewBuildInfoCollector(),
 	)
 	return reg
+}
+
+// Version adds cdds_build_info: 1, with what was built as labels.
+func Version(reg prometheus.Registerer, version string) {
+	reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "cdds_build_info", Help: "1; the labels say which build this is.",
+		ConstLabels: prometheus.Labels{"version": version, "goversion": runtime.Version()},
+	}, func() float64 { return 1 }))
+}
+
+// Expiry adds when the certificate that signs manifests ends.
+func Expiry(reg prometheus.Registerer, notAfter time.Time) error {
+	return reg.Register(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "cdds_service_certificate_expiry_seconds", Help: "When the certificate that signs manifests ends, in Unix time.",
+	}, func() float64 { return float64(notAfter.Unix()) }))
 }
 
 // Check says, by name, what is not ready; empty when everything is.

@@ -11,6 +11,9 @@
 //	cdds_retention_lost_total              completed exports that objects were missing of
 //	cdds_retention_failures_total{pass}    passes that failed, by pass: expire, sweep; the next one tries again
 //	cdds_retention_last_seconds{pass}      when the last pass that worked ended, in Unix time
+//	cdds_artifacts_exports                 exports whose artifacts are kept, as of the last pass
+//	cdds_artifacts_bytes                   their sealed bytes
+//	cdds_artifacts_overdue_exports         those of them whose time is over
 package retention
 
 import (
@@ -88,6 +91,7 @@ type Keeper struct {
 	expired, orphans, leftovers, lost prometheus.Counter
 	failures                          *prometheus.CounterVec
 	last                              *prometheus.GaugeVec
+	kept, keptBytes, overdue          prometheus.Gauge
 }
 
 // New returns a Keeper. It starts nothing.
@@ -109,6 +113,12 @@ func New(o Options) *Keeper {
 			Name: "cdds_retention_failures_total", Help: "Passes that failed, by pass."}, []string{"pass"}),
 		last: f.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "cdds_retention_last_seconds", Help: "When the last pass that worked ended, in Unix time, by pass."}, []string{"pass"}),
+		kept: f.NewGauge(prometheus.GaugeOpts{
+			Name: "cdds_artifacts_exports", Help: "Exports whose artifacts are kept, as of the last pass."}),
+		keptBytes: f.NewGauge(prometheus.GaugeOpts{
+			Name: "cdds_artifacts_bytes", Help: "Sealed bytes of the artifacts that are kept, as of the last pass."}),
+		overdue: f.NewGauge(prometheus.GaugeOpts{
+			Name: "cdds_artifacts_overdue_exports", Help: "Exports whose artifacts should be gone and are not, after the last pass."}),
 	}
 }
 
@@ -167,17 +177,25 @@ const pageSize = 200
 // fails does not keep the rest from being done; the error joins all.
 func (k *Keeper) Expire(ctx context.Context) (Report, error) {
 	var report Report
+	var kept, bytes, overdue float64
 	err := k.each(ctx, []schemas.State{schemas.Completed, schemas.Failed}, func(e schemas.Export) error {
-		if !Due(e, k.Lifetime(e.TenantID), k.Now()) {
+		due := Due(e, k.Lifetime(e.TenantID), k.Now())
+		if !due {
+			kept++
+			bytes += float64(e.Done.SealedBytes)
 			return nil
 		}
 		if err := k.remove(ctx, e, "its artifacts were kept as long as agreed"); err != nil {
+			overdue++
 			return err
 		}
 		report.Expired++
 		k.expired.Inc()
 		return nil
 	})
+	k.kept.Set(kept)
+	k.keptBytes.Set(bytes)
+	k.overdue.Set(overdue)
 	return report, err
 }
 

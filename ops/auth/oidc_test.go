@@ -31,12 +31,12 @@ func provider(t *testing.T, callback string) (issuer string) {
 }
 
 // signInThrough goes where a browser would be sent, fills in the provider's form, and
-// returns the client with its cookies and the answer it came back to.
-func signInThrough(t *testing.T, at, user string) (*http.Client, *http.Response, string) {
+// returns the client with its cookies, where it came back to, and what it read there.
+func signInThrough(t *testing.T, at, user string) (client *http.Client, back *url.URL, status int, body string) {
 	t.Helper()
 	jar, err := cookiejar.New(nil)
 	check(t, err)
-	client := &http.Client{Jar: jar}
+	client = &http.Client{Jar: jar}
 	form, err := client.Get(at + auth.StartPath + "?return=/after") //nolint:noctx // a browser in a test
 	check(t, err)
 	_ = form.Body.Close()
@@ -48,9 +48,9 @@ func signInThrough(t *testing.T, at, user string) (*http.Client, *http.Response,
 	})
 	check(t, err)
 	defer answer.Body.Close()
-	body, err := io.ReadAll(answer.Body)
+	content, err := io.ReadAll(answer.Body)
 	check(t, err)
-	return client, answer, string(body)
+	return client, answer.Request.URL, answer.StatusCode, string(content)
 }
 
 func TestPeopleSignInThroughAProviderWithTheRoleTheirClaimsGive(t *testing.T) {
@@ -90,22 +90,21 @@ func TestPeopleSignInThroughAProviderWithTheRoleTheirClaimsGive(t *testing.T) {
 	})))
 	mux.HandleFunc("/out", serve(h.SignOutEverywhere))
 
-	client, answer, body := signInThrough(t, site.URL, "test-user@127.0.0.1")
-	if answer.Request.URL.Path != "/after" || body != "test-user@127.0.0.1 acme viewer oidc" {
-		t.Fatalf("signed in, the browser is at %s and reads %d %q", answer.Request.URL, answer.StatusCode, body)
+	client, back, status, body := signInThrough(t, site.URL, "test-user@127.0.0.1")
+	if back.Path != "/after" || body != "test-user@127.0.0.1 acme viewer oidc" {
+		t.Fatalf("signed in, the browser is at %s and reads %d %q", back, status, body)
 	}
 	if !strings.Contains(h.topic.audited(), "session.begin done") {
 		t.Error("the sign-in left no record")
 	}
 
-	_, answer, body = signInThrough(t, site.URL, "test-user2")
-	if answer.StatusCode != http.StatusForbidden || !strings.Contains(body, "no role") {
-		t.Errorf("whom no claim gives a role reads %d %q", answer.StatusCode, body)
+	_, back, status, body = signInThrough(t, site.URL, "test-user2")
+	if status != http.StatusForbidden || !strings.Contains(body, "no role") {
+		t.Errorf("whom no claim gives a role reads %d %q", status, body)
 	}
 
 	// A code that another browser was given does not sign this one in.
-	stolen := answer.Request.URL.String()
-	again, err := http.Get(stolen) //nolint:noctx // a browser in a test
+	again, err := http.Get(back.String()) //nolint:noctx // a browser in a test
 	check(t, err)
 	_ = again.Body.Close()
 	if again.StatusCode != http.StatusForbidden {

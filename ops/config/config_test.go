@@ -150,3 +150,31 @@ func FuzzLoad(f *testing.F) {
 		}
 	})
 }
+
+func TestPlainHTTPIsForLoopbackUnlessAProxyDoesTLS(t *testing.T) {
+	for _, c := range []struct {
+		why  string
+		web  config.Web
+		fine bool
+	}{
+		{"nothing said", config.Web{}, true},
+		{"loopback", config.Web{Listen: "127.0.0.1:0"}, true},
+		{"loopback by name", config.Web{Listen: "localhost:8080"}, true},
+		{"everywhere", config.Web{Listen: ":8080"}, false},
+		{"everywhere, by address", config.Web{Listen: "0.0.0.0:8080"}, false},
+		{"everywhere with TLS", config.Web{Listen: ":8443", CertFile: "c", KeyFile: "k"}, true},
+		{"everywhere behind a proxy", config.Web{Listen: ":8080", BehindProxy: true}, true},
+		{"a certificate without its key", config.Web{CertFile: "c"}, false},
+		{"a provider and nobody it lets in", config.Web{URL: "https://x", OIDC: config.OIDC{Issuer: "https://i", ClientID: "c"}}, false},
+		{"a grant without a tenant", config.Web{URL: "https://x", OIDC: config.OIDC{Issuer: "https://i", ClientID: "c", Grants: []config.Grant{{Claim: "a", Value: "b", Role: "viewer"}}}}, false},
+		{"a proxy that is no network", config.Web{TrustedProxies: []string{"proxy"}}, false},
+	} {
+		all := config.Default()
+		all.Kafka.Brokers, all.ClickHouse.Addr, all.S3.Endpoint = []string{"k:1"}, []string{"c:1"}, "s:1"
+		c.web.SessionIdle, c.web.SessionAbsolute = all.Web.SessionIdle, all.Web.SessionAbsolute
+		all.Web = c.web
+		if err := all.Check(); (err == nil) != c.fine {
+			t.Errorf("%s: %v", c.why, err)
+		}
+	}
+}

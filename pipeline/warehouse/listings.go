@@ -42,7 +42,7 @@ func (w *Warehouse) ListExports(ctx context.Context, f ExportFilter, p Page) (Li
 		c.where("entity = {entity:String}", "entity", f.Entity)
 	}
 	if f.JobID != "" {
-		c.where("JSONExtractString(body, 'request', 'job_id') = {job:String}", "job", f.JobID)
+		c.where("job_id = {job:String}", "job", f.JobID)
 	}
 	if f.Text != "" {
 		c.where("(positionCaseInsensitiveUTF8(export_id, {text:String}) > 0 OR positionCaseInsensitiveUTF8(JSONExtractString(body, 'request', 'requested_by'), {text:String}) > 0)", "text", f.Text)

@@ -67,8 +67,9 @@ func FuzzDecodeExportRequest(f *testing.F) {
 		if got := encode(t, again); !bytes.Equal(got, encoded) || again.Digest() != r.Digest() {
 			t.Fatalf("%s became %s", encoded, got)
 		}
-		if (r.Validate() == nil) != (again.Validate() == nil) {
-			t.Fatalf("%s: %v, then %v", encoded, r.Validate(), again.Validate())
+		// An unknown member is refused and not carried on, so only this way round.
+		if r.Validate() == nil && again.Validate() != nil {
+			t.Fatalf("%s was valid, then %v", encoded, again.Validate())
 		}
 	})
 }

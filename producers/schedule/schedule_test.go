@@ -1,0 +1,180 @@
+package schedule
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"cdds/schemas"
+)
+
+// world is jobs, history and the topic of requests in memory.
+type world struct {
+	jobs    map[string]schemas.Job
+	late    map[string]schemas.Job // what Sync finds
+	runs    []schemas.Export
+	asked   []*schemas.ExportRequest
+	refuses error
+	now     time.Time
+}
+
+func (w *world) Jobs(string) (all []schemas.Job) {
+	for _, j := range w.jobs {
+		all = append(all, j)
+	}
+	return all
+}
+
+func (w *world) Job(_, id string) (schemas.Job, bool) { j, ok := w.jobs[id]; return j, ok }
+
+func (w *world) Changed() <-chan struct{} { return nil }
+
+func (w *world) Sync(context.Context) error {
+	for id, j := range w.late {
+		w.jobs[id] = j
+	}
+	return nil
+}
+
+func (w *world) JobRuns(context.Context, string, string, int) ([]schemas.Export, error) {
+	return slices.Clone(w.runs), nil
+}
+
+func (w *world) LastCompletedRun(context.Context, string, string) (schemas.Export, bool, error) {
+	for _, e := range w.runs {
+		if e.State == schemas.Completed {
+			return e, true, nil
+		}
+	}
+	return schemas.Export{}, false, nil
+}
+
+func (w *world) Publish(_ context.Context, events ...schemas.Event) error {
+	if w.refuses != nil {
+		return w.refuses
+	}
+	for _, e := range events {
+		w.asked = append(w.asked, e.(*schemas.ExportRequest))
+	}
+	return nil
+}
+
+// tell makes history know of the last request, in a state.
+func (w *world) tell(state schemas.State) {
+	r := w.asked[len(w.asked)-1]
+	e := schemas.Export{TenantID: r.TenantID, ExportID: r.ExportID, State: state, Request: r, Snapshot: schemas.Snapshot{int64(len(w.asked))}}
+	w.runs = slices.DeleteFunc(w.runs, func(o schemas.Export) bool { return o.ExportID == e.ExportID })
+	w.runs = append([]schemas.Export{e}, w.runs...)
+}
+
+func (w *world) ids() (all []string) {
+	for _, r := range w.asked {
+		all = append(all, r.ExportID)
+	}
+	return all
+}
+
+func (w *world) at(clock string) { w.now, _ = time.Parse(time.RFC3339, "2026-05-05T"+clock+"Z") }
+
+func newWorld(t *testing.T, kind string) (*world, *Scheduler) {
+	t.Helper()
+	w := &world{jobs: map[string]schemas.Job{}}
+	w.at("08:30:00")
+	w.jobs["hourly"] = *schemas.Job{
+		TenantID: "acme", JobID: "hourly", Title: "Hourly", Entity: schemas.EntityInteraction, State: schemas.JobActive,
+		Schedule: schemas.Schedule{Run: schemas.RunHours, EveryHours: 1}, Timeframe: schemas.Timeframe{Kind: kind},
+		Recipients: []string{strings.Repeat("ab", 32)},
+	}.Revised(nil, "ada", schemas.TimeOf(w.now))
+	return w, w.scheduler(t)
+}
+
+func (w *world) scheduler(t *testing.T) *Scheduler {
+	t.Helper()
+	s, err := New(Options{
+		Definitions: w, History: w, Publisher: w, Now: func() time.Time { return w.now },
+		Logger: slog.New(slog.NewTextHandler(t.Output(), nil)),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func pass(t *testing.T, s *Scheduler) {
+	t.Helper()
+	if err := s.pass(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestARunSinceTheLastWaitsUntilThatHasEnded(t *testing.T) {
+	w, s := newWorld(t, schemas.TimeframeSinceLastRun)
+	w.at("09:00:00")
+	pass(t, s)
+	w.at("10:00:00")
+	pass(t, s) // history does not know the first yet
+	w.tell(schemas.Running)
+	pass(t, s) // it has not ended
+	if got := w.ids(); !slices.Equal(got, []string{"hourly-20260505T090000Z"}) {
+		t.Fatalf("asked for %v before the first ended", got)
+	}
+	w.tell(schemas.Completed)
+	pass(t, s)
+	if last := w.asked[len(w.asked)-1]; len(w.asked) != 2 || last.SinceExport != "hourly-20260505T090000Z" || !slices.Equal(last.Since, schemas.Snapshot{1}) {
+		t.Fatalf("asked for %+v", last)
+	}
+	// A failed run leaves its rows to the next.
+	w.tell(schemas.Failed)
+	w.at("11:00:00")
+	pass(t, s)
+	if last := w.asked[len(w.asked)-1]; len(w.asked) != 3 || last.SinceExport != "hourly-20260505T090000Z" {
+		t.Errorf("after a failed run it continues %q", last.SinceExport)
+	}
+}
+
+func TestAJobThatWasSuspendedJustBeforeItWasDueDoesNotRun(t *testing.T) {
+	w, s := newWorld(t, schemas.TimeframeAll)
+	pass(t, s)
+	j := w.jobs["hourly"]
+	j.State = schemas.JobSuspended
+	w.late = map[string]schemas.Job{"hourly": *j.Revised(&j, "ada", schemas.TimeOf(w.now))}
+	w.at("09:00:00")
+	pass(t, s)
+	if len(w.asked) != 0 {
+		t.Errorf("asked for %v", w.ids())
+	}
+}
+
+func TestASchedulerThatIsStartedAgainAsksForTheSameIfHistoryLags(t *testing.T) {
+	w, s := newWorld(t, schemas.TimeframeAll)
+	w.at("09:00:00")
+	pass(t, s)
+	pass(t, s)
+	pass(t, w.scheduler(t))
+	if len(w.asked) != 2 || w.asked[0].ExportID != w.asked[1].ExportID || w.asked[0].Digest() != w.asked[1].Digest() {
+		t.Fatalf("asked for %v", w.ids())
+	}
+	w.tell(schemas.Completed)
+	pass(t, w.scheduler(t))
+	if len(w.asked) != 2 {
+		t.Errorf("asked for %v although history knows it", w.ids())
+	}
+}
+
+func TestARunThatCouldNotBeAskedForIsAskedForLater(t *testing.T) {
+	w, s := newWorld(t, schemas.TimeframeAll)
+	w.at("09:00:00")
+	w.refuses = errors.New("no broker")
+	if err := s.pass(t.Context()); !errors.Is(err, w.refuses) {
+		t.Fatalf("got %v", err)
+	}
+	w.refuses = nil
+	pass(t, s)
+	if got := w.ids(); !slices.Equal(got, []string{"hourly-20260505T090000Z"}) {
+		t.Errorf("asked for %v", got)
+	}
+}

@@ -13,10 +13,11 @@ import (
 // Access is all that a role needs of Kafka where an authorizer guards it. Beside it every
 // role may see that topics and their offsets exist (Describe on the prefix "cdds.").
 type Access struct {
-	Reads  []schemas.Topic // consumed; its dead letters are written to Reads' own .dlq
-	Groups []string        // joined for Reads
-	Writes []schemas.Topic // produced to
-	Asks   []string        // groups whose committed offsets it looks at
+	Reads   []schemas.Topic // consumed; its dead letters are written to Reads' own .dlq
+	Groups  []string        // joined for Reads
+	Replays []schemas.Topic // read from the start at every start, outside any group
+	Writes  []schemas.Topic // produced to
+	Asks    []string        // groups whose committed offsets it looks at
 }
 
 // accesses of roles, and of those outside who produce, ask for exports, or look.
@@ -26,14 +27,15 @@ var accesses = map[string]Access{
 		Groups: ingestGroups(),
 	},
 	"export": {
-		Reads:  []schemas.Topic{schemas.TopicExportRequests},
-		Groups: []string{schemas.GroupExport},
-		Writes: []schemas.Topic{schemas.TopicExportStatus, schemas.TopicAudit},
-		Asks:   ingestGroups(),
+		Reads:   []schemas.Topic{schemas.TopicExportRequests},
+		Groups:  []string{schemas.GroupExport},
+		Replays: []schemas.Topic{schemas.TopicJobs, schemas.TopicCertificates},
+		Writes:  []schemas.Topic{schemas.TopicExportStatus, schemas.TopicAudit},
+		Asks:    ingestGroups(),
 	},
 	"history": {
-		Reads:  []schemas.Topic{schemas.TopicExportStatus, schemas.TopicAudit},
-		Groups: []string{schemas.GroupHistory, schemas.GroupAudit},
+		Reads:  []schemas.Topic{schemas.TopicExportStatus, schemas.TopicAudit, schemas.TopicWebhookDeliveries},
+		Groups: []string{schemas.GroupHistory, schemas.GroupAudit, schemas.GroupDeliveries},
 	},
 	"retention": {
 		Writes: []schemas.Topic{schemas.TopicExportStatus, schemas.TopicAudit},
@@ -43,6 +45,21 @@ var accesses = map[string]Access{
 		Groups: []string{schemas.GroupErasure},
 		Writes: []schemas.Topic{schemas.TopicExportStatus, schemas.TopicAudit},
 		Asks:   ingestGroups(),
+	},
+	"schedule": {
+		Replays: []schemas.Topic{schemas.TopicJobs, schemas.TopicCertificates},
+		Writes:  []schemas.Topic{schemas.TopicExportRequests},
+	},
+	"webhooks": {
+		Reads:   []schemas.Topic{schemas.TopicExportStatus},
+		Groups:  []string{schemas.GroupWebhooks},
+		Replays: []schemas.Topic{schemas.TopicJobs, schemas.TopicCertificates},
+		Writes:  []schemas.Topic{schemas.TopicWebhookDeliveries},
+	},
+	"web": {
+		Replays: []schemas.Topic{schemas.TopicJobs, schemas.TopicCertificates, schemas.TopicAccess},
+		Writes:  []schemas.Topic{schemas.TopicJobs, schemas.TopicCertificates, schemas.TopicAccess, schemas.TopicExportRequests, schemas.TopicErasureRequests, schemas.TopicAudit},
+		Asks:    ingestGroups(),
 	},
 	"producer": {
 		Writes: schemas.SourceTopics(),
@@ -80,8 +97,8 @@ func (a Access) Grant(ctx context.Context, admin *kadm.Client, principal string)
 	for _, t := range a.Reads {
 		writes = append(writes, t.DeadLetter())
 	}
-	if len(a.Reads) > 0 {
-		grants = append(grants, on().Topics(names(a.Reads)...).Operations(kadm.OpRead))
+	if reads := slices.Concat(a.Reads, a.Replays); len(reads) > 0 {
+		grants = append(grants, on().Topics(names(reads)...).Operations(kadm.OpRead))
 	}
 	if len(a.Groups) > 0 {
 		grants = append(grants, on().Groups(a.Groups...).Operations(kadm.OpRead))

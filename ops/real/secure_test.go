@@ -42,7 +42,8 @@ type secured struct {
 	bucket    *bucket.Bucket
 	admin     *kadm.Client
 	logs      safeBuffer
-	recipient string // PEM
+	apps      []*app.App // that run
+	recipient string     // PEM
 }
 
 // canary is in every secret: no log may hold it.
@@ -120,7 +121,7 @@ func newSecured(t *testing.T) *secured {
 		if access, ok := provision.AccessOf(name); ok {
 			check(t, access.Grant(t.Context(), s.admin, "User:"+name))
 		} else if name != "root" {
-			t.Logf("role %s has no access list: it is not tested here", name)
+			t.Errorf("role %s has no access list in ops/provision", name)
 		}
 	}
 	return s
@@ -136,12 +137,14 @@ func (s *secured) as(user string) config.Config {
 // run runs each role in an app of its own, as its own user.
 func (s *secured) run(t *testing.T, roles ...string) {
 	t.Helper()
+	s.apps = nil
 	for _, role := range roles {
 		a, err := app.New(app.Options{
 			Config: s.as(role), Roles: []string{role}, Name: "test-" + role,
 			Registry: prometheus.NewRegistry(), Logger: s.logger(),
 		})
 		check(t, err)
+		s.apps = append(s.apps, a)
 		ctx, cancel := context.WithCancel(context.Background())
 		done := make(chan error, 1)
 		go func() { done <- a.Run(ctx) }()
@@ -221,12 +224,23 @@ func (s *secured) eventually(what string, within time.Duration, try func() error
 }
 
 func (s *secured) rolesNeedNoMore(t *testing.T) {
-	s.run(t, "ingest", "export", "history")
+	s.run(t, app.Roles()...)
 	s.load(t, "acme", 2000)
 	check(t, s.publish(t, "requester", s.request("acme", "secured")))
 	e := s.await(t, "acme", "secured", func(e schemas.Export) bool { return e.State.Ended() })
 	if e.State != schemas.Completed || e.Done.Rows != 2000 || e.Done.Parts < 2 {
 		t.Errorf("%s with %d rows in %d parts, %+v", e.State, e.Done.Rows, e.Done.Parts, e.Failure)
+	}
+	for _, a := range s.apps {
+		s.eventually("all roles are ready", time.Minute, func() error {
+			if problems := a.Ready(t.Context()); len(problems) > 0 {
+				return fmt.Errorf("%v", problems)
+			}
+			return nil
+		})
+	}
+	if said := s.logs.String(); strings.Contains(said, "AUTHORIZATION_FAILED") {
+		t.Errorf("a role wanted more: %s", said)
 	}
 }
 

@@ -21,6 +21,15 @@ type Source interface {
 	// Rows streams the JSON Lines between two inclusive keys, in order. A read
 	// must fail, not end, if rows are lost. The caller closes it.
 	Rows(ctx context.Context, q warehouse.Query, first, last schemas.RowKey) (io.ReadCloser, error)
+	// Attached is Rows of those that have attachments.
+	Attached(ctx context.Context, q warehouse.Query, first, last schemas.RowKey) (io.ReadCloser, error)
+}
+
+// Objects is where attachments are that their events refer to, in a bucket of its own,
+// so that whoever may write attachments may not touch artifacts; *bucket.Bucket is one.
+type Objects interface {
+	// Open is bucket.ErrNotFound where there is no object. The caller closes it.
+	Open(ctx context.Context, key string) (io.ReadCloser, error)
 }
 
 // Store keeps objects, each written once; *bucket.Bucket is one.
@@ -48,6 +57,8 @@ type Export struct {
 	SinceExport string
 	// SplitSize bounds the JSON Lines bytes of a part.
 	SplitSize int64
+	// WithoutAttachments leaves out the attachments of interactions.
+	WithoutAttachments bool
 	// Encoding is schemas.EncodingSMIME or schemas.EncodingDER.
 	Encoding string
 	// Compression is schemas.CompressionStandard (also when empty) or
@@ -65,9 +76,10 @@ func (x Export) query() warehouse.Query {
 
 // Options of an Exporter; all fields but LifetimeByTenant are required.
 type Options struct {
-	Source Source
-	Store  Store
-	Spools *Spools
+	Source  Source
+	Store   Store
+	Objects Objects
+	Spools  *Spools
 	// Certificate and Key sign manifests: the service's own.
 	Certificate *x509.Certificate
 	Key         crypto.Signer
@@ -84,6 +96,7 @@ type Options struct {
 type Exporter struct {
 	source   Source
 	store    Store
+	objects  Objects
 	spools   *Spools
 	cert     *x509.Certificate
 	key      crypto.Signer
@@ -102,5 +115,5 @@ func New(o Options) *Exporter {
 		}
 		return o.Lifetime
 	}
-	return &Exporter{o.Source, o.Store, o.Spools, o.Certificate, o.Key, lifetime, o.Now}
+	return &Exporter{o.Source, o.Store, o.Objects, o.Spools, o.Certificate, o.Key, lifetime, o.Now}
 }

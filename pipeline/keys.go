@@ -45,6 +45,10 @@ func isDecision(name string) bool {
 	return attempt || failed
 }
 
-func partKey(f schemas.Filter, exportID string, number int) string {
-	return Prefix(f.TenantID, exportID) + PartName(f.Entity, exportID, number)
+// subject is what the file names of a part begin with: what it holds.
+func subject(f schemas.Filter, p schemas.Part) string {
+	if p.Kind != "" {
+		return p.Kind
+	}
+	return f.Entity
 }

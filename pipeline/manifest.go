@@ -31,8 +31,13 @@ func (e *Exporter) Finish(ctx context.Context, x Export, topic schemas.Topic, re
 		if lifetime == 0 {
 			lifetime = e.lifetime(x.Filter.TenantID)
 		}
+		left := ""
+		if x.WithoutAttachments {
+			left = schemas.AttachmentsNone
+		}
 		return schemas.Manifest{
-			Version: schemas.ManifestVersion, TenantID: x.Filter.TenantID, ExportID: x.ID,
+			Attachments: left,
+			Version:     schemas.ManifestVersion, TenantID: x.Filter.TenantID, ExportID: x.ID,
 			Filter: x.Filter, Topic: topic, Snapshot: x.Snapshot,
 			Since: x.Since, SinceExport: x.SinceExport,
 			CreatedAt: schemas.TimeOf(now), ExpiresAt: schemas.TimeOf(now.Add(lifetime)),

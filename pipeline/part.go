@@ -26,6 +26,8 @@ const (
 	metaZipBytes     = "zip-bytes"
 	metaZipSHA256    = "zip-sha256"
 	metaSealedSHA256 = "sealed-sha256"
+	metaIndexBytes   = "index-bytes"
+	metaProblems     = "problems"
 )
 
 // sealedType is the media type of a sealed part (RFC 8551 section 3.2.1).
@@ -36,23 +38,28 @@ const sealedType = "application/pkcs7-mime"
 // that does not have exactly the rows and bytes of the plan is a permanent error
 // and nothing is stored; so is ErrGone, when the export was ended meanwhile.
 func (e *Exporter) Export(ctx context.Context, x Export, part schemas.Part) (schemas.Receipt, error) {
-	key := partKey(x.Filter, x.ID, part.Number)
+	name := PartName(subject(x.Filter, part), x.ID, part.Number)
+	key := Prefix(x.Filter.TenantID, x.ID) + name
 	receipt, err := e.adopt(ctx, x, part, key)
 	if !errors.Is(err, bucket.ErrNotFound) {
 		return receipt, err
 	}
 	// Sealing keeps the zip and its base64 for a moment; incompressible content is
 	// the worst case.
-	release, err := e.spools.Reserve(ctx, part.Bytes+part.Bytes*4/10+spoolChunk)
+	release, err := e.spools.Reserve(ctx, part.Bytes+part.Bytes*4/10+indexBytes(part)+spoolChunk)
 	if err != nil {
 		return receipt, err
 	}
 	defer release()
 
-	receipt = schemas.Receipt{Part: part, Name: PartName(x.Filter.Entity, x.ID, part.Number), Key: key}
+	receipt = schemas.Receipt{Part: part, Name: name, Key: key}
 	zipped := e.spools.spool()
 	defer zipped.free()
-	if err := e.zip(ctx, x, zipped, &receipt); err != nil {
+	zip := e.zip
+	if part.Kind == schemas.KindAttachments {
+		zip = e.zipAttachments
+	}
+	if err := zip(ctx, x, zipped, &receipt); err != nil {
 		return receipt, err
 	}
 	sealed := e.spools.spool()
@@ -79,9 +86,8 @@ func (e *Exporter) zip(ctx context.Context, x Export, dst *spool, r *schemas.Rec
 	defer rows.Close()
 
 	zipSum := sha256.New()
-	archive := zip.NewWriter(io.MultiWriter(dst, zipSum))
-	archive.RegisterCompressor(zip.Deflate, deflaterOf(x.Compression))
-	entry, err := archive.CreateHeader(entryHeader(x.Filter, r.Number))
+	archive := newArchive(x, io.MultiWriter(dst, zipSum))
+	entry, err := archive.CreateHeader(entryHeader(x.Filter, EntryName(x.Filter.Entity, r.Number)))
 	if err != nil {
 		return fmt.Errorf("zip: %w", err)
 	}
@@ -136,10 +142,13 @@ func (e *Exporter) adopt(ctx context.Context, x Export, part schemas.Part, key s
 		return n
 	}
 	r := schemas.Receipt{
-		Part: part, Name: PartName(x.Filter.Entity, x.ID, part.Number), Key: key,
+		Part: part, Name: PartName(subject(x.Filter, part), x.ID, part.Number), Key: key,
 		JSONLSHA256: o.Metadata[metaJSONLSHA256],
 		ZipBytes:    number(metaZipBytes), ZipSHA256: o.Metadata[metaZipSHA256],
 		SealedBytes: o.Size, SealedSHA256: o.Metadata[metaSealedSHA256],
+	}
+	if part.Kind == schemas.KindAttachments {
+		r.IndexBytes, r.Problems = number(metaIndexBytes), number(metaProblems)
 	}
 	if number(metaRows) != part.Rows || number(metaJSONLBytes) != part.Bytes {
 		return r, Permanent(fmt.Errorf("the stored part %s has %s rows and %s bytes where the plan says %d and %d", key, o.Metadata[metaRows], o.Metadata[metaJSONLBytes], part.Rows, part.Bytes))
@@ -148,7 +157,7 @@ func (e *Exporter) adopt(ctx context.Context, x Export, part schemas.Part, key s
 }
 
 func receiptMetadata(r schemas.Receipt) map[string]string {
-	return map[string]string{
+	m := map[string]string{
 		metaRows:         strconv.FormatInt(r.Rows, 10),
 		metaJSONLBytes:   strconv.FormatInt(r.Bytes, 10),
 		metaJSONLSHA256:  r.JSONLSHA256,
@@ -156,12 +165,23 @@ func receiptMetadata(r schemas.Receipt) map[string]string {
 		metaZipSHA256:    r.ZipSHA256,
 		metaSealedSHA256: r.SealedSHA256,
 	}
+	if r.Kind == schemas.KindAttachments {
+		m[metaIndexBytes], m[metaProblems] = strconv.FormatInt(r.IndexBytes, 10), strconv.FormatInt(r.Problems, 10)
+	}
+	return m
 }
 
-// entryHeader is fixed by filter and number, so that equal rows give equal zips.
+// newArchive returns a zip whose bytes are a function of its entries.
+func newArchive(x Export, w io.Writer) *zip.Writer {
+	archive := zip.NewWriter(w)
+	archive.RegisterCompressor(zip.Deflate, deflaterOf(x.Compression))
+	return archive
+}
+
+// entryHeader is fixed by filter and name, so that equal rows give equal zips.
 // The date is the end of the range, within what a zip can say.
-func entryHeader(f schemas.Filter, number int) *zip.FileHeader {
-	h := &zip.FileHeader{Name: EntryName(f.Entity, number), Method: zip.Deflate, Modified: f.To.Time}
+func entryHeader(f schemas.Filter, name string) *zip.FileHeader {
+	h := &zip.FileHeader{Name: name, Method: zip.Deflate, Modified: f.To.Time}
 	if h.Modified.Year() < 1981 {
 		h.Modified = time.Date(1981, 1, 1, 0, 0, 0, 0, time.UTC)
 	}

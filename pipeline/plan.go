@@ -56,6 +56,11 @@ func (e *Exporter) Plan(ctx context.Context, x Export) (schemas.Plan, error) {
 			return plan, err
 		}
 		plan := pack(chunks, x.SplitSize)
+		if !x.WithoutAttachments {
+			if err := e.planAttachments(ctx, x, chunks, &plan); err != nil {
+				return plan, err
+			}
+		}
 		if len(plan.Parts) > maxParts {
 			return plan, Permanent(fmt.Errorf("the export would have %d parts and the limit is %d: ask for a larger split_size or a shorter range", len(plan.Parts), maxParts))
 		}

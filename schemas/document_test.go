@@ -20,6 +20,7 @@ func TestEveryFieldHasAPropertyAndEveryPropertyAField(t *testing.T) {
 	for where, v := range map[string]any{
 		"interaction.schema.json":                     schemas.Interaction{},
 		"interaction.schema.json#/$defs/attachment":   schemas.Attachment{},
+		"attachment-line.schema.json":                 schemas.AttachmentLine{},
 		"contact.schema.json":                         schemas.Contact{},
 		"export-request.schema.json":                  schemas.ExportRequest{},
 		"export-request.schema.json#/$defs/recipient": schemas.Recipient{},

@@ -38,6 +38,8 @@ type Erasure struct {
 	Contacts     Snapshot `json:"contacts_snapshot"`
 	// Rows is how many versions were removed, by when it was done.
 	Rows int64 `json:"rows"`
+	// Objects is how many objects that attachments referred to were removed.
+	Objects int64 `json:"objects,omitempty"`
 	// Exports still had artifacts that hold some of them when it was done.
 	Exports []AffectedExport `json:"exports"`
 	// Waiting says what an accepted one waits for.

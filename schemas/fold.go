@@ -182,10 +182,11 @@ func (e *Export) apply(s *ExportStatus) {
 // Remaining estimates how long a running export still takes at now, from the bytes
 // done so far; false if there is nothing to go by.
 func (e *Export) Remaining(now time.Time) (time.Duration, bool) {
-	if e.State != Running || e.Done.JSONLBytes <= 0 || e.PlannedAt.IsZero() {
+	done, planned := e.Done.JSONLBytes+e.Done.AttachmentBytes, e.Planned.JSONLBytes+e.Planned.AttachmentBytes
+	if e.State != Running || done <= 0 || e.PlannedAt.IsZero() {
 		return 0, false
 	}
 	spent := now.Sub(e.PlannedAt.Time)
-	left := float64(e.Planned.JSONLBytes-e.Done.JSONLBytes) / float64(e.Done.JSONLBytes)
+	left := float64(planned-done) / float64(done)
 	return time.Duration(float64(spent) * left), true
 }

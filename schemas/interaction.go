@@ -1,11 +1,8 @@
 package schemas
 
 import (
-	"bytes"
-	"encoding/base64"
 	"reflect"
 	"regexp"
-	"slices"
 )
 
 // MediaTypes lists the media types an interaction can have.
@@ -45,22 +42,6 @@ type Interaction struct {
 	// Body is the event as published, on one line with its times in wire form:
 	// what exports carry. DecodeInteraction sets it; an event made in Go has none.
 	Body []byte `json:"-"`
-}
-
-// Attachment is a file that belongs to an interaction: inline, or a reference to
-// an object in S3.
-type Attachment struct {
-	AttachmentID string `json:"attachment_id"`
-	Name         string `json:"name,omitempty"`
-	ContentType  string `json:"content_type,omitempty"`
-	// Size is the number of bytes of the content.
-	Size int64 `json:"size,omitempty"`
-	// SHA256 is the digest of the content in lower-case hex.
-	SHA256 string `json:"sha256,omitempty"`
-	// Content is the file in base64, at most 1 MiB decoded.
-	Content string `json:"content,omitempty"`
-	// Object is the key of the object that holds the content.
-	Object string `json:"object,omitempty"`
 }
 
 var (
@@ -127,41 +108,6 @@ func (i *Interaction) Validate() error {
 	p.short("language", i.Language)
 	p.short("disposition", i.Disposition)
 	p.attributes(i.Attributes)
-	p.attachments(i.Attachments)
+	p.attachments(i.TenantID, i.Attachments)
 	return p.err()
-}
-
-func (p *problems) attachments(list []Attachment) {
-	if len(list) > maxAttachments {
-		p.add("attachments", "has %d members; the limit is %d", len(list), maxAttachments)
-		return
-	}
-	for n, a := range list {
-		if a.AttachmentID == "" || len(a.AttachmentID) > maxIDBytes {
-			p.add("attachments", "number %d: attachment_id must have 1 to %d bytes", n+1, maxIDBytes)
-		}
-		if slices.ContainsFunc(list[:n], func(b Attachment) bool { return b.AttachmentID == a.AttachmentID }) {
-			p.add("attachments", "number %d: attachment_id %q appears twice", n+1, shorten(a.AttachmentID))
-		}
-		switch {
-		case a.Content != "" && a.Object != "":
-			p.add("attachments", "number %d: give content or object, not both", n+1)
-		case a.Size < 0 || a.SHA256 != "" && !sha256Pattern.MatchString(a.SHA256):
-			p.add("attachments", "number %d: size is in bytes, and sha256 in lower-case hex", n+1)
-		case a.Object != "" && a.SHA256 == "":
-			p.add("attachments", "number %d: an object needs its sha256", n+1)
-		case a.Content != "":
-			if size := base64.StdEncoding.DecodedLen(len(a.Content)); size > maxInlineBytes+2 {
-				p.add("attachments", "number %d: inline content is limited to %d bytes; put it in S3 and refer to it by object", n+1, maxInlineBytes)
-			} else if !validBase64(a.Content) {
-				p.add("attachments", "number %d: content is not base64", n+1)
-			}
-		}
-	}
-}
-
-func validBase64(s string) bool {
-	dst := make([]byte, base64.StdEncoding.DecodedLen(len(s)))
-	_, err := base64.StdEncoding.Strict().Decode(dst, bytes.TrimSpace([]byte(s)))
-	return err == nil
 }

@@ -31,12 +31,14 @@ type Manifest struct {
 	ExpiresAt Time   `json:"expires_at"`
 	Encoding  string `json:"encoding"`
 	// Compression is standard (also when empty) or fast: what equal zips need to be made again.
-	Compression  string           `json:"compression,omitempty"`
-	Cipher       string           `json:"cipher"`
-	KeyTransport string           `json:"key_transport"`
-	Recipients   []CertificateRef `json:"recipients"`
-	Parts        []Receipt        `json:"parts"`
-	Totals       Totals           `json:"totals"`
+	Compression  string `json:"compression,omitempty"`
+	Cipher       string `json:"cipher"`
+	KeyTransport string `json:"key_transport"`
+	// Attachments is AttachmentsNone if they were left out.
+	Attachments string           `json:"attachments,omitempty"`
+	Recipients  []CertificateRef `json:"recipients"`
+	Parts       []Receipt        `json:"parts"`
+	Totals      Totals           `json:"totals"`
 }
 
 // CertificateRef identifies a certificate without containing it.
@@ -52,23 +54,47 @@ type CertificateRef struct {
 
 // Totals sums up parts; all sizes in bytes.
 type Totals struct {
-	Parts       int   `json:"parts"`
+	Parts int `json:"parts"`
+	// Rows and JSONLBytes are those of the rows.
 	Rows        int64 `json:"rows"`
 	JSONLBytes  int64 `json:"jsonl_bytes"`
 	ZipBytes    int64 `json:"zip_bytes"`
 	SealedBytes int64 `json:"sealed_bytes"`
+	// Attachments, AttachmentBytes and AttachmentProblems are those of the attachments:
+	// how many are listed, what they are to have together, and how many are listed
+	// without their content.
+	Attachments        int64 `json:"attachments,omitempty"`
+	AttachmentBytes    int64 `json:"attachment_bytes,omitempty"`
+	AttachmentProblems int64 `json:"attachment_problems,omitempty"`
 }
 
 // Total adds up receipts.
 func Total(receipts []Receipt) Totals {
 	t := Totals{Parts: len(receipts)}
 	for _, r := range receipts {
-		t.Rows += r.Rows
-		t.JSONLBytes += r.Bytes
+		if r.Kind == KindAttachments {
+			t.Attachments += r.Rows
+			t.AttachmentBytes += r.Bytes
+			t.AttachmentProblems += r.Problems
+		} else {
+			t.Rows += r.Rows
+			t.JSONLBytes += r.Bytes
+		}
 		t.ZipBytes += r.ZipBytes
 		t.SealedBytes += r.SealedBytes
 	}
 	return t
+}
+
+// possible reports whether a part can have such sizes and such a range.
+func (r Receipt) possible() bool {
+	if r.Rows <= 0 || r.ZipBytes <= 0 || r.SealedBytes <= 0 || r.Last.Compare(r.First) < 0 {
+		return false
+	}
+	if r.Kind == KindAttachments {
+		return r.Bytes >= 0 && r.IndexBytes > 0 && r.Problems >= 0 && r.Problems <= r.Rows && r.FirstAttachment > 0 && r.LastAttachment > 0
+	}
+	return r.Bytes > 0 && r.IndexBytes == 0 && r.Problems == 0 && r.FirstAttachment == 0 && r.LastAttachment == 0
 }
 
 // DecodeManifest reads a manifest and checks that it is consistent in itself:
@@ -97,10 +123,13 @@ func DecodeManifest(b []byte) (*Manifest, error) {
 		if !sha256Pattern.MatchString(part.SealedSHA256) || !sha256Pattern.MatchString(part.ZipSHA256) || !sha256Pattern.MatchString(part.JSONLSHA256) {
 			p.add("parts", "part %d lacks a digest", i+1)
 		}
-		if part.Rows <= 0 || part.Bytes <= 0 || part.ZipBytes <= 0 || part.SealedBytes <= 0 || part.Last.Compare(part.First) < 0 {
+		if part.Kind != "" && part.Kind != KindAttachments {
+			p.add("parts", "part %d is of the unknown kind %q", i+1, shorten(part.Kind))
+		}
+		if !part.possible() {
 			p.add("parts", "part %d has an impossible size or range", i+1)
 		}
-		if i > 0 && part.First.Compare(m.Parts[i-1].Last) <= 0 {
+		if i > 0 && !part.follows(m.Parts[i-1].Part) {
 			p.add("parts", "part %d overlaps the one before", i+1)
 		}
 	}

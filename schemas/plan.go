@@ -42,34 +42,69 @@ func (k RowKey) Compare(l RowKey) int {
 	return strings.Compare(k.ID, l.ID)
 }
 
-// Part is one file of an export: the rows from First to Last, both inclusive.
-// Between one part's Last and the next one's First there is no row.
+// KindAttachments is the kind of a part that holds attachments; "" holds rows.
+const KindAttachments = "attachments"
+
+// Part is one file of an export: the rows from First to Last, both inclusive, or the
+// attachments of such rows. Between one part's Last and the next one's First there is
+// none of its kind; parts with attachments come after those with rows.
 type Part struct {
 	// Number counts from 1.
-	Number int    `json:"number"`
-	First  RowKey `json:"first"`
-	Last   RowKey `json:"last"`
-	// Rows is exact: a part that yields another number is an error.
+	Number int `json:"number"`
+	// Kind is "" or KindAttachments.
+	Kind  string `json:"kind,omitempty"`
+	First RowKey `json:"first"`
+	Last  RowKey `json:"last"`
+	// FirstAttachment is the position from 1 of the first attachment within First, and
+	// LastAttachment that of the last within Last; 0 in parts with rows.
+	FirstAttachment int `json:"first_attachment,omitempty"`
+	LastAttachment  int `json:"last_attachment,omitempty"`
+	// Rows is exact: a part that yields another number is an error. Of attachments it
+	// is how many there are, those whose content is not to be had included.
 	Rows int64 `json:"rows"`
-	// Bytes is the exact size of its JSON Lines.
+	// Bytes is the exact size of its JSON Lines, or that of the attachments' contents
+	// as their events state them.
 	Bytes int64 `json:"bytes"`
+}
+
+// follows reports whether a part holds what comes after an earlier one.
+func (p Part) follows(earlier Part) bool {
+	if p.Kind != earlier.Kind {
+		return p.Kind == KindAttachments
+	}
+	c := p.First.Compare(earlier.Last)
+	return c > 0 || c == 0 && p.Kind == KindAttachments && p.FirstAttachment > earlier.LastAttachment
 }
 
 // Plan is the exact division of an export into parts. The same filter over the
 // same snapshot with the same split size has the same plan.
 type Plan struct {
 	Parts []Part `json:"parts"`
-	Rows  int64  `json:"rows"`
-	Bytes int64  `json:"bytes"`
+	// Rows and Bytes are those of the parts with rows.
+	Rows  int64 `json:"rows"`
+	Bytes int64 `json:"bytes"`
+	// Attachments and AttachmentBytes are those of the others.
+	Attachments     int64 `json:"attachments,omitempty"`
+	AttachmentBytes int64 `json:"attachment_bytes,omitempty"`
+}
+
+// Totals is what a plan says of an export; what is not known before, is 0.
+func (p Plan) Totals() Totals {
+	return Totals{Parts: len(p.Parts), Rows: p.Rows, JSONLBytes: p.Bytes, Attachments: p.Attachments, AttachmentBytes: p.AttachmentBytes}
 }
 
 // Receipt says what was stored for a part.
 type Receipt struct {
 	Part
 	// Name is the file's name within the export; Key that of the object.
-	Name         string `json:"name"`
-	Key          string `json:"key"`
-	JSONLSHA256  string `json:"jsonl_sha256"`
+	Name string `json:"name"`
+	Key  string `json:"key"`
+	// JSONLSHA256 is the digest of the JSON Lines: the rows, or the index of a part with
+	// attachments, which has IndexBytes bytes.
+	JSONLSHA256 string `json:"jsonl_sha256"`
+	IndexBytes  int64  `json:"index_bytes,omitempty"`
+	// Problems is how many attachments are listed without their content.
+	Problems     int64  `json:"problems,omitempty"`
 	ZipBytes     int64  `json:"zip_bytes"`
 	ZipSHA256    string `json:"zip_sha256"`
 	SealedBytes  int64  `json:"sealed_bytes"`

@@ -63,6 +63,15 @@ const (
 // Compressions lists how a part can be compressed.
 func Compressions() []string { return []string{CompressionStandard, CompressionFast} }
 
+// What becomes of attachments.
+const (
+	AttachmentsIncluded = "included"
+	AttachmentsNone     = "none"
+)
+
+// AttachmentChoices lists what can become of attachments.
+func AttachmentChoices() []string { return []string{AttachmentsIncluded, AttachmentsNone} }
+
 // DefaultSplitSize is the JSON Lines bytes of a part when a request names none.
 const DefaultSplitSize = 64 << 20
 
@@ -88,6 +97,8 @@ type ExportRequest struct {
 	Encoding string `json:"encoding,omitempty"`
 	// Compression is standard (also when empty) or fast.
 	Compression string `json:"compression,omitempty"`
+	// Attachments is included (also when empty), as parts of their own, or none.
+	Attachments string `json:"attachments,omitempty"`
 	// Recipients are those who can decrypt: at least one.
 	Recipients []Recipient `json:"recipients,omitempty"`
 	// Snapshot repeats an earlier export's point in time; empty means now.
@@ -193,6 +204,9 @@ func (r *ExportRequest) Digest() string {
 	if r.Compression == CompressionStandard { // requests made before there was a choice keep their digest
 		content.Compression = ""
 	}
+	if r.Attachments == AttachmentsIncluded { // requests of before they could be left out keep their digest
+		content.Attachments = ""
+	}
 	b, err := Encode(&content)
 	if err != nil {
 		panic("schemas: an ExportRequest always encodes: " + err.Error())
@@ -250,6 +264,7 @@ func (r *ExportRequest) Validate() error {
 	p.media(r.MediaTypes, r.Entity)
 	p.match(r.Match, r.Entity)
 	p.shape(r.SplitSize, r.Encoding, r.Compression)
+	p.oneOf("attachments", r.Attachments, AttachmentChoices(), false)
 	p.retention(r.RetentionDays)
 	if r.JobID != "" {
 		p.jobID(r.JobID)

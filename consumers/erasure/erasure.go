@@ -1,5 +1,5 @@
 // Package erasure forgets: it removes what an erasure request is about from
-// ClickHouse, keeps it from coming back, and says which artifacts still hold it.
+// ClickHouse and the objects its attachments refer to, keeps it from coming back, and says which artifacts still hold it.
 //
 // The end offsets at the moment a request is accepted are its snapshot. When ingest
 // has stored everything below it, the rows are written down by position, removed, and
@@ -11,6 +11,7 @@ package erasure
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -31,6 +32,8 @@ type Log interface {
 type Store interface {
 	Erasure(ctx context.Context, tenantID, erasureID string) (schemas.Erasure, bool, error)
 	SaveErasure(ctx context.Context, e schemas.Erasure) error
+	// ErasableBodies calls each with every version with attachments Erase would remove.
+	ErasableBodies(ctx context.Context, e schemas.Erasure, each func(body string) error) error
 	// Erase returns once no row is left. It is safe to repeat.
 	Erase(ctx context.Context, e schemas.Erasure) error
 	ErasedRows(ctx context.Context, e schemas.Erasure) (int64, error)
@@ -44,10 +47,17 @@ type Publisher interface {
 	Publish(ctx context.Context, events ...schemas.Event) error
 }
 
+// Objects is the bucket of attachments; *bucket.Bucket is one.
+type Objects interface {
+	// Remove of an object that is not there is no error.
+	Remove(ctx context.Context, key string) error
+}
+
 // Options of a Handler.
 type Options struct {
 	Log       Log
 	Store     Store
+	Objects   Objects
 	Publisher Publisher
 	// Name is told in events, such as host and process id.
 	Name   string
@@ -99,6 +109,10 @@ func (h *Handler) erase(ctx context.Context, r schemas.ErasureRequest) error {
 	if err := h.awaitIngest(ctx, e); err != nil {
 		return err
 	}
+	// Before the rows, which alone say where they are.
+	if err := h.removeAttachments(ctx, &e); err != nil {
+		return err
+	}
 	if err := h.Store.Erase(ctx, e); err != nil {
 		return err
 	}
@@ -114,7 +128,7 @@ func (h *Handler) erase(ctx context.Context, r schemas.ErasureRequest) error {
 		}
 	}
 	e.State, e.Waiting, e.DoneAt = schemas.ErasureDone, "", schemas.TimeOf(h.Now())
-	if err := h.audit(ctx, e, schemas.OutcomeDone, fmt.Sprintf("%s: %d versions removed, %d exports with artifacts held some", about(r), e.Rows, len(e.Exports))); err != nil {
+	if err := h.audit(ctx, e, schemas.OutcomeDone, fmt.Sprintf("%s: %d versions and %d objects of attachments removed, %d exports with artifacts held some", about(r), e.Rows, e.Objects, len(e.Exports))); err != nil {
 		return err
 	}
 	h.Logger.Info("erased", "tenant", r.TenantID, "erasure", r.ErasureID, "rows", e.Rows, "exports", len(e.Exports))
@@ -173,6 +187,33 @@ func (h *Handler) awaitIngest(ctx context.Context, e schemas.Erasure) error {
 			return fmt.Errorf("ingest is %d records behind; check the ingest role: %w", behind, ctx.Err())
 		}
 	}
+}
+
+// removeAttachments removes the objects that any erased version refers to, also those
+// that another interaction refers to as well: what they hold is to be forgotten.
+// Objects that are not below the tenant's prefix are nobody's to remove.
+func (h *Handler) removeAttachments(ctx context.Context, e *schemas.Erasure) error {
+	e.Objects = 0
+	removed := map[string]bool{}
+	return h.Store.ErasableBodies(ctx, *e, func(body string) error {
+		var i struct {
+			Attachments []schemas.Attachment `json:"attachments"`
+		}
+		if err := json.Unmarshal([]byte(body), &i); err != nil {
+			return fmt.Errorf("a stored interaction is not valid JSON: %w", err)
+		}
+		for _, a := range i.Attachments {
+			if a.Object == "" || removed[a.Object] || a.CheckObject(e.Request.TenantID) != nil {
+				continue
+			}
+			if err := h.Objects.Remove(ctx, a.Object); err != nil {
+				return err
+			}
+			removed[a.Object] = true
+			e.Objects++
+		}
+		return nil
+	})
 }
 
 const pageSize = 200

@@ -15,6 +15,8 @@ type metrics struct {
 	ended          *prometheus.CounterVec
 	parts          prometheus.Counter
 	rows           prometheus.Counter
+	attachments    prometheus.Counter
+	problems       prometheus.Counter
 	bytes          *prometheus.CounterVec
 	partSeconds    prometheus.Histogram
 	exportSeconds  prometheus.Histogram
@@ -35,10 +37,13 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		active: f.NewGauge(prometheus.GaugeOpts{Name: "cdds_export_active", Help: "Exports this worker has in hand."}),
 		ended: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "cdds_export_ended_total", Help: "Exports that ended on this worker, by state."}, []string{"state"}),
-		parts: f.NewCounter(prometheus.CounterOpts{Name: "cdds_export_parts_total", Help: "Parts stored or adopted."}),
-		rows:  f.NewCounter(prometheus.CounterOpts{Name: "cdds_export_rows_total", Help: "Rows in stored parts."}),
+		parts:       f.NewCounter(prometheus.CounterOpts{Name: "cdds_export_parts_total", Help: "Parts stored or adopted."}),
+		rows:        f.NewCounter(prometheus.CounterOpts{Name: "cdds_export_rows_total", Help: "Rows in stored parts."}),
+		attachments: f.NewCounter(prometheus.CounterOpts{Name: "cdds_export_attachments_total", Help: "Attachments listed in stored parts."}),
+		problems: f.NewCounter(prometheus.CounterOpts{
+			Name: "cdds_export_attachment_problems_total", Help: "Attachments listed without their content: missing, or not what their event says."}),
 		bytes: f.NewCounterVec(prometheus.CounterOpts{
-			Name: "cdds_export_bytes_total", Help: "Bytes of stored parts, by layer: jsonl, zip, sealed."}, []string{"layer"}),
+			Name: "cdds_export_bytes_total", Help: "Bytes of stored parts, by layer: jsonl, attachments, zip, sealed."}, []string{"layer"}),
 		partSeconds:    seconds("cdds_export_part_seconds", "Time from a part's slot to its being stored."),
 		exportSeconds:  seconds("cdds_export_seconds", "Time from planning an export to its manifest."),
 		barrierSeconds: seconds("cdds_export_barrier_seconds", "Time an export waited for ingest."),
@@ -66,8 +71,14 @@ func (m *metrics) watchOldest(reg prometheus.Registerer, age func() time.Duratio
 
 func (m *metrics) stored(r schemas.Receipt, took time.Duration) {
 	m.parts.Inc()
-	m.rows.Add(float64(r.Rows))
-	m.bytes.WithLabelValues("jsonl").Add(float64(r.Bytes))
+	if r.Kind == schemas.KindAttachments {
+		m.attachments.Add(float64(r.Rows))
+		m.problems.Add(float64(r.Problems))
+		m.bytes.WithLabelValues("attachments").Add(float64(r.Bytes))
+	} else {
+		m.rows.Add(float64(r.Rows))
+		m.bytes.WithLabelValues("jsonl").Add(float64(r.Bytes))
+	}
 	m.bytes.WithLabelValues("zip").Add(float64(r.ZipBytes))
 	m.bytes.WithLabelValues("sealed").Add(float64(r.SealedBytes))
 	m.partSeconds.Observe(took.Seconds())

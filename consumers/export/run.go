@@ -106,7 +106,8 @@ func (w *Worker) steps(ctx context.Context, r *schemas.ExportRequest, attempt in
 	x := pipeline.Export{
 		ID: r.ExportID, Filter: r.Filter(), Snapshot: accepted.Snapshot,
 		Since: accepted.Since, SinceExport: r.SinceExport,
-		SplitSize: r.Split(), Encoding: r.Sealing(), Compression: r.Compressing(), Recipients: recipients, Lifetime: lifetime,
+		SplitSize: r.Split(), WithoutAttachments: r.Attachments == schemas.AttachmentsNone,
+		Encoding: r.Sealing(), Compression: r.Compressing(), Recipients: recipients, Lifetime: lifetime,
 	}
 	err = w.report(ctx, &schemas.ExportStatus{
 		TenantID: r.TenantID, ExportID: r.ExportID, EventID: "requested", State: schemas.Requested,
@@ -152,7 +153,8 @@ func (w *Worker) run(ctx context.Context, x pipeline.Export, jobID string, topic
 		return &schemas.ExportStatus{TenantID: x.Filter.TenantID, ExportID: x.ID, EventID: event, State: state, Attempt: attempt}
 	}
 	planned := status("planned", schemas.Planned)
-	planned.Planned = &schemas.Totals{Parts: len(plan.Parts), Rows: plan.Rows, JSONLBytes: plan.Bytes}
+	totals := plan.Totals()
+	planned.Planned = &totals
 	if err := w.report(ctx, planned); err != nil {
 		return err
 	}

@@ -187,11 +187,16 @@ func (a *App) Ready(ctx context.Context) map[string]string {
 		"kafka":      func(ctx context.Context) error { return connect.PingKafka(ctx, a.client) },
 		"clickhouse": a.warehouse.Ping,
 		"s3": func(ctx context.Context) error {
-			ok, err := a.bucket.Exists(ctx)
-			if err == nil && !ok {
-				err = fmt.Errorf("bucket %s does not exist; `cdds provision` creates it", a.Config.S3.Bucket)
+			for _, name := range []string{a.Config.S3.Bucket, a.Config.S3.AttachmentsBucket} {
+				ok, err := a.bucket.Sibling(name).Exists(ctx)
+				if err != nil {
+					return err
+				}
+				if !ok {
+					return fmt.Errorf("bucket %s does not exist; `cdds provision` creates it", name)
+				}
 			}
-			return err
+			return nil
 		},
 	}
 	for _, r := range a.roles {

@@ -77,8 +77,11 @@ type S3 struct {
 	SecretKey     Secret `yaml:"secret_key" env:"SECRET_KEY"`
 	SecretKeyFile string `yaml:"secret_key_file" env:"SECRET_KEY_FILE"`
 	Bucket        string `yaml:"bucket" env:"BUCKET"`
-	Region        string `yaml:"region" env:"REGION"`
-	TLS           TLS    `yaml:"tls" envPrefix:"TLS_"`
+	// AttachmentsBucket is where producers put what attachments refer to, below
+	// <tenant>/. It is another one than Bucket, so that they need no access to that.
+	AttachmentsBucket string `yaml:"attachments_bucket" env:"ATTACHMENTS_BUCKET"`
+	Region            string `yaml:"region" env:"REGION"`
+	TLS               TLS    `yaml:"tls" envPrefix:"TLS_"`
 }
 
 // TLS says whether and how a connection is encrypted.
@@ -178,7 +181,7 @@ func Default() Config {
 	return Config{
 		Kafka:      Kafka{Partitions: 4, Replication: 1, RetentionBytes: -1, SessionTimeout: 45 * time.Second},
 		ClickHouse: ClickHouse{Username: "default", Database: "cdds"},
-		S3:         S3{Bucket: "cdds", Region: "us-east-1"},
+		S3:         S3{Bucket: "cdds", AttachmentsBucket: "cdds-attachments", Region: "us-east-1"},
 		Metrics:    Metrics{Listen: "127.0.0.1:0"},
 		Stack:      Stack{EngineMemory: 4 << 30},
 		Export:     Export{Memory: 192 << 20, Lifetime: 30 * 24 * time.Hour, IngestWait: 10 * time.Minute, RetryFor: 15 * time.Minute},
@@ -261,6 +264,9 @@ func (c Config) Check() error {
 	}
 	if len(c.ClickHouse.Addr) == 0 {
 		add("clickhouse.addr (CDDS_CLICKHOUSE_ADDR) is missing")
+	}
+	if c.S3.AttachmentsBucket == "" || c.S3.AttachmentsBucket == c.S3.Bucket {
+		add("s3.attachments_bucket must be another one than s3.bucket: who may write attachments may not touch artifacts")
 	}
 	if c.S3.Endpoint == "" {
 		add("s3.endpoint (CDDS_S3_ENDPOINT) is missing")

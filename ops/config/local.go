@@ -32,7 +32,7 @@ func WriteLocal(dataDir string, c Config) (remove func() error, err error) {
 		{"S3_ENDPOINT", c.S3.Endpoint},
 		{"S3_ACCESS_KEY", c.S3.AccessKey},
 		{"S3_SECRET_KEY", c.S3.SecretKey.Reveal()},
-		{"S3_BUCKET", c.S3.Bucket},
+		{"S3_BUCKET", c.S3.Bucket}, {"S3_ATTACHMENTS_BUCKET", c.S3.AttachmentsBucket},
 		{"S3_REGION", c.S3.Region},
 		{"SERVICE_CERT_FILE", c.Service.CertFile},
 		{"SERVICE_KEY_FILE", c.Service.KeyFile},

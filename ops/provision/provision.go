@@ -1,4 +1,4 @@
-// Package provision creates what CDDS needs: topics, tables and the bucket. It is
+// Package provision creates what CDDS needs: topics, tables and the buckets. It is
 // safe to repeat, on embedded and real services alike, and changes nothing that is
 // there.
 package provision
@@ -66,7 +66,7 @@ func topicConfig(topic schemas.Topic, c config.Kafka) map[string]*string {
 	}
 }
 
-// All creates topics, tables and the bucket. progress is told each step.
+// All creates topics, tables, the bucket and, beside it, that for attachments. progress is told each step.
 func All(ctx context.Context, admin *kadm.Client, w *warehouse.Warehouse, b *bucket.Bucket, c config.Config, progress func(string)) error {
 	created, err := Topics(ctx, admin, c.Kafka)
 	if err != nil {
@@ -81,6 +81,10 @@ func All(ctx context.Context, admin *kadm.Client, w *warehouse.Warehouse, b *buc
 		return err
 	}
 	progress("bucket " + c.S3.Bucket + ": in place")
+	if err := b.Sibling(c.S3.AttachmentsBucket).Create(ctx, c.S3.Region); err != nil {
+		return err
+	}
+	progress("bucket " + c.S3.AttachmentsBucket + ": in place")
 	err = b.ExpireAfter(ctx, c.Export.LongestLifetime()+backstop)
 	if errors.Is(err, bucket.ErrNoLifecycle) { // the retention role is all there is
 		return nil

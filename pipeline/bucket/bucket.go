@@ -32,6 +32,9 @@ type Bucket struct {
 // New returns the bucket called name. It need not exist yet; Create makes it.
 func New(client *minio.Client, name string) *Bucket { return &Bucket{client, name} }
 
+// Sibling returns another bucket of the same store.
+func (b *Bucket) Sibling(name string) *Bucket { return &Bucket{b.client, name} }
+
 // Object describes what is stored.
 type Object struct {
 	Key string

@@ -2,7 +2,12 @@ package pipelinetest
 
 import (
 	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
 	"errors"
+	"fmt"
 	"io"
 	"sync"
 	"sync/atomic"
@@ -88,6 +93,7 @@ func Records(n int) (all []schemas.Record[*schemas.Interaction]) {
 			Queue: []string{"sales", "support"}[(i/2+len(media))%2], Direction: schemas.Directions()[i%3],
 			Status: []string{"open", "closed"}[i/3%2], Attributes: attributes[i%len(attributes)],
 		}
+		e.Attachments = attachmentsOf(i, media)
 		body, err := schemas.Encode(e)
 		if err != nil {
 			panic(err)
@@ -104,6 +110,42 @@ func Records(n int) (all []schemas.Record[*schemas.Interaction]) {
 		add(i, "chat", "the second version is longer")
 	}
 	return all
+}
+
+// attachmentsOf gives every seventh interaction files, and takes them away again from
+// every twenty-first with its second version.
+func attachmentsOf(i int, media string) []schemas.Attachment {
+	if i%7 != 0 || media == "chat" && i%2 == 0 {
+		return nil
+	}
+	content := AttachmentObject(i)
+	sum := sha256.Sum256(content)
+	all := []schemas.Attachment{
+		{AttachmentID: "inline", Name: "inline.txt", ContentType: "text/plain", Content: base64.StdEncoding.EncodeToString([]byte("content of " + media))},
+	}
+	if i%49 > 0 {
+		return all
+	}
+	return append(all, schemas.Attachment{
+		AttachmentID: "object", Name: "../../object.bin", Size: int64(len(content)), SHA256: hex.EncodeToString(sum[:]), Object: AttachmentKey(i),
+	})
+}
+
+// AttachmentKey is the key of the object interaction i of Records refers to, if it has
+// attachments: if 49 divides i.
+func AttachmentKey(i int) string { return fmt.Sprintf("%s/%d", Tenant, i) }
+
+// AttachmentObject is what that object should hold.
+func AttachmentObject(i int) []byte { return bytes.Repeat([]byte{byte(i), byte(i >> 8), 7}, 100+i) }
+
+// PutAttachments stores the objects that Records(n) refer to.
+func PutAttachments(ctx context.Context, s pipeline.Store, n int) error {
+	for i := 0; i < n; i += 49 {
+		if err := s.PutBytes(ctx, AttachmentKey(i), AttachmentObject(i), "application/octet-stream"); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // attributes of Records: some have to be quoted, and an empty value is not an absent one.
@@ -158,20 +200,23 @@ func TestSource(t *testing.T, s pipeline.Source, n int) {
 				t.Fatalf("%d chunks, want %d, %v", len(chunks), len(want), err)
 			}
 			for i, c := range chunks {
-				if c.Rows != want[i].Rows || c.Bytes != want[i].Bytes || c.First.Compare(want[i].First) != 0 || c.Last.Compare(want[i].Last) != 0 {
+				if c.Rows != want[i].Rows || c.Attached != want[i].Attached || c.Bytes != want[i].Bytes || c.First.Compare(want[i].First) != 0 || c.Last.Compare(want[i].Last) != 0 {
 					t.Errorf("chunk %d is %+v, want %+v", i, c, want[i])
 				}
-				if got, wanted := lines(t, s, q, c), lines(t, twin, q, c); got != wanted {
+				if got, wanted := lines(t, s.Rows, q, c), lines(t, twin.Rows, q, c); got != wanted {
 					t.Errorf("chunk %d reads %q, want %q", i, got, wanted)
+				}
+				if got, wanted := lines(t, s.Attached, q, c), lines(t, twin.Attached, q, c); got != wanted {
+					t.Errorf("chunk %d has attachments in %q, want %q", i, got, wanted)
 				}
 			}
 		})
 	}
 }
 
-func lines(t *testing.T, s pipeline.Source, q warehouse.Query, c warehouse.Chunk) string {
+func lines(t *testing.T, read func(context.Context, warehouse.Query, schemas.RowKey, schemas.RowKey) (io.ReadCloser, error), q warehouse.Query, c warehouse.Chunk) string {
 	t.Helper()
-	r, err := s.Rows(t.Context(), q, c.First, c.Last)
+	r, err := read(t.Context(), q, c.First, c.Last)
 	if err != nil {
 		t.Fatal(err)
 	}

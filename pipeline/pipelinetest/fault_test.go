@@ -37,10 +37,10 @@ const rowsHeld = 600
 
 // worker does what an export worker does with one request, from the beginning, and
 // returns at the first error: then it is dead. What it learnt dies with it.
-func worker(t *testing.T, store pipeline.Store, source pipeline.Source) (schemas.Completion, error) {
+func worker(t *testing.T, store pipeline.Store, source pipeline.Source, objects pipeline.Objects) (schemas.Completion, error) {
 	cert, key := pair()
 	e := pipeline.New(pipeline.Options{
-		Source: source, Store: store, Spools: pipeline.NewSpools(64 << 20),
+		Source: source, Store: store, Objects: objects, Spools: pipeline.NewSpools(64 << 20),
 		Certificate: cert, Key: key, Lifetime: time.Hour, Now: time.Now,
 	})
 	q := pipelinetest.Everything(rowsHeld, rowsHeld)
@@ -101,30 +101,41 @@ func contents(t *testing.T, store pipeline.Store, c schemas.Completion) (digests
 	return digests
 }
 
+// held is what the attachments of these tests refer to.
+func held(t *testing.T) *pipelinetest.Store {
+	t.Helper()
+	objects := pipelinetest.NewStore()
+	check(t, pipelinetest.PutAttachments(t.Context(), objects, rowsHeld))
+	return objects
+}
+
 // undisturbed is the export without faults, and how many calls it makes.
 func undisturbed(t *testing.T, source pipeline.Source) (digests []string, calls int) {
 	t.Helper()
 	var counted pipelinetest.Faults
 	store := pipelinetest.NewStore()
-	c, err := worker(t, counted.Store(store), counted.Source(source))
+	c, err := worker(t, counted.Store(store), counted.Source(source), counted.Objects(held(t)))
 	check(t, err)
 	if c.Totals.Parts < 2 || c.Totals.Rows != rowsHeld {
 		t.Fatalf("%d parts with %d rows", c.Totals.Parts, c.Totals.Rows)
+	}
+	if c.Totals.Attachments < 50 || c.Totals.AttachmentProblems > 0 {
+		t.Fatalf("of %d attachments %d are not there", c.Totals.Attachments, c.Totals.AttachmentProblems)
 	}
 	return contents(t, store, c), counted.Calls()
 }
 
 func TestAWorkerThatDiesAtAnyStepIsSucceededWithTheSameDigests(t *testing.T) {
-	source := pipelinetest.NewSource(pipelinetest.Records(rowsHeld)...)
+	source, objects := pipelinetest.NewSource(pipelinetest.Records(rowsHeld)...), held(t)
 	want, calls := undisturbed(t, source)
 	for n := 1; n <= calls; n++ {
 		for _, moment := range []pipelinetest.Moment{pipelinetest.Before, pipelinetest.After} {
 			store, faults := pipelinetest.NewStore(), pipelinetest.FailAt(n, moment)
-			_, err := worker(t, faults.Store(store), faults.Source(source))
+			_, err := worker(t, faults.Store(store), faults.Source(source), faults.Objects(objects))
 			if !errors.Is(err, pipelinetest.ErrInjected) || pipeline.IsPermanent(err) {
 				t.Errorf("call %d, after its effect %v: the worker said %v", n, moment, err)
 			}
-			c, err := worker(t, store, source)
+			c, err := worker(t, store, source, objects)
 			if err != nil {
 				t.Errorf("call %d, after its effect %v: the successor said %v", n, moment, err)
 				continue
@@ -138,7 +149,7 @@ func TestAWorkerThatDiesAtAnyStepIsSucceededWithTheSameDigests(t *testing.T) {
 }
 
 func TestAZombieThatWakesUpAtAnyStepEndsInTheSameSet(t *testing.T) {
-	source := pipelinetest.NewSource(pipelinetest.Records(rowsHeld)...)
+	source, objects := pipelinetest.NewSource(pipelinetest.Records(rowsHeld)...), held(t)
 	want, calls := undisturbed(t, source)
 	for n := 1; n <= calls; n++ {
 		for _, moment := range []pipelinetest.Moment{pipelinetest.Before, pipelinetest.After} {
@@ -156,10 +167,10 @@ func TestAZombieThatWakesUpAtAnyStepEndsInTheSameSet(t *testing.T) {
 			ended := make(chan struct{})
 			go func() {
 				defer close(ended)
-				slow, slowErr = worker(t, faults.Store(store), faults.Source(source))
+				slow, slowErr = worker(t, faults.Store(store), faults.Source(source), faults.Objects(objects))
 			}()
 			<-paused
-			quick, err := worker(t, store, source) // the whole export, while the other sleeps
+			quick, err := worker(t, store, source, objects) // the whole export, while the other sleeps
 			close(wake)
 			<-ended
 			if err != nil || slowErr != nil {
@@ -177,7 +188,7 @@ func TestAZombieThatWakesUpAtAnyStepEndsInTheSameSet(t *testing.T) {
 }
 
 func TestTwoWorkersAtOnceOnTheRealStoreEndInOneSet(t *testing.T) {
-	source := clickHouse(t, rowsHeld)
+	source, objects := clickHouse(t, rowsHeld), held(t)
 	want, _ := undisturbed(t, source)
 	store := s3(t, "two-workers")
 	var completions [3]schemas.Completion
@@ -185,7 +196,7 @@ func TestTwoWorkersAtOnceOnTheRealStoreEndInOneSet(t *testing.T) {
 	for i := range completions {
 		working.Go(func() {
 			var err error
-			if completions[i], err = worker(t, store, source); err != nil {
+			if completions[i], err = worker(t, store, source, objects); err != nil {
 				t.Error(err)
 			}
 		})

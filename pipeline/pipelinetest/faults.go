@@ -79,9 +79,30 @@ func (f *Faults) do(effect func() error) error {
 // Store returns s as it is seen through the switch.
 func (f *Faults) Store(s pipeline.Store) pipeline.Store { return faultyStore{f, s} }
 
-// Source returns s as it is seen through the switch. Of Rows, After means that the
+// Source returns s as it is seen through the switch. Of Rows and Attached, After means that the
 // stream breaks off.
 func (f *Faults) Source(s pipeline.Source) pipeline.Source { return faultySource{f, s} }
+
+// Objects returns o as it is seen through the switch; After means that reading fails.
+func (f *Faults) Objects(o pipeline.Objects) pipeline.Objects { return faultyObjects{f, o} }
+
+type faultyObjects struct {
+	faults  *Faults
+	objects pipeline.Objects
+}
+
+func (o faultyObjects) Open(ctx context.Context, key string) (io.ReadCloser, error) {
+	var r io.ReadCloser
+	var opening error
+	breaksOff := o.faults.do(func() error { r, opening = o.objects.Open(ctx, key); return nil })
+	switch {
+	case opening != nil:
+		return nil, opening
+	case r == nil:
+		return nil, breaksOff
+	}
+	return &brokenRows{r, breaksOff, 3}, nil
+}
 
 type faultyStore struct {
 	faults *Faults
@@ -131,9 +152,17 @@ func (s faultySource) Chunks(ctx context.Context, q warehouse.Query, n int64) (a
 }
 
 func (s faultySource) Rows(ctx context.Context, q warehouse.Query, first, last schemas.RowKey) (io.ReadCloser, error) {
+	return s.stream(func() (io.ReadCloser, error) { return s.source.Rows(ctx, q, first, last) })
+}
+
+func (s faultySource) Attached(ctx context.Context, q warehouse.Query, first, last schemas.RowKey) (io.ReadCloser, error) {
+	return s.stream(func() (io.ReadCloser, error) { return s.source.Attached(ctx, q, first, last) })
+}
+
+func (s faultySource) stream(open func() (io.ReadCloser, error)) (io.ReadCloser, error) {
 	var rows io.ReadCloser
 	var opening error
-	breaksOff := s.faults.do(func() error { rows, opening = s.source.Rows(ctx, q, first, last); return nil })
+	breaksOff := s.faults.do(func() error { rows, opening = open(); return nil })
 	switch {
 	case opening != nil:
 		return nil, opening

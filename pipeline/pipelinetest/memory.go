@@ -78,6 +78,12 @@ func (s *Store) GetBytes(_ context.Context, key string, limit int64) ([]byte, er
 	return slices.Clone(o.content), nil
 }
 
+// Open is bucket.ErrNotFound if there is none.
+func (s *Store) Open(_ context.Context, key string) (io.ReadCloser, error) {
+	content, err := s.GetBytes(context.Background(), key, 1<<40)
+	return io.NopCloser(bytes.NewReader(content)), err
+}
+
 // List returns the objects whose key begins with prefix, by key.
 func (s *Store) List(_ context.Context, prefix string) ([]bucket.Object, error) {
 	s.mu.Lock()
@@ -174,6 +180,9 @@ func (s *Source) Chunks(_ context.Context, q warehouse.Query, n int64) (all []wa
 		c := warehouse.Chunk{First: run[0].key, Last: run[len(run)-1].key, Rows: int64(len(run))}
 		for _, r := range run {
 			c.Bytes += r.bytes()
+			if len(r.record.Event.Attachments) > 0 {
+				c.Attached++
+			}
 		}
 		all = append(all, c)
 	}
@@ -182,12 +191,21 @@ func (s *Source) Chunks(_ context.Context, q warehouse.Query, n int64) (all []wa
 
 // Rows streams the JSON Lines between two inclusive keys.
 func (s *Source) Rows(_ context.Context, q warehouse.Query, first, last schemas.RowKey) (io.ReadCloser, error) {
+	return s.lines(q, first, last, func(*schemas.Interaction) bool { return true }), nil
+}
+
+// Attached is Rows of those that have attachments.
+func (s *Source) Attached(_ context.Context, q warehouse.Query, first, last schemas.RowKey) (io.ReadCloser, error) {
+	return s.lines(q, first, last, func(e *schemas.Interaction) bool { return len(e.Attachments) > 0 }), nil
+}
+
+func (s *Source) lines(q warehouse.Query, first, last schemas.RowKey, wanted func(*schemas.Interaction) bool) io.ReadCloser {
 	var lines bytes.Buffer
 	for _, r := range s.rows(q) {
-		if r.key.Compare(first) >= 0 && r.key.Compare(last) <= 0 {
+		if r.key.Compare(first) >= 0 && r.key.Compare(last) <= 0 && wanted(r.record.Event) {
 			lines.Write(r.record.Event.Body)
 			lines.WriteByte('\n')
 		}
 	}
-	return io.NopCloser(&lines), nil
+	return io.NopCloser(&lines)
 }

@@ -1,6 +1,7 @@
 package warehouse
 
 import (
+	"cmp"
 	"path"
 	"time"
 
@@ -10,7 +11,7 @@ import (
 // Artifact is a stored file of an export.
 type Artifact struct {
 	Name string
-	// Kind is part, manifest or signature.
+	// Kind is part, attachments, manifest or signature.
 	Kind string
 	// Key is the object's.
 	Key  string
@@ -36,7 +37,7 @@ func Artifacts(e schemas.Export) []Artifact {
 	}
 	for _, r := range e.Parts {
 		all = append(all, Artifact{
-			Name: r.Name, Kind: "part", Key: r.Key, Part: r.Number, Rows: r.Rows,
+			Name: r.Name, Kind: cmp.Or(r.Kind, "part"), Key: r.Key, Part: r.Number, Rows: r.Rows,
 			Size: r.SealedBytes, SHA256: r.SealedSHA256, CreatedAt: e.UpdatedAt, ExpiresAt: expires,
 		})
 	}

@@ -32,6 +32,8 @@ type Chunk struct {
 	Rows        int64
 	// Bytes is the size of the rows' JSON Lines.
 	Bytes int64
+	// Attached is how many of the rows have attachments.
+	Attached int64
 }
 
 // newest selects, in export order, the newest version within the snapshots of each
@@ -127,12 +129,12 @@ func (w *Warehouse) Chunks(ctx context.Context, q Query, n int64) ([]Chunk, erro
 	// an answer that was cut short has none, whatever else ended it quietly.
 	sql := fmt.Sprintf(`
 SELECT * FROM (
-  SELECT toUInt64(chunk) AS place, min((t, id)).1 AS first_time, min((t, id)).2 AS first_id, max((t, id)).1 AS last_time, max((t, id)).2 AS last_id, toInt64(count()), toInt64(sum(body_bytes))
-  FROM (SELECT t, id, body_bytes, intDiv(rowNumberInAllBlocks(), %d) AS chunk FROM (SELECT * FROM (%s) WHERE passes))
+  SELECT toUInt64(chunk) AS place, min((t, id)).1 AS first_time, min((t, id)).2 AS first_id, max((t, id)).1 AS last_time, max((t, id)).2 AS last_id, toInt64(count()), toInt64(sum(body_bytes)), toInt64(sum(with_files))
+  FROM (SELECT t, id, body_bytes, with_files, intDiv(rowNumberInAllBlocks(), %d) AS chunk FROM (SELECT * FROM (%s) WHERE passes))
   GROUP BY chunk
   UNION ALL
-  SELECT toUInt64(18446744073709551615), toDateTime64(0, 3, 'UTC'), '', toDateTime64(0, 3, 'UTC'), '', toInt64(0), toInt64(0))
-ORDER BY place`, n, q.newest(t, "body_bytes"))
+  SELECT toUInt64(18446744073709551615), toDateTime64(0, 3, 'UTC'), '', toDateTime64(0, 3, 'UTC'), '', toInt64(0), toInt64(0), toInt64(0))
+ORDER BY place`, n, q.newest(t, "body_bytes, "+t.attached()+" AS with_files"))
 	rows, err := w.conn.Query(ctx, sql, q.arguments(schemas.RowKey{Time: q.Filter.From}, nil)...)
 	if err != nil {
 		return nil, fmt.Errorf("plan over %s: %w", t.name, err)
@@ -158,7 +160,7 @@ func scanChunks(rows driver.Rows) (chunks []Chunk, err error) {
 		var c Chunk
 		var place uint64
 		var first, last time.Time
-		if err := rows.Scan(&place, &first, &c.First.ID, &last, &c.Last.ID, &c.Rows, &c.Bytes); err != nil {
+		if err := rows.Scan(&place, &first, &c.First.ID, &last, &c.Last.ID, &c.Rows, &c.Bytes, &c.Attached); err != nil {
 			return nil, err
 		}
 		if ended = place == math.MaxUint64; ended {

@@ -85,6 +85,14 @@ type table struct {
 	media          bool
 }
 
+// attached is what says whether a row has attachments.
+func (t table) attached() string {
+	if t.name == "interactions" {
+		return "attached"
+	}
+	return "0"
+}
+
 func tableOf(entity string) (table, error) {
 	switch entity {
 	case schemas.EntityInteraction:

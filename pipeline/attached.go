@@ -1,0 +1,125 @@
+package pipeline
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"time"
+
+	"cdds/schemas"
+)
+
+// maxBody bounds a row that is read to find its attachments, in bytes: what a record
+// may have, and room for times that grew.
+const maxBody = schemas.MaxRecordBytes + 1<<20
+
+// attached is an attachment and where it belongs.
+type attached struct {
+	schemas.Attachment
+	key schemas.RowKey
+	// position within the interaction counts from 1.
+	position int
+}
+
+// eachAttachment calls do for every attachment of every interaction in JSON Lines.
+func eachAttachment(lines io.Reader, do func(attached) error) error {
+	scanner := bufio.NewScanner(lines)
+	scanner.Buffer(make([]byte, 64<<10), maxBody)
+	scanner.Split(wholeLines)
+	for scanner.Scan() {
+		var i struct {
+			ID          string               `json:"interaction_id"`
+			StartedAt   schemas.Time         `json:"started_at"`
+			Attachments []schemas.Attachment `json:"attachments"`
+		}
+		if err := json.Unmarshal(scanner.Bytes(), &i); err != nil {
+			return Permanent(fmt.Errorf("a stored interaction is not valid JSON: %w", err))
+		}
+		for n, a := range i.Attachments {
+			if err := do(attached{a, schemas.RowKey{Time: i.StartedAt, ID: i.ID}, n + 1}); err != nil {
+				return err
+			}
+		}
+	}
+	if err := scanner.Err(); err != nil {
+		return fmt.Errorf("read interactions with attachments: %w", err)
+	}
+	return nil
+}
+
+// wholeLines is bufio.ScanLines, but of a stream that breaks off it takes no half line
+// for a whole one.
+func wholeLines(data []byte, atEOF bool) (advance int, token []byte, err error) {
+	if i := bytes.IndexByte(data, '\n'); i >= 0 {
+		return i + 1, data[:i], nil
+	}
+	if atEOF && len(data) > 0 {
+		return 0, nil, io.ErrUnexpectedEOF
+	}
+	return 0, nil, nil
+}
+
+// planned is how many bytes to expect: none where the event contradicts itself, since
+// then there will be none.
+func (a attached) planned() int64 {
+	if a.Object != "" {
+		if a.Size < 1 || a.Size > schemas.MaxObjectBytes {
+			return 0
+		}
+		return a.Size
+	}
+	content, err := a.Decoded()
+	if err != nil {
+		return 0
+	}
+	return int64(len(content))
+}
+
+func (a attached) before(key schemas.RowKey, position int) bool {
+	c := a.key.Compare(key)
+	return c < 0 || c == 0 && a.position < position
+}
+
+func (a attached) after(key schemas.RowKey, position int) bool {
+	c := a.key.Compare(key)
+	return c > 0 || c == 0 && a.position > position
+}
+
+// line is the attachment in the index, without its content so far.
+func (a attached) line() schemas.AttachmentLine {
+	return schemas.AttachmentLine{
+		InteractionID: a.key.ID, StartedAt: a.key.Time, AttachmentID: a.AttachmentID,
+		Name: a.Name, ContentType: a.ContentType, Size: a.Size, SHA256: a.SHA256,
+	}
+}
+
+// maxIdle is how long a download may stand still. How long it takes in all is not
+// bounded: a large object over a slow line is healthy.
+const maxIdle = 2 * time.Minute
+
+// idleTimer calls cancel when nothing was read for maxIdle.
+type idleTimer struct{ timer *time.Timer }
+
+func newIdleTimer(cancel context.CancelFunc) idleTimer {
+	return idleTimer{time.AfterFunc(maxIdle, cancel)}
+}
+
+func (t idleTimer) stop() { t.timer.Stop() }
+
+func (t idleTimer) reader(r io.Reader) io.Reader { return idleReader{r, t.timer} }
+
+type idleReader struct {
+	r     io.Reader
+	timer *time.Timer
+}
+
+func (r idleReader) Read(p []byte) (int, error) {
+	n, err := r.r.Read(p)
+	if n > 0 {
+		r.timer.Reset(maxIdle)
+	}
+	return n, err
+}

@@ -1,0 +1,265 @@
+package pipeline
+
+import (
+	"archive/zip"
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"cdds/pipeline/bucket"
+	"cdds/pipeline/warehouse"
+	"cdds/schemas"
+)
+
+const (
+	// maxAttachments bounds the entries of one zip, which can say 65,535 of them.
+	maxAttachments = 10_000
+	// maxIndexLine is more than most lines of an index have; it is reserved for each.
+	maxIndexLine = 1 << 10
+	// maxEntryName bounds what a producer's name adds to that of an entry.
+	maxEntryName = 80
+)
+
+// indexBytes is what to reserve for the index of a part and the directory of its zip.
+func indexBytes(p schemas.Part) int64 {
+	if p.Kind != schemas.KindAttachments {
+		return 0
+	}
+	return 2 * p.Rows * maxIndexLine
+}
+
+// planAttachments adds the parts that hold the attachments of the chunks' rows.
+func (e *Exporter) planAttachments(ctx context.Context, x Export, chunks []warehouse.Chunk, plan *schemas.Plan) error {
+	var first, last *warehouse.Chunk
+	for i := range chunks {
+		if c := &chunks[i]; c.Attached > 0 {
+			if first == nil {
+				first = c
+			}
+			last = c
+		}
+	}
+	if first == nil {
+		return nil
+	}
+	rows, err := e.source.Attached(ctx, x.query(), first.First, last.Last)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	return eachAttachment(rows, func(a attached) error {
+		size := a.planned()
+		n := len(plan.Parts) - 1
+		if n < 0 || plan.Parts[n].Kind != schemas.KindAttachments || plan.Parts[n].Rows == maxAttachments || plan.Parts[n].Bytes+size > x.SplitSize {
+			plan.Parts = append(plan.Parts, schemas.Part{Number: n + 2, Kind: schemas.KindAttachments, First: a.key, FirstAttachment: a.position})
+			n++
+		}
+		part := &plan.Parts[n]
+		part.Last, part.LastAttachment = a.key, a.position
+		part.Rows++
+		part.Bytes += size
+		plan.Attachments++
+		plan.AttachmentBytes += size
+		return nil
+	})
+}
+
+// zipAttachments writes the zip of a part with attachments: the inline ones as their
+// rows come, then those that are objects, so that no query waits for a download, then
+// the index. What cannot be had is in the index with the reason: one bad reference must
+// neither fail an export for ever nor pass in silence.
+func (e *Exporter) zipAttachments(ctx context.Context, x Export, dst *spool, r *schemas.Receipt) error {
+	zipSum := sha256.New()
+	z := &attachmentZip{
+		archive: newArchive(x, io.MultiWriter(dst, zipSum)), filter: x.Filter, number: r.Number,
+		room: r.Bytes, lines: make([]schemas.AttachmentLine, 0, r.Rows),
+	}
+	var referred []attached // with their content's place in lines
+	var places []int
+	rows, err := e.source.Attached(ctx, x.query(), r.First, r.Last)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	var planned int64
+	err = eachAttachment(rows, func(a attached) error {
+		if a.before(r.First, r.FirstAttachment) || a.after(r.Last, r.LastAttachment) {
+			return nil
+		}
+		planned += a.planned()
+		if int64(len(z.lines)) == r.Rows || planned > r.Bytes {
+			return Permanent(fmt.Errorf("the part has more than the %d attachments with %d bytes of the plan: the table changed under the snapshot", r.Rows, r.Bytes))
+		}
+		z.lines = append(z.lines, a.line())
+		if a.Object != "" {
+			referred, places = append(referred, a), append(places, len(z.lines)-1)
+			return nil
+		}
+		return z.inline(a, len(z.lines)-1)
+	})
+	if err != nil {
+		return err
+	}
+	if int64(len(z.lines)) != r.Rows || planned != r.Bytes {
+		return Permanent(fmt.Errorf("the part has %d attachments with %d bytes where the plan says %d and %d: the table changed under the snapshot", len(z.lines), planned, r.Rows, r.Bytes))
+	}
+	for i, a := range referred {
+		if err := e.object(ctx, z, a, places[i]); err != nil {
+			return err
+		}
+	}
+	if err := z.index(r); err != nil {
+		return err
+	}
+	r.ZipBytes, r.ZipSHA256 = dst.size, hexSum(zipSum)
+	return nil
+}
+
+// object writes the content of an attachment that its event refers to. Trying again
+// helps if its error is not nil; anything else is a problem of the attachment.
+func (e *Exporter) object(ctx context.Context, z *attachmentZip, a attached, place int) error {
+	line := &z.lines[place]
+	// Validated when it was published, and once more here: rows stored before that was
+	// a rule, or by other hands, must not reach what belongs to another tenant.
+	if err := a.CheckObject(z.filter.TenantID); err != nil {
+		line.Problem = err.Error()
+		return nil
+	}
+	if e.objects == nil {
+		line.Problem = "this service has no bucket of attachments"
+		return nil
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	alive := newIdleTimer(cancel)
+	defer alive.stop()
+	r, err := e.objects.Open(ctx, a.Object)
+	if errors.Is(err, bucket.ErrNotFound) {
+		line.Problem = "the object is not there"
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("attachment object %s: %w", a.Object, err)
+	}
+	defer r.Close()
+	// Its digest is known when it was read; what is in a zip cannot be taken back.
+	content := e.spools.spool()
+	defer content.free()
+	sum := sha256.New()
+	n, err := io.CopyBuffer(io.MultiWriter(content, sum), io.LimitReader(alive.reader(r), a.Size+1), make([]byte, 128<<10))
+	if err != nil {
+		return fmt.Errorf("attachment object %s: %w", a.Object, err)
+	}
+	switch {
+	case n > a.Size:
+		line.Problem = fmt.Sprintf("the object has more than the %d bytes its event says", a.Size)
+	case n < a.Size:
+		line.Problem = fmt.Sprintf("the object has %d bytes, and its event says %d", n, a.Size)
+	case hexSum(sum) != a.SHA256:
+		line.Problem = "the object has another SHA-256 than its event says: " + hexSum(sum)
+	default:
+		return z.add(place, hexSum(sum), content.drain)
+	}
+	return nil
+}
+
+// attachmentZip is a zip at work.
+type attachmentZip struct {
+	archive *zip.Writer
+	filter  schemas.Filter
+	number  int
+	// room is what may still be written of contents.
+	room  int64
+	lines []schemas.AttachmentLine
+}
+
+// inline writes the content that stands in the event.
+func (z *attachmentZip) inline(a attached, place int) error {
+	line := &z.lines[place]
+	content, err := a.Decoded()
+	sum := digest(content)
+	switch {
+	case err != nil:
+		line.Problem = err.Error()
+	case a.Content == "" && a.Size != 0:
+		line.Problem = "its event carries neither its content nor an object"
+	case a.Size != 0 && a.Size != int64(len(content)):
+		line.Problem = fmt.Sprintf("the content has %d bytes, and its event says %d", len(content), a.Size)
+	case a.SHA256 != "" && a.SHA256 != sum:
+		line.Problem = "the content has another SHA-256 than its event says: " + sum
+	default:
+		line.Size = int64(len(content))
+		return z.add(place, sum, func(w io.Writer) error { _, err := w.Write(content); return err })
+	}
+	return nil
+}
+
+// add writes one content and says in its line where it is.
+func (z *attachmentZip) add(place int, sum string, write func(io.Writer) error) error {
+	line := &z.lines[place]
+	if z.room -= line.Size; z.room < 0 {
+		return Permanent(errors.New("the attachments have more bytes than the plan says"))
+	}
+	line.SHA256 = sum
+	line.File = fmt.Sprintf("%s-%04d/%06d-%s", schemas.KindAttachments, z.number, place+1, fileName(line.Name))
+	entry, err := z.archive.CreateHeader(entryHeader(z.filter, line.File))
+	if err == nil {
+		err = write(entry)
+	}
+	if err != nil {
+		return fmt.Errorf("zip: %w", err)
+	}
+	return nil
+}
+
+// index ends the zip with what was found, line by line in the order of the rows.
+func (z *attachmentZip) index(r *schemas.Receipt) error {
+	entry, err := z.archive.CreateHeader(entryHeader(z.filter, EntryName(schemas.KindAttachments, z.number)))
+	if err != nil {
+		return fmt.Errorf("zip: %w", err)
+	}
+	sum := sha256.New()
+	for _, line := range z.lines {
+		b, err := schemas.Encode(line)
+		if err != nil {
+			return err
+		}
+		b = append(b, '\n')
+		_, _ = sum.Write(b) // a hash never fails
+		if _, err := entry.Write(b); err != nil {
+			return fmt.Errorf("zip: %w", err)
+		}
+		r.IndexBytes += int64(len(b))
+		if line.Problem != "" {
+			r.Problems++
+		}
+	}
+	if err := z.archive.Close(); err != nil {
+		return fmt.Errorf("zip: %w", err)
+	}
+	r.JSONLSHA256 = hexSum(sum)
+	return nil
+}
+
+// fileName is what of a producer's name is safe in a zip and on any file system. What
+// stands before it in an entry makes it distinct.
+func fileName(name string) string {
+	safe := strings.Map(func(c rune) rune {
+		switch {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '.', c == '_', c == '-':
+			return c
+		}
+		return '_'
+	}, name)
+	if n := len(safe); n > maxEntryName { // the end says what kind of file it is
+		safe = safe[n-maxEntryName:]
+	}
+	if safe = string(bytes.TrimLeft([]byte(safe), ".")); safe == "" {
+		return "attachment"
+	}
+	return safe
+}

@@ -1,0 +1,65 @@
+package warehouse
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/ClickHouse/clickhouse-go/v2"
+
+	"cdds/schemas"
+)
+
+// Attached streams the rows between two inclusive keys that have attachments, as Rows
+// does. Of other rows it reads no body.
+func (w *Warehouse) Attached(ctx context.Context, q Query, first, last schemas.RowKey) (io.ReadCloser, error) {
+	t, err := tableOf(q.Filter.Entity)
+	if err != nil {
+		return nil, err
+	}
+	// Which version counts is decided by the key columns, and only then are bodies
+	// looked up: an older version with attachments must not come back.
+	sql := fmt.Sprintf(`
+SELECT body FROM %[1]s
+WHERE tenant_id = {tenant:String} AND %[2]s
+  AND %[3]s >= fromUnixTimestamp64Milli({from:Int64}, 'UTC')
+  AND %[3]s <= fromUnixTimestamp64Milli({last:Int64}, 'UTC')
+  AND (%[3]s, %[4]s, source_offset, source_partition) IN (SELECT t, id, at_offset, at_partition FROM (%[5]s) WHERE passes AND with_files)
+ORDER BY %[3]s, %[4]s
+LIMIT 1 BY %[3]s, %[4]s`, t.name, t.attached(), t.time, t.id,
+		q.newest(t, t.attached()+" AS with_files, source_offset AS at_offset, source_partition AS at_partition"))
+	r, err := w.conn.QueryFormat(ctx, "TSVRaw", sql, q.arguments(first, &last)...)
+	if err != nil {
+		return nil, fmt.Errorf("read attachments of %s: %w", t.name, err)
+	}
+	return r, nil
+}
+
+// ErasableBodies calls each with every version with attachments that an erasure is
+// about, so that what they refer to can be removed before they are.
+func (w *Warehouse) ErasableBodies(ctx context.Context, e schemas.Erasure, each func(body string) error) (err error) {
+	rows, err := w.conn.Query(ctx, `
+SELECT body FROM interactions
+WHERE tenant_id = {tenant:String} AND attached
+  AND source_offset < arrayElement({interactions:Array(Int64)}, source_partition + 1)
+  AND (interaction_id = {interaction:String} OR interaction_id IN (
+    SELECT interaction_id FROM interactions
+    WHERE {contact:String} != '' AND tenant_id = {tenant:String} AND contact_id = {contact:String}
+      AND source_offset < arrayElement({interactions:Array(Int64)}, source_partition + 1)))`,
+		append(eraseArguments(e), clickhouse.Named("interaction", e.Request.InteractionID), clickhouse.Named("contact", e.Request.ContactID))...)
+	if err != nil {
+		return fmt.Errorf("look for attachments to erase: %w", err)
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		var body string
+		if err := rows.Scan(&body); err != nil {
+			return fmt.Errorf("look for attachments to erase: %w", err)
+		}
+		if err := each(body); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}

@@ -16,7 +16,7 @@ func buildErasure(a *App) ([]role, error) {
 		Handler: erasure.New(erasure.Options{
 			Log: connect.NewOffsets(a.client), Store: a.warehouse, Publisher: a.publisher,
 			Objects: a.bucket.Sibling(a.Config.S3.AttachmentsBucket),
-			Name: a.Name, Logger: a.Logger.With("role", "erasure"),
+			Name:    a.Name, Logger: a.Logger.With("role", "erasure"),
 		}),
 		MaxRecords: 1,
 		Drain:      time.Second, // it goes on from where it stands

@@ -28,6 +28,8 @@ func newDecrypt(s *session) *cobra.Command {
 		Short: "Verify a downloaded export and write its JSON Lines",
 		Long: `Verify a directory as ` + "`cdds verify`" + ` does, and only if it is whole and unchanged write
 the JSON Lines of every part into --out, one file for each part, readable by you alone.
+Attachments come into a directory for each of their parts, beside the index that says
+which interaction each belongs to.
 Each zip and each file is held to the manifest before it gets its name.
 
 Files of an earlier run of the same export are kept, so an interrupted one can be

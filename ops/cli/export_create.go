@@ -23,13 +23,13 @@ import (
 
 // createFlags are the flags of `export create`.
 type createFlags struct {
-	tenant, id, entity, from, to, encoding, compression, asOf, since string
-	media, recipients                                                []string
-	splitSize                                                        string
-	match                                                            matchFlags
-	retentionDays                                                    int
-	wait                                                             bool
-	timeout                                                          time.Duration
+	tenant, id, entity, from, to, encoding, attachments, compression, asOf, since string
+	media, recipients                                                             []string
+	splitSize                                                                     string
+	match                                                                         matchFlags
+	retentionDays                                                                 int
+	wait                                                                          bool
+	timeout                                                                       time.Duration
 }
 
 func newExportCreate(s *session) *cobra.Command {
@@ -78,6 +78,7 @@ events and updates included: together they hold what one whole export would.
 	flags.StringVar(&f.splitSize, "split-size", "", "JSON Lines `size` of a part, such as 16MiB (default 64MiB)")
 	flags.StringVar(&f.encoding, "encoding", schemas.EncodingSMIME, "smime (MIME headers, base64) or der (binary)")
 	flags.StringVar(&f.compression, "compression", schemas.CompressionStandard, "standard, or fast (larger files, sooner)")
+	flags.StringVar(&f.attachments, "attachments", schemas.AttachmentsIncluded, "included, as parts of their own with the contents, or none")
 	flags.StringSliceVar(&f.recipients, "recipient", nil, "certificate `file` or fingerprint of who can decrypt; repeatable (required)")
 	flags.StringVar(&f.id, "id", "", "export `id`; a new one if not given")
 	flags.StringVar(&f.asOf, "as-of", "", "`id` of an export of the tenant whose snapshot to repeat")
@@ -89,6 +90,7 @@ events and updates included: together they hold what one whole export would.
 	}
 	_ = cmd.RegisterFlagCompletionFunc("entity", cobra.FixedCompletions(schemas.Entities(), cobra.ShellCompDirectiveNoFileComp))
 	_ = cmd.RegisterFlagCompletionFunc("media", cobra.FixedCompletions(schemas.MediaTypes(), cobra.ShellCompDirectiveNoFileComp))
+	_ = cmd.RegisterFlagCompletionFunc("attachments", cobra.FixedCompletions(schemas.AttachmentChoices(), cobra.ShellCompDirectiveNoFileComp))
 	_ = cmd.RegisterFlagCompletionFunc("compression", cobra.FixedCompletions(schemas.Compressions(), cobra.ShellCompDirectiveNoFileComp))
 	_ = cmd.RegisterFlagCompletionFunc("encoding", cobra.FixedCompletions([]string{schemas.EncodingSMIME, schemas.EncodingDER}, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
@@ -174,7 +176,7 @@ func (s *session) submit(ctx context.Context, services *services, r *schemas.Exp
 // service, so that every request leaves a trace in history.
 func (f createFlags) request() (*schemas.ExportRequest, error) {
 	r := &schemas.ExportRequest{
-		TenantID: f.tenant, ExportID: f.id, Entity: f.entity, MediaTypes: f.media, Encoding: f.encoding, Compression: f.compression,
+		TenantID: f.tenant, ExportID: f.id, Entity: f.entity, MediaTypes: f.media, Encoding: f.encoding, Attachments: f.attachments, Compression: f.compression,
 		SinceExport: f.since, RetentionDays: f.retentionDays, RequestedAt: schemas.TimeOf(time.Now()), RequestedBy: whoami(),
 	}
 	var err error

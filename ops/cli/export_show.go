@@ -63,7 +63,7 @@ func (s *session) list(tenant string, all []schemas.Export) {
 		fmt.Fprintf(s.out, "tenant %s has no exports; `cdds export create --help` says how to ask for one\n", tenant)
 		return
 	}
-	rows := [][]string{{"EXPORT", "STATE", "ENTITY", "REQUESTED", "PARTS", "ROWS", "SIZE", "EXPIRES"}}
+	rows := [][]string{{"EXPORT", "STATE", "ENTITY", "REQUESTED", "PARTS", "ROWS", "ATTACHMENTS", "SIZE", "EXPIRES"}}
 	for _, e := range all {
 		entity, expires := "", ""
 		if e.Request != nil {
@@ -74,10 +74,18 @@ func (s *session) list(tenant string, all []schemas.Export) {
 		}
 		rows = append(rows, []string{
 			e.ExportID, string(e.State), entity, e.RequestedAt.String(), fmt.Sprintf("%d/%d", e.Done.Parts, e.Planned.Parts),
-			count(e.Done.Rows), size(e.Done.SealedBytes), expires,
+			count(e.Done.Rows), attachmentCount(e.Done), size(e.Done.SealedBytes), expires,
 		})
 	}
 	s.table(rows)
+}
+
+// attachmentCount tells problems too: an export with some is complete, but not quietly.
+func attachmentCount(t schemas.Totals) string {
+	if t.AttachmentProblems > 0 {
+		return fmt.Sprintf("%s, %s missing", count(t.Attachments), count(t.AttachmentProblems))
+	}
+	return count(t.Attachments)
 }
 
 func daysLeft(t time.Time) string {
@@ -127,6 +135,9 @@ func (s *session) describe(e schemas.Export) {
 	if r := e.Request; r != nil {
 		add("entity", r.Entity)
 		add("range", r.From.String()+" to "+r.To.String())
+		if r.Attachments == schemas.AttachmentsNone {
+			add("attachments", "left out")
+		}
 		add("media", strings.Join(r.MediaTypes, ", "))
 		add("only", told(r.Match))
 		add("run of", r.JobID)
@@ -152,6 +163,12 @@ func (s *session) describe(e schemas.Export) {
 		add("parts", fmt.Sprintf("%d of %d", e.Done.Parts, e.Planned.Parts))
 		add("rows", fmt.Sprintf("%s of %s", count(e.Done.Rows), count(e.Planned.Rows)))
 		add("json lines", size(e.Done.JSONLBytes))
+		if e.Planned.Attachments > 0 {
+			add("attachments", fmt.Sprintf("%s of %s, %s", count(e.Done.Attachments), count(e.Planned.Attachments), size(e.Done.AttachmentBytes)))
+		}
+		if n := e.Done.AttachmentProblems; n > 0 {
+			add("problems", plural(n, "attachment")+" could not be had: missing, or not what the event says; the index says why")
+		}
 		add("sealed", size(e.Done.SealedBytes))
 	}
 	if left, ok := e.Remaining(time.Now()); ok {

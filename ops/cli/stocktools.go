@@ -5,15 +5,19 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/x509"
+	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 
 	"cdds/pipeline/smime"
+	"cdds/schemas"
 )
 
 // digests is a multiset of lines, by SHA-256.
@@ -53,6 +57,44 @@ func openWithStockTools(ctx context.Context, part, cert, key string, came digest
 			}
 		}
 	}, "unzip", "-p", zipped)
+}
+
+// openAttachments decrypts a part with attachments with openssl, unpacks it with unzip,
+// and holds every file to the index.
+func openAttachments(ctx context.Context, part, cert, key string, r schemas.Receipt) error {
+	zipped, dir := part+".zip", part+".files"
+	defer func() { _ = os.Remove(zipped); _ = os.RemoveAll(dir) }()
+	if err := tool(ctx, nil, "openssl", "cms", "-decrypt", "-in", part, "-recip", cert, "-inkey", key, "-out", zipped); err != nil {
+		return err
+	}
+	if err := tool(ctx, nil, "unzip", "-q", zipped, "-d", dir); err != nil {
+		return err
+	}
+	index, err := os.ReadFile(filepath.Join(dir, fmt.Sprintf("%s-%04d.jsonl", r.Kind, r.Number)))
+	if err != nil {
+		return err
+	}
+	lines := strings.Split(strings.TrimSuffix(string(index), "\n"), "\n")
+	if int64(len(lines)) != r.Rows {
+		return unproven(fmt.Errorf("%s lists %d attachments, not %d", part, len(lines), r.Rows))
+	}
+	for _, text := range lines {
+		var line schemas.AttachmentLine
+		if err := json.Unmarshal([]byte(text), &line); err != nil {
+			return unproven(err)
+		}
+		if line.Problem != "" {
+			return unproven(fmt.Errorf("attachment %s of %s: %s", line.AttachmentID, line.InteractionID, line.Problem))
+		}
+		content, err := os.ReadFile(filepath.Join(dir, filepath.FromSlash(line.File)))
+		if err != nil {
+			return err
+		}
+		if sum := sha256.Sum256(content); hex.EncodeToString(sum[:]) != line.SHA256 {
+			return unproven(fmt.Errorf("%s is not what its index says", line.File))
+		}
+	}
+	return nil
 }
 
 // tool runs a command and hands its output to read, if given.

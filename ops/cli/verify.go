@@ -167,10 +167,14 @@ func (x receivedExport) rows() [][]string {
 	rows := [][]string{
 		{"Export", x.ExportID + " of tenant " + x.TenantID},
 		{"Holds", plural(x.Totals.Rows, x.Filter.Entity) + ", " + x.Filter.From.String() + " to " + x.Filter.To.String()},
+		{"Attachments", attachmentCount(*x.Totals)},
 		{"Complete", fmt.Sprintf("as of offsets [%s] of %s", strings.Join(offsets, " "), x.Topic)},
 		{"Parts", parts},
 		{"Signed by", signedBy},
 		{"", trust},
+	}
+	if x.Totals.Attachments == 0 {
+		rows = slices.DeleteFunc(rows, func(row []string) bool { return row[0] == "Attachments" })
 	}
 	if n := len(x.Written) + len(x.Kept); n > 0 {
 		rows = append(rows, []string{"Written", fmt.Sprintf("%s of JSON Lines, %s", plural(int64(len(x.Written)), "file"), size(x.Totals.JSONLBytes))})

@@ -25,7 +25,8 @@ var ErrOutputExists = errors.New("the output directory holds another file of tha
 // Decrypt verifies dir as Verify does, and only then writes the JSON Lines of every
 // part into the directory out, which it makes if need be: one file for each part,
 // named as in its zip, such as interaction-0001.jsonl, with mode 0600, complete or
-// not there at all. What an earlier Decrypt of the same export wrote is kept, so an
+// not there at all. Of a part with attachments that is the index, and the files it
+// names are in a directory beside it, such as attachments-0002. What an earlier Decrypt of the same export wrote is kept, so an
 // interrupted one can be repeated; any other file of such a name is an
 // ErrOutputExists before anything is written.
 //
@@ -86,9 +87,13 @@ type decryption struct {
 	progress *progress
 }
 
-// entryName is the name of the one file in a part's zip.
-func (d *decryption) entryName(number int) string {
-	return fmt.Sprintf("%s-%04d.jsonl", d.entity, number)
+// entryName is the name of the JSON Lines in a part's zip: rows or index.
+func (d *decryption) entryName(part schemas.Receipt) string {
+	subject := d.entity
+	if part.Kind != "" {
+		subject = part.Kind
+	}
+	return fmt.Sprintf("%s-%04d.jsonl", subject, part.Number)
 }
 
 func (d *decryption) run(ctx context.Context, r *Report, out string, parallel int) error {
@@ -112,7 +117,7 @@ func (d *decryption) run(ctx context.Context, r *Report, out string, parallel in
 		return found.take(err)
 	})
 	for i, part := range parts {
-		path := filepath.Join(out, d.entryName(part.Number))
+		path := filepath.Join(out, d.entryName(part))
 		if kept[i] {
 			r.Kept = append(r.Kept, path)
 		}
@@ -128,7 +133,15 @@ func (d *decryption) run(ctx context.Context, r *Report, out string, parallel in
 
 // kept reports whether the output of a part is there already.
 func (d *decryption) kept(ctx context.Context, part schemas.Receipt) (bool, error) {
-	name := d.entryName(part.Number)
+	if part.Kind == schemas.KindAttachments {
+		return d.keptAttachments(ctx, part)
+	}
+	return d.same(ctx, d.entryName(part), part.Bytes, part.JSONLSHA256)
+}
+
+// same reports whether the file is there; one with other content is an
+// ErrOutputExists.
+func (d *decryption) same(ctx context.Context, name string, wantSize int64, want string) (bool, error) {
 	f, size, err := openRegular(d.out, name)
 	var v *Violation
 	switch {
@@ -141,13 +154,13 @@ func (d *decryption) kept(ctx context.Context, part schemas.Receipt) (bool, erro
 	}
 	defer f.Close()
 	sum := sha256.New()
-	if size == part.Bytes {
+	if size == wantSize {
 		// Not part of the progress: it is not what was announced.
 		if _, err := io.Copy(sum, (&progress{}).reader(ctx, f)); err != nil {
 			return false, fmt.Errorf("read %s: %w", name, err)
 		}
 	}
-	if size != part.Bytes || matches(name, RuleContent, "its", sum, part.JSONLSHA256) != nil {
+	if size != wantSize || matches(name, RuleContent, "its", sum, want) != nil {
 		return false, fmt.Errorf("%s: %w", name, ErrOutputExists)
 	}
 	return true, nil
@@ -169,20 +182,11 @@ func (d *decryption) part(ctx context.Context, part schemas.Receipt) error {
 	if err := d.unseal(ctx, spool, part); err != nil {
 		return err
 	}
-	name := d.entryName(part.Number)
-	lines, discardLines, err := d.create("." + name + "-")
-	if err != nil {
-		return err
+	if part.Kind == schemas.KindAttachments {
+		return d.attachments(ctx, spool, part)
 	}
-	defer discardLines()
-	if err := unzip(ctx, lines, spool, name, part); err != nil {
-		return err
-	}
-	// Without the sync, a power cut could leave the name without the content.
-	if err := errors.Join(lines.Sync(), lines.Close()); err != nil {
-		return err
-	}
-	return d.out.Rename(filepath.Base(lines.Name()), name)
+	name := d.entryName(part)
+	return d.place(name, func(w io.Writer) error { return unzip(ctx, w, spool, name, part) })
 }
 
 // create makes a temporary file in out that only its owner can read. discard

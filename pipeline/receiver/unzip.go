@@ -20,34 +20,20 @@ import (
 // unzip writes the one entry of a part's zip to dst and holds it to the manifest.
 // The entry's name is only compared, never used as a path.
 func unzip(ctx context.Context, dst io.Writer, spool *os.File, name string, part schemas.Receipt) error {
-	if err := checkDirectory(spool, part.ZipBytes); err != nil {
-		return zipError(part, err)
-	}
-	archive, err := zip.NewReader(spool, part.ZipBytes)
+	archive, err := openZip(spool, part, 1)
 	if err != nil {
-		return zipError(part, err)
+		return err
 	}
-	// A third faster than the standard one: 273 against 197 MB/s of JSON Lines.
-	archive.RegisterDecompressor(zip.Deflate, flate.NewReader)
 	if len(archive.File) != 1 {
 		return violated(part.Name, RuleZip, "its zip has %d entries, not one", len(archive.File))
 	}
 	entry := archive.File[0]
-	switch {
-	case entry.Name != name:
+	if entry.Name != name {
 		return violated(part.Name, RuleZip, "its zip's entry is named %.80q, not %q", entry.Name, name)
-	case !entry.Mode().IsRegular():
-		return violated(part.Name, RuleZip, "its zip's entry is not a regular file")
-	case entry.Flags&flagEncrypted != 0:
-		return violated(part.Name, RuleZip, "its zip's entry is encrypted once more")
-	case entry.Method != zip.Deflate && entry.Method != zip.Store:
-		return violated(part.Name, RuleZip, "its zip's entry is compressed with method %d, not deflate", entry.Method)
-	case entry.UncompressedSize64 != uint64(part.Bytes):
-		return violated(part.Name, RuleZip, "its zip's entry has %d bytes where the manifest says %d", entry.UncompressedSize64, part.Bytes)
 	}
-	r, err := entry.Open()
+	r, err := openEntry(entry, part, part.Bytes)
 	if err != nil {
-		return zipError(part, err)
+		return err
 	}
 	defer r.Close()
 	lines := lineCounter{sum: sha256.New()}
@@ -65,13 +51,11 @@ func unzip(ctx context.Context, dst io.Writer, spool *os.File, name string, part
 const flagEncrypted = 0x1
 
 // checkDirectory looks at the end of a zip (APPNOTE.TXT section 4.3.16), which must
-// announce one entry in a small directory right before it. archive/zip reads every
+// announce that many entries at most in a small directory right before it. archive/zip reads every
 // directory entry into memory before one can count them.
-func checkDirectory(zipped io.ReaderAt, size int64) error {
-	const (
-		endSize      = 22
-		maxDirectory = 64 << 10
-	)
+func checkDirectory(zipped io.ReaderAt, size int64, entries int) error {
+	const endSize = 22
+	maxDirectory := int64(64<<10 + entries*maxAttachmentEntry)
 	var end [endSize]byte
 	if size < endSize {
 		return zip.ErrFormat
@@ -82,8 +66,8 @@ func checkDirectory(zipped io.ReaderAt, size int64) error {
 	if !bytes.HasPrefix(end[:], []byte("PK\x05\x06")) {
 		return zip.ErrFormat
 	}
-	if n := binary.LittleEndian.Uint16(end[10:]); n != 1 {
-		return fmt.Errorf("%w: it has %d entries, not one", zip.ErrFormat, n)
+	if n := binary.LittleEndian.Uint16(end[10:]); n < 1 || int(n) > entries {
+		return fmt.Errorf("%w: it has %d entries, not %d", zip.ErrFormat, n, entries)
 	}
 	length, offset := int64(binary.LittleEndian.Uint32(end[12:])), int64(binary.LittleEndian.Uint32(end[16:]))
 	if length > maxDirectory || offset+length+endSize != size {

@@ -24,8 +24,9 @@ type attached struct {
 	position int
 }
 
-// eachAttachment calls do for every attachment of every interaction in JSON Lines.
-func eachAttachment(lines io.Reader, do func(attached) error) error {
+// eachAttachment calls do for every attachment of every interaction in JSON Lines, and
+// returns how many interactions there were.
+func eachAttachment(lines io.Reader, do func(attached) error) (interactions int64, err error) {
 	scanner := bufio.NewScanner(lines)
 	scanner.Buffer(make([]byte, 64<<10), maxBody)
 	scanner.Split(wholeLines)
@@ -36,18 +37,19 @@ func eachAttachment(lines io.Reader, do func(attached) error) error {
 			Attachments []schemas.Attachment `json:"attachments"`
 		}
 		if err := json.Unmarshal(scanner.Bytes(), &i); err != nil {
-			return Permanent(fmt.Errorf("a stored interaction is not valid JSON: %w", err))
+			return interactions, Permanent(fmt.Errorf("a stored interaction is not valid JSON: %w", err))
 		}
+		interactions++
 		for n, a := range i.Attachments {
 			if err := do(attached{a, schemas.RowKey{Time: i.StartedAt, ID: i.ID}, n + 1}); err != nil {
-				return err
+				return interactions, err
 			}
 		}
 	}
 	if err := scanner.Err(); err != nil {
-		return fmt.Errorf("read interactions with attachments: %w", err)
+		return interactions, fmt.Errorf("read interactions with attachments: %w", err)
 	}
-	return nil
+	return interactions, nil
 }
 
 // wholeLines is bufio.ScanLines, but of a stream that breaks off it takes no half line

@@ -35,12 +35,14 @@ func indexBytes(p schemas.Part) int64 {
 // planAttachments adds the parts that hold the attachments of the chunks' rows.
 func (e *Exporter) planAttachments(ctx context.Context, x Export, chunks []warehouse.Chunk, plan *schemas.Plan) error {
 	var first, last *warehouse.Chunk
+	var expected int64
 	for i := range chunks {
 		if c := &chunks[i]; c.Attached > 0 {
 			if first == nil {
 				first = c
 			}
 			last = c
+			expected += c.Attached
 		}
 	}
 	if first == nil {
@@ -51,7 +53,7 @@ func (e *Exporter) planAttachments(ctx context.Context, x Export, chunks []wareh
 		return err
 	}
 	defer rows.Close()
-	return eachAttachment(rows, func(a attached) error {
+	got, err := eachAttachment(rows, func(a attached) error {
 		size := a.planned()
 		n := len(plan.Parts) - 1
 		if n < 0 || plan.Parts[n].Kind != schemas.KindAttachments || plan.Parts[n].Rows == maxAttachments || plan.Parts[n].Bytes+size > x.SplitSize {
@@ -66,6 +68,10 @@ func (e *Exporter) planAttachments(ctx context.Context, x Export, chunks []wareh
 		plan.AttachmentBytes += size
 		return nil
 	})
+	if err == nil && got != expected { // an answer that was cut short would be a plan that lies
+		err = fmt.Errorf("plan attachments: %d interactions with some were read, and there are %d", got, expected)
+	}
+	return err
 }
 
 // zipAttachments writes the zip of a part with attachments: the inline ones as their
@@ -86,7 +92,7 @@ func (e *Exporter) zipAttachments(ctx context.Context, x Export, dst *spool, r *
 	}
 	defer rows.Close()
 	var planned int64
-	err = eachAttachment(rows, func(a attached) error {
+	_, err = eachAttachment(rows, func(a attached) error {
 		if a.before(r.First, r.FirstAttachment) || a.after(r.Last, r.LastAttachment) {
 			return nil
 		}

@@ -72,6 +72,9 @@ func (s *session) up(ctx context.Context, roles []string, log *slog.Logger) erro
 	if err != nil {
 		return usageError{err}
 	}
+	if unknown := config.Unknown(os.Environ()); len(unknown) > 0 {
+		log.Warn("variables that mean nothing are set: misspelt, or somebody else's", "names", unknown)
+	}
 	for _, role := range roles {
 		if !slices.Contains(app.Roles(), role) {
 			return usageError{fmt.Errorf("role %q is unknown; roles are %s", role, strings.Join(app.Roles(), ", "))}

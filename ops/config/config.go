@@ -199,22 +199,23 @@ func (c Config) Embedded() bool {
 }
 
 // Load reads the YAML file (none if empty) and then environ, a list of KEY=value.
-// Every problem of a stage is reported at once, with file and line for YAML.
+// The problems of both are reported at once, with file and line for YAML. Variables
+// that mean nothing are told by Unknown, not here: an orchestrator sets some of its own
+// (CDDS_PORT for a service named cdds).
 func Load(file string, environ []string) (Config, error) {
 	c := Default()
+	var problems []error
 	if file != "" {
 		content, err := os.ReadFile(file)
 		if err != nil {
 			return c, fmt.Errorf("read the configuration: %w", err)
 		}
 		if err := yaml.UnmarshalWithOptions(content, &c, yaml.Strict()); err != nil {
-			return c, fmt.Errorf("%s: %s", file, yaml.FormatError(err, false, true))
+			problems = append(problems, fmt.Errorf("%s: %s", file, yaml.FormatError(err, false, true)))
 		}
 	}
-	if err := c.apply(environ); err != nil {
-		return c, err
-	}
-	return c, nil
+	problems = append(problems, c.apply(environ))
+	return c, errors.Join(problems...)
 }
 
 func (c *Config) apply(environ []string) error {

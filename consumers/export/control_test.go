@@ -126,11 +126,16 @@ func (r reads) Rows(ctx context.Context, q warehouse.Query, first, last schemas.
 	return r.Source.Rows(ctx, q, first, last)
 }
 
+func (r reads) Attached(ctx context.Context, q warehouse.Query, first, last schemas.RowKey) (io.ReadCloser, error) {
+	r.n.Add(1)
+	return r.Source.Attached(ctx, q, first, last)
+}
+
 func TestARetryReadsOnlyThePartsThatAreNotStored(t *testing.T) {
 	s := newScene(pipelinetest.Records(3000)...)
 	var n, failAt atomic.Int32
 	w := s.worker(nil, func(inner pipeline.Source) pipeline.Source { return reads{inner, &n, &failAt} })
-	failAt.Store(4)
+	failAt.Store(5) // the first read is the plan's, of attachments
 	check(t, s.handle(t.Context(), w, request("e")))
 	if got := s.states("e"); got[len(got)-1] != schemas.Failed {
 		t.Fatalf("the fourth part cannot be read, and it is %v", got)

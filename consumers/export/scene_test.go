@@ -183,6 +183,10 @@ func (s *scene) Rows(ctx context.Context, q warehouse.Query, first, last schemas
 	return pipelinetest.NewSource(s.log()...).Rows(ctx, q, first, last)
 }
 
+func (s *scene) Attached(ctx context.Context, q warehouse.Query, first, last schemas.RowKey) (io.ReadCloser, error) {
+	return pipelinetest.NewSource(s.log()...).Attached(ctx, q, first, last)
+}
+
 func digest(lines string) string {
 	sum := sha256.Sum256([]byte(lines))
 	return hex.EncodeToString(sum[:])
@@ -193,9 +197,4 @@ func check(t testing.TB, err error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-}
-
-// Attached is nothing: no row of a scene has attachments.
-func (s *scene) Attached(context.Context, warehouse.Query, schemas.RowKey, schemas.RowKey) (io.ReadCloser, error) {
-	return io.NopCloser(strings.NewReader("")), nil
 }

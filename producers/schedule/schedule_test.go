@@ -139,6 +139,7 @@ func TestARunSinceTheLastWaitsUntilThatHasEnded(t *testing.T) {
 func TestAJobThatWasSuspendedJustBeforeItWasDueDoesNotRun(t *testing.T) {
 	w, s := newWorld(t, schemas.TimeframeAll)
 	pass(t, s)
+	s.started = true // as Run does after a pass
 	j := w.jobs["hourly"]
 	j.State = schemas.JobSuspended
 	w.late = map[string]schemas.Job{"hourly": *j.Revised(&j, "ada", schemas.TimeOf(w.now))}

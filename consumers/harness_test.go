@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"cdds/pipeline/pipelinetest"
 	"cdds/schemas"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -43,6 +44,8 @@ type table struct {
 	// Set before use: they run before anything is stored, and an error refuses.
 	onHandle func(context.Context, schemas.Batch[*schemas.Interaction]) error
 	onPut    func([]schemas.DeadLetter) error
+	// inserts is the switch that fails storing, of rows and of dead letters.
+	inserts pipelinetest.Faults
 }
 
 func newTable() *table {
@@ -65,13 +68,15 @@ func (s *table) Handle(ctx context.Context, b schemas.Batch[*schemas.Interaction
 			return err
 		}
 	}
-	s.update(func() {
-		s.batches = append(s.batches, b)
-		for _, r := range b.Records {
-			s.rows[position{r.Partition, r.Offset}] = r.Event.InteractionID
-		}
+	return s.inserts.Do(func() error {
+		s.update(func() {
+			s.batches = append(s.batches, b)
+			for _, r := range b.Records {
+				s.rows[position{r.Partition, r.Offset}] = r.Event.InteractionID
+			}
+		})
+		return nil
 	})
-	return nil
 }
 
 func (s *table) Put(_ context.Context, letters []schemas.DeadLetter) error {
@@ -80,12 +85,14 @@ func (s *table) Put(_ context.Context, letters []schemas.DeadLetter) error {
 			return err
 		}
 	}
-	s.update(func() {
-		for _, l := range letters {
-			s.letters[position{l.Partition, l.Offset}] = l
-		}
+	return s.inserts.Do(func() error {
+		s.update(func() {
+			for _, l := range letters {
+				s.letters[position{l.Partition, l.Offset}] = l
+			}
+		})
+		return nil
 	})
-	return nil
 }
 
 func (s *table) Void(_ context.Context, voids []schemas.Void) error {

@@ -58,7 +58,7 @@ func (s *scene) worker(faults *pipelinetest.Faults, around func(pipeline.Source)
 	if faults == nil {
 		faults = &pipelinetest.Faults{}
 	}
-	source := pipeline.Source(faults.Source(s))
+	source := faults.Source(s)
 	if around != nil {
 		source = around(source)
 	}

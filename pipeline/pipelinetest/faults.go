@@ -57,8 +57,8 @@ func (f *Faults) Calls() int {
 	return f.calls
 }
 
-// do makes one call.
-func (f *Faults) do(effect func() error) error {
+// Do makes one call, whose effect is that of effect.
+func (f *Faults) Do(effect func() error) error {
 	f.mu.Lock()
 	f.calls++
 	n := f.calls
@@ -94,7 +94,7 @@ type faultyObjects struct {
 func (o faultyObjects) Open(ctx context.Context, key string) (io.ReadCloser, error) {
 	var r io.ReadCloser
 	var opening error
-	breaksOff := o.faults.do(func() error { r, opening = o.objects.Open(ctx, key); return nil })
+	breaksOff := o.faults.Do(func() error { r, opening = o.objects.Open(ctx, key); return nil })
 	switch {
 	case opening != nil:
 		return nil, opening
@@ -110,30 +110,30 @@ type faultyStore struct {
 }
 
 func (s faultyStore) Put(ctx context.Context, key string, body io.ReadSeeker, size int64, contentType string, metadata map[string]string) error {
-	return s.faults.do(func() error { return s.store.Put(ctx, key, body, size, contentType, metadata) })
+	return s.faults.Do(func() error { return s.store.Put(ctx, key, body, size, contentType, metadata) })
 }
 
 func (s faultyStore) PutBytes(ctx context.Context, key string, content []byte, contentType string) error {
-	return s.faults.do(func() error { return s.store.PutBytes(ctx, key, content, contentType) })
+	return s.faults.Do(func() error { return s.store.PutBytes(ctx, key, content, contentType) })
 }
 
 func (s faultyStore) Stat(ctx context.Context, key string) (o bucket.Object, err error) {
-	err = s.faults.do(func() error { o, err = s.store.Stat(ctx, key); return err })
+	err = s.faults.Do(func() error { o, err = s.store.Stat(ctx, key); return err })
 	return o, err
 }
 
 func (s faultyStore) GetBytes(ctx context.Context, key string, limit int64) (content []byte, err error) {
-	err = s.faults.do(func() error { content, err = s.store.GetBytes(ctx, key, limit); return err })
+	err = s.faults.Do(func() error { content, err = s.store.GetBytes(ctx, key, limit); return err })
 	return content, err
 }
 
 func (s faultyStore) List(ctx context.Context, prefix string) (all []bucket.Object, err error) {
-	err = s.faults.do(func() error { all, err = s.store.List(ctx, prefix); return err })
+	err = s.faults.Do(func() error { all, err = s.store.List(ctx, prefix); return err })
 	return all, err
 }
 
 func (s faultyStore) Remove(ctx context.Context, key string) error {
-	return s.faults.do(func() error { return s.store.Remove(ctx, key) })
+	return s.faults.Do(func() error { return s.store.Remove(ctx, key) })
 }
 
 type faultySource struct {
@@ -142,12 +142,12 @@ type faultySource struct {
 }
 
 func (s faultySource) LargestRow(ctx context.Context, q warehouse.Query) (n int64, err error) {
-	err = s.faults.do(func() error { n, err = s.source.LargestRow(ctx, q); return err })
+	err = s.faults.Do(func() error { n, err = s.source.LargestRow(ctx, q); return err })
 	return n, err
 }
 
 func (s faultySource) Chunks(ctx context.Context, q warehouse.Query, n int64) (all []warehouse.Chunk, err error) {
-	err = s.faults.do(func() error { all, err = s.source.Chunks(ctx, q, n); return err })
+	err = s.faults.Do(func() error { all, err = s.source.Chunks(ctx, q, n); return err })
 	return all, err
 }
 
@@ -162,7 +162,7 @@ func (s faultySource) Attached(ctx context.Context, q warehouse.Query, first, la
 func (s faultySource) stream(open func() (io.ReadCloser, error)) (io.ReadCloser, error) {
 	var rows io.ReadCloser
 	var opening error
-	breaksOff := s.faults.do(func() error { rows, opening = open(); return nil })
+	breaksOff := s.faults.Do(func() error { rows, opening = open(); return nil })
 	switch {
 	case opening != nil:
 		return nil, opening

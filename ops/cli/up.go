@@ -30,6 +30,8 @@ otherwise the roles use the configured services.
 Topics, tables and the bucket are created if they are missing. --roles none runs the
 embedded stack alone, for roles in other processes.
 
+SIGUSR1 switches the log to debug, and back.
+
 ` + exitCodes,
 		Example: examples(
 			"cdds up",
@@ -38,10 +40,11 @@ embedded stack alone, for roles in other processes.
 			"CDDS_KAFKA_BROKERS=kafka:9092 CDDS_CLICKHOUSE_ADDR=ch:8123 CDDS_S3_ENDPOINT=minio:9000 cdds up"),
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			log, err := s.logger(logLevel)
+			log, level, err := s.logger(logLevel)
 			if err != nil {
 				return usageError{err}
 			}
+			switchLevel(cmd.Context(), level, log)
 			if len(roles) == 1 && roles[0] == "none" {
 				roles = nil
 			}
@@ -54,17 +57,18 @@ embedded stack alone, for roles in other processes.
 	return cmd
 }
 
-// logger writes to stderr: text to people, JSON to log collectors.
-func (s *session) logger(level string) (*slog.Logger, error) {
-	var l slog.Level
-	if err := l.UnmarshalText([]byte(level)); err != nil {
-		return nil, fmt.Errorf("--log-level %q must be debug, info, warn or error", level)
+// logger writes to stderr: text to people, JSON to log collectors. The level can be
+// changed later.
+func (s *session) logger(text string) (*slog.Logger, *slog.LevelVar, error) {
+	level := new(slog.LevelVar)
+	if err := level.UnmarshalText([]byte(text)); err != nil {
+		return nil, nil, fmt.Errorf("--log-level %q must be debug, info, warn or error", text)
 	}
-	options := &slog.HandlerOptions{Level: l}
+	options := &slog.HandlerOptions{Level: level}
 	if f, ok := s.err.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
-		return slog.New(slog.NewTextHandler(s.err, options)), nil
+		return slog.New(slog.NewTextHandler(s.err, options)), level, nil
 	}
-	return slog.New(slog.NewJSONHandler(s.err, options)), nil
+	return slog.New(slog.NewJSONHandler(s.err, options)), level, nil
 }
 
 func (s *session) up(ctx context.Context, roles []string, log *slog.Logger) error {

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -52,6 +54,7 @@ const canary = "canary7f3a"
 func TestServicesThatWantTLSAndPasswords(t *testing.T) {
 	s := newSecured(t)
 	t.Run("RolesNeedNoMoreThanTheirAccessLists", s.rolesNeedNoMore)
+	t.Run("KcatProducesWhatIsExported", s.kcatProduces)
 	t.Run("RolesMayDoNoMoreThanTheirAccessLists", s.rolesMayDoNoMore)
 	t.Run("WrongCredentialsAreNamed", s.wrongCredentialsAreNamed)
 	t.Run("AnExportGoesOnWithoutABroker", s.exportGoesOnWithoutABroker)
@@ -241,6 +244,41 @@ func (s *secured) rolesNeedNoMore(t *testing.T) {
 	}
 	if said := s.logs.String(); strings.Contains(said, "AUTHORIZATION_FAILED") {
 		t.Errorf("a role wanted more: %s", said)
+	}
+}
+
+// kcat is librdkafka: what most producers that are not Java are built on.
+func (s *secured) kcatProduces(t *testing.T) {
+	kcat, err := exec.LookPath("kcat")
+	if err != nil {
+		t.Skip("kcat is not installed; `ops/tools/install kcat` does it")
+	}
+	s.run(t, "ingest", "export", "history")
+	settings := filepath.Join(t.TempDir(), "kcat.conf") // the password is no argument
+	check(t, os.WriteFile(settings, []byte(strings.Join([]string{
+		"bootstrap.servers=" + strings.Join(s.config.Kafka.Brokers, ","), "security.protocol=SASL_SSL",
+		"ssl.ca.location=" + s.config.Kafka.TLS.CAFile, "sasl.mechanism=SCRAM-SHA-512",
+		"sasl.username=producer", "sasl.password=" + s.passwords["producer"],
+	}, "\n")), 0o600))
+	produce := func(value string, headers ...string) {
+		args := []string{"-F", settings, "-P", "-t", string(schemas.TopicInteractions), "-k", "key"}
+		for _, h := range headers {
+			args = append(args, "-H", h)
+		}
+		cmd := exec.Command(kcat, args...)
+		cmd.Stdin = strings.NewReader(value)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+	}
+	const event = `{"interaction_id":"k-%d","tenant_id":"initech","media_type":"voice","started_at":"2026-09-01T00:00:00Z"}`
+	produce(fmt.Sprintf(event, 1))
+	produce(fmt.Sprintf(event, 2), "ce_specversion=1.0", "ce_type=com.example.interaction", "ce_source=/kcat", "ce_id=2", "content-type=application/json")
+	produce("this is no event")
+	check(t, s.publish(t, "requester", s.request("initech", "kcat")))
+	e := s.await(t, "initech", "kcat", func(e schemas.Export) bool { return e.State.Ended() })
+	if e.State != schemas.Completed || e.Done.Rows != 2 {
+		t.Errorf("%s with %d rows of 2, %+v", e.State, e.Done.Rows, e.Failure)
 	}
 }
 

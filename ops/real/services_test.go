@@ -141,9 +141,10 @@ func startKafka(t *testing.T, a *authority, users map[string]string) (brokers []
 			Settings: map[string]string{
 				"ssl.keystore.type": "PEM", "ssl.keystore.location": pair,
 				"ssl.truststore.type": "PEM", "ssl.truststore.location": a.file,
-				"sasl.enabled.mechanisms":                               "SCRAM-SHA-512",
+				"sasl.enabled.mechanisms":                               "SCRAM-SHA-512,PLAIN",
 				"sasl.mechanism.inter.broker.protocol":                  "SCRAM-SHA-512",
 				"listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config": fmt.Sprintf(`org.apache.kafka.common.security.scram.ScramLoginModule required username="root" password="%s";`, users["root"]),
+				"listener.name.sasl_ssl.plain.sasl.jaas.config":         fmt.Sprintf(`org.apache.kafka.common.security.plain.PlainLoginModule required user_producer="%s";`, users["producer"]),
 				"authorizer.class.name":                                 "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
 				"super.users":                                           "User:root;User:ANONYMOUS", // the controllers' own listener, which is theirs alone
 			},

@@ -111,6 +111,22 @@ func TestPeopleSignInThroughAProviderWithTheRoleTheirClaimsGive(t *testing.T) {
 		t.Errorf("a way back that began elsewhere: %d", again.StatusCode)
 	}
 
+	// Nor does one that this browser did not ask for (login CSRF).
+	stranger, err := cookiejar.New(nil)
+	check(t, err)
+	began := &http.Client{Jar: stranger}
+	form, err := began.Get(site.URL + auth.StartPath) //nolint:noctx // as above
+	check(t, err)
+	_ = form.Body.Close()
+	forged, err := began.Get(site.URL + auth.CallbackPath + "?code=theirs&state=theirs") //nolint:noctx // as above
+	check(t, err)
+	said, err := io.ReadAll(forged.Body)
+	check(t, err)
+	_ = forged.Body.Close()
+	if forged.StatusCode != http.StatusForbidden || !strings.Contains(string(said), "not the one that was begun here") {
+		t.Errorf("a way back with another's state: %d %s", forged.StatusCode, said)
+	}
+
 	out, err := client.Get(site.URL + "/out") //nolint:noctx // as above
 	check(t, err)
 	_ = out.Body.Close()

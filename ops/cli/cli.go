@@ -127,6 +127,10 @@ environment, or the data directory of a local ` + "`cdds up`" + ` (--data-dir).
 
 // find loads the configuration of the running system a command acts on.
 func (s *session) find() (config.Config, error) {
+	if s.server != "" { // never the services of this machine in its stead
+		return config.Config{}, usageError{withHint(errors.New("this command does not act through --server (CDDS_SERVER) yet"),
+			"use the API, or leave --server out where the services can be reached")}
+	}
 	c, err := config.Find(s.configFile, s.dataDir, os.Environ())
 	if errors.Is(err, config.ErrNotRunning) {
 		return c, unreachable(withHint(err,

@@ -22,10 +22,6 @@ type defined struct {
 
 // withDefinitions runs do with the jobs and certificates as of now.
 func (s *session) withDefinitions(ctx context.Context, do func(*defined) error) error {
-	if s.server != "" { // never the services of this machine in its stead
-		return usageError{withHint(errors.New("jobs and certificates are not changed through --server yet"),
-			"use its console or its API, or leave --server out where the services can be reached")}
-	}
 	return s.withServices(func(services *services) error {
 		if err := connect.PingKafka(ctx, services.client); err != nil { // sooner than a copy gives up
 			return unreachable(err)

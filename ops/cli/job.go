@@ -60,28 +60,40 @@ func newJobList(s *session) *cobra.Command {
 		Example: examples("cdds job list --tenant acme", "cdds job list --tenant acme --json"),
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return s.withDefinitions(cmd.Context(), func(d *defined) error {
-				all := d.Jobs(tenant)
-				return s.result(map[string]any{"tenant_id": tenant, "jobs": all}, func() {
-					if len(all) == 0 {
-						fmt.Fprintf(s.out, "tenant %s has no jobs; `cdds job create --help` says how to make one\n", tenant)
-						return
-					}
-					rows := [][]string{{"JOB", "TITLE", "STATE", "RUNS", "HOLDS", "NEXT"}}
-					for _, j := range all {
-						next := ""
-						if times := nextRuns(j, 1); len(times) > 0 {
-							next = times[0]
-						}
-						rows = append(rows, []string{j.JobID, j.Title, j.State, when(j.Schedule), holds(j.Timeframe), next})
-					}
-					s.table(rows)
-				})
-			})
+			c, err := s.remote()
+			if err != nil {
+				return err
+			}
+			if c == nil {
+				return s.withDefinitions(cmd.Context(), func(d *defined) error { return s.listJobs(tenant, d.Jobs(tenant)) })
+			}
+			all, err := c.Jobs(cmd.Context(), tenant)
+			if err != nil {
+				return answered(err)
+			}
+			return s.listJobs(tenant, all.Items)
 		},
 	}
 	tenantFlag(cmd, &tenant)
 	return cmd
+}
+
+func (s *session) listJobs(tenant string, all []schemas.Job) error {
+	return s.result(map[string]any{"tenant_id": tenant, "jobs": all}, func() {
+		if len(all) == 0 {
+			fmt.Fprintf(s.out, "tenant %s has no jobs; `cdds job create --help` says how to make one\n", tenant)
+			return
+		}
+		rows := [][]string{{"JOB", "TITLE", "STATE", "RUNS", "HOLDS", "NEXT"}}
+		for _, j := range all {
+			next := ""
+			if times := nextRuns(j, 1); len(times) > 0 {
+				next = times[0]
+			}
+			rows = append(rows, []string{j.JobID, j.Title, j.State, when(j.Schedule), holds(j.Timeframe), next})
+		}
+		s.table(rows)
+	})
 }
 
 // nextRuns is when an active job runs next, in its own time zone.
@@ -252,6 +264,13 @@ what came since its last run continues from this one.
 		Example: examples("cdds job run nightly --tenant acme --wait"),
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := s.remote()
+			if err != nil {
+				return err
+			}
+			if c != nil {
+				return answered(s.remoteRun(cmd.Context(), c, args[0], f))
+			}
 			return s.withJob(cmd.Context(), f.tenant, args[0], func(d *defined, j schemas.Job) error {
 				r, err := schedule.RunNow(cmd.Context(), d.warehouse, j, schemas.TimeOf(time.Now()))
 				if err != nil {

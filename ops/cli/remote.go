@@ -107,6 +107,21 @@ func (s *session) remoteCreate(ctx context.Context, c *client.Client, f createFl
 	if err != nil {
 		return err
 	}
+	return s.remoteFollow(ctx, c, e, f)
+}
+
+// remoteRun asks a server to run a job now.
+func (s *session) remoteRun(ctx context.Context, c *client.Client, jobID string, f createFlags) error {
+	e, err := c.RunJob(ctx, f.tenant, jobID)
+	if err != nil {
+		return err
+	}
+	return s.remoteFollow(ctx, c, e, f)
+}
+
+// remoteFollow follows an export that was asked for as far as the flags say, and tells
+// how it stands.
+func (s *session) remoteFollow(ctx context.Context, c *client.Client, e schemas.Export, f createFlags) (err error) {
 	if f.wait {
 		if f.timeout > 0 {
 			var cancel context.CancelFunc

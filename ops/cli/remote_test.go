@@ -61,6 +61,21 @@ func TestTheCommandLineActsThroughAServerWithNothingButAToken(t *testing.T) {
 	must(viewer, "export", "download", "far", "--tenant", "acme", "--out", work+"/far")
 	cdds(t, "verify", work+"/far", "--signer", dir+"/service/cert.pem")
 
+	// certificate and job are made where the services are; jobs run from anywhere.
+	cdds(t, "--data-dir", dir, "certificate", "add", work+"/cert.pem", "--tenant", "acme")
+	cdds(t, "--data-dir", dir, "job", "create", "--tenant", "acme", "--id", "nightly", "--title", "Nightly", "--all", "--daily", "--at", "02:30", "--recipient", work+"/cert.pem")
+	if out := must(viewer, "job", "list", "--tenant", "acme"); !strings.Contains(string(out), "nightly") {
+		t.Errorf("job list said %s", out)
+	}
+	out = must(admin, "job", "run", "nightly", "--tenant", "acme", "--wait", "--json")
+	if err := json.Unmarshal(out, &e); err != nil || e.State != schemas.Completed || e.Request.JobID != "nightly" {
+		t.Errorf("job run said %v %s", err, out)
+	}
+	cmd, stderr := remote(admin, "audit", "--tenant", "acme")
+	if err := cmd.Run(); err == nil || !strings.Contains(stderr.String(), "--server") {
+		t.Errorf("a command that cannot act through a server said %v %s", err, stderr)
+	}
+
 	for why, args := range map[string][]string{
 		"a viewer cancels":        {"export", "cancel", "far", "--tenant", "acme"},
 		"another tenant's export": {"export", "show", "far", "--tenant", "globex"},
@@ -73,7 +88,7 @@ func TestTheCommandLineActsThroughAServerWithNothingButAToken(t *testing.T) {
 	if err := os.WriteFile(viewer, []byte("cdds_wrong_token"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cmd, stderr := remote(viewer, "export", "list", "--tenant", "acme")
+	cmd, stderr = remote(viewer, "export", "list", "--tenant", "acme")
 	if err := cmd.Run(); err == nil || !strings.Contains(stderr.String(), "cdds token create") {
 		t.Errorf("with a wrong token: %v %s", err, stderr)
 	}

@@ -25,6 +25,7 @@ type ExportInput struct {
 	SplitSize   int64               `json:"split_size,omitempty" doc:"JSON Lines bytes of a part, 64 KiB to 256 MiB; 0 means 64 MiB."`
 	Encoding    string              `json:"encoding,omitempty" enum:"smime,der"`
 	Compression string              `json:"compression,omitempty" enum:"standard,fast" doc:"fast: larger files, sooner."`
+	Attachments string              `json:"attachments,omitempty" enum:"included,none" doc:"included, as parts of their own with the contents, if not given."`
 	Recipients  []schemas.Recipient `json:"recipients" minItems:"1" maxItems:"32" doc:"Who can decrypt: fingerprints of registered certificates."`
 	SinceExport string              `json:"since_export,omitempty" maxLength:"128" doc:"Continue this completed export."`
 	AsOf        string              `json:"as_of,omitempty" maxLength:"128" doc:"Repeat the snapshot of this export."`
@@ -35,7 +36,7 @@ func (i ExportInput) request() schemas.ExportRequest {
 	return schemas.ExportRequest{
 		ExportID: i.ID, Entity: i.Entity, From: i.From, To: i.To, MediaTypes: i.MediaTypes,
 		Match:     schemas.Match{Queues: i.Queues, Directions: i.Directions, Statuses: i.Statuses, Attributes: i.Attributes},
-		SplitSize: i.SplitSize, Encoding: i.Encoding, Compression: i.Compression, Recipients: i.Recipients, SinceExport: i.SinceExport, RetentionDays: i.Retention,
+		SplitSize: i.SplitSize, Encoding: i.Encoding, Attachments: i.Attachments, Compression: i.Compression, Recipients: i.Recipients, SinceExport: i.SinceExport, RetentionDays: i.Retention,
 	}
 }
 

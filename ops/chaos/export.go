@@ -115,6 +115,9 @@ func (c *checker) checkHistory(ctx context.Context, f finished, id string, m *sc
 func (c *checker) checkLines(f finished, id string, m *schemas.Manifest, files []string) error {
 	var got []byte
 	for _, file := range files {
+		if !strings.HasPrefix(filepath.Base(file), f.request.Entity+"-") {
+			continue // the index of a part of attachments
+		}
 		content, err := os.ReadFile(file)
 		if err != nil {
 			return err

@@ -20,6 +20,7 @@ import (
 	"cdds/ops/auth"
 	"cdds/ops/config"
 	"cdds/ops/connect"
+	"cdds/ops/console"
 	"cdds/producers/schedule"
 	"cdds/schemas"
 )
@@ -115,7 +116,10 @@ func (w *web) routes(service *admin.Service) http.Handler {
 	}).Handler())
 	mux.HandleFunc("GET "+auth.StartPath, w.answer(w.auth.StartOIDC))
 	mux.HandleFunc("GET "+auth.CallbackPath, w.answer(w.auth.FinishOIDC))
-	mux.Handle("GET /{$}", http.RedirectHandler(api.Prefix+"/docs", http.StatusFound))
+	mux.Handle(console.Prefix+"/", console.New(console.Options{
+		Admin: service, Auth: w.auth, URL: w.url, Secure: w.app.Config.Web.Secure(), Logger: w.log, Now: w.app.Now,
+	}).Handler())
+	mux.Handle("GET /{$}", http.RedirectHandler(console.Prefix+"/", http.StatusFound))
 	return http.MaxBytesHandler(auth.Protect(w.auth.Middleware(mux)), maxRequestBody)
 }
 

@@ -1,0 +1,82 @@
+package console
+
+import (
+	"strconv"
+	"strings"
+	"time"
+
+	"cdds/schemas"
+)
+
+func (c *Console) access() {
+	c.open("GET /access", func(q *request) error { return c.accessPage(q, accessData{}) })
+	c.open("POST /access/users", func(q *request) error {
+		get := func(name string) string { return strings.TrimSpace(q.r.PostFormValue(name)) }
+		password, err := q.CreateUser(q.r.Context(), schemas.User{Name: get("name"), DisplayName: get("display_name"), TenantID: q.Tenant(), Role: get("role")})
+		if bad := problemsOf(err); bad != nil {
+			return c.accessPage(q, accessData{}, bad...)
+		}
+		if err != nil {
+			return err
+		}
+		return c.accessPage(q, accessData{Secret: password, Of: "The password of " + get("name") + ", which serves once:"})
+	})
+	c.open("POST /access/users/{name}/password", func(q *request) error {
+		name := q.r.PathValue("name")
+		password, err := q.ResetPassword(q.r.Context(), name)
+		if err != nil {
+			return err
+		}
+		return c.accessPage(q, accessData{Secret: password, Of: "The new password of " + name + ", which serves once:"})
+	})
+	c.open("POST /access/users/{name}/delete", func(q *request) error {
+		if err := q.DeleteUser(q.r.Context(), q.r.PathValue("name")); err != nil {
+			return err
+		}
+		return q.goTo("/access", "user.deleted")
+	})
+	c.open("POST /access/tokens", func(q *request) error {
+		days, err := strconv.Atoi(q.r.PostFormValue("days"))
+		if err != nil || days < 1 {
+			return c.accessPage(q, accessData{}, "days: give how many days the token serves, at least 1")
+		}
+		t, secret, err := q.CreateToken(q.r.Context(), schemas.APIToken{
+			Name: strings.TrimSpace(q.r.PostFormValue("name")), TenantID: q.Tenant(), Role: q.r.PostFormValue("role"),
+			ExpiresAt: schemas.TimeOf(c.Now().Add(time.Duration(days) * 24 * time.Hour)),
+		})
+		if bad := problemsOf(err); bad != nil {
+			return c.accessPage(q, accessData{}, bad...)
+		}
+		if err != nil {
+			return err
+		}
+		return c.accessPage(q, accessData{Secret: secret, Of: "The token " + t.Name + ", shown this once:"})
+	})
+	c.open("POST /access/tokens/{id}/revoke", func(q *request) error {
+		if err := q.RevokeToken(q.r.Context(), q.r.PathValue("id")); err != nil {
+			return err
+		}
+		return q.goTo("/access", "token.revoked")
+	})
+}
+
+// accessData are the tenant's users and tokens.
+type accessData struct {
+	Users  []schemas.User
+	Tokens []schemas.APIToken
+	Roles  []string
+	// Secret is what was made a moment ago and is shown once; Of says what it is.
+	Secret, Of string
+}
+
+func (c *Console) accessPage(q *request, d accessData, problems ...string) error {
+	var err error
+	if d.Users, err = q.Handle.Users(); err != nil {
+		return err
+	}
+	if d.Tokens, err = q.Handle.Tokens(); err != nil {
+		return err
+	}
+	d.Roles = schemas.Roles()
+	return c.show(q, "access", view{Title: "Access", At: "/access", Problems: problems, Data: d})
+}

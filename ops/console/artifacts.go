@@ -1,0 +1,100 @@
+package console
+
+import (
+	"fmt"
+	"mime"
+	"strings"
+
+	"cdds/ops/api"
+	"cdds/pipeline/warehouse"
+)
+
+func (c *Console) artifacts() {
+	c.open("GET /artifacts", c.artifactList)
+	c.open("GET /artifacts/{export}/download.sh", c.script)
+	// A download takes as long as it takes: it has no timeout of a page.
+	c.stream("GET /artifacts/{export}/{name}", func(q *request) error { return q.download() })
+}
+
+// artifactData is a page of files.
+type artifactData struct {
+	Rows []artifactRow
+	list
+	Kind, Export string
+	Kinds        []string
+}
+
+type artifactRow struct {
+	warehouse.ListedArtifact
+	Command string
+}
+
+func (c *Console) artifactList(q *request) error {
+	query := q.r.URL.Query()
+	d := artifactData{Kind: query.Get("kind"), Export: query.Get("export"), Kinds: []string{"part", "attachments", "manifest", "signature"}}
+	page := d.read(query, "created_at")
+	found, err := q.Artifacts(q.r.Context(), warehouse.ArtifactFilter{ExportID: d.Export, Kind: d.Kind, Present: true}, page)
+	if err != nil {
+		return err
+	}
+	for _, a := range found.Rows {
+		d.Rows = append(d.Rows, artifactRow{a, decryptCommand(a.Artifact)})
+	}
+	d.next(found.Next)
+	return c.show(q, "artifacts", view{Title: "Artifacts", At: "/artifacts", Data: d})
+}
+
+// decryptCommand opens a part with openssl; empty for what is not encrypted.
+func decryptCommand(a warehouse.Artifact) string {
+	if a.Kind != "part" && a.Kind != "attachments" {
+		return ""
+	}
+	// S/MIME begins with its headers, DER does not: one command for both.
+	return fmt.Sprintf(`openssl cms -decrypt -inform "$(head -c1 %[1]s | grep -q M && echo SMIME || echo DER)" -in %[1]s -inkey key.pem -out %[2]s`,
+		a.Name, strings.TrimSuffix(a.Name, ".p7m"))
+}
+
+// download streams a file through, whole or a range of it.
+func (q *request) download() error {
+	a, content, err := q.OpenArtifact(q.r.Context(), q.r.PathValue("export"), q.r.PathValue("name"))
+	if err != nil {
+		return err
+	}
+	api.ServeArtifact(q.w, q.r, a, content)
+	return nil
+}
+
+// script is a shell script that fetches every file of an export and checks them.
+func (c *Console) script(q *request) error {
+	id := q.r.PathValue("export")
+	files, err := q.ExportArtifacts(q.r.Context(), id)
+	if err != nil {
+		return err
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, `#!/bin/sh
+# Fetches export %[1]s of tenant %[2]s, checks that every file is whole, and says how
+# to open it. It needs curl, sha256sum, and an API token in CDDS_TOKEN
+# (the console makes one under Access).
+set -eu
+: "${CDDS_TOKEN:?set CDDS_TOKEN to an API token}"
+mkdir -p %[1]s
+cd %[1]s
+fetch() {
+  [ -s "$1" ] && echo "$2  $1" | sha256sum -c --quiet 2>/dev/null && return 0
+  curl -fsSL --retry 3 -H "Authorization: Bearer $CDDS_TOKEN" -o "$1" "%[3]s%[4]s/exports/%[1]s/artifacts/$1?tenant=%[2]s"
+  echo "$2  $1" | sha256sum -c -
+}
+`, id, q.Tenant(), c.URL, api.Prefix)
+	for _, a := range files {
+		if a.RemovedAt.IsZero() {
+			fmt.Fprintf(&b, "fetch %s %s\n", a.Name, a.SHA256)
+		}
+	}
+	b.WriteString("echo 'Complete. Prove it and open it with:  cdds verify . && cdds decrypt . --key key.pem'\n")
+	h := q.w.Header()
+	h.Set("Content-Type", "text/x-shellscript; charset=utf-8")
+	h.Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": "download-" + id + ".sh"}))
+	_, err = q.w.Write([]byte(b.String()))
+	return err
+}

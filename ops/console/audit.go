@@ -1,0 +1,36 @@
+package console
+
+import (
+	"cdds/pipeline/warehouse"
+	"cdds/schemas"
+)
+
+// auditData is a page of who did what.
+type auditData struct {
+	Rows []schemas.AuditRecord
+	list
+	Actor, Action, Subject, Outcome, From, To string
+	Outcomes                                  []string
+}
+
+func (c *Console) audit(q *request) error {
+	query := q.r.URL.Query()
+	d := auditData{
+		Actor: query.Get("actor"), Action: query.Get("action"), Subject: query.Get("subject"), Outcome: query.Get("outcome"),
+		From: query.Get("from"), To: query.Get("to"), Outcomes: schemas.Outcomes(),
+	}
+	f := warehouse.AuditFilter{Actor: d.Actor, Action: d.Action, Subject: d.Subject}
+	if d.Outcome != "" {
+		f.Outcomes = []string{d.Outcome}
+	}
+	f.From, _ = instantOf(d.From)
+	f.To, _ = instantOf(d.To)
+	page := d.read(query, "time")
+	found, err := q.Audit(q.r.Context(), f, page)
+	if err != nil {
+		return err
+	}
+	d.Rows = found.Rows
+	d.next(found.Next)
+	return c.show(q, "audit", view{Title: "Audit", At: "/audit", Data: d})
+}

@@ -1,0 +1,217 @@
+package console
+
+import (
+	"net/url"
+	"slices"
+
+	"cdds/pipeline/warehouse"
+	"cdds/schemas"
+)
+
+func (c *Console) history() {
+	c.open("GET /history", c.historyList)
+	c.open("GET /history/{id}", c.exportPage)
+	c.open("POST /history/{id}/clone", func(q *request) error {
+		e, err := q.CloneExport(q.r.Context(), q.r.PathValue("id"))
+		if err != nil {
+			return err
+		}
+		return q.goTo("/history/"+e.ExportID, "export.asked")
+	})
+	for action, do := range map[string]func(*request, string) error{
+		schemas.ActionCancel: func(q *request, id string) error { return q.CancelExport(q.r.Context(), id) },
+		schemas.ActionRetry:  func(q *request, id string) error { return q.RetryExport(q.r.Context(), id) },
+		schemas.ActionDelete: func(q *request, id string) error { return q.DeleteExport(q.r.Context(), id) },
+	} {
+		c.open("POST /history/{id}/"+action, func(q *request) error {
+			id := q.r.PathValue("id")
+			if err := do(q, id); err != nil {
+				return err
+			}
+			return q.goTo("/history/"+id, "export."+action)
+		})
+	}
+}
+
+// historyData is a page of exports.
+type historyData struct {
+	Rows []schemas.Export
+	// Titles are those of the jobs, by id.
+	Titles map[string]string
+	list
+	State, Entity, Text, From, To string
+	States, Entities              []string
+}
+
+// columns of the list of exports that can be left out.
+var exportColumns = []string{"job", "entity", "rows", "size", "requested", "by", "took"}
+
+func (c *Console) historyList(q *request) error {
+	query := q.r.URL.Query()
+	d := historyData{
+		State: query.Get("state"), Entity: query.Get("entity"), Text: query.Get("text"), From: query.Get("from"), To: query.Get("to"),
+		States: []string{"active", "ended"}, Entities: schemas.Entities(), Titles: map[string]string{},
+	}
+	for _, s := range schemas.States() {
+		d.States = append(d.States, string(s))
+	}
+	f := warehouse.ExportFilter{Entity: d.Entity, Text: d.Text, JobID: query.Get("job")}
+	switch d.State {
+	case "":
+	case "active":
+		f.States = active()
+	case "ended":
+		for _, s := range schemas.States() {
+			if s.Ended() {
+				f.States = append(f.States, string(s))
+			}
+		}
+	default:
+		f.States = []string{d.State}
+	}
+	f.From, _ = instantOf(d.From)
+	f.To, _ = instantOf(d.To)
+	page := d.read(query, "requested_at")
+	d.choose(query, exportColumns)
+	found, err := q.Exports(q.r.Context(), f, page)
+	if err != nil {
+		return err
+	}
+	d.Rows = found.Rows
+	d.next(found.Next)
+	jobs, err := q.Jobs()
+	if err != nil {
+		return err
+	}
+	for _, j := range jobs {
+		d.Titles[j.JobID] = j.Title
+	}
+	return c.show(q, "history", view{Title: "History", At: "/history", Live: "2s", Data: d})
+}
+
+// exportData is one export in full.
+type exportData struct {
+	schemas.Export
+	Job    *schemas.Job
+	Files  []warehouse.Artifact
+	Parts  []schemas.Receipt
+	More   int
+	Events []schemas.AuditRecord
+}
+
+// partsShown bounds the table of parts; the manifest lists them all.
+const partsShown = 100
+
+func (c *Console) exportPage(q *request) error {
+	e, err := q.Export(q.r.Context(), q.r.PathValue("id"))
+	if err != nil {
+		return err
+	}
+	d := exportData{Export: e, Parts: e.Parts}
+	if len(d.Parts) > partsShown {
+		d.More, d.Parts = len(d.Parts)-partsShown, d.Parts[:partsShown]
+	}
+	if e.Request != nil && e.Request.JobID != "" {
+		if j, err := q.Job(e.Request.JobID); err == nil {
+			d.Job = &j
+		}
+	}
+	files := warehouse.Artifacts(e)
+	d.Files = slices.DeleteFunc(files, func(a warehouse.Artifact) bool { return !a.RemovedAt.IsZero() })
+	trail, err := q.Audit(q.r.Context(), warehouse.AuditFilter{Subject: e.ExportID}, warehouse.Page{Limit: 50, Ascending: true})
+	if err != nil {
+		return err
+	}
+	d.Events = trail.Rows
+	v := view{Title: "Export " + e.ExportID, At: "/history", Data: d}
+	if !e.State.Ended() {
+		v.Live = "1s"
+	}
+	return c.show(q, "export", v)
+}
+
+// list is how a listing was asked for: its order, where the page begins, and which
+// columns it has.
+type list struct {
+	Sort      string
+	Ascending bool
+	Columns   []string
+	Choices   []string
+	query     url.Values
+	More      string
+}
+
+// pageRows is how many rows a page of a listing has.
+const pageRows = 50
+
+func (l *list) read(query url.Values, sort string) warehouse.Page {
+	l.query, l.Sort, l.Ascending = query, query.Get("sort"), query.Get("order") == "asc"
+	if l.Sort == "" {
+		l.Sort = sort
+	}
+	return warehouse.Page{
+		Sort: l.Sort, Ascending: l.Ascending, Limit: pageRows,
+		After: warehouse.Place{Value: query.Get("after"), ID: query.Get("after_id")},
+	}
+}
+
+func (l *list) choose(query url.Values, columns []string) {
+	l.Choices, l.Columns = columns, columns
+	if chosen, ok := query["column"]; ok {
+		l.Columns = chosen
+	}
+}
+
+func (l *list) next(p warehouse.Place) {
+	if p == (warehouse.Place{}) {
+		return
+	}
+	l.More = l.with("after", p.Value, "after_id", p.ID)
+}
+
+// with is the listing's query with some parameters changed; an empty value leaves one
+// out.
+func (l *list) with(pairs ...string) string {
+	q := url.Values{}
+	for name, values := range l.query {
+		if name != "done" {
+			q[name] = values
+		}
+	}
+	for n := 0; n+1 < len(pairs); n += 2 {
+		q.Del(pairs[n])
+		if pairs[n+1] != "" {
+			q.Set(pairs[n], pairs[n+1])
+		}
+	}
+	return "?" + q.Encode()
+}
+
+// SortBy is the query that sorts by a column, or turns its order around.
+func (l list) SortBy(name string) string {
+	order := ""
+	if l.Sort == name && !l.Ascending {
+		order = "asc"
+	}
+	return l.with("sort", name, "order", order, "after", "", "after_id", "")
+}
+
+// Order is the aria-sort of a column.
+func (l list) Order(name string) string {
+	switch {
+	case l.Sort != name:
+		return "none"
+	case l.Ascending:
+		return "ascending"
+	}
+	return "descending"
+}
+
+// Has reports whether a column is shown.
+func (l list) Has(name string) bool { return slices.Contains(l.Columns, name) }
+
+// First reports whether the page is the listing's first.
+func (l list) First() bool { return l.query.Get("after_id") == "" }
+
+// Begin is the query of the first page.
+func (l list) Begin() string { return l.with("after", "", "after_id", "") }

@@ -1,0 +1,149 @@
+package console
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"cdds/pipeline/warehouse"
+	"cdds/schemas"
+)
+
+func (c *Console) jobs() {
+	c.open("GET /jobs", c.jobList)
+	c.open("GET /jobs/new", func(q *request) error {
+		return c.jobEditor(q, jobForm{Job: schemas.Job{Entity: schemas.EntityInteraction, Schedule: schemas.Schedule{Run: schemas.RunDaily, At: "02:00"}, Timeframe: schemas.Timeframe{Kind: schemas.TimeframeSinceLastRun}}})
+	})
+	c.open("POST /jobs", func(q *request) error { return c.saveJob(q, "") })
+	c.open("GET /jobs/{id}", c.jobPage)
+	c.open("GET /jobs/{id}/edit", func(q *request) error { return c.editJob(q, false) })
+	c.open("GET /jobs/{id}/clone", func(q *request) error { return c.editJob(q, true) })
+	c.open("POST /jobs/{id}", func(q *request) error { return c.saveJob(q, q.r.PathValue("id")) })
+	c.open("POST /jobs/{id}/run", func(q *request) error {
+		e, err := q.RunJob(q.r.Context(), q.r.PathValue("id"))
+		if err != nil {
+			return err
+		}
+		return q.goTo("/history/"+e.ExportID, "export.asked")
+	})
+	for action, to := range map[string]struct{ state, done, page string }{
+		"suspend": {schemas.JobSuspended, "job.suspended", "/jobs/%s"},
+		"resume":  {schemas.JobActive, "job.resumed", "/jobs/%s"},
+		"delete":  {schemas.JobDeleted, "job.deleted", "/jobs"},
+	} {
+		c.open("POST /jobs/{id}/"+action, func(q *request) error {
+			id := q.r.PathValue("id")
+			if _, err := q.SetJobState(q.r.Context(), id, to.state); err != nil {
+				return err
+			}
+			page := to.page
+			if strings.Contains(page, "%s") {
+				page = fmt.Sprintf(page, id)
+			}
+			return q.goTo(page, to.done)
+		})
+	}
+}
+
+// jobRow is a job with its latest run and when it is due next.
+type jobRow struct {
+	schemas.Job
+	Last *schemas.Export
+	Next schemas.Time
+}
+
+// jobsPage is a page of jobs; jobs are in memory, so a page is a number.
+type jobsPage struct {
+	Rows            []jobRow
+	Text, State     string
+	Total           int
+	Page, Prev, Nxt int
+}
+
+const (
+	jobsOnPage = 50
+	// latestRuns is how far back the list looks for the latest run of each job.
+	latestRuns = 300
+)
+
+func (c *Console) jobList(q *request) error {
+	all, err := q.Jobs()
+	if err != nil {
+		return err
+	}
+	query := q.r.URL.Query()
+	d := jobsPage{Text: query.Get("text"), State: query.Get("state"), Page: 1}
+	all = slices.DeleteFunc(slices.Clone(all), func(j schemas.Job) bool {
+		return j.Deleted() || d.State != "" && j.State != d.State ||
+			!strings.Contains(strings.ToLower(j.Title+" "+j.JobID+" "+j.Description), strings.ToLower(d.Text))
+	})
+	slices.SortFunc(all, func(a, b schemas.Job) int {
+		return strings.Compare(strings.ToLower(a.Title)+a.JobID, strings.ToLower(b.Title)+b.JobID)
+	})
+	d.Total = len(all)
+	_, _ = fmt.Sscan(query.Get("page"), &d.Page)
+	d.Page = max(1, min(d.Page, (len(all)+jobsOnPage-1)/jobsOnPage))
+	d.Prev = d.Page - 1
+	if d.Page*jobsOnPage < len(all) {
+		d.Nxt = d.Page + 1
+	}
+	latest, err := c.latest(q)
+	if err != nil {
+		return err
+	}
+	for _, j := range all[min(len(all), d.Prev*jobsOnPage):min(len(all), d.Page*jobsOnPage)] {
+		row := jobRow{Job: j, Last: latest[j.JobID]}
+		if next, err := q.NextRuns(j.JobID, 1); err == nil && len(next) > 0 {
+			row.Next = next[0]
+		}
+		d.Rows = append(d.Rows, row)
+	}
+	return c.show(q, "jobs", view{Title: "Jobs", At: "/jobs", Live: "3s", Data: d})
+}
+
+// latest is the latest run of each job that ran lately.
+func (c *Console) latest(q *request) (map[string]*schemas.Export, error) {
+	runs, err := q.Exports(q.r.Context(), warehouse.ExportFilter{}, warehouse.Page{Limit: latestRuns})
+	if err != nil {
+		return nil, err
+	}
+	latest := map[string]*schemas.Export{}
+	for n := range runs.Rows {
+		if e := &runs.Rows[n]; e.Request != nil && e.Request.JobID != "" && latest[e.Request.JobID] == nil {
+			latest[e.Request.JobID] = e
+		}
+	}
+	return latest, nil
+}
+
+// jobData is one job with its runs, past and next, and who was told of them.
+type jobData struct {
+	schemas.Job
+	Runs       []schemas.Export
+	Next       []schemas.Time
+	Deliveries []schemas.WebhookDelivery
+}
+
+func (c *Console) jobPage(q *request) error {
+	j, err := q.Job(q.r.PathValue("id"))
+	if err != nil {
+		return err
+	}
+	d := jobData{Job: j}
+	runs, err := q.Exports(q.r.Context(), warehouse.ExportFilter{JobID: j.JobID}, warehouse.Page{Limit: 10})
+	if err != nil {
+		return err
+	}
+	d.Runs = runs.Rows
+	if d.Next, err = q.NextRuns(j.JobID, 5); err != nil {
+		return err
+	}
+	if j.Webhook != nil {
+		told, err := q.Deliveries(q.r.Context(), warehouse.DeliveryFilter{JobID: j.JobID}, warehouse.Page{Limit: 10})
+		if err != nil {
+			return err
+		}
+		d.Deliveries = told.Rows
+	}
+	return c.show(q, "job", view{Title: j.Title, At: "/jobs", Live: "3s", Data: d})
+}

@@ -1,0 +1,242 @@
+package console
+
+import (
+	"bytes"
+	"embed"
+	"errors"
+	"fmt"
+	"html/template"
+	"net/http"
+	"net/url"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/dustin/go-humanize"
+
+	"cdds/ops/admin"
+	"cdds/ops/auth"
+	"cdds/pipeline/bucket"
+	"cdds/pipeline/warehouse"
+	"cdds/schemas"
+)
+
+//go:embed templates
+var templates embed.FS
+
+// pages are the templates by name, each with the layout around it.
+type pages map[string]*template.Template
+
+func parsePages() pages {
+	all := pages{}
+	layout := template.Must(template.New("layout.html").Funcs(functions).ParseFS(templates, "templates/layout.html", "templates/parts.html"))
+	files, err := templates.ReadDir("templates")
+	if err != nil {
+		panic("console: " + err.Error())
+	}
+	for _, f := range files {
+		if name := f.Name(); name != "layout.html" && name != "parts.html" {
+			all[strings.TrimSuffix(name, ".html")] = template.Must(template.Must(layout.Clone()).ParseFS(templates, path.Join("templates", name)))
+		}
+	}
+	return all
+}
+
+// view is what a page is rendered from.
+type view struct {
+	Title string
+	// At is the entry of the navigation the page belongs to.
+	At  string
+	Nav []entry
+	// Who is signed in; its Subject is empty if nobody is.
+	Who     auth.Principal
+	Tenant  string
+	Tenants []string
+	// Path is the page's own, to come back to.
+	Path string
+	Now  schemas.Time
+	// Said is a sentence on what was done; Problems are what is wrong with a form.
+	Said     string
+	Problems []string
+	// Live is how often the page asks for itself, such as 2s; empty: not.
+	Live string
+	Data any
+}
+
+type entry struct{ Path, Title string }
+
+// navigation is what a role sees.
+func navigation(p auth.Principal) []entry {
+	nav := []entry{{"/", "Overview"}}
+	if p.May(auth.Read) {
+		nav = append(nav, entry{"/jobs", "Jobs"}, entry{"/history", "History"}, entry{"/artifacts", "Artifacts"}, entry{"/certificates", "Certificates"}, entry{"/audit", "Audit"})
+	}
+	if p.May(auth.Manage) {
+		nav = append(nav, entry{"/access", "Access"})
+	}
+	return nav
+}
+
+// done are the sentences a redirect may ask for.
+var done = map[string]string{
+	"job.saved": "The job is saved.", "job.suspended": "The job is suspended: it does not run until it is resumed.", "job.resumed": "The job is active again.",
+	"job.deleted": "The job is deleted. The exports it made are kept.", "export.asked": "The export was asked for.",
+	"export.cancel": "The export is being cancelled.", "export.retry": "The export is being taken up again.", "export.delete": "The artifacts are being deleted.",
+	"certificate.added": "The certificate is registered.", "certificate.removed": "The certificate is removed: nothing is sealed for it any more.",
+	"certificate.replaced": "The certificate is replaced: jobs seal for the new one from now on.",
+	"password":             "Your password is changed.", "token.revoked": "The token is revoked.", "user.deleted": "The user is deleted.",
+}
+
+// show renders a page.
+func (c *Console) show(q *request, page string, v view) error {
+	v.Who, v.Tenant, v.Tenants, v.Nav = q.who, q.Tenant(), q.tenants, navigation(q.who)
+	v.Path = q.r.URL.RequestURI()
+	if v.Said == "" {
+		v.Said = done[q.r.URL.Query().Get("done")]
+	}
+	status := http.StatusOK
+	if len(v.Problems) > 0 {
+		status = http.StatusUnprocessableEntity
+	}
+	return c.render(q.w, page, status, v)
+}
+
+// render writes a page whole or not at all.
+func (c *Console) render(w http.ResponseWriter, page string, status int, v view) error {
+	v.Now = schemas.TimeOf(c.Now())
+	var out bytes.Buffer
+	if err := c.pages[page].ExecuteTemplate(&out, "layout.html", v); err != nil {
+		return fmt.Errorf("page %s: %w", page, err)
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.WriteHeader(status)
+	_, _ = out.WriteTo(w)
+	return nil
+}
+
+// goTo answers a form: the browser fetches the page that shows what came of it.
+func (q *request) goTo(to, done string) error {
+	if done != "" {
+		to += "?done=" + queryEscape(done)
+	}
+	http.Redirect(q.w, q.r, Prefix+to, http.StatusSeeOther)
+	return nil
+}
+
+// fail answers with a page that says what is the matter and where to go.
+func (c *Console) fail(w http.ResponseWriter, r *http.Request, err error) {
+	status, title, text := http.StatusInternalServerError, "Something failed", "The page could not be made. Try again; if it stays so, the log of the web role says why."
+	var conflict *admin.ConflictError
+	var invalid *schemas.InvalidError
+	switch {
+	case errors.Is(err, auth.ErrMustChange):
+		http.Redirect(w, r, Prefix+passwordPath, http.StatusSeeOther)
+		return
+	case errors.Is(err, auth.ErrForbidden):
+		status, title, text = http.StatusForbidden, "Access denied", "Your role does not allow this. An administrator of your tenant can."
+	case errors.Is(err, admin.ErrNotFound), errors.Is(err, auth.ErrUnknown), errors.Is(err, bucket.ErrNotFound):
+		status, title, text = http.StatusNotFound, "Not found", "There is no such thing here. It may have been deleted, or belong to a tenant you do not look at."
+	case errors.Is(err, admin.ErrTenant):
+		status, title, text = http.StatusNotFound, "No tenant yet", "There is no tenant to look at yet. A tenant appears with its first interaction or contact: publish one, or try `cdds demo`."
+	case errors.Is(err, admin.ErrGone):
+		status, title, text = http.StatusGone, "Gone", "The artifacts were removed: they lived as long as they may, or somebody deleted them. Clone the export to make them again."
+	case errors.As(err, &conflict):
+		status, title, text = http.StatusConflict, "Not as things stand", conflict.Reason
+	case errors.As(err, &invalid):
+		status, title, text = http.StatusUnprocessableEntity, "Not valid", invalid.Error()
+	case errors.Is(err, warehouse.ErrPage), errors.Is(err, errBad):
+		status, title, text = http.StatusUnprocessableEntity, "Not valid", err.Error()
+	default:
+		c.Logger.Error("a page failed", "path", r.URL.Path, "error", err)
+	}
+	p, _ := auth.From(r.Context())
+	v := view{Title: title, Data: text, Who: p, Nav: navigation(p)}
+	if p.Subject == "" {
+		v.Nav = nil
+	}
+	if err := c.render(w, "message", status, v); err != nil {
+		http.Error(w, title, status)
+	}
+}
+
+// problemsOf are the sentences to show beside a form; nil if the error is not about it.
+func problemsOf(err error) []string {
+	var invalid *schemas.InvalidError
+	var conflict *admin.ConflictError
+	var password *auth.PasswordError
+	switch {
+	case errors.As(err, &invalid):
+		return invalid.Problems
+	case errors.As(err, &conflict):
+		return []string{conflict.Reason}
+	case errors.As(err, &password):
+		return []string{password.Reason}
+	case errors.Is(err, admin.ErrRevision), errors.Is(err, auth.ErrTaken), errors.Is(err, auth.ErrCredentials), errors.Is(err, auth.ErrThrottled):
+		return []string{err.Error()}
+	}
+	return nil
+}
+
+func queryEscape(s string) string { return url.QueryEscape(s) }
+
+// functions of the templates.
+var functions = template.FuncMap{
+	"bytes":  func(n int64) string { return humanize.IBytes(uint64(max(0, n))) },
+	"count":  func(n int64) string { return humanize.Comma(n) },
+	"icount": func(n int) string { return humanize.Comma(int64(n)) },
+	"day":    func(t schemas.Time) string { return t.UTC().Format("2006-01-02") },
+	"minute": func(t schemas.Time) string { return t.UTC().Format("2006-01-02 15:04") },
+	"second": func(t schemas.Time) string { return t.UTC().Format("2006-01-02 15:04:05") },
+	"days":   func(now, until schemas.Time) int { return int(until.Sub(now.Time).Hours() / 24) },
+	"took":   func(from, to schemas.Time) string { return to.Sub(from.Time).Round(100 * time.Millisecond).String() },
+	"has":    func(list []string, s string) bool { return slices.Contains(list, s) },
+	"short":  func(s string) string { return s[:min(len(s), 12)] },
+	"join":   strings.Join,
+	"prefix": func() string { return Prefix },
+	"title": func(s string) string {
+		return strings.ToUpper(s[:min(1, len(s))]) + strings.ReplaceAll(s[min(1, len(s)):], "_", " ")
+	},
+	"state":   func(s schemas.State) string { return string(s) },
+	"ended":   func(s schemas.State) bool { return s.Ended() },
+	"percent": percent,
+	"left":    left,
+	"dict":    dict,
+}
+
+// dict makes the argument of a nested template.
+func dict(pairs ...any) (map[string]any, error) {
+	if len(pairs)%2 != 0 {
+		return nil, errors.New("dict: a name without a value")
+	}
+	m := map[string]any{}
+	for i := 0; i < len(pairs); i += 2 {
+		name, ok := pairs[i].(string)
+		if !ok {
+			return nil, errors.New("dict: a name must be text")
+		}
+		m[name] = pairs[i+1]
+	}
+	return m, nil
+}
+
+// percent is how much of an export is done, 0 to 100.
+func percent(e schemas.Export) int {
+	switch {
+	case e.State == schemas.Completed:
+		return 100
+	case e.Planned.JSONLBytes == 0:
+		return 0
+	}
+	return int(min(99, e.Done.JSONLBytes*100/e.Planned.JSONLBytes))
+}
+
+// left is the time an export will still take, as far as can be told; empty if not.
+func left(now schemas.Time, e schemas.Export) string {
+	done, planned := e.Done.JSONLBytes, e.Planned.JSONLBytes
+	if e.State.Ended() || done == 0 || planned <= done || e.PlannedAt.IsZero() {
+		return ""
+	}
+	spent := now.Sub(e.PlannedAt.Time)
+	return "about " + max(time.Second, (spent*time.Duration(planned-done)/time.Duration(done)).Round(time.Second)).String() + " left"
+}

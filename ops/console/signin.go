@@ -1,0 +1,101 @@
+package console
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+
+	"cdds/ops/auth"
+)
+
+// Paths of who is not signed in, or may do nothing else yet.
+const (
+	signInPath   = "/sign-in"
+	signOutPath  = "/sign-out"
+	passwordPath = "/password"
+)
+
+func (c *Console) signIn() {
+	c.mux.HandleFunc("GET "+Prefix+signInPath, func(w http.ResponseWriter, r *http.Request) {
+		if _, ok := auth.From(r.Context()); ok {
+			http.Redirect(w, r, Prefix+"/", http.StatusSeeOther)
+			return
+		}
+		c.signInPage(w, r, http.StatusOK)
+	})
+	c.mux.HandleFunc("POST "+Prefix+signInPath, func(w http.ResponseWriter, r *http.Request) {
+		p, err := c.Auth.SignIn(w, r, r.PostFormValue("name"), r.PostFormValue("password"))
+		switch {
+		case errors.Is(err, auth.ErrThrottled):
+			c.signInPage(w, r, http.StatusTooManyRequests, err.Error())
+		case errors.Is(err, auth.ErrCredentials):
+			c.signInPage(w, r, http.StatusUnauthorized, "The name or the password is not right.")
+		case err != nil:
+			c.fail(w, r, err)
+		case p.MustChangePassword:
+			http.Redirect(w, r, Prefix+passwordPath, http.StatusSeeOther)
+		default:
+			http.Redirect(w, r, local(r.PostFormValue("return")), http.StatusSeeOther)
+		}
+	})
+	c.open("GET "+passwordPath, func(q *request) error { return c.passwordPage(q) })
+	c.open("POST "+passwordPath, func(q *request) error {
+		if q.r.PostFormValue("new") != q.r.PostFormValue("again") {
+			return c.passwordPage(q, "The two new passwords differ.")
+		}
+		err := c.Auth.ChangePassword(q.w, q.r, q.r.PostFormValue("old"), q.r.PostFormValue("new"))
+		switch problems := problemsOf(err); {
+		case errors.Is(err, auth.ErrCredentials):
+			return c.passwordPage(q, "The old password is not right.")
+		case problems != nil:
+			return c.passwordPage(q, problems...)
+		case err != nil:
+			return err
+		}
+		return q.goTo("/", "password")
+	})
+	c.open("POST "+signOutPath, func(q *request) error {
+		end := c.Auth.SignOut
+		if q.r.PostFormValue("everywhere") != "" {
+			end = c.Auth.SignOutEverywhere
+		}
+		if err := end(q.w, q.r); err != nil {
+			return err
+		}
+		return q.goTo(signInPath, "")
+	})
+	c.open("POST /tenant", func(q *request) error {
+		tenant := q.r.PostFormValue("tenant")
+		if !q.who.Sees(tenant) {
+			return errBad
+		}
+		http.SetCookie(q.w, &http.Cookie{Name: tenantCookie, Value: tenant, Path: Prefix, HttpOnly: true, Secure: c.Secure, SameSite: http.SameSiteLaxMode})
+		http.Redirect(q.w, q.r, Prefix+"/", http.StatusSeeOther)
+		return nil
+	})
+}
+
+// signInForm is what the page needs to bring somebody back to where they were.
+type signInForm struct{ Return, Name, OIDC string }
+
+func (c *Console) signInPage(w http.ResponseWriter, r *http.Request, status int, problems ...string) {
+	f := signInForm{Return: r.FormValue("return"), Name: r.PostFormValue("name")}
+	if c.Auth.OIDC != nil {
+		f.OIDC = auth.StartPath + "?return=" + queryEscape(local(f.Return))
+	}
+	if err := c.render(w, "sign-in", status, view{Title: "Sign in", Problems: problems, Data: f}); err != nil {
+		c.fail(w, r, err)
+	}
+}
+
+func (c *Console) passwordPage(q *request, problems ...string) error {
+	return c.show(q, "password", view{Title: "Choose a password", Problems: problems})
+}
+
+// local is a path of the console to go to; anything else is its first page.
+func local(to string) string {
+	if strings.HasPrefix(to, Prefix+"/") && !strings.ContainsAny(to, "\\\r\n") && !strings.Contains(to, "//") {
+		return to
+	}
+	return Prefix + "/"
+}

@@ -1,0 +1,63 @@
+// What pages can do better with JavaScript; without it everything still works.
+"use strict";
+document.documentElement.classList.add("js");
+
+// Lists and selects that apply at once.
+document.addEventListener("change", (e) => {
+  if (e.target.matches("[data-submit]")) e.target.form.requestSubmit();
+  if (e.target.closest("[data-job]")) chooseFields();
+});
+
+// Ask before what cannot be undone.
+document.addEventListener("submit", (e) => {
+  const question = e.target.dataset.ask;
+  if (question && !confirm(question)) e.preventDefault();
+});
+
+document.addEventListener("click", async (e) => {
+  const button = e.target.closest("[data-copy]");
+  if (button) {
+    await navigator.clipboard.writeText(button.dataset.copy);
+    const was = button.textContent;
+    button.textContent = "Copied";
+    setTimeout(() => { button.textContent = was; }, 1500);
+    return;
+  }
+  for (const menu of document.querySelectorAll("details.menu[open]")) {
+    if (!menu.contains(e.target)) menu.open = false;
+  }
+});
+document.addEventListener("keydown", (e) => {
+  if (e.key === "Escape") for (const menu of document.querySelectorAll("details.menu[open]")) menu.open = false;
+});
+
+// The job editor shows the fields that belong to what is chosen.
+function chooseFields() {
+  const form = document.querySelector("[data-job]");
+  if (!form) return;
+  const show = (name, value) => {
+    for (const field of form.querySelectorAll(`[data-${name}]`)) field.hidden = !field.dataset[name].split(" ").includes(value);
+  };
+  show("for", form.elements.entity.value);
+  show("run", form.elements.run.value);
+  show("timeframe", form.elements.timeframe.value);
+}
+chooseFields();
+
+// A certificate can be dropped.
+for (const zone of document.querySelectorAll("[data-drop]")) {
+  zone.addEventListener("dragover", (e) => { e.preventDefault(); zone.classList.add("over"); });
+  zone.addEventListener("dragleave", () => zone.classList.remove("over"));
+  zone.addEventListener("drop", (e) => {
+    e.preventDefault();
+    zone.classList.remove("over");
+    zone.querySelector("input[type=file]").files = e.dataTransfer.files;
+  });
+}
+
+// A page is not replaced under somebody's hands, nor asked for while nobody looks.
+document.addEventListener("htmx:beforeRequest", (e) => {
+  const live = document.getElementById("live");
+  const busy = live && (live.contains(document.activeElement) && document.activeElement.matches("input, select, textarea, summary, [open] *") || live.querySelector("details[open]"));
+  if (document.hidden || busy) e.preventDefault();
+});

@@ -19,7 +19,7 @@ func (c *Console) artifacts() {
 // artifactData is a page of files.
 type artifactData struct {
 	Rows []artifactRow
-	list
+	Listing
 	Kind, Export string
 	Kinds        []string
 }

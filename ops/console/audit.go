@@ -8,7 +8,7 @@ import (
 // auditData is a page of who did what.
 type auditData struct {
 	Rows []schemas.AuditRecord
-	list
+	Listing
 	Actor, Action, Subject, Outcome, From, To string
 	Outcomes                                  []string
 }

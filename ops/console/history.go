@@ -38,7 +38,7 @@ type historyData struct {
 	Rows []schemas.Export
 	// Titles are those of the jobs, by id.
 	Titles map[string]string
-	list
+	Listing
 	State, Entity, Text, From, To string
 	States, Entities              []string
 }
@@ -130,9 +130,9 @@ func (c *Console) exportPage(q *request) error {
 	return c.show(q, "export", v)
 }
 
-// list is how a listing was asked for: its order, where the page begins, and which
+// Listing is how a listing was asked for: its order, where the page begins, and which
 // columns it has.
-type list struct {
+type Listing struct {
 	Sort      string
 	Ascending bool
 	Columns   []string
@@ -144,7 +144,7 @@ type list struct {
 // pageRows is how many rows a page of a listing has.
 const pageRows = 50
 
-func (l *list) read(query url.Values, sort string) warehouse.Page {
+func (l *Listing) read(query url.Values, sort string) warehouse.Page {
 	l.query, l.Sort, l.Ascending = query, query.Get("sort"), query.Get("order") == "asc"
 	if l.Sort == "" {
 		l.Sort = sort
@@ -155,14 +155,14 @@ func (l *list) read(query url.Values, sort string) warehouse.Page {
 	}
 }
 
-func (l *list) choose(query url.Values, columns []string) {
+func (l *Listing) choose(query url.Values, columns []string) {
 	l.Choices, l.Columns = columns, columns
 	if chosen, ok := query["column"]; ok {
 		l.Columns = chosen
 	}
 }
 
-func (l *list) next(p warehouse.Place) {
+func (l *Listing) next(p warehouse.Place) {
 	if p == (warehouse.Place{}) {
 		return
 	}
@@ -171,7 +171,7 @@ func (l *list) next(p warehouse.Place) {
 
 // with is the listing's query with some parameters changed; an empty value leaves one
 // out.
-func (l *list) with(pairs ...string) string {
+func (l *Listing) with(pairs ...string) string {
 	q := url.Values{}
 	for name, values := range l.query {
 		if name != "done" {
@@ -188,7 +188,7 @@ func (l *list) with(pairs ...string) string {
 }
 
 // SortBy is the query that sorts by a column, or turns its order around.
-func (l list) SortBy(name string) string {
+func (l Listing) SortBy(name string) string {
 	order := ""
 	if l.Sort == name && !l.Ascending {
 		order = "asc"
@@ -197,7 +197,7 @@ func (l list) SortBy(name string) string {
 }
 
 // Order is the aria-sort of a column.
-func (l list) Order(name string) string {
+func (l Listing) Order(name string) string {
 	switch {
 	case l.Sort != name:
 		return "none"
@@ -208,10 +208,10 @@ func (l list) Order(name string) string {
 }
 
 // Has reports whether a column is shown.
-func (l list) Has(name string) bool { return slices.Contains(l.Columns, name) }
+func (l Listing) Has(name string) bool { return slices.Contains(l.Columns, name) }
 
 // First reports whether the page is the listing's first.
-func (l list) First() bool { return l.query.Get("after_id") == "" }
+func (l Listing) First() bool { return l.query.Get("after_id") == "" }
 
 // Begin is the query of the first page.
-func (l list) Begin() string { return l.with("after", "", "after_id", "") }
+func (l Listing) Begin() string { return l.with("after", "", "after_id", "") }

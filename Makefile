@@ -30,7 +30,7 @@ up: bin/cdds ## run the whole system on this machine until interrupted
 	@bin/cdds up
 
 .PHONY: test
-test: system-tools ## every test: unit, property, fuzz seeds, embedded integration
+test: system-tools browser-tools ## every test: unit, property, fuzz seeds, embedded integration, the console in a browser
 	go test -timeout 15m ./...
 
 # The packages whose tests use the stack, and those of what only real services have.
@@ -76,6 +76,16 @@ $(GOLANGCI_LINT):
 .PHONY: system-tools
 system-tools: ## check that openssl and unzip are there, installing them where apt can
 	@ops/tools/install openssl unzip
+
+# Tests of the console need them, and are skipped without.
+.PHONY: browser-tools
+browser-tools:
+	@ops/tools/install chromium || echo "no Chromium: tests of the console in a browser are skipped"
+	@ops/tools/axe || echo "no axe-core: pages are not checked for accessibility"
+
+.PHONY: screenshots
+screenshots: system-tools browser-tools ## a picture of every page of the console, light, dark and on a phone, in .screenshots
+	go test ./ops/app -count=1 -run InABrowser -screenshots $(CURDIR)/.screenshots
 
 .PHONY: clean
 clean: ## remove what was built; data of the embedded stack stays

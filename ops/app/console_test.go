@@ -1,0 +1,328 @@
+package app_test
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/browser"
+	"github.com/chromedp/cdproto/emulation"
+	browserlog "github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+
+	"cdds/schemas"
+	"cdds/schemas/sample"
+)
+
+// `make screenshots` sets it.
+var screenshots = flag.String("screenshots", "", "directory for pictures of every page of the console")
+
+// tab is a page in a real browser, and what the browser complained of.
+type tab struct {
+	t         *testing.T
+	ctx       context.Context
+	url       string
+	downloads string
+	axe       string
+
+	mu         sync.Mutex
+	complaints []string
+}
+
+// openBrowser starts Chromium; without it the test is skipped.
+func openBrowser(t *testing.T, url string) *tab {
+	t.Helper()
+	var program string
+	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
+		if found, err := exec.LookPath(name); err == nil {
+			program = found
+			break
+		}
+	}
+	if program == "" {
+		t.Skip("no Chromium to look at the console with: `ops/tools/install chromium` installs it where apt can")
+	}
+	options := append(chromedp.DefaultExecAllocatorOptions[:],
+		chromedp.ExecPath(program), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.UserDataDir(t.TempDir()), chromedp.WindowSize(1280, 800),
+		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true))
+	ctx, stop := chromedp.NewExecAllocator(context.Background(), options...)
+	t.Cleanup(stop)
+	ctx, stop = chromedp.NewContext(ctx)
+	t.Cleanup(stop)
+	ctx, stop = context.WithTimeout(ctx, 3*time.Minute)
+	t.Cleanup(stop)
+	b := &tab{t: t, ctx: ctx, url: url, downloads: t.TempDir()}
+	if source, err := os.ReadFile(filepath.Join("..", "..", ".tools", "axe.min.js")); err == nil {
+		b.axe = string(source)
+	}
+	chromedp.ListenTarget(ctx, func(event any) {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		switch e := event.(type) {
+		case *runtime.EventExceptionThrown:
+			b.complaints = append(b.complaints, e.ExceptionDetails.Error())
+		case *browserlog.EventEntryAdded: // a refused script or style is one
+			if e.Entry.Level == browserlog.LevelError && e.Entry.Source == browserlog.SourceSecurity {
+				b.complaints = append(b.complaints, e.Entry.Text)
+			}
+		}
+	})
+	b.do(browserlog.Enable(), browser.SetDownloadBehavior(browser.SetDownloadBehaviorBehaviorAllow).WithDownloadPath(b.downloads))
+	t.Cleanup(func() {
+		if len(b.complaints) > 0 {
+			t.Errorf("the browser complained: %q", b.complaints)
+		}
+	})
+	return b
+}
+
+func (b *tab) do(actions ...chromedp.Action) {
+	b.t.Helper()
+	if err := chromedp.Run(b.ctx, actions...); err != nil {
+		var page string
+		_ = chromedp.Run(b.ctx, chromedp.Text("main", &page))
+		b.t.Fatalf("%v; the page says: %s", err, page)
+	}
+}
+
+// open shows a page of the console.
+func (b *tab) open(path string) {
+	b.t.Helper()
+	b.do(chromedp.Navigate(b.url+"/console"+path), chromedp.WaitVisible("main"))
+}
+
+// submit clicks a button and waits for the page that comes of it.
+func (b *tab) submit(button, until string) {
+	b.t.Helper()
+	b.do(chromedp.Click(button), chromedp.WaitVisible(until))
+}
+
+func (b *tab) text(selector string) (s string) {
+	b.t.Helper()
+	b.do(chromedp.Text(selector, &s))
+	return s
+}
+
+// download clicks a link and returns the file that came of it.
+func (b *tab) download(link string) string {
+	b.t.Helper()
+	before, _ := filepath.Glob(filepath.Join(b.downloads, "*"))
+	b.do(chromedp.Click(link))
+	for {
+		files, _ := filepath.Glob(filepath.Join(b.downloads, "*"))
+		for _, f := range files {
+			if !strings.HasSuffix(f, ".crdownload") && len(files) > len(before) && !contains(before, f) {
+				return f
+			}
+		}
+		select {
+		case <-time.After(50 * time.Millisecond):
+		case <-b.ctx.Done():
+			b.t.Fatal("nothing was downloaded")
+		}
+	}
+}
+
+func contains(all []string, s string) bool {
+	for _, a := range all {
+		if a == s {
+			return true
+		}
+	}
+	return false
+}
+
+// inspect looks at the page as it is: axe-core must find nothing, and pictures are
+// taken if they are wanted.
+func (b *tab) inspect(name string) {
+	b.t.Helper()
+	for _, look := range []struct {
+		name, scheme  string
+		width, height int64
+	}{{"light", "light", 1280, 800}, {"dark", "dark", 1280, 800}, {"phone", "light", 390, 800}} {
+		b.do(emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: look.scheme}}),
+			emulation.SetDeviceMetricsOverride(look.width, look.height, 1, false))
+		if *screenshots != "" {
+			var picture []byte
+			b.do(chromedp.FullScreenshot(&picture, 90))
+			check(b.t, os.MkdirAll(*screenshots, 0o755))
+			check(b.t, os.WriteFile(filepath.Join(*screenshots, name+"-"+look.name+".jpg"), picture, 0o644))
+		}
+		if b.axe == "" {
+			b.t.Log("axe-core is not there: `make test` fetches it")
+			continue
+		}
+		var found string
+		b.do(chromedp.Evaluate(b.axe, nil), chromedp.Evaluate(
+			`axe.run().then(r => JSON.stringify(r.violations.map(v => v.id + ": " + v.nodes.map(n => n.html + " " + n.failureSummary).join(" | "))))`,
+			&found, func(p *runtime.EvaluateParams) *runtime.EvaluateParams { return p.WithAwaitPromise(true) }))
+		var violations []string
+		check(b.t, json.Unmarshal([]byte(found), &violations))
+		for _, v := range violations {
+			b.t.Errorf("%s, %s: %s", name, look.name, v)
+		}
+	}
+	b.do(emulation.SetDeviceMetricsOverride(1280, 800, 1, false))
+}
+
+func TestAnAdministratorSetsUpAJobInABrowserAndOpensWhatItMade(t *testing.T) {
+	b := openBrowser(t, "")
+	s := newSite(t)
+	b.url = s.url
+	var events []schemas.Event
+	now := time.Now().UTC()
+	for e := range sample.InteractionsBetween(1, 400, now.Add(-23*time.Hour), now) {
+		e.TenantID = "acme"
+		events = append(events, e)
+	}
+	s.publish(events...)
+	s.root.must(201, "POST", "/tokens?tenant=acme", map[string]any{"name": "nightly", "role": "viewer", "expires_at": now.Add(time.Hour).Format(time.RFC3339)})
+
+	b.open("/jobs") // one is sent to sign in, and back
+	b.inspect("sign-in")
+	b.do(chromedp.SendKeys("#name", "admin"), chromedp.SendKeys("#password", "wrong"))
+	b.submit("form button.main", ".problems")
+	b.do(chromedp.SendKeys("#password", s.password))
+	b.submit("form button.main", "nav")
+	b.inspect("jobs-empty")
+	b.open("/password")
+	b.inspect("password")
+
+	b.open("/certificates")
+	b.do(chromedp.SendKeys("#name", "Archive team"), chromedp.SetUploadFiles("#file", []string{s.key}))
+	b.submit("form.editor button.main", ".problems")
+	if said := b.text(".problems"); !strings.Contains(said, "private key") {
+		t.Errorf("of a private key it says %q", said)
+	}
+	b.do(chromedp.SendKeys("#name", "Archive team"), chromedp.SetUploadFiles("#file", []string{s.cert}))
+	b.submit("form.editor button.main", ".said")
+	b.inspect("certificate")
+	opened := string(openssl(t, "cms", "-decrypt", "-in", b.download(`a.button[download]`), "-inkey", s.key))
+	if !strings.Contains(opened, "It works") {
+		t.Errorf("the sample holds %q", opened)
+	}
+
+	b.open("/jobs/new")
+	b.do(chromedp.SendKeys("#title", "Nightly chats"), chromedp.SetValue("#timeframe", "all"))
+	b.submit(`button[value=preview]`, "#next")
+	b.inspect("job-editor")
+	b.submit(`button[value=save]`, ".said")
+	b.inspect("job")
+	b.submit(`form[action$="/run"] button`, ".said")
+	b.do(chromedp.WaitVisible(".badge.s-completed")) // without reloading: the page keeps itself up to date
+	b.inspect("export")
+	part := b.download(`td a[href$=".p7m"]`)
+	zip := filepath.Join(t.TempDir(), "part.zip")
+	check(t, os.WriteFile(zip, openssl(t, "cms", "-decrypt", "-in", part, "-inkey", s.key), 0o600))
+	lines, err := exec.Command("unzip", "-p", zip).Output()
+	check(t, err)
+	if n := strings.Count(string(lines), "\n"); n != 400 {
+		t.Errorf("the artifact holds %d interactions, want 400", n)
+	}
+	script, err := os.ReadFile(b.download(`a[href$="download.sh"]`))
+	check(t, err)
+	if !strings.Contains(string(script), "fetch manifest.json ") {
+		t.Errorf("the script is %s", script)
+	}
+	for name, path := range map[string]string{
+		"overview": "/", "jobs": "/jobs", "history": "/history", "artifacts": "/artifacts", "certificates": "/certificates", "audit": "/audit", "access": "/access", "not-found": "/nothing",
+	} {
+		b.open(path)
+		b.inspect(name)
+	}
+}
+
+func openssl(t *testing.T, args ...string) []byte {
+	t.Helper()
+	out, err := exec.Command("openssl", args...).Output()
+	if err != nil {
+		t.Fatalf("openssl %q: %v", args, err)
+	}
+	return out
+}
+
+// page fetches a page of the console with the caller's cookies, or sends a form.
+func (c *caller) page(method, path string, form url.Values) (int, string, string) {
+	c.site.t.Helper()
+	r, err := http.NewRequest(method, c.site.url+"/console"+path, strings.NewReader(form.Encode()))
+	check(c.site.t, err)
+	if method == http.MethodPost {
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	answer, err := c.client.Do(r)
+	check(c.site.t, err)
+	defer answer.Body.Close()
+	body, err := io.ReadAll(answer.Body)
+	check(c.site.t, err)
+	return answer.StatusCode, answer.Header.Get("Location"), string(body)
+}
+
+func TestPagesAreKeptFromTheWrongRoleAndTheWrongTenant(t *testing.T) {
+	s := newSite(t)
+	made := s.furnish(s.as("administrator", "acme"))
+	signIn := func(name, role, tenant string) *caller {
+		var user struct{ Password string }
+		s.root.into(&user, 201, "POST", "/users?tenant="+tenant, map[string]any{"name": name, "role": role})
+		own := "correct horse battery staple of " + role
+		c := s.browser()
+		c.must(200, "POST", "/session", map[string]any{"name": name, "password": user.Password})
+		c.must(204, "PUT", "/session/password", map[string]any{"old": user.Password, "new": own})
+		s.secrets = append(s.secrets, user.Password, own)
+		return c
+	}
+	viewer, operator, stranger := signIn("vera", "viewer", "acme"), signIn("otto", "operator", "*"), signIn("gus", "administrator", "globex")
+
+	reads := []string{"/jobs", "/history", "/history/done", "/artifacts", "/artifacts/done/download.sh", "/artifacts/done/" + made["part"], "/certificates", "/certificates/" + made["fingerprint"], "/audit"}
+	changes := []string{"/history/done/clone", "/history/done/delete", "/certificates/" + made["fingerprint"] + "/remove", "/jobs"}
+	for _, path := range append(reads, "/", "/access", "/jobs/new") {
+		if status, to, _ := s.browser().page("GET", path, nil); status != http.StatusSeeOther || !strings.HasPrefix(to, "/console/sign-in") {
+			t.Errorf("nobody: %s answers %d and goes to %q", path, status, to)
+		}
+	}
+	for _, path := range reads {
+		if status, _, body := viewer.page("GET", path, nil); status != http.StatusOK {
+			t.Errorf("viewer: %s answers %d: %.300s", path, status, body)
+		}
+		if status, _, _ := operator.page("GET", path, nil); status != http.StatusForbidden {
+			t.Errorf("operator: %s answers %d, want 403", path, status)
+		}
+		status, _, body := stranger.page("GET", path, nil)
+		if strings.Contains(path, "/done") || strings.Contains(path, made["fingerprint"]) {
+			if status != http.StatusNotFound {
+				t.Errorf("administrator of another tenant: %s answers %d, want 404", path, status)
+			}
+		} else if strings.Contains(body, "done") && strings.Contains(body, made["fingerprint"]) {
+			t.Errorf("administrator of another tenant sees acme's on %s", path)
+		}
+	}
+	for _, path := range changes {
+		if status, _, _ := viewer.page("POST", path, url.Values{"title": {"x"}}); status != http.StatusForbidden {
+			t.Errorf("viewer: POST %s answers %d, want 403", path, status)
+		}
+	}
+	for _, path := range []string{"/access", "/jobs/new"} {
+		if status, _, body := viewer.page("GET", path, nil); status != http.StatusForbidden || !strings.Contains(body, "Access denied") {
+			t.Errorf("viewer: %s answers %d", path, status)
+		}
+	}
+	if status, _, _ := operator.page("GET", "/", nil); status != http.StatusOK {
+		t.Errorf("operator: the overview answers %d", status)
+	}
+	if status, _, _ := stranger.page("POST", "/tenant", url.Values{"tenant": {"acme"}}); status < 400 {
+		t.Errorf("choosing another's tenant answers %d", status)
+	}
+	if status, to, _ := s.browser().page("POST", "/sign-in", url.Values{"name": {"vera"}, "password": {"correct horse battery staple of viewer"}, "return": {"//evil.example/"}}); status != http.StatusSeeOther || to != "/console/" {
+		t.Errorf("signing in to come back to another site answers %d, %q", status, to)
+	}
+}

@@ -28,6 +28,14 @@ func (h *Handle) Exports(ctx context.Context, f warehouse.ExportFilter, p wareho
 	return h.History.ListExports(ctx, f, p)
 }
 
+// LatestRuns is the latest export of each of these jobs that ever ran, by job id.
+func (h *Handle) LatestRuns(ctx context.Context, jobIDs []string) (map[string]*schemas.Export, error) {
+	if err := h.reads(auth.Read); err != nil {
+		return nil, err
+	}
+	return h.History.LatestRuns(ctx, h.tenant, jobIDs)
+}
+
 // Export is one export with its parts. One that was asked for a moment ago is there
 // before any worker knows of it.
 func (h *Handle) Export(ctx context.Context, id string) (schemas.Export, error) {

@@ -29,6 +29,7 @@ import (
 type History interface {
 	Export(ctx context.Context, tenantID, exportID string) (schemas.Export, bool, error)
 	ListExports(ctx context.Context, f warehouse.ExportFilter, p warehouse.Page) (warehouse.Listed[schemas.Export], error)
+	LatestRuns(ctx context.Context, tenantID string, jobIDs []string) (map[string]*schemas.Export, error)
 	ListArtifacts(ctx context.Context, f warehouse.ArtifactFilter, p warehouse.Page) (warehouse.Listed[warehouse.ListedArtifact], error)
 	ListAudit(ctx context.Context, f warehouse.AuditFilter, p warehouse.Page) (warehouse.Listed[schemas.AuditRecord], error)
 	ListErasures(ctx context.Context, tenantID, state string, p warehouse.Page) (warehouse.Listed[schemas.Erasure], error)

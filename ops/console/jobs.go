@@ -60,11 +60,7 @@ type jobsPage struct {
 	Page, Prev, Nxt int
 }
 
-const (
-	jobsOnPage = 50
-	// latestRuns is how far back the list looks for the latest run of each job.
-	latestRuns = 300
-)
+const jobsOnPage = 50
 
 func (c *Console) jobList(q *request) error {
 	all, err := q.Jobs()
@@ -87,11 +83,16 @@ func (c *Console) jobList(q *request) error {
 	if d.Page*jobsOnPage < len(all) {
 		d.Nxt = d.Page + 1
 	}
-	latest, err := c.latest(q)
+	all = all[min(len(all), d.Prev*jobsOnPage):min(len(all), d.Page*jobsOnPage)]
+	ids := make([]string, len(all))
+	for n := range all {
+		ids[n] = all[n].JobID
+	}
+	latest, err := q.LatestRuns(q.r.Context(), ids)
 	if err != nil {
 		return err
 	}
-	for _, j := range all[min(len(all), d.Prev*jobsOnPage):min(len(all), d.Page*jobsOnPage)] {
+	for _, j := range all {
 		row := jobRow{Job: j, Last: latest[j.JobID]}
 		if next, err := q.NextRuns(j.JobID, 1); err == nil && len(next) > 0 {
 			row.Next = next[0]
@@ -99,21 +100,6 @@ func (c *Console) jobList(q *request) error {
 		d.Rows = append(d.Rows, row)
 	}
 	return c.show(q, "jobs", view{Title: "Jobs", At: "/jobs", Live: "3s", Data: d})
-}
-
-// latest is the latest run of each job that ran lately.
-func (c *Console) latest(q *request) (map[string]*schemas.Export, error) {
-	runs, err := q.Exports(q.r.Context(), warehouse.ExportFilter{}, warehouse.Page{Limit: latestRuns})
-	if err != nil {
-		return nil, err
-	}
-	latest := map[string]*schemas.Export{}
-	for n := range runs.Rows {
-		if e := &runs.Rows[n]; e.Request != nil && e.Request.JobID != "" && latest[e.Request.JobID] == nil {
-			latest[e.Request.JobID] = e
-		}
-	}
-	return latest, nil
 }
 
 // jobData is one job with its runs, past and next, and who was told of them.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
@@ -57,6 +58,29 @@ func (w *Warehouse) ListExports(ctx context.Context, f ExportFilter, p Page) (Li
 		e.Parts = nil
 		return err
 	})
+}
+
+// LatestRuns reads the latest export of each of a tenant's jobs that ever ran, by job
+// id, without their lists of parts.
+func (w *Warehouse) LatestRuns(ctx context.Context, tenantID string, jobIDs []string) (map[string]*schemas.Export, error) {
+	if len(jobIDs) == 0 {
+		return nil, nil
+	}
+	var c conditions
+	c.where("tenant_id = {tenant:String}", "tenant", tenantID)
+	c.among("job_id", "jobs", jobIDs)
+	runs, err := decoded[*schemas.Export](ctx, w, "latest runs of jobs",
+		"SELECT body FROM exports FINAL WHERE "+strings.Join(c.list, " AND ")+" ORDER BY requested_at DESC, export_id DESC LIMIT 1 BY job_id", c.args...)
+	if err != nil {
+		return nil, err
+	}
+	latest := make(map[string]*schemas.Export, len(runs))
+	for _, e := range runs {
+		if e.Parts = nil; e.Request != nil {
+			latest[e.Request.JobID] = e
+		}
+	}
+	return latest, nil
 }
 
 // ArtifactFilter says which artifacts of a tenant to list; empty fields mean any.

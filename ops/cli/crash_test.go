@@ -169,7 +169,7 @@ func TestAnExportSurvivesKillOfTheWholeProcessTree(t *testing.T) {
 	cdds(t, "verify", work+"/down", "--signer", dir+"/service/cert.pem")
 	cdds(t, "decrypt", work+"/down", "--cert", work+"/cert.pem", "--key", work+"/key.pem", "--out", work+"/plain")
 	var got []string
-	files, _ := filepath.Glob(work + "/plain/*.jsonl")
+	files, _ := filepath.Glob(work + "/plain/interaction-*.jsonl")
 	for _, file := range files {
 		content, err := os.ReadFile(file)
 		if err != nil {

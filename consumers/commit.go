@@ -12,7 +12,8 @@ import (
 )
 
 const (
-	commitInterval = 200 * time.Millisecond
+	// An export waits for the commit of what was published just before it was asked for.
+	commitInterval = 50 * time.Millisecond
 	commitTimeout  = 5 * time.Second
 )
 

@@ -28,7 +28,7 @@ import (
 const (
 	MaxRecords = 20_000
 	MaxBytes   = 16 << 20
-	Linger     = 200 * time.Millisecond
+	Linger     = 100 * time.Millisecond
 )
 
 // Interactions stores interactions. InsertInteractions stores the whole batch or

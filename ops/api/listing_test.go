@@ -18,9 +18,11 @@ import (
 	"cdds/ops/admin"
 	"cdds/ops/api"
 	"cdds/ops/auth"
+	"cdds/ops/console"
 	"cdds/ops/stack/stacktest"
 	"cdds/pipeline/smime"
 	"cdds/pipeline/warehouse"
+	"cdds/producers/schedule"
 	"cdds/schemas"
 )
 
@@ -82,9 +84,12 @@ func newDesk(t testing.TB, tenant string, exports, jobs int) *desk {
 	fill(t, defined, tenant, jobs, schemas.TimeOf(d.now))
 	d.saveExports(tenant, 0, exports)
 	office := admin.New(admin.Options{
-		History: d.warehouse, Publisher: discard{}, Positions: still{}, Accounts: service, Directory: directory, Definitions: defined, Now: clock,
+		History: d.warehouse, Publisher: discard{}, Positions: still{}, Accounts: service, Directory: directory, Definitions: defined, Next: schedule.Next, Now: clock,
 	})
-	d.handler = service.Middleware(api.New(api.Options{Admin: office, Auth: service, Every: time.Microsecond, Burst: 1 << 20}).Handler())
+	mux := http.NewServeMux()
+	mux.Handle(api.Prefix+"/", api.New(api.Options{Admin: office, Auth: service, Every: time.Microsecond, Burst: 1 << 20}).Handler())
+	mux.Handle(console.Prefix+"/", console.New(console.Options{Admin: office, Auth: service, Now: clock}).Handler())
+	d.handler = service.Middleware(mux)
 	return d
 }
 
@@ -132,8 +137,10 @@ func (d *desk) saveExports(tenant string, from, to int) {
 	check(d.t, d.warehouse.SaveExports(d.t.Context(), all))
 }
 
-func (d *desk) get(path string) (int, []byte) {
-	r := httptest.NewRequestWithContext(d.t.Context(), http.MethodGet, api.Prefix+path, nil)
+func (d *desk) get(path string) (int, []byte) { return d.fetch(api.Prefix + path) }
+
+func (d *desk) fetch(path string) (int, []byte) {
+	r := httptest.NewRequestWithContext(d.t.Context(), http.MethodGet, path, nil)
 	r.Header.Set("Authorization", "Bearer "+d.token)
 	w := httptest.NewRecorder()
 	d.handler.ServeHTTP(w, r)
@@ -229,6 +236,20 @@ func BenchmarkListings(b *testing.B) {
 			for b.Loop() {
 				if status, body := d.get(path); status != http.StatusOK {
 					b.Fatalf("%d %s", status, body)
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkPages is the same for the pages of the console.
+func BenchmarkPages(b *testing.B) {
+	d := newDesk(b, "bench-pages", 500, 200)
+	for _, path := range []string{"/", "/jobs", "/jobs/job-001", "/jobs/new", "/history", "/history?sort=rows", "/history/export-0001", "/artifacts", "/certificates", "/audit", "/access"} {
+		b.Run(path, func(b *testing.B) {
+			for b.Loop() {
+				if status, body := d.fetch(console.Prefix + path); status != http.StatusOK {
+					b.Fatalf("%d %.300s", status, body)
 				}
 			}
 		})

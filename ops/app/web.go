@@ -117,7 +117,7 @@ func (w *web) routes(service *admin.Service) http.Handler {
 	mux.HandleFunc("GET "+auth.StartPath, w.answer(w.auth.StartOIDC))
 	mux.HandleFunc("GET "+auth.CallbackPath, w.answer(w.auth.FinishOIDC))
 	mux.Handle(console.Prefix+"/", console.New(console.Options{
-		Admin: service, Auth: w.auth, URL: w.url, Secure: w.app.Config.Web.Secure(), Logger: w.log, Now: w.app.Now,
+		Admin: service, Auth: w.auth, URL: w.url, API: api.Prefix, Secure: w.app.Config.Web.Secure(), Logger: w.log, Now: w.app.Now,
 	}).Handler())
 	mux.Handle("GET /{$}", http.RedirectHandler(console.Prefix+"/", http.StatusFound))
 	return http.MaxBytesHandler(auth.Protect(w.auth.Middleware(mux)), maxRequestBody)

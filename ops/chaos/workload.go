@@ -202,7 +202,7 @@ func (w *workload) send(r *kgo.Record) {
 	})
 }
 
-// inHand bounds the requests waiting for their acknowledgement.
+// inHand bounds the exports that have not ended yet.
 const inHand = 16
 
 // ask requests exports, some twice, some wrongly, and cancels some.
@@ -220,7 +220,11 @@ func (w *workload) ask(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		room <- struct{}{}
+		select {
+		case room <- struct{}{}:
+		case <-ctx.Done():
+			return
+		}
 		asking.Go(func() {
 			defer func() { <-room }()
 			w.mu.Lock()
@@ -237,7 +241,19 @@ func (w *workload) ask(ctx context.Context) {
 				hold(ctx, wait)
 				w.publish(&schemas.ExportRequest{Action: schemas.ActionCancel, TenantID: a.request.TenantID, ExportID: a.request.ExportID})
 			}
+			w.awaitEnd(ctx, a.request)
 		})
+	}
+}
+
+// awaitEnd waits until history says that an export has ended: on a machine that is too
+// slow for the pace, what is asked for must not pile up, or there would be no quiet.
+func (w *workload) awaitEnd(ctx context.Context, r *schemas.ExportRequest) {
+	for ctx.Err() == nil {
+		if e, ok, err := w.system.warehouse.Export(ctx, r.TenantID, r.ExportID); err == nil && ok && e.State.Ended() {
+			return
+		}
+		hold(ctx, time.Second)
 	}
 }
 

@@ -5,7 +5,7 @@ import (
 	"mime"
 	"strings"
 
-	"cdds/ops/api"
+	"cdds/ops/download"
 	"cdds/pipeline/warehouse"
 )
 
@@ -60,7 +60,7 @@ func (q *request) download() error {
 	if err != nil {
 		return err
 	}
-	api.ServeArtifact(q.w, q.r, a, content)
+	download.Serve(q.w, q.r, a, content)
 	return nil
 }
 
@@ -85,7 +85,7 @@ fetch() {
   curl -fsSL --retry 3 -H "Authorization: Bearer $CDDS_TOKEN" -o "$1" "%[3]s%[4]s/exports/%[1]s/artifacts/$1?tenant=%[2]s"
   echo "$2  $1" | sha256sum -c -
 }
-`, id, q.Tenant(), c.URL, api.Prefix)
+`, id, q.Tenant(), c.URL, c.API)
 	for _, a := range files {
 		if a.RemovedAt.IsZero() {
 			fmt.Fprintf(&b, "fetch %s %s\n", a.Name, a.SHA256)

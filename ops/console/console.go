@@ -33,6 +33,8 @@ type Options struct {
 	// URL is how people reach the service, without a slash at its end; it stands in the
 	// scripts they download.
 	URL string
+	// API is where the HTTP API is below URL, such as /api/v1.
+	API string
 	// Secure says that people come by https.
 	Secure bool
 	Logger *slog.Logger

@@ -1,0 +1,42 @@
+// Package download streams stored files to HTTP clients: what the API and the console
+// have in common and neither owns.
+package download
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+
+	"cdds/pipeline/warehouse"
+)
+
+// Serve streams a file, or the ranges of it a request asks for, and closes
+// content. A reader that takes nothing for a minute is given up.
+func Serve(w http.ResponseWriter, r *http.Request, file warehouse.Artifact, content io.ReadSeekCloser) {
+	defer func() { _ = content.Close() }()
+	header := w.Header()
+	header.Set("Content-Type", contentType(file))
+	header.Set("Content-Disposition", fmt.Sprintf("attachment; filename=%q", file.Name))
+	header.Set("ETag", `"`+file.SHA256+`"`)
+	http.ServeContent(&patient{w, http.NewResponseController(w)}, r, "", file.CreatedAt.Time, content)
+}
+
+func contentType(a warehouse.Artifact) string {
+	if a.Kind == "manifest" {
+		return "application/json"
+	}
+	return "application/octet-stream"
+}
+
+// patient gives each write its own time, so that a download may last as long as it
+// gets on.
+type patient struct {
+	http.ResponseWriter
+	control *http.ResponseController
+}
+
+func (p *patient) Write(b []byte) (int, error) {
+	_ = p.control.SetWriteDeadline(time.Now().Add(time.Minute))
+	return p.ResponseWriter.Write(b)
+}

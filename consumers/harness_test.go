@@ -111,7 +111,7 @@ func (s *table) update(change func()) {
 // await waits until is holds; the lock is held while it is asked.
 func (s *table) await(t testing.TB, what string, is func() bool) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	for {
 		s.mu.Lock()
@@ -305,7 +305,7 @@ func events(prefix string, n int) []string {
 // awaitCommitted waits until the group's committed offset of a partition is at.
 func awaitCommitted(t *testing.T, c *kfake.Cluster, partition int32, at int64) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	if _, err := c.WaitGroupInfo(ctx, group, func(i *kfake.GroupInfo) bool {
 		return i != nil && i.Commits[string(topic)][partition].Offset == at

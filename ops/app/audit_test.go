@@ -12,7 +12,7 @@ import (
 // awaitAudit returns the audit trail of a tenant once it has all the actions.
 func (w *world) awaitAudit(tenant string, actions ...string) []schemas.AuditRecord {
 	w.t.Helper()
-	ctx, cancel := context.WithTimeout(w.t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(w.t.Context(), patience)
 	defer cancel()
 	for {
 		all, err := w.warehouse.Audit(ctx, tenant, "", 100)

@@ -13,7 +13,7 @@ import (
 // awaitErasure returns the erasure once it is done.
 func (w *world) awaitErasure(tenant, id string) schemas.Erasure {
 	w.t.Helper()
-	ctx, cancel := context.WithTimeout(w.t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(w.t.Context(), patience)
 	defer cancel()
 	for {
 		e, known, err := w.warehouse.Erasure(ctx, tenant, id)

@@ -39,7 +39,7 @@ func (w *world) pause(service string) (resume func()) {
 // awaitReady waits until /readyz answers with status, and returns what it says.
 func (w *world) awaitReady(status int) string {
 	w.t.Helper()
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
 		got, body := w.get("/readyz")
 		if got == status {
 			return body

@@ -1,10 +1,13 @@
 package app_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"log/slog"
 	"os"
+	"runtime/pprof"
+	"strings"
 	"testing"
 	"time"
 
@@ -131,7 +134,7 @@ func (w *world) await(tenant, id string) schemas.Export {
 
 func (w *world) awaitThat(tenant, id string, that func(schemas.Export) bool) schemas.Export {
 	w.t.Helper()
-	ctx, cancel := context.WithTimeout(w.t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(w.t.Context(), patience)
 	defer cancel()
 	var last schemas.Export
 	for {
@@ -144,9 +147,26 @@ func (w *world) awaitThat(tenant, id string, that func(schemas.Export) bool) sch
 		select {
 		case <-time.After(20 * time.Millisecond):
 		case <-ctx.Done():
-			w.t.Fatalf("export %s of %s did not get there: it is %q, %+v, last error %v", id, tenant, last.State, last.Failure, err)
+			w.t.Fatalf("export %s of %s did not get there: it is %q after %d parts, %+v, last error %v\n%s", id, tenant, last.State, last.Done.Parts, last.Failure, err, doing())
 		}
 	}
+}
+
+// patience is how long a test waits for what must come: long, for machines that are
+// slow or stand still for a while.
+const patience = 2 * time.Minute
+
+// doing is what the goroutines with code of this module do, for a wait that had no end.
+func doing() string {
+	var all bytes.Buffer
+	_ = pprof.Lookup("goroutine").WriteTo(&all, 1)
+	var ours strings.Builder
+	for stack := range strings.SplitSeq(all.String(), "\n\n") {
+		if strings.Contains(stack, "\tcdds/") {
+			ours.WriteString(stack + "\n\n")
+		}
+	}
+	return ours.String()
 }
 
 // request asks for all interactions of a tenant, sealed for the world's recipient.

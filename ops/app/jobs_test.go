@@ -82,7 +82,7 @@ func (w *world) requests(id string) (n int) {
 	client, err := kgo.NewClient(append(opts, kgo.ConsumeTopics(string(schemas.TopicExportRequests)), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))...)
 	check(w.t, err)
 	defer client.Close()
-	ctx, cancel := context.WithTimeout(w.t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(w.t.Context(), patience)
 	defer cancel()
 	for left := ends.Records(); left > 0; {
 		fetches := client.PollFetches(ctx)
@@ -267,7 +267,7 @@ func TestJobs(t *testing.T) {
 // eventually waits until that is so.
 func (w *world) eventually(that func() bool) {
 	w.t.Helper()
-	deadline := time.Now().Add(30 * time.Second)
+	deadline := time.Now().Add(patience)
 	for !that() {
 		if time.Now().After(deadline) {
 			w.t.Fatal("it did not come to be")

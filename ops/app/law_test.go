@@ -22,7 +22,7 @@ func (w *world) deadLetters(topic schemas.Topic, n int) []*kgo.Record {
 	client, err := kgo.NewClient(append(opts, kgo.ConsumeTopics(string(topic.DeadLetter())), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))...)
 	check(w.t, err)
 	defer client.Close()
-	ctx, cancel := context.WithTimeout(w.t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(w.t.Context(), patience)
 	defer cancel()
 	var all []*kgo.Record
 	for len(all) < n {
@@ -51,7 +51,7 @@ func (w *world) stored(topic schemas.Topic) (rows, letters int64) {
 	offsets := connect.NewOffsets(w.client)
 	end, err := offsets.EndOffsets(w.t.Context(), topic)
 	check(w.t, err)
-	deadline := time.Now().Add(time.Minute)
+	deadline := time.Now().Add(patience)
 	for {
 		done, err := offsets.Ingested(w.t.Context(), topic)
 		if err == nil && end.Behind(done) == 0 {

@@ -67,7 +67,7 @@ func (w *world) awaitSeries(series string, want float64) {
 	w.t.Helper()
 	line := regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(series) + ` (\S+)$`)
 	got := "nothing"
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		_, page := w.get("/metrics")
 		if m := line.FindStringSubmatch(page); m != nil {
 			if v, err := strconv.ParseFloat(m[1], 64); err == nil && v == want {
@@ -84,7 +84,7 @@ func TestReadinessNamesTheServiceThatIsDown(t *testing.T) {
 	w.run("ingest", "export", "history")
 	until := func(status int) map[string]string {
 		t.Helper()
-		for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		for deadline := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
 			got, body := w.get("/readyz")
 			if got == status {
 				var told struct{ Problems map[string]string }

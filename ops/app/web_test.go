@@ -93,7 +93,7 @@ func newSite(t *testing.T, change ...func(*config.Config)) *site {
 	var password string
 	select {
 	case password = <-first:
-	case <-time.After(30 * time.Second):
+	case <-time.After(patience):
 		t.Fatalf("no first user: %s", s.log)
 	}
 	s.password = "correct horse battery staple"

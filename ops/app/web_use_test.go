@@ -21,7 +21,7 @@ import (
 // trail is what the audit trail says of a subject, as "action outcome", with where from.
 func (s *site) trail(c *caller, subject string, until string) []string {
 	s.t.Helper()
-	ctx, cancel := context.WithTimeout(s.t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
 	defer cancel()
 	for {
 		var listing api.Listing[schemas.AuditRecord]

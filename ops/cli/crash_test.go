@@ -114,7 +114,7 @@ func show(t *testing.T, dir, id string) (e schemas.Export) {
 // until polls an export until that holds.
 func until(t *testing.T, dir, id string, that func(schemas.Export) bool) schemas.Export {
 	t.Helper()
-	deadline := time.Now().Add(time.Minute)
+	deadline := time.Now().Add(2 * time.Minute)
 	for {
 		e := show(t, dir, id)
 		if that(e) {

@@ -168,7 +168,7 @@ func countRecords(ts *testscript.TestScript, _ bool, args []string) {
 	client, err := kgo.NewClient(kgo.SeedBrokers(ts.Getenv("CDDS_KAFKA_BROKERS")), kgo.ConsumeTopics(args[0]))
 	ts.Check(err)
 	defer client.Close()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	var want, got int
 	_, err = fmt.Sscan(args[1], &want)

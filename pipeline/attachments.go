@@ -98,7 +98,7 @@ func (e *Exporter) zipAttachments(ctx context.Context, x Export, dst *spool, r *
 		}
 		planned += a.planned()
 		if int64(len(z.lines)) == r.Rows || planned > r.Bytes {
-			return Permanent(fmt.Errorf("the part has more than the %d attachments with %d bytes of the plan: the table changed under the snapshot", r.Rows, r.Bytes))
+			return fmt.Errorf("the part has more than the %d attachments with %d bytes of the plan: %w", r.Rows, r.Bytes, errUnplanned)
 		}
 		z.lines = append(z.lines, a.line())
 		if a.Object != "" {
@@ -111,7 +111,7 @@ func (e *Exporter) zipAttachments(ctx context.Context, x Export, dst *spool, r *
 		return err
 	}
 	if int64(len(z.lines)) != r.Rows || planned != r.Bytes {
-		return Permanent(fmt.Errorf("the part has %d attachments with %d bytes where the plan says %d and %d: the table changed under the snapshot", len(z.lines), planned, r.Rows, r.Bytes))
+		return fmt.Errorf("the part has %d attachments with %d bytes where the plan says %d and %d: %w", len(z.lines), planned, r.Rows, r.Bytes, errUnplanned)
 	}
 	for i, a := range referred {
 		if err := e.object(ctx, z, a, places[i]); err != nil {

@@ -14,8 +14,8 @@ import (
 
 // Source reads rows as of a snapshot; *warehouse.Warehouse is one.
 type Source interface {
-	// LargestRow is the size in bytes of the largest line the query could yield.
-	LargestRow(ctx context.Context, q warehouse.Query) (int64, error)
+	// Extent is how much the query selects, found without Chunks.
+	Extent(ctx context.Context, q warehouse.Query) (warehouse.Extent, error)
 	// Chunks cuts the query's rows, in order, into runs of n rows.
 	Chunks(ctx context.Context, q warehouse.Query, n int64) ([]warehouse.Chunk, error)
 	// Rows streams the JSON Lines between two inclusive keys, in order. A read

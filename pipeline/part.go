@@ -35,8 +35,9 @@ const sealedType = "application/pkcs7-mime"
 
 // Export writes one part of an export to the store: queried, zipped, sealed, put.
 // A part that is stored already is adopted without being queried again. A part
-// that does not have exactly the rows and bytes of the plan is a permanent error
-// and nothing is stored; so is ErrGone, when the export was ended meanwhile.
+// that does not have exactly the rows and bytes of the plan is read once more, since
+// an answer may have been cut short; then it is a permanent error and nothing is
+// stored. So is ErrGone, when the export was ended meanwhile.
 func (e *Exporter) Export(ctx context.Context, x Export, part schemas.Part) (schemas.Receipt, error) {
 	name := PartName(subject(x.Filter, part), x.ID, part.Number)
 	key := Prefix(x.Filter.TenantID, x.ID) + name
@@ -53,15 +54,11 @@ func (e *Exporter) Export(ctx context.Context, x Export, part schemas.Part) (sch
 	defer release()
 
 	receipt = schemas.Receipt{Part: part, Name: name, Key: key}
-	zipped := e.spools.spool()
-	defer zipped.free()
-	zip := e.zip
-	if part.Kind == schemas.KindAttachments {
-		zip = e.zipAttachments
-	}
-	if err := zip(ctx, x, zipped, &receipt); err != nil {
+	zipped, err := e.zipped(ctx, x, &receipt)
+	if err != nil {
 		return receipt, err
 	}
+	defer zipped.free()
 	sealed := e.spools.spool()
 	defer sealed.free()
 	if err := seal(x, sealed, zipped, &receipt); err != nil {
@@ -75,6 +72,31 @@ func (e *Exporter) Export(ctx context.Context, x Export, part schemas.Part) (sch
 		return receipt, err
 	}
 	return receipt, e.withdraw(ctx, x, key)
+}
+
+// errUnplanned says that a part read is not the part planned.
+var errUnplanned = errors.New("the table changed under the snapshot")
+
+// zipped returns the zip of the part; the caller frees it.
+func (e *Exporter) zipped(ctx context.Context, x Export, r *schemas.Receipt) (*spool, error) {
+	zip := e.zip
+	if r.Kind == schemas.KindAttachments {
+		zip = e.zipAttachments
+	}
+	for reading := 1; ; reading++ {
+		dst := e.spools.spool()
+		err := zip(ctx, x, dst, r)
+		if err == nil {
+			return dst, nil
+		}
+		dst.free()
+		switch {
+		case !errors.Is(err, errUnplanned):
+			return nil, err
+		case reading == 2:
+			return nil, Permanent(err)
+		}
+	}
 }
 
 // zip queries the part and writes its zip, filling in what the receipt says of both.
@@ -99,7 +121,7 @@ func (e *Exporter) zip(ctx context.Context, x Export, dst *spool, r *schemas.Rec
 		return fmt.Errorf("zip: %w", err)
 	}
 	if lines.rows != r.Rows || lines.bytes != r.Bytes {
-		return Permanent(fmt.Errorf("the part has %d rows and %d bytes where the plan says %d and %d: the table changed under the snapshot", lines.rows, lines.bytes, r.Rows, r.Bytes))
+		return fmt.Errorf("the part has %d rows and %d bytes where the plan says %d and %d: %w", lines.rows, lines.bytes, r.Rows, r.Bytes, errUnplanned)
 	}
 	r.JSONLSHA256 = hexSum(lines.sum)
 	r.ZipBytes, r.ZipSHA256 = dst.size, hexSum(zipSum)
@@ -203,7 +225,7 @@ func (c *lineCounter) Write(p []byte) (int, error) {
 	c.rows += int64(bytes.Count(p, []byte{'\n'}))
 	c.bytes += int64(len(p))
 	if c.bytes > c.limit {
-		return 0, Permanent(fmt.Errorf("the part has more than the %d bytes of the plan: the table changed under the snapshot", c.limit))
+		return 0, fmt.Errorf("the part has more than the %d bytes of the plan: %w", c.limit, errUnplanned)
 	}
 	return c.sum.Write(p)
 }

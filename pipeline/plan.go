@@ -42,20 +42,25 @@ func pack(chunks []warehouse.Chunk, split int64) schemas.Plan {
 }
 
 // Plan returns the export's division into parts: the one that is stored, or else a
-// new one, which it stores.
+// new one, which it stores. Whatever is not in the plan is not in the export, so it is
+// stored only if what was counted apart says the same; an answer of ClickHouse that was
+// cut short is an error, and trying again mends it.
 func (e *Exporter) Plan(ctx context.Context, x Export) (schemas.Plan, error) {
 	var plan schemas.Plan
 	_, err := once(ctx, e.store, Prefix(x.Filter.TenantID, x.ID)+planName, &plan, func() (schemas.Plan, error) {
 		query := x.query()
-		largest, err := e.source.LargestRow(ctx, query)
+		extent, err := e.source.Extent(ctx, query)
 		if err != nil {
 			return plan, err
 		}
-		chunks, err := e.source.Chunks(ctx, query, chunkRows(x.SplitSize, largest))
+		chunks, err := e.source.Chunks(ctx, query, chunkRows(x.SplitSize, extent.Largest))
 		if err != nil {
 			return plan, err
 		}
 		plan := pack(chunks, x.SplitSize)
+		if err := agree(plan, chunks, extent); err != nil {
+			return plan, err
+		}
 		if !x.WithoutAttachments {
 			if err := e.planAttachments(ctx, x, chunks, &plan); err != nil {
 				return plan, err
@@ -67,4 +72,17 @@ func (e *Exporter) Plan(ctx context.Context, x Export) (schemas.Plan, error) {
 		return plan, nil
 	})
 	return plan, err
+}
+
+// agree is an error unless the plan has all that was counted.
+func agree(plan schemas.Plan, chunks []warehouse.Chunk, extent warehouse.Extent) error {
+	planned := warehouse.Extent{Rows: plan.Rows, Bytes: plan.Bytes, Largest: extent.Largest}
+	for _, c := range chunks {
+		planned.Attached += c.Attached
+	}
+	if planned != extent {
+		return fmt.Errorf("the plan has %d rows with %d bytes and %d with attachments, and counted were %d, %d and %d",
+			planned.Rows, planned.Bytes, planned.Attached, extent.Rows, extent.Bytes, extent.Attached)
+	}
+	return nil
 }

@@ -171,8 +171,8 @@ func (s *scene) Publish(_ context.Context, events ...schemas.Event) error {
 	return nil
 }
 
-func (s *scene) LargestRow(ctx context.Context, q warehouse.Query) (int64, error) {
-	return pipelinetest.NewSource(s.log()...).LargestRow(ctx, q)
+func (s *scene) Extent(ctx context.Context, q warehouse.Query) (warehouse.Extent, error) {
+	return pipelinetest.NewSource(s.log()...).Extent(ctx, q)
 }
 
 func (s *scene) Chunks(ctx context.Context, q warehouse.Query, n int64) ([]warehouse.Chunk, error) {

@@ -186,10 +186,10 @@ func TestSource(t *testing.T, s pipeline.Source, n int) {
 		"an empty value":   match(schemas.Match{Attributes: map[string]string{"region": ""}}),
 	} {
 		t.Run(name, func(t *testing.T) {
-			largest, err := s.LargestRow(t.Context(), q)
-			wantLargest, _ := twin.LargestRow(t.Context(), q)
-			if err != nil || largest != wantLargest {
-				t.Errorf("the largest row has %d bytes, want %d, %v", largest, wantLargest, err)
+			extent, err := s.Extent(t.Context(), q)
+			wantExtent, _ := twin.Extent(t.Context(), q)
+			if err != nil || extent != wantExtent {
+				t.Errorf("it selects %+v, want %+v, %v", extent, wantExtent, err)
 			}
 			chunks, err := s.Chunks(t.Context(), q, 7)
 			want, _ := twin.Chunks(t.Context(), q, 7)

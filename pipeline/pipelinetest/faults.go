@@ -141,9 +141,9 @@ type faultySource struct {
 	source pipeline.Source
 }
 
-func (s faultySource) LargestRow(ctx context.Context, q warehouse.Query) (n int64, err error) {
-	err = s.faults.Do(func() error { n, err = s.source.LargestRow(ctx, q); return err })
-	return n, err
+func (s faultySource) Extent(ctx context.Context, q warehouse.Query) (e warehouse.Extent, err error) {
+	err = s.faults.Do(func() error { e, err = s.source.Extent(ctx, q); return err })
+	return e, err
 }
 
 func (s faultySource) Chunks(ctx context.Context, q warehouse.Query, n int64) (all []warehouse.Chunk, err error) {

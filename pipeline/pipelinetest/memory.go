@@ -166,12 +166,17 @@ func passes(f schemas.Filter, e *schemas.Interaction) bool {
 	return true
 }
 
-// LargestRow is the size of the largest line of any version below the snapshot.
-func (s *Source) LargestRow(_ context.Context, q warehouse.Query) (largest int64, _ error) {
-	for _, r := range s.versions(q) {
-		largest = max(largest, r.bytes())
+// Extent is how much the query selects.
+func (s *Source) Extent(_ context.Context, q warehouse.Query) (e warehouse.Extent, _ error) {
+	for _, r := range s.rows(q) {
+		e.Rows++
+		e.Bytes += r.bytes()
+		e.Largest = max(e.Largest, r.bytes())
+		if len(r.record.Event.Attachments) > 0 {
+			e.Attached++
+		}
 	}
-	return largest, nil
+	return e, nil
 }
 
 // Chunks cuts the rows into runs of n.

@@ -178,24 +178,29 @@ func scanChunks(rows driver.Rows) (chunks []Chunk, err error) {
 	return chunks, nil
 }
 
-// LargestRow is the size in bytes of the largest line any version within the
-// snapshots would have, 0 if there is none. It depends on them alone, not
-// on how far ClickHouse has merged.
-func (w *Warehouse) LargestRow(ctx context.Context, q Query) (int64, error) {
+// Extent is how much a query selects.
+type Extent struct {
+	Rows int64
+	// Bytes is the size of the rows' JSON Lines, Largest that of the largest line.
+	Bytes, Largest int64
+	// Attached is how many of the rows have attachments.
+	Attached int64
+}
+
+// Extent returns how much the query selects. It is found on another way than Chunks, so
+// that the two together prove that neither was cut short. It depends on the snapshots
+// alone, not on how far ClickHouse has merged.
+func (w *Warehouse) Extent(ctx context.Context, q Query) (e Extent, err error) {
 	t, err := tableOf(q.Filter.Entity)
 	if err != nil {
-		return 0, err
+		return e, err
 	}
-	sql := fmt.Sprintf(`
-SELECT toInt64(max(body_bytes)) FROM %[1]s
-WHERE tenant_id = {tenant:String} AND %[2]s >= fromUnixTimestamp64Milli({from:Int64}, 'UTC') AND %[2]s <= fromUnixTimestamp64Milli({last:Int64}, 'UTC')
-  AND source_offset < arrayElement({snapshot:Array(Int64)}, source_partition + 1)
-  AND source_offset >= arrayElement({since:Array(Int64)}, source_partition + 1)`, t.name, t.time)
-	var largest int64
-	if err := w.conn.QueryRow(ctx, sql, q.arguments(schemas.RowKey{Time: q.Filter.From}, nil)...).Scan(&largest); err != nil {
-		return 0, fmt.Errorf("largest row of %s: %w", t.name, err)
+	sql := fmt.Sprintf("SELECT toInt64(count()), toInt64(sum(body_bytes)), toInt64(max(body_bytes)), toInt64(sum(with_files)) FROM (%s) WHERE passes",
+		q.newest(t, "body_bytes, "+t.attached()+" AS with_files"))
+	if err := w.conn.QueryRow(ctx, sql, q.arguments(schemas.RowKey{Time: q.Filter.From}, nil)...).Scan(&e.Rows, &e.Bytes, &e.Largest, &e.Attached); err != nil {
+		return e, fmt.Errorf("extent of the export in %s: %w", t.name, err)
 	}
-	return largest, nil
+	return e, nil
 }
 
 // Rows streams the JSON Lines between two inclusive keys, in export order, each

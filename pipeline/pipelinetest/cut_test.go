@@ -1,0 +1,102 @@
+package pipelinetest_test
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"slices"
+	"sync/atomic"
+	"testing"
+
+	"cdds/pipeline"
+	"cdds/pipeline/pipelinetest"
+	"cdds/pipeline/warehouse"
+	"cdds/schemas"
+)
+
+// cutShort answers every question, and the n-th without its end, as if that were all.
+type cutShort struct {
+	pipeline.Source
+	call, at atomic.Int32
+}
+
+func (s *cutShort) now() bool { return s.call.Add(1) == s.at.Load() }
+
+func (s *cutShort) Extent(ctx context.Context, q warehouse.Query) (warehouse.Extent, error) {
+	e, err := s.Source.Extent(ctx, q)
+	if s.now() {
+		e.Rows, e.Bytes = e.Rows-1, e.Bytes-100
+	}
+	return e, err
+}
+
+func (s *cutShort) Chunks(ctx context.Context, q warehouse.Query, n int64) ([]warehouse.Chunk, error) {
+	chunks, err := s.Source.Chunks(ctx, q, n)
+	if s.now() {
+		chunks = chunks[:len(chunks)-1]
+	}
+	return chunks, err
+}
+
+func (s *cutShort) Rows(ctx context.Context, q warehouse.Query, first, last schemas.RowKey) (io.ReadCloser, error) {
+	return s.stream(s.Source.Rows(ctx, q, first, last))
+}
+
+func (s *cutShort) Attached(ctx context.Context, q warehouse.Query, first, last schemas.RowKey) (io.ReadCloser, error) {
+	return s.stream(s.Source.Attached(ctx, q, first, last))
+}
+
+func (s *cutShort) stream(rows io.ReadCloser, err error) (io.ReadCloser, error) {
+	if err != nil || !s.now() {
+		return rows, err
+	}
+	content, err := io.ReadAll(rows)
+	if err != nil {
+		return nil, err
+	}
+	lines := bytes.SplitAfter(content, []byte("\n"))
+	return io.NopCloser(bytes.NewReader(bytes.Join(lines[:len(lines)/2], nil))), rows.Close()
+}
+
+func TestNoAnswerThatWasCutShortMakesAnExportShort(t *testing.T) {
+	objects := held(t)
+	whole := &cutShort{Source: pipelinetest.NewSource(pipelinetest.Records(rowsHeld)...)}
+	want, _ := undisturbed(t, whole)
+	mended, refused := 0, 0
+	for n := int32(1); n <= whole.call.Load(); n++ {
+		source, store := &cutShort{Source: whole.Source}, pipelinetest.NewStore()
+		source.at.Store(n)
+		c, err := worker(t, store, source, objects)
+		if err != nil { // the plan does not agree with itself; the worker tries again
+			if pipeline.IsPermanent(err) {
+				t.Errorf("question %d was answered in part, and the export is given up: %v", n, err)
+			}
+			refused++
+			if c, err = worker(t, store, source, objects); err != nil {
+				t.Errorf("question %d was answered in part, and the second attempt says: %v", n, err)
+				continue
+			}
+		} else {
+			mended++
+		}
+		if got := contents(t, store, c); !slices.Equal(got, want) {
+			t.Errorf("question %d was answered in part, and the digests are not those of an undisturbed run", n)
+		}
+	}
+	if mended == 0 || refused == 0 {
+		t.Errorf("%d parts were read again and %d plans made again", mended, refused)
+	}
+}
+
+func TestAPartThatIsNotThePlannedOneTwiceIsGivenUp(t *testing.T) {
+	objects, store := held(t), pipelinetest.NewStore()
+	records := pipelinetest.Records(rowsHeld)
+	died := pipelinetest.FailAt(8, pipelinetest.Before) // planned, and not yet exported
+	if _, err := worker(t, died.Store(store), pipelinetest.NewSource(records...), died.Objects(objects)); err == nil {
+		t.Fatal("the worker did not die")
+	}
+	_, err := worker(t, store, pipelinetest.NewSource(records[:rowsHeld/2]...), objects)
+	if !pipeline.IsPermanent(err) {
+		t.Errorf("half of the rows are gone, and the worker says: %v", err)
+	}
+}

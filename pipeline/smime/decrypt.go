@@ -15,13 +15,14 @@ import (
 	"encoding/base64"
 	"io"
 	"math/big"
+	"slices"
 )
 
-// Decrypt returns a reader of the content of the CMS EnvelopedData message in
-// src, in DER, BER or S/MIME form, sealed for cert (named by issuer and serial
-// number or by subject key identifier, among any number of recipients) with RSA
-// PKCS#1 v1.5 and AES-128, -192 or -256 in CBC mode. key is the private key of
-// cert, commonly an [*rsa.PrivateKey].
+// Decrypt returns a reader of the content of the CMS message in src, in DER, BER
+// or S/MIME form, sealed for cert (named by issuer and serial number or by subject
+// key identifier, among any number of recipients) with RSA PKCS#1 v1.5 or OAEP and
+// AES-128, -192 or -256: EnvelopedData in CBC mode, or AuthEnvelopedData in GCM.
+// key is the private key of cert, commonly an [*rsa.PrivateKey].
 //
 // Decrypt reads the head of the message and fails with [ErrMalformed],
 // [ErrTruncated], [ErrUnsupported], [ErrNotRecipient] or [ErrKeyMismatch]; so
@@ -29,7 +30,10 @@ import (
 // returned io.EOF: the last block is given out after the structure was seen to
 // end as it should, and the padding was right.
 //
-// Even then nothing proves that the content is what was sealed: CBC has no
+// AuthEnvelopedData is held in memory, up to [MaxGCMContent], until its MAC was
+// checked; one that was changed gives out nothing but [ErrDecrypt].
+//
+// Without it nothing proves that the content is what was sealed: CBC has no
 // integrity, and one wrong key in 256 yields garbage with good padding. Verify the
 // signed manifest and the digest of the message first.
 //
@@ -51,10 +55,12 @@ func Decrypt(src io.Reader, cert *x509.Certificate, key crypto.Decrypter) (io.Re
 	if err != nil {
 		return nil, err
 	}
-	// With SessionKeyLen a failure yields a random key in constant time
-	// (RFC 3218 section 2.3.2): the error that remains is about public lengths.
-	cek, err := key.Decrypt(rand.Reader, head.wrapped, &rsa.PKCS1v15DecryptOptions{SessionKeyLen: head.keySize})
+	how, err := unwrapOptions(head.wrappedAs, head.keySize)
 	if err != nil {
+		return nil, err
+	}
+	cek, err := key.Decrypt(rand.Reader, head.wrapped, how)
+	if err != nil || len(cek) != head.keySize {
 		return nil, ErrDecrypt
 	}
 	defer clear(cek)
@@ -66,6 +72,9 @@ func Decrypt(src io.Reader, cert *x509.Certificate, key crypto.Decrypter) (io.Re
 	if err != nil {
 		return nil, err
 	}
+	if head.gcm {
+		return newGCMReader(ber, body, block, head)
+	}
 	return &reader{
 		ber:  ber,
 		body: body,
@@ -74,16 +83,19 @@ func Decrypt(src io.Reader, cert *x509.Certificate, key crypto.Decrypter) (io.Re
 	}, nil
 }
 
-// head is what of an EnvelopedData is needed to read its content.
+// head is what of an (Auth)EnvelopedData is needed to read its content.
 type head struct {
-	wrapped []byte // content key under the recipient's RSA key
-	keySize int    // of the content key in bytes
-	iv      []byte
+	wrapped   []byte // content key under the recipient's RSA key
+	wrappedAs pkix.AlgorithmIdentifier
+	keySize   int // of the content key in bytes
+	gcm       bool
+	iv        []byte // the nonce of GCM
+	tagSize   int    // of GCM
 }
 
 // readHead reads up to the encrypted content and leaves ContentInfo, content,
-// EnvelopedData and EncryptedContentInfo open.
-func readHead(r *berReader, cert *x509.Certificate) (*head, error) {
+// (Auth)EnvelopedData and EncryptedContentInfo open.
+func readHead(r *berReader, cert *x509.Certificate) (_ *head, err error) {
 	if err := r.enter(tagSequence); err != nil {
 		return nil, err
 	}
@@ -91,11 +103,9 @@ func readHead(r *berReader, cert *x509.Certificate) (*head, error) {
 	if err := r.unmarshal("content type", &contentType); err != nil {
 		return nil, err
 	}
-	switch {
-	case contentType.Equal(oidAuthEnveloped):
-		return nil, unsupported("it is AuthEnvelopedData, open it with openssl cms -decrypt")
-	case !contentType.Equal(oidEnvelopedData):
-		return nil, unsupported("content type %v is not EnvelopedData", contentType)
+	authenticated := contentType.Equal(oidAuthEnveloped)
+	if !authenticated && !contentType.Equal(oidEnvelopedData) {
+		return nil, unsupported("content type %v is neither EnvelopedData nor AuthEnvelopedData", contentType)
 	}
 	if err := r.enter(tagContext0 | constructed); err != nil {
 		return nil, err
@@ -114,8 +124,8 @@ func readHead(r *berReader, cert *x509.Certificate) (*head, error) {
 			return nil, err
 		}
 	}
-	wrapped, err := findRecipient(r, cert)
-	if err != nil {
+	h := new(head)
+	if h.wrapped, h.wrappedAs, err = findRecipient(r, cert); err != nil {
 		return nil, err
 	}
 	if err := r.enter(tagSequence); err != nil {
@@ -129,16 +139,13 @@ func readHead(r *berReader, cert *x509.Certificate) (*head, error) {
 	if err := r.unmarshal("content encryption algorithm", &alg); err != nil {
 		return nil, err
 	}
-	h := &head{wrapped: wrapped}
-	switch {
-	case alg.Algorithm.Equal(oidAES128CBC):
-		h.keySize = 16
-	case alg.Algorithm.Equal(oidAES192CBC):
-		h.keySize = 24
-	case alg.Algorithm.Equal(oidAES256CBC):
-		h.keySize = 32
-	default:
-		return nil, unsupported("content cipher %v is not AES in CBC mode", alg.Algorithm)
+	n := slices.IndexFunc(contentCiphers, func(c contentCipher) bool { return c.id.Equal(alg.Algorithm) && c.gcm == authenticated })
+	if n < 0 {
+		return nil, unsupported("content cipher %v is not AES in CBC mode, or GCM in AuthEnvelopedData", alg.Algorithm)
+	}
+	h.keySize, h.gcm = contentCiphers[n].keySize, authenticated
+	if authenticated {
+		return h, h.readGCM(alg.Parameters)
 	}
 	if _, err := asn1.Unmarshal(alg.Parameters.FullBytes, &h.iv); err != nil || len(h.iv) != aes.BlockSize {
 		return nil, malformed("the IV is not an octet string of %d bytes", aes.BlockSize)
@@ -147,42 +154,42 @@ func readHead(r *berReader, cert *x509.Certificate) (*head, error) {
 }
 
 // findRecipient reads RecipientInfos (RFC 5652 section 6.2) and returns the
-// encrypted key meant for cert.
-func findRecipient(r *berReader, cert *x509.Certificate) (wrapped []byte, err error) {
+// encrypted key meant for cert, and how it is encrypted.
+func findRecipient(r *berReader, cert *x509.Certificate) (wrapped []byte, as pkix.AlgorithmIdentifier, err error) {
 	if err := r.enter(tagSet); err != nil {
-		return nil, err
+		return nil, as, err
 	}
 	for {
 		done, err := r.atEnd()
 		if err != nil {
-			return nil, err
+			return nil, as, err
 		}
 		if done {
 			break
 		}
 		info, err := r.element()
 		if err != nil {
-			return nil, err
+			return nil, as, err
 		}
 		if r.pos > maxHead {
-			return nil, malformed("its head exceeds %d bytes", maxHead)
+			return nil, as, malformed("its head exceeds %d bytes", maxHead)
 		}
 		if wrapped != nil || info[0] != tagSequence {
 			continue // found already, or not for RSA: key agreement, password and others are tagged [1] to [4]
 		}
-		if wrapped, err = keyFor(cert, info); err != nil {
-			return nil, err
+		if wrapped, as, err = keyFor(cert, info); err != nil {
+			return nil, as, err
 		}
 	}
 	if wrapped == nil {
-		return nil, ErrNotRecipient
+		return nil, as, ErrNotRecipient
 	}
-	return wrapped, r.leave()
+	return wrapped, as, r.leave()
 }
 
-// keyFor returns the encrypted key in a KeyTransRecipientInfo, nil if that is
-// for another certificate.
-func keyFor(cert *x509.Certificate, info []byte) ([]byte, error) {
+// keyFor returns the encrypted key in a KeyTransRecipientInfo and how it is
+// encrypted, nil if that is for another certificate.
+func keyFor(cert *x509.Certificate, info []byte) (wrapped []byte, as pkix.AlgorithmIdentifier, err error) {
 	var ktri struct {
 		Version      int
 		RID          asn1.RawValue
@@ -190,11 +197,11 @@ func keyFor(cert *x509.Certificate, info []byte) ([]byte, error) {
 		EncryptedKey []byte
 	}
 	if rest, err := asn1.Unmarshal(info, &ktri); err != nil || len(rest) > 0 {
-		return nil, malformed("a recipient is unreadable")
+		return nil, as, malformed("a recipient is unreadable")
 	}
 	if rid := ktri.RID; rid.Class == asn1.ClassContextSpecific && rid.Tag == 0 {
 		if len(cert.SubjectKeyId) == 0 || !bytes.Equal(rid.Bytes, cert.SubjectKeyId) {
-			return nil, nil
+			return nil, as, nil
 		}
 	} else {
 		var name struct {
@@ -202,16 +209,13 @@ func keyFor(cert *x509.Certificate, info []byte) ([]byte, error) {
 			Serial *big.Int
 		}
 		if rest, err := asn1.Unmarshal(rid.FullBytes, &name); err != nil || len(rest) > 0 {
-			return nil, malformed("a recipient's name is unreadable")
+			return nil, as, malformed("a recipient's name is unreadable")
 		}
 		if !bytes.Equal(name.Issuer.FullBytes, cert.RawIssuer) || name.Serial.Cmp(cert.SerialNumber) != 0 {
-			return nil, nil
+			return nil, as, nil
 		}
 	}
-	if !ktri.Algorithm.Algorithm.Equal(oidRSA) {
-		return nil, unsupported("key transport %v is not RSA PKCS#1 v1.5", ktri.Algorithm.Algorithm)
-	}
-	return ktri.EncryptedKey, nil
+	return ktri.EncryptedKey, ktri.Algorithm, nil
 }
 
 // reader decrypts body. It holds the last block of ciphertext back until it
@@ -288,6 +292,11 @@ func readTail(r *berReader) error {
 			return err
 		}
 	}
+	return readEnd(r)
+}
+
+// readEnd closes what is open and requires the source to end.
+func readEnd(r *berReader) error {
 	for len(r.open) > 0 {
 		if err := r.leave(); err != nil {
 			return err

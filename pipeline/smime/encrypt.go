@@ -37,6 +37,10 @@ type Options struct {
 	// Encoding is SMIME unless set.
 	Encoding Encoding
 
+	// Cipher is AES256CBC and KeyTransport PKCS1v15 unless set: what every reader opens.
+	Cipher       Cipher
+	KeyTransport KeyTransport
+
 	// ContentSize is the exact number of bytes that will be written. It must be
 	// known beforehand because definite lengths precede the content.
 	ContentSize int64
@@ -46,10 +50,11 @@ type Options struct {
 	Filename string
 }
 
-// Encrypt writes a CMS EnvelopedData message (RFC 5652 section 6) to dst, sealed
-// for every one of the recipients: AES-256-CBC under a fresh key and IV,
-// transported with RSA PKCS#1 v1.5. The head is written at once, the content as
-// it comes.
+// Encrypt writes a CMS message to dst, sealed for every one of the recipients:
+// EnvelopedData (RFC 5652 section 6), AES-256-CBC under a fresh key and IV,
+// transported with RSA PKCS#1 v1.5, unless opts choose otherwise. The head is
+// written at once, the content as it comes; with AES256GCM it is kept in memory
+// and written at Close.
 //
 // The caller must write exactly opts.ContentSize bytes and then call Close,
 // which writes the padding and the end of the message and does not close dst.
@@ -63,13 +68,13 @@ func Encrypt(dst io.Writer, opts Options, recipients ...*x509.Certificate) (io.W
 	if err := opts.check(recipients); err != nil {
 		return nil, err
 	}
-	secret := make([]byte, keySize+aes.BlockSize)
+	secret := make([]byte, keySize+opts.Cipher.ivSize())
 	rand.Read(secret) // never fails: it ends the program rather than return weak bytes
 	key, iv := secret[:keySize], secret[keySize:]
 	defer clear(secret)
 
-	head, err := envelopeHead(recipients, iv, opts.ContentSize, func(pub *rsa.PublicKey) ([]byte, error) {
-		return rsa.EncryptPKCS1v15(rand.Reader, pub, key)
+	head, err := opts.envelopeHead(recipients, iv, func(pub *rsa.PublicKey) ([]byte, error) {
+		return opts.KeyTransport.wrap(pub, key)
 	})
 	if err != nil {
 		return nil, err
@@ -78,11 +83,16 @@ func Encrypt(dst io.Writer, opts Options, recipients ...*x509.Certificate) (io.W
 	if err != nil {
 		return nil, fmt.Errorf("smime: set up AES: %w", err)
 	}
-	w := &writer{
-		dst:  nopCloser{dst},
-		cbc:  cipher.NewCBCEncrypter(block, iv),
-		buf:  make([]byte, 0, bufferSize),
-		left: opts.ContentSize,
+	w := &writer{dst: nopCloser{dst}, left: opts.ContentSize}
+	if opts.Cipher == AES256GCM {
+		if w.gcm, err = cipher.NewGCM(block); err != nil {
+			return nil, fmt.Errorf("smime: set up GCM: %w", err)
+		}
+		w.nonce = bytes.Clone(iv)
+		w.buf = make([]byte, 0, opts.ContentSize+gcmTagSize)
+	} else {
+		w.cbc = cipher.NewCBCEncrypter(block, iv)
+		w.buf = make([]byte, 0, bufferSize)
 	}
 	if opts.Encoding == SMIME {
 		if _, err := io.WriteString(dst, opts.mimeHeader()); err != nil {
@@ -102,13 +112,13 @@ func SealedSize(opts Options, recipients ...*x509.Certificate) (int64, error) {
 	if err := opts.check(recipients); err != nil {
 		return 0, err
 	}
-	head, err := envelopeHead(recipients, make([]byte, aes.BlockSize), opts.ContentSize, func(pub *rsa.PublicKey) ([]byte, error) {
+	head, err := opts.envelopeHead(recipients, make([]byte, opts.Cipher.ivSize()), func(pub *rsa.PublicKey) ([]byte, error) {
 		return make([]byte, pub.Size()), nil
 	})
 	if err != nil {
 		return 0, err
 	}
-	size := int64(len(head)) + paddedSize(opts.ContentSize)
+	size := int64(len(head)) + opts.Cipher.sealedContentSize(opts.ContentSize) + opts.Cipher.trailerSize()
 	if opts.Encoding == SMIME {
 		size = int64(len(opts.mimeHeader())) + linesSize(size)
 	}
@@ -125,6 +135,12 @@ func (o Options) check(recipients []*x509.Certificate) error {
 		return fmt.Errorf("smime: content size %d is out of range", o.ContentSize)
 	case o.Encoding != SMIME && o.Encoding != DER:
 		return fmt.Errorf("smime: unknown encoding %d", o.Encoding)
+	case o.Cipher != AES256CBC && o.Cipher != AES256GCM:
+		return fmt.Errorf("smime: unknown cipher %d", o.Cipher)
+	case o.Cipher == AES256GCM && o.ContentSize > MaxGCMContent:
+		return fmt.Errorf("smime: content of %d bytes: AES-256-GCM seals at most %d, which a reader must hold in memory", o.ContentSize, MaxGCMContent)
+	case o.KeyTransport != PKCS1v15 && o.KeyTransport != OAEP:
+		return fmt.Errorf("smime: unknown key transport %d", o.KeyTransport)
 	case len(o.Filename) > maxFilename:
 		return fmt.Errorf("smime: filename of %d characters: at most %d fit a header line", len(o.Filename), maxFilename)
 	}
@@ -142,17 +158,24 @@ func (o Options) mimeHeader() string {
 	if name == "" {
 		name = defaultFilename
 	}
+	kind := "enveloped-data"
+	if o.Cipher == AES256GCM {
+		kind = "authEnveloped-data" // as RFC 8551 section 3.2.2 spells it
+	}
 	return "MIME-Version: 1.0\n" +
 		"Content-Disposition: attachment; filename=\"" + name + "\"\n" +
-		"Content-Type: application/pkcs7-mime; smime-type=enveloped-data; name=\"" + name + "\"\n" +
+		"Content-Type: application/pkcs7-mime; smime-type=" + kind + "; name=\"" + name + "\"\n" +
 		"Content-Transfer-Encoding: base64\n\n"
 }
 
-// writer encrypts into dst. All content passes through buf, whose capacity is a
-// multiple of the block size, so that CBC works on whole buffers in place.
+// writer encrypts into dst. All content passes through buf. With CBC its capacity is
+// a multiple of the block size, so that CBC works on whole buffers in place; with GCM
+// it has room for everything and the tag, and is never full before Close.
 type writer struct {
 	dst    io.WriteCloser
 	cbc    cipher.BlockMode
+	gcm    cipher.AEAD // in place of cbc
+	nonce  []byte      // of gcm
 	buf    []byte
 	left   int64 // bytes of content still to come
 	closed bool
@@ -183,7 +206,7 @@ func (w *writer) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// Close pads and ends the message. A second Close returns what the first did.
+// Close ends the message, with padding or the tag. A second Close returns what the first did.
 func (w *writer) Close() error {
 	if w.err != nil || w.closed {
 		return w.err
@@ -193,10 +216,15 @@ func (w *writer) Close() error {
 		w.err = fmt.Errorf("%w: %d bytes are missing", ErrSize, w.left)
 		return w.err
 	}
-	// Padding always fits: Write flushes a full buffer.
-	pad := aes.BlockSize - len(w.buf)%aes.BlockSize
-	w.buf = append(w.buf, bytes.Repeat([]byte{byte(pad)}, pad)...)
-	if w.flush(); w.err != nil {
+	if w.gcm != nil {
+		w.authenticate()
+	} else {
+		// Padding always fits: Write flushes a full buffer.
+		pad := aes.BlockSize - len(w.buf)%aes.BlockSize
+		w.buf = append(w.buf, bytes.Repeat([]byte{byte(pad)}, pad)...)
+		w.flush()
+	}
+	if w.err != nil {
 		return w.err
 	}
 	if err := w.dst.Close(); err != nil {
@@ -211,6 +239,20 @@ func (w *writer) flush() {
 		w.err = fmt.Errorf("smime: write content: %w", err)
 	}
 	w.buf = w.buf[:0]
+}
+
+// authenticate encrypts all there is in place and writes it with its tag, which
+// follows the content as an element of its own (RFC 5083 section 2.1).
+func (w *writer) authenticate() {
+	sealed := w.gcm.Seal(w.buf[:0], w.nonce, w.buf, nil)
+	content, tag := sealed[:len(sealed)-gcmTagSize], sealed[len(sealed)-gcmTagSize:]
+	for _, b := range [][]byte{content, element(tagOctetString, tag)} {
+		if _, err := w.dst.Write(b); err != nil {
+			w.err = fmt.Errorf("smime: write content: %w", err)
+			return
+		}
+	}
+	w.buf = nil
 }
 
 type nopCloser struct{ io.Writer }

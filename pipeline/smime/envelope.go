@@ -30,18 +30,28 @@ var (
 	oidAES128CBC     = asn1.ObjectIdentifier{2, 16, 840, 1, 101, 3, 4, 1, 2}
 	oidAES192CBC     = asn1.ObjectIdentifier{2, 16, 840, 1, 101, 3, 4, 1, 22}
 	oidAES256CBC     = asn1.ObjectIdentifier{2, 16, 840, 1, 101, 3, 4, 1, 42}
+	oidAES128GCM     = asn1.ObjectIdentifier{2, 16, 840, 1, 101, 3, 4, 1, 6}
+	oidAES192GCM     = asn1.ObjectIdentifier{2, 16, 840, 1, 101, 3, 4, 1, 26}
+	oidAES256GCM     = asn1.ObjectIdentifier{2, 16, 840, 1, 101, 3, 4, 1, 46}
+	oidOAEP          = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 7}
+	oidMGF1          = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 8}
+	oidSHA1          = asn1.ObjectIdentifier{1, 3, 14, 3, 2, 26}
+	oidSHA256        = asn1.ObjectIdentifier{2, 16, 840, 1, 101, 3, 4, 2, 1}
+	oidSHA384        = asn1.ObjectIdentifier{2, 16, 840, 1, 101, 3, 4, 2, 2}
+	oidSHA512        = asn1.ObjectIdentifier{2, 16, 840, 1, 101, 3, 4, 2, 3}
 )
 
 // wrapKey encrypts the content key for one recipient.
 type wrapKey func(*rsa.PublicKey) ([]byte, error)
 
-// envelopeHead returns everything of an EnvelopedData message (RFC 5652
-// section 6.1) up to the first byte of ciphertext. Nothing follows the
-// ciphertext: every length is definite and no unprotected attribute is written.
-func envelopeHead(recipients []*x509.Certificate, iv []byte, contentSize int64, wrap wrapKey) ([]byte, error) {
+// envelopeHead returns everything of an EnvelopedData (RFC 5652 section 6.1) or
+// AuthEnvelopedData message (RFC 5083 section 2.1) up to the first byte of
+// ciphertext. Nothing follows that but the MAC of the latter: every length is
+// definite and no unprotected attribute is written.
+func (o Options) envelopeHead(recipients []*x509.Certificate, iv []byte, wrap wrapKey) ([]byte, error) {
 	infos := make([][]byte, len(recipients))
 	for i, cert := range recipients {
-		info, err := recipientInfo(cert, wrap)
+		info, err := recipientInfo(cert, o.KeyTransport, wrap)
 		if err != nil {
 			return nil, fmt.Errorf("smime: seal for recipient %d: %w", i+1, err)
 		}
@@ -52,21 +62,26 @@ func envelopeHead(recipients []*x509.Certificate, iv []byte, contentSize int64, 
 	version := []byte{tagInteger, 1, 0}
 	set := element(tagSet, infos...)
 	contentType := objectID(oidData)
-	cipher := element(tagSequence, objectID(oidAES256CBC), element(tagOctetString, iv))
+	envelope := objectID(oidEnvelopedData)
+	if o.Cipher == AES256GCM {
+		envelope = objectID(oidAuthEnveloped)
+	}
 
 	// From the inside out: each header needs the length of all that follows it.
-	size := paddedSize(contentSize)
+	size := o.Cipher.sealedContentSize(o.ContentSize)
 	head := header(tagContext0, size)
 	for _, level := range []struct {
 		tag    byte
 		before [][]byte
+		after  int64 // bytes that follow what is inside
 	}{
-		{tagSequence, [][]byte{contentType, cipher}},        // EncryptedContentInfo
-		{tagSequence, [][]byte{version, set}},               // EnvelopedData
-		{tagContext0 | constructed, nil},                    // content
-		{tagSequence, [][]byte{objectID(oidEnvelopedData)}}, // ContentInfo
+		{tagSequence, [][]byte{contentType, o.Cipher.identifier(iv)}, 0}, // EncryptedContentInfo
+		{tagSequence, [][]byte{version, set}, o.Cipher.trailerSize()},    // (Auth)EnvelopedData
+		{tagContext0 | constructed, nil, 0},                              // content
+		{tagSequence, [][]byte{envelope}, 0},                             // ContentInfo
 	} {
 		head = append(bytes.Join(level.before, nil), head...)
+		size += level.after
 		head = append(header(level.tag, int64(len(head))+size), head...)
 	}
 	return head, nil
@@ -74,7 +89,7 @@ func envelopeHead(recipients []*x509.Certificate, iv []byte, contentSize int64, 
 
 // recipientInfo encodes a KeyTransRecipientInfo, version 0 as it names the
 // certificate by issuer and serial number (RFC 5652 section 6.2.1).
-func recipientInfo(cert *x509.Certificate, wrap wrapKey) ([]byte, error) {
+func recipientInfo(cert *x509.Certificate, transport KeyTransport, wrap wrapKey) ([]byte, error) {
 	if err := checkKey(cert); err != nil {
 		return nil, err
 	}
@@ -89,7 +104,7 @@ func recipientInfo(cert *x509.Certificate, wrap wrapKey) ([]byte, error) {
 	return element(tagSequence,
 		[]byte{tagInteger, 1, 0},
 		element(tagSequence, cert.RawIssuer, serial),
-		element(tagSequence, objectID(oidRSA), asn1.NullBytes), // RFC 3370 section 4.2.1 wants the NULL
+		transport.identifier(),
 		element(tagOctetString, key),
 	), nil
 }

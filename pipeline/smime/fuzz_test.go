@@ -16,12 +16,19 @@ import (
 // Opening what was sealed gives back the content, in whatever pieces it was
 // written.
 func FuzzDecryptUndoesEncrypt(f *testing.F) {
-	f.Add([]byte(nil), uint16(1), false)
-	f.Add([]byte("sixteen bytes ok"), uint16(16), true)
-	f.Add(bytes.Repeat([]byte("0123456789"), 7000), uint16(4097), false)
+	f.Add([]byte(nil), uint16(1), false, false, false)
+	f.Add([]byte("sixteen bytes ok"), uint16(16), true, true, false)
+	f.Add(bytes.Repeat([]byte("0123456789"), 7000), uint16(4097), false, false, true)
+	f.Add(bytes.Repeat([]byte("0123456789"), 7000), uint16(4097), true, true, true)
 	cert, key := alice(f)
-	f.Fuzz(func(t *testing.T, content []byte, piece uint16, der bool) {
+	f.Fuzz(func(t *testing.T, content []byte, piece uint16, der, gcm, oaep bool) {
 		opts := smime.Options{ContentSize: int64(len(content))}
+		if gcm {
+			opts.Cipher = smime.AES256GCM
+		}
+		if oaep {
+			opts.KeyTransport = smime.OAEP
+		}
 		if der {
 			opts.Encoding = smime.DER
 		}

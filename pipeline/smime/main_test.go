@@ -141,6 +141,14 @@ func run(t testing.TB, stdin []byte, name string, args ...string) []byte {
 	return stdout.Bytes()
 }
 
+// command runs a program on stdin and returns how it ended.
+func command(t testing.TB, stdin []byte, name string, args ...string) error {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), name, args...)
+	cmd.Stdin = bytes.NewReader(stdin)
+	return cmd.Run()
+}
+
 func pemOf(kind string, der []byte) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})
 }

@@ -13,8 +13,8 @@ import (
 const maxMIMEHeader = 64 << 10 // all lines together; mail servers add a few KiB
 
 // readMIMEHeader reads the headers of an S/MIME message (RFC 8551 section 3.2)
-// up to and with the empty line, and checks that base64 of EnvelopedData
-// follows.
+// up to and with the empty line, and checks that base64 of
+// (Auth)EnvelopedData follows.
 func readMIMEHeader(r *bufio.Reader) error {
 	var block []byte
 	for {
@@ -47,8 +47,8 @@ func readMIMEHeader(r *bufio.Reader) error {
 	if kind != "application/pkcs7-mime" && kind != "application/x-pkcs7-mime" {
 		return unsupported("its Content-Type is not application/pkcs7-mime")
 	}
-	if t := params["smime-type"]; t != "" && !strings.EqualFold(t, "enveloped-data") {
-		return unsupported("its smime-type is not enveloped-data")
+	if t := params["smime-type"]; t != "" && !strings.EqualFold(t, "enveloped-data") && !strings.EqualFold(t, "authEnveloped-data") {
+		return unsupported("its smime-type is neither enveloped-data nor authEnveloped-data")
 	}
 	if !strings.EqualFold(strings.TrimSpace(h.Get("Content-Transfer-Encoding")), "base64") {
 		return unsupported("its Content-Transfer-Encoding is not base64")

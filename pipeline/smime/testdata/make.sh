@@ -26,8 +26,8 @@ seal cms.p7m -aes256 -outform SMIME test-only-alice.crt
 seal cms-stream.p7m -aes256 -stream -outform SMIME test-only-bob.crt test-only-alice.crt
 seal crlf.p7m -aes256 -crlfeol -outform SMIME test-only-alice.crt
 openssl smime -encrypt -binary -aes256 -in content.txt -out smime.p7m test-only-alice.crt
-# Not for this reader, by name:
 seal gcm.der -aes-256-gcm -outform DER test-only-alice.crt
 seal oaep.der -aes256 -outform DER -recip test-only-alice.crt -keyopt rsa_padding_mode:oaep
+# Not for this reader, by name:
 seal des3.der -des3 -outform DER test-only-alice.crt
 seal notforalice.der -aes256 -outform DER test-only-bob.crt

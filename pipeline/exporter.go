@@ -61,6 +61,9 @@ type Export struct {
 	WithoutAttachments bool
 	// Encoding is schemas.EncodingSMIME or schemas.EncodingDER.
 	Encoding string
+	// Cipher is schemas.CipherCBC (also when empty) or schemas.CipherGCM, KeyTransport
+	// schemas.KeyTransportPKCS1 (also when empty) or schemas.KeyTransportOAEP.
+	Cipher, KeyTransport string
 	// Compression is schemas.CompressionStandard (also when empty) or
 	// schemas.CompressionFast.
 	Compression string

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"crypto/x509"
@@ -41,7 +42,7 @@ func (e *Exporter) Finish(ctx context.Context, x Export, topic schemas.Topic, re
 			Filter: x.Filter, Topic: topic, Snapshot: x.Snapshot,
 			Since: x.Since, SinceExport: x.SinceExport,
 			CreatedAt: schemas.TimeOf(now), ExpiresAt: schemas.TimeOf(now.Add(lifetime)),
-			Encoding: x.Encoding, Compression: stated(x.Compression), Cipher: "aes-256-cbc", KeyTransport: "rsa-pkcs1v15",
+			Encoding: x.Encoding, Compression: stated(x.Compression), Cipher: cmp.Or(x.Cipher, schemas.CipherCBC), KeyTransport: cmp.Or(x.KeyTransport, schemas.KeyTransportPKCS1),
 			Recipients: CertificateRefs(x.Recipients), Parts: receipts, Totals: c.Totals,
 		}, nil
 	})

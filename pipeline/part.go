@@ -47,7 +47,11 @@ func (e *Exporter) Export(ctx context.Context, x Export, part schemas.Part) (sch
 	}
 	// Sealing keeps the zip and its base64 for a moment; incompressible content is
 	// the worst case.
-	release, err := e.spools.Reserve(ctx, part.Bytes+part.Bytes*4/10+indexBytes(part)+spoolChunk)
+	size := part.Bytes + part.Bytes*4/10 + indexBytes(part) + spoolChunk
+	if x.Cipher == schemas.CipherGCM { // sealed whole: the zip is not given back as it goes
+		size += part.Bytes
+	}
+	release, err := e.spools.Reserve(ctx, size)
 	if err != nil {
 		return receipt, err
 	}
@@ -133,6 +137,12 @@ func seal(x Export, dst, zipped *spool, r *schemas.Receipt) error {
 	options := smime.Options{Encoding: smime.SMIME, ContentSize: zipped.size, Filename: r.Name}
 	if x.Encoding == schemas.EncodingDER {
 		options.Encoding = smime.DER
+	}
+	if x.Cipher == schemas.CipherGCM {
+		options.Cipher = smime.AES256GCM
+	}
+	if x.KeyTransport == schemas.KeyTransportOAEP {
+		options.KeyTransport = smime.OAEP
 	}
 	sum := sha256.New()
 	w, err := smime.Encrypt(io.MultiWriter(dst, sum), options, x.Recipients...)

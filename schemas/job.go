@@ -88,10 +88,14 @@ type Job struct {
 	Match
 	Schedule  Schedule  `json:"schedule"`
 	Timeframe Timeframe `json:"timeframe"`
-	// SplitSize, Encoding and Compression are as in ExportRequest.
-	SplitSize   int64  `json:"split_size,omitempty"`
-	Encoding    string `json:"encoding,omitempty"`
-	Compression string `json:"compression,omitempty"`
+	// SplitSize, Encoding, Cipher, KeyTransport, Compression and Attachments are as in
+	// ExportRequest.
+	SplitSize    int64  `json:"split_size,omitempty"`
+	Encoding     string `json:"encoding,omitempty"`
+	Cipher       string `json:"cipher,omitempty"`
+	KeyTransport string `json:"key_transport,omitempty"`
+	Compression  string `json:"compression,omitempty"`
+	Attachments  string `json:"attachments,omitempty"`
 	// Recipients are SHA-256 fingerprints of certificates registered for the tenant.
 	Recipients []string `json:"recipients"`
 	// RetentionDays is how long artifacts live; 0 means as long as the tenant's may.
@@ -237,7 +241,8 @@ func (j *Job) Validate() error {
 	p.match(j.Match, j.Entity)
 	p.schedule(j.Schedule)
 	p.timeframe(j.Timeframe)
-	p.shape(j.SplitSize, j.Encoding, j.Compression)
+	p.shape(j.SplitSize, j.Encoding, j.Compression, j.Attachments)
+	p.seal(j.Cipher, j.KeyTransport)
 	recipients := make([]Recipient, len(j.Recipients))
 	for n, f := range j.Recipients {
 		recipients[n] = Recipient{Fingerprint: f}

@@ -2,6 +2,7 @@ package schemas
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -52,6 +53,29 @@ const (
 	EncodingDER   = "der"
 )
 
+// Ciphers of an artifact: CMS EnvelopedData, which every reader opens, or
+// AuthEnvelopedData (RFC 5083), whose reader finds every change by itself.
+const (
+	CipherCBC = "aes-256-cbc"
+	CipherGCM = "aes-256-gcm"
+)
+
+// Ciphers lists what the content of a part can be encrypted with.
+func Ciphers() []string { return []string{CipherCBC, CipherGCM} }
+
+// How the content key is encrypted for each recipient: RSA PKCS#1 v1.5, which every
+// reader opens, or RSAES-OAEP with SHA-256 (RFC 3560).
+const (
+	KeyTransportPKCS1 = "rsa-pkcs1v15"
+	KeyTransportOAEP  = "rsa-oaep"
+)
+
+// KeyTransports lists how a content key can be encrypted.
+func KeyTransports() []string { return []string{KeyTransportPKCS1, KeyTransportOAEP} }
+
+// Encodings lists the encodings of an artifact.
+func Encodings() []string { return []string{EncodingSMIME, EncodingDER} }
+
 // How hard a part is compressed. Equal rows give equal zips for each of them.
 const (
 	// CompressionStandard is within a few percent of zip -6 at several times its speed.
@@ -95,6 +119,10 @@ type ExportRequest struct {
 	SplitSize int64 `json:"split_size,omitempty"`
 	// Encoding is smime (also when empty) or der.
 	Encoding string `json:"encoding,omitempty"`
+	// Cipher is aes-256-cbc (also when empty) or aes-256-gcm; KeyTransport rsa-pkcs1v15
+	// (also when empty) or rsa-oaep.
+	Cipher       string `json:"cipher,omitempty"`
+	KeyTransport string `json:"key_transport,omitempty"`
 	// Compression is standard (also when empty) or fast.
 	Compression string `json:"compression,omitempty"`
 	// Attachments is included (also when empty), as parts of their own, or none.
@@ -181,6 +209,11 @@ func (r *ExportRequest) Sealing() string {
 	return r.Encoding
 }
 
+// Enciphering returns the cipher and the key transport, defaulted.
+func (r *ExportRequest) Enciphering() (cipher, keyTransport string) {
+	return cmp.Or(r.Cipher, CipherCBC), cmp.Or(r.KeyTransport, KeyTransportPKCS1)
+}
+
 // Compressing returns the compression, defaulted.
 func (r *ExportRequest) Compressing() string {
 	if r.Compression == "" {
@@ -203,6 +236,12 @@ func (r *ExportRequest) Digest() string {
 	content.SplitSize, content.Encoding = r.Split(), r.Sealing()
 	if r.Compression == CompressionStandard { // requests made before there was a choice keep their digest
 		content.Compression = ""
+	}
+	if r.Cipher == CipherCBC {
+		content.Cipher = ""
+	}
+	if r.KeyTransport == KeyTransportPKCS1 {
+		content.KeyTransport = ""
 	}
 	if r.Attachments == AttachmentsIncluded { // requests of before they could be left out keep their digest
 		content.Attachments = ""
@@ -263,8 +302,8 @@ func (r *ExportRequest) Validate() error {
 	p.rangeOf("from", r.From, "to", r.To)
 	p.media(r.MediaTypes, r.Entity)
 	p.match(r.Match, r.Entity)
-	p.shape(r.SplitSize, r.Encoding, r.Compression)
-	p.oneOf("attachments", r.Attachments, AttachmentChoices(), false)
+	p.shape(r.SplitSize, r.Encoding, r.Compression, r.Attachments)
+	p.seal(r.Cipher, r.KeyTransport)
 	p.retention(r.RetentionDays)
 	if r.JobID != "" {
 		p.jobID(r.JobID)
@@ -310,12 +349,18 @@ func (p *problems) media(types []string, entity string) {
 	}
 }
 
-func (p *problems) shape(split int64, encoding, compression string) {
+func (p *problems) shape(split int64, encoding, compression, attachments string) {
 	if split != 0 && (split < minSplitSize || split > maxSplitSize) {
 		p.add("split_size", "%d bytes is outside %d to %d (64 KiB to 256 MiB)", split, minSplitSize, maxSplitSize)
 	}
-	p.oneOf("encoding", encoding, []string{EncodingSMIME, EncodingDER}, false)
+	p.oneOf("encoding", encoding, Encodings(), false)
 	p.oneOf("compression", compression, Compressions(), false)
+	p.oneOf("attachments", attachments, AttachmentChoices(), false)
+}
+
+func (p *problems) seal(cipher, keyTransport string) {
+	p.oneOf("cipher", cipher, Ciphers(), false)
+	p.oneOf("key_transport", keyTransport, KeyTransports(), false)
 }
 
 func (p *problems) recipients(list []Recipient) {

@@ -76,6 +76,8 @@ func TestASpelledOutDefaultIsNoOtherRequest(t *testing.T) {
 	short.Action, short.SplitSize, short.Encoding = "", 0, ""
 	long := validRequest()
 	long.Action, long.SplitSize, long.Encoding = schemas.ActionCreate, schemas.DefaultSplitSize, schemas.EncodingSMIME
+	long.Cipher, long.KeyTransport = schemas.CipherCBC, schemas.KeyTransportPKCS1
+	long.Compression, long.Attachments = schemas.CompressionStandard, schemas.AttachmentsIncluded
 	if short.Digest() != long.Digest() {
 		t.Error("spelling out defaults gives another digest")
 	}
@@ -97,18 +99,20 @@ func TestDigestIdentifiesWhatIsAskedNotWhenOrByWhom(t *testing.T) {
 		t.Errorf("a request that was read has another digest (%v)", err)
 	}
 	for name, edit := range map[string]func(*schemas.ExportRequest){
-		"action":      func(r *schemas.ExportRequest) { r.Action = schemas.ActionCancel },
-		"tenant_id":   func(r *schemas.ExportRequest) { r.TenantID = "globex" },
-		"export_id":   func(r *schemas.ExportRequest) { r.ExportID = "e-2" },
-		"entity":      func(r *schemas.ExportRequest) { r.Entity = schemas.EntityContact },
-		"from":        func(r *schemas.ExportRequest) { r.From = at("2026-10-02T00:00:00Z") },
-		"to":          func(r *schemas.ExportRequest) { r.To = at("2026-10-02T00:00:00Z") },
-		"media_types": func(r *schemas.ExportRequest) { r.MediaTypes = nil },
-		"split_size":  func(r *schemas.ExportRequest) { r.SplitSize++ },
-		"encoding":    func(r *schemas.ExportRequest) { r.Encoding = "" },
-		"recipients":  func(r *schemas.ExportRequest) { r.Recipients = append(r.Recipients, r.Recipients[0]) },
-		"since":       func(r *schemas.ExportRequest) { r.SinceExport = "e-0" },
-		"snapshot":    func(r *schemas.ExportRequest) { r.Snapshot[0]++ },
+		"action":        func(r *schemas.ExportRequest) { r.Action = schemas.ActionCancel },
+		"tenant_id":     func(r *schemas.ExportRequest) { r.TenantID = "globex" },
+		"export_id":     func(r *schemas.ExportRequest) { r.ExportID = "e-2" },
+		"entity":        func(r *schemas.ExportRequest) { r.Entity = schemas.EntityContact },
+		"from":          func(r *schemas.ExportRequest) { r.From = at("2026-10-02T00:00:00Z") },
+		"to":            func(r *schemas.ExportRequest) { r.To = at("2026-10-02T00:00:00Z") },
+		"media_types":   func(r *schemas.ExportRequest) { r.MediaTypes = nil },
+		"split_size":    func(r *schemas.ExportRequest) { r.SplitSize++ },
+		"encoding":      func(r *schemas.ExportRequest) { r.Encoding = "" },
+		"cipher":        func(r *schemas.ExportRequest) { r.Cipher = schemas.CipherGCM },
+		"key transport": func(r *schemas.ExportRequest) { r.KeyTransport = schemas.KeyTransportOAEP },
+		"recipients":    func(r *schemas.ExportRequest) { r.Recipients = append(r.Recipients, r.Recipients[0]) },
+		"since":         func(r *schemas.ExportRequest) { r.SinceExport = "e-0" },
+		"snapshot":      func(r *schemas.ExportRequest) { r.Snapshot[0]++ },
 	} {
 		r := validRequest()
 		edit(r)

@@ -128,7 +128,7 @@ func (w *Worker) accepted(ctx context.Context, r *schemas.ExportRequest) (a pipe
 		return a, found, err
 	}
 	return a, false, w.report(ctx, &schemas.ExportStatus{
-		TenantID: r.TenantID, ExportID: r.ExportID, EventID: "refused/" + r.Action, State: schemas.Refused,
+		TenantID: r.TenantID, ExportID: r.ExportID, EventID: refusalOf(r), State: schemas.Refused,
 		RequestDigest: r.Digest(), Reason: "there is no export of this id to " + r.Action,
 	})
 }

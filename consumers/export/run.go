@@ -103,11 +103,12 @@ func (w *Worker) steps(ctx context.Context, r *schemas.ExportRequest, attempt in
 	if err != nil {
 		return err
 	}
+	cipher, keyTransport := r.Enciphering()
 	x := pipeline.Export{
 		ID: r.ExportID, Filter: r.Filter(), Snapshot: accepted.Snapshot,
 		Since: accepted.Since, SinceExport: r.SinceExport,
 		SplitSize: r.Split(), WithoutAttachments: r.Attachments == schemas.AttachmentsNone,
-		Encoding: r.Sealing(), Compression: r.Compressing(), Recipients: recipients, Lifetime: lifetime,
+		Encoding: r.Sealing(), Cipher: cipher, KeyTransport: keyTransport, Compression: r.Compressing(), Recipients: recipients, Lifetime: lifetime,
 	}
 	err = w.report(ctx, &schemas.ExportStatus{
 		TenantID: r.TenantID, ExportID: r.ExportID, EventID: "requested", State: schemas.Requested,

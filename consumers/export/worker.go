@@ -254,9 +254,20 @@ func (w *Worker) refuse(ctx context.Context, r *schemas.ExportRequest, reason st
 		jobID = "" // the export of this id, whose job may be told, goes on
 	}
 	return w.report(ctx, &schemas.ExportStatus{
-		TenantID: r.TenantID, ExportID: r.ExportID, EventID: "refused/" + digest[:16], State: schemas.Refused,
+		TenantID: r.TenantID, ExportID: r.ExportID, EventID: refusalOf(r), State: schemas.Refused,
 		Request: withoutCertificates(r), RequestDigest: digest, Reason: reason, JobID: jobID,
 	})
+}
+
+// refusalOf names the refusal of a request. Asking for something to be done with an
+// export again has the same digest, and yet is to be answered again: whoever asked
+// waits for it.
+func refusalOf(r *schemas.ExportRequest) string {
+	id := "refused/" + r.Digest()[:16]
+	if r.Controls() && !r.RequestedAt.IsZero() {
+		id += "/" + r.RequestedAt.String()
+	}
+	return id
 }
 
 // report publishes a status event, trying until ctx ends: an export never goes on

@@ -24,6 +24,8 @@ type ExportInput struct {
 	Attributes  map[string]string   `json:"attributes,omitempty" maxProperties:"64" doc:"Only what has these attributes."`
 	SplitSize   int64               `json:"split_size,omitempty" doc:"JSON Lines bytes of a part, 64 KiB to 256 MiB; 0 means 64 MiB."`
 	Encoding    string              `json:"encoding,omitempty" enum:"smime,der"`
+	Cipher      string              `json:"cipher,omitempty" enum:"aes-256-cbc,aes-256-gcm" doc:"aes-256-cbc, which every reader opens, if not given; aes-256-gcm is AuthEnvelopedData."`
+	Transport   string              `json:"key_transport,omitempty" enum:"rsa-pkcs1v15,rsa-oaep" doc:"rsa-pkcs1v15, which every reader opens, if not given."`
 	Compression string              `json:"compression,omitempty" enum:"standard,fast" doc:"fast: larger files, sooner."`
 	Attachments string              `json:"attachments,omitempty" enum:"included,none" doc:"included, as parts of their own with the contents, if not given."`
 	Recipients  []schemas.Recipient `json:"recipients" minItems:"1" maxItems:"32" doc:"Who can decrypt: fingerprints of registered certificates."`
@@ -36,7 +38,8 @@ func (i ExportInput) request() schemas.ExportRequest {
 	return schemas.ExportRequest{
 		ExportID: i.ID, Entity: i.Entity, From: i.From, To: i.To, MediaTypes: i.MediaTypes,
 		Match:     schemas.Match{Queues: i.Queues, Directions: i.Directions, Statuses: i.Statuses, Attributes: i.Attributes},
-		SplitSize: i.SplitSize, Encoding: i.Encoding, Attachments: i.Attachments, Compression: i.Compression, Recipients: i.Recipients, SinceExport: i.SinceExport, RetentionDays: i.Retention,
+		SplitSize: i.SplitSize, Encoding: i.Encoding, Cipher: i.Cipher, KeyTransport: i.Transport, Attachments: i.Attachments, Compression: i.Compression,
+		Recipients: i.Recipients, SinceExport: i.SinceExport, RetentionDays: i.Retention,
 	}
 }
 

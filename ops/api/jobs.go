@@ -25,6 +25,9 @@ type JobInput struct {
 	Timeframe     schemas.Timeframe `json:"timeframe"`
 	SplitSize     int64             `json:"split_size,omitempty"`
 	Encoding      string            `json:"encoding,omitempty" enum:"smime,der"`
+	Cipher        string            `json:"cipher,omitempty" enum:"aes-256-cbc,aes-256-gcm" doc:"aes-256-cbc, which every reader opens, if not given; aes-256-gcm is AuthEnvelopedData."`
+	KeyTransport  string            `json:"key_transport,omitempty" enum:"rsa-pkcs1v15,rsa-oaep" doc:"rsa-pkcs1v15, which every reader opens, if not given."`
+	Attachments   string            `json:"attachments,omitempty" enum:"included,none" doc:"included, as parts of their own with the contents, if not given."`
 	Compression   string            `json:"compression,omitempty" enum:"standard,fast" doc:"fast: larger files, sooner."`
 	Recipients    []string          `json:"recipients" minItems:"1" maxItems:"32" doc:"Fingerprints of registered certificates."`
 	RetentionDays int               `json:"retention_days,omitempty" minimum:"0" maximum:"3660"`
@@ -37,7 +40,8 @@ func (i JobInput) job(id string) schemas.Job {
 	return schemas.Job{
 		JobID: id, Title: i.Title, Description: i.Description, Entity: i.Entity, MediaTypes: i.MediaTypes,
 		Match:    schemas.Match{Queues: i.Queues, Directions: i.Directions, Statuses: i.Statuses, Attributes: i.Attributes},
-		Schedule: i.Schedule, Timeframe: i.Timeframe, SplitSize: i.SplitSize, Encoding: i.Encoding, Compression: i.Compression, Recipients: i.Recipients,
+		Schedule: i.Schedule, Timeframe: i.Timeframe, SplitSize: i.SplitSize, Encoding: i.Encoding, Cipher: i.Cipher, KeyTransport: i.KeyTransport,
+		Attachments: i.Attachments, Compression: i.Compression, Recipients: i.Recipients,
 		RetentionDays: i.RetentionDays, Webhook: i.Webhook, CatchUp: i.CatchUp, State: i.State,
 	}
 }

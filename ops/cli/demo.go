@@ -234,7 +234,7 @@ func (d *demo) proveTenant(ctx context.Context, tenant, signer string) (proof, e
 func (d *demo) exportAll(ctx context.Context, tenant string) (schemas.Export, float64, error) {
 	f := createFlags{
 		tenant: tenant, id: ulid.Make().String(), entity: schemas.EntityInteraction, from: "1990-01-01", to: "2100-01-01",
-		recipients: []string{d.certFile()}, splitSize: "4MiB",
+		recipients: []string{d.certFile()}, shape: shapeFlags{splitSize: "4MiB"},
 	}
 	r, err := f.request()
 	if err != nil {

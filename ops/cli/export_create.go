@@ -14,7 +14,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"cdds/ops/api/client"
-	"cdds/ops/config"
 	"cdds/ops/connect"
 	"cdds/pipeline/smime"
 	"cdds/producers"
@@ -23,13 +22,13 @@ import (
 
 // createFlags are the flags of `export create`.
 type createFlags struct {
-	tenant, id, entity, from, to, encoding, attachments, compression, asOf, since string
-	media, recipients                                                             []string
-	splitSize                                                                     string
-	match                                                                         matchFlags
-	retentionDays                                                                 int
-	wait                                                                          bool
-	timeout                                                                       time.Duration
+	tenant, id, entity, from, to, asOf, since string
+	shape                                     shapeFlags
+	media, recipients                         []string
+	match                                     matchFlags
+	retentionDays                             int
+	wait                                      bool
+	timeout                                   time.Duration
 }
 
 func newExportCreate(s *session) *cobra.Command {
@@ -75,10 +74,7 @@ events and updates included: together they hold what one whole export would.
 	flags.StringSliceVar(&f.media, "media", nil, "media `types`, comma separated; all if not given")
 	f.match.add(flags)
 	flags.IntVar(&f.retentionDays, "retention-days", 0, "how many `days` the artifacts live (default: as long as the tenant's may)")
-	flags.StringVar(&f.splitSize, "split-size", "", "JSON Lines `size` of a part, such as 16MiB (default 64MiB)")
-	flags.StringVar(&f.encoding, "encoding", schemas.EncodingSMIME, "smime (MIME headers, base64) or der (binary)")
-	flags.StringVar(&f.compression, "compression", schemas.CompressionStandard, "standard, or fast (larger files, sooner)")
-	flags.StringVar(&f.attachments, "attachments", schemas.AttachmentsIncluded, "included, as parts of their own with the contents, or none")
+	f.shape.add(cmd)
 	flags.StringSliceVar(&f.recipients, "recipient", nil, "certificate `file` or fingerprint of who can decrypt; repeatable (required)")
 	flags.StringVar(&f.id, "id", "", "export `id`; a new one if not given")
 	flags.StringVar(&f.asOf, "as-of", "", "`id` of an export of the tenant whose snapshot to repeat")
@@ -90,9 +86,6 @@ events and updates included: together they hold what one whole export would.
 	}
 	_ = cmd.RegisterFlagCompletionFunc("entity", cobra.FixedCompletions(schemas.Entities(), cobra.ShellCompDirectiveNoFileComp))
 	_ = cmd.RegisterFlagCompletionFunc("media", cobra.FixedCompletions(schemas.MediaTypes(), cobra.ShellCompDirectiveNoFileComp))
-	_ = cmd.RegisterFlagCompletionFunc("attachments", cobra.FixedCompletions(schemas.AttachmentChoices(), cobra.ShellCompDirectiveNoFileComp))
-	_ = cmd.RegisterFlagCompletionFunc("compression", cobra.FixedCompletions(schemas.Compressions(), cobra.ShellCompDirectiveNoFileComp))
-	_ = cmd.RegisterFlagCompletionFunc("encoding", cobra.FixedCompletions([]string{schemas.EncodingSMIME, schemas.EncodingDER}, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }
 
@@ -176,7 +169,8 @@ func (s *session) submit(ctx context.Context, services *services, r *schemas.Exp
 // service, so that every request leaves a trace in history.
 func (f createFlags) request() (*schemas.ExportRequest, error) {
 	r := &schemas.ExportRequest{
-		TenantID: f.tenant, ExportID: f.id, Entity: f.entity, MediaTypes: f.media, Encoding: f.encoding, Attachments: f.attachments, Compression: f.compression,
+		TenantID: f.tenant, ExportID: f.id, Entity: f.entity, MediaTypes: f.media, Encoding: f.shape.encoding, Cipher: f.shape.cipher, KeyTransport: f.shape.keyTransport,
+		Attachments: f.shape.attachments, Compression: f.shape.compression,
 		SinceExport: f.since, RetentionDays: f.retentionDays, RequestedAt: schemas.TimeOf(time.Now()), RequestedBy: whoami(),
 	}
 	var err error
@@ -189,12 +183,8 @@ func (f createFlags) request() (*schemas.ExportRequest, error) {
 	if r.To, err = parseTime("to", f.to); err != nil {
 		return nil, err
 	}
-	if f.splitSize != "" {
-		var n config.Bytes
-		if err := n.UnmarshalText([]byte(f.splitSize)); err != nil {
-			return nil, fmt.Errorf("--split-size: %w", err)
-		}
-		r.SplitSize = int64(n)
+	if r.SplitSize, err = f.shape.split(); err != nil {
+		return nil, err
 	}
 	for _, given := range f.recipients {
 		recipient, err := recipientOf(given)

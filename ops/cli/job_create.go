@@ -8,7 +8,6 @@ import (
 	"github.com/oklog/ulid/v2"
 	"github.com/spf13/cobra"
 
-	"cdds/ops/config"
 	"cdds/pipeline/smime"
 	"cdds/producers/schedule"
 	"cdds/schemas"
@@ -16,12 +15,13 @@ import (
 
 // jobFlags are the flags of `job create`.
 type jobFlags struct {
-	tenant, id, title, description, entity, encoding, splitSize string
-	media, recipients                                           []string
-	match                                                       matchFlags
-	once, daily, all, sinceLastRun, suspended                   bool
-	everyHours, monthly, lastDays, retentionDays                int
-	weekly, cron, at, zone, start, from, to, webhook, catchUp   string
+	tenant, id, title, description, entity                    string
+	shape                                                     shapeFlags
+	media, recipients                                         []string
+	match                                                     matchFlags
+	once, daily, all, sinceLastRun, suspended                 bool
+	everyHours, monthly, lastDays, retentionDays              int
+	weekly, cron, at, zone, start, from, to, webhook, catchUp string
 }
 
 func newJobCreate(s *session) *cobra.Command {
@@ -78,8 +78,7 @@ included: all runs together hold what one whole export would.
 	flags.StringVar(&f.to, "to", "", "`time` the range of each run ends, exclusive")
 	flags.IntVar(&f.lastDays, "last-days", 0, "each run holds this many `days` before it was due")
 	flags.BoolVar(&f.sinceLastRun, "since-last-run", false, "each run holds what was produced since the last completed one")
-	flags.StringVar(&f.splitSize, "split-size", "", "JSON Lines `size` of a part, such as 16MiB (default 64MiB)")
-	flags.StringVar(&f.encoding, "encoding", schemas.EncodingSMIME, "smime (MIME headers, base64) or der (binary)")
+	f.shape.add(cmd)
 	flags.StringSliceVar(&f.recipients, "recipient", nil, "fingerprint or `file` of a registered certificate; repeatable (required)")
 	flags.IntVar(&f.retentionDays, "retention-days", 0, "how many `days` artifacts live (default: as long as the tenant's may)")
 	flags.StringVar(&f.webhook, "webhook", "", "https `URL` to tell when a run has ended")
@@ -137,7 +136,8 @@ func (s *session) createJob(ctx context.Context, d *defined, f jobFlags) error {
 func (f jobFlags) job() (*schemas.Job, error) {
 	j := schemas.Job{
 		TenantID: f.tenant, JobID: f.id, Title: f.title, Description: f.description, Entity: f.entity, MediaTypes: f.media,
-		Encoding: f.encoding, RetentionDays: f.retentionDays, CatchUp: f.catchUp, State: schemas.JobActive,
+		Encoding: f.shape.encoding, Cipher: f.shape.cipher, KeyTransport: f.shape.keyTransport,
+		Compression: f.shape.compression, Attachments: f.shape.attachments, RetentionDays: f.retentionDays, CatchUp: f.catchUp, State: schemas.JobActive,
 		Schedule: schemas.Schedule{EveryHours: f.everyHours, Weekday: f.weekly, Day: f.monthly, Cron: f.cron, At: f.at, TimeZone: f.zone},
 	}
 	if j.JobID == "" {
@@ -183,12 +183,8 @@ func (f jobFlags) job() (*schemas.Job, error) {
 	default:
 		j.Timeframe = schemas.Timeframe{Kind: schemas.TimeframeLastDays, Days: f.lastDays}
 	}
-	if f.splitSize != "" {
-		var n config.Bytes
-		if err := n.UnmarshalText([]byte(f.splitSize)); err != nil {
-			return nil, usageError{fmt.Errorf("--split-size: %w", err)}
-		}
-		j.SplitSize = int64(n)
+	if j.SplitSize, err = f.shape.split(); err != nil {
+		return nil, usageError{err}
 	}
 	for _, given := range f.recipients {
 		if !fingerprint.MatchString(given) {

@@ -123,13 +123,14 @@ func jobOf(form url.Values) (j schemas.Job, problems []string) {
 		Title: get("title"), Description: get("description"), Entity: get("entity"),
 		MediaTypes: form["media_types"], Recipients: form["recipients"],
 		Match:     schemas.Match{Queues: words(get("queues")), Directions: form["directions"], Statuses: words(get("statuses"))},
-		SplitSize: int64(number("split_size")) << 20, Encoding: get("encoding"), Compression: get("compression"),
+		SplitSize: int64(number("split_size")) << 20, Encoding: get("encoding"), Cipher: get("cipher"), KeyTransport: get("key_transport"),
+		Compression: get("compression"), Attachments: get("attachments"),
 		RetentionDays: number("retention_days"), CatchUp: get("catch_up"),
 		Schedule:  schemas.Schedule{Run: get("run"), TimeZone: get("time_zone")},
 		Timeframe: schemas.Timeframe{Kind: get("timeframe")},
 	}
 	if j.Entity == schemas.EntityContact {
-		j.MediaTypes, j.Directions = nil, nil
+		j.MediaTypes, j.Directions, j.Attachments = nil, nil, ""
 	}
 	if len(j.MediaTypes) == len(schemas.MediaTypes()) {
 		j.MediaTypes = nil // all

@@ -29,7 +29,8 @@ func Request(j schemas.Job, at schemas.Time, last *schemas.Export) *schemas.Expo
 	r := &schemas.ExportRequest{
 		TenantID: j.TenantID, ExportID: RunID(j.JobID, at), Entity: j.Entity,
 		From: everFrom, To: everTo, MediaTypes: j.MediaTypes, Match: j.Match,
-		SplitSize: j.SplitSize, Encoding: j.Encoding, Compression: j.Compression, RetentionDays: j.RetentionDays,
+		SplitSize: j.SplitSize, Encoding: j.Encoding, Cipher: j.Cipher, KeyTransport: j.KeyTransport,
+		Compression: j.Compression, Attachments: j.Attachments, RetentionDays: j.RetentionDays,
 		JobID: j.JobID, ScheduledAt: at, RequestedBy: "job " + j.JobID,
 	}
 	for _, f := range j.Recipients {

@@ -1,9 +1,12 @@
 package admin
 
 import (
+	"bytes"
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"time"
 
@@ -152,4 +155,44 @@ func (h *Handle) expiring(now schemas.Time) []schemas.CertificateRef {
 	}
 	slices.SortFunc(all, func(a, b schemas.CertificateRef) int { return a.NotAfter.Compare(b.NotAfter) })
 	return all
+}
+
+// SampleName is the file name of a sample.
+const SampleName = "cdds-sample.p7m"
+
+const sampleText = "It works: you can open what CDDS seals for this certificate.\r\n"
+
+// Sample is a small S/MIME message sealed for a registered certificate, to try the
+// private key with; sealed as files would be with these choices, which may be empty.
+func (h *Handle) Sample(fingerprint, cipher, keyTransport string) ([]byte, error) {
+	c, err := h.Certificate(fingerprint)
+	if err != nil {
+		return nil, err
+	}
+	cert, err := c.X509()
+	if err != nil {
+		return nil, err
+	}
+	return SealSample(cert, cipher, keyTransport)
+}
+
+// SealSample is Sample of a certificate at hand.
+func SealSample(cert *x509.Certificate, cipher, keyTransport string) ([]byte, error) {
+	o := smime.Options{ContentSize: int64(len(sampleText)), Filename: SampleName}
+	if cipher == schemas.CipherGCM {
+		o.Cipher = smime.AES256GCM
+	}
+	if keyTransport == schemas.KeyTransportOAEP {
+		o.KeyTransport = smime.OAEP
+	}
+	var b bytes.Buffer
+	w, err := smime.Encrypt(&b, o, cert)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := io.WriteString(w, sampleText); err != nil {
+		return nil, err
+	}
+	err = w.Close()
+	return b.Bytes(), err
 }

@@ -156,3 +156,23 @@ func (h *Handle) NextRuns(id string, n int) ([]schemas.Time, error) {
 	}
 	return h.Next(j, schemas.TimeOf(h.Now()), n)
 }
+
+// WebhookSecret is what a receiver verifies the job's webhook with, as libraries of
+// Standard Webhooks take it. That it was told is recorded.
+func (h *Handle) WebhookSecret(ctx context.Context, id string) (string, error) {
+	if err := h.changes(ctx, auth.Change, "job.secret", subjectOf(id)); err != nil {
+		return "", err
+	}
+	j, err := h.job(id)
+	if err != nil {
+		return "", err
+	}
+	if j.Webhook == nil {
+		return "", &ConflictError{"job " + id + " has no webhook"}
+	}
+	secret, err := h.Service.WebhookSecret(j)
+	if err != nil {
+		return "", &ConflictError{err.Error()}
+	}
+	return secret, h.change(ctx, "job.secret", id, fmt.Sprintf("version %d was told", j.Webhook.SecretVersion))
+}

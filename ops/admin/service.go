@@ -83,6 +83,8 @@ type Options struct {
 	Run func(ctx context.Context, j schemas.Job) (*schemas.ExportRequest, error)
 	// Next lists when a job is due after an instant, at most n times.
 	Next func(j schemas.Job, after schemas.Time, n int) ([]schemas.Time, error)
+	// WebhookSecret is the secret a job's webhook is signed with.
+	WebhookSecret func(j schemas.Job) (string, error)
 	// Directory has the users and tokens Accounts change.
 	Directory *auth.Directory
 	// InlineCertificates says that a request may bring its recipients' certificates.

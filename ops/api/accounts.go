@@ -33,7 +33,7 @@ func (a *API) accounts() {
 		OperationID: "list-users", Method: http.MethodGet, Path: "/users", Tags: users, Summary: "List users",
 	}, func(ctx context.Context, in *struct{ Scope }) (*answer[Listing[UserView]], error) {
 		list, err := on(ctx, a, in.Scope, (*admin.Handle).Users)
-		return give(all(list, userView), err)
+		return give(all(list, UserViewOf), err)
 	})
 	register(a, huma.Operation{
 		OperationID: "create-user", Method: http.MethodPost, Path: "/users", Tags: users, Summary: "Make a user", DefaultStatus: http.StatusCreated,
@@ -84,7 +84,7 @@ func (a *API) accounts() {
 		OperationID: "list-tokens", Method: http.MethodGet, Path: "/tokens", Tags: tokens, Summary: "List API tokens, the latest first",
 	}, func(ctx context.Context, in *struct{ Scope }) (*answer[Listing[TokenView]], error) {
 		list, err := on(ctx, a, in.Scope, (*admin.Handle).Tokens)
-		return give(all(list, tokenView), err)
+		return give(all(list, TokenViewOf), err)
 	})
 	register(a, huma.Operation{
 		OperationID: "create-token", Method: http.MethodPost, Path: "/tokens", Tags: tokens, Summary: "Make an API token", DefaultStatus: http.StatusCreated,
@@ -98,7 +98,7 @@ func (a *API) accounts() {
 	}) (*answer[NewToken], error) {
 		return give(on(ctx, a, in.Scope, func(h *admin.Handle) (NewToken, error) {
 			t, secret, err := h.CreateToken(ctx, schemas.APIToken{Name: in.Body.Name, Role: in.Body.Role, ExpiresAt: in.Body.ExpiresAt})
-			return NewToken{tokenView(t), secret}, err
+			return NewToken{TokenViewOf(t), secret}, err
 		}))
 	})
 	register(a, huma.Operation{

@@ -55,6 +55,34 @@ func (a *API) certificates() {
 		return give(on(ctx, a, in.Scope, func(h *admin.Handle) (schemas.Certificate, error) { return h.Certificate(in.Fingerprint) }))
 	})
 	register(a, huma.Operation{
+		OperationID: "certificate-sample", Method: http.MethodGet, Path: "/certificates/{fingerprint}/sample", Tags: tags,
+		Summary:     "Fetch a small message sealed for a certificate, to try the private key with",
+		Description: "An S/MIME message, sealed as files would be: openssl cms -decrypt -in cdds-sample.p7m -recip cert.pem -inkey key.pem",
+		Responses: map[string]*huma.Response{"200": {Description: "The message", Content: map[string]*huma.MediaType{
+			"application/pkcs7-mime": {Schema: &huma.Schema{Type: huma.TypeString, Format: "binary"}},
+		}}},
+	}, func(ctx context.Context, in *struct {
+		CertificatePath
+		Cipher    string `query:"cipher" enum:"aes-256-cbc,aes-256-gcm" default:"aes-256-cbc"`
+		Transport string `query:"key_transport" enum:"rsa-pkcs1v15,rsa-oaep" default:"rsa-pkcs1v15"`
+	}) (*struct {
+		Type        string `header:"Content-Type"`
+		Disposition string `header:"Content-Disposition"`
+		Body        []byte
+	}, error) {
+		sample, err := on(ctx, a, in.Scope, func(h *admin.Handle) ([]byte, error) {
+			return h.Sample(in.Fingerprint, in.Cipher, in.Transport)
+		})
+		if err != nil {
+			return nil, err
+		}
+		return &struct {
+			Type        string `header:"Content-Type"`
+			Disposition string `header:"Content-Disposition"`
+			Body        []byte
+		}{"application/pkcs7-mime", `attachment; filename="` + admin.SampleName + `"`, sample}, nil
+	})
+	register(a, huma.Operation{
 		OperationID: "replace-certificate", Method: http.MethodPut, Path: "/certificates/{fingerprint}/replacement", Tags: tags, DefaultStatus: http.StatusCreated,
 		Summary:     "Register another certificate and use it wherever this one is named",
 		RequestBody: &huma.RequestBody{Required: true, Content: upload}, Errors: []int{400, 401, 403, 404, 409, 422, 429},

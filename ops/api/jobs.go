@@ -36,6 +36,17 @@ type JobInput struct {
 	State         string            `json:"state,omitempty" enum:"active,suspended" doc:"active if not given."`
 }
 
+// JobInputOf is what a job is made of.
+func JobInputOf(j schemas.Job) JobInput {
+	return JobInput{
+		Title: j.Title, Description: j.Description, Entity: j.Entity, MediaTypes: j.MediaTypes,
+		Queues: j.Queues, Directions: j.Directions, Statuses: j.Statuses, Attributes: j.Attributes,
+		Schedule: j.Schedule, Timeframe: j.Timeframe, SplitSize: j.SplitSize, Encoding: j.Encoding, Cipher: j.Cipher, KeyTransport: j.KeyTransport,
+		Attachments: j.Attachments, Compression: j.Compression, Recipients: j.Recipients,
+		RetentionDays: j.RetentionDays, Webhook: j.Webhook, CatchUp: j.CatchUp, State: j.State,
+	}
+}
+
 func (i JobInput) job(id string) schemas.Job {
 	return schemas.Job{
 		JobID: id, Title: i.Title, Description: i.Description, Entity: i.Entity, MediaTypes: i.MediaTypes,
@@ -44,6 +55,11 @@ func (i JobInput) job(id string) schemas.Job {
 		Attachments: i.Attachments, Compression: i.Compression, Recipients: i.Recipients,
 		RetentionDays: i.RetentionDays, Webhook: i.Webhook, CatchUp: i.CatchUp, State: i.State,
 	}
+}
+
+// WebhookSecret is what a receiver verifies a webhook with.
+type WebhookSecret struct {
+	Secret string `json:"secret" doc:"whsec_ and base64."`
 }
 
 // JobPath names a job by its id.
@@ -115,6 +131,13 @@ func (a *API) jobs() {
 	}) (*answer[Listing[schemas.Time]], error) {
 		times, err := on(ctx, a, in.Scope, func(h *admin.Handle) ([]schemas.Time, error) { return h.NextRuns(in.ID, in.N) })
 		return give(all(times, same), err)
+	})
+	register(a, huma.Operation{
+		OperationID: "webhook-secret", Method: http.MethodGet, Path: "/jobs/{id}/webhook-secret", Tags: tags, Summary: "Tell the secret a job's webhook is signed with",
+		Description: "For libraries of Standard Webhooks (standardwebhooks.com). That it was told is recorded.", Errors: conflicts,
+	}, func(ctx context.Context, in *JobPath) (*answer[WebhookSecret], error) {
+		secret, err := on(ctx, a, in.Scope, func(h *admin.Handle) (string, error) { return h.WebhookSecret(ctx, in.ID) })
+		return give(WebhookSecret{secret}, err)
 	})
 	register(a, huma.Operation{
 		OperationID: "list-deliveries", Method: http.MethodGet, Path: "/deliveries", Tags: tags, Summary: "List attempts to tell webhooks",

@@ -86,7 +86,8 @@ type UserView struct {
 	CreatedBy   string       `json:"created_by,omitempty"`
 }
 
-func userView(u schemas.User) UserView {
+// UserViewOf shows a user.
+func UserViewOf(u schemas.User) UserView {
 	return UserView{u.Name, u.DisplayName, u.TenantID, u.Role, u.MustChange, u.PasswordAt, u.CreatedAt, u.CreatedBy}
 }
 
@@ -102,6 +103,7 @@ type TokenView struct {
 	RevokedAt schemas.Time `json:"revoked_at,omitzero"`
 }
 
-func tokenView(t schemas.APIToken) TokenView {
+// TokenViewOf shows a token.
+func TokenViewOf(t schemas.APIToken) TokenView {
 	return TokenView{t.TokenID, t.Name, t.TenantID, t.Role, t.CreatedAt, t.CreatedBy, t.ExpiresAt, t.RevokedAt}
 }

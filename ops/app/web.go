@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"cdds/consumers"
+	"cdds/consumers/webhooks"
 	"cdds/ops/admin"
 	"cdds/ops/api"
 	"cdds/ops/auth"
@@ -95,6 +96,9 @@ func (a *App) administration(w *web) (*admin.Service, error) {
 		CheckJob: schedule.Check, Next: schedule.Next,
 		Run: func(ctx context.Context, j schemas.Job) (*schemas.ExportRequest, error) {
 			return schedule.RunNow(ctx, a.warehouse, j, schemas.TimeOf(w.now()))
+		},
+		WebhookSecret: func(j schemas.Job) (string, error) {
+			return webhooks.Secret([]byte(a.Config.Webhooks.Secret.Reveal()), j.TenantID, j.JobID, j.Webhook.SecretVersion)
 		},
 		InlineCertificates: inline != nil && *inline, Logger: w.log, Now: a.Now,
 	}), nil

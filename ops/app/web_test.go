@@ -187,7 +187,9 @@ func (s *site) furnish(acme *caller) map[string]string {
 	if done.State != schemas.Completed {
 		s.t.Fatalf("the export is %s: %+v", done.State, done.Failure)
 	}
-	acme.must(201, "POST", "/jobs", jobBody("nightly", c.Fingerprint))
+	nightly := jobBody("nightly", c.Fingerprint)
+	nightly["webhook"] = map[string]any{"url": "https://hooks.example.com/cdds", "secret_version": 1}
+	acme.must(201, "POST", "/jobs", nightly)
 	acme.must(202, "POST", "/erasures", map[string]any{"erasure_id": "case", "interaction_id": "nobody"})
 	s.awaitErasure("acme", "case")
 	var p api.Password
@@ -249,6 +251,7 @@ func routes() []route {
 		{id: "list-jobs", method: "GET", path: "/jobs", own: 200, viewer: 200, alien: 200},
 		{id: "create-job", method: "POST", path: "/jobs", body: other, own: 201, viewer: 403, alien: 422},
 		{id: "show-job", method: "GET", path: "/jobs/{job}", own: 200, viewer: 200},
+		{id: "webhook-secret", method: "GET", path: "/jobs/{job}/webhook-secret", own: 200, viewer: 403},
 		{id: "change-job", method: "PUT", path: "/jobs/{job}", body: revised, own: 200, viewer: 403},
 		{id: "suspend-job", method: "POST", path: "/jobs/{job}/suspend", own: 200, viewer: 403},
 		{id: "resume-job", method: "POST", path: "/jobs/{job}/resume", own: 200, viewer: 403},
@@ -269,6 +272,7 @@ func routes() []route {
 		{id: "list-certificates", method: "GET", path: "/certificates", own: 200, viewer: 200, alien: 200},
 		{id: "add-certificate", method: "POST", path: "/certificates", body: with([]byte("nothing")), own: 422, viewer: 403, alien: 422},
 		{id: "show-certificate", method: "GET", path: "/certificates/{fingerprint}", own: 200, viewer: 200},
+		{id: "certificate-sample", method: "GET", path: "/certificates/{fingerprint}/sample", own: 200, viewer: 200},
 		{id: "replace-certificate", method: "PUT", path: "/certificates/{fingerprint}/replacement", body: with([]byte("nothing")), own: 422, viewer: 403},
 		{id: "list-erasures", method: "GET", path: "/erasures", own: 200, viewer: 200, alien: 200},
 		{id: "create-erasure", method: "POST", path: "/erasures", body: with(map[string]any{"contact_id": "nobody"}), own: 202, viewer: 403, alien: 202},

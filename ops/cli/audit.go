@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"cdds/ops/api/client"
 	"cdds/producers"
 	"cdds/schemas"
 )
@@ -25,18 +26,34 @@ outcome, the latest first: requests, refusals, cancels, downloads, expiries, era
 		Example: examples("cdds audit --tenant acme", "cdds audit --tenant acme --subject 01JD9Z3Q6W --json"),
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return s.withServices(func(services *services) error {
-				all, err := services.warehouse.Audit(cmd.Context(), tenant, subject, limit)
-				if err != nil {
+			var all []schemas.AuditRecord
+			err := s.anywhere(func(c *client.Client) error {
+				for cursor := ""; len(all) < limit; {
+					page, err := c.Audit(cmd.Context(), tenant, subject, min(remotePage, limit-len(all)), cursor)
+					if err != nil {
+						return err
+					}
+					all = append(all, page.Items...)
+					if cursor = page.Next; cursor == "" {
+						break
+					}
+				}
+				return nil
+			}, func(services *services) (err error) {
+				if all, err = services.warehouse.Audit(cmd.Context(), tenant, subject, limit); err != nil {
 					return unreachable(err)
 				}
-				return s.result(map[string]any{"tenant_id": tenant, "records": all}, func() {
-					rows := [][]string{{"TIME", "ACTION", "SUBJECT", "OUTCOME", "ACTOR", "FROM", "DETAIL"}}
-					for _, a := range all {
-						rows = append(rows, []string{a.Time.String(), a.Action, a.Subject, a.Outcome, a.Actor, a.From, a.Detail})
-					}
-					s.table(rows)
-				})
+				return nil
+			})
+			if err != nil {
+				return err
+			}
+			return s.result(map[string]any{"tenant_id": tenant, "records": all}, func() {
+				rows := [][]string{{"TIME", "ACTION", "SUBJECT", "OUTCOME", "ACTOR", "FROM", "DETAIL"}}
+				for _, a := range all {
+					rows = append(rows, []string{a.Time.String(), a.Action, a.Subject, a.Outcome, a.Actor, a.From, a.Detail})
+				}
+				s.table(rows)
 			})
 		},
 	}

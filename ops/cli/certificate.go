@@ -6,11 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"cdds/ops/admin"
 	"cdds/pipeline/smime"
 	"cdds/schemas"
 )
@@ -34,7 +36,7 @@ asks for it, and a file that holds one is refused and never sent.
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newCertificateAdd(s), newCertificateList(s), newCertificateShow(s), newCertificateRotate(s), newCertificateRemove(s))
+	cmd.AddCommand(newCertificateAdd(s), newCertificateList(s), newCertificateShow(s), newCertificateSample(s), newCertificateRotate(s), newCertificateRemove(s))
 	return cmd
 }
 
@@ -54,8 +56,8 @@ bits, be valid now and, if it states its key usage, allow keyEncipherment.
 			if err != nil {
 				return err
 			}
-			return s.withDefinitions(cmd.Context(), func(d *defined) error {
-				c, err := d.register(cmd.Context(), tenant, name, cert)
+			return s.withRegistry(cmd.Context(), func(r registry) error {
+				c, err := r.register(cmd.Context(), tenant, name, cert)
 				if err != nil {
 					return err
 				}
@@ -92,45 +94,6 @@ func oneRecipient(file string) (*x509.Certificate, error) {
 	return certs[0], nil
 }
 
-// register publishes a certificate unless it stands already.
-func (d *defined) register(ctx context.Context, tenant, name string, cert *x509.Certificate) (schemas.Certificate, error) {
-	c := schemas.NewCertificate(tenant, cert, whoami(), schemas.TimeOf(time.Now()))
-	c.Name = name
-	var previous *schemas.Certificate
-	if known, ok := d.Certificate(tenant, c.Fingerprint); ok {
-		if !known.Removed && known.ReplacedBy == "" && (name == "" || name == known.Name) {
-			return known, nil
-		}
-		previous = &known
-		c.AddedAt, c.AddedBy = known.AddedAt, known.AddedBy
-		if name == "" {
-			c.Name = known.Name
-		}
-	}
-	return *c, d.publish(ctx, c, schemas.AuditOfCertificate(c, previous, machine()))
-}
-
-// find looks a certificate up by its fingerprint or the beginning of it.
-func (d *defined) find(tenant, fingerprint string) (schemas.Certificate, error) {
-	fingerprint = strings.ToLower(strings.ReplaceAll(fingerprint, ":", ""))
-	var found []schemas.Certificate
-	for _, c := range d.Certificates(tenant) {
-		if strings.HasPrefix(c.Fingerprint, fingerprint) {
-			found = append(found, c)
-		}
-	}
-	hint := "`cdds certificate list --tenant " + tenant + "` lists them"
-	switch {
-	case len(fingerprint) < 8:
-		return schemas.Certificate{}, usageError{fmt.Errorf("fingerprint %q is too short; give at least 8 digits", fingerprint)}
-	case len(found) == 0:
-		return schemas.Certificate{}, refused(withHint(fmt.Errorf("tenant %s has no certificate %s", tenant, fingerprint), hint))
-	case len(found) > 1:
-		return schemas.Certificate{}, usageError{withHint(fmt.Errorf("%d certificates begin with %s", len(found), fingerprint), hint)}
-	}
-	return found[0], nil
-}
-
 func newCertificateList(s *session) *cobra.Command {
 	var tenant string
 	cmd := &cobra.Command{
@@ -140,8 +103,15 @@ func newCertificateList(s *session) *cobra.Command {
 		Example: examples("cdds certificate list --tenant acme", "cdds certificate list --tenant acme --json"),
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return s.withDefinitions(cmd.Context(), func(d *defined) error {
-				all := d.Certificates(tenant)
+			return s.withRegistry(cmd.Context(), func(r registry) error {
+				all, err := r.certificates(cmd.Context(), tenant)
+				if err != nil {
+					return err
+				}
+				used, err := usedBy(cmd.Context(), r, tenant)
+				if err != nil {
+					return err
+				}
 				return s.result(map[string]any{"tenant_id": tenant, "certificates": all}, func() {
 					if len(all) == 0 {
 						fmt.Fprintf(s.out, "tenant %s has no certificates; `cdds certificate add --help` says how to register one\n", tenant)
@@ -149,7 +119,7 @@ func newCertificateList(s *session) *cobra.Command {
 					}
 					rows := [][]string{{"FINGERPRINT", "NAME", "SUBJECT", "EXPIRES", "STATE", "JOBS"}}
 					for _, c := range all {
-						rows = append(rows, []string{c.Fingerprint[:16], c.Name, c.Subject, daysLeft(c.NotAfter.Time), standing(c), strings.Join(d.usedBy(tenant, c.Fingerprint), ", ")})
+						rows = append(rows, []string{c.Fingerprint[:16], c.Name, c.Subject, daysLeft(c.NotAfter.Time), standing(c), strings.Join(used[c.Fingerprint], ", ")})
 					}
 					s.table(rows)
 				})
@@ -187,8 +157,12 @@ func newCertificateShow(s *session) *cobra.Command {
 		Example: examples("cdds certificate show 9f86d081884c --tenant acme"),
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return s.withDefinitions(cmd.Context(), func(d *defined) error {
-				c, err := d.find(tenant, args[0])
+			return s.withRegistry(cmd.Context(), func(r registry) error {
+				c, err := findCertificate(cmd.Context(), r, tenant, args[0])
+				if err != nil {
+					return err
+				}
+				used, err := usedBy(cmd.Context(), r, tenant)
 				if err != nil {
 					return err
 				}
@@ -197,7 +171,7 @@ func newCertificateShow(s *session) *cobra.Command {
 						{"SHA-256", c.Fingerprint}, {"name", c.Name}, {"subject", c.Subject}, {"issuer", c.Issuer}, {"serial", c.Serial},
 						{"key", fmt.Sprintf("RSA %d", c.KeyBits)}, {"key usage", strings.Join(c.KeyUsage, ", ")},
 						{"valid", c.NotBefore.Format(time.DateOnly) + " to " + c.NotAfter.Format(time.DateOnly)}, {"state", standing(c)},
-						{"added", c.AddedAt.String() + " by " + c.AddedBy}, {"jobs", strings.Join(d.usedBy(tenant, c.Fingerprint), ", ")},
+						{"added", c.AddedAt.String() + " by " + c.AddedBy}, {"jobs", strings.Join(used[c.Fingerprint], ", ")},
 					})
 					fmt.Fprintf(s.out, "\n%s", c.PEM)
 				})
@@ -225,27 +199,23 @@ old one, whose key the receiver keeps as long as it wants to open that.
 			if err != nil {
 				return err
 			}
-			return s.withDefinitions(cmd.Context(), func(d *defined) error {
-				old, err := d.find(tenant, args[0])
+			return s.withRegistry(cmd.Context(), func(r registry) error {
+				old, err := findCertificate(cmd.Context(), r, tenant, args[0])
 				if err != nil {
 					return err
 				}
 				if old.Fingerprint == smime.Fingerprint(cert) {
-					return usageError{errors.New("that is the certificate itself; give the file of the new one")}
+					return usageError{errSameCertificate}
 				}
 				if name == "" {
 					name = old.Name
 				}
-				c, err := d.register(cmd.Context(), tenant, name, cert)
+				c, err := r.replace(cmd.Context(), old, name, cert)
 				if err != nil {
 					return err
 				}
-				next := old
-				next.ReplacedBy, next.UpdatedAt, next.UpdatedBy = c.Fingerprint, schemas.TimeOf(time.Now()), whoami()
-				if err := d.publish(cmd.Context(), &next, schemas.AuditOfCertificate(&next, &old, machine())); err != nil {
-					return err
-				}
-				return s.result(next, func() {
+				old.ReplacedBy = c.Fingerprint
+				return s.result(old, func() {
 					fmt.Fprintf(s.out, "%s\nis used from now on where this was named:\n%s\n", c.Fingerprint, old.Fingerprint)
 				})
 			})
@@ -270,25 +240,82 @@ removed with --force only, and their runs are refused; to replace one, rotate it
 		Example: examples("cdds certificate remove 9f86d081884c --tenant acme"),
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return s.withDefinitions(cmd.Context(), func(d *defined) error {
-				old, err := d.find(tenant, args[0])
+			return s.withRegistry(cmd.Context(), func(r registry) error {
+				old, err := findCertificate(cmd.Context(), r, tenant, args[0])
 				if err != nil {
 					return err
 				}
-				if jobs := d.usedBy(tenant, old.Fingerprint); len(jobs) > 0 && !force {
-					return refused(withHint(fmt.Errorf("certificate %s is named by jobs %s", old.Fingerprint[:16], strings.Join(jobs, ", ")),
-						"`cdds certificate rotate` replaces it by another", "or --force to remove it all the same"))
-				}
-				next := old
-				next.Removed, next.UpdatedAt, next.UpdatedBy = true, schemas.TimeOf(time.Now()), whoami()
-				if err := d.publish(cmd.Context(), &next, schemas.AuditOfCertificate(&next, &old, machine())); err != nil {
+				used, err := usedBy(cmd.Context(), r, tenant)
+				if err != nil {
 					return err
 				}
-				return s.result(next, func() { fmt.Fprintf(s.out, "removed %s\n", next.Fingerprint) })
+				if jobs := used[old.Fingerprint]; len(jobs) > 0 && !force {
+					return refused(withHint(fmt.Errorf("certificate %s is named by jobs %s", old.Fingerprint[:16], strings.Join(jobs, ", ")),
+						"`cdds certificate rotate` replaces it by another", "or --force to remove it all the same; a server refuses while active jobs name it"))
+				}
+				if err := r.remove(cmd.Context(), old); err != nil {
+					return err
+				}
+				old.Removed = true
+				return s.result(old, func() { fmt.Fprintf(s.out, "removed %s\n", old.Fingerprint) })
 			})
 		},
 	}
 	tenantFlag(cmd, &tenant)
 	cmd.Flags().BoolVar(&force, "force", false, "also if jobs name it")
 	return cmd
+}
+
+func newCertificateSample(s *session) *cobra.Command {
+	var tenant, out, cipher, keyTransport string
+	cmd := &cobra.Command{
+		Use:   "sample FINGERPRINT",
+		Short: "Write a small file sealed for a certificate, to try the private key with",
+		Long: `Write a small S/MIME message sealed for a registered certificate, as its exports would
+be. Whoever has the private key opens it:
+
+  openssl cms -decrypt -in cdds-sample.p7m -recip cert.pem -inkey key.pem
+
+` + exitCodes,
+		Example: examples("cdds certificate sample 9f86d081884c --tenant acme --out cdds-sample.p7m"),
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return s.withRegistry(cmd.Context(), func(r registry) error {
+				c, err := findCertificate(cmd.Context(), r, tenant, args[0])
+				if err != nil {
+					return err
+				}
+				sample, err := sampleOf(cmd.Context(), r, c, cipher, keyTransport)
+				if err != nil {
+					return err
+				}
+				if err := os.WriteFile(out, sample, 0o600); err != nil {
+					return err
+				}
+				return s.result(map[string]any{"fingerprint": c.Fingerprint, "file": out}, func() {
+					fmt.Fprintf(s.out, "wrote %s; to open it:\nopenssl cms -decrypt -in %s -recip cert.pem -inkey key.pem\n", out, out)
+				})
+			})
+		},
+	}
+	tenantFlag(cmd, &tenant)
+	cmd.Flags().StringVar(&out, "out", admin.SampleName, "`file` to write")
+	cmd.Flags().StringVar(&cipher, "cipher", schemas.CipherCBC, "aes-256-cbc or aes-256-gcm")
+	cmd.Flags().StringVar(&keyTransport, "key-transport", schemas.KeyTransportPKCS1, "rsa-pkcs1v15 or rsa-oaep")
+	return cmd
+}
+
+// sampleOf has the server make the sample, or makes it here.
+func sampleOf(ctx context.Context, r registry, c schemas.Certificate, cipher, keyTransport string) ([]byte, error) {
+	if !slices.Contains(schemas.Ciphers(), cipher) || !slices.Contains(schemas.KeyTransports(), keyTransport) {
+		return nil, usageError{fmt.Errorf("--cipher is one of %v, --key-transport one of %v", schemas.Ciphers(), schemas.KeyTransports())}
+	}
+	if there, ok := r.(far); ok {
+		return there.Sample(ctx, c.TenantID, c.Fingerprint, cipher, keyTransport)
+	}
+	cert, err := c.X509()
+	if err != nil {
+		return nil, err
+	}
+	return admin.SealSample(cert, cipher, keyTransport)
 }

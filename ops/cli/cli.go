@@ -112,7 +112,7 @@ environment, or the data directory of a local ` + "`cdds up`" + ` (--data-dir).
 	)
 	for group, commands := range map[string][]*cobra.Command{
 		"run":     {newUp(s), newDemo(s), newProvision(s), newReady(s), newConfig(s), newDoctor(s)},
-		"use":     {newImport(s), newExport(s), newJob(s), newCertificate(s), newAudit(s), newErase(s), newToken(s)},
+		"use":     {newImport(s), newExport(s), newJob(s), newCertificate(s), newAudit(s), newErase(s), newUser(s), newToken(s)},
 		"receive": {newKeygen(s), newVerify(s), newDecrypt(s)},
 		"":        {newVersion(s)},
 	} {
@@ -128,8 +128,8 @@ environment, or the data directory of a local ` + "`cdds up`" + ` (--data-dir).
 // find loads the configuration of the running system a command acts on.
 func (s *session) find() (config.Config, error) {
 	if s.server != "" { // never the services of this machine in its stead
-		return config.Config{}, usageError{withHint(errors.New("this command does not act through --server (CDDS_SERVER) yet"),
-			"use the API, or leave --server out where the services can be reached")}
+		return config.Config{}, usageError{withHint(errors.New("this command acts on the services themselves, not through --server (CDDS_SERVER)"),
+			"leave --server out where the services can be reached")}
 	}
 	c, err := config.Find(s.configFile, s.dataDir, os.Environ())
 	if errors.Is(err, config.ErrNotRunning) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"os"
-	"slices"
 
 	"cdds/consumers"
 	"cdds/consumers/definitions"
@@ -74,14 +73,4 @@ func (d *defined) publish(ctx context.Context, change schemas.Event, audit *sche
 func machine() string {
 	host, _ := os.Hostname()
 	return "cli@" + host
-}
-
-// usedBy lists the ids of the tenant's jobs that name a certificate.
-func (d *defined) usedBy(tenant, fingerprint string) (ids []string) {
-	for _, j := range d.Jobs(tenant) {
-		if slices.Contains(j.Recipients, fingerprint) {
-			ids = append(ids, j.JobID)
-		}
-	}
-	return ids
 }

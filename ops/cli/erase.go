@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"time"
 
 	"github.com/oklog/ulid/v2"
 	"github.com/spf13/cobra"
 
+	"cdds/ops/api/client"
 	"cdds/producers"
 	"cdds/schemas"
 )
@@ -41,7 +43,8 @@ topics' retention says, and what receivers downloaded is theirs to delete.
 			if err := r.Validate(); err != nil {
 				return usageError{err}
 			}
-			return s.withServices(func(services *services) error { return s.erase(cmd.Context(), services, r, wait) })
+			return s.anywhere(func(c *client.Client) error { return s.eraseThere(cmd.Context(), c, r, wait) },
+				func(services *services) error { return s.erase(cmd.Context(), services, r, wait) })
 		},
 	}
 	tenantFlag(cmd, &r.TenantID)
@@ -75,12 +78,51 @@ func (s *session) erase(ctx context.Context, services *services, r *schemas.Eras
 		e = schemas.Erasure{Request: *r, State: "requested"}
 	}
 	if wait {
-		if e, err = awaitErasure(ctx, services, r, e); err != nil {
+		e, err = awaitErasure(ctx, e, historyPoll, func(ctx context.Context) (schemas.Erasure, bool, error) {
+			now, known, err := services.warehouse.Erasure(ctx, r.TenantID, r.ErasureID)
+			if err != nil {
+				err = unreachable(err)
+			}
+			return now, known, err
+		})
+		if err != nil {
 			return err
 		}
 	}
+	return s.toldErasure(e)
+}
+
+// eraseThere asks a server for the erasure.
+func (s *session) eraseThere(ctx context.Context, c *client.Client, r *schemas.ErasureRequest, wait bool) error {
+	asked, err := c.Erase(ctx, *r)
+	if err != nil {
+		return err
+	}
+	look := func(ctx context.Context) (schemas.Erasure, bool, error) {
+		e, err := c.Erasure(ctx, asked.TenantID, asked.ErasureID)
+		if p := (*client.Problem)(nil); errors.As(err, &p) && (p.Status == http.StatusNotFound || passing(err)) {
+			return e, false, nil // accepted, and not known yet
+		}
+		return e, err == nil, err
+	}
+	e, known, err := look(ctx)
+	if err != nil {
+		return err
+	}
+	if !known {
+		e = schemas.Erasure{Request: asked, State: "requested"}
+	}
+	if wait {
+		if e, err = awaitErasure(ctx, e, remotePoll, look); err != nil {
+			return err
+		}
+	}
+	return s.toldErasure(e)
+}
+
+func (s *session) toldErasure(e schemas.Erasure) error {
 	return s.result(e, func() {
-		fmt.Fprintf(s.out, "erasure %s is %s\n", r.ErasureID, e.State)
+		fmt.Fprintf(s.out, "erasure %s is %s\n", e.Request.ErasureID, e.State)
 		if e.Waiting != "" {
 			fmt.Fprintln(s.out, e.Waiting)
 		}
@@ -103,17 +145,19 @@ func (s *session) erase(ctx context.Context, services *services, r *schemas.Eras
 	})
 }
 
-// awaitErasure waits until the erasure is done, for as long as ctx lasts.
-func awaitErasure(ctx context.Context, services *services, r *schemas.ErasureRequest, e schemas.Erasure) (schemas.Erasure, error) {
+// awaitErasure asks how an erasure stands until it is done, for as long as ctx lasts.
+func awaitErasure(ctx context.Context, e schemas.Erasure, every time.Duration, look func(context.Context) (schemas.Erasure, bool, error)) (schemas.Erasure, error) {
+	ticker := time.NewTicker(every)
+	defer ticker.Stop()
 	for e.State != schemas.ErasureDone {
 		select {
-		case <-time.After(100 * time.Millisecond):
+		case <-ticker.C:
 		case <-ctx.Done():
 			return e, ctx.Err()
 		}
-		now, known, err := services.warehouse.Erasure(ctx, r.TenantID, r.ErasureID)
+		now, known, err := look(ctx)
 		if err != nil {
-			return e, errors.Join(unreachable(err), ctx.Err())
+			return e, errors.Join(err, ctx.Err())
 		}
 		if known {
 			e = now

@@ -2,11 +2,15 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net/http"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"cdds/ops/api/client"
 	"cdds/producers"
 	"cdds/schemas"
 )
@@ -18,6 +22,7 @@ func newExportRetry(s *session) *cobra.Command {
 stored are not made again. It returns when the export has ended.`,
 		allows: func(e schemas.Export) bool { return e.State == schemas.Failed },
 		done:   func(before, now schemas.Export) bool { return now.Attempt > before.Attempt && now.State.Ended() },
+		there:  (*client.Client).RetryExport,
 	})
 }
 
@@ -28,6 +33,7 @@ func newExportDelete(s *session) *cobra.Command {
 when, stays in history; another export can still continue it with --since.`,
 		allows: func(e schemas.Export) bool { return e.State.Ended() && e.State != schemas.Refused },
 		done:   func(_, now schemas.Export) bool { return now.State == schemas.Deleted },
+		there:  (*client.Client).DeleteExport,
 	})
 }
 
@@ -38,16 +44,39 @@ type control struct {
 	allows func(schemas.Export) bool
 	// done tells when it is done.
 	done func(before, now schemas.Export) bool
+	// there asks a server for it.
+	there func(c *client.Client, ctx context.Context, tenant, id string) (schemas.Export, error)
 }
 
 func (s *session) newControl(c control) *cobra.Command {
 	var tenant string
+	var timeout time.Duration
 	cmd := &cobra.Command{
-		Use: c.action + " ID", Short: c.short, Long: c.long + "\n\n" + exitCodes,
+		Use: c.action + " ID", Short: c.short, Long: c.long + " A refusal ends it, with the reason.\n\n" + exitCodes,
 		Example: examples("cdds export " + c.action + " 01JD9Z3Q6W --tenant acme"),
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return s.withServices(func(services *services) error {
+			ctx := cmd.Context()
+			if timeout > 0 {
+				var cancel context.CancelFunc
+				ctx, cancel = context.WithTimeout(ctx, timeout)
+				defer cancel()
+			}
+			var e schemas.Export
+			err := s.anywhere(func(there *client.Client) (err error) {
+				before, err := there.Export(ctx, tenant, args[0])
+				if err != nil {
+					return err
+				}
+				if _, err = c.there(there, ctx, tenant, args[0]); err != nil {
+					return err
+				}
+				e, err = c.follow(ctx, before, nil, remotePoll, func(ctx context.Context) (schemas.Export, bool, error) {
+					e, err := there.Export(ctx, tenant, args[0])
+					return e, err == nil, err
+				})
+				return err
+			}, func(services *services) (err error) {
 				before, err := s.lookUp(cmd, services, tenant, args[0])
 				if err != nil {
 					return err
@@ -55,21 +84,23 @@ func (s *session) newControl(c control) *cobra.Command {
 				if !c.allows(before) {
 					return refused(fmt.Errorf("export %s is %s: there is nothing to %s", before.ExportID, before.State, c.action))
 				}
-				e, err := s.control(cmd.Context(), services, c, before)
-				if err != nil {
-					return err
-				}
-				if err := s.told(e, func() { s.describe(e) }); err != nil {
-					return err
-				}
-				if e.State == schemas.Deleted {
-					return nil
-				}
-				return outcome(e)
+				e, err = s.control(ctx, services, c, before)
+				return err
 			})
+			if err != nil {
+				return err
+			}
+			if err := s.told(e, func() { s.describe(e) }); err != nil {
+				return err
+			}
+			if e.State == schemas.Deleted {
+				return nil
+			}
+			return outcome(e)
 		},
 	}
 	tenantFlag(cmd, &tenant)
+	cmd.Flags().DurationVar(&timeout, "timeout", 0, "stop waiting after this `duration`; what was asked for goes on")
 	return cmd
 }
 
@@ -87,23 +118,58 @@ func (s *session) control(ctx context.Context, services *services, c control, be
 	if err := publisher.Publish(ctx, r); err != nil {
 		return before, unreachable(err)
 	}
-	ticker := time.NewTicker(historyPoll)
-	defer ticker.Stop()
-	for {
+	return c.follow(ctx, before, r, historyPoll, func(ctx context.Context) (schemas.Export, bool, error) {
 		e, ok, err := services.warehouse.Export(ctx, before.TenantID, before.ExportID)
-		if err != nil && ctx.Err() == nil {
-			return before, unreachable(err)
+		if err != nil {
+			err = unreachable(err)
 		}
-		if ok && err == nil && c.done(before, e) {
-			return e, nil
+		return e, ok, err
+	})
+}
+
+// follow asks how the export stands until what was asked for is done or refused, or ctx
+// ends. Refusals are facts of the export: one that was not there before is the answer.
+func (c control) follow(ctx context.Context, before schemas.Export, r *schemas.ExportRequest, every time.Duration, ask func(context.Context) (schemas.Export, bool, error)) (schemas.Export, error) {
+	if r == nil {
+		r = &schemas.ExportRequest{Action: c.action, TenantID: before.TenantID, ExportID: before.ExportID}
+	}
+	ticker := time.NewTicker(every)
+	defer ticker.Stop()
+	e := before
+	for {
+		now, ok, err := ask(ctx)
+		if err != nil && ctx.Err() == nil && !passing(err) {
+			return e, err
 		}
-		if reason, taken := conflictOf(e, r); taken && len(e.Conflicts) > len(before.Conflicts) {
-			return e, refused(fmt.Errorf("export %s: %s", e.ExportID, reason))
+		if ok && err == nil {
+			if e = now; c.done(before, e) {
+				return e, nil
+			}
+			if refusals := refusalsOf(e, r); len(refusals) > len(refusalsOf(before, r)) {
+				return e, refused(fmt.Errorf("export %s: %s", e.ExportID, refusals[len(refusals)-1].Reason))
+			}
 		}
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():
+			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+				return e, withHint(fmt.Errorf("export %s is still %s", e.ExportID, e.State), fmt.Sprintf("`cdds export show %s --tenant %s` tells how it stands", e.ExportID, e.TenantID))
+			}
 			return e, ctx.Err()
 		}
 	}
+}
+
+// refusalsOf are the refusals of what r asks for, the latest last.
+func refusalsOf(e schemas.Export, r *schemas.ExportRequest) []schemas.Conflict {
+	digest := r.Digest()
+	all := slices.DeleteFunc(slices.Clone(e.Conflicts), func(c schemas.Conflict) bool { return c.RequestDigest != digest })
+	slices.SortFunc(all, func(a, b schemas.Conflict) int { return a.Time.Compare(b.Time) })
+	return all
+}
+
+// passing tells a server that is away for a moment.
+func passing(err error) bool {
+	var p *client.Problem
+	return errors.As(err, &p) && (p.Status >= http.StatusInternalServerError || p.Status == http.StatusTooManyRequests)
 }

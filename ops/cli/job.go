@@ -16,34 +16,25 @@ import (
 func newJob(s *session) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "job",
-		Short: "Make, run, suspend and delete jobs that export by themselves",
-		Long: `Make, list, run, suspend, resume and delete jobs. A job says what to export, when and
+		Short: "Make, change, run, suspend and delete jobs that export by themselves",
+		Long: `Make, change, clone, list, run, suspend, resume and delete jobs. A job says what to export, when and
 for whom; each of its runs is an export that ` + "`cdds export`" + ` shows and downloads.
 
 ` + exitCodes,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newJobCreate(s), newJobList(s), newJobShow(s), newJobRun(s), newJobSecret(s),
+	cmd.AddCommand(newJobCreate(s), newJobChange(s), newJobClone(s), newJobList(s), newJobShow(s), newJobRun(s), newJobSecret(s),
 		newJobState(s, "suspend", schemas.JobSuspended, "Stop running a job until it is resumed", "Suspend a job. What is due meanwhile is not made up for."),
 		newJobState(s, "resume", schemas.JobActive, "Run a suspended job again", "Resume a job: it runs when it is next due."),
 		newJobState(s, "delete", schemas.JobDeleted, "Delete a job; its exports stay", "Delete a job for good. The exports it made stay as long as they would."))
 	return cmd
 }
 
-// job finds a job that is not deleted.
-func (d *defined) job(tenant, id string) (schemas.Job, error) {
-	j, ok := d.Job(tenant, id)
-	if !ok || j.Deleted() {
-		return j, refused(withHint(fmt.Errorf("tenant %s has no job %s", tenant, id), "`cdds job list --tenant "+tenant+"` lists them"))
-	}
-	return j, nil
-}
-
-// withJob runs do with a job that is not deleted.
+// withJob runs do with a job that is not deleted, where the services are.
 func (s *session) withJob(ctx context.Context, tenant, id string, do func(*defined, schemas.Job) error) error {
 	return s.withDefinitions(ctx, func(d *defined) error {
-		j, err := d.job(tenant, id)
+		j, err := d.job(ctx, tenant, id)
 		if err != nil {
 			return err
 		}
@@ -60,18 +51,13 @@ func newJobList(s *session) *cobra.Command {
 		Example: examples("cdds job list --tenant acme", "cdds job list --tenant acme --json"),
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := s.remote()
-			if err != nil {
-				return err
-			}
-			if c == nil {
-				return s.withDefinitions(cmd.Context(), func(d *defined) error { return s.listJobs(tenant, d.Jobs(tenant)) })
-			}
-			all, err := c.Jobs(cmd.Context(), tenant)
-			if err != nil {
-				return answered(err)
-			}
-			return s.listJobs(tenant, all.Items)
+			return s.withRegistry(cmd.Context(), func(r registry) error {
+				all, err := r.listJobs(cmd.Context(), tenant)
+				if err != nil {
+					return err
+				}
+				return s.listJobs(tenant, all)
+			})
 		},
 	}
 	tenantFlag(cmd, &tenant)
@@ -155,14 +141,14 @@ func newJobShow(s *session) *cobra.Command {
 		Example: examples("cdds job show nightly --tenant acme"),
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return s.withJob(cmd.Context(), tenant, args[0], func(d *defined, j schemas.Job) error {
-				runs, err := d.warehouse.JobRuns(cmd.Context(), tenant, j.JobID, 10)
+			return s.withRegistry(cmd.Context(), func(r registry) error {
+				j, err := r.job(cmd.Context(), tenant, args[0])
 				if err != nil {
-					return unreachable(err)
+					return err
 				}
-				told, err := d.warehouse.Deliveries(cmd.Context(), tenant, j.JobID, "", 10)
+				runs, told, err := r.past(cmd.Context(), j)
 				if err != nil {
-					return unreachable(err)
+					return err
 				}
 				return s.showJob(j, runs, told)
 			})
@@ -193,6 +179,11 @@ func (s *session) showJob(j schemas.Job, runs []schemas.Export, deliveries []sch
 		for _, r := range j.Recipients {
 			add("recipient", r)
 		}
+		if j.Attachments == schemas.AttachmentsNone {
+			add("attachments", "left out")
+		}
+		add("cipher", j.Cipher)
+		add("key transport", j.KeyTransport)
 		if j.RetentionDays > 0 {
 			add("retention", fmt.Sprintf("%d days", j.RetentionDays))
 		}
@@ -234,15 +225,14 @@ func newJobState(s *session, verb, state, short, long string) *cobra.Command {
 		Example: examples("cdds job " + verb + " nightly --tenant acme"),
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return s.withJob(cmd.Context(), tenant, args[0], func(d *defined, j schemas.Job) error {
-				next := &j
-				if j.State != state {
-					changed := j
-					changed.State = state
-					next = changed.Revised(&j, whoami(), schemas.TimeOf(time.Now()))
-					if err := d.publish(cmd.Context(), next, schemas.AuditOfJob(next, &j, machine())); err != nil {
-						return err
-					}
+			return s.withRegistry(cmd.Context(), func(r registry) error {
+				j, err := r.job(cmd.Context(), tenant, args[0])
+				if err != nil {
+					return err
+				}
+				next, err := r.setJobState(cmd.Context(), j, state)
+				if err != nil {
+					return err
 				}
 				return s.result(next, func() { fmt.Fprintf(s.out, "job %s is %s\n", next.JobID, next.State) })
 			})
@@ -301,12 +291,23 @@ func newJobSecret(s *session) *cobra.Command {
 		Short: "Tell the secret a job's webhook is signed with",
 		Long: `Tell the secret to verify a job's webhook with, as libraries of Standard Webhooks take
 it (standardwebhooks.com). It is derived from the service's own secret, webhooks.secret,
-and kept nowhere; whoever runs this must have that.
+and kept nowhere; whoever runs this must have that, or be an administrator of --server.
 
 ` + exitCodes,
 		Example: examples("cdds job secret nightly --tenant acme"),
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			there, err := s.remote()
+			if err != nil {
+				return err
+			}
+			if there != nil {
+				secret, err := there.WebhookSecret(cmd.Context(), tenant, args[0])
+				if err != nil {
+					return answered(err)
+				}
+				return s.toldSecret(tenant, args[0], secret)
+			}
 			c, err := s.find()
 			if err != nil {
 				return err
@@ -319,10 +320,14 @@ and kept nowhere; whoever runs this must have that.
 				if err != nil {
 					return usageError{err}
 				}
-				return s.result(map[string]any{"tenant_id": tenant, "job_id": j.JobID, "secret": secret}, func() { fmt.Fprintln(s.out, secret) })
+				return s.toldSecret(tenant, j.JobID, secret)
 			})
 		},
 	}
 	tenantFlag(cmd, &tenant)
 	return cmd
+}
+
+func (s *session) toldSecret(tenant, jobID, secret string) error {
+	return s.result(map[string]any{"tenant_id": tenant, "job_id": jobID, "secret": secret}, func() { fmt.Fprintln(s.out, secret) })
 }

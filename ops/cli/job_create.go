@@ -3,13 +3,11 @@ package cli
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"github.com/oklog/ulid/v2"
 	"github.com/spf13/cobra"
 
 	"cdds/pipeline/smime"
-	"cdds/producers/schedule"
 	"cdds/schemas"
 )
 
@@ -53,14 +51,112 @@ included: all runs together hold what one whole export would.
 			"cdds job create --tenant acme --title \"Office hours\" --cron \"0 8-18 * * MON-FRI\" --since-last-run --recipient cert.pem"),
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return s.withDefinitions(cmd.Context(), func(d *defined) error { return s.createJob(cmd.Context(), d, f) })
+			j := schemas.Job{TenantID: f.tenant, JobID: f.id, State: schemas.JobActive}
+			if j.JobID == "" {
+				j.JobID = ulid.Make().String()
+			}
+			if err := f.apply(&j, func(string) bool { return true }); err != nil {
+				return err
+			}
+			return s.withRegistry(cmd.Context(), func(r registry) error { return s.saveJob(cmd.Context(), r, j, nil) })
 		},
 	}
+	f.add(cmd)
+	cmd.Flags().StringVar(&f.id, "id", "", "job `id`; a new one if not given")
+	for _, name := range []string{"title", "recipient"} {
+		_ = cmd.MarkFlagRequired(name)
+	}
+	cmd.MarkFlagsOneRequired("once", "every-hours", "daily", "weekly", "monthly", "cron")
+	cmd.MarkFlagsOneRequired("all", "from", "last-days", "since-last-run")
+	return cmd
+}
+
+func newJobChange(s *session) *cobra.Command {
+	var f jobFlags
+	var newSecret bool
+	cmd := &cobra.Command{
+		Use:     "change ID",
+		Aliases: []string{"update"},
+		Short:   "Change a job",
+		Long: `Change what the flags say of a job; the rest stays. Another schedule is given whole, with
+its --at and --time-zone, and so is another timeframe, another set of recipients or of
+attributes. An empty --webhook removes it. What runs already goes on as it was asked for.
+
+` + exitCodes,
+		Example: examples(
+			"cdds job change nightly --tenant acme --daily --at 03:30 --time-zone Europe/Berlin",
+			"cdds job change nightly --tenant acme --recipient 9f86d0... --attachments none",
+			"cdds job change nightly --tenant acme --new-webhook-secret"),
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return s.withRegistry(cmd.Context(), func(r registry) error {
+				known, err := r.job(cmd.Context(), f.tenant, args[0])
+				if err != nil {
+					return err
+				}
+				j := known
+				if err := f.apply(&j, cmd.Flags().Changed); err != nil {
+					return err
+				}
+				if newSecret {
+					if j.Webhook == nil {
+						return usageError{fmt.Errorf("job %s has no webhook whose secret could be another", j.JobID)}
+					}
+					hook := *j.Webhook
+					hook.SecretVersion++
+					j.Webhook = &hook
+				}
+				return s.saveJob(cmd.Context(), r, j, &known)
+			})
+		},
+	}
+	f.add(cmd)
+	cmd.Flags().BoolVar(&newSecret, "new-webhook-secret", false, "sign with another secret from now on; `cdds job secret` tells it")
+	return cmd
+}
+
+func newJobClone(s *session) *cobra.Command {
+	var f jobFlags
+	cmd := &cobra.Command{
+		Use:   "clone ID",
+		Short: "Make a job like another one",
+		Long: `Make a job like another one, but for what the flags say. Its webhook has a secret of its
+own, and it has not run yet: since-last-run begins from the beginning.
+
+` + exitCodes,
+		Example: examples(`cdds job clone nightly --tenant acme --title "Nightly, fast" --id nightly-fast --compression fast`),
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return s.withRegistry(cmd.Context(), func(r registry) error {
+				j, err := r.job(cmd.Context(), f.tenant, args[0])
+				if err != nil {
+					return err
+				}
+				j.JobID, j.Title, j.State, j.Revision = f.id, "Copy of "+j.Title, schemas.JobActive, 0
+				if j.JobID == "" {
+					j.JobID = ulid.Make().String()
+				}
+				if j.Webhook != nil {
+					j.Webhook = &schemas.Webhook{URL: j.Webhook.URL, SecretVersion: 1}
+				}
+				if err := f.apply(&j, cmd.Flags().Changed); err != nil {
+					return err
+				}
+				return s.saveJob(cmd.Context(), r, j, nil)
+			})
+		},
+	}
+	f.add(cmd)
+	cmd.Flags().StringVar(&f.id, "id", "", "job `id`; a new one if not given")
+	return cmd
+}
+
+// add declares the flags that say what a job is.
+func (f *jobFlags) add(cmd *cobra.Command) {
 	tenantFlag(cmd, &f.tenant)
 	flags := cmd.Flags()
-	flags.StringVar(&f.title, "title", "", "what people call it (required)")
+	flags.StringVar(&f.title, "title", "", "what people call it")
 	flags.StringVar(&f.description, "description", "", "what it is for")
-	flags.StringVar(&f.id, "id", "", "job `id`; a new one if not given")
 	flags.StringVar(&f.entity, "entity", schemas.EntityInteraction, "what to export: interaction or contact")
 	flags.StringSliceVar(&f.media, "media", nil, "media `types`, comma separated; all if not given")
 	f.match.add(flags)
@@ -79,113 +175,151 @@ included: all runs together hold what one whole export would.
 	flags.IntVar(&f.lastDays, "last-days", 0, "each run holds this many `days` before it was due")
 	flags.BoolVar(&f.sinceLastRun, "since-last-run", false, "each run holds what was produced since the last completed one")
 	f.shape.add(cmd)
-	flags.StringSliceVar(&f.recipients, "recipient", nil, "fingerprint or `file` of a registered certificate; repeatable (required)")
+	flags.StringSliceVar(&f.recipients, "recipient", nil, "fingerprint or `file` of a registered certificate; repeatable")
 	flags.IntVar(&f.retentionDays, "retention-days", 0, "how many `days` artifacts live (default: as long as the tenant's may)")
 	flags.StringVar(&f.webhook, "webhook", "", "https `URL` to tell when a run has ended")
 	flags.StringVar(&f.catchUp, "catch-up", schemas.CatchUpOnce, "what becomes of missed runs: once (the latest), all, or skip")
 	flags.BoolVar(&f.suspended, "suspended", false, "do not run it before `cdds job resume`")
-	for _, name := range []string{"title", "recipient"} {
-		_ = cmd.MarkFlagRequired(name)
-	}
-	cmd.MarkFlagsOneRequired("once", "every-hours", "daily", "weekly", "monthly", "cron")
 	cmd.MarkFlagsMutuallyExclusive("once", "every-hours", "daily", "weekly", "monthly", "cron")
-	cmd.MarkFlagsOneRequired("all", "from", "last-days", "since-last-run")
 	cmd.MarkFlagsMutuallyExclusive("all", "from", "last-days", "since-last-run")
 	cmd.MarkFlagsRequiredTogether("from", "to")
 	_ = cmd.RegisterFlagCompletionFunc("entity", cobra.FixedCompletions(schemas.Entities(), cobra.ShellCompDirectiveNoFileComp))
 	_ = cmd.RegisterFlagCompletionFunc("media", cobra.FixedCompletions(schemas.MediaTypes(), cobra.ShellCompDirectiveNoFileComp))
 	_ = cmd.RegisterFlagCompletionFunc("weekly", cobra.FixedCompletions(schemas.Weekdays(), cobra.ShellCompDirectiveNoFileComp))
 	_ = cmd.RegisterFlagCompletionFunc("catch-up", cobra.FixedCompletions(schemas.CatchUps(), cobra.ShellCompDirectiveNoFileComp))
-	return cmd
 }
 
-func (s *session) createJob(ctx context.Context, d *defined, f jobFlags) error {
-	j, err := f.job()
+// saveJob makes or changes a job and shows it.
+func (s *session) saveJob(ctx context.Context, r registry, j schemas.Job, previous *schemas.Job) error {
+	saved, err := r.saveJob(ctx, j, previous)
 	if err != nil {
 		return err
 	}
-	if known, ok := d.Job(j.TenantID, j.JobID); ok {
-		return refused(fmt.Errorf("tenant %s has or had a job %s, called %q; choose another --id", j.TenantID, j.JobID, known.Title))
-	}
-	if err := j.Validate(); err != nil {
-		return usageError{err}
-	}
-	if err := schedule.Check(*j); err != nil {
-		return usageError{err}
-	}
-	for _, fingerprint := range j.Recipients {
-		c, err := d.Recipient(j.TenantID, fingerprint)
-		if err != nil {
-			return refused(withHint(err, "`cdds certificate add FILE --tenant "+j.TenantID+"` registers one"))
-		}
-		cert, err := c.X509()
-		if err == nil {
-			err = smime.CheckRecipient(cert, time.Now())
-		}
-		if err != nil {
-			return refused(fmt.Errorf("recipient %s: %w", c.Subject, err))
-		}
-	}
-	if err := d.publish(ctx, j, schemas.AuditOfJob(j, nil, machine())); err != nil {
-		return err
-	}
-	return s.showJob(*j, nil, nil)
+	return s.showJob(saved, nil, nil)
 }
 
-// job makes the event from flags.
-func (f jobFlags) job() (*schemas.Job, error) {
-	j := schemas.Job{
-		TenantID: f.tenant, JobID: f.id, Title: f.title, Description: f.description, Entity: f.entity, MediaTypes: f.media,
-		Encoding: f.shape.encoding, Cipher: f.shape.cipher, KeyTransport: f.shape.keyTransport,
-		Compression: f.shape.compression, Attachments: f.shape.attachments, RetentionDays: f.retentionDays, CatchUp: f.catchUp, State: schemas.JobActive,
-		Schedule: schemas.Schedule{EveryHours: f.everyHours, Weekday: f.weekly, Day: f.monthly, Cron: f.cron, At: f.at, TimeZone: f.zone},
+// apply sets what the flags say of a job: those that changed reports as given.
+func (f *jobFlags) apply(j *schemas.Job, changed func(string) bool) (err error) {
+	for name, set := range map[string]func(){
+		"title":          func() { j.Title = f.title },
+		"description":    func() { j.Description = f.description },
+		"entity":         func() { j.Entity = f.entity },
+		"media":          func() { j.MediaTypes = f.media },
+		"encoding":       func() { j.Encoding = f.shape.encoding },
+		"cipher":         func() { j.Cipher = f.shape.cipher },
+		"key-transport":  func() { j.KeyTransport = f.shape.keyTransport },
+		"compression":    func() { j.Compression = f.shape.compression },
+		"attachments":    func() { j.Attachments = f.shape.attachments },
+		"retention-days": func() { j.RetentionDays = f.retentionDays },
+		"catch-up":       func() { j.CatchUp = f.catchUp },
+		"at":             func() { j.Schedule.At = f.at },
+		"time-zone":      func() { j.Schedule.TimeZone = f.zone },
+		"suspended": func() {
+			if f.suspended {
+				j.State = schemas.JobSuspended
+			}
+		},
+	} {
+		if changed(name) {
+			set()
+		}
 	}
-	if j.JobID == "" {
-		j.JobID = ulid.Make().String()
+	if err := f.limit(j, changed); err != nil {
+		return usageError{err}
 	}
-	if f.suspended {
-		j.State = schemas.JobSuspended
+	if changed("start") {
+		if j.Schedule.Start, err = optionalTime("start", f.start); err != nil {
+			return usageError{err}
+		}
 	}
-	var err error
-	if j.Match, err = f.match.value(); err != nil {
-		return nil, usageError{err}
+	f.schedule(j)
+	if err := f.timeframe(j); err != nil {
+		return usageError{err}
 	}
-	if j.Schedule.Start, err = optionalTime("start", f.start); err != nil {
-		return nil, usageError{err}
+	if changed("split-size") {
+		if j.SplitSize, err = f.shape.split(); err != nil {
+			return usageError{err}
+		}
 	}
+	if changed("recipient") {
+		if j.Recipients, err = f.fingerprints(); err != nil {
+			return err
+		}
+	}
+	switch {
+	case !changed("webhook"):
+	case f.webhook == "":
+		j.Webhook = nil
+	case j.Webhook == nil:
+		j.Webhook = &schemas.Webhook{URL: f.webhook, SecretVersion: 1}
+	default:
+		j.Webhook = &schemas.Webhook{URL: f.webhook, SecretVersion: j.Webhook.SecretVersion}
+	}
+	return nil
+}
+
+// limit sets what rows must match.
+func (f *jobFlags) limit(j *schemas.Job, changed func(string) bool) error {
+	match, err := f.match.value()
+	if err != nil {
+		return err
+	}
+	for name, set := range map[string]func(){
+		"queue":     func() { j.Queues = match.Queues },
+		"direction": func() { j.Directions = match.Directions },
+		"status":    func() { j.Statuses = match.Statuses },
+		"attribute": func() { j.Attributes = match.Attributes },
+	} {
+		if changed(name) {
+			set()
+		}
+	}
+	return nil
+}
+
+// schedule sets when it runs, if a flag says so: whole, but for its start.
+func (f *jobFlags) schedule(j *schemas.Job) {
+	next := schemas.Schedule{EveryHours: f.everyHours, Weekday: f.weekly, Day: f.monthly, Cron: f.cron, At: f.at, TimeZone: f.zone, Start: j.Schedule.Start}
 	switch {
 	case f.once:
-		j.Schedule.Run = schemas.RunOnce
+		next.Run = schemas.RunOnce
 	case f.daily:
-		j.Schedule.Run = schemas.RunDaily
+		next.Run = schemas.RunDaily
 	case f.weekly != "":
-		j.Schedule.Run = schemas.RunWeekly
+		next.Run = schemas.RunWeekly
 	case f.cron != "":
-		j.Schedule.Run = schemas.RunCron
+		next.Run = schemas.RunCron
 	case f.everyHours != 0:
-		j.Schedule.Run = schemas.RunHours
+		next.Run = schemas.RunHours
+	case f.monthly != 0:
+		next.Run = schemas.RunMonthly
 	default:
-		j.Schedule.Run = schemas.RunMonthly
+		return
 	}
+	j.Schedule = next
+}
+
+// timeframe sets which rows a run holds, if a flag says so.
+func (f *jobFlags) timeframe(j *schemas.Job) (err error) {
 	switch {
 	case f.all:
-		j.Timeframe.Kind = schemas.TimeframeAll
+		j.Timeframe = schemas.Timeframe{Kind: schemas.TimeframeAll}
 	case f.sinceLastRun:
-		j.Timeframe.Kind = schemas.TimeframeSinceLastRun
+		j.Timeframe = schemas.Timeframe{Kind: schemas.TimeframeSinceLastRun}
 	case f.from != "":
-		j.Timeframe.Kind = schemas.TimeframeFixed
+		j.Timeframe = schemas.Timeframe{Kind: schemas.TimeframeFixed}
 		if j.Timeframe.From, err = parseTime("from", f.from); err != nil {
-			return nil, usageError{err}
+			return err
 		}
-		if j.Timeframe.To, err = parseTime("to", f.to); err != nil {
-			return nil, usageError{err}
-		}
-	default:
+		j.Timeframe.To, err = parseTime("to", f.to)
+	case f.lastDays != 0:
 		j.Timeframe = schemas.Timeframe{Kind: schemas.TimeframeLastDays, Days: f.lastDays}
 	}
-	if j.SplitSize, err = f.shape.split(); err != nil {
-		return nil, usageError{err}
-	}
+	return err
+}
+
+// fingerprints are those of the recipients, which are given so or as files.
+func (f *jobFlags) fingerprints() (all []string, err error) {
 	for _, given := range f.recipients {
 		if !fingerprint.MatchString(given) {
 			cert, err := oneRecipient(given)
@@ -194,12 +328,9 @@ func (f jobFlags) job() (*schemas.Job, error) {
 			}
 			given = smime.Fingerprint(cert)
 		}
-		j.Recipients = append(j.Recipients, given)
+		all = append(all, given)
 	}
-	if f.webhook != "" {
-		j.Webhook = &schemas.Webhook{URL: f.webhook, SecretVersion: 1}
-	}
-	return j.Revised(nil, whoami(), schemas.TimeOf(time.Now())), nil
+	return all, nil
 }
 
 func optionalTime(flag, value string) (schemas.Time, error) {

@@ -158,7 +158,7 @@ func (s *session) remoteAwait(ctx context.Context, c *client.Client, e schemas.E
 		}
 		now, err := c.Export(ctx, e.TenantID, e.ExportID)
 		var p *client.Problem
-		if errors.As(err, &p) && p.Status < http.StatusInternalServerError && p.Status != http.StatusTooManyRequests {
+		if errors.As(err, &p) && !passing(err) {
 			bar.end(err)
 			return e, err
 		}

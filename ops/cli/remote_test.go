@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -61,19 +62,125 @@ func TestTheCommandLineActsThroughAServerWithNothingButAToken(t *testing.T) {
 	must(viewer, "export", "download", "far", "--tenant", "acme", "--out", work+"/far")
 	cdds(t, "verify", work+"/far", "--signer", dir+"/service/cert.pem")
 
-	// certificate and job are made where the services are; jobs run from anywhere.
-	cdds(t, "--data-dir", dir, "certificate", "add", work+"/cert.pem", "--tenant", "acme")
-	cdds(t, "--data-dir", dir, "job", "create", "--tenant", "acme", "--id", "nightly", "--title", "Nightly", "--all", "--daily", "--at", "02:30", "--recipient", work+"/cert.pem")
-	if out := must(viewer, "job", "list", "--tenant", "acme"); !strings.Contains(string(out), "nightly") {
+	into := func(v any, file string, args ...string) {
+		t.Helper()
+		out := must(file, append(args, "--tenant", "acme", "--json")...)
+		reflect.ValueOf(v).Elem().SetZero()
+		if err := json.Unmarshal(out, v); err != nil {
+			t.Fatalf("cdds %s said %v %s", strings.Join(args, " "), err, out)
+		}
+	}
+	var cert, replaced schemas.Certificate
+	into(&cert, admin, "certificate", "add", work+"/cert.pem", "--name", "first")
+	must(viewer, "certificate", "sample", cert.Fingerprint, "--tenant", "acme", "--out", work+"/sample.p7m", "--cipher", "aes-256-gcm", "--key-transport", "rsa-oaep")
+	if openssl, err := exec.LookPath("openssl"); err == nil {
+		plain, err := exec.Command(openssl, "cms", "-decrypt", "-in", work+"/sample.p7m", "-recip", work+"/cert.pem", "-inkey", work+"/key.pem").Output()
+		if err != nil || !strings.Contains(string(plain), "It works") {
+			t.Errorf("the sample opens as %q, %v", plain, err)
+		}
+	}
+	var job schemas.Job
+	into(&job, admin, "job", "create", "--id", "nightly", "--title", "Nightly", "--all", "--daily", "--at", "02:30", "--recipient", work+"/cert.pem",
+		"--attachments", "none", "--compression", "fast", "--cipher", "aes-256-gcm", "--webhook", "https://hooks.example.com/cdds")
+	if job.Attachments != schemas.AttachmentsNone || job.Compression != schemas.CompressionFast || job.Cipher != schemas.CipherGCM || job.Revision != 1 {
+		t.Errorf("job create made %+v", job)
+	}
+	into(&job, admin, "job", "change", "nightly", "--title", "Every night", "--key-transport", "rsa-oaep", "--new-webhook-secret")
+	if job.Title != "Every night" || job.Schedule.At != "02:30" || job.Cipher != schemas.CipherGCM || job.KeyTransport != schemas.KeyTransportOAEP || job.Webhook.SecretVersion != 2 || job.Revision != 2 {
+		t.Errorf("job change made %+v", job)
+	}
+	var told struct{ Secret string }
+	into(&told, admin, "job", "secret", "nightly")
+	if here := cdds(t, "--data-dir", dir, "job", "secret", "nightly", "--tenant", "acme"); told.Secret == "" || told.Secret != strings.TrimSpace(string(here)) {
+		t.Error("the server tells another webhook secret than the services")
+	}
+	into(&job, admin, "job", "clone", "nightly", "--id", "weekly", "--weekly", "monday", "--webhook", "")
+	if job.JobID != "weekly" || job.Schedule.Run != schemas.RunWeekly || job.Title != "Copy of Every night" || job.Webhook != nil {
+		t.Errorf("job clone made %+v", job)
+	}
+	for _, verb := range []string{"suspend", "resume", "delete"} {
+		into(&job, admin, "job", verb, "weekly")
+		if want := map[string]string{"suspend": schemas.JobSuspended, "resume": schemas.JobActive, "delete": schemas.JobDeleted}[verb]; job.State != want {
+			t.Errorf("after %s the job is %s", verb, job.State)
+		}
+	}
+	if out := must(viewer, "job", "list", "--tenant", "acme"); !strings.Contains(string(out), "nightly") || strings.Contains(string(out), "weekly") {
 		t.Errorf("job list said %s", out)
 	}
-	out = must(admin, "job", "run", "nightly", "--tenant", "acme", "--wait", "--json")
-	if err := json.Unmarshal(out, &e); err != nil || e.State != schemas.Completed || e.Request.JobID != "nightly" {
-		t.Errorf("job run said %v %s", err, out)
+	into(&e, admin, "job", "run", "nightly", "--wait")
+	if e.State != schemas.Completed || e.Request.JobID != "nightly" || e.Request.Cipher != schemas.CipherGCM || e.Request.Attachments != schemas.AttachmentsNone {
+		t.Errorf("job run made %+v", e)
 	}
-	cmd, stderr := remote(admin, "audit", "--tenant", "acme")
+	must(viewer, "export", "download", e.ExportID, "--tenant", "acme", "--out", work+"/run")
+	cdds(t, "decrypt", work+"/run", "--signer", dir+"/service/cert.pem", "--cert", work+"/cert.pem", "--key", work+"/key.pem", "--out", work+"/plain")
+	if out := must(viewer, "job", "show", "nightly", "--tenant", "acme"); !strings.Contains(string(out), e.ExportID) {
+		t.Errorf("job show said %s", out)
+	}
+	cdds(t, "keygen", "--out-cert", work+"/next.pem", "--out-key", work+"/next-key.pem")
+	into(&replaced, admin, "certificate", "rotate", cert.Fingerprint[:12], work+"/next.pem")
+	if replaced.Fingerprint != cert.Fingerprint || replaced.ReplacedBy == "" {
+		t.Errorf("rotate said %+v", replaced)
+	}
+	if out := must(viewer, "certificate", "list", "--tenant", "acme"); !strings.Contains(string(out), "replaced by") {
+		t.Errorf("certificate list said %s", out)
+	}
+	into(&replaced, admin, "certificate", "remove", replaced.ReplacedBy)
+	var erasure schemas.Erasure
+	into(&erasure, admin, "erase", "--interaction", "i-000001", "--wait")
+	if erasure.State != schemas.ErasureDone {
+		t.Errorf("erase said %+v", erasure)
+	}
+	for _, here := range []bool{false, true} { // through the server, then on the services
+		act := func(args ...string) []byte {
+			t.Helper()
+			if here {
+				return cdds(t, append([]string{"--data-dir", dir}, args...)...)
+			}
+			return must(admin, args...)
+		}
+		name := map[bool]string{false: "alice", true: "bob"}[here]
+		for _, password := range [][]byte{act("user", "add", name, "--tenant", "acme", "--role", "viewer"), act("user", "passwd", name, "--tenant", "acme")} {
+			if len(bytes.TrimSpace(password)) < 12 {
+				t.Errorf("the password of %s is %q", name, password)
+			}
+		}
+		if out := act("user", "list", "--tenant", "acme"); !strings.Contains(string(out), name) {
+			t.Errorf("user list said %s", out)
+		}
+		act("user", "remove", name, "--tenant", "acme")
+		if out := act("user", "list", "--tenant", "acme"); strings.Contains(string(out), name) {
+			t.Errorf("user list said %s", out)
+		}
+		var made struct {
+			TokenID string `json:"token_id"`
+		}
+		if err := json.Unmarshal(act("token", "create", "--tenant", "acme", "--name", "short", "--json"), &made); err != nil {
+			t.Fatal(err)
+		}
+		act("token", "revoke", made.TokenID, "--tenant", "acme")
+		if out := act("token", "list", "--tenant", "acme"); !strings.Contains(string(out), made.TokenID) || !strings.Contains(string(out), "revoked") {
+			t.Errorf("token list said %s", out)
+		}
+	}
+
+	// Retry of what is completed is refused at once, by the server and where the services are.
+	refusals := map[string]*exec.Cmd{"through the server": nil, "on the services": command(t, "--data-dir", dir, "export", "retry", "far", "--tenant", "acme")}
+	refusals["through the server"], _ = remote(admin, "export", "retry", "far", "--tenant", "acme")
+	for where, cmd := range refusals {
+		if err := cmd.Run(); err == nil || cmd.ProcessState.ExitCode() != 3 {
+			t.Errorf("retry of a completed export %s: %v, want exit code 3", where, err)
+		}
+	}
+	into(&e, admin, "export", "delete", "far")
+	if e.State != schemas.Deleted {
+		t.Errorf("delete said %+v", e)
+	}
+	if out := must(viewer, "audit", "--tenant", "acme", "--subject", "far"); !strings.Contains(string(out), "export.delete") {
+		t.Errorf("audit said %s", out)
+	}
+	cmd, stderr := remote(admin, "doctor")
 	if err := cmd.Run(); err == nil || !strings.Contains(stderr.String(), "--server") {
-		t.Errorf("a command that cannot act through a server said %v %s", err, stderr)
+		t.Errorf("a command of the services said %v %s", err, stderr)
 	}
 
 	for why, args := range map[string][]string{

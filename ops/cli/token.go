@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"cdds/ops/api"
 	"cdds/ops/api/client"
 	"cdds/ops/auth"
 	"cdds/producers"
@@ -21,11 +22,11 @@ type tokenFlags struct {
 
 func newToken(s *session) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "token", Short: "Make API tokens", Long: "Make API tokens, with which programs call the HTTP API.\n\n" + exitCodes,
+		Use: "token", Short: "Make, list and end API tokens", Long: "Make, list and end API tokens, with which programs call the HTTP API.\n\n" + exitCodes,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newTokenCreate(s))
+	cmd.AddCommand(newTokenCreate(s), newTokenList(s), newTokenRevoke(s))
 	return cmd
 }
 
@@ -93,10 +94,71 @@ func publishToken(ctx context.Context, services *services, t schemas.APIToken) (
 		return t, "", err
 	}
 	defer publisher.Close()
-	by := auth.Principal{Subject: "cli", Name: whoami()}
-	audit := auth.Audit(by, t.TenantID, "token.create", record.RecordID, schemas.OutcomeDone, t.Name+": "+t.Role+" of "+t.TenantID, now)
+	audit := auth.Audit(onTheMachine(), t.TenantID, "token.create", record.RecordID, schemas.OutcomeDone, t.Name+": "+t.Role+" of "+t.TenantID, now)
 	if err := publisher.Publish(ctx, record, audit); err != nil {
 		return t, "", unreachable(err)
 	}
 	return t, secret, nil
+}
+
+func newTokenList(s *session) *cobra.Command {
+	var tenant string
+	cmd := &cobra.Command{
+		Use: "list", Short: "List API tokens, the latest first", Long: "List a tenant's API tokens, ended ones too, the latest first; of tenant '*', all.\n\n" + exitCodes,
+		Example: examples("cdds token list --tenant acme"),
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			var all []api.TokenView
+			err := s.withAccounts(cmd.Context(), func(c *client.Client) (err error) {
+				all, err = c.Tokens(cmd.Context(), tenant)
+				return err
+			}, func(a *auth.Service) error {
+				for _, t := range a.Directory.Tokens(tenant) {
+					all = append(all, api.TokenViewOf(t))
+				}
+				return nil
+			})
+			if err != nil {
+				return err
+			}
+			return s.result(map[string]any{"tenant_id": tenant, "tokens": all}, func() {
+				rows := [][]string{{"TOKEN", "NAME", "TENANT", "ROLE", "ENDS", "MADE BY"}}
+				for _, t := range all {
+					ends := t.ExpiresAt.String()
+					if !t.RevokedAt.IsZero() {
+						ends = "revoked " + t.RevokedAt.String()
+					}
+					rows = append(rows, []string{t.TokenID, t.Name, t.TenantID, t.Role, ends, t.CreatedBy})
+				}
+				s.table(rows)
+			})
+		},
+	}
+	tenantFlag(cmd, &tenant)
+	return cmd
+}
+
+func newTokenRevoke(s *session) *cobra.Command {
+	var tenant string
+	cmd := &cobra.Command{
+		Use: "revoke TOKEN", Short: "End an API token", Long: "End an API token at once, by its id.\n\n" + exitCodes,
+		Example: examples("cdds token revoke 01jd9z3q6w --tenant acme"),
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			err := s.withAccounts(cmd.Context(), func(c *client.Client) error { return c.RevokeToken(cmd.Context(), tenant, args[0]) },
+				func(a *auth.Service) error {
+					t, _, ok := a.Directory.Token(args[0])
+					if !ok || tenant != schemas.AllTenants && t.TenantID != tenant {
+						return refused(fmt.Errorf("tenant %s has no token %s", tenant, args[0]))
+					}
+					return a.RevokeToken(cmd.Context(), onTheMachine(), args[0])
+				})
+			if err != nil {
+				return err
+			}
+			return s.result(map[string]any{"token_id": args[0], "revoked": true}, func() { fmt.Fprintf(s.out, "token %s has ended\n", args[0]) })
+		},
+	}
+	tenantFlag(cmd, &tenant)
+	return cmd
 }

@@ -8,8 +8,8 @@ import (
 	"net/http"
 	"strings"
 
+	"cdds/ops/admin"
 	"cdds/ops/auth"
-	"cdds/pipeline/smime"
 	"cdds/schemas"
 )
 
@@ -140,30 +140,18 @@ func (c *Console) certificatePage(q *request, problems ...string) error {
 	return c.show(q, "certificate", view{Title: title, At: "/certificates", Problems: problems, Data: row})
 }
 
-const sampleText = "It works: you can open what CDDS seals for this certificate.\r\n"
-
 // sample is a small message sealed for the certificate, to try the private key with.
 func (c *Console) sample(q *request) error {
 	if !q.who.May(auth.Read) {
 		return auth.ErrForbidden
 	}
-	registered, err := q.Certificate(q.r.PathValue("fingerprint"))
-	if err != nil {
-		return err
-	}
-	cert, err := registered.X509()
+	sample, err := q.Sample(q.r.PathValue("fingerprint"), "", "")
 	if err != nil {
 		return err
 	}
 	h := q.w.Header()
 	h.Set("Content-Type", "application/pkcs7-mime")
-	h.Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": "cdds-sample.p7m"}))
-	w, err := smime.Encrypt(q.w, smime.Options{ContentSize: int64(len(sampleText)), Filename: "cdds-sample.p7m"}, cert)
-	if err != nil {
-		return err
-	}
-	if _, err := io.WriteString(w, sampleText); err != nil {
-		return err
-	}
-	return w.Close()
+	h.Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": admin.SampleName}))
+	_, err = q.w.Write(sample)
+	return err
 }

@@ -111,6 +111,16 @@ func (c *Client) CancelExport(ctx context.Context, tenant, id string) (e schemas
 	return e, c.call(ctx, http.MethodPost, "/exports/"+url.PathEscape(id)+"/cancel", of(tenant), nil, &e)
 }
 
+// RetryExport asks to take a failed export up again.
+func (c *Client) RetryExport(ctx context.Context, tenant, id string) (e schemas.Export, err error) {
+	return e, c.call(ctx, http.MethodPost, "/exports/"+url.PathEscape(id)+"/retry", of(tenant), nil, &e)
+}
+
+// DeleteExport asks to remove the artifacts of an export that has ended.
+func (c *Client) DeleteExport(ctx context.Context, tenant, id string) (e schemas.Export, err error) {
+	return e, c.call(ctx, http.MethodDelete, "/exports/"+url.PathEscape(id), of(tenant), nil, &e)
+}
+
 // Fetch streams a file of a completed export. The caller closes it.
 func (c *Client) Fetch(ctx context.Context, tenant, id, name string) (io.ReadCloser, error) {
 	answer, err := c.send(ctx, http.MethodGet, "/exports/"+url.PathEscape(id)+"/artifacts/"+url.PathEscape(name), of(tenant), nil)
@@ -120,29 +130,17 @@ func (c *Client) Fetch(ctx context.Context, tenant, id, name string) (io.ReadClo
 	return answer.Body, nil
 }
 
-// Jobs lists a tenant's jobs.
-func (c *Client) Jobs(ctx context.Context, tenant string) (all api.Listing[schemas.Job], err error) {
-	return all, c.call(ctx, http.MethodGet, "/jobs", of(tenant), nil, &all)
-}
-
-// RunJob asks for a run of a job now.
-func (c *Client) RunJob(ctx context.Context, tenant, id string) (e schemas.Export, err error) {
-	return e, c.call(ctx, http.MethodPost, "/jobs/"+url.PathEscape(id)+"/run", of(tenant), nil, &e)
-}
-
-// CreateToken makes an API token.
-func (c *Client) CreateToken(ctx context.Context, tenant, name, role string, expires schemas.Time) (t api.NewToken, err error) {
-	in := map[string]any{"name": name, "role": role, "expires_at": expires}
-	return t, c.call(ctx, http.MethodPost, "/tokens", of(tenant), in, &t)
-}
-
 func of(tenant string) url.Values { return url.Values{"tenant": {tenant}} }
 
-// call sends in as JSON and reads the answer into out.
+// call sends in as JSON, bytes as they are, and reads the answer into out unless it
+// is nil.
 func (c *Client) call(ctx context.Context, method, path string, q url.Values, in, out any) error {
 	answer, err := c.send(ctx, method, path, q, in)
 	if err != nil {
 		return err
+	}
+	if out == nil {
+		return answer.Body.Close()
 	}
 	err = json.NewDecoder(io.LimitReader(answer.Body, maxAnswer)).Decode(out)
 	if err := errors.Join(err, answer.Body.Close()); err != nil {
@@ -154,7 +152,10 @@ func (c *Client) call(ctx context.Context, method, path string, q url.Values, in
 // send is the answer to a request, or what it was refused with as a *Problem.
 func (c *Client) send(ctx context.Context, method, path string, q url.Values, in any) (*http.Response, error) {
 	var body io.Reader
-	if in != nil {
+	contentType := "application/json"
+	if file, ok := in.([]byte); ok { // sent as it is
+		body, contentType = bytes.NewReader(file), "application/octet-stream"
+	} else if in != nil {
 		b, err := schemas.Encode(in)
 		if err != nil {
 			return nil, err
@@ -168,7 +169,7 @@ func (c *Client) send(ctx context.Context, method, path string, q url.Values, in
 	r.Header.Set("Authorization", "Bearer "+c.token)
 	r.Header.Set("User-Agent", "cdds")
 	if in != nil {
-		r.Header.Set("Content-Type", "application/json")
+		r.Header.Set("Content-Type", contentType)
 	}
 	answer, err := c.http.Do(r)
 	if err != nil {

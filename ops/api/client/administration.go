@@ -1,0 +1,187 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+
+	"cdds/ops/api"
+	"cdds/schemas"
+)
+
+// Jobs lists a tenant's jobs.
+func (c *Client) Jobs(ctx context.Context, tenant string) (all api.Listing[schemas.Job], err error) {
+	return all, c.call(ctx, http.MethodGet, "/jobs", of(tenant), nil, &all)
+}
+
+// RunJob asks for a run of a job now.
+func (c *Client) RunJob(ctx context.Context, tenant, id string) (e schemas.Export, err error) {
+	return e, c.call(ctx, http.MethodPost, "/jobs/"+url.PathEscape(id)+"/run", of(tenant), nil, &e)
+}
+
+// Job is one job.
+func (c *Client) Job(ctx context.Context, tenant, id string) (j schemas.Job, err error) {
+	return j, c.call(ctx, http.MethodGet, "/jobs/"+url.PathEscape(id), of(tenant), nil, &j)
+}
+
+// CreateJob makes a job under an id.
+func (c *Client) CreateJob(ctx context.Context, tenant, id string, in api.JobInput) (j schemas.Job, err error) {
+	body := struct {
+		ID string `json:"job_id,omitempty"`
+		api.JobInput
+	}{id, in}
+	return j, c.call(ctx, http.MethodPost, "/jobs", of(tenant), body, &j)
+}
+
+// ChangeJob changes a job that was read in this revision.
+func (c *Client) ChangeJob(ctx context.Context, tenant, id string, revision int, in api.JobInput) (j schemas.Job, err error) {
+	body := struct {
+		Revision int `json:"revision"`
+		api.JobInput
+	}{revision, in}
+	return j, c.call(ctx, http.MethodPut, "/jobs/"+url.PathEscape(id), of(tenant), body, &j)
+}
+
+// SetJobState suspends, resumes (active) or deletes a job.
+func (c *Client) SetJobState(ctx context.Context, tenant, id, state string) (j schemas.Job, err error) {
+	path := "/jobs/" + url.PathEscape(id)
+	switch state {
+	case schemas.JobDeleted:
+		return j, c.call(ctx, http.MethodDelete, path, of(tenant), nil, &j)
+	case schemas.JobSuspended:
+		return j, c.call(ctx, http.MethodPost, path+"/suspend", of(tenant), nil, &j)
+	}
+	return j, c.call(ctx, http.MethodPost, path+"/resume", of(tenant), nil, &j)
+}
+
+// JobRuns lists the latest exports a job made.
+func (c *Client) JobRuns(ctx context.Context, tenant, id string, limit int) ([]schemas.Export, error) {
+	q := url.Values{"tenant": {tenant}, "job": {id}, "limit": {strconv.Itoa(limit)}}
+	var page api.Listing[schemas.Export]
+	err := c.call(ctx, http.MethodGet, "/exports", q, nil, &page)
+	return page.Items, err
+}
+
+// Deliveries lists the latest attempts to tell a job's webhook.
+func (c *Client) Deliveries(ctx context.Context, tenant, jobID string, limit int) ([]schemas.WebhookDelivery, error) {
+	q := url.Values{"tenant": {tenant}, "job": {jobID}, "limit": {strconv.Itoa(limit)}}
+	var page api.Listing[schemas.WebhookDelivery]
+	err := c.call(ctx, http.MethodGet, "/deliveries", q, nil, &page)
+	return page.Items, err
+}
+
+// WebhookSecret is the secret a job's webhook is signed with.
+func (c *Client) WebhookSecret(ctx context.Context, tenant, jobID string) (string, error) {
+	var s api.WebhookSecret
+	err := c.call(ctx, http.MethodGet, "/jobs/"+url.PathEscape(jobID)+"/webhook-secret", of(tenant), nil, &s)
+	return s.Secret, err
+}
+
+// Certificates lists a tenant's certificates, the latest first.
+func (c *Client) Certificates(ctx context.Context, tenant string) ([]schemas.Certificate, error) {
+	var all api.Listing[schemas.Certificate]
+	err := c.call(ctx, http.MethodGet, "/certificates", of(tenant), nil, &all)
+	return all.Items, err
+}
+
+// AddCertificate registers a certificate in PEM or DER.
+func (c *Client) AddCertificate(ctx context.Context, tenant, name string, file []byte) (out schemas.Certificate, err error) {
+	return out, c.call(ctx, http.MethodPost, "/certificates", url.Values{"tenant": {tenant}, "name": {name}}, file, &out)
+}
+
+// ReplaceCertificate registers a certificate and has it used where fingerprint is named.
+func (c *Client) ReplaceCertificate(ctx context.Context, tenant, fingerprint, name string, file []byte) (out schemas.Certificate, err error) {
+	q := url.Values{"tenant": {tenant}, "name": {name}}
+	return out, c.call(ctx, http.MethodPut, "/certificates/"+fingerprint+"/replacement", q, file, &out)
+}
+
+// RemoveCertificate has nothing sealed for a certificate any more.
+func (c *Client) RemoveCertificate(ctx context.Context, tenant, fingerprint string) error {
+	return c.call(ctx, http.MethodDelete, "/certificates/"+fingerprint, of(tenant), nil, nil)
+}
+
+const maxSample = 1 << 20
+
+// Sample is a small message sealed for a certificate.
+func (c *Client) Sample(ctx context.Context, tenant, fingerprint, cipher, keyTransport string) ([]byte, error) {
+	q := url.Values{"tenant": {tenant}, "cipher": {cipher}, "key_transport": {keyTransport}}
+	answer, err := c.send(ctx, http.MethodGet, "/certificates/"+fingerprint+"/sample", q, nil)
+	if err != nil {
+		return nil, err
+	}
+	b, err := io.ReadAll(io.LimitReader(answer.Body, maxSample))
+	return b, errors.Join(err, answer.Body.Close())
+}
+
+// Audit lists a page of who did what, the latest first.
+func (c *Client) Audit(ctx context.Context, tenant, subject string, limit int, cursor string) (page api.Listing[schemas.AuditRecord], err error) {
+	q := url.Values{"tenant": {tenant}, "limit": {strconv.Itoa(limit)}}
+	if subject != "" {
+		q.Set("subject", subject)
+	}
+	if cursor != "" {
+		q.Set("cursor", cursor)
+	}
+	return page, c.call(ctx, http.MethodGet, "/audit", q, nil, &page)
+}
+
+// Erase asks to forget a contact or an interaction.
+func (c *Client) Erase(ctx context.Context, r schemas.ErasureRequest) (out schemas.ErasureRequest, err error) {
+	in := map[string]any{
+		"erasure_id": r.ErasureID, "contact_id": r.ContactID, "interaction_id": r.InteractionID, "delete_artifacts": r.DeleteArtifacts,
+	}
+	return out, c.call(ctx, http.MethodPost, "/erasures", of(r.TenantID), in, &out)
+}
+
+// Erasure is how an erasure stands.
+func (c *Client) Erasure(ctx context.Context, tenant, id string) (e schemas.Erasure, err error) {
+	return e, c.call(ctx, http.MethodGet, "/erasures/"+url.PathEscape(id), of(tenant), nil, &e)
+}
+
+// Users lists a tenant's users.
+func (c *Client) Users(ctx context.Context, tenant string) ([]api.UserView, error) {
+	var all api.Listing[api.UserView]
+	err := c.call(ctx, http.MethodGet, "/users", of(tenant), nil, &all)
+	return all.Items, err
+}
+
+// CreateUser makes a user and returns the password that serves once.
+func (c *Client) CreateUser(ctx context.Context, u schemas.User) (string, error) {
+	var p api.Password
+	in := map[string]any{"name": u.Name, "display_name": u.DisplayName, "role": u.Role}
+	err := c.call(ctx, http.MethodPost, "/users", of(u.TenantID), in, &p)
+	return p.Password, err
+}
+
+// ResetPassword gives a user a new password that serves once.
+func (c *Client) ResetPassword(ctx context.Context, tenant, name string) (string, error) {
+	var p api.Password
+	err := c.call(ctx, http.MethodPost, "/users/"+url.PathEscape(name)+"/password", of(tenant), nil, &p)
+	return p.Password, err
+}
+
+// DeleteUser ends a user and its sessions.
+func (c *Client) DeleteUser(ctx context.Context, tenant, name string) error {
+	return c.call(ctx, http.MethodDelete, "/users/"+url.PathEscape(name), of(tenant), nil, nil)
+}
+
+// Tokens lists a tenant's API tokens, the latest first.
+func (c *Client) Tokens(ctx context.Context, tenant string) ([]api.TokenView, error) {
+	var all api.Listing[api.TokenView]
+	err := c.call(ctx, http.MethodGet, "/tokens", of(tenant), nil, &all)
+	return all.Items, err
+}
+
+// RevokeToken ends an API token.
+func (c *Client) RevokeToken(ctx context.Context, tenant, id string) error {
+	return c.call(ctx, http.MethodDelete, "/tokens/"+url.PathEscape(id), of(tenant), nil, nil)
+}
+
+// CreateToken makes an API token.
+func (c *Client) CreateToken(ctx context.Context, tenant, name, role string, expires schemas.Time) (t api.NewToken, err error) {
+	in := map[string]any{"name": name, "role": role, "expires_at": expires}
+	return t, c.call(ctx, http.MethodPost, "/tokens", of(tenant), in, &t)
+}

@@ -3,11 +3,9 @@ package pipeline
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
-	"time"
 
 	"cdds/schemas"
 )
@@ -96,32 +94,4 @@ func (a attached) line() schemas.AttachmentLine {
 		InteractionID: a.key.ID, StartedAt: a.key.Time, AttachmentID: a.AttachmentID,
 		Name: a.Name, ContentType: a.ContentType, Size: a.Size, SHA256: a.SHA256,
 	}
-}
-
-// maxIdle is how long a download may stand still. How long it takes in all is not
-// bounded: a large object over a slow line is healthy.
-const maxIdle = 2 * time.Minute
-
-// idleTimer calls cancel when nothing was read for maxIdle.
-type idleTimer struct{ timer *time.Timer }
-
-func newIdleTimer(cancel context.CancelFunc) idleTimer {
-	return idleTimer{time.AfterFunc(maxIdle, cancel)}
-}
-
-func (t idleTimer) stop() { t.timer.Stop() }
-
-func (t idleTimer) reader(r io.Reader) io.Reader { return idleReader{r, t.timer} }
-
-type idleReader struct {
-	r     io.Reader
-	timer *time.Timer
-}
-
-func (r idleReader) Read(p []byte) (int, error) {
-	n, err := r.r.Read(p)
-	if n > 0 {
-		r.timer.Reset(maxIdle)
-	}
-	return n, err
 }

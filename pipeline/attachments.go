@@ -139,10 +139,6 @@ func (e *Exporter) object(ctx context.Context, z *attachmentZip, a attached, pla
 		line.Problem = "this service has no bucket of attachments"
 		return nil
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	alive := newIdleTimer(cancel)
-	defer alive.stop()
 	r, err := e.objects.Open(ctx, a.Object)
 	if errors.Is(err, bucket.ErrNotFound) {
 		line.Problem = "the object is not there"
@@ -156,7 +152,7 @@ func (e *Exporter) object(ctx context.Context, z *attachmentZip, a attached, pla
 	content := e.spools.spool()
 	defer content.free()
 	sum := sha256.New()
-	n, err := io.CopyBuffer(io.MultiWriter(content, sum), io.LimitReader(alive.reader(r), a.Size+1), make([]byte, 128<<10))
+	n, err := io.CopyBuffer(io.MultiWriter(content, sum), io.LimitReader(r, a.Size+1), make([]byte, 128<<10))
 	if err != nil {
 		return fmt.Errorf("attachment object %s: %w", a.Object, err)
 	}

@@ -26,7 +26,14 @@ import (
 	"cdds/ops/config"
 )
 
-const dialTimeout = 10 * time.Second
+const (
+	dialTimeout = 10 * time.Second
+	// clickhouseStill is how long ClickHouse may say nothing: a plan over much history
+	// takes its time before the first byte. Lost connections are noticed by TCP keep-alive.
+	clickhouseStill = time.Hour
+	// s3Still is how long neither side of an upload or a download may move.
+	s3Still = 5 * time.Minute
+)
 
 // Kafka returns the options of one Kafka client: brokers, TLS, SASL and, where reg is
 // given, franz-go's own metrics under the label client. The options serve one client
@@ -92,9 +99,10 @@ func ClickHouse(c config.ClickHouse) (driver.Conn, error) {
 		DialTimeout:  dialTimeout,
 		MaxOpenConns: 64,
 		MaxIdleConns: 16,
-		// It bounds the wait for the first byte: a plan over much history takes
-		// its time. Lost connections are noticed by TCP keep-alive.
-		ReadTimeout: time.Hour,
+		ReadTimeout:  clickhouseStill,
+		DialContext: func(ctx context.Context, addr string) (net.Conn, error) {
+			return movingDialer(clickhouseStill)(ctx, "tcp", addr)
+		},
 	}
 	if c.TLS.Enabled {
 		t, err := tlsConfig(c.TLS)
@@ -116,8 +124,8 @@ func S3(c config.S3) (*minio.Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("s3: %w", err)
 	}
-	transport.DialContext = (&net.Dialer{Timeout: dialTimeout, KeepAlive: 15 * time.Second}).DialContext
-	transport.ResponseHeaderTimeout = 5 * time.Minute
+	transport.DialContext = movingDialer(s3Still)
+	transport.ResponseHeaderTimeout = s3Still
 	if c.TLS.Enabled {
 		t, err := tlsConfig(c.TLS)
 		if err != nil {

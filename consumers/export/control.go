@@ -11,7 +11,8 @@ import (
 // cancel ends an export for good: here at once, and for whichever worker believes it
 // has it by marks in the store. What is completed stays.
 func (w *Worker) cancel(ctx context.Context, r *schemas.ExportRequest) error {
-	if _, found, err := w.accepted(ctx, r); err != nil || !found {
+	a, found, err := w.accepted(ctx, r)
+	if err != nil || !found {
 		return err
 	}
 	state, err := w.settle(ctx, r, schemas.Cancelled)
@@ -26,7 +27,11 @@ func (w *Worker) cancel(ctx context.Context, r *schemas.ExportRequest) error {
 		this.stop(errCancelled)
 		return this.ended(ctx) // it leaves and reports
 	}
-	return w.leave(ctx, r.TenantID, r.ExportID)
+	jobID := ""
+	if a.Request != nil { // earlier versions kept none
+		jobID = a.Request.JobID
+	}
+	return w.leave(ctx, r.TenantID, r.ExportID, jobID)
 }
 
 // delete removes the artifacts of an export that has ended and says who asked.
@@ -147,8 +152,9 @@ func (w *Worker) settle(ctx context.Context, r *schemas.ExportRequest, as schema
 }
 
 // leave removes what is stored of an export that is gone. Cancelled, it is reported
-// so; deleted or expired, whoever did it reports.
-func (w *Worker) leave(ctx context.Context, tenantID, exportID string) error {
+// so, with the job it was a run of, which may be told; deleted or expired, whoever did it
+// reports.
+func (w *Worker) leave(ctx context.Context, tenantID, exportID, jobID string) error {
 	if err := w.discard(ctx, tenantID, exportID); err != nil {
 		return err
 	}
@@ -162,7 +168,7 @@ func (w *Worker) leave(ctx context.Context, tenantID, exportID string) error {
 	}
 	w.metrics.ended.WithLabelValues(string(schemas.Cancelled)).Inc()
 	return w.report(ctx, &schemas.ExportStatus{
-		TenantID: tenantID, ExportID: exportID, EventID: "cancelled", State: schemas.Cancelled,
+		TenantID: tenantID, ExportID: exportID, EventID: "cancelled", State: schemas.Cancelled, JobID: jobID,
 		Reason: errCancelled.Error(),
 	})
 }

@@ -38,7 +38,9 @@ func TestACancelEndsTheQueryThatRunsAndLeavesNothing(t *testing.T) {
 	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
 	defer stop()
 	exported := make(chan error, 1)
-	go func() { exported <- s.handle(ctx, w, request("e")) }()
+	r := request("e")
+	r.JobID = "nightly"
+	go func() { exported <- s.handle(ctx, w, r) }()
 	<-slow.began
 	check(t, s.handle(ctx, w, control(schemas.ActionCancel, "e"))) // the source would block for ever
 	select {
@@ -46,8 +48,8 @@ func TestACancelEndsTheQueryThatRunsAndLeavesNothing(t *testing.T) {
 	default:
 		t.Error("the query still runs")
 	}
-	if got := s.states("e"); got[len(got)-1] != schemas.Cancelled {
-		t.Errorf("it was reported as %v", got)
+	if all := s.statuses("e"); all[len(all)-1].State != schemas.Cancelled || all[len(all)-1].JobID != "nightly" {
+		t.Errorf("it was reported as %+v", all[len(all)-1])
 	}
 	if left := s.artifacts("e"); len(left) > 0 {
 		t.Errorf("there are %v", left)

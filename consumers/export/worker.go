@@ -185,7 +185,7 @@ func (w *Worker) carryOut(ctx context.Context, r *schemas.ExportRequest, attempt
 
 	err := w.export(runCtx, r, attempt, decided)
 	if errors.Is(context.Cause(runCtx), errCancelled) || errors.Is(err, pipeline.ErrGone) {
-		return w.leave(ctx, r.TenantID, r.ExportID)
+		return w.leave(ctx, r.TenantID, r.ExportID, r.JobID)
 	}
 	return err
 }

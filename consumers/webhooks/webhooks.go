@@ -140,7 +140,7 @@ func eventOf(s *schemas.ExportStatus) (string, bool) {
 		return "", false
 	}
 	switch s.State {
-	case schemas.Completed, schemas.Failed, schemas.Refused:
+	case schemas.Completed, schemas.Failed, schemas.Cancelled, schemas.Refused:
 		return "export." + string(s.State), true
 	}
 	return "", false

@@ -179,6 +179,28 @@ func TestReceiverVerifiesWhatItIsToldAndIsToldAgainAfter500(t *testing.T) {
 	}
 }
 
+func TestEveryEndOfARunIsToldAndNothingElse(t *testing.T) {
+	for _, state := range schemas.States() {
+		server, got := receiver(t, 204)
+		s := completed()
+		s.State, s.EventID, s.Completion = state, string(state), nil
+		if err := handler(t, newWorld(server.URL)).Handle(t.Context(), batch(s)); err != nil {
+			t.Fatal(err)
+		}
+		ends := slices.Contains([]schemas.State{schemas.Completed, schemas.Failed, schemas.Cancelled, schemas.Refused}, state)
+		if told := len(got) == 1; told != ends {
+			t.Errorf("%s: told is %v, want %v", state, told, ends)
+			continue
+		}
+		if !ends {
+			continue
+		}
+		if x := <-got; x.body["type"] != "export."+string(state) {
+			t.Errorf("%s is told as %v", state, x.body["type"])
+		}
+	}
+}
+
 func TestATargetThatFailsForEverEnds(t *testing.T) {
 	server, got := receiver(t, 500)
 	w := newWorld(server.URL)

@@ -111,7 +111,9 @@ func fill(t testing.TB, defined *definitions.Definitions, tenant string, jobs in
 }
 
 // saveExports saves completed exports of two parts each; every fifth failed instead.
-func (d *desk) saveExports(tenant string, from, to int) {
+func (d *desk) saveExports(tenant string, from, to int) { d.saveExportsOf(tenant, from, to, 2) }
+
+func (d *desk) saveExportsOf(tenant string, from, to, parts int) {
 	d.t.Helper()
 	var all []schemas.Export
 	for n := from; n < to; n++ {
@@ -121,12 +123,12 @@ func (d *desk) saveExports(tenant string, from, to int) {
 		e := schemas.Export{
 			TenantID: tenant, ExportID: id, State: schemas.Completed, RequestedAt: at, UpdatedAt: at, EndedAt: at, Events: 5,
 			Request: &schemas.ExportRequest{TenantID: tenant, ExportID: id, Entity: schemas.EntityInteraction, RequestedBy: "ada", JobID: fmt.Sprintf("job-%03d", n%7)},
-			Done:    schemas.Totals{Parts: 2, Rows: int64(n), SealedBytes: 2000},
+			Done:    schemas.Totals{Parts: parts, Rows: int64(n), SealedBytes: 2000},
 			Completion: &schemas.Completion{
 				ManifestKey: tenant + "/" + id + "/manifest.json", SignatureKey: tenant + "/" + id + "/manifest.json.p7s", ExpiresAt: schemas.TimeOf(d.now.Add(time.Hour)),
 			},
 		}
-		for part := range 2 {
+		for part := range parts {
 			e.Parts = append(e.Parts, schemas.Receipt{Part: schemas.Part{Number: part + 1, Rows: 1}, Name: fmt.Sprintf("part-%d", part+1), SealedBytes: 1000})
 		}
 		if n%5 == 0 {
@@ -239,6 +241,18 @@ func BenchmarkListings(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// BenchmarkListingOfLargeExports is the time to list exports of a hundred parts each:
+// what nobody asked for is neither read nor sent.
+func BenchmarkListingOfLargeExports(b *testing.B) {
+	d := newDesk(b, "bench-large", 0, 0)
+	d.saveExportsOf("bench-large", 0, 500, 100)
+	for b.Loop() {
+		if status, body := d.get("/exports?limit=500"); status != http.StatusOK {
+			b.Fatalf("%d %s", status, body)
+		}
 	}
 }
 

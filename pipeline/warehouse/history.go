@@ -56,7 +56,7 @@ func (w *Warehouse) SaveExports(ctx context.Context, exports []schemas.Export) e
 	if err := w.saveArtifacts(ctx, exports); err != nil {
 		return err
 	}
-	batch, err := w.conn.PrepareBatch(ctx, "INSERT INTO exports (tenant_id, export_id, entity, state, requested_at, updated_at, rows_done, rows_planned, body, version)")
+	batch, err := w.conn.PrepareBatch(ctx, "INSERT INTO exports (tenant_id, export_id, entity, state, requested_at, updated_at, rows_done, rows_planned, body, summary, version)")
 	if err != nil {
 		return fmt.Errorf("insert into exports: %w", err)
 	}
@@ -66,9 +66,12 @@ func (w *Warehouse) SaveExports(ctx context.Context, exports []schemas.Export) e
 			entity = e.Request.Entity
 		}
 		body, err := schemas.Encode(e)
-		if err == nil {
+		listed := e
+		listed.Parts = nil
+		summary, failed := schemas.Encode(listed)
+		if err = errors.Join(err, failed); err == nil {
 			err = batch.Append(e.TenantID, e.ExportID, entity, string(e.State), e.RequestedAt.Time, e.UpdatedAt.Time,
-				uint64(e.Done.Rows), uint64(e.Planned.Rows), string(body), uint64(e.Events))
+				uint64(e.Done.Rows), uint64(e.Planned.Rows), string(body), string(summary), uint64(e.Events))
 		}
 		if err != nil {
 			_ = batch.Abort()

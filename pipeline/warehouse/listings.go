@@ -26,7 +26,7 @@ type ExportFilter struct {
 }
 
 var exportListing = listing{
-	what: "exports", from: "exports FINAL", columns: "body", id: "export_id", sort: "requested_at",
+	what: "exports", from: "exports FINAL", columns: "summary", id: "export_id", sort: "requested_at",
 	sorts: map[string]sortColumn{
 		"requested_at": instant("requested_at"), "updated_at": instant("updated_at"),
 		"export_id": text("export_id"), "state": text("state"), "rows": number("rows_done"),
@@ -46,16 +46,16 @@ func (w *Warehouse) ListExports(ctx context.Context, f ExportFilter, p Page) (Li
 		c.where("job_id = {job:String}", "job", f.JobID)
 	}
 	if f.Text != "" {
-		c.where("(positionCaseInsensitiveUTF8(export_id, {text:String}) > 0 OR positionCaseInsensitiveUTF8(JSONExtractString(body, 'request', 'requested_by'), {text:String}) > 0)", "text", f.Text)
+		c.where("(positionCaseInsensitiveUTF8(export_id, {text:String}) > 0 OR positionCaseInsensitiveUTF8(JSONExtractString(summary, 'request', 'requested_by'), {text:String}) > 0)", "text", f.Text)
 	}
 	c.within("requested_at", f.From, f.To)
 	return list(ctx, w, exportListing, p, c, func(rows driver.Rows, e *schemas.Export, place ...any) error {
-		var body string
-		if err := rows.Scan(append(place, &body)...); err != nil {
+		var summary string
+		if err := rows.Scan(append(place, &summary)...); err != nil {
 			return err
 		}
-		err := json.Unmarshal([]byte(body), e)
-		e.Parts = nil
+		err := json.Unmarshal([]byte(summary), e)
+		e.Parts = nil // rows of before the column have them
 		return err
 	})
 }
@@ -70,7 +70,7 @@ func (w *Warehouse) LatestRuns(ctx context.Context, tenantID string, jobIDs []st
 	c.where("tenant_id = {tenant:String}", "tenant", tenantID)
 	c.among("job_id", "jobs", jobIDs)
 	runs, err := decoded[*schemas.Export](ctx, w, "latest runs of jobs",
-		"SELECT body FROM exports FINAL WHERE "+strings.Join(c.list, " AND ")+" ORDER BY requested_at DESC, export_id DESC LIMIT 1 BY job_id", c.args...)
+		"SELECT summary FROM exports FINAL WHERE "+strings.Join(c.list, " AND ")+" ORDER BY requested_at DESC, export_id DESC LIMIT 1 BY job_id", c.args...)
 	if err != nil {
 		return nil, err
 	}

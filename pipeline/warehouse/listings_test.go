@@ -1,0 +1,54 @@
+package warehouse_test
+
+import (
+	"testing"
+
+	"github.com/ClickHouse/clickhouse-go/v2"
+
+	"cdds/ops/stack/stacktest"
+	"cdds/pipeline/warehouse"
+	"cdds/schemas"
+)
+
+func TestListingsHoldExportsOfBeforeThereWereSummaries(t *testing.T) {
+	w := open(t)
+	e := stacktest.Shared(t).Endpoints().ClickHouse
+	conn, err := clickhouse.Open(&clickhouse.Options{
+		Protocol: clickhouse.HTTP, Addr: []string{e.Addr},
+		Auth: clickhouse.Auth{Database: e.Database, Username: e.Username, Password: e.Password},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	export := func(id string) schemas.Export {
+		return schemas.Export{
+			TenantID: "summaries", ExportID: id, State: schemas.Completed, RequestedAt: from, UpdatedAt: from, Events: 3,
+			Request: &schemas.ExportRequest{TenantID: "summaries", ExportID: id, Entity: schemas.EntityInteraction, RequestedBy: "ada", JobID: "nightly"},
+			Parts:   []schemas.Receipt{{Part: schemas.Part{Number: 1, Rows: 7}, Name: "part"}}, Done: schemas.Totals{Parts: 1, Rows: 7},
+		}
+	}
+	body, err := schemas.Encode(export("old"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := conn.Exec(t.Context(), "INSERT INTO exports (tenant_id, export_id, state, requested_at, updated_at, body, version) VALUES ({tenant:String}, 'old', 'completed', '2026-01-01', '2026-01-01', {body:String}, 3)",
+		clickhouse.Named("tenant", "summaries"), clickhouse.Named("body", string(body))); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.SaveExports(t.Context(), []schemas.Export{export("new")}); err != nil {
+		t.Fatal(err)
+	}
+	listed, err := w.ListExports(t.Context(), warehouse.ExportFilter{TenantID: "summaries", Text: "ADA", JobID: "nightly"}, warehouse.Page{Limit: 10})
+	if err != nil || len(listed.Rows) != 2 {
+		t.Fatalf("listed %+v, error %v", listed.Rows, err)
+	}
+	for _, e := range listed.Rows {
+		if e.Done.Rows != 7 || e.Request.RequestedBy != "ada" || e.Parts != nil {
+			t.Errorf("listed %+v", e)
+		}
+		if whole, ok, err := w.Export(t.Context(), "summaries", e.ExportID); err != nil || !ok || len(whole.Parts) != 1 {
+			t.Errorf("%s has %+v, error %v", e.ExportID, whole.Parts, err)
+		}
+	}
+}

@@ -3,13 +3,18 @@ package cli_test
 import (
 	"bytes"
 	"encoding/json"
+	"html"
+	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 
+	"cdds/ops/console"
 	"cdds/schemas"
 )
 
@@ -163,6 +168,8 @@ func TestTheCommandLineActsThroughAServerWithNothingButAToken(t *testing.T) {
 		}
 	}
 
+	theConsolesCommandsWork(t, server, admin, e.ExportID, work)
+
 	// Retry of what is completed is refused at once, by the server and where the services are.
 	refusals := map[string]*exec.Cmd{"through the server": nil, "on the services": command(t, "--data-dir", dir, "export", "retry", "far", "--tenant", "acme")}
 	refusals["through the server"], _ = remote(admin, "export", "retry", "far", "--tenant", "acme")
@@ -198,5 +205,77 @@ func TestTheCommandLineActsThroughAServerWithNothingButAToken(t *testing.T) {
 	cmd, stderr = remote(viewer, "export", "list", "--tenant", "acme")
 	if err := cmd.Run(); err == nil || !strings.Contains(stderr.String(), "cdds token create") {
 		t.Errorf("with a wrong token: %v %s", err, stderr)
+	}
+}
+
+// theConsolesCommandsWork fetches the download script of an export, runs it, and runs the
+// commands that the console gives to copy, as they are.
+func theConsolesCommandsWork(t *testing.T, server, tokenFile, exportID, work string) {
+	t.Helper()
+	token, err := os.ReadFile(tokenFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret := strings.TrimSpace(string(token))
+	page := func(path string) string {
+		t.Helper()
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server+console.Prefix+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Authorization", "Bearer "+secret)
+		answer, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer answer.Body.Close()
+		body, err := io.ReadAll(answer.Body)
+		if err != nil || answer.StatusCode != http.StatusOK {
+			t.Fatalf("%s: %d %v %.300s", path, answer.StatusCode, err, body)
+		}
+		return string(body)
+	}
+	for _, tool := range []string{"sh", "curl", "sha256sum", "openssl"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			t.Logf("%s is not installed: the console's commands are not run", tool)
+			return
+		}
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	for from, to := range map[string]string{self: "cdds", work + "/cert.pem": "cert.pem", work + "/key.pem": "key.pem"} {
+		if err := os.Symlink(from, filepath.Join(dir, to)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	run := func(in, script string) {
+		t.Helper()
+		cmd := exec.CommandContext(t.Context(), "sh", "-c", script)
+		cmd.Dir, cmd.Env = in, append(os.Environ(), "CDDS_TOKEN="+secret, "PATH="+dir+":"+os.Getenv("PATH"))
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Errorf("%s: %v\n%s", script, err, out)
+		}
+	}
+	copied := regexp.MustCompile(`data-copy="([^"]*)"`)
+	commands := func(path string) (all []string) {
+		for _, m := range copied.FindAllStringSubmatch(page(path), -1) {
+			all = append(all, html.UnescapeString(m[1]))
+		}
+		return all
+	}
+	run(dir, page("/artifacts/"+exportID+"/download.sh"))
+	whole, each := commands("/history/"+exportID), commands("/artifacts?export="+exportID)
+	if len(whole) != 1 || len(each) == 0 {
+		t.Fatalf("the pages give %q and %q to copy", whole, each)
+	}
+	run(dir, whole[0])
+	if files, err := filepath.Glob(filepath.Join(dir, exportID+"-plain", "*.jsonl")); err != nil || len(files) == 0 {
+		t.Errorf("the command %s wrote %v, %v", whole[0], files, err)
+	}
+	for _, command := range each {
+		run(filepath.Join(dir, exportID), "cp ../cert.pem ../key.pem . 2>/dev/null; "+command)
 	}
 }

@@ -27,6 +27,8 @@ type artifactData struct {
 type artifactRow struct {
 	warehouse.ListedArtifact
 	Command string
+	// Deletes says that the row stands for all files of its export.
+	Deletes bool
 }
 
 func (c *Console) artifactList(q *request) error {
@@ -38,7 +40,7 @@ func (c *Console) artifactList(q *request) error {
 		return err
 	}
 	for _, a := range found.Rows {
-		d.Rows = append(d.Rows, artifactRow{a, decryptCommand(a.Artifact)})
+		d.Rows = append(d.Rows, artifactRow{a, decryptCommand(a.Artifact), a.Kind == "manifest"})
 	}
 	d.next(found.Next)
 	return c.show(q, "artifacts", view{Title: "Artifacts", At: "/artifacts", Data: d})
@@ -50,8 +52,13 @@ func decryptCommand(a warehouse.Artifact) string {
 		return ""
 	}
 	// S/MIME begins with its headers, DER does not: one command for both.
-	return fmt.Sprintf(`openssl cms -decrypt -inform "$(head -c1 %[1]s | grep -q M && echo SMIME || echo DER)" -in %[1]s -inkey key.pem -out %[2]s`,
+	return fmt.Sprintf(`openssl cms -decrypt -inform "$(head -c1 %[1]s | grep -q M && echo SMIME || echo DER)" -in %[1]s -recip cert.pem -inkey key.pem -out %[2]s`,
 		a.Name, strings.TrimSuffix(a.Name, ".p7m"))
+}
+
+// openCommand proves and opens a downloaded export, in the directory of its name.
+func openCommand(id string) string {
+	return fmt.Sprintf("cdds decrypt %[1]s --cert cert.pem --key key.pem --out %[1]s-plain", id)
 }
 
 // download streams a file through, whole or a range of it.
@@ -91,7 +98,7 @@ fetch() {
 			fmt.Fprintf(&b, "fetch %s %s\n", a.Name, a.SHA256)
 		}
 	}
-	b.WriteString("echo 'Complete. Prove it and open it with:  cdds verify . && cdds decrypt . --key key.pem'\n")
+	fmt.Fprintf(&b, "echo 'Complete. Prove it and open it with:  %s'\n", openCommand(id))
 	h := q.w.Header()
 	h.Set("Content-Type", "text/x-shellscript; charset=utf-8")
 	h.Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": "download-" + id + ".sh"}))

@@ -97,6 +97,8 @@ type exportData struct {
 	Parts  []schemas.Receipt
 	More   int
 	Events []schemas.AuditRecord
+	// Open is the command that proves and opens all of it.
+	Open string
 }
 
 // partsShown bounds the table of parts; the manifest lists them all.
@@ -107,7 +109,7 @@ func (c *Console) exportPage(q *request) error {
 	if err != nil {
 		return err
 	}
-	d := exportData{Export: e, Parts: e.Parts}
+	d := exportData{Export: e, Parts: e.Parts, Open: openCommand(e.ExportID)}
 	if len(d.Parts) > partsShown {
 		d.More, d.Parts = len(d.Parts)-partsShown, d.Parts[:partsShown]
 	}

@@ -193,6 +193,10 @@ var functions = template.FuncMap{
 	"has":    func(list []string, s string) bool { return slices.Contains(list, s) },
 	"short":  func(s string) string { return s[:min(len(s), 12)] },
 	"join":   strings.Join,
+	// elide leaves an export's id out of the name of its file: it stands beside it.
+	"elide": func(name, id string) string { return strings.ReplaceAll(name, id, "…") },
+	// ever says that a range leaves nothing out.
+	"ever":   func(from, to schemas.Time) bool { return from.Year() <= 1970 && to.Year() >= 2199 },
 	"prefix": func() string { return Prefix },
 	"title": func(s string) string {
 		return strings.ToUpper(s[:min(1, len(s))]) + strings.ReplaceAll(s[min(1, len(s)):], "_", " ")

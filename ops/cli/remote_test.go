@@ -208,6 +208,15 @@ func TestTheCommandLineActsThroughAServerWithNothingButAToken(t *testing.T) {
 	}
 }
 
+func read(t *testing.T, file string) []byte {
+	t.Helper()
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
 // theConsolesCommandsWork fetches the download script of an export, runs it, and runs the
 // commands that the console gives to copy, as they are.
 func theConsolesCommandsWork(t *testing.T, server, tokenFile, exportID, work string) {
@@ -274,6 +283,19 @@ func theConsolesCommandsWork(t *testing.T, server, tokenFile, exportID, work str
 	run(dir, whole[0])
 	if files, err := filepath.Glob(filepath.Join(dir, exportID+"-plain", "*.jsonl")); err != nil || len(files) == 0 {
 		t.Errorf("the command %s wrote %v, %v", whole[0], files, err)
+	}
+	made := t.TempDir()
+	for _, command := range commands("/certificates") { // how to make a key pair
+		run(made, command)
+	}
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server+"/api/v1/certificates?tenant=acme", bytes.NewReader(read(t, made+"/cert.pem")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer "+secret)
+	r.Header.Set("Content-Type", "application/octet-stream")
+	if answer, err := http.DefaultClient.Do(r); err != nil || answer.Body.Close() != nil || answer.StatusCode != http.StatusCreated {
+		t.Errorf("the certificate that openssl made is answered with %+v, %v", answer, err)
 	}
 	for _, command := range each {
 		run(filepath.Join(dir, exportID), "cp ../cert.pem ../key.pem . 2>/dev/null; "+command)

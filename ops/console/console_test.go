@@ -6,6 +6,7 @@ import (
 	"html"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"regexp"
 	"strings"
 	"testing"
@@ -117,6 +118,43 @@ func (d *desk) get(path string) string {
 		d.t.Fatalf("%s answers %d: %s", path, w.Code, w.Body)
 	}
 	return w.Body.String()
+}
+
+// send posts a form and returns the page that comes back.
+func (d *desk) send(path string, form url.Values) string {
+	d.t.Helper()
+	r := httptest.NewRequestWithContext(d.t.Context(), http.MethodPost, console.Prefix+path, strings.NewReader(form.Encode()))
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	w := httptest.NewRecorder()
+	d.handler.ServeHTTP(w, r)
+	if w.Code >= http.StatusInternalServerError {
+		d.t.Fatalf("%s answers %d: %s", path, w.Code, w.Body)
+	}
+	return w.Body.String()
+}
+
+func TestTheEditorKeepsWhatWasChosenWhileItShowsWhenTheJobWouldRun(t *testing.T) {
+	d := newDesk(t, "editor", 0, 1)
+	form := url.Values{
+		"title": {"Nightly"}, "entity": {"interaction"}, "timeframe": {"all"}, "run": {"daily"}, "at": {"02:30"}, "time_zone": {"Europe/Berlin"},
+		"recipients": {fmt.Sprintf("%064x", 0)}, "attachments": {"none"}, "cipher": {"aes-256-gcm"}, "key_transport": {"rsa-oaep"}, "encoding": {"der"}, "compression": {"fast"},
+		"then": {"preview"},
+	}
+	page := d.send("/jobs", form)
+	for _, chosen := range []string{`value="none" selected`, `value="aes-256-gcm" selected`, `value="rsa-oaep" selected`, `value="der" selected`, `<option selected>fast`} {
+		if !strings.Contains(page, chosen) {
+			t.Errorf("the editor lost %s", chosen)
+		}
+	}
+	// 02:30 in Berlin, where winter has begun.
+	if n := strings.Count(page, " 01:30</time>"); n != 5 {
+		t.Errorf("it shows %d next runs at 01:30 UTC, want 5", n)
+	}
+	form.Set("then", "save")
+	form.Set("cipher", "rot13")
+	if page := d.send("/jobs", form); !strings.Contains(page, "rot13") || !strings.Contains(page, "cipher") {
+		t.Error("an unknown cipher is not refused by name")
+	}
 }
 
 var (

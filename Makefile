@@ -58,7 +58,8 @@ chaos: bin/cdds ## break it on purpose for FOR=5m (SEED=n repeats a run) and che
 .PHONY: bench
 bench: bin/cdds ## measure against what people would use instead (ROWS=n RUNS=n ONLY=export,...); about half an hour
 	@ops/tools/install openssl zip pigz curl
-	@go run ./ops/bench --bin bin/cdds --rows $(or $(ROWS),1000000) --runs $(or $(RUNS),3) --only "$(ONLY)" --out ops/docs
+	@ops/tools/bento || echo "no Bento: ingest is not compared with it"
+	@go run ./ops/bench --bin bin/cdds --rows $(or $(ROWS),1000000) --runs $(or $(RUNS),3) --only "$(ONLY)" --bento "$$(ls .tools/bento 2>/dev/null)" --out ops/docs
 
 .PHONY: test-api
 test-api: bin/cdds ## send the HTTP API what its document allows and what not (schemathesis, from PyPI)

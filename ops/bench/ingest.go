@@ -20,7 +20,7 @@ func ingest(ctx context.Context, r *run) error {
 	if err := r.produce(ctx, r.rows); err != nil {
 		return err
 	}
-	var ours, engine, cpu, peak, engineCPU, brokerCPU []float64
+	var ours, engine, sink, cpu, peak, engineCPU, brokerCPU []float64
 	for n := range r.runs {
 		if err := r.forget(ctx); err != nil {
 			return err
@@ -50,9 +50,21 @@ func ingest(ctx context.Context, r *run) error {
 		}
 		engine = append(engine, float64(r.rows)/seconds)
 		say("ENGINE = Kafka: %.1f s", seconds)
+		if r.sink == "" {
+			continue
+		}
+		if seconds, err = r.bento(ctx, n); err != nil {
+			return err
+		}
+		sink = append(sink, float64(r.rows)/seconds)
+		say("Bento: %.1f s", seconds)
+	}
+	name := fmt.Sprintf("ingest %s records", count(r.rows))
+	r.report.add(ratio(name, "records/s", "ENGINE = Kafka", ours, engine, atLeast(1)))
+	if sink != nil {
+		r.report.add(ratio(name, "records/s", "Bento, kafka_franz to JSONEachRow over HTTP", ours, sink, atLeast(2)))
 	}
 	r.report.add(
-		ratio(fmt.Sprintf("ingest %s records", count(r.rows)), "records/s", "ENGINE = Kafka", ours, engine, atLeast(1)),
 		value(ingestRoleCPU, "us per record", cpu),
 		value(ingestEngineCPU, "us per record", engineCPU),
 		value(ingestBrokerCPU, "us per record", brokerCPU),
@@ -92,27 +104,34 @@ func (r *run) forget(ctx context.Context) error {
 	return nil
 }
 
+// emptyRows makes bench_rows a table like that of interactions, empty, with nothing else
+// left that has to be merged.
+func (r *run) emptyRows(ctx context.Context) error {
+	if err := r.dropRows(ctx); err != nil {
+		return err
+	}
+	if err := r.system.exec(ctx, "TRUNCATE TABLE interactions"); err != nil {
+		return err
+	}
+	return r.system.exec(ctx, "CREATE TABLE bench_rows AS interactions")
+}
+
+func (r *run) dropRows(ctx context.Context) error {
+	for _, table := range []string{"bench_view", "bench_queue", "bench_rows"} {
+		if err := r.system.exec(ctx, "DROP TABLE IF EXISTS "+table+" SYNC"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // kafkaEngine has ClickHouse read the topic itself and returns the seconds from
 // attaching the view to the last row.
 func (r *run) kafkaEngine(ctx context.Context, n int) (float64, error) {
-	drop := func(ctx context.Context) error {
-		for _, table := range []string{"bench_view", "bench_queue", "bench_rows"} {
-			if err := r.system.exec(ctx, "DROP TABLE IF EXISTS "+table+" SYNC"); err != nil {
-				return err
-			}
-		}
-		return nil
-	}
-	if err := drop(ctx); err != nil {
+	if err := r.emptyRows(ctx); err != nil {
 		return 0, err
 	}
-	defer func() { _ = drop(context.WithoutCancel(ctx)) }()
-	if err := r.system.exec(ctx, "TRUNCATE TABLE interactions"); err != nil { // its merges are over
-		return 0, err
-	}
-	if err := r.system.exec(ctx, "CREATE TABLE bench_rows AS interactions"); err != nil {
-		return 0, err
-	}
+	defer func() { _ = r.dropRows(context.WithoutCancel(ctx)) }()
 	queue := fmt.Sprintf(`CREATE TABLE bench_queue (body String) ENGINE = Kafka SETTINGS
   kafka_broker_list = '%s', kafka_topic_list = '%s', kafka_group_name = 'bench-%d', kafka_format = 'JSONAsString',
   kafka_num_consumers = 2, kafka_thread_per_consumer = 1, kafka_max_block_size = 65536, kafka_poll_max_batch_size = 65536, kafka_flush_interval_ms = 1000`,

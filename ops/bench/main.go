@@ -52,6 +52,8 @@ type options struct {
 	// texts is a file of interactions (JSON Lines, gzip) whose texts are used; empty
 	// means generated texts.
 	texts string
+	// sink is Bento, to compare ingest with; empty means not.
+	sink string
 	// out is where the report goes; empty means nowhere.
 	out string
 	// profiles is where CPU profiles of ingest and worker go; empty means nowhere.
@@ -121,6 +123,7 @@ func parse(args []string) (options, error) {
 	flags.StringVar(&only, "only", "", "comma-separated suites: ingest, export, stages, latency, scale")
 	flags.StringVar(&sizes, "sizes", "", "comma-separated row counts of the scale suite (default 10000,100000,1000000)")
 	flags.StringVar(&o.texts, "texts", os.Getenv("CDDS_BENCH_TEXTS"), "interactions (JSON Lines, gzip) whose texts are used instead of generated ones")
+	flags.StringVar(&o.sink, "bento", "", "Bento's `binary`, to compare ingest with it too (ops/tools/bento builds one)")
 	flags.StringVar(&o.out, "out", "", "`directory` for benchmarks.json, benchmarks.md and the plot")
 	flags.StringVar(&o.profiles, "profiles", "", "`directory` for CPU profiles of ingest and worker")
 	flags.StringVar(&o.dir, "dir", "", "`directory` for the stack's data (default: the system's temporary one)")

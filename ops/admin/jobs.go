@@ -93,6 +93,9 @@ func (h *Handle) revise(ctx context.Context, action string, j schemas.Job, previ
 		err = h.CheckJob(*next)
 	}
 	if err == nil && next.State == schemas.JobActive {
+		err = h.checkRetention(next.RetentionDays)
+	}
+	if err == nil && next.State == schemas.JobActive {
 		for n, fingerprint := range next.Recipients {
 			if bad := h.usable(fingerprint); bad != nil {
 				err = &schemas.InvalidError{Problems: []string{fmt.Sprintf("recipients[%d]: %v", n, bad)}}

@@ -15,6 +15,7 @@ package admin
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/url"
@@ -83,6 +84,8 @@ type Options struct {
 	Run func(ctx context.Context, j schemas.Job) (*schemas.ExportRequest, error)
 	// Next lists when a job is due after an instant, at most n times.
 	Next func(j schemas.Job, after schemas.Time, n int) ([]schemas.Time, error)
+	// Lifetime is how long a tenant's artifacts may live; nil leaves that to the worker.
+	Lifetime func(tenantID string) time.Duration
 	// WebhookSecret is the secret a job's webhook is signed with.
 	WebhookSecret func(j schemas.Job) (string, error)
 	// Directory has the users and tokens Accounts change.
@@ -150,6 +153,17 @@ func (s *Service) For(p auth.Principal, tenant string) (*Handle, error) {
 		return nil, ErrNotFound
 	}
 	return &Handle{s, p, tenant}, nil
+}
+
+// checkRetention refuses what a worker would: artifacts that outlive the tenant's time.
+func (h *Handle) checkRetention(days int) error {
+	if h.Lifetime == nil {
+		return nil
+	}
+	if longest := h.Lifetime(h.tenant); time.Duration(days)*24*time.Hour > longest {
+		return &schemas.InvalidError{Problems: []string{fmt.Sprintf("retention_days: %d is more than the %d days that artifacts of tenant %s may live", days, int(longest.Hours()/24), h.tenant)}}
+	}
+	return nil
 }
 
 // Principal is who the handle is for.

@@ -17,13 +17,8 @@ func buildRetention(a *App) ([]role, error) {
 		History: a.warehouse, Objects: a.bucket, Publisher: a.publisher,
 		// Removing needs nothing but the store.
 		Artifacts: pipeline.New(pipeline.Options{Store: a.bucket, Now: now}),
-		Lifetime: func(tenantID string) time.Duration {
-			if own, ok := c.Export.LifetimeByTenant[tenantID]; ok {
-				return own
-			}
-			return c.Export.Lifetime
-		},
-		Every: c.Retention.Every, SweepEvery: c.Retention.SweepEvery, Grace: c.Retention.Grace,
+		Lifetime:  c.Export.LifetimeOf,
+		Every:     c.Retention.Every, SweepEvery: c.Retention.SweepEvery, Grace: c.Retention.Grace,
 		Name: a.Name, Registerer: a.Registry, Logger: a.Logger.With("role", "retention"), Now: now,
 	})
 	ready := func() error { return nil } // a pass that fails is told by its metric

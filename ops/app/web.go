@@ -97,6 +97,7 @@ func (a *App) administration(w *web) (*admin.Service, error) {
 		Run: func(ctx context.Context, j schemas.Job) (*schemas.ExportRequest, error) {
 			return schedule.RunNow(ctx, a.warehouse, j, schemas.TimeOf(w.now()))
 		},
+		Lifetime: a.Config.Export.LifetimeOf,
 		WebhookSecret: func(j schemas.Job) (string, error) {
 			return webhooks.Secret([]byte(a.Config.Webhooks.Secret.Reveal()), j.TenantID, j.JobID, j.Webhook.SecretVersion)
 		},

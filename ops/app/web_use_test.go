@@ -97,6 +97,7 @@ func TestTheSiteGuardsItself(t *testing.T) {
 		of   func(*testing.T, *site)
 	}{
 		{"WhoAsksTooOftenIsToldWhenToComeBack", asksTooOften},
+		{"NothingIsKeptLongerThanTheTenantsTime", keepsTooLong},
 		{"APrivateKeySentToTheAPIIsOnNoTopicAndInNoLog", sendsAPrivateKey},
 		{"ABrowserIsSignedOutEverywhereAndOtherSitesCannotUseIt", isSignedOut}, // the last: it ends the session
 	} {
@@ -106,6 +107,24 @@ func TestTheSiteGuardsItself(t *testing.T) {
 			defer func() { s.t = whole }()
 			test.of(t, s)
 		})
+	}
+}
+
+func keepsTooLong(t *testing.T, s *site) {
+	acme := s.as("administrator", "acme")
+	pem, err := os.ReadFile(s.cert)
+	check(t, err)
+	var c schemas.Certificate
+	acme.into(&c, 201, "POST", "/certificates", pem)
+	for path, body := range map[string]map[string]any{"/jobs": jobBody("", c.Fingerprint), "/exports": exportBody(c.Fingerprint, "")} {
+		body["retention_days"] = 31
+		if status, _, answer := acme.send("POST", path, body); status != 422 || !strings.Contains(string(answer), "more than the 30 days") {
+			t.Errorf("%s for 31 days: %d %s", path, status, answer)
+		}
+		body["retention_days"] = 30
+		if status, _, answer := acme.send("POST", path, body); status >= 300 {
+			t.Errorf("%s for 30 days: %d %s", path, status, answer)
+		}
 	}
 }
 

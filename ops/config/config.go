@@ -318,6 +318,14 @@ func (c Config) Check() error {
 	return errors.Join(problems...)
 }
 
+// LifetimeOf is how long a tenant's artifacts live at most.
+func (e Export) LifetimeOf(tenantID string) time.Duration {
+	if own, ok := e.LifetimeByTenant[tenantID]; ok {
+		return own
+	}
+	return e.Lifetime
+}
+
 // LongestLifetime is the longest any tenant's artifacts live.
 func (e Export) LongestLifetime() time.Duration {
 	longest := e.Lifetime

@@ -21,6 +21,8 @@ type overviewData struct {
 	Completed         int64
 	Failed            int64
 	Behind            int64
+	// Peak is the most interactions in one of the hours.
+	Peak int64
 }
 
 func (c *Console) overview(q *request) error {
@@ -30,6 +32,9 @@ func (c *Console) overview(q *request) error {
 	}
 	d := overviewData{Overview: o, Chart: hoursChart(o.Hours, o.AsOf), States: byState(o.Exports)}
 	d.StateChart = statesChart(d.States)
+	for _, h := range o.Hours {
+		d.Peak = max(d.Peak, h.Interactions)
+	}
 	for _, behind := range o.Lag {
 		d.Behind += behind
 	}

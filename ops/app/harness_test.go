@@ -49,8 +49,14 @@ type world struct {
 // newWorld starts the embedded stack, provisioned, with no role running.
 func newWorld(t *testing.T) *world {
 	t.Helper()
+	return newWorldIn(t, t.TempDir())
+}
+
+// newWorldIn is newWorld with the stack's data in dir.
+func newWorldIn(t *testing.T, dir string) *world {
+	t.Helper()
 	log := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
-	local, err := app.StartLocal(t.Context(), t.TempDir(), config.Default(), log, func(string) {})
+	local, err := app.StartLocal(t.Context(), dir, config.Default(), log, func(string) {})
 	if errors.Is(err, engine.ErrNoLibrary) {
 		t.Skip(err)
 	}

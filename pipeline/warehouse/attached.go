@@ -33,7 +33,7 @@ LIMIT 1 BY %[3]s, %[4]s`, t.name, t.attached(), t.time, t.id,
 	if err != nil {
 		return nil, fmt.Errorf("read attachments of %s: %w", t.name, err)
 	}
-	return r, nil
+	return &lines{ReadCloser: r}, nil
 }
 
 // ErasableBodies calls each with every version with attachments that an erasure is

@@ -217,7 +217,7 @@ func (w *Warehouse) Rows(ctx context.Context, q Query, first, last schemas.RowKe
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", t.name, err)
 	}
-	return r, nil
+	return &lines{ReadCloser: r}, nil
 }
 
 // HasTenant reports whether any row of any entity belongs to the tenant.

@@ -105,7 +105,7 @@ func (a *App) setup() error {
 		return err
 	}
 	a.onStop("clickhouse", a.conn.Close)
-	a.warehouse = warehouse.New(a.conn)
+	a.warehouse = warehouse.New(a.conn).OnCluster(a.Config.ClickHouse.Cluster)
 
 	store, err := connect.S3(a.Config.S3)
 	if err != nil {

@@ -41,7 +41,7 @@ func connectAll(c config.Config) (*services, error) {
 	}
 	return &services{
 		kafka: opts, client: client, admin: kadm.NewClient(client),
-		conn: conn, warehouse: warehouse.New(conn), bucket: bucket.New(s3, c.S3.Bucket),
+		conn: conn, warehouse: warehouse.New(conn).OnCluster(c.ClickHouse.Cluster), bucket: bucket.New(s3, c.S3.Bucket),
 	}, nil
 }
 

@@ -66,7 +66,10 @@ type ClickHouse struct {
 	Password     Secret   `yaml:"password" env:"PASSWORD"`
 	PasswordFile string   `yaml:"password_file" env:"PASSWORD_FILE"`
 	Database     string   `yaml:"database" env:"DATABASE"`
-	TLS          TLS      `yaml:"tls" envPrefix:"TLS_"`
+	// Cluster is the name that the servers' remote_servers has for them; empty means one
+	// server. It is for the first start: tables of one server do not become a cluster's.
+	Cluster string `yaml:"cluster" env:"CLUSTER"`
+	TLS     TLS    `yaml:"tls" envPrefix:"TLS_"`
 }
 
 // S3 says where the object store is.
@@ -287,6 +290,11 @@ func (c Config) Check() error {
 	case "", "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512":
 	default:
 		add("kafka.sasl.mechanism %q is unknown; it must be PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512", c.Kafka.SASL.Mechanism)
+	}
+	if strings.ContainsFunc(c.ClickHouse.Cluster, func(r rune) bool {
+		return r != '_' && r != '-' && (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z')
+	}) {
+		add("clickhouse.cluster %q is no name: letters, digits, _ and - only", c.ClickHouse.Cluster)
 	}
 	if c.Export.Slots < 0 || c.Export.TenantSlots < 0 {
 		add("export.slots and export.tenant_slots must not be negative")

@@ -24,6 +24,7 @@ import (
 	"github.com/twmb/franz-go/plugin/kprom"
 
 	"cdds/ops/config"
+	"cdds/pipeline/warehouse"
 )
 
 const (
@@ -103,6 +104,9 @@ func ClickHouse(c config.ClickHouse) (driver.Conn, error) {
 		DialContext: func(ctx context.Context, addr string) (net.Conn, error) {
 			return movingDialer(clickhouseStill)(ctx, "tcp", addr)
 		},
+	}
+	if c.Cluster != "" {
+		options.Settings = warehouse.ClusterSettings()
 	}
 	if c.TLS.Enabled {
 		t, err := tlsConfig(c.TLS)

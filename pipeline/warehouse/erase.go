@@ -70,7 +70,7 @@ WHERE {kind:String} = 'contact' AND tenant_id = {tenant:String} AND contact_id =
 SELECT '%s', source_partition, source_offset, tenant_id, %s, {erasure:String} FROM %s WHERE %s`, t.topic, t.time, t.name, t.matches()))
 	}
 	for _, t := range erasable {
-		statements = append(statements, fmt.Sprintf("ALTER TABLE %s DELETE WHERE %s", t.name, t.matches()))
+		statements = append(statements, fmt.Sprintf("ALTER TABLE %s DELETE WHERE %s", w.local(t.name), t.matches()))
 	}
 	ctx = withSettings(ctx, clickhouse.Settings{"mutations_sync": 2, "max_partitions_per_insert_block": 0})
 	for _, sql := range statements {

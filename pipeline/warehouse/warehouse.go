@@ -19,12 +19,41 @@ import (
 
 // Warehouse stores and reads rows. It is safe for concurrent use.
 type Warehouse struct {
-	conn driver.Conn
+	conn    driver.Conn
+	cluster string // empty on one server
 }
 
 // New returns a Warehouse on an open connection over HTTP (QueryFormat needs
 // it), whose default database holds the tables. The caller closes the connection.
 func New(conn driver.Conn) *Warehouse { return &Warehouse{conn: conn} }
+
+// OnCluster is w where the tables are spread over the ClickHouse cluster of that name, or
+// w itself if the name is empty. Statements are the same: they find the Distributed
+// tables. The connection must have the settings of ClusterSettings.
+func (w *Warehouse) OnCluster(name string) *Warehouse { return &Warehouse{w.conn, name} }
+
+// ClusterSettings make what holds on one server hold on a cluster: an insert is stored by
+// a majority of replicas before it counts, one at a time, which is what lets a read see
+// all inserts before it on whatever replica; a shard that is away is an error, never
+// fewer rows.
+func ClusterSettings() clickhouse.Settings {
+	return clickhouse.Settings{
+		"insert_quorum":                 "auto",
+		"insert_quorum_parallel":        0, // select_sequential_consistency needs it
+		"select_sequential_consistency": 1,
+		"distributed_foreground_insert": 1,
+		"skip_unavailable_shards":       0,
+		"distributed_product_mode":      "global",
+	}
+}
+
+// local is the table that holds the rows, for statements that change them in place.
+func (w *Warehouse) local(table string) string {
+	if w.cluster == "" {
+		return table
+	}
+	return fmt.Sprintf("%s ON CLUSTER '%s'", schemas.LocalTable(table), w.cluster)
+}
 
 // Ping reports whether ClickHouse answers.
 func (w *Warehouse) Ping(ctx context.Context) error {
@@ -45,7 +74,15 @@ func (w *Warehouse) Version(ctx context.Context) (string, error) {
 
 // Migrate creates the tables that are missing. It is safe to repeat.
 func (w *Warehouse) Migrate(ctx context.Context) error {
-	for _, s := range schemas.DDL() {
+	ddl := schemas.DDL()
+	if w.cluster != "" {
+		var database string
+		if err := w.conn.QueryRow(ctx, "SELECT currentDatabase()").Scan(&database); err != nil {
+			return fmt.Errorf("ask ClickHouse for its database: %w", err)
+		}
+		ddl = schemas.ClusterDDL(w.cluster, database)
+	}
+	for _, s := range ddl {
 		if err := w.conn.Exec(ctx, s.SQL); err != nil {
 			return fmt.Errorf("ClickHouse schema %s: %w", s.Name, err)
 		}

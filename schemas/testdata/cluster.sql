@@ -1,0 +1,302 @@
+-- 0001_interactions
+CREATE TABLE IF NOT EXISTS interactions_local ON CLUSTER 'cdds'
+(
+    tenant_id        LowCardinality(String),
+    started_at       DateTime64(3, 'UTC') CODEC(Delta, ZSTD(1)),
+    interaction_id   String CODEC(ZSTD(1)),
+    media_type       LowCardinality(String),
+    direction        LowCardinality(String),
+    status           LowCardinality(String),
+    queue            LowCardinality(String),
+    contact_id       String CODEC(ZSTD(1)),
+    body             String CODEC(ZSTD(1)),
+    body_bytes       UInt32 CODEC(ZSTD(1)),
+    source_partition Int32 CODEC(Delta, ZSTD(1)),
+    source_offset    Int64 CODEC(Delta, ZSTD(1)),
+    ingested_at      DateTime64(3, 'UTC') DEFAULT now64(3) CODEC(Delta, ZSTD(1)),
+
+    ended_at         Nullable(DateTime64(3, 'UTC')) ALIAS parseDateTime64BestEffortOrNull(JSONExtractString(body, 'ended_at'), 3, 'UTC'),
+    modified_at      Nullable(DateTime64(3, 'UTC')) ALIAS parseDateTime64BestEffortOrNull(JSONExtractString(body, 'modified_at'), 3, 'UTC'),
+    parent_id        String ALIAS JSONExtractString(body, 'parent_id'),
+    thread_id        String ALIAS JSONExtractString(body, 'thread_id'),
+    agent_id         String ALIAS JSONExtractString(body, 'agent_id'),
+    category         String ALIAS JSONExtractString(body, 'category'),
+    subject          String ALIAS JSONExtractString(body, 'subject'),
+    text             String ALIAS JSONExtractString(body, 'text'),
+    notes            String ALIAS JSONExtractString(body, 'notes'),
+    language         String ALIAS JSONExtractString(body, 'language'),
+    disposition      String ALIAS JSONExtractString(body, 'disposition'),
+    attributes       Map(String, String) ALIAS JSONExtract(body, 'attributes', 'Map(String, String)'),
+    attachments      Array(String) ALIAS JSONExtractArrayRaw(body, 'attachments')
+)
+ENGINE = ReplicatedReplacingMergeTree('/clickhouse/tables/{shard}/cdds/interactions_local', '{replica}')
+PARTITION BY toYYYYMM(started_at)
+ORDER BY (tenant_id, started_at, interaction_id, source_partition, source_offset)
+SETTINGS replicated_deduplication_window = 1000, index_granularity = 1024
+;
+-- 0001_interactions
+CREATE TABLE IF NOT EXISTS interactions ON CLUSTER 'cdds' AS interactions_local
+ENGINE = Distributed('cdds', 'cdds', 'interactions_local', cityHash64(interaction_id))
+;
+-- 0002_contacts
+CREATE TABLE IF NOT EXISTS contacts_local ON CLUSTER 'cdds'
+(
+    tenant_id        LowCardinality(String),
+    created_at       DateTime64(3, 'UTC') CODEC(Delta, ZSTD(1)),
+    contact_id       String CODEC(ZSTD(1)),
+    body             String CODEC(ZSTD(1)),
+    body_bytes       UInt32 CODEC(ZSTD(1)),
+    source_partition Int32 CODEC(Delta, ZSTD(1)),
+    source_offset    Int64 CODEC(Delta, ZSTD(1)),
+    ingested_at      DateTime64(3, 'UTC') DEFAULT now64(3) CODEC(Delta, ZSTD(1)),
+
+    modified_at      Nullable(DateTime64(3, 'UTC')) ALIAS parseDateTime64BestEffortOrNull(JSONExtractString(body, 'modified_at'), 3, 'UTC'),
+    display_name     String ALIAS JSONExtractString(body, 'display_name'),
+    first_name       String ALIAS JSONExtractString(body, 'first_name'),
+    last_name        String ALIAS JSONExtractString(body, 'last_name'),
+    company          String ALIAS JSONExtractString(body, 'company'),
+    emails           Array(String) ALIAS JSONExtract(body, 'emails', 'Array(String)'),
+    phones           Array(String) ALIAS JSONExtract(body, 'phones', 'Array(String)'),
+    language         String ALIAS JSONExtractString(body, 'language'),
+    notes            String ALIAS JSONExtractString(body, 'notes'),
+    attributes       Map(String, String) ALIAS JSONExtract(body, 'attributes', 'Map(String, String)')
+)
+ENGINE = ReplicatedReplacingMergeTree('/clickhouse/tables/{shard}/cdds/contacts_local', '{replica}')
+PARTITION BY toYYYYMM(created_at)
+ORDER BY (tenant_id, created_at, contact_id, source_partition, source_offset)
+SETTINGS replicated_deduplication_window = 1000, index_granularity = 1024
+;
+-- 0002_contacts
+CREATE TABLE IF NOT EXISTS contacts ON CLUSTER 'cdds' AS contacts_local
+ENGINE = Distributed('cdds', 'cdds', 'contacts_local', cityHash64(contact_id))
+;
+-- 0003_dead_letters
+CREATE TABLE IF NOT EXISTS dead_letters_local ON CLUSTER 'cdds'
+(
+    topic            LowCardinality(String),
+    source_partition Int32,
+    source_offset    Int64,
+    code             LowCardinality(String),
+    reason           String,
+    ingested_at      DateTime64(3, 'UTC') DEFAULT now64(3)
+)
+ENGINE = ReplicatedReplacingMergeTree('/clickhouse/tables/{shard}/cdds/dead_letters_local', '{replica}')
+ORDER BY (topic, source_partition, source_offset)
+;
+-- 0003_dead_letters
+CREATE TABLE IF NOT EXISTS dead_letters ON CLUSTER 'cdds' AS dead_letters_local
+ENGINE = Distributed('cdds', 'cdds', 'dead_letters_local', cityHash64(topic, source_partition, source_offset))
+;
+-- 0004_export_events
+CREATE TABLE IF NOT EXISTS export_events_local ON CLUSTER 'cdds'
+(
+    tenant_id        LowCardinality(String),
+    export_id        String,
+    event_id         String,
+    state            LowCardinality(String),
+    time             DateTime64(3, 'UTC'),
+    body             String CODEC(ZSTD(1)),
+    source_partition Int32,
+    source_offset    Int64,
+    ingested_at      DateTime64(3, 'UTC') DEFAULT now64(3)
+)
+ENGINE = ReplicatedReplacingMergeTree('/clickhouse/tables/{shard}/cdds/export_events_local', '{replica}')
+ORDER BY (tenant_id, export_id, event_id)
+;
+-- 0004_export_events
+CREATE TABLE IF NOT EXISTS export_events ON CLUSTER 'cdds' AS export_events_local
+ENGINE = Distributed('cdds', 'cdds', 'export_events_local', cityHash64(export_id))
+;
+-- 0005_exports
+CREATE TABLE IF NOT EXISTS exports_local ON CLUSTER 'cdds'
+(
+    tenant_id    LowCardinality(String),
+    export_id    String,
+    entity       LowCardinality(String),
+    state        LowCardinality(String),
+    requested_at DateTime64(3, 'UTC'),
+    updated_at   DateTime64(3, 'UTC'),
+    rows_done    UInt64,
+    rows_planned UInt64,
+    body         String CODEC(ZSTD(1)),
+    version      UInt64
+)
+ENGINE = ReplicatedReplacingMergeTree('/clickhouse/tables/{shard}/cdds/exports_local', '{replica}', version)
+ORDER BY (tenant_id, export_id)
+;
+-- 0005_exports
+CREATE TABLE IF NOT EXISTS exports ON CLUSTER 'cdds' AS exports_local
+ENGINE = Distributed('cdds', 'cdds', 'exports_local', cityHash64(export_id))
+;
+-- 0006_artifacts
+CREATE TABLE IF NOT EXISTS artifacts_local ON CLUSTER 'cdds'
+(
+    tenant_id  LowCardinality(String),
+    export_id  String,
+    name       String,
+    kind       LowCardinality(String),
+    object_key String,
+    part       UInt32,
+    rows       UInt64,
+    size       UInt64,
+    sha256     String,
+    created_at DateTime64(3, 'UTC'),
+    expires_at Nullable(DateTime64(3, 'UTC')),
+    version    UInt64
+)
+ENGINE = ReplicatedReplacingMergeTree('/clickhouse/tables/{shard}/cdds/artifacts_local', '{replica}', version)
+ORDER BY (tenant_id, export_id, name)
+;
+-- 0006_artifacts
+CREATE TABLE IF NOT EXISTS artifacts ON CLUSTER 'cdds' AS artifacts_local
+ENGINE = Distributed('cdds', 'cdds', 'artifacts_local', cityHash64(export_id))
+;
+-- 0007_artifacts_removed_at
+ALTER TABLE artifacts_local ON CLUSTER 'cdds' ADD COLUMN IF NOT EXISTS removed_at Nullable(DateTime64(3, 'UTC')) AFTER expires_at
+;
+-- 0007_artifacts_removed_at
+ALTER TABLE artifacts ON CLUSTER 'cdds' ADD COLUMN IF NOT EXISTS removed_at Nullable(DateTime64(3, 'UTC')) AFTER expires_at
+;
+-- 0008_audit
+CREATE TABLE IF NOT EXISTS audit_local ON CLUSTER 'cdds'
+(
+    tenant_id LowCardinality(String),
+    audit_id  String,
+    time      DateTime64(3, 'UTC'),
+    actor     String,
+    source    String,
+    action    LowCardinality(String),
+    subject   String,
+    outcome   LowCardinality(String),
+    detail    String CODEC(ZSTD(1)),
+    earlier   UInt64 DEFAULT toUInt64(10000000000000 - toUnixTimestamp64Milli(time))
+)
+ENGINE = ReplicatedReplacingMergeTree('/clickhouse/tables/{shard}/cdds/audit_local', '{replica}', earlier)
+ORDER BY (tenant_id, audit_id)
+;
+-- 0008_audit
+CREATE TABLE IF NOT EXISTS audit ON CLUSTER 'cdds' AS audit_local
+ENGINE = Distributed('cdds', 'cdds', 'audit_local', cityHash64(audit_id))
+;
+-- 0009_erasures
+CREATE TABLE IF NOT EXISTS erasures_local ON CLUSTER 'cdds'
+(
+    tenant_id  LowCardinality(String),
+    erasure_id String,
+    state      LowCardinality(String),
+    body       String CODEC(ZSTD(1)),
+    version    UInt64
+)
+ENGINE = ReplicatedReplacingMergeTree('/clickhouse/tables/{shard}/cdds/erasures_local', '{replica}', version)
+ORDER BY (tenant_id, erasure_id)
+;
+-- 0009_erasures
+CREATE TABLE IF NOT EXISTS erasures ON CLUSTER 'cdds' AS erasures_local
+ENGINE = Distributed('cdds', 'cdds', 'erasures_local', cityHash64(erasure_id))
+;
+-- 0010_erased_subjects
+CREATE TABLE IF NOT EXISTS erased_subjects_local ON CLUSTER 'cdds'
+(
+    tenant_id    LowCardinality(String),
+    kind         LowCardinality(String),
+    id           String,
+    erasure_id   String,
+    interactions Array(Int64),
+    contacts     Array(Int64),
+    recorded_at  DateTime64(6, 'UTC') DEFAULT now64(6)
+)
+ENGINE = ReplicatedReplacingMergeTree('/clickhouse/tables/{shard}/cdds/erased_subjects_local', '{replica}')
+ORDER BY (tenant_id, erasure_id, kind, id)
+;
+-- 0010_erased_subjects
+CREATE TABLE IF NOT EXISTS erased_subjects ON CLUSTER 'cdds' AS erased_subjects_local
+ENGINE = Distributed('cdds', 'cdds', 'erased_subjects_local', cityHash64(erasure_id))
+;
+-- 0011_erased_rows
+CREATE TABLE IF NOT EXISTS erased_rows_local ON CLUSTER 'cdds'
+(
+    topic            LowCardinality(String),
+    source_partition Int32,
+    source_offset    Int64,
+    tenant_id        LowCardinality(String),
+    time             DateTime64(3, 'UTC'),
+    erasure_id       String
+)
+ENGINE = ReplicatedReplacingMergeTree('/clickhouse/tables/{shard}/cdds/erased_rows_local', '{replica}')
+ORDER BY (topic, source_partition, source_offset, erasure_id)
+;
+-- 0011_erased_rows
+CREATE TABLE IF NOT EXISTS erased_rows ON CLUSTER 'cdds' AS erased_rows_local
+ENGINE = Distributed('cdds', 'cdds', 'erased_rows_local', cityHash64(topic, source_partition, source_offset))
+;
+-- 0012_exports_job
+ALTER TABLE exports_local ON CLUSTER 'cdds'
+    ADD COLUMN IF NOT EXISTS job_id LowCardinality(String) DEFAULT JSONExtractString(body, 'request', 'job_id'),
+    ADD COLUMN IF NOT EXISTS scheduled_at DateTime64(3, 'UTC') DEFAULT parseDateTime64BestEffortOrZero(JSONExtractString(body, 'request', 'scheduled_at'), 3, 'UTC')
+;
+-- 0012_exports_job
+ALTER TABLE exports ON CLUSTER 'cdds'
+    ADD COLUMN IF NOT EXISTS job_id LowCardinality(String) DEFAULT JSONExtractString(body, 'request', 'job_id'),
+    ADD COLUMN IF NOT EXISTS scheduled_at DateTime64(3, 'UTC') DEFAULT parseDateTime64BestEffortOrZero(JSONExtractString(body, 'request', 'scheduled_at'), 3, 'UTC')
+;
+-- 0013_webhook_deliveries
+CREATE TABLE IF NOT EXISTS webhook_deliveries_local ON CLUSTER 'cdds'
+(
+    tenant_id  LowCardinality(String),
+    job_id     String,
+    export_id  String,
+    webhook_id String,
+    attempt    UInt32,
+    time       DateTime64(3, 'UTC'),
+    outcome    LowCardinality(String),
+    body       String CODEC(ZSTD(1))
+)
+ENGINE = ReplicatedReplacingMergeTree('/clickhouse/tables/{shard}/cdds/webhook_deliveries_local', '{replica}')
+PARTITION BY toYYYYMM(time)
+ORDER BY (tenant_id, job_id, time, webhook_id, attempt)
+TTL toDateTime(time) + INTERVAL 400 DAY
+;
+-- 0013_webhook_deliveries
+CREATE TABLE IF NOT EXISTS webhook_deliveries ON CLUSTER 'cdds' AS webhook_deliveries_local
+ENGINE = Distributed('cdds', 'cdds', 'webhook_deliveries_local', cityHash64(job_id))
+;
+-- 0014_interactions_rebuild_projections
+ALTER TABLE interactions_local ON CLUSTER 'cdds' MODIFY SETTING deduplicate_merge_projection_mode = 'rebuild'
+;
+-- 0015_interactions_offsets
+ALTER TABLE interactions_local ON CLUSTER 'cdds' ADD PROJECTION IF NOT EXISTS offsets (SELECT source_partition, groupBitmapState(toUInt64(source_offset)) GROUP BY source_partition)
+;
+-- 0016_contacts_rebuild_projections
+ALTER TABLE contacts_local ON CLUSTER 'cdds' MODIFY SETTING deduplicate_merge_projection_mode = 'rebuild'
+;
+-- 0017_contacts_offsets
+ALTER TABLE contacts_local ON CLUSTER 'cdds' ADD PROJECTION IF NOT EXISTS offsets (SELECT source_partition, groupBitmapState(toUInt64(source_offset)) GROUP BY source_partition)
+;
+-- 0018_voids
+CREATE TABLE IF NOT EXISTS voids_local ON CLUSTER 'cdds'
+(
+    topic            LowCardinality(String),
+    source_partition Int32,
+    first            Int64,
+    next             Int64,
+    ingested_at      DateTime64(3, 'UTC') DEFAULT now64(3)
+)
+ENGINE = ReplicatedReplacingMergeTree('/clickhouse/tables/{shard}/cdds/voids_local', '{replica}')
+ORDER BY (topic, source_partition, first, next)
+;
+-- 0018_voids
+CREATE TABLE IF NOT EXISTS voids ON CLUSTER 'cdds' AS voids_local
+ENGINE = Distributed('cdds', 'cdds', 'voids_local', cityHash64(topic, source_partition))
+;
+-- 0019_interactions_attached
+ALTER TABLE interactions_local ON CLUSTER 'cdds' ADD COLUMN IF NOT EXISTS attached Bool MATERIALIZED JSONLength(body, 'attachments') > 0 AFTER body_bytes
+;
+-- 0019_interactions_attached
+ALTER TABLE interactions ON CLUSTER 'cdds' ADD COLUMN IF NOT EXISTS attached Bool MATERIALIZED JSONLength(body, 'attachments') > 0 AFTER body_bytes
+;
+-- 0020_exports_summary
+ALTER TABLE exports_local ON CLUSTER 'cdds' ADD COLUMN IF NOT EXISTS summary String DEFAULT body CODEC(ZSTD(1))
+;
+-- 0020_exports_summary
+ALTER TABLE exports ON CLUSTER 'cdds' ADD COLUMN IF NOT EXISTS summary String DEFAULT body CODEC(ZSTD(1))
+;

@@ -88,6 +88,10 @@ browser-tools:
 screenshots: system-tools browser-tools ## a picture of every page of the console, light, dark and on a phone, in .screenshots
 	go test ./ops/app -count=1 -run InABrowser -screenshots $(CURDIR)/.screenshots
 
+.PHONY: supply-chain
+supply-chain: ## reproducible build, licences, bill of materials, known vulnerabilities; results in dist
+	@ops/tools/supply-chain
+
 .PHONY: clean
 clean: ## remove what was built; data of the embedded stack stays
-	rm -rf bin
+	rm -rf bin dist

@@ -50,7 +50,7 @@ type partition[E any] struct {
 }
 
 func newPartition[E any](g *Group[E], client *kgo.Client, id int32) *partition[E] {
-	ctx, cancel := context.WithCancel(g.work)
+	ctx, cancel := context.WithCancel(g.work) //nolint:gosec // stop calls it when the partition goes
 	return &partition[E]{
 		g: g, client: client, id: id,
 		log:       g.opts.Logger.With("partition", id),

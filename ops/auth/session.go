@@ -52,7 +52,7 @@ func (s *sealer) seal(name string, v any) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return base64.RawURLEncoding.EncodeToString(s.aead.Seal(nil, nil, plain, []byte(name))), nil
+	return base64.RawURLEncoding.EncodeToString(s.aead.Seal(nil, nil, plain, []byte(name))), nil //nolint:gosec // the AEAD makes a random nonce of its own
 }
 
 func (s *sealer) open(name, sealed string, v any) error {
@@ -102,7 +102,7 @@ func EnsureKey(file string) ([]byte, error) {
 // cookie is a cookie only this origin gets: with https, browsers hold the __Host-
 // prefix to that. Plain http is for loopback.
 func (s *Service) cookie(name, value string, lives time.Duration) *http.Cookie {
-	c := &http.Cookie{
+	c := &http.Cookie{ //nolint:gosec // Secure but on loopback without TLS
 		Name: s.cookieName(name), Value: value, Path: "/", HttpOnly: true, Secure: s.Secure, SameSite: http.SameSiteLaxMode,
 		MaxAge: int(lives / time.Second),
 	}

@@ -146,7 +146,7 @@ func (r *report) write(dir string) error {
 		files["scale.svg"] = plot(r.Points)
 	}
 	for name, text := range files {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil { //nolint:gosec // a page of the documentation
 			return err
 		}
 	}

@@ -146,7 +146,7 @@ func rawCost(lines []byte) (float64, error) {
 		return 0, err
 	}
 	whole := zipped[:len(zipped)/aes.BlockSize*aes.BlockSize]
-	cipher.NewCBCEncrypter(block, key[:aes.BlockSize]).CryptBlocks(whole, whole)
+	cipher.NewCBCEncrypter(block, key[:aes.BlockSize]).CryptBlocks(whole, whole) //nolint:gosec // nothing is sealed, only timed
 	return (threadCPU() - begin) / (float64(len(lines)) / 1e9), nil
 }
 

@@ -188,7 +188,7 @@ func (c *Console) toSignIn(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusUnauthorized)
 		return
 	}
-	http.Redirect(w, r, to, http.StatusSeeOther)
+	http.Redirect(w, r, to, http.StatusSeeOther) //nolint:gosec // below Prefix; the way back is escaped
 }
 
 // errBad says that a form cannot have come from our pages.

@@ -120,7 +120,7 @@ func (q *request) goTo(to, done string) error {
 	if done != "" {
 		to += "?done=" + queryEscape(done)
 	}
-	http.Redirect(q.w, q.r, Prefix+to, http.StatusSeeOther)
+	http.Redirect(q.w, q.r, Prefix+to, http.StatusSeeOther) //nolint:gosec // below Prefix
 	return nil
 }
 

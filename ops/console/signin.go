@@ -35,7 +35,7 @@ func (c *Console) signIn() {
 		case p.MustChangePassword:
 			http.Redirect(w, r, Prefix+passwordPath, http.StatusSeeOther)
 		default:
-			http.Redirect(w, r, local(r.PostFormValue("return")), http.StatusSeeOther)
+			http.Redirect(w, r, local(r.PostFormValue("return")), http.StatusSeeOther) //nolint:gosec // local keeps it on this site
 		}
 	})
 	c.open("GET "+passwordPath, func(q *request) error { return c.passwordPage(q) })
@@ -69,7 +69,7 @@ func (c *Console) signIn() {
 		if !q.who.Sees(tenant) {
 			return errBad
 		}
-		http.SetCookie(q.w, &http.Cookie{Name: tenantCookie, Value: tenant, Path: Prefix, HttpOnly: true, Secure: c.Secure, SameSite: http.SameSiteLaxMode})
+		http.SetCookie(q.w, &http.Cookie{Name: tenantCookie, Value: tenant, Path: Prefix, HttpOnly: true, Secure: c.Secure, SameSite: http.SameSiteLaxMode}) //nolint:gosec // Secure but on loopback without TLS
 		http.Redirect(q.w, q.r, Prefix+"/", http.StatusSeeOther)
 		return nil
 	})

@@ -117,7 +117,7 @@ func loadKeys(path string) (keys, error) {
 		return k, err
 	}
 	k = keys{AccessKey: "cdds" + rand.Text()[:16], SecretKey: rand.Text() + rand.Text()[:14]}
-	if text, err = json.Marshal(k); err != nil {
+	if text, err = json.Marshal(k); err != nil { //nolint:gosec // kept in a file only its owner reads
 		return k, err
 	}
 	if err := os.WriteFile(path+".new", text, 0o600); err != nil {

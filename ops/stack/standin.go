@@ -38,7 +38,7 @@ func (j job) standIn(ctx context.Context) error {
 
 // become replaces this process.
 func become(argv, env []string) error {
-	if err := syscall.Exec(argv[0], argv, env); err != nil {
+	if err := syscall.Exec(argv[0], argv, env); err != nil { //nolint:gosec // this binary again
 		return fmt.Errorf("run %s: %w", argv[0], err)
 	}
 	return nil

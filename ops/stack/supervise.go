@@ -129,7 +129,7 @@ func (c *child) runOnce() error {
 // instruct sends the process its job, tells it to stop when close is called,
 // and kills it if it does not.
 func (c *child) instruct(stdin io.WriteCloser, exited <-chan struct{}) {
-	if err := json.NewEncoder(stdin).Encode(c.job); err != nil {
+	if err := json.NewEncoder(stdin).Encode(c.job); err != nil { //nolint:gosec // down a pipe to the child, on no command line
 		c.log.Warn("sending the child its job", "error", err) // it has ended
 	}
 	select {

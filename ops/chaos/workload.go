@@ -50,6 +50,7 @@ type workload struct {
 	acked map[position][sha256.Size]byte
 	ends  map[schemas.Topic]schemas.Snapshot
 	asked []*asked
+	bytes int64 // of what was acknowledged
 }
 
 // garbled marks, for the harness, records that must be dead-lettered.
@@ -199,6 +200,7 @@ func (w *workload) send(r *kgo.Record) {
 		topic := schemas.Topic(r.Topic)
 		w.acked[position{topic, r.Partition, r.Offset}] = sha256.Sum256(r.Value)
 		w.ends[topic][r.Partition] = max(w.ends[topic][r.Partition], r.Offset+1)
+		w.bytes += int64(len(r.Value))
 	})
 }
 
@@ -257,11 +259,19 @@ func (w *workload) awaitEnd(ctx context.Context, r *schemas.ExportRequest) {
 	}
 }
 
+// splitSize is small enough for many parts, and grows with what there is: the thousands
+// of parts that the last exports of a long run would have take minutes by themselves.
+func (w *workload) splitSize(doublings int) int64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return max(64<<10, w.bytes/256) << doublings
+}
+
 // request draws the n-th request.
 func (w *workload) request(rnd *rand.Rand, n int) *asked {
 	r := &schemas.ExportRequest{
 		TenantID: []string{"acme", "globex", "initech"}[rnd.IntN(3)], ExportID: fmt.Sprintf("chaos-%04d", n),
-		Entity: schemas.EntityInteraction, SplitSize: 64 << 10 << rnd.IntN(4),
+		Entity: schemas.EntityInteraction, SplitSize: w.splitSize(rnd.IntN(4)),
 		Encoding:   []string{schemas.EncodingSMIME, schemas.EncodingDER}[rnd.IntN(2)],
 		Recipients: []schemas.Recipient{{Certificate: w.pem}},
 	}

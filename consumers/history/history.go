@@ -41,6 +41,7 @@ type Store interface {
 type Handler struct {
 	store  Store
 	events prometheus.Counter
+	pace   pace
 }
 
 // New makes the handler of cdds.export.status and registers its metrics with reg,
@@ -60,17 +61,18 @@ func New(store Store, reg prometheus.Registerer) (*Handler, error) {
 			return nil, fmt.Errorf("history: register metrics: %w", err)
 		}
 	}
-	return &Handler{store, events}, nil
+	return &Handler{store: store, events: events, pace: pace{at: make(map[id]mark)}}, nil
 }
 
 // Handle stores the events and then, for each export they are about, the fold of
 // all its events. Storing again changes nothing: the events are the same by
-// position, and Fold ignores order and repetition. Its errors are the store's.
+// position, and Fold ignores order and repetition. The fold of an export of very many
+// parts may lag behind its last parts by a sixty-fourth of them. Its errors are the
+// store's.
 func (h *Handler) Handle(ctx context.Context, b schemas.Batch[*schemas.ExportStatus]) error {
 	if err := h.store.InsertStatus(ctx, b); err != nil {
 		return fmt.Errorf("insert %d status events: %w", len(b.Records), err)
 	}
-	type id struct{ tenant, export string }
 	var touched []id
 	arrived := make(map[id][]*schemas.ExportStatus)
 	for _, r := range b.Records {
@@ -82,6 +84,9 @@ func (h *Handler) Handle(ctx context.Context, b schemas.Batch[*schemas.ExportSta
 	}
 	exports := make([]schemas.Export, 0, len(touched))
 	for _, of := range touched {
+		if !h.pace.due(of, arrived[of]) {
+			continue
+		}
 		events, err := h.store.StatusEvents(ctx, of.tenant, of.export)
 		if err != nil {
 			return fmt.Errorf("read the events of export %s of %s: %w", of.export, of.tenant, err)
@@ -92,6 +97,7 @@ func (h *Handler) Handle(ctx context.Context, b schemas.Batch[*schemas.ExportSta
 	if err := h.store.SaveExports(ctx, exports); err != nil {
 		return fmt.Errorf("save %d exports: %w", len(exports), err)
 	}
+	h.pace.folded(exports)
 	h.events.Add(float64(len(b.Records)))
 	return nil
 }

@@ -149,3 +149,44 @@ func states(s *store) []string {
 	slices.Sort(list)
 	return list
 }
+
+func TestAnExportOfManyPartsIsFoldedNowAndThenAndWhollyAtItsEnd(t *testing.T) {
+	const parts, each = 4000, 10
+	s := newStore()
+	h := newHandler(t, s)
+	handle := func(at int64, events ...*schemas.ExportStatus) {
+		t.Helper()
+		if err := h.Handle(t.Context(), batch(at, events...)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	handle(0, status("e1", "requested", schemas.Requested), status("e1", "planned", schemas.Planned))
+	folds := 0
+	for n := 0; n < parts; n += each {
+		var events []*schemas.ExportStatus
+		for i := n; i < n+each; i++ {
+			e := status("e1", schemas.PartEventID(i+1), schemas.Running)
+			e.Part = &schemas.Receipt{Part: schemas.Part{Number: i + 1, Rows: 1}}
+			events = append(events, e)
+		}
+		before := s.exports["acme/e1"].Events
+		handle(int64(2+n), events...)
+		got := s.exports["acme/e1"]
+		if got.Events > before {
+			folds++
+		}
+		if came := n + each; got.Done.Parts < came-came/stalest-each {
+			t.Fatalf("%d parts were told, and history shows %d", came, got.Done.Parts)
+		}
+	}
+	if folds == 0 || folds > parts/each/2 {
+		t.Errorf("%d folds for %d batches", folds, parts/each)
+	}
+	handle(2+parts, status("e1", "completed", schemas.Completed))
+	if got := s.exports["acme/e1"]; got.State != schemas.Completed || got.Done.Parts != parts {
+		t.Errorf("it is %s with %d of %d parts", got.State, got.Done.Parts, parts)
+	}
+}
+
+// stalest is the share of the parts that history may not show yet.
+const stalest = 60

@@ -45,6 +45,14 @@ func (h *Handle) Export(ctx context.Context, id string) (schemas.Export, error) 
 	return h.export(ctx, id)
 }
 
+// StoredTimes is when each of an export's first parts, up to limit of them, was stored.
+func (h *Handle) StoredTimes(ctx context.Context, id string, limit int) (map[int]schemas.Time, error) {
+	if err := h.reads(auth.Read); err != nil {
+		return nil, err
+	}
+	return h.History.StoredTimes(ctx, h.tenant, id, limit)
+}
+
 func (h *Handle) export(ctx context.Context, id string) (schemas.Export, error) {
 	e, ok, err := h.History.Export(ctx, h.tenant, id)
 	if err != nil {

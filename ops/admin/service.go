@@ -29,6 +29,7 @@ import (
 // History is what ClickHouse knows; *warehouse.Warehouse is one.
 type History interface {
 	Export(ctx context.Context, tenantID, exportID string) (schemas.Export, bool, error)
+	StoredTimes(ctx context.Context, tenantID, exportID string, limit int) (map[int]schemas.Time, error)
 	ListExports(ctx context.Context, f warehouse.ExportFilter, p warehouse.Page) (warehouse.Listed[schemas.Export], error)
 	LatestRuns(ctx context.Context, tenantID string, jobIDs []string) (map[string]*schemas.Export, error)
 	ListArtifacts(ctx context.Context, f warehouse.ArtifactFilter, p warehouse.Page) (warehouse.Listed[warehouse.ListedArtifact], error)

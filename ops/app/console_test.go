@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"flag"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -60,7 +61,7 @@ func openBrowser(t *testing.T, url string) *tab {
 	t.Cleanup(stop)
 	ctx, stop = chromedp.NewContext(ctx)
 	t.Cleanup(stop)
-	ctx, stop = context.WithTimeout(ctx, 3*time.Minute)
+	ctx, stop = context.WithTimeout(ctx, 6*time.Minute)
 	t.Cleanup(stop)
 	b := &tab{t: t, ctx: ctx, url: url, downloads: t.TempDir()}
 	if source, err := os.ReadFile(filepath.Join("..", "..", ".tools", "axe.min.js")); err == nil {
@@ -112,6 +113,24 @@ func (b *tab) text(selector string) (s string) {
 	b.t.Helper()
 	b.do(chromedp.Text(selector, &s))
 	return s
+}
+
+func (b *tab) attribute(selector, name string) (s string) {
+	b.t.Helper()
+	b.do(chromedp.AttributeValue(selector, name, &s, nil, chromedp.ByQuery))
+	return s
+}
+
+// drop drops a file, as if it came from a folder beside the browser.
+func (b *tab) drop(selector, file string) {
+	b.t.Helper()
+	content, err := os.ReadFile(file)
+	check(b.t, err)
+	b.do(chromedp.Evaluate(fmt.Sprintf(`{
+		const dropped = new DataTransfer();
+		dropped.items.add(new File([%q], %q));
+		document.querySelector(%q).dispatchEvent(new DragEvent("drop", {dataTransfer: dropped, bubbles: true, cancelable: true}));
+	}`, content, filepath.Base(file), selector), nil))
 }
 
 // download clicks a link and returns the file that came of it.
@@ -178,7 +197,7 @@ func (b *tab) inspect(name string) {
 
 func TestAnAdministratorSetsUpAJobInABrowserAndOpensWhatItMade(t *testing.T) {
 	b := openBrowser(t, "")
-	s := newSite(t)
+	s := newSiteOf(t, []string{"export", "history", "erasure", "web"}) // ingest is run by hand
 	b.url = s.url
 	var events []schemas.Event
 	now := time.Now().UTC()
@@ -186,7 +205,15 @@ func TestAnAdministratorSetsUpAJobInABrowserAndOpensWhatItMade(t *testing.T) {
 		e.TenantID = "acme"
 		events = append(events, e)
 	}
-	s.publish(events...)
+	s.publish(events[0]) // there is such a tenant
+	stop := s.run("ingest")
+	for deadline := time.Now().Add(patience); s.count("SELECT count() FROM interactions") == 0; {
+		if time.Now().After(deadline) {
+			t.Fatal("nothing is ingested")
+		}
+	}
+	stop()
+	s.publish(events[1:]...)
 	s.root.must(201, "POST", "/tokens?tenant=acme", map[string]any{"name": "nightly", "role": "viewer", "expires_at": now.Add(time.Hour).Format(time.RFC3339)})
 
 	b.open("/jobs") // one is sent to sign in, and back
@@ -205,7 +232,8 @@ func TestAnAdministratorSetsUpAJobInABrowserAndOpensWhatItMade(t *testing.T) {
 	if said := b.text(".problems"); !strings.Contains(said, "private key") {
 		t.Errorf("of a private key it says %q", said)
 	}
-	b.do(chromedp.SendKeys("#name", "Archive team"), chromedp.SetUploadFiles("#file", []string{s.cert}))
+	b.do(chromedp.SendKeys("#name", "Archive team"))
+	b.drop("[data-drop]", s.cert)
 	b.submit("form.editor button.main", ".said")
 	b.inspect("certificate")
 	opened := string(openssl(t, "cms", "-decrypt", "-in", b.download(`a.button[download]`), "-inkey", s.key))
@@ -220,7 +248,13 @@ func TestAnAdministratorSetsUpAJobInABrowserAndOpensWhatItMade(t *testing.T) {
 	b.submit(`button[value=save]`, ".said")
 	b.inspect("job")
 	b.submit(`form[action$="/run"] button`, ".said")
-	b.do(chromedp.WaitVisible(".badge.s-completed")) // without reloading: the page keeps itself up to date
+	b.do(chromedp.WaitVisible("progress", chromedp.ByQuery), chromedp.WaitVisible(`//*[@class="progress" and contains(., "waiting for ingest")]`))
+	if done := b.attribute("progress", "value"); done != "0" {
+		t.Errorf("the export waits, and the bar is at %s", done)
+	}
+	b.inspect("export-waiting")
+	s.run("ingest")
+	b.do(chromedp.WaitVisible(".badge.s-completed"), chromedp.WaitNotPresent("progress", chromedp.ByQuery)) // without reloading: the page keeps itself up to date
 	b.inspect("export")
 	part := b.download(`td a[href$=".p7m"]`)
 	zip := filepath.Join(t.TempDir(), "part.zip")

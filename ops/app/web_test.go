@@ -62,6 +62,12 @@ type caller struct {
 // newSite runs all roles and signs the first user in.
 func newSite(t *testing.T, change ...func(*config.Config)) *site {
 	t.Helper()
+	return newSiteOf(t, []string{"ingest", "export", "history", "erasure", "web"}, change...)
+}
+
+// newSiteOf is newSite with only some roles.
+func newSiteOf(t *testing.T, roles []string, change ...func(*config.Config)) *site {
+	t.Helper()
 	w := newWorld(t)
 	w.config.Web.Listen = "127.0.0.1:0"
 	for _, c := range change {
@@ -70,7 +76,7 @@ func newSite(t *testing.T, change ...func(*config.Config)) *site {
 	s := &site{world: w, log: new(syncBuffer)}
 	first := make(chan string, 1)
 	a, err := app.New(app.Options{
-		Config: w.config, Roles: []string{"ingest", "export", "history", "erasure", "web"}, Name: "test", Registry: prometheus.NewRegistry(),
+		Config: w.config, Roles: roles, Name: "test", Registry: prometheus.NewRegistry(),
 		Logger:    slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		FirstUser: func(_, password string) { first <- password },
 	})

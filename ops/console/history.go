@@ -92,9 +92,11 @@ func (c *Console) historyList(q *request) error {
 // exportData is one export in full.
 type exportData struct {
 	schemas.Export
-	Job    *schemas.Job
-	Files  []warehouse.Artifact
-	Parts  []schemas.Receipt
+	Job   *schemas.Job
+	Files []warehouse.Artifact
+	Parts []schemas.Receipt
+	// Stored is when each of Parts was.
+	Stored map[int]schemas.Time
 	More   int
 	Events []schemas.AuditRecord
 	// Open is the command that proves and opens all of it.
@@ -112,6 +114,9 @@ func (c *Console) exportPage(q *request) error {
 	d := exportData{Export: e, Parts: e.Parts, Open: openCommand(e.ExportID)}
 	if len(d.Parts) > partsShown {
 		d.More, d.Parts = len(d.Parts)-partsShown, d.Parts[:partsShown]
+	}
+	if d.Stored, err = q.StoredTimes(q.r.Context(), e.ExportID, partsShown); err != nil {
+		return err
 	}
 	if e.Request != nil && e.Request.JobID != "" {
 		if j, err := q.Job(e.Request.JobID); err == nil {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
 
@@ -43,6 +44,36 @@ func (w *Warehouse) StatusEvents(ctx context.Context, tenantID, exportID string)
 	return decoded[*schemas.ExportStatus](ctx, w, "events of an export",
 		"SELECT body FROM export_events FINAL WHERE tenant_id = {tenant:String} AND export_id = {export:String}",
 		clickhouse.Named("tenant", tenantID), clickhouse.Named("export", exportID))
+}
+
+// StoredTimes returns when each of an export's first parts was stored, by part number:
+// the parts from 1 up to at most limit, and of those the ones that are stored.
+func (w *Warehouse) StoredTimes(ctx context.Context, tenantID, exportID string, limit int) (map[int]schemas.Time, error) {
+	rows, err := w.conn.Query(ctx, `
+SELECT event_id, min(time) FROM export_events
+WHERE tenant_id = {tenant:String} AND export_id = {export:String} AND event_id BETWEEN {first:String} AND {last:String}
+GROUP BY event_id`,
+		clickhouse.Named("tenant", tenantID), clickhouse.Named("export", exportID),
+		clickhouse.Named("first", schemas.PartEventID(1)), clickhouse.Named("last", schemas.PartEventID(limit)))
+	if err != nil {
+		return nil, fmt.Errorf("read when parts were stored: %w", err)
+	}
+	times := make(map[int]schemas.Time)
+	for rows.Next() {
+		var event string
+		var at time.Time
+		var number int
+		if err := rows.Scan(&event, &at); err != nil {
+			return nil, errors.Join(fmt.Errorf("read when parts were stored: %w", err), rows.Close())
+		}
+		if _, err := fmt.Sscanf(event, "part/%d", &number); err == nil {
+			times[number] = schemas.TimeOf(at)
+		}
+	}
+	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+		return nil, fmt.Errorf("read when parts were stored: %w", err)
+	}
+	return times, nil
 }
 
 // SaveExports replaces what history says of exports, and lists their artifacts. Of

@@ -300,3 +300,26 @@ func TestColumnsNotStoredAreComputedFromTheBody(t *testing.T) {
 		t.Errorf("%q %s %v %v, %v", text, end, attributes, attachments, err)
 	}
 }
+
+func TestPartsAreStoredWhenTheirFirstEventSays(t *testing.T) {
+	w := open(t)
+	event := func(offset int64, part int, at schemas.Time) schemas.Record[*schemas.ExportStatus] {
+		return schemas.Record[*schemas.ExportStatus]{Offset: offset, Event: &schemas.ExportStatus{
+			TenantID: "timed", ExportID: "e", EventID: schemas.PartEventID(part), State: schemas.Running, Time: at,
+		}}
+	}
+	later := schemas.TimeOf(from.Add(time.Second))
+	err := w.InsertStatus(t.Context(), schemas.Batch[*schemas.ExportStatus]{Records: []schemas.Record[*schemas.ExportStatus]{
+		event(1, 2, from), event(2, 1, later), event(3, 1, later), event(4, 101, later),
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := w.StoredTimes(t.Context(), "timed", "e", 100)
+	if err != nil || len(got) != 2 || !got[1].Equal(later.Time) || !got[2].Equal(from.Time) {
+		t.Errorf("stored at %v, %v", got, err)
+	}
+	if got, err := w.StoredTimes(t.Context(), "another", "e", 100); len(got) != 0 || err != nil {
+		t.Errorf("another tenant sees %v, %v", got, err)
+	}
+}

@@ -34,9 +34,9 @@ test: system-tools browser-tools ## every test: unit, property, fuzz seeds, embe
 	go test -timeout 15m ./...
 
 # The packages whose tests use the stack, and those of what only real services have.
-REAL := ./ops/app ./ops/real ./pipeline/... ./consumers/...
+REAL := ./ops/app ./ops/real ./ops/clients ./pipeline/... ./consumers/...
 .PHONY: test-real
-test-real: system-tools ## the tests again, on Apache Kafka and MinIO (RUN=regexp for some)
+test-real: system-tools client-tools ## the tests again, on Apache Kafka and MinIO (RUN=regexp for some)
 	@ops/real/with go test -count=1 -timeout 20m $(if $(RUN),-run '$(RUN)') $(REAL)
 
 .PHONY: chaos-real
@@ -77,6 +77,10 @@ $(GOLANGCI_LINT):
 .PHONY: system-tools
 system-tools: ## check that openssl and unzip are there, installing them where apt can
 	@ops/tools/install openssl unzip
+
+.PHONY: client-tools
+client-tools: ## install other people's clients (kcat, Python, Java, aws, gpgsm, NSS, ...) for ops/clients
+	@ops/tools/clients
 
 # Tests of the console need them, and are skipped without.
 .PHONY: browser-tools

@@ -12,6 +12,9 @@ import (
 func TestOtherPeoplesClients(t *testing.T) {
 	d := newDesk(t)
 	t.Run("PublishWhatIsExported", d.publish)
+	d.fill(t)
+	t.Run("FetchWhatIsStored", d.fetch)
+	t.Run("OpenWhatTheTableSays", d.open)
 }
 
 // anInteraction is one in the text of a block.

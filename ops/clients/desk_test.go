@@ -93,7 +93,8 @@ func (d *desk) shell(t *testing.T, script string, environ ...string) *exec.Cmd {
 	t.Cleanup(cancel)
 	cmd := exec.CommandContext(ctx, "bash", "-euo", "pipefail", "-c", script)
 	cmd.Dir, cmd.WaitDelay = d.dir, 5*time.Second
-	cmd.Env = slices.Concat(os.Environ(), environ)
+	// Each Java runs for a second.
+	cmd.Env = slices.Concat(os.Environ(), []string{"JAVA_TOOL_OPTIONS=-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"}, environ)
 	return cmd
 }
 

@@ -3,8 +3,12 @@ package clients
 import (
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
+
+	"cdds/ops/stack"
+	"cdds/ops/stack/apache"
 )
 
 // block is one fenced sh block of ops/docs/clients.md, with the headings above it.
@@ -72,6 +76,9 @@ var probes = map[string]string{
 	"pkijs":           "node -e 'require(\"pkijs\")'",
 }
 
+// slow takes seconds for each file; `make test-real` has the time.
+var slow = []string{"kafka-clients", "bouncycastle", "gpgsm"}
+
 // need skips the test where the tool of a block is missing.
 func (d *desk) need(t *testing.T, b block) {
 	t.Helper()
@@ -81,6 +88,9 @@ func (d *desk) need(t *testing.T, b block) {
 	probe, known := probes[b.needs]
 	if !known {
 		t.Fatalf("%s needs %q, for which there is no probe", b.section, b.needs)
+	}
+	if slices.Contains(slow, b.needs) && os.Getenv(apache.LibsEnv)+os.Getenv(stack.MinIOEnv) == "" {
+		t.Skipf("%s is slow: `make test-real` runs it", b.needs)
 	}
 	if out, err := d.try(t, probe); err != nil {
 		t.Skipf("%s is not installed (`make client-tools` does it): %v %.200s", b.needs, err, out)

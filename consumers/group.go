@@ -13,6 +13,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"go.opentelemetry.io/otel/trace"
 )
 
 // Handler does a role's work on batches.
@@ -82,6 +83,12 @@ type Options[E any] struct {
 	// Drain is how long handlers at work may go on after Run was cancelled.
 	// Default: 30 s.
 	Drain time.Duration
+
+	// Tracer makes a span of each batch, linked to records that are traced. Nil: none.
+	Tracer trace.Tracer
+	// SpanPerRecord makes one of each record besides, which goes on with the trace it
+	// was produced in: for topics of which each record matters by itself.
+	SpanPerRecord bool
 
 	// Registerer takes the metrics; several Groups may share one. Nil: none.
 	Registerer prometheus.Registerer

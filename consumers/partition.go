@@ -8,9 +8,11 @@ import (
 	"sync"
 	"time"
 
+	"cdds/pipeline/spans"
 	"cdds/schemas"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+	"go.opentelemetry.io/otel/attribute"
 )
 
 // partition is an owned partition: a queue that Run's poll fills, and a goroutine
@@ -20,6 +22,8 @@ type partition[E any] struct {
 	client *kgo.Client
 	id     int32
 	log    *slog.Logger
+	// attributes of its spans; nil where nothing is traced.
+	attributes []attribute.KeyValue
 
 	ctx     context.Context // for handlers: cancelled when the partition goes away
 	cancel  context.CancelFunc
@@ -53,16 +57,17 @@ func newPartition[E any](g *Group[E], client *kgo.Client, id int32) *partition[E
 	ctx, cancel := context.WithCancel(g.work) //nolint:gosec // stop calls it when the partition goes
 	return &partition[E]{
 		g: g, client: client, id: id,
-		log:       g.opts.Logger.With("partition", id),
-		ctx:       ctx,
-		cancel:    cancel,
-		done:      make(chan struct{}),
-		arrived:   make(chan struct{}, 1),
-		expected:  -1,
-		polled:    -1,
-		handled:   kgo.EpochOffset{Epoch: -1, Offset: -1},
-		committed: -1,
-		failures:  make(map[*span]failure),
+		log:        g.opts.Logger.With("partition", id),
+		attributes: g.attributes(id),
+		ctx:        ctx,
+		cancel:     cancel,
+		done:       make(chan struct{}),
+		arrived:    make(chan struct{}, 1),
+		expected:   -1,
+		polled:     -1,
+		handled:    kgo.EpochOffset{Epoch: -1, Offset: -1},
+		committed:  -1,
+		failures:   make(map[*span]failure),
 	}
 }
 
@@ -199,36 +204,43 @@ func (p *partition[E]) cut(now time.Time) ([]*kgo.Record, *span, time.Duration) 
 
 // work sees one decoded batch through: dead-letter, handle.
 func (p *partition[E]) work(records []*kgo.Record, batch schemas.Batch[E], letters []schemas.DeadLetter, voids []schemas.Void, place *span) {
+	ctx, end := p.traced(records)
+	err := p.handle(ctx, batch, letters, voids, place)
+	end(err)
+	if err != nil {
+		return
+	}
+	p.g.metrics.batches.Inc()
+	p.g.metrics.records.Add(float64(len(batch.Records) + len(letters)))
+	p.finish(records, place)
+}
+
+// handle does so until it is done; its error says why it never will be.
+func (p *partition[E]) handle(ctx context.Context, batch schemas.Batch[E], letters []schemas.DeadLetter, voids []schemas.Void, place *span) error {
 	if voider, ok := p.g.opts.DeadLetters.(Voider); ok && len(voids) > 0 {
-		if p.retry("noting positions without records", place, func(ctx context.Context) error {
-			return voider.Void(ctx, voids)
-		}) != nil {
-			return
+		err := p.retry(ctx, "noting positions without records", place, func() error { return voider.Void(ctx, voids) })
+		if err != nil {
+			return err
 		}
 	}
 	if len(letters) > 0 {
-		if p.retry("dead-lettering", place, func(ctx context.Context) error {
-			return p.g.opts.DeadLetters.Put(ctx, letters)
-		}) != nil {
-			return
+		err := p.retry(ctx, "dead-lettering", place, func() error { return p.g.opts.DeadLetters.Put(ctx, letters) })
+		if err != nil {
+			return err
 		}
 		for _, l := range letters {
 			p.g.metrics.deadLetters.WithLabelValues(l.Code).Inc()
 		}
 	}
-	if len(batch.Records) > 0 {
-		if p.retry("handling a batch", place, func(ctx context.Context) error {
-			begin := time.Now()
-			err := p.g.opts.Handler.Handle(ctx, batch)
-			p.g.metrics.handle.Observe(time.Since(begin).Seconds())
-			return err
-		}) != nil {
-			return
-		}
+	if len(batch.Records) == 0 {
+		return nil
 	}
-	p.g.metrics.batches.Inc()
-	p.g.metrics.records.Add(float64(len(batch.Records) + len(letters)))
-	p.finish(records, place)
+	return p.retry(ctx, "handling a batch", place, func() error {
+		begin := time.Now()
+		err := p.g.opts.Handler.Handle(ctx, batch)
+		spans.Observe(ctx, p.g.metrics.handle, time.Since(begin).Seconds())
+		return err
+	})
 }
 
 func (p *partition[E]) decode(records []*kgo.Record) (schemas.Batch[E], []schemas.DeadLetter) {

@@ -50,31 +50,31 @@ type failure struct {
 	err   error
 }
 
-// retry calls do until it succeeds. It gives up only when the partition's context
+// retry calls do until it succeeds. It gives up only when ctx, which is the partition's,
 // is cancelled or the Group is stopping, and then returns the reason.
-func (p *partition[E]) retry(what string, s *span, do func(context.Context) error) error {
+func (p *partition[E]) retry(ctx context.Context, what string, s *span, do func() error) error {
 	var logged everySoOften
 	for n := 1; ; n++ {
-		err := do(p.ctx)
+		err := do()
 		if err == nil {
 			p.failed(s, nil)
 			if n > 1 {
-				p.log.Info(what+" works again", "attempts", n)
+				p.log.InfoContext(ctx, what+" works again", "attempts", n)
 			}
 			return nil
 		}
-		if p.ctx.Err() != nil {
-			return p.ctx.Err()
+		if ctx.Err() != nil {
+			return ctx.Err()
 		}
 		p.g.metrics.retries.Inc()
 		p.failed(s, err)
 		if logged.now() {
-			p.log.Warn(what+" failed; retrying", "attempts", n, "next_offset", s.at.Offset, "error", err)
+			p.log.WarnContext(ctx, what+" failed; retrying", "attempts", n, "next_offset", s.at.Offset, "error", err)
 		}
 		select {
 		case <-time.After(backoff(n)):
-		case <-p.ctx.Done():
-			return p.ctx.Err()
+		case <-ctx.Done():
+			return ctx.Err()
 		case <-p.g.stopping:
 			return errStopping
 		}

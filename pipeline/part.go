@@ -15,6 +15,7 @@ import (
 
 	"cdds/pipeline/bucket"
 	"cdds/pipeline/smime"
+	"cdds/pipeline/spans"
 	"cdds/schemas"
 )
 
@@ -65,10 +66,10 @@ func (e *Exporter) Export(ctx context.Context, x Export, part schemas.Part) (sch
 	defer zipped.free()
 	sealed := e.spools.spool()
 	defer sealed.free()
-	if err := seal(x, sealed, zipped, &receipt); err != nil {
+	if err := seal(ctx, x, sealed, zipped, &receipt); err != nil {
 		return receipt, err
 	}
-	err = e.store.Put(ctx, key, sealed.reader(), sealed.size, sealedType, receiptMetadata(receipt))
+	err = e.put(ctx, key, sealed, receipt)
 	if errors.Is(err, bucket.ErrExists) { // another worker was first; theirs counts
 		return e.adopt(ctx, x, part, key)
 	}
@@ -78,11 +79,20 @@ func (e *Exporter) Export(ctx context.Context, x Export, part schemas.Part) (sch
 	return receipt, e.withdraw(ctx, x, key)
 }
 
+// put stores a sealed part; bucket.ErrExists if it is there.
+func (e *Exporter) put(ctx context.Context, key string, sealed *spool, r schemas.Receipt) (err error) {
+	ctx, span := spans.Start(ctx, "put", spans.SealedBytes.Int64(sealed.size))
+	defer func() { spans.End(span, err) }()
+	return e.store.Put(ctx, key, sealed.reader(), sealed.size, sealedType, receiptMetadata(r))
+}
+
 // errUnplanned says that a part read is not the part planned.
 var errUnplanned = errors.New("the table changed under the snapshot")
 
 // zipped returns the zip of the part; the caller frees it.
-func (e *Exporter) zipped(ctx context.Context, x Export, r *schemas.Receipt) (*spool, error) {
+func (e *Exporter) zipped(ctx context.Context, x Export, r *schemas.Receipt) (_ *spool, err error) {
+	ctx, span := spans.Start(ctx, "query", spans.Rows.Int64(r.Rows), spans.Bytes.Int64(r.Bytes))
+	defer func() { spans.End(span, err) }()
 	zip := e.zip
 	if r.Kind == schemas.KindAttachments {
 		zip = e.zipAttachments
@@ -133,7 +143,9 @@ func (e *Exporter) zip(ctx context.Context, x Export, dst *spool, r *schemas.Rec
 }
 
 // seal encrypts the zip, giving its memory back as it goes.
-func seal(x Export, dst, zipped *spool, r *schemas.Receipt) error {
+func seal(ctx context.Context, x Export, dst, zipped *spool, r *schemas.Receipt) (err error) {
+	_, span := spans.Start(ctx, "seal", spans.ZipBytes.Int64(zipped.size))
+	defer func() { spans.End(span, err) }()
 	options := smime.Options{Encoding: smime.SMIME, ContentSize: zipped.size, Filename: r.Name}
 	if x.Encoding == schemas.EncodingDER {
 		options.Encoding = smime.DER

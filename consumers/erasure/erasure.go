@@ -131,7 +131,7 @@ func (h *Handler) erase(ctx context.Context, r schemas.ErasureRequest) error {
 	if err := h.audit(ctx, e, schemas.OutcomeDone, fmt.Sprintf("%s: %d versions and %d objects of attachments removed, %d exports with artifacts held some", about(r), e.Rows, e.Objects, len(e.Exports))); err != nil {
 		return err
 	}
-	h.Logger.Info("erased", "tenant", r.TenantID, "erasure", r.ErasureID, "rows", e.Rows, "exports", len(e.Exports))
+	h.Logger.InfoContext(ctx, "erased", "tenant", r.TenantID, "erasure", r.ErasureID, "rows", e.Rows, "exports", len(e.Exports))
 	return h.Store.SaveErasure(ctx, e)
 }
 

@@ -7,21 +7,24 @@ import (
 	"time"
 
 	"cdds/pipeline"
+	"cdds/pipeline/spans"
 	"cdds/schemas"
 )
 
 // awaitIngest waits until everything before the snapshot is stored, saying so. That
 // ingest has committed it is not enough: ClickHouse may have lost it since, and an
 // export without it would be signed as complete.
-func (w *Worker) awaitIngest(ctx context.Context, r *schemas.ExportRequest, topic schemas.Topic, a pipeline.Acceptance) error {
+func (w *Worker) awaitIngest(ctx context.Context, r *schemas.ExportRequest, topic schemas.Topic, a pipeline.Acceptance) (err error) {
+	ctx, span := spans.Start(ctx, "barrier")
+	defer func() { spans.End(span, err) }()
 	b := barrier{topic: topic, snapshot: a.Snapshot, began: w.Now(), first: -1}
 	for {
-		err := w.stage(ctx, "barrier", 0, func() error { return b.look(ctx, w) })
+		err := w.try(ctx, "barrier", 0, func(ctx context.Context) error { return b.look(ctx, w) })
 		if err != nil {
 			return err
 		}
 		if b.behind == 0 && b.lost == 0 {
-			w.metrics.barrierSeconds.Observe(w.Now().Sub(b.began).Seconds())
+			spans.Observe(ctx, w.metrics.barrierSeconds, w.Now().Sub(b.began).Seconds())
 			return nil
 		}
 		waited := w.Now().Sub(b.began)
@@ -102,7 +105,7 @@ func (w *Worker) missing(ctx context.Context, topic schemas.Topic, snapshot sche
 
 // checkWhole fails the export if ClickHouse lost records while it ran.
 func (w *Worker) checkWhole(ctx context.Context, topic schemas.Topic, snapshot schemas.Snapshot) error {
-	return w.stage(ctx, "barrier", 0, func() error {
+	return w.stage(ctx, "barrier", 0, func(ctx context.Context) error {
 		lost, err := w.missing(ctx, topic, snapshot)
 		if err == nil && lost > 0 {
 			b := barrier{topic: topic, lost: lost}

@@ -20,7 +20,7 @@ func (w *Worker) cancel(ctx context.Context, r *schemas.ExportRequest) error {
 		return err
 	}
 	if state != schemas.Cancelled {
-		w.Logger.Info("cancel came too late", "tenant", r.TenantID, "export", r.ExportID, "state", state)
+		w.log(ctx).InfoContext(ctx, "cancel came too late", "state", state)
 		return nil
 	}
 	if this := w.inHand(r.TenantID, r.ExportID); this != nil {

@@ -1,11 +1,13 @@
 package export
 
 import (
+	"context"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
+	"cdds/pipeline/spans"
 	"cdds/schemas"
 )
 
@@ -69,7 +71,7 @@ func (m *metrics) watchOldest(reg prometheus.Registerer, age func() time.Duratio
 	}, func() float64 { return age().Seconds() })
 }
 
-func (m *metrics) stored(r schemas.Receipt, took time.Duration) {
+func (m *metrics) stored(ctx context.Context, r schemas.Receipt, took time.Duration) {
 	m.parts.Inc()
 	if r.Kind == schemas.KindAttachments {
 		m.attachments.Add(float64(r.Rows))
@@ -81,5 +83,5 @@ func (m *metrics) stored(r schemas.Receipt, took time.Duration) {
 	}
 	m.bytes.WithLabelValues("zip").Add(float64(r.ZipBytes))
 	m.bytes.WithLabelValues("sealed").Add(float64(r.SealedBytes))
-	m.partSeconds.Observe(took.Seconds())
+	spans.Observe(ctx, m.partSeconds, took.Seconds())
 }

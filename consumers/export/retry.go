@@ -26,7 +26,7 @@ func (w *Worker) retry(ctx context.Context, name string, step func() error) erro
 		backoff.WithMaxElapsedTime(w.RetryFor),
 		backoff.WithNotify(func(err error, wait time.Duration) {
 			w.metrics.retries.WithLabelValues(name).Inc()
-			w.Logger.Warn("trying again", "step", name, "in", wait.Round(time.Millisecond), "error", err)
+			w.log(ctx).WarnContext(ctx, "trying again", "step", name, "in", wait.Round(time.Millisecond), "error", err)
 		}))
 	return err
 }

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"cdds/pipeline"
+	"cdds/pipeline/spans"
 	"cdds/schemas"
 )
 
@@ -49,6 +50,7 @@ func (w *Worker) export(ctx context.Context, r *schemas.ExportRequest, attempt i
 		return w.refuse(ctx, r, refused.reason)
 	case errors.As(err, &failed):
 		w.metrics.ended.WithLabelValues(string(schemas.Failed)).Inc()
+		spans.Fail(ctx, failed)
 		told := describe(failed)
 		w.markFailed(ctx, r, attempt, *told)
 		return w.reportFailed(ctx, r, attempt, told)
@@ -77,8 +79,8 @@ func (w *Worker) markFailed(ctx context.Context, r *schemas.ExportRequest, attem
 	ctx, cancel := context.WithTimeout(ctx, markTimeout)
 	defer cancel()
 	if err := w.Exporter.Fail(ctx, r.TenantID, r.ExportID, attempt, told); err != nil {
-		w.Logger.Warn("the failure is not marked in the store; after a restart the attempt may be made again",
-			"tenant", r.TenantID, "export", r.ExportID, "attempt", attempt, "error", err)
+		w.log(ctx).WarnContext(ctx, "the failure is not marked in the store; after a restart the attempt may be made again",
+			"attempt", attempt, "error", err)
 	}
 }
 
@@ -143,7 +145,7 @@ func (w *Worker) steps(ctx context.Context, r *schemas.ExportRequest, attempt in
 func (w *Worker) run(ctx context.Context, x pipeline.Export, jobID string, topic schemas.Topic, attempt int) error {
 	started := w.Now()
 	var plan schemas.Plan
-	err := w.stage(ctx, "plan", 0, func() (err error) {
+	err := w.stage(ctx, "plan", 0, func(ctx context.Context) (err error) {
 		plan, err = w.Exporter.Plan(ctx, x)
 		return err
 	})
@@ -168,7 +170,7 @@ func (w *Worker) run(ctx context.Context, x pipeline.Export, jobID string, topic
 	}
 	completed := status("completed", schemas.Completed)
 	completed.JobID = jobID
-	err = w.stage(ctx, "manifest", 0, func() error {
+	err = w.stage(ctx, "manifest", 0, func(ctx context.Context) error {
 		c, err := w.Exporter.Finish(ctx, x, topic, receipts)
 		if err != nil {
 			return err
@@ -179,7 +181,7 @@ func (w *Worker) run(ctx context.Context, x pipeline.Export, jobID string, topic
 	if err != nil {
 		return err
 	}
-	w.metrics.exportSeconds.Observe(w.Now().Sub(started).Seconds())
+	spans.Observe(ctx, w.metrics.exportSeconds, w.Now().Sub(started).Seconds())
 	return w.report(ctx, completed)
 }
 
@@ -203,21 +205,25 @@ func (w *Worker) parts(ctx context.Context, x pipeline.Export, plan schemas.Plan
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(w.Slots)
 	for i, part := range plan.Parts {
-		group.Go(func() error {
+		group.Go(func() (err error) {
 			release, err := w.slots.acquire(ctx, exportKey{x.Filter.TenantID, x.ID})
 			if err != nil {
 				return err
 			}
 			defer release()
+			ctx, span := spans.Start(ctx, "part", spans.Export.String(x.ID), spans.Part.Int(part.Number),
+				spans.Rows.Int64(part.Rows), spans.Bytes.Int64(part.Bytes))
+			defer func() { spans.End(span, err) }()
 			started := w.Now()
-			err = w.stage(ctx, "part", part.Number, func() (err error) {
+			err = w.try(ctx, "part", part.Number, func(ctx context.Context) (err error) {
 				receipts[i], err = w.Exporter.Export(ctx, x, part)
 				return err
 			})
 			if err != nil {
 				return err
 			}
-			w.metrics.stored(receipts[i], w.Now().Sub(started))
+			span.SetAttributes(spans.ZipBytes.Int64(receipts[i].ZipBytes), spans.SealedBytes.Int64(receipts[i].SealedBytes))
+			w.metrics.stored(ctx, receipts[i], w.Now().Sub(started))
 			s := status(schemas.PartEventID(part.Number), schemas.Running)
 			s.Part = &receipts[i]
 			return w.report(ctx, s)
@@ -232,9 +238,16 @@ func (w *Worker) parts(ctx context.Context, x pipeline.Export, plan schemas.Plan
 	return receipts, nil
 }
 
-// stage retries one step and says where it failed when it is given up.
-func (w *Worker) stage(ctx context.Context, name string, part int, step func() error) error {
-	if err := w.retry(ctx, name, step); err != nil {
+// stage is try with a span around it.
+func (w *Worker) stage(ctx context.Context, name string, part int, step func(context.Context) error) (err error) {
+	ctx, span := spans.Start(ctx, name)
+	defer func() { spans.End(span, err) }()
+	return w.try(ctx, name, part, step)
+}
+
+// try retries one step and says where it failed when it is given up.
+func (w *Worker) try(ctx context.Context, name string, part int, step func(context.Context) error) error {
+	if err := w.retry(ctx, name, func() error { return step(ctx) }); err != nil {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
@@ -247,9 +260,10 @@ func (w *Worker) stage(ctx context.Context, name string, part int, step func() e
 	return nil
 }
 
-func (w *Worker) accept(ctx context.Context, r *schemas.ExportRequest, topic schemas.Topic) (pipeline.Acceptance, error) {
-	var accepted pipeline.Acceptance
-	err := w.retry(ctx, "accept", func() (err error) {
+func (w *Worker) accept(ctx context.Context, r *schemas.ExportRequest, topic schemas.Topic) (accepted pipeline.Acceptance, err error) {
+	ctx, span := spans.Start(ctx, "accept")
+	defer func() { spans.End(span, err) }()
+	err = w.retry(ctx, "accept", func() (err error) {
 		accepted, err = w.Exporter.Accept(ctx, r, func() (a pipeline.Acceptance, err error) {
 			if a.Certificates, err = w.resolve(ctx, r); err != nil {
 				return a, err
@@ -323,7 +337,7 @@ func checkSnapshot(asked, end schemas.Snapshot) error {
 }
 
 func (w *Worker) checkTenant(ctx context.Context, r *schemas.ExportRequest) error {
-	return w.stage(ctx, "plan", 0, func() error {
+	return w.stage(ctx, "plan", 0, func(ctx context.Context) error {
 		known, err := w.Tenants.HasTenant(ctx, r.TenantID)
 		if err != nil || known {
 			return err
@@ -349,7 +363,7 @@ func (w *Worker) isOver(ctx context.Context, r *schemas.ExportRequest, attempt i
 	var gone bool
 	var state schemas.State
 	var failed *schemas.Failure
-	err := w.stage(ctx, "accept", 0, func() (err error) {
+	err := w.stage(ctx, "accept", 0, func(ctx context.Context) (err error) {
 		if gone, err = w.Exporter.Cancelled(ctx, r.TenantID, r.ExportID); err != nil {
 			return err
 		}

@@ -20,6 +20,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"cdds/pipeline"
+	"cdds/pipeline/spans"
 	"cdds/schemas"
 )
 
@@ -140,6 +141,7 @@ func New(o Options) *Worker {
 // for an export can be hours, or with ctx's error when ctx ends.
 func (w *Worker) Handle(ctx context.Context, b schemas.Batch[*schemas.ExportRequest]) error {
 	for _, r := range b.Records {
+		ctx := w.about(ctx, r.Event.TenantID, r.Event.ExportID)
 		turn, err := w.await(ctx, r)
 		if err != nil {
 			return err
@@ -171,7 +173,9 @@ var errCancelled = errors.New("the export was cancelled")
 
 // carryOut runs an attempt at the export a request asks for. It calls decided as
 // soon as it stands what becomes of the request.
-func (w *Worker) carryOut(ctx context.Context, r *schemas.ExportRequest, attempt int, decided func()) error {
+func (w *Worker) carryOut(ctx context.Context, r *schemas.ExportRequest, attempt int, decided func()) (err error) {
+	ctx, span := spans.Start(ctx, "export", spans.Export.String(r.ExportID), spans.Attempt.Int(attempt), spans.Entity.String(r.Entity))
+	defer func() { spans.End(span, err) }()
 	runCtx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	this, another := w.begin(r, stop)
@@ -183,7 +187,7 @@ func (w *Worker) carryOut(ctx context.Context, r *schemas.ExportRequest, attempt
 	}
 	defer w.end(r, this)
 
-	err := w.export(runCtx, r, attempt, decided)
+	err = w.export(runCtx, r, attempt, decided)
 	if errors.Is(context.Cause(runCtx), errCancelled) || errors.Is(err, pipeline.ErrGone) {
 		return w.leave(ctx, r.TenantID, r.ExportID, r.JobID)
 	}
@@ -274,7 +278,7 @@ func refusalOf(r *schemas.ExportRequest) string {
 // with its history behind it unknown.
 func (w *Worker) report(ctx context.Context, s *schemas.ExportStatus) error {
 	s.Time, s.Worker = schemas.TimeOf(w.Now()), w.Name
-	w.Logger.Info("export "+string(s.State), "tenant", s.TenantID, "export", s.ExportID, "event", s.EventID, "reason", s.Reason)
+	w.log(ctx).InfoContext(ctx, "export "+string(s.State), "event", s.EventID, "reason", s.Reason)
 	return w.retry(ctx, "report", func() error { return w.Publisher.Publish(ctx, schemas.Audited(s)...) })
 }
 

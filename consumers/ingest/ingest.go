@@ -18,6 +18,7 @@ import (
 	"fmt"
 	"time"
 
+	"cdds/pipeline/spans"
 	"cdds/schemas"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -93,7 +94,7 @@ func (h *Handler[E]) Handle(ctx context.Context, b schemas.Batch[E]) error {
 	if err := h.insert(ctx, b); err != nil {
 		return fmt.Errorf("insert %d rows of %s partition %d from offset %d: %w", len(b.Records), b.Topic, b.Partition, b.First, err)
 	}
-	h.metrics.seconds.Observe(time.Since(begin).Seconds())
+	spans.Observe(ctx, h.metrics.seconds, time.Since(begin).Seconds())
 	bytes, oldest := 0, b.Records[0].Time
 	for _, r := range b.Records {
 		bytes += h.bytes(r.Event)

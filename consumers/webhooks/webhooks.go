@@ -207,7 +207,7 @@ func (h *Handler) tell(ctx context.Context, s *schemas.ExportStatus, event strin
 			}
 		}
 		h.attempts.WithLabelValues(d.Outcome).Inc()
-		h.Logger.Info("webhook "+d.Outcome, "tenant", d.TenantID, "job", d.JobID, "export", d.ExportID, "attempt", d.Attempt, "status", d.StatusCode, "reason", d.Reason)
+		h.Logger.InfoContext(ctx, "webhook "+d.Outcome, "tenant", d.TenantID, "job", d.JobID, "export_id", d.ExportID, "attempt", d.Attempt, "status", d.StatusCode, "reason", d.Reason)
 		made := d
 		if err := h.Publisher.Publish(ctx, &made); err != nil {
 			return err

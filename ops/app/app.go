@@ -22,6 +22,7 @@ import (
 	"cdds/ops/config"
 	"cdds/ops/connect"
 	"cdds/ops/metrics"
+	"cdds/ops/tracing"
 	"cdds/pipeline/bucket"
 	"cdds/pipeline/warehouse"
 	"cdds/producers"
@@ -49,6 +50,7 @@ type Options struct {
 type App struct {
 	Options
 	roles     []role
+	traces    *tracing.Traces // nil where nothing is traced
 	client    *kgo.Client
 	publisher *producers.Publisher
 	conn      driver.Conn
@@ -83,6 +85,12 @@ func (a *App) setup() error {
 	if err := a.Config.Check(); err != nil {
 		return err
 	}
+	var err error
+	if a.traces, err = tracing.Start(a.Config.Tracing, tracing.Process{Name: a.Name, Roles: a.Options.Roles}, a.Logger); err != nil {
+		return err
+	}
+	a.onStop("traces", a.traces.Close)
+	a.Logger = a.traces.Logger(a.Logger)
 	opts, err := connect.Kafka(a.Config.Kafka, "admin", a.Registry)
 	if err != nil {
 		return err
@@ -95,7 +103,7 @@ func (a *App) setup() error {
 	if opts, err = connect.Kafka(a.Config.Kafka, "publisher", a.Registry); err != nil {
 		return err
 	}
-	if a.publisher, err = producers.New(opts, "cdds/"+a.Name, a.Registry); err != nil {
+	if a.publisher, err = producers.New(append(opts, a.traces.Kafka("publisher")...), "cdds/"+a.Name, a.Registry); err != nil {
 		return err
 	}
 	// It flushes: it must outlive the roles, which publish while they drain.

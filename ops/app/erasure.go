@@ -18,7 +18,7 @@ func buildErasure(a *App) ([]role, error) {
 			Objects: a.bucket.Sibling(a.Config.S3.AttachmentsBucket),
 			Name:    a.Name, Logger: a.Logger.With("role", "erasure"),
 		}),
-		MaxRecords: 1,
+		MaxRecords: 1, SpanPerRecord: true,
 		Drain:      time.Second, // it goes on from where it stands
 	}, a)
 	return []role{r}, err

@@ -77,7 +77,7 @@ func buildHistory(a *App) ([]role, error) {
 	r, err := groupRole("history", consumers.Options[*schemas.ExportStatus]{
 		GroupID: schemas.GroupHistory, Topic: schemas.TopicExportStatus,
 		Decode: schemas.DecodeExportStatus, Handler: project,
-		MaxRecords: history.MaxRecords, Linger: history.Linger,
+		MaxRecords: history.MaxRecords, Linger: history.Linger, SpanPerRecord: true,
 	}, a)
 	if err != nil {
 		return nil, err
@@ -85,7 +85,7 @@ func buildHistory(a *App) ([]role, error) {
 	trail, err := groupRole("history.audit", consumers.Options[*schemas.AuditRecord]{
 		GroupID: schemas.GroupAudit, Topic: schemas.TopicAudit,
 		Decode: schemas.DecodeAuditRecord, Handler: audit.New(a.warehouse),
-		MaxRecords: audit.MaxRecords, Linger: audit.Linger,
+		MaxRecords: audit.MaxRecords, Linger: audit.Linger, SpanPerRecord: true,
 	}, a)
 	if err != nil {
 		return nil, err
@@ -93,7 +93,7 @@ func buildHistory(a *App) ([]role, error) {
 	deliveries, err := groupRole("history.deliveries", consumers.Options[*schemas.WebhookDelivery]{
 		GroupID: schemas.GroupDeliveries, Topic: schemas.TopicWebhookDeliveries,
 		Decode: schemas.DecodeWebhookDelivery, Handler: history.Deliveries{Store: a.warehouse},
-		MaxRecords: history.MaxRecords, Linger: history.Linger,
+		MaxRecords: history.MaxRecords, Linger: history.Linger, SpanPerRecord: true,
 	}, a)
 	return []role{r, trail, deliveries}, err
 }
@@ -130,7 +130,7 @@ func buildExport(a *App) ([]role, error) {
 	r, err := groupRole("export", consumers.Options[*schemas.ExportRequest]{
 		GroupID: schemas.GroupExport, Topic: schemas.TopicExportRequests,
 		Decode: schemas.DecodeExportRequest, Handler: worker,
-		MaxRecords: 1, InFlight: exportsInHand,
+		MaxRecords: 1, InFlight: exportsInHand, SpanPerRecord: true,
 		// An export resumes from the parts it stored; waiting for it would only
 		// delay the next owner.
 		Drain: time.Second,
@@ -147,6 +147,7 @@ func groupRole[E any](name string, o consumers.Options[E], a *App) (role, error)
 	o.Kafka = kafka
 	o.DeadLetters = deadLetters{a}
 	o.Registerer = a.Registry
+	o.Tracer = a.traces.Tracer(name)
 	o.Logger = a.Logger.With(slog.String("role", name))
 	g, err := consumers.New(o)
 	if err != nil {

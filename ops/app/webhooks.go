@@ -36,7 +36,7 @@ func buildWebhooks(a *App) ([]role, error) {
 	r, err := groupRole("webhooks", consumers.Options[*schemas.ExportStatus]{
 		GroupID: schemas.GroupWebhooks, Topic: schemas.TopicExportStatus,
 		Decode: schemas.DecodeExportStatus, Handler: h,
-		MaxRecords: 1, InFlight: deliveriesInHand,
+		MaxRecords: 1, InFlight: deliveriesInHand, SpanPerRecord: true,
 		Drain: time.Second, // the next owner goes on with the next attempt
 	}, a)
 	return []role{r}, err

@@ -30,6 +30,7 @@ type Config struct {
 	Webhooks   Webhooks   `yaml:"webhooks" envPrefix:"WEBHOOKS_"`
 	Stack      Stack      `yaml:"stack" envPrefix:"STACK_"`
 	Web        Web        `yaml:"web" envPrefix:"WEB_"`
+	Tracing    Tracing    `yaml:"tracing" envPrefix:"TRACING_"`
 }
 
 // Stack shapes the embedded stack.
@@ -192,6 +193,7 @@ func Default() Config {
 		Webhooks:   Webhooks{Timeout: 10 * time.Second, FirstRetry: 5 * time.Second, GiveUpAfter: 24 * time.Hour},
 		Retention:  Retention{Every: 5 * time.Minute, SweepEvery: 6 * time.Hour, Grace: 24 * time.Hour},
 		Web:        Web{SessionIdle: time.Hour, SessionAbsolute: 12 * time.Hour},
+		Tracing:    Tracing{SampleRatio: 1},
 	}
 }
 
@@ -244,6 +246,7 @@ func (c *Config) readSecrets() error {
 		{c.S3.SecretKeyFile, &c.S3.SecretKey},
 		{c.Webhooks.SecretFile, &c.Webhooks.Secret},
 		{c.Web.OIDC.ClientSecretFile, &c.Web.OIDC.ClientSecret},
+		{c.Tracing.HeadersFile, &c.Tracing.Headers},
 	} {
 		if s.file == "" {
 			continue
@@ -323,6 +326,7 @@ func (c Config) Check() error {
 		add("retention.every, retention.sweep_every and retention.grace must be positive")
 	}
 	c.Web.check(add)
+	c.Tracing.check(add)
 	return errors.Join(problems...)
 }
 

@@ -55,7 +55,7 @@ func Kafka(c config.Kafka, name string, reg prometheus.Registerer) ([]kgo.Opt, e
 		kgo.RebalanceTimeout(min(c.SessionTimeout, time.Minute)),
 	}
 	if c.TLS.Enabled {
-		t, err := tlsConfig(c.TLS)
+		t, err := TLS(c.TLS)
 		if err != nil {
 			return nil, fmt.Errorf("kafka.tls: %w", err)
 		}
@@ -109,7 +109,7 @@ func ClickHouse(c config.ClickHouse) (driver.Conn, error) {
 		options.Settings = warehouse.ClusterSettings()
 	}
 	if c.TLS.Enabled {
-		t, err := tlsConfig(c.TLS)
+		t, err := TLS(c.TLS)
 		if err != nil {
 			return nil, fmt.Errorf("clickhouse.tls: %w", err)
 		}
@@ -131,7 +131,7 @@ func S3(c config.S3) (*minio.Client, error) {
 	transport.DialContext = movingDialer(s3Still)
 	transport.ResponseHeaderTimeout = s3Still
 	if c.TLS.Enabled {
-		t, err := tlsConfig(c.TLS)
+		t, err := TLS(c.TLS)
 		if err != nil {
 			return nil, fmt.Errorf("s3.tls: %w", err)
 		}
@@ -152,7 +152,8 @@ func S3(c config.S3) (*minio.Client, error) {
 	return client, nil
 }
 
-func tlsConfig(c config.TLS) (*tls.Config, error) {
+// TLS is how a client of ours speaks TLS: whom it trusts and who it is.
+func TLS(c config.TLS) (*tls.Config, error) {
 	t := &tls.Config{MinVersion: tls.VersionTLS12}
 	if c.CAFile != "" {
 		pem, err := os.ReadFile(c.CAFile)

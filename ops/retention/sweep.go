@@ -65,7 +65,7 @@ func (k *Keeper) sweepObjects(ctx context.Context, prefix string, report *Report
 		if err := k.Artifacts.Discard(ctx, e.TenantID, e.ExportID); err != nil {
 			return err
 		}
-		k.Logger.Warn("removed artifacts of an export that has none", "tenant", e.TenantID, "export", e.ExportID, "state", e.State)
+		k.Logger.Warn("removed artifacts of an export that has none", "tenant", e.TenantID, "export_id", e.ExportID, "state", e.State)
 		report.Leftovers++
 		k.leftovers.Inc()
 		return nil
@@ -131,7 +131,7 @@ func (k *Keeper) sweepHistory(ctx context.Context, e schemas.Export, report *Rep
 	if err := k.remove(ctx, e, reason); err != nil {
 		return err
 	}
-	k.Logger.Error("a completed export was not whole", "tenant", e.TenantID, "export", e.ExportID, "gone", gone, "of", len(artifacts))
+	k.Logger.Error("a completed export was not whole", "tenant", e.TenantID, "export_id", e.ExportID, "gone", gone, "of", len(artifacts))
 	report.Lost++
 	k.lost.Inc()
 	return nil

@@ -1,0 +1,182 @@
+// Package tracing sends OpenTelemetry traces over OTLP/HTTP and ties log lines to them.
+//
+// The roles know only the API: a span begins with a record that consumers.Group hands
+// over (Tracer), or with a record that is produced (Kafka), and is continued through the
+// context. What is not configured costs nothing: Start returns nil, whose methods give
+// no tracer, no client options and the logger as it was.
+package tracing
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/plugin/kotel"
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/sdk/resource"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	semconv "go.opentelemetry.io/otel/semconv/v1.40.0"
+	"go.opentelemetry.io/otel/trace"
+
+	"cdds/ops/config"
+	"cdds/ops/connect"
+)
+
+const (
+	// Of spans that wait, more are dropped: tracing never holds up what it traces.
+	maxWaiting = 8192
+	maxBatch   = 512
+	sendEvery  = 2 * time.Second
+	// sendTimeout bounds one batch, repetitions included; stopTimeout what is left when
+	// the process ends.
+	sendTimeout = 10 * time.Second
+	stopTimeout = 5 * time.Second
+	// maxText bounds each text of a span, in bytes.
+	maxText = 512
+)
+
+// Process says whose spans these are.
+type Process struct {
+	// Name tells this process apart, such as host and process id.
+	Name string
+	// Roles it runs.
+	Roles []string
+}
+
+// Traces is where the spans of this process go. A nil one is off.
+type Traces struct {
+	provider *sdktrace.TracerProvider
+}
+
+// Start returns what sends the spans of this process, nil where none is configured. It
+// connects when there is something to send: a receiver that is down is no error, and is
+// told to log. The caller calls Close.
+func Start(c config.Tracing, p Process, log *slog.Logger) (*Traces, error) {
+	if !c.Enabled() {
+		return nil, nil
+	}
+	u, err := c.URL()
+	if err != nil {
+		return nil, err
+	}
+	headers, err := c.HeaderMap()
+	if err != nil {
+		return nil, err
+	}
+	options := []otlptracehttp.Option{
+		otlptracehttp.WithEndpointURL(u.String()), otlptracehttp.WithHeaders(headers),
+		otlptracehttp.WithCompression(otlptracehttp.GzipCompression), otlptracehttp.WithTimeout(sendTimeout),
+	}
+	if u.Scheme == "https" {
+		t, err := connect.TLS(c.TLS)
+		if err != nil {
+			return nil, fmt.Errorf("tracing.tls: %w", err)
+		}
+		options = append(options, otlptracehttp.WithTLSClientConfig(t))
+	}
+	exporter, err := otlptracehttp.New(context.Background(), options...)
+	if err != nil {
+		return nil, fmt.Errorf("tracing: %w", err)
+	}
+	told := &told{log: log}
+	otel.SetErrorHandler(told) // the library has but this one for the process
+	limits := sdktrace.NewSpanLimits()
+	limits.AttributeValueLengthLimit = maxText
+	return &Traces{sdktrace.NewTracerProvider(
+		sdktrace.WithBatcher(exporter, sdktrace.WithMaxQueueSize(maxWaiting), sdktrace.WithMaxExportBatchSize(maxBatch),
+			sdktrace.WithBatchTimeout(sendEvery), sdktrace.WithExportTimeout(sendTimeout)),
+		sdktrace.WithSampler(sdktrace.ParentBased(linked{sdktrace.TraceIDRatioBased(c.SampleRatio)})),
+		sdktrace.WithRawSpanLimits(limits),
+		sdktrace.WithResource(resource.NewSchemaless(
+			semconv.ServiceName("cdds"), semconv.ServiceInstanceID(p.Name),
+			attribute.StringSlice("cdds.roles", p.Roles),
+		)),
+	)}, nil
+}
+
+// Tracer makes the spans of a role; nil where tracing is off.
+func (t *Traces) Tracer(role string) trace.Tracer {
+	if t == nil {
+		return nil
+	}
+	return t.provider.Tracer("cdds", trace.WithInstrumentationAttributes(attribute.String("cdds.role", role)))
+}
+
+// Kafka are the options of a client that produces: a span for each record, below the one
+// in the record's context, that travels on as W3C traceparent in a header. The options
+// serve one client only.
+//
+// Fetching is not among them: kotel makes a span for each record that is fetched, which
+// is too many for ingest and too early for exports, which wait. consumers.Group makes
+// spans of what is handled.
+func (t *Traces) Kafka(client string) []kgo.Opt {
+	if t == nil {
+		return nil
+	}
+	tracer := kotel.NewTracer(kotel.TracerProvider(t.provider), kotel.TracerPropagator(propagation.TraceContext{}),
+		kotel.ClientID("cdds-"+client), kotel.KeyFormatter(noKey))
+	return []kgo.Opt{kgo.WithHooks(producing{tracer, tracer})}
+}
+
+// producing are kotel's hooks of a client that produces, and no others.
+type producing struct {
+	kgo.HookProduceRecordBuffered
+	kgo.HookProduceRecordUnbuffered
+}
+
+// noKey keeps keys out of spans: they are the ids of tenants' things.
+func noKey(*kgo.Record) (string, error) { return "", errNoKey }
+
+var errNoKey = errors.New("keys are not traced")
+
+// Close sends what waits, for up to 5 seconds.
+func (t *Traces) Close() error {
+	if t == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
+	defer cancel()
+	if err := t.provider.Shutdown(ctx); err != nil && ctx.Err() == nil {
+		return fmt.Errorf("send the last spans: %w", err)
+	}
+	return nil // a receiver that is down does not fail the process
+}
+
+// linked keeps a trace that is linked to one that is kept, so that what was published is
+// found where it was stored, and else asks root.
+type linked struct{ root sdktrace.Sampler }
+
+// ShouldSample implements sdktrace.Sampler.
+func (s linked) ShouldSample(p sdktrace.SamplingParameters) sdktrace.SamplingResult {
+	for _, l := range p.Links {
+		if l.SpanContext.IsSampled() {
+			return sdktrace.SamplingResult{Decision: sdktrace.RecordAndSample}
+		}
+	}
+	return s.root.ShouldSample(p)
+}
+
+// Description implements sdktrace.Sampler.
+func (s linked) Description() string { return "Linked{" + s.root.Description() + "}" }
+
+// told logs the library's problems, such as a receiver that is down: once a minute.
+type told struct {
+	log  *slog.Logger
+	last atomic.Int64
+}
+
+// Handle implements otel.ErrorHandler.
+func (t *told) Handle(err error) {
+	now, last := time.Now().UnixNano(), t.last.Load()
+	if last != 0 && now-last < int64(time.Minute) || !t.last.CompareAndSwap(last, now) {
+		return
+	}
+	t.log.Warn("traces are lost; see that tracing.endpoint is reachable and takes OTLP/HTTP", "error", err)
+}

@@ -19,7 +19,7 @@ func buildErasure(a *App) ([]role, error) {
 			Name:    a.Name, Logger: a.Logger.With("role", "erasure"),
 		}),
 		MaxRecords: 1, SpanPerRecord: true,
-		Drain:      time.Second, // it goes on from where it stands
+		Drain: time.Second, // it goes on from where it stands
 	}, a)
 	return []role{r}, err
 }

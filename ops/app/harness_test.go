@@ -44,6 +44,7 @@ type world struct {
 	loads     int
 	now       func() time.Time // the clock of roles run from now on; nil is the real one
 	metrics   string           // base URL of the last app that was run
+	log       *slog.Logger     // of apps; nil is the test's own
 }
 
 // newWorld starts the embedded stack, provisioned, with no role running.
@@ -91,9 +92,12 @@ func newWorldIn(t *testing.T, dir string) *world {
 // run runs roles until the test ends or stop is called, which waits for them.
 func (w *world) run(roles ...string) (stop func()) {
 	w.t.Helper()
+	log := w.log
+	if log == nil {
+		log = slog.New(slog.NewTextHandler(w.t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
+	}
 	a, err := app.New(app.Options{
-		Config: w.config, Roles: roles, Name: "test", Registry: prometheus.NewRegistry(), Now: w.now,
-		Logger: slog.New(slog.NewTextHandler(w.t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})),
+		Config: w.config, Roles: roles, Name: "test", Registry: prometheus.NewRegistry(), Now: w.now, Logger: log,
 	})
 	check(w.t, err)
 	w.metrics = "http://" + a.MetricsAddr()

@@ -34,7 +34,7 @@ const maxLinks = 32
 func (p *partition[E]) traced(records []*kgo.Record) (ctx context.Context, end func(error)) {
 	tracer := p.g.opts.Tracer
 	if tracer == nil {
-		return p.ctx, func(error) {}
+		return p.ctx, untraced
 	}
 	var links []trace.Link
 	var each []trace.Span
@@ -68,6 +68,9 @@ func (p *partition[E]) traced(records []*kgo.Record) (ctx context.Context, end f
 		spans.End(s, err)
 	}
 }
+
+// untraced ends nothing. Within a generic method it would be allocated each time.
+func untraced(error) {}
 
 // attributes are those that all spans of a partition have.
 func (g *Group[E]) attributes(partition int32) []attribute.KeyValue {

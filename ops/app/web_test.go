@@ -81,7 +81,7 @@ func newSiteOf(t *testing.T, roles []string, change ...func(*config.Config)) *si
 		FirstUser: func(_, password string) { first <- password },
 	})
 	check(t, err)
-	s.url = a.WebURL()
+	s.url, s.metrics = a.WebURL(), "http://"+a.MetricsAddr()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- a.Run(ctx) }()

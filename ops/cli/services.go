@@ -1,12 +1,16 @@
 package cli
 
 import (
+	"errors"
+	"log/slog"
+
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"cdds/ops/config"
 	"cdds/ops/connect"
+	"cdds/ops/tracing"
 	"cdds/pipeline/bucket"
 	"cdds/pipeline/warehouse"
 )
@@ -19,6 +23,7 @@ type services struct {
 	conn      driver.Conn
 	warehouse *warehouse.Warehouse
 	bucket    *bucket.Bucket
+	traces    *tracing.Traces // nil where nothing is traced
 }
 
 // connectAll makes clients of all services; they connect on first use.
@@ -39,15 +44,19 @@ func connectAll(c config.Config) (*services, error) {
 	if err != nil {
 		return nil, err
 	}
+	traces, err := tracing.Start(c.Tracing, tracing.Process{Name: "cli"}, slog.Default())
+	if err != nil {
+		return nil, err
+	}
 	return &services{
-		kafka: opts, client: client, admin: kadm.NewClient(client),
+		traces: traces, kafka: append(opts, traces.Kafka("cli")...), client: client, admin: kadm.NewClient(client),
 		conn: conn, warehouse: warehouse.New(conn).OnCluster(c.ClickHouse.Cluster), bucket: bucket.New(s3, c.S3.Bucket),
 	}, nil
 }
 
 func (s *services) close() error {
 	s.client.Close()
-	return s.conn.Close()
+	return errors.Join(s.conn.Close(), s.traces.Close())
 }
 
 // connect finds the running system and makes clients of its services.

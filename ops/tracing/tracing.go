@@ -8,18 +8,14 @@ package tracing
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"sync/atomic"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kgo"
-	"github.com/twmb/franz-go/plugin/kotel"
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
-	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/sdk/resource"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	semconv "go.opentelemetry.io/otel/semconv/v1.40.0"
@@ -53,6 +49,7 @@ type Process struct {
 // Traces is where the spans of this process go. A nil one is off.
 type Traces struct {
 	provider *sdktrace.TracerProvider
+	ratio    float64 // of traces that begin here
 }
 
 // Start returns what sends the spans of this process, nil where none is configured. It
@@ -89,16 +86,17 @@ func Start(c config.Tracing, p Process, log *slog.Logger) (*Traces, error) {
 	otel.SetErrorHandler(told) // the library has but this one for the process
 	limits := sdktrace.NewSpanLimits()
 	limits.AttributeValueLengthLimit = maxText
-	return &Traces{sdktrace.NewTracerProvider(
+	provider := sdktrace.NewTracerProvider(
 		sdktrace.WithBatcher(exporter, sdktrace.WithMaxQueueSize(maxWaiting), sdktrace.WithMaxExportBatchSize(maxBatch),
 			sdktrace.WithBatchTimeout(sendEvery), sdktrace.WithExportTimeout(sendTimeout)),
-		sdktrace.WithSampler(sdktrace.ParentBased(linked{sdktrace.TraceIDRatioBased(c.SampleRatio)})),
+		sdktrace.WithSampler(sdktrace.ParentBased(sampler{sdktrace.TraceIDRatioBased(c.SampleRatio)})),
 		sdktrace.WithRawSpanLimits(limits),
 		sdktrace.WithResource(resource.NewSchemaless(
 			semconv.ServiceName("cdds"), semconv.ServiceInstanceID(p.Name),
 			attribute.StringSlice("cdds.roles", p.Roles),
 		)),
-	)}, nil
+	)
+	return &Traces{provider, c.SampleRatio}, nil
 }
 
 // Tracer makes the spans of a role; nil where tracing is off.
@@ -108,33 +106,6 @@ func (t *Traces) Tracer(role string) trace.Tracer {
 	}
 	return t.provider.Tracer("cdds", trace.WithInstrumentationAttributes(attribute.String("cdds.role", role)))
 }
-
-// Kafka are the options of a client that produces: a span for each record, below the one
-// in the record's context, that travels on as W3C traceparent in a header. The options
-// serve one client only.
-//
-// Fetching is not among them: kotel makes a span for each record that is fetched, which
-// is too many for ingest and too early for exports, which wait. consumers.Group makes
-// spans of what is handled.
-func (t *Traces) Kafka(client string) []kgo.Opt {
-	if t == nil {
-		return nil
-	}
-	tracer := kotel.NewTracer(kotel.TracerProvider(t.provider), kotel.TracerPropagator(propagation.TraceContext{}),
-		kotel.ClientID("cdds-"+client), kotel.KeyFormatter(noKey))
-	return []kgo.Opt{kgo.WithHooks(producing{tracer, tracer})}
-}
-
-// producing are kotel's hooks of a client that produces, and no others.
-type producing struct {
-	kgo.HookProduceRecordBuffered
-	kgo.HookProduceRecordUnbuffered
-}
-
-// noKey keeps keys out of spans: they are the ids of tenants' things.
-func noKey(*kgo.Record) (string, error) { return "", errNoKey }
-
-var errNoKey = errors.New("keys are not traced")
 
 // Close sends what waits, for up to 5 seconds.
 func (t *Traces) Close() error {
@@ -148,23 +119,6 @@ func (t *Traces) Close() error {
 	}
 	return nil // a receiver that is down does not fail the process
 }
-
-// linked keeps a trace that is linked to one that is kept, so that what was published is
-// found where it was stored, and else asks root.
-type linked struct{ root sdktrace.Sampler }
-
-// ShouldSample implements sdktrace.Sampler.
-func (s linked) ShouldSample(p sdktrace.SamplingParameters) sdktrace.SamplingResult {
-	for _, l := range p.Links {
-		if l.SpanContext.IsSampled() {
-			return sdktrace.SamplingResult{Decision: sdktrace.RecordAndSample}
-		}
-	}
-	return s.root.ShouldSample(p)
-}
-
-// Description implements sdktrace.Sampler.
-func (s linked) Description() string { return "Linked{" + s.root.Description() + "}" }
 
 // told logs the library's problems, such as a receiver that is down: once a minute.
 type told struct {

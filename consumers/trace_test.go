@@ -1,0 +1,136 @@
+package consumers
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+	"go.opentelemetry.io/otel/trace"
+
+	"cdds/schemas"
+)
+
+// tracedPartition is a partition whose spans are kept in memory.
+func tracedPartition(t testing.TB, perRecord bool) (*partition[*schemas.Interaction], *tracetest.SpanRecorder) {
+	spans := tracetest.NewSpanRecorder()
+	tracer := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans)).Tracer("test")
+	g := &Group[*schemas.Interaction]{opts: Options[*schemas.Interaction]{
+		GroupID: group, Topic: topic, Tracer: tracer, SpanPerRecord: perRecord,
+	}}
+	return &partition[*schemas.Interaction]{g: g, id: 3, ctx: t.Context(), attributes: g.attributes(3)}, spans
+}
+
+// published are n records with the headers of CDDS, of which one in every is of a trace
+// that is kept; 0 is none.
+func published(n, every int) []*kgo.Record {
+	records := make([]*kgo.Record, n)
+	for i := range records {
+		flags := "00"
+		if every > 0 && i%every == 0 {
+			flags = "01"
+		}
+		records[i] = &kgo.Record{Offset: int64(i), Headers: []kgo.RecordHeader{
+			{Key: schemas.HeaderSpecVersion, Value: []byte(schemas.SpecVersion)},
+			{Key: schemas.HeaderID, Value: []byte("i")}, {Key: schemas.HeaderType, Value: []byte("t")},
+			{Key: schemas.HeaderSource, Value: []byte("s")}, {Key: schemas.HeaderContentType, Value: []byte(schemas.ContentTypeJSON)},
+			{Key: headerTrace, Value: fmt.Appendf(nil, "00-%032x-%016x-%s", i+1, i+1, flags)},
+		}}
+	}
+	return records
+}
+
+func TestASpanOfABatchLinksToABoundedNumberOfRecordsThatAreKept(t *testing.T) {
+	for _, c := range []struct{ records, every, links int }{{1, 1, 1}, {100, 0, 0}, {100, 10, 10}, {1000, 1, maxLinks}} {
+		p, spans := tracedPartition(t, false)
+		ctx, end := p.traced(published(c.records, c.every))
+		end(nil)
+		ended := spans.Ended()
+		if len(ended) != 1 || len(ended[0].Links()) != c.links || ended[0].Parent().IsValid() {
+			t.Fatalf("%d records, one in %d kept: %d spans, %d links, parent %v; want one span at a root with %d links",
+				c.records, c.every, len(ended), len(ended[0].Links()), ended[0].Parent(), c.links)
+		}
+		if trace.SpanContextFromContext(ctx).SpanID() != ended[0].SpanContext().SpanID() {
+			t.Error("the batch is not handled in its span")
+		}
+		for _, l := range ended[0].Links() {
+			if !l.SpanContext.IsSampled() || !l.SpanContext.IsRemote() {
+				t.Errorf("a link leads to %v", l.SpanContext)
+			}
+		}
+	}
+}
+
+func TestATraceGoesOnInTheSpanOfItsRecord(t *testing.T) {
+	p, spans := tracedPartition(t, true)
+	records := published(1, 1)
+	ctx, end := p.traced(records)
+	end(errors.New("for good"))
+	lone := spans.Ended()[0]
+	if lone.SpanContext().TraceID() != trace.SpanContextFromContext(ctx).TraceID() || lone.Parent().SpanID().String() != "0000000000000001" || lone.Status().Description != "for good" {
+		t.Errorf("the span of a lone record is below %v, status %v", lone.Parent(), lone.Status())
+	}
+
+	p, spans = tracedPartition(t, true)
+	_, end = p.traced(published(100, 10))
+	end(nil)
+	below := 0
+	for _, s := range spans.Ended() {
+		if s.Parent().IsRemote() {
+			below++
+		}
+	}
+	if below != 10 || len(spans.Ended()) != 11 {
+		t.Errorf("%d spans, %d of them below where their records were published; want 10 and the batch's", len(spans.Ended()), below)
+	}
+}
+
+func TestATraceThatIsNotKeptGoesOnNotKept(t *testing.T) {
+	p, spans := tracedPartition(t, true)
+	ctx, end := p.traced(published(1, 0))
+	end(nil)
+	if c := trace.SpanContextFromContext(ctx); c.IsSampled() || c.TraceID().String() != fmt.Sprintf("%032x", 1) {
+		t.Errorf("the context goes on with %v", c)
+	}
+	if n := len(spans.Ended()); n != 0 {
+		t.Errorf("%d spans are kept", n)
+	}
+}
+
+func TestWithoutATracerABatchCostsNoAllocation(t *testing.T) {
+	p, _ := tracedPartition(t, false)
+	p.g.opts.Tracer = nil
+	records := published(100, 1)
+	if n := testing.AllocsPerRun(100, func() {
+		_, end := p.traced(records)
+		end(nil)
+	}); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+// BenchmarkTraced is what tracing adds to a batch of ingest: off, and where producers
+// keep none, one in a hundred and all of their traces.
+func BenchmarkTraced(b *testing.B) {
+	for _, c := range []struct {
+		name  string
+		every int
+	}{{"off", 1}, {"kept=0", 0}, {"kept=0.01", 100}, {"kept=1", 1}} {
+		b.Run(c.name, func(b *testing.B) {
+			p, _ := tracedPartition(b, false)
+			p.g.opts.Tracer = sdktrace.NewTracerProvider().Tracer("bench")
+			if c.name == "off" {
+				p.g.opts.Tracer = nil
+			}
+			records := published(20_000, c.every)
+			b.ReportAllocs()
+			for b.Loop() {
+				_, end := p.traced(records)
+				end(nil)
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(records)), "ns/record")
+		})
+	}
+}

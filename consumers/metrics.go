@@ -26,12 +26,12 @@ func newGroupMetrics(reg prometheus.Registerer, group string) (groupMetrics, err
 	}
 	var failed error
 	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
-		c, err := register(reg, prometheus.NewCounterVec(prometheus.CounterOpts{
+		c, err := Register(reg, prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: name, Help: help}, append([]string{"group"}, labels...)))
 		failed = errors.Join(failed, err)
 		return c
 	}
-	seconds, err := register(reg, &lagSeconds{desc: prometheus.NewDesc("cdds_consumer_lag_seconds",
+	seconds, err := Register(reg, &lagSeconds{desc: prometheus.NewDesc("cdds_consumer_lag_seconds",
 		"Age of the oldest record in owned partitions not yet handled; 0 where there is none.", []string{"group"}, nil)})
 	failed = errors.Join(failed, err)
 	records := counter("cdds_consumer_records_total", "Records handled or dead-lettered.")
@@ -41,11 +41,11 @@ func newGroupMetrics(reg prometheus.Registerer, group string) (groupMetrics, err
 	resets := counter("cdds_consumer_resets_total", "Times a partition went back to an earlier offset because the log lost records.")
 	commits := counter("cdds_consumer_commit_failures_total", "Commits refused or timed out.")
 	letters := counter("cdds_consumer_dead_letters_total", "Records dead-lettered.", "code")
-	handle, err := register(reg, prometheus.NewHistogramVec(prometheus.HistogramOpts{
+	handle, err := Register(reg, prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name: "cdds_consumer_handle_seconds", Help: "Duration of one call of the handler.",
 		Buckets: prometheus.ExponentialBuckets(0.001, 4, 10), NativeHistogramBucketFactor: 1.1, NativeHistogramMaxBucketNumber: 160}, []string{"group"}))
 	failed = errors.Join(failed, err)
-	lag, err := register(reg, prometheus.NewGaugeVec(prometheus.GaugeOpts{
+	lag, err := Register(reg, prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "cdds_consumer_lag_records", Help: "Records in owned partitions not yet handled."}, []string{"group"}))
 	if failed = errors.Join(failed, err); failed != nil {
 		return groupMetrics{}, failed
@@ -101,17 +101,4 @@ func (l *lagSeconds) Collect(ch chan<- prometheus.Metric) {
 		}
 		ch <- prometheus.MustNewConstMetric(l.desc, prometheus.GaugeValue, age, group)
 	}
-}
-
-// register registers c, or returns the collector that is registered already: every
-// Group of a process shares one set.
-func register[C prometheus.Collector](reg prometheus.Registerer, c C) (C, error) {
-	err := reg.Register(c)
-	var already prometheus.AlreadyRegisteredError
-	if errors.As(err, &already) {
-		if same, ok := already.ExistingCollector.(C); ok {
-			return same, nil
-		}
-	}
-	return c, err
 }

@@ -6,6 +6,8 @@
 //
 //	cdds_definitions{kind}                  jobs and certificates in memory, deleted ones included
 //	cdds_definitions_unreadable_total{kind} events that were no valid definition and changed nothing
+//	cdds_recipient_certificates{left}       recipient certificates in use, by what is left of them
+//	cdds_recipient_certificate_expiry_timestamp_seconds{tenant}  when a tenant's first one ends, of the 100 tenants where that is soonest
 package definitions
 
 import (
@@ -17,6 +19,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -45,6 +48,8 @@ type Options struct {
 	// new definitions are not taken and Ready says so.
 	MaxBytes   int64
 	Registerer prometheus.Registerer
+	// Now is the clock certificates are measured by; nil means time.Now.
+	Now func() time.Time
 	// Logger defaults to slog.Default().
 	Logger *slog.Logger
 }
@@ -86,6 +91,9 @@ func New(o Options) (*Definitions, error) {
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
 	d := &Definitions{
 		opts: o, jobs: map[key]held[schemas.Job]{}, certificates: map[key]held[schemas.Certificate]{},
 		changed: make(chan struct{}),
@@ -95,7 +103,7 @@ func New(o Options) (*Definitions, error) {
 			Name: "cdds_definitions_unreadable_total", Help: "Events that were no valid definition and changed nothing."}, []string{"kind"}),
 	}
 	if o.Registerer != nil {
-		for _, c := range []prometheus.Collector{d.held, d.unreadable} {
+		for _, c := range []prometheus.Collector{d.held, d.unreadable, newExpiry(d, o.Now)} {
 			if err := o.Registerer.Register(c); err != nil {
 				return nil, fmt.Errorf("definitions: register metrics: %w", err)
 			}

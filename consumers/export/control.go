@@ -166,7 +166,7 @@ func (w *Worker) leave(ctx context.Context, tenantID, exportID, jobID string) er
 	if err != nil || state != schemas.Cancelled {
 		return err
 	}
-	w.metrics.ended.WithLabelValues(string(schemas.Cancelled)).Inc()
+	w.metrics.end(tenantID, schemas.Cancelled)
 	return w.report(ctx, &schemas.ExportStatus{
 		TenantID: tenantID, ExportID: exportID, EventID: "cancelled", State: schemas.Cancelled, JobID: jobID,
 		Reason: errCancelled.Error(),

@@ -7,6 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
+	"cdds/consumers"
 	"cdds/pipeline/spans"
 	"cdds/schemas"
 )
@@ -25,6 +26,9 @@ type metrics struct {
 	barrierSeconds prometheus.Histogram
 	failures       *prometheus.CounterVec
 	retries        *prometheus.CounterVec
+	tenantEnded    *consumers.Tenants // by state
+	tenantRows     *consumers.Tenants
+	tenantBytes    *consumers.Tenants
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -53,6 +57,12 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Name: "cdds_export_failures_total", Help: "Exports given up, by stage."}, []string{"stage"}),
 		retries: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "cdds_export_retries_total", Help: "Steps tried again, by step."}, []string{"step"}),
+		tenantEnded: consumers.NewTenants("cdds_tenant_export_ended_total", "Exports that ended on this worker, by tenant and state.", "state"),
+		tenantRows:  consumers.NewTenants("cdds_tenant_export_rows_total", "Rows in stored parts, by tenant."),
+		tenantBytes: consumers.NewTenants("cdds_tenant_export_sealed_bytes_total", "Sealed bytes of stored parts, by tenant."),
+	}
+	if reg != nil {
+		reg.MustRegister(m.tenantEnded, m.tenantRows, m.tenantBytes)
 	}
 	// A series that appears with its first event hides that event from rate().
 	for _, state := range []schemas.State{schemas.Completed, schemas.Failed, schemas.Cancelled, schemas.Refused} {
@@ -71,7 +81,20 @@ func (m *metrics) watchOldest(reg prometheus.Registerer, age func() time.Duratio
 	}, func() float64 { return age().Seconds() })
 }
 
-func (m *metrics) stored(ctx context.Context, r schemas.Receipt, took time.Duration) {
+// end counts an export that ended.
+func (m *metrics) end(tenantID string, state schemas.State) {
+	m.ended.WithLabelValues(string(state)).Inc()
+	m.tenantEnded.Add(tenantID, 1, string(state))
+}
+
+// watchWaiting tells how many parts wait for a slot.
+func watchWaiting(reg prometheus.Registerer, waiting func() int) {
+	promauto.With(reg).NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "cdds_export_waiting_parts", Help: "Parts that wait for a slot of this worker.",
+	}, func() float64 { return float64(waiting()) })
+}
+
+func (m *metrics) stored(ctx context.Context, tenantID string, r schemas.Receipt, took time.Duration) {
 	m.parts.Inc()
 	if r.Kind == schemas.KindAttachments {
 		m.attachments.Add(float64(r.Rows))
@@ -79,9 +102,11 @@ func (m *metrics) stored(ctx context.Context, r schemas.Receipt, took time.Durat
 		m.bytes.WithLabelValues("attachments").Add(float64(r.Bytes))
 	} else {
 		m.rows.Add(float64(r.Rows))
+		m.tenantRows.Add(tenantID, float64(r.Rows))
 		m.bytes.WithLabelValues("jsonl").Add(float64(r.Bytes))
 	}
 	m.bytes.WithLabelValues("zip").Add(float64(r.ZipBytes))
 	m.bytes.WithLabelValues("sealed").Add(float64(r.SealedBytes))
+	m.tenantBytes.Add(tenantID, float64(r.SealedBytes))
 	spans.Observe(ctx, m.partSeconds, took.Seconds())
 }

@@ -44,12 +44,12 @@ func (w *Worker) export(ctx context.Context, r *schemas.ExportRequest, attempt i
 	case errors.Is(err, pipeline.ErrGone):
 		return err
 	case err == nil:
-		w.metrics.ended.WithLabelValues(string(schemas.Completed)).Inc()
+		w.metrics.end(r.TenantID, schemas.Completed)
 		return nil
 	case errors.As(err, &refused):
 		return w.refuse(ctx, r, refused.reason)
 	case errors.As(err, &failed):
-		w.metrics.ended.WithLabelValues(string(schemas.Failed)).Inc()
+		w.metrics.end(r.TenantID, schemas.Failed)
 		spans.Fail(ctx, failed)
 		told := describe(failed)
 		w.markFailed(ctx, r, attempt, *told)
@@ -223,7 +223,7 @@ func (w *Worker) parts(ctx context.Context, x pipeline.Export, plan schemas.Plan
 				return err
 			}
 			span.SetAttributes(spans.ZipBytes.Int64(receipts[i].ZipBytes), spans.SealedBytes.Int64(receipts[i].SealedBytes))
-			w.metrics.stored(ctx, receipts[i], w.Now().Sub(started))
+			w.metrics.stored(ctx, x.Filter.TenantID, receipts[i], w.Now().Sub(started))
 			s := status(schemas.PartEventID(part.Number), schemas.Running)
 			s.Part = &receipts[i]
 			return w.report(ctx, s)

@@ -32,6 +32,13 @@ func newSlots(n, perTenant int) *slots {
 	return &slots{free: n, perTenant: perTenant, held: map[exportKey]int{}, tenants: map[string]int{}}
 }
 
+// length is how many wait.
+func (s *slots) length() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.waiting)
+}
+
 // acquire waits for a slot, or for ctx.
 func (s *slots) acquire(ctx context.Context, key exportKey) (release func(), err error) {
 	s.mu.Lock()

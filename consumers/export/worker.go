@@ -134,6 +134,7 @@ func New(o Options) *Worker {
 		turns:   newTurns(),
 	}
 	w.metrics.watchOldest(o.Registerer, w.oldest)
+	watchWaiting(o.Registerer, w.slots.length)
 	return w
 }
 
@@ -252,7 +253,7 @@ func (r *run) ended(ctx context.Context) error {
 // refuse reports that a request was not granted.
 func (w *Worker) refuse(ctx context.Context, r *schemas.ExportRequest, reason string) error {
 	digest := r.Digest()
-	w.metrics.ended.WithLabelValues(string(schemas.Refused)).Inc()
+	w.metrics.end(r.TenantID, schemas.Refused)
 	jobID := r.JobID
 	if reason == pipeline.ErrConflict.Error() {
 		jobID = "" // the export of this id, whose job may be told, goes on

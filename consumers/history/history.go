@@ -8,10 +8,10 @@ package history
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
+	"cdds/consumers"
 	"cdds/schemas"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -50,14 +50,8 @@ func New(store Store, reg prometheus.Registerer) (*Handler, error) {
 	events := prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "cdds_history_events_total", Help: "Status events stored, replays included."})
 	if reg != nil {
-		err := reg.Register(events)
-		var already prometheus.AlreadyRegisteredError
-		if errors.As(err, &already) {
-			if same, ok := already.ExistingCollector.(prometheus.Counter); ok {
-				events, err = same, nil
-			}
-		}
-		if err != nil {
+		var err error
+		if events, err = consumers.Register(reg, events); err != nil {
 			return nil, fmt.Errorf("history: register metrics: %w", err)
 		}
 	}

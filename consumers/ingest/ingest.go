@@ -10,6 +10,7 @@
 //	cdds_ingest_bytes_total{entity}         JSON bytes of these rows
 //	cdds_ingest_insert_seconds{entity}      duration of one insert that succeeded
 //	cdds_ingest_freshness_seconds{entity}   age of a batch's oldest record when it is stored
+//	cdds_tenant_ingest_rows_total{tenant}   rows stored, by tenant; see consumers.Tenants for the bound
 package ingest
 
 import (
@@ -18,6 +19,7 @@ import (
 	"fmt"
 	"time"
 
+	"cdds/consumers"
 	"cdds/pipeline/spans"
 	"cdds/schemas"
 
@@ -48,6 +50,7 @@ type Contacts interface {
 type Handler[E any] struct {
 	insert  func(context.Context, schemas.Batch[E]) error
 	bytes   func(E) int
+	tenant  func(E) string
 	metrics metrics
 	// inserting bounds the inserts under way: each holds its rows several times over
 	// while they are encoded, and ClickHouse gains nothing from more.
@@ -64,6 +67,7 @@ func NewInteractions(store Interactions, reg prometheus.Registerer) (*Handler[*s
 	return &Handler[*schemas.Interaction]{
 		insert:  store.InsertInteractions,
 		bytes:   func(i *schemas.Interaction) int { return len(i.Body) },
+		tenant:  func(i *schemas.Interaction) string { return i.TenantID },
 		metrics: m, inserting: make(chan struct{}, maxInserts),
 	}, err
 }
@@ -75,6 +79,7 @@ func NewContacts(store Contacts, reg prometheus.Registerer) (*Handler[*schemas.C
 	return &Handler[*schemas.Contact]{
 		insert:  store.InsertContacts,
 		bytes:   func(c *schemas.Contact) int { return len(c.Body) },
+		tenant:  func(c *schemas.Contact) string { return c.TenantID },
 		metrics: m, inserting: make(chan struct{}, maxInserts),
 	}, err
 }
@@ -95,15 +100,19 @@ func (h *Handler[E]) Handle(ctx context.Context, b schemas.Batch[E]) error {
 		return fmt.Errorf("insert %d rows of %s partition %d from offset %d: %w", len(b.Records), b.Topic, b.Partition, b.First, err)
 	}
 	spans.Observe(ctx, h.metrics.seconds, time.Since(begin).Seconds())
-	bytes, oldest := 0, b.Records[0].Time
+	bytes, oldest, tenants := 0, b.Records[0].Time, map[string]int{}
 	for _, r := range b.Records {
 		bytes += h.bytes(r.Event)
+		tenants[h.tenant(r.Event)]++
 		if r.Time.Before(oldest.Time) {
 			oldest = r.Time
 		}
 	}
 	h.metrics.rows.Add(float64(len(b.Records)))
 	h.metrics.bytes.Add(float64(bytes))
+	for tenant, rows := range tenants {
+		h.metrics.byTenant.Add(tenant, float64(rows))
+	}
 	// A producer's clock may be ahead of ours.
 	h.metrics.freshness.Observe(max(0, time.Since(oldest.Time).Seconds()))
 	return nil
@@ -112,6 +121,7 @@ func (h *Handler[E]) Handle(ctx context.Context, b schemas.Batch[E]) error {
 type metrics struct {
 	rows, bytes        prometheus.Counter
 	seconds, freshness prometheus.Observer
+	byTenant           *consumers.Tenants
 }
 
 func newMetrics(reg prometheus.Registerer, entity string) (metrics, error) {
@@ -119,17 +129,18 @@ func newMetrics(reg prometheus.Registerer, entity string) (metrics, error) {
 		reg = prometheus.NewRegistry()
 	}
 	labels := []string{"entity"}
-	rows, err1 := register(reg, prometheus.NewCounterVec(prometheus.CounterOpts{
+	rows, err1 := consumers.Register(reg, prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "cdds_ingest_rows_total", Help: "Rows stored, replays included."}, labels))
-	bytes, err2 := register(reg, prometheus.NewCounterVec(prometheus.CounterOpts{
+	bytes, err2 := consumers.Register(reg, prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "cdds_ingest_bytes_total", Help: "JSON bytes of the rows stored."}, labels))
-	seconds, err3 := register(reg, prometheus.NewHistogramVec(prometheus.HistogramOpts{
+	seconds, err3 := consumers.Register(reg, prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name: "cdds_ingest_insert_seconds", Help: "Duration of one insert that succeeded.",
 		Buckets: prometheus.ExponentialBuckets(0.005, 2, 12), NativeHistogramBucketFactor: 1.1, NativeHistogramMaxBucketNumber: 160}, labels))
-	freshness, err4 := register(reg, prometheus.NewHistogramVec(prometheus.HistogramOpts{
+	freshness, err4 := consumers.Register(reg, prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name: "cdds_ingest_freshness_seconds", Help: "Age of a batch's oldest record when it is stored.",
 		Buckets: []float64{0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200, 86400}, NativeHistogramBucketFactor: 1.1, NativeHistogramMaxBucketNumber: 160}, labels))
-	if err := errors.Join(err1, err2, err3, err4); err != nil {
+	byTenant, err5 := consumers.Register(reg, consumers.NewTenants("cdds_tenant_ingest_rows_total", "Rows stored, replays included, by tenant."))
+	if err := errors.Join(err1, err2, err3, err4, err5); err != nil {
 		return metrics{}, fmt.Errorf("ingest: register metrics: %w", err)
 	}
 	return metrics{
@@ -137,18 +148,6 @@ func newMetrics(reg prometheus.Registerer, entity string) (metrics, error) {
 		bytes:     bytes.WithLabelValues(entity),
 		seconds:   seconds.WithLabelValues(entity),
 		freshness: freshness.WithLabelValues(entity),
+		byTenant:  byTenant,
 	}, nil
-}
-
-// register registers c, or returns what is registered under its name already: both
-// handlers share their metrics.
-func register[C prometheus.Collector](reg prometheus.Registerer, c C) (C, error) {
-	err := reg.Register(c)
-	var already prometheus.AlreadyRegisteredError
-	if errors.As(err, &already) {
-		if same, ok := already.ExistingCollector.(C); ok {
-			return same, nil
-		}
-	}
-	return c, err
 }

@@ -91,8 +91,9 @@ func pageOfMetrics(t *testing.T) string {
 	b.WriteString(`# Metrics
 
 Served at ` + "`/metrics`" + ` of ` + "`metrics.listen`" + ` (CDDS_METRICS_LISTEN), in Prometheus and OpenMetrics form,
-histograms also as native ones. No label holds an id or a tenant. Beside these come the
-usual ` + "`go_`" + ` and ` + "`process_`" + ` metrics. Times are seconds, sizes bytes.
+histograms also as native ones. No label holds an id but tenant,
+which names at most 100 tenants in one metric of a process and calls the rest ~other. Beside
+these come the usual ` + "`go_`" + ` and ` + "`process_`" + ` metrics. Times are seconds, sizes bytes.
 
 This page is generated from what the roles register.
 

@@ -39,7 +39,7 @@ func Version(reg prometheus.Registerer, version string) {
 // Expiry adds when the certificate that signs manifests ends.
 func Expiry(reg prometheus.Registerer, notAfter time.Time) error {
 	return reg.Register(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "cdds_service_certificate_expiry_seconds", Help: "When the certificate that signs manifests ends, in Unix time.",
+		Name: "cdds_service_certificate_expiry_timestamp_seconds", Help: "When the certificate that signs manifests ends, in Unix time.",
 	}, func() float64 { return float64(notAfter.Unix()) }))
 }
 

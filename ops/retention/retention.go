@@ -10,10 +10,13 @@
 //	cdds_retention_leftovers_total         exports that had ended and still had objects, which were removed
 //	cdds_retention_lost_total              completed exports that objects were missing of
 //	cdds_retention_failures_total{pass}    passes that failed, by pass: expire, sweep; the next one tries again
-//	cdds_retention_last_seconds{pass}      when the last pass that worked ended, in Unix time
+//	cdds_retention_last_success_timestamp_seconds{pass}  when the last pass that worked ended, in Unix time
 //	cdds_artifacts_exports                 exports whose artifacts are kept, as of the last pass
 //	cdds_artifacts_bytes                   their sealed bytes
 //	cdds_artifacts_overdue_exports         those of them whose time is over
+//	cdds_artifacts_next_expiry_timestamp_seconds  when the next of them are to go, in Unix time; 0 where there are none
+//	cdds_tenant_artifacts_exports{tenant}  exports kept, of the tenants that keep most bytes, the rest as ~other
+//	cdds_tenant_artifacts_bytes{tenant}    their sealed bytes
 package retention
 
 import (
@@ -91,7 +94,8 @@ type Keeper struct {
 	expired, orphans, leftovers, lost prometheus.Counter
 	failures                          *prometheus.CounterVec
 	last                              *prometheus.GaugeVec
-	kept, keptBytes, overdue          prometheus.Gauge
+	kept, keptBytes, overdue, next    prometheus.Gauge
+	tenants                           *tenants
 }
 
 // New returns a Keeper. It starts nothing.
@@ -103,7 +107,12 @@ func New(o Options) *Keeper {
 	counter := func(name, help string) prometheus.Counter {
 		return f.NewCounter(prometheus.CounterOpts{Name: "cdds_retention_" + name, Help: help})
 	}
+	byTenant := newTenants()
+	if o.Registerer != nil {
+		o.Registerer.MustRegister(byTenant)
+	}
 	return &Keeper{
+		tenants:   byTenant,
 		Options:   o,
 		expired:   counter("expired_total", "Exports whose artifacts were removed because their time was over."),
 		orphans:   counter("orphans_total", "Objects removed because history does not know their export."),
@@ -112,13 +121,15 @@ func New(o Options) *Keeper {
 		failures: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "cdds_retention_failures_total", Help: "Passes that failed, by pass."}, []string{"pass"}),
 		last: f.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "cdds_retention_last_seconds", Help: "When the last pass that worked ended, in Unix time, by pass."}, []string{"pass"}),
+			Name: "cdds_retention_last_success_timestamp_seconds", Help: "When the last pass that worked ended, in Unix time, by pass."}, []string{"pass"}),
 		kept: f.NewGauge(prometheus.GaugeOpts{
 			Name: "cdds_artifacts_exports", Help: "Exports whose artifacts are kept, as of the last pass."}),
 		keptBytes: f.NewGauge(prometheus.GaugeOpts{
 			Name: "cdds_artifacts_bytes", Help: "Sealed bytes of the artifacts that are kept, as of the last pass."}),
 		overdue: f.NewGauge(prometheus.GaugeOpts{
 			Name: "cdds_artifacts_overdue_exports", Help: "Exports whose artifacts should be gone and are not, after the last pass."}),
+		next: f.NewGauge(prometheus.GaugeOpts{
+			Name: "cdds_artifacts_next_expiry_timestamp_seconds", Help: "When the next artifacts are to go, in Unix time, as of the last pass; 0 where none are kept."}),
 	}
 }
 
@@ -177,12 +188,18 @@ const pageSize = 200
 // fails does not keep the rest from being done; the error joins all.
 func (k *Keeper) Expire(ctx context.Context) (Report, error) {
 	var report Report
-	var kept, bytes, overdue float64
+	var kept, bytes, overdue, next float64
+	tenants := map[string]holding{}
 	err := k.each(ctx, []schemas.State{schemas.Completed, schemas.Failed}, func(e schemas.Export) error {
-		due := Due(e, k.Lifetime(e.TenantID), k.Now())
-		if !due {
+		lifetime := k.Lifetime(e.TenantID)
+		if !Due(e, lifetime, k.Now()) {
 			kept++
 			bytes += float64(e.Done.SealedBytes)
+			of := tenants[e.TenantID]
+			tenants[e.TenantID] = holding{of.exports + 1, of.bytes + float64(e.Done.SealedBytes)}
+			if at, ok := dueAt(e, lifetime); ok && (next == 0 || float64(at.Unix()) < next) {
+				next = float64(at.Unix())
+			}
 			return nil
 		}
 		if err := k.remove(ctx, e, "its artifacts were kept as long as agreed"); err != nil {
@@ -196,6 +213,8 @@ func (k *Keeper) Expire(ctx context.Context) (Report, error) {
 	k.kept.Set(kept)
 	k.keptBytes.Set(bytes)
 	k.overdue.Set(overdue)
+	k.next.Set(next)
+	k.tenants.set(tenants)
 	return report, err
 }
 
@@ -203,13 +222,18 @@ func (k *Keeper) Expire(ctx context.Context) (Report, error) {
 // at the instant its manifest names, a failed one's when lifetime has passed since it
 // failed. Others hold what somebody still works on, or nothing.
 func Due(e schemas.Export, lifetime time.Duration, now time.Time) bool {
+	at, ok := dueAt(e, lifetime)
+	return ok && !now.Before(at)
+}
+
+func dueAt(e schemas.Export, lifetime time.Duration) (time.Time, bool) {
 	switch {
 	case e.State == schemas.Completed && e.Completion != nil && !e.Completion.ExpiresAt.IsZero():
-		return !now.Before(e.Completion.ExpiresAt.Time)
+		return e.Completion.ExpiresAt.Time, true
 	case e.State == schemas.Failed && !e.EndedAt.IsZero():
-		return !now.Before(e.EndedAt.Add(lifetime))
+		return e.EndedAt.Add(lifetime), true
 	}
-	return false
+	return time.Time{}, false
 }
 
 // remove takes an export's artifacts away and tells history and audit why.

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"cdds/ops/cli"
+	"cdds/ops/stack"
 	"cdds/ops/stack/engine"
 )
 
@@ -56,7 +57,7 @@ func newDesk(t *testing.T) *desk {
 	var log bytes.Buffer
 	up := exec.Command("bin/cdds", "up", "--json", "--log-level", "warn")
 	up.Dir, up.Stderr = d.dir, &log
-	up.Env = append(os.Environ(), "CDDS_WEB_LISTEN=127.0.0.1:0")
+	up.Env = append(os.Environ(), "CDDS_WEB_LISTEN=127.0.0.1:0", stack.ClickHouseEnv+"=") // nobody would drop its database
 	up.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
 	out, err := up.StdoutPipe()
 	check(t, err)

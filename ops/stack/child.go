@@ -101,6 +101,12 @@ func (j job) run(ctx context.Context, log *slog.Logger) error {
 	case Kafka:
 		return broker.Run(ctx, broker.Options{Dir: data, Port: j.Port, Logger: log})
 	case ClickHouse:
+		if server, err := givenClickHouse(); server != nil || err != nil {
+			if err != nil {
+				return err
+			}
+			return server.serve(ctx, addr, j.Database)
+		}
 		return engine.Run(ctx, engine.Options{
 			Library: j.Library, Dir: data, Addr: addr, Memory: j.Memory,
 			Username: j.Username, Password: j.Password, Database: j.Database, Logger: log,

@@ -118,16 +118,23 @@ func Start(ctx context.Context, opts Options) (_ *Stack, err error) {
 		return nil, err
 	}
 	s.held = append(s.held, lock)
-	library, err := engine.Library(ctx, func(what string) {
-		opts.Logger.Info(what)
-		if opts.Progress != nil {
-			opts.Progress(what)
-		}
-	})
+	server, err := givenClickHouse()
 	if err != nil {
 		return nil, err
 	}
-	if err := s.plan(opts, library); err != nil {
+	var library string
+	if server == nil {
+		library, err = engine.Library(ctx, func(what string) {
+			opts.Logger.Info(what)
+			if opts.Progress != nil {
+				opts.Progress(what)
+			}
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	if err := s.plan(opts, library, server); err != nil {
 		return nil, err
 	}
 	for _, c := range s.children {
@@ -141,8 +148,9 @@ func Start(ctx context.Context, opts Options) (_ *Stack, err error) {
 	return s, nil
 }
 
-// plan chooses ports and credentials.
-func (s *Stack) plan(opts Options, library string) error {
+// plan chooses ports and credentials. server is the ClickHouse of somebody else, if that
+// is to be used.
+func (s *Stack) plan(opts Options, library string, server *given) error {
 	addrs := map[string]string{}
 	ports := map[string]int{Kafka: opts.KafkaPort, ClickHouse: opts.ClickHousePort, S3: opts.S3Port}
 	for name, port := range ports {
@@ -161,6 +169,11 @@ func (s *Stack) plan(opts Options, library string) error {
 		Kafka:      []string{addrs[Kafka]},
 		ClickHouse: ClickHouseEndpoint{Addr: addrs[ClickHouse], Username: "cdds", Password: rand.Text(), Database: "cdds"},
 		S3:         S3Endpoint{Endpoint: addrs[S3], AccessKey: keys.AccessKey, SecretKey: keys.SecretKey, Region: objects.Region},
+	}
+	if server != nil {
+		if s.endpoints.ClickHouse, err = server.endpoint(addrs[ClickHouse], opts.Dir); err != nil {
+			return err
+		}
 	}
 	e := s.endpoints
 	for _, spec := range []struct {

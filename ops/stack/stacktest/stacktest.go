@@ -30,6 +30,10 @@ func Main(m *testing.M) {
 		fmt.Fprintln(os.Stderr, "closing the shared stack:", err)
 		code = max(code, 1)
 	}
+	if err := stack.DropGiven(context.Background()); err != nil {
+		fmt.Fprintln(os.Stderr, "dropping the databases of the tests:", err)
+		code = max(code, 1)
+	}
 	os.Exit(code)
 }
 

@@ -91,6 +91,8 @@ func decode(schema string, b []byte) error {
 		_, err = schemas.DecodeAccessRecord(b)
 	case "erasure-request.schema.json":
 		_, err = schemas.DecodeErasureRequest(b)
+	case "erased-subject.schema.json":
+		_, err = schemas.DecodeErasedSubject(b)
 	case "job.schema.json":
 		_, err = schemas.DecodeJob(b)
 	case "certificate.schema.json":

@@ -23,13 +23,16 @@ const (
 	TopicJobs         Topic = "cdds.jobs"
 	TopicCertificates Topic = "cdds.certificates"
 
+	// TopicErased is compacted: who and what was forgotten, and as of when.
+	TopicErased Topic = "cdds.erased"
+
 	TopicWebhookDeliveries Topic = "cdds.webhook.deliveries"
 )
 
 // Compacted reports whether a topic keeps only the last event of each key. Every
 // process reads all of it, so nothing of it is dead-lettered.
 func Compacted(t Topic) bool {
-	return t == TopicJobs || t == TopicCertificates || t == TopicAccess
+	return t == TopicJobs || t == TopicCertificates || t == TopicAccess || t == TopicErased
 }
 
 // DeadLetter is the topic that takes what could not be read from t: original
@@ -67,7 +70,7 @@ func Topics() []Topic {
 	for _, t := range []Topic{TopicInteractions, TopicContacts, TopicExportRequests, TopicExportStatus, TopicAudit, TopicErasureRequests, TopicWebhookDeliveries} {
 		all = append(all, t, t.DeadLetter())
 	}
-	return append(all, TopicJobs, TopicCertificates, TopicAccess)
+	return append(all, TopicJobs, TopicCertificates, TopicAccess, TopicErased)
 }
 
 // Sizes of messages, in bytes. A message over MaxEventBytes is dead-lettered; the

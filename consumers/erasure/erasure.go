@@ -4,7 +4,8 @@
 // The end offsets at the moment a request is accepted are its snapshot. When ingest
 // has stored everything below it, the rows are written down by position, removed, and
 // counted again. From then on ingest drops them should they be read from Kafka again;
-// what was produced later is a new fact and stays. An export at work on the rows fails
+// what was produced later is a new fact and stays. Who was erased goes back to Kafka
+// too, on cdds.erased, for the day ClickHouse is lost or restored from a backup of before. An export at work on the rows fails
 // at the part that has fewer than planned. Kafka itself keeps its records for as long
 // as its topics' retention says, and artifacts with recipients are beyond reach.
 package erasure
@@ -36,6 +37,8 @@ type Store interface {
 	ErasableBodies(ctx context.Context, e schemas.Erasure, each func(body string) error) error
 	// Erase returns once no row is left. It is safe to repeat.
 	Erase(ctx context.Context, e schemas.Erasure) error
+	// ErasedSubjects calls each with what Erase found the erasure to be about, some at a time.
+	ErasedSubjects(ctx context.Context, e schemas.Erasure, each func([]*schemas.ErasedSubject) error) error
 	ErasedRows(ctx context.Context, e schemas.Erasure) (int64, error)
 	// ErasedIn is how many of the erased versions an export may hold.
 	ErasedIn(ctx context.Context, e schemas.Erasure, x schemas.Export) (int64, error)
@@ -114,6 +117,9 @@ func (h *Handler) erase(ctx context.Context, r schemas.ErasureRequest) error {
 		return err
 	}
 	if err := h.Store.Erase(ctx, e); err != nil {
+		return err
+	}
+	if err := h.remember(ctx, e); err != nil {
 		return err
 	}
 	if e.Rows, err = h.Store.ErasedRows(ctx, e); err != nil {
@@ -213,6 +219,18 @@ func (h *Handler) removeAttachments(ctx context.Context, e *schemas.Erasure) err
 			e.Objects++
 		}
 		return nil
+	})
+}
+
+// remember publishes who and what was erased. Repeated, it is the same facts again.
+func (h *Handler) remember(ctx context.Context, e schemas.Erasure) error {
+	return h.Store.ErasedSubjects(ctx, e, func(subjects []*schemas.ErasedSubject) error {
+		events := make([]schemas.Event, len(subjects))
+		for n, s := range subjects {
+			s.ErasedAt = schemas.TimeOf(h.Now())
+			events[n] = s
+		}
+		return h.Publisher.Publish(ctx, events...)
 	})
 }
 

@@ -46,6 +46,9 @@ func fill(t *testing.T, dir string) (free func()) {
 }
 
 func TestWhatComesWhileADiskIsFullIsDoneWhenThereIsSpace(t *testing.T) {
+	if os.Getenv(stack.ClickHouseEnv) != "" {
+		t.Skip("ClickHouse is somebody else's, with disks of its own")
+	}
 	dir := t.TempDir()
 	for _, service := range []string{stack.ClickHouse, stack.S3} {
 		disk(t, filepath.Join(dir, service), "512m")

@@ -42,7 +42,7 @@ func Roles() []string {
 }
 
 func buildIngest(a *App) ([]role, error) {
-	forgetting := warehouse.NewForgetting(a.warehouse)
+	forgetting := warehouse.NewForgetting(a.warehouse, a.erased, a.Logger.With("role", "ingest.erased"))
 	storeInteractions, err := ingest.NewInteractions(forgetting, a.Registry)
 	if err != nil {
 		return nil, err
@@ -66,7 +66,7 @@ func buildIngest(a *App) ([]role, error) {
 		MaxRecords: ingest.MaxRecords, MaxBytes: ingest.MaxBytes, Linger: ingest.Linger,
 		Resume: a.resume(schemas.TopicContacts),
 	}, a)
-	return []role{interactions, contacts}, err
+	return []role{buildRemember(a, forgetting), interactions, contacts}, err
 }
 
 func buildHistory(a *App) ([]role, error) {

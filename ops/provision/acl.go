@@ -23,8 +23,9 @@ type Access struct {
 // accesses of roles, and of those outside who produce, ask for exports, or look.
 var accesses = map[string]Access{
 	"ingest": {
-		Reads:  schemas.SourceTopics(),
-		Groups: ingestGroups(),
+		Reads:   schemas.SourceTopics(),
+		Groups:  ingestGroups(),
+		Replays: []schemas.Topic{schemas.TopicErased},
 	},
 	"export": {
 		Reads:   []schemas.Topic{schemas.TopicExportRequests},
@@ -43,7 +44,7 @@ var accesses = map[string]Access{
 	"erasure": {
 		Reads:  []schemas.Topic{schemas.TopicErasureRequests},
 		Groups: []string{schemas.GroupErasure},
-		Writes: []schemas.Topic{schemas.TopicExportStatus, schemas.TopicAudit},
+		Writes: []schemas.Topic{schemas.TopicErased, schemas.TopicExportRequests, schemas.TopicAudit},
 		Asks:   ingestGroups(),
 	},
 	"schedule": {

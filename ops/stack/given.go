@@ -113,7 +113,7 @@ func (g *given) serve(ctx context.Context, addr, database string) error {
 		from, err := listener.Accept()
 		switch {
 		case ctx.Err() != nil:
-			return nil
+			return nil //nolint:nilerr // told to stop
 		case err != nil:
 			return err
 		}

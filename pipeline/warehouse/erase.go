@@ -65,6 +65,29 @@ FROM interactions
 WHERE {kind:String} = 'contact' AND tenant_id = {tenant:String} AND contact_id = {id:String}
   AND source_offset < arrayElement({interactions:Array(Int64)}, source_partition + 1)`,
 	}
+	if err := w.execErase(ctx, e, statements, args); err != nil {
+		return err
+	}
+	return w.removeErased(ctx, e)
+}
+
+// eraseSettings make a mutation end with its statement.
+var eraseSettings = clickhouse.Settings{"mutations_sync": 2, "max_partitions_per_insert_block": 0}
+
+func (w *Warehouse) execErase(ctx context.Context, e schemas.Erasure, statements []string, args []any) error {
+	ctx = withSettings(ctx, eraseSettings)
+	for _, sql := range statements {
+		if err := w.conn.Exec(ctx, sql, args...); err != nil {
+			return fmt.Errorf("erase %s: %w", e.Request.ErasureID, err)
+		}
+	}
+	return nil
+}
+
+// removeErased removes the rows of an erasure's subjects, which are known.
+func (w *Warehouse) removeErased(ctx context.Context, e schemas.Erasure) error {
+	args := eraseArguments(e)
+	var statements []string
 	for _, t := range erasable {
 		statements = append(statements, fmt.Sprintf(`INSERT INTO erased_rows (topic, source_partition, source_offset, tenant_id, time, erasure_id)
 SELECT '%s', source_partition, source_offset, tenant_id, %s, {erasure:String} FROM %s WHERE %s`, t.topic, t.time, t.name, t.matches()))
@@ -72,11 +95,8 @@ SELECT '%s', source_partition, source_offset, tenant_id, %s, {erasure:String} FR
 	for _, t := range erasable {
 		statements = append(statements, fmt.Sprintf("ALTER TABLE %s DELETE WHERE %s", w.local(t.name), t.matches()))
 	}
-	ctx = withSettings(ctx, clickhouse.Settings{"mutations_sync": 2, "max_partitions_per_insert_block": 0})
-	for _, sql := range statements {
-		if err := w.conn.Exec(ctx, sql, args...); err != nil {
-			return fmt.Errorf("erase %s: %w", e.Request.ErasureID, err)
-		}
+	if err := w.execErase(ctx, e, statements, args); err != nil {
+		return err
 	}
 	for _, t := range erasable {
 		var left uint64

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"cdds/schemas"
@@ -13,12 +15,17 @@ import (
 // Forgetting stores what ingest reads but for what was erased: a record below an
 // erasure's snapshot that comes again (a rebalance, a replay from offset 0) is noted
 // by its position and dropped. Dropping it here rather than in every read keeps it out
-// of ClickHouse altogether, and reads as fast as they are. It is safe for concurrent
-// use.
+// of ClickHouse altogether, and reads as fast as they are. Nothing is stored before the
+// log has been read for who was erased. It is safe for concurrent use.
 type Forgetting struct {
 	*Warehouse
+	log    func(context.Context) ([]*schemas.ErasedSubject, error)
+	logger *slog.Logger
+
+	remembered atomic.Bool
 
 	mu       sync.Mutex
+	count    uint64
 	version  string
 	subjects map[subject][]forgotten
 }
@@ -41,9 +48,47 @@ type erasedRow struct {
 	time            time.Time
 }
 
-// NewForgetting returns w for ingest. What was erased is held in memory, some 200
-// bytes for each contact and interaction.
-func NewForgetting(w *Warehouse) *Forgetting { return &Forgetting{Warehouse: w} }
+// NewForgetting returns w for ingest. log reads all that was ever erased. What was erased
+// is held in memory, some 200 bytes for each contact and interaction, and twice that while
+// the log is read.
+func NewForgetting(w *Warehouse, log func(context.Context) ([]*schemas.ErasedSubject, error), logger *slog.Logger) *Forgetting {
+	return &Forgetting{Warehouse: w, log: log, logger: logger}
+}
+
+// Remember reads the log of who was erased, unless it was read already, and removes
+// from ClickHouse what it did not know of. Inserts do it too, and fail while it does.
+func (f *Forgetting) Remember(ctx context.Context) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.remember(ctx)
+}
+
+// Ready is nil once the log of who was erased has been read.
+func (f *Forgetting) Ready() error {
+	if !f.remembered.Load() {
+		return errors.New("who was erased is not known yet")
+	}
+	return nil
+}
+
+func (f *Forgetting) remember(ctx context.Context) error {
+	if f.remembered.Load() {
+		return nil
+	}
+	subjects, err := f.log(ctx)
+	if err != nil {
+		return err
+	}
+	erasures, err := f.Warehouse.Remember(ctx, subjects)
+	if err != nil {
+		return fmt.Errorf("erase again what Kafka says was erased: %w", err)
+	}
+	if erasures > 0 {
+		f.logger.Warn("ClickHouse did not know who was erased, and was told", "erasures", erasures)
+	}
+	f.remembered.Store(true)
+	return nil
+}
 
 // InsertInteractions is that of Warehouse for those that are not erased.
 func (f *Forgetting) InsertInteractions(ctx context.Context, b schemas.Batch[*schemas.Interaction]) error {
@@ -106,11 +151,20 @@ func keep[E any](ctx context.Context, f *Forgetting, b schemas.Batch[E], of func
 func (f *Forgetting) erased(ctx context.Context) (map[subject][]forgotten, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	var version string
-	err := f.conn.QueryRow(ctx, "SELECT toString((count(), max(recorded_at))) FROM erased_subjects").Scan(&version)
+	if err := f.remember(ctx); err != nil {
+		return nil, err
+	}
+	count, version, err := f.state(ctx)
+	if err == nil && count < f.count { // restored, or merged: the log knows
+		f.remembered.Store(false)
+		if err = f.remember(ctx); err == nil {
+			count, version, err = f.state(ctx)
+		}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("look for erasures: %w", err)
 	}
+	f.count = count
 	if version == f.version {
 		return f.subjects, nil
 	}
@@ -135,4 +189,10 @@ func (f *Forgetting) erased(ctx context.Context) (map[subject][]forgotten, error
 	}
 	f.version, f.subjects = version, subjects // never changed afterwards, only replaced
 	return subjects, nil
+}
+
+// state tells whether there is more, or less, than there was.
+func (f *Forgetting) state(ctx context.Context) (count uint64, version string, err error) {
+	err = f.conn.QueryRow(ctx, "SELECT count(), toString(max(recorded_at)) FROM erased_subjects").Scan(&count, &version)
+	return count, fmt.Sprint(count, version), err
 }

@@ -1,6 +1,7 @@
 -- Whom and what was forgotten, as of which offsets: kind is contact or interaction,
 -- and the interactions of a forgotten contact are listed one by one. Ingest reads it
--- before it stores, so that a record read from Kafka again does not bring them back.
+-- before it stores, so that a record read from Kafka again does not bring them back. Where
+-- it is lost, ingest writes it again from cdds.erased.
 CREATE TABLE IF NOT EXISTS erased_subjects
 (
     tenant_id    LowCardinality(String),

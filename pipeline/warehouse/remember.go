@@ -1,0 +1,123 @@
+package warehouse
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/ClickHouse/clickhouse-go/v2"
+
+	"cdds/schemas"
+)
+
+// subjectsAtOnce bounds what ErasedSubjects hands over and Remember inserts at a time.
+const subjectsAtOnce = 1000
+
+// ErasedSubjects calls each with what Erase found an erasure to be about, up to a
+// thousand at a time, their ErasedAt left to the caller.
+func (w *Warehouse) ErasedSubjects(ctx context.Context, e schemas.Erasure, each func([]*schemas.ErasedSubject) error) error {
+	rows, err := w.conn.Query(ctx, "SELECT kind, id FROM erased_subjects FINAL WHERE tenant_id = {tenant:String} AND erasure_id = {erasure:String}",
+		eraseArguments(e)[:2]...)
+	if err != nil {
+		return fmt.Errorf("read what erasure %s is about: %w", e.Request.ErasureID, err)
+	}
+	var page []*schemas.ErasedSubject
+	for rows.Next() {
+		s := &schemas.ErasedSubject{Request: e.Request, Interactions: e.Interactions, Contacts: e.Contacts}
+		err := rows.Scan(&s.Kind, &s.SubjectID)
+		if page = append(page, s); err == nil && len(page) == subjectsAtOnce {
+			err = each(page)
+			page = nil
+		}
+		if err != nil {
+			return errors.Join(err, rows.Close())
+		}
+	}
+	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+		return fmt.Errorf("read what erasure %s is about: %w", e.Request.ErasureID, err)
+	}
+	if len(page) == 0 {
+		return nil
+	}
+	return each(page)
+}
+
+// Remember is told all that was ever erased, and carries out again what this ClickHouse
+// does not know of, because it is new or restored from a backup of before: nobody of
+// that is stored when it returns, and Forgetting keeps it so. It returns how many
+// erasures those were. It is safe to repeat, and to break off anywhere: an erasure
+// counts as done last.
+func (w *Warehouse) Remember(ctx context.Context, subjects []*schemas.ErasedSubject) (erasures int, err error) {
+	done := map[string]bool{}
+	rows, err := w.conn.Query(ctx, "SELECT tenant_id, erasure_id FROM erasures FINAL WHERE state = {done:String}", clickhouse.Named("done", schemas.ErasureDone))
+	if err != nil {
+		return 0, fmt.Errorf("look for erasures: %w", err)
+	}
+	for rows.Next() {
+		var r schemas.ErasureRequest
+		if err := rows.Scan(&r.TenantID, &r.ErasureID); err != nil {
+			return 0, errors.Join(err, rows.Close())
+		}
+		done[r.ID()] = true
+	}
+	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+		return 0, fmt.Errorf("look for erasures: %w", err)
+	}
+	unknown := map[string][]*schemas.ErasedSubject{}
+	for _, s := range subjects {
+		if id := s.Request.ID(); !done[id] {
+			unknown[id] = append(unknown[id], s)
+		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(unknown)) {
+		if err := w.rememberErasure(ctx, unknown[id]); err != nil {
+			return erasures, err
+		}
+		erasures++
+	}
+	return erasures, nil
+}
+
+// rememberErasure carries out one erasure again, as of the point it had.
+func (w *Warehouse) rememberErasure(ctx context.Context, subjects []*schemas.ErasedSubject) error {
+	first := subjects[0]
+	e := schemas.Erasure{
+		Request: first.Request, State: schemas.ErasureDone, Interactions: first.Interactions, Contacts: first.Contacts,
+		AcceptedAt: first.ErasedAt, DoneAt: first.ErasedAt, Exports: []schemas.AffectedExport{},
+	}
+	for page := range slices.Chunk(subjects, subjectsAtOnce) {
+		if err := w.insertSubjects(ctx, page); err != nil {
+			return err
+		}
+	}
+	if err := w.removeErased(ctx, e); err != nil {
+		return err
+	}
+	_, known, err := w.Erasure(ctx, e.Request.TenantID, e.Request.ErasureID)
+	if err != nil || known { // the erasure role is at it
+		return err
+	}
+	// Of what is read again only later it cannot be told how much it was.
+	if e.Rows, err = w.ErasedRows(ctx, e); err != nil {
+		return err
+	}
+	return w.SaveErasure(ctx, e)
+}
+
+func (w *Warehouse) insertSubjects(ctx context.Context, subjects []*schemas.ErasedSubject) error {
+	batch, err := w.conn.PrepareBatch(ctx, "INSERT INTO erased_subjects (tenant_id, kind, id, erasure_id, interactions, contacts)")
+	if err != nil {
+		return fmt.Errorf("insert into erased_subjects: %w", err)
+	}
+	for _, s := range subjects {
+		if err := batch.Append(s.Request.TenantID, s.Kind, s.SubjectID, s.Request.ErasureID, []int64(s.Interactions), []int64(s.Contacts)); err != nil {
+			return errors.Join(fmt.Errorf("insert into erased_subjects: %w", err), batch.Abort())
+		}
+	}
+	if err := batch.Send(); err != nil {
+		return fmt.Errorf("insert into erased_subjects: %w", err)
+	}
+	return nil
+}

@@ -60,9 +60,10 @@ type Options[E any] struct {
 	Handler     Handler[E]
 	DeadLetters DeadLetters
 
-	// A batch is handed over when it has MaxRecords records or MaxBytes bytes, or
-	// Linger after its first record came; with Linger 0, as soon as there is one. A
-	// record counts with its key, value and headers and 256 bytes of its own.
+	// A batch is handed over when it has MaxRecords records or MaxBytes bytes, or within
+	// Linger after its first record came, at the same moments in all partitions, so that a
+	// Handler can put together what comes together; with Linger 0, as soon as there is
+	// one. A record counts with its key, value and headers and 256 bytes of its own.
 	// Defaults: 1000 records, 4 MiB.
 	MaxRecords int
 	MaxBytes   int
@@ -149,6 +150,7 @@ func orDefault[T comparable](v *T, def T) {
 type Group[E any] struct {
 	opts    Options[E]
 	metrics groupMetrics
+	made    time.Time
 	started atomic.Bool
 	client  atomic.Pointer[kgo.Client]
 
@@ -182,6 +184,7 @@ func New[E any](opts Options[E]) (*Group[E], error) {
 	g := &Group[E]{
 		opts:     opts,
 		metrics:  metrics,
+		made:     time.Now(),
 		stopping: make(chan struct{}),
 		freed:    make(chan struct{}, 1),
 		dirty:    make(chan struct{}, 1),
@@ -251,6 +254,16 @@ func (g *Group[E]) Run(ctx context.Context) error {
 	client.Close()
 	g.client.Store(nil)
 	return nil
+}
+
+// lingersUntil is the moment until which a batch whose first record came at since waits
+// for more: the next whole multiple of Linger since the Group was made.
+func (g *Group[E]) lingersUntil(since time.Time) time.Time {
+	every := g.opts.Linger
+	if every == 0 {
+		return since
+	}
+	return g.made.Add((since.Sub(g.made)/every + 1) * every)
 }
 
 // poll moves fetched records to their partitions' queues until ctx is cancelled.

@@ -181,7 +181,7 @@ func (p *partition[E]) cut(now time.Time) ([]*kgo.Record, *span, time.Duration) 
 	// Half a share, so that one half is fetched while the other is handled.
 	limit := min(int64(p.g.opts.MaxBytes), p.g.share.Load()/2)
 	full := p.queued >= limit || len(p.queue) >= p.g.opts.MaxRecords || p.held >= p.g.share.Load()
-	if lingers := p.since.Add(p.g.opts.Linger).Sub(now); !full && lingers > 0 {
+	if lingers := p.g.lingersUntil(p.since).Sub(now); !full && lingers > 0 {
 		return nil, nil, lingers
 	}
 	n, bytes := 0, int64(0)

@@ -9,7 +9,7 @@
 //	cdds_ingest_rows_total{entity}          rows stored, replays included
 //	cdds_ingest_bytes_total{entity}         JSON bytes of these rows
 //	cdds_ingest_insert_seconds{entity}      duration of one insert that succeeded
-//	cdds_ingest_freshness_seconds{entity}   age of a batch's oldest record when it is stored
+//	cdds_ingest_freshness_seconds{entity}   age of an insert's oldest record when it is stored
 //	cdds_tenant_ingest_rows_total{tenant}   rows stored, by tenant; see consumers.Tenants for the bound
 package ingest
 
@@ -17,6 +17,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"cdds/consumers"
@@ -26,35 +27,43 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// The shape of batches that suits ClickHouse: few large inserts while catching up,
-// and rows that can be read a moment after they were published.
+// The shape of inserts that suits ClickHouse: few large ones while catching up, and
+// rows that can be read a moment after they were published.
 const (
 	MaxRecords = 20_000
 	MaxBytes   = 16 << 20
 	Linger     = 100 * time.Millisecond
 )
 
-// Interactions stores interactions. InsertInteractions stores the whole batch or
-// returns an error, and is idempotent by position.
-type Interactions interface {
-	InsertInteractions(ctx context.Context, b schemas.Batch[*schemas.Interaction]) error
-}
-
-// Contacts stores contacts. InsertContacts stores the whole batch or returns an
+// Interactions stores interactions. InsertInteractions stores all batches or returns an
 // error, and is idempotent by position.
-type Contacts interface {
-	InsertContacts(ctx context.Context, b schemas.Batch[*schemas.Contact]) error
+type Interactions interface {
+	InsertInteractions(ctx context.Context, batches ...schemas.Batch[*schemas.Interaction]) error
 }
 
-// Handler stores the batches of one entity; it is a consumers.Handler.
+// Contacts stores contacts. InsertContacts stores all batches or returns an error, and
+// is idempotent by position.
+type Contacts interface {
+	InsertContacts(ctx context.Context, batches ...schemas.Batch[*schemas.Contact]) error
+}
+
+// Handler stores the batches of one entity; it is a consumers.Handler. Batches of
+// several partitions that come together are one insert.
 type Handler[E any] struct {
-	insert  func(context.Context, schemas.Batch[E]) error
+	insert  func(context.Context, ...schemas.Batch[E]) error
 	bytes   func(E) int
 	tenant  func(E) string
 	metrics metrics
 	// inserting bounds the inserts under way: each holds its rows several times over
 	// while they are encoded, and ClickHouse gains nothing from more.
 	inserting chan struct{}
+	turn      chan struct{} // held by a small insert
+
+	mu   sync.Mutex
+	open *joint[E] // the insert that still takes batches
+	// failed are the partitions whose last insert did: they go alone until one succeeds,
+	// so that what ClickHouse refuses of one holds up no other.
+	failed map[int32]bool
 }
 
 // maxInserts is how many inserts of an entity are under way at once.
@@ -68,7 +77,7 @@ func NewInteractions(store Interactions, reg prometheus.Registerer) (*Handler[*s
 		insert:  store.InsertInteractions,
 		bytes:   func(i *schemas.Interaction) int { return len(i.Body) },
 		tenant:  func(i *schemas.Interaction) string { return i.TenantID },
-		metrics: m, inserting: make(chan struct{}, maxInserts),
+		metrics: m, inserting: make(chan struct{}, maxInserts), turn: make(chan struct{}, 1), failed: map[int32]bool{},
 	}, err
 }
 
@@ -80,7 +89,7 @@ func NewContacts(store Contacts, reg prometheus.Registerer) (*Handler[*schemas.C
 		insert:  store.InsertContacts,
 		bytes:   func(c *schemas.Contact) int { return len(c.Body) },
 		tenant:  func(c *schemas.Contact) string { return c.TenantID },
-		metrics: m, inserting: make(chan struct{}, maxInserts),
+		metrics: m, inserting: make(chan struct{}, maxInserts), turn: make(chan struct{}, 1), failed: map[int32]bool{},
 	}, err
 }
 
@@ -89,33 +98,44 @@ func (h *Handler[E]) Handle(ctx context.Context, b schemas.Batch[E]) error {
 	if len(b.Records) == 0 {
 		return nil
 	}
-	select {
-	case h.inserting <- struct{}{}:
-		defer func() { <-h.inserting }()
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	begin := time.Now()
-	if err := h.insert(ctx, b); err != nil {
+	if err := h.stored(ctx, b); err != nil {
 		return fmt.Errorf("insert %d rows of %s partition %d from offset %d: %w", len(b.Records), b.Topic, b.Partition, b.First, err)
 	}
+	return nil
+}
+
+// store inserts what joined and notes what it was.
+func (h *Handler[E]) store(ctx context.Context, j *joint[E]) error {
+	begin := time.Now()
+	if err := h.insert(ctx, j.batches...); err != nil {
+		return err
+	}
 	spans.Observe(ctx, h.metrics.seconds, time.Since(begin).Seconds())
-	bytes, oldest, tenants := 0, b.Records[0].Time, map[string]int{}
-	for _, r := range b.Records {
-		bytes += h.bytes(r.Event)
-		tenants[h.tenant(r.Event)]++
-		if r.Time.Before(oldest.Time) {
-			oldest = r.Time
+	oldest, tenants := j.batches[0].Records[0].Time, map[string]int{}
+	for _, b := range j.batches {
+		for _, r := range b.Records {
+			tenants[h.tenant(r.Event)]++
+			if r.Time.Before(oldest.Time) {
+				oldest = r.Time
+			}
 		}
 	}
-	h.metrics.rows.Add(float64(len(b.Records)))
-	h.metrics.bytes.Add(float64(bytes))
+	h.metrics.rows.Add(float64(j.records))
+	h.metrics.bytes.Add(float64(j.bytes))
 	for tenant, rows := range tenants {
 		h.metrics.byTenant.Add(tenant, float64(rows))
 	}
 	// A producer's clock may be ahead of ours.
 	h.metrics.freshness.Observe(max(0, time.Since(oldest.Time).Seconds()))
 	return nil
+}
+
+// size is the JSON bytes of the batch.
+func (h *Handler[E]) size(b schemas.Batch[E]) (bytes int) {
+	for _, r := range b.Records {
+		bytes += h.bytes(r.Event)
+	}
+	return bytes
 }
 
 type metrics struct {
@@ -137,7 +157,7 @@ func newMetrics(reg prometheus.Registerer, entity string) (metrics, error) {
 		Name: "cdds_ingest_insert_seconds", Help: "Duration of one insert that succeeded.",
 		Buckets: prometheus.ExponentialBuckets(0.005, 2, 12), NativeHistogramBucketFactor: 1.1, NativeHistogramMaxBucketNumber: 160}, labels))
 	freshness, err4 := consumers.Register(reg, prometheus.NewHistogramVec(prometheus.HistogramOpts{
-		Name: "cdds_ingest_freshness_seconds", Help: "Age of a batch's oldest record when it is stored.",
+		Name: "cdds_ingest_freshness_seconds", Help: "Age of an insert's oldest record when it is stored.",
 		Buckets: []float64{0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200, 86400}, NativeHistogramBucketFactor: 1.1, NativeHistogramMaxBucketNumber: 160}, labels))
 	byTenant, err5 := consumers.Register(reg, consumers.NewTenants("cdds_tenant_ingest_rows_total", "Rows stored, replays included, by tenant."))
 	if err := errors.Join(err1, err2, err3, err4, err5); err != nil {

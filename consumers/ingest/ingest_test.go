@@ -33,19 +33,23 @@ func newTables() *tables {
 	return &tables{interactions: make(map[int64]string), contacts: make(map[int64]string)}
 }
 
-func (s *tables) InsertInteractions(_ context.Context, b schemas.Batch[*schemas.Interaction]) error {
+func (s *tables) InsertInteractions(_ context.Context, batches ...schemas.Batch[*schemas.Interaction]) error {
 	if s.down {
 		return errDown
 	}
-	for _, r := range b.Records {
-		s.interactions[r.Offset] = r.Event.InteractionID
+	for _, b := range batches {
+		for _, r := range b.Records {
+			s.interactions[r.Offset] = r.Event.InteractionID
+		}
 	}
 	return nil
 }
 
-func (s *tables) InsertContacts(_ context.Context, b schemas.Batch[*schemas.Contact]) error {
-	for _, r := range b.Records {
-		s.contacts[r.Offset] = r.Event.ContactID
+func (s *tables) InsertContacts(_ context.Context, batches ...schemas.Batch[*schemas.Contact]) error {
+	for _, b := range batches {
+		for _, r := range b.Records {
+			s.contacts[r.Offset] = r.Event.ContactID
+		}
 	}
 	return nil
 }

@@ -91,8 +91,8 @@ func (f *Forgetting) remember(ctx context.Context) error {
 }
 
 // InsertInteractions is that of Warehouse for those that are not erased.
-func (f *Forgetting) InsertInteractions(ctx context.Context, b schemas.Batch[*schemas.Interaction]) error {
-	kept, err := keep(ctx, f, b, func(e *schemas.Interaction) (string, time.Time, []subject) {
+func (f *Forgetting) InsertInteractions(ctx context.Context, batches ...schemas.Batch[*schemas.Interaction]) error {
+	kept, err := keep(ctx, f, batches, func(e *schemas.Interaction) (string, time.Time, []subject) {
 		about := []subject{{e.TenantID, "interaction", e.InteractionID}}
 		if e.ContactID != "" {
 			about = append(about, subject{e.TenantID, "contact", e.ContactID})
@@ -102,49 +102,56 @@ func (f *Forgetting) InsertInteractions(ctx context.Context, b schemas.Batch[*sc
 	if err != nil {
 		return err
 	}
-	return f.Warehouse.InsertInteractions(ctx, kept)
+	return f.Warehouse.InsertInteractions(ctx, kept...)
 }
 
 // InsertContacts is that of Warehouse for those that are not erased.
-func (f *Forgetting) InsertContacts(ctx context.Context, b schemas.Batch[*schemas.Contact]) error {
-	kept, err := keep(ctx, f, b, func(e *schemas.Contact) (string, time.Time, []subject) {
+func (f *Forgetting) InsertContacts(ctx context.Context, batches ...schemas.Batch[*schemas.Contact]) error {
+	kept, err := keep(ctx, f, batches, func(e *schemas.Contact) (string, time.Time, []subject) {
 		return e.TenantID, e.CreatedAt.Time, []subject{{e.TenantID, "contact", e.ContactID}}
 	})
 	if err != nil {
 		return err
 	}
-	return f.Warehouse.InsertContacts(ctx, kept)
+	return f.Warehouse.InsertContacts(ctx, kept...)
 }
 
-// keep returns the batch without what is erased, having noted the positions of that.
-func keep[E any](ctx context.Context, f *Forgetting, b schemas.Batch[E], of func(E) (tenant string, at time.Time, about []subject)) (schemas.Batch[E], error) {
+// keep returns the batches without what is erased, having noted the positions of that.
+func keep[E any](ctx context.Context, f *Forgetting, batches []schemas.Batch[E], of func(E) (tenant string, at time.Time, about []subject)) ([]schemas.Batch[E], error) {
 	subjects, err := f.erased(ctx)
 	if err != nil || len(subjects) == 0 {
-		return b, err
+		return batches, err
 	}
-	kept := b
-	kept.Records = make([]schemas.Record[E], 0, len(b.Records))
+	all := make([]schemas.Batch[E], len(batches))
 	var dropped []erasedRow
-	for _, r := range b.Records {
-		tenant, at, about := of(r.Event)
-		erasure := ""
-		for _, s := range about {
-			for _, e := range subjects[s] {
-				if snapshot := e.snapshots[b.Topic]; int(r.Partition) < len(snapshot) && r.Offset < snapshot[r.Partition] {
-					erasure = e.erasure
-				}
+	for i, b := range batches {
+		kept := make([]schemas.Record[E], 0, len(b.Records))
+		for _, r := range b.Records {
+			tenant, at, about := of(r.Event)
+			if erasure := erasureOf(subjects, about, b.Topic, r.Partition, r.Offset); erasure != "" {
+				dropped = append(dropped, erasedRow{b.Topic, r.Partition, r.Offset, tenant, erasure, at})
+				continue
 			}
+			kept = append(kept, r)
 		}
-		if erasure == "" {
-			kept.Records = append(kept.Records, r)
-			continue
-		}
-		dropped = append(dropped, erasedRow{b.Topic, r.Partition, r.Offset, tenant, erasure, at})
+		all[i], all[i].Records = b, kept
 	}
 	if len(dropped) == 0 {
-		return b, nil
+		return batches, nil
 	}
-	return kept, f.recordErased(ctx, dropped)
+	return all, f.recordErased(ctx, dropped)
+}
+
+// erasureOf is the erasure of what is at a position; empty if there was none.
+func erasureOf(subjects map[subject][]forgotten, about []subject, topic schemas.Topic, partition int32, offset int64) (erasure string) {
+	for _, s := range about {
+		for _, e := range subjects[s] {
+			if snapshot := e.snapshots[topic]; int(partition) < len(snapshot) && offset < snapshot[partition] {
+				erasure = e.erasure
+			}
+		}
+	}
+	return erasure
 }
 
 // erased returns what was erased by now, reading it again only if there is more.

@@ -2,96 +2,141 @@ package warehouse
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
 	"cdds/schemas"
 )
 
-// InsertInteractions stores a batch: all of it or an error. Inserting the same
-// records again, in this or other batches, changes nothing a reader sees.
-func (w *Warehouse) InsertInteractions(ctx context.Context, b schemas.Batch[*schemas.Interaction]) error {
-	n := len(b.Records)
+// What an insert sends, so that the client need not ask ClickHouse each time; where a
+// table's types are others ClickHouse converts.
+var (
+	bodyColumns = []clickhouse.ColumnNameAndType{
+		{Name: "body", Type: "String"}, {Name: "body_bytes", Type: "UInt32"},
+		{Name: "source_partition", Type: "Int32"}, {Name: "source_offset", Type: "Int64"},
+	}
+	interactionColumns = append([]clickhouse.ColumnNameAndType{
+		{Name: "tenant_id", Type: "LowCardinality(String)"}, {Name: "started_at", Type: "DateTime64(3, 'UTC')"}, {Name: "interaction_id", Type: "String"},
+		{Name: "media_type", Type: "LowCardinality(String)"}, {Name: "direction", Type: "LowCardinality(String)"},
+		{Name: "status", Type: "LowCardinality(String)"}, {Name: "queue", Type: "LowCardinality(String)"}, {Name: "contact_id", Type: "String"},
+	}, bodyColumns...)
+	contactColumns = append([]clickhouse.ColumnNameAndType{
+		{Name: "tenant_id", Type: "LowCardinality(String)"}, {Name: "created_at", Type: "DateTime64(3, 'UTC')"}, {Name: "contact_id", Type: "String"},
+	}, bodyColumns...)
+)
+
+// InsertInteractions stores batches, of whatever partitions: all of them or an error.
+// Inserting the same records again, in these or other batches, changes nothing a reader
+// sees.
+func (w *Warehouse) InsertInteractions(ctx context.Context, batches ...schemas.Batch[*schemas.Interaction]) error {
+	n := count(batches)
 	var (
-		tenants, ids, media, directions = make([]string, n), make([]string, n), make([]string, n), make([]string, n)
-		statuses, queues, contacts      = make([]string, n), make([]string, n), make([]string, n)
-		times                           = make([]time.Time, n)
+		tenants, ids, media, directions = make([]string, 0, n), make([]string, 0, n), make([]string, 0, n), make([]string, 0, n)
+		statuses, queues, contacts      = make([]string, 0, n), make([]string, 0, n), make([]string, 0, n)
+		times                           = make([]time.Time, 0, n)
 	)
-	for i, r := range b.Records {
-		e := r.Event
-		tenants[i], times[i], ids[i] = e.TenantID, e.StartedAt.Time, e.InteractionID
-		media[i], directions[i], statuses[i] = e.MediaType, e.Direction, e.Status
-		queues[i], contacts[i] = e.Queue, e.ContactID
-	}
-	bodies, err := bodiesOf(b, func(e *schemas.Interaction) []byte { return e.Body })
-	if err != nil {
-		return err
-	}
-	const columns = "tenant_id, started_at, interaction_id, media_type, direction, status, queue, contact_id"
-	return insert(ctx, w, "interactions", columns, b, bodies, tenants, times, ids, media, directions, statuses, queues, contacts)
-}
-
-// InsertContacts stores a batch under the same contract as InsertInteractions.
-func (w *Warehouse) InsertContacts(ctx context.Context, b schemas.Batch[*schemas.Contact]) error {
-	n := len(b.Records)
-	tenants, ids, times := make([]string, n), make([]string, n), make([]time.Time, n)
-	for i, r := range b.Records {
-		tenants[i], times[i], ids[i] = r.Event.TenantID, r.Event.CreatedAt.Time, r.Event.ContactID
-	}
-	bodies, err := bodiesOf(b, func(e *schemas.Contact) []byte { return e.Body })
-	if err != nil {
-		return err
-	}
-	return insert(ctx, w, "contacts", "tenant_id, created_at, contact_id", b, bodies, tenants, times, ids)
-}
-
-func bodiesOf[E any](b schemas.Batch[E], body func(E) []byte) ([]string, error) {
-	bodies := make([]string, len(b.Records))
-	for i, r := range b.Records {
-		line := body(r.Event)
-		if line == nil { // an event made in Go rather than read
-			encoded, err := schemas.Encode(r.Event)
-			if err != nil {
-				return nil, err
-			}
-			line = encoded
+	for _, b := range batches {
+		for _, r := range b.Records {
+			e := r.Event
+			tenants, times, ids = append(tenants, e.TenantID), append(times, e.StartedAt.Time), append(ids, e.InteractionID)
+			media, directions, statuses = append(media, e.MediaType), append(directions, e.Direction), append(statuses, e.Status)
+			queues, contacts = append(queues, e.Queue), append(contacts, e.ContactID)
 		}
-		bodies[i] = string(line)
 	}
-	return bodies, nil
+	body := func(e *schemas.Interaction) []byte { return e.Body }
+	return insert(ctx, w, "interactions", interactionColumns, batches, body, tenants, times, ids, media, directions, statuses, queues, contacts)
+}
+
+// InsertContacts stores batches under the same contract as InsertInteractions.
+func (w *Warehouse) InsertContacts(ctx context.Context, batches ...schemas.Batch[*schemas.Contact]) error {
+	n := count(batches)
+	tenants, ids, times := make([]string, 0, n), make([]string, 0, n), make([]time.Time, 0, n)
+	for _, b := range batches {
+		for _, r := range b.Records {
+			tenants, times, ids = append(tenants, r.Event.TenantID), append(times, r.Event.CreatedAt.Time), append(ids, r.Event.ContactID)
+		}
+	}
+	body := func(e *schemas.Contact) []byte { return e.Body }
+	return insert(ctx, w, "contacts", contactColumns, batches, body, tenants, times, ids)
+}
+
+func count[E any](batches []schemas.Batch[E]) (records int) {
+	for _, b := range batches {
+		records += len(b.Records)
+	}
+	return records
 }
 
 // insert sends one block, column by column. Its deduplication token makes
 // ClickHouse drop a block that was stored although the answer got lost; the
 // sorting key covers batches cut differently the second time.
-func insert[E any](ctx context.Context, w *Warehouse, table, columns string, b schemas.Batch[E], bodies []string, leading ...any) error {
-	if len(b.Records) == 0 {
+func insert[E any](ctx context.Context, w *Warehouse, table string, columns []clickhouse.ColumnNameAndType, batches []schemas.Batch[E], body func(E) []byte, leading ...any) error {
+	n := count(batches)
+	if n == 0 {
 		return nil
 	}
-	sizes, partitions, offsets := make([]uint32, len(bodies)), make([]int32, len(bodies)), make([]int64, len(bodies))
-	for i, r := range b.Records {
-		// The line feed that ends a line of an export counts.
-		sizes[i], partitions[i], offsets[i] = uint32(len(bodies[i])+1), r.Partition, r.Offset
+	token := make([]string, len(batches))
+	for i, b := range batches {
+		token[i] = fmt.Sprintf("%s/%d/%d-%d", b.Topic, b.Partition, b.First, b.Next)
 	}
-	ctx = withSettings(ctx, clickhouse.Settings{
-		"insert_deduplication_token": fmt.Sprintf("%s/%d/%d-%d", b.Topic, b.Partition, b.First, b.Next),
-		// History spans as many months as it spans; one batch may touch them all.
+	names := make([]string, len(columns))
+	for i, c := range columns {
+		names[i] = c.Name
+	}
+	ctx = clickhouse.Context(ctx, clickhouse.WithColumnNamesAndTypes(columns), clickhouse.WithSettings(clickhouse.Settings{
+		"insert_deduplication_token": strings.Join(token, ","),
+		// History spans as many months as it spans; one insert may touch them all.
 		"max_partitions_per_insert_block": 0,
-	})
-	batch, err := w.conn.PrepareBatch(ctx, fmt.Sprintf("INSERT INTO %s (%s, body, body_bytes, source_partition, source_offset)", table, columns))
+	}))
+	batch, err := w.conn.PrepareBatch(ctx, fmt.Sprintf("INSERT INTO %s (%s)", table, strings.Join(names, ", ")))
 	if err != nil {
 		return fmt.Errorf("insert into %s: %w", table, err)
 	}
-	for i, column := range append(leading, bodies, sizes, partitions, offsets) {
-		if err := batch.Column(i).Append(column); err != nil {
-			_ = batch.Abort()
-			return fmt.Errorf("insert into %s, column %d: %w", table, i+1, err)
-		}
+	if err := fill(batch, batches, body, leading); err != nil {
+		return errors.Join(fmt.Errorf("insert into %s: %w", table, err), batch.Abort())
 	}
 	if err := batch.Send(); err != nil {
-		return fmt.Errorf("insert %d rows into %s: %w", len(bodies), table, err)
+		return fmt.Errorf("insert %d rows into %s: %w", n, table, err)
+	}
+	return nil
+}
+
+// fill puts the leading columns into the block, and then the bodies and positions.
+func fill[E any](block driver.Batch, batches []schemas.Batch[E], body func(E) []byte, leading []any) error {
+	n := count(batches)
+	sizes, partitions, offsets := make([]uint32, 0, n), make([]int32, 0, n), make([]int64, 0, n)
+	lines := block.Column(len(leading))
+	for _, b := range batches {
+		for _, r := range b.Records {
+			line := body(r.Event)
+			if line == nil { // an event made in Go rather than read
+				encoded, err := schemas.Encode(r.Event)
+				if err != nil {
+					return err
+				}
+				line = encoded
+			}
+			if err := lines.AppendRow(line); err != nil { // bytes, not a copy as a string
+				return fmt.Errorf("body: %w", err)
+			}
+			// The line feed that ends a line of an export counts.
+			sizes, partitions, offsets = append(sizes, uint32(len(line)+1)), append(partitions, r.Partition), append(offsets, r.Offset)
+		}
+	}
+	for i, column := range leading {
+		if err := block.Column(i).Append(column); err != nil {
+			return fmt.Errorf("column %d: %w", i+1, err)
+		}
+	}
+	for i, column := range []any{sizes, partitions, offsets} {
+		if err := block.Column(len(leading) + 1 + i).Append(column); err != nil {
+			return fmt.Errorf("column %d: %w", len(leading)+2+i, err)
+		}
 	}
 	return nil
 }

@@ -13,7 +13,7 @@ import (
 
 const (
 	// An export waits for the commit of what was published just before it was asked for.
-	commitInterval = 50 * time.Millisecond
+	commitInterval = 10 * time.Millisecond
 	commitTimeout  = 5 * time.Second
 )
 

@@ -16,7 +16,7 @@
 // repeated with backoff for as long as the partition is ours. Then the batch is
 // done. When every batch before it is done too, the partition's position moves past
 // it, and the committer writes that position to Kafka, at once if it was idle and
-// five times a second otherwise.
+// a hundred times a second at most otherwise.
 //
 // A rebalance ends it in the same order: the partition's context is cancelled, its
 // goroutines are awaited, the position is committed, and only then may another

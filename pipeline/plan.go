@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 
+	"golang.org/x/sync/errgroup"
+
 	"cdds/pipeline/warehouse"
 	"cdds/schemas"
 )
@@ -48,12 +50,7 @@ func pack(chunks []warehouse.Chunk, split int64) schemas.Plan {
 func (e *Exporter) Plan(ctx context.Context, x Export) (schemas.Plan, error) {
 	var plan schemas.Plan
 	_, err := once(ctx, e.store, Prefix(x.Filter.TenantID, x.ID)+planName, &plan, func() (schemas.Plan, error) {
-		query := x.query()
-		extent, err := e.source.Extent(ctx, query)
-		if err != nil {
-			return plan, err
-		}
-		chunks, err := e.source.Chunks(ctx, query, chunkRows(x.SplitSize, extent.Largest))
+		extent, chunks, err := e.counted(ctx, x)
 		if err != nil {
 			return plan, err
 		}
@@ -72,6 +69,22 @@ func (e *Exporter) Plan(ctx context.Context, x Export) (schemas.Plan, error) {
 		return plan, nil
 	})
 	return plan, err
+}
+
+// counted counts and cuts the rows at the same time. Only if a line turns out to be so
+// large that the pieces must be finer are they cut again.
+func (e *Exporter) counted(ctx context.Context, x Export) (extent warehouse.Extent, chunks []warehouse.Chunk, err error) {
+	query, coarse := x.query(), chunkRows(x.SplitSize, 1)
+	both, bothCtx := errgroup.WithContext(ctx)
+	both.Go(func() (err error) { extent, err = e.source.Extent(bothCtx, query); return err })
+	both.Go(func() (err error) { chunks, err = e.source.Chunks(bothCtx, query, coarse); return err })
+	if err := both.Wait(); err != nil {
+		return extent, nil, err
+	}
+	if fine := chunkRows(x.SplitSize, extent.Largest); fine < coarse && extent.Rows > 0 {
+		chunks, err = e.source.Chunks(ctx, query, fine)
+	}
+	return extent, chunks, err
 }
 
 // agree is an error unless the plan has all that was counted.

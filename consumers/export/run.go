@@ -135,14 +135,11 @@ func (w *Worker) steps(ctx context.Context, r *schemas.ExportRequest, attempt in
 	if err := w.awaitIngest(ctx, r, topic, accepted); err != nil {
 		return err
 	}
-	if err := w.checkTenant(ctx, r); err != nil {
-		return err
-	}
-	return w.run(ctx, x, r.JobID, topic, attempt)
+	return w.run(ctx, x, r, topic, attempt)
 }
 
 // run plans, exports every part and finishes.
-func (w *Worker) run(ctx context.Context, x pipeline.Export, jobID string, topic schemas.Topic, attempt int) error {
+func (w *Worker) run(ctx context.Context, x pipeline.Export, r *schemas.ExportRequest, topic schemas.Topic, attempt int) error {
 	started := w.Now()
 	var plan schemas.Plan
 	err := w.stage(ctx, "plan", 0, func(ctx context.Context) (err error) {
@@ -151,6 +148,11 @@ func (w *Worker) run(ctx context.Context, x pipeline.Export, jobID string, topic
 	})
 	if err != nil {
 		return err
+	}
+	if plan.Rows == 0 { // whoever has rows is known
+		if err := w.checkTenant(ctx, r); err != nil {
+			return err
+		}
 	}
 	status := func(event string, state schemas.State) *schemas.ExportStatus {
 		return &schemas.ExportStatus{TenantID: x.Filter.TenantID, ExportID: x.ID, EventID: event, State: state, Attempt: attempt}
@@ -169,7 +171,7 @@ func (w *Worker) run(ctx context.Context, x pipeline.Export, jobID string, topic
 		return err
 	}
 	completed := status("completed", schemas.Completed)
-	completed.JobID = jobID
+	completed.JobID = r.JobID
 	err = w.stage(ctx, "manifest", 0, func(ctx context.Context) error {
 		c, err := w.Exporter.Finish(ctx, x, topic, receipts)
 		if err != nil {

@@ -52,6 +52,9 @@ type exports struct {
 	client    *kgo.Client
 	prefix    string
 	asked     int
+	// steps are, for every export, the milliseconds until each of its states was told
+	// since the one before.
+	steps map[schemas.State][]float64
 }
 
 func (r *run) newExports(ctx context.Context) (*exports, error) {
@@ -68,7 +71,7 @@ func (r *run) newExports(ctx context.Context) (*exports, error) {
 		return nil, err
 	}
 	r.system.closers = append(r.system.closers, client.Close)
-	return &exports{run: r, recipient: to, client: client, prefix: fmt.Sprintf("bench-%d-", time.Now().Unix())}, client.Ping(ctx)
+	return &exports{run: r, recipient: to, client: client, prefix: fmt.Sprintf("bench-%d-", time.Now().Unix()), steps: map[schemas.State][]float64{}}, client.Ping(ctx)
 }
 
 // request is an export of everything between two instants.
@@ -90,6 +93,7 @@ func (x *exports) once(ctx context.Context, request *schemas.ExportRequest) (flo
 	if err := x.run.system.publisher.Publish(ctx, request); err != nil {
 		return 0, nil, err
 	}
+	last := begin
 	for {
 		fetches := x.client.PollFetches(ctx)
 		if err := errors.Join(ctx.Err(), fetches.Err0()); err != nil {
@@ -102,6 +106,10 @@ func (x *exports) once(ctx context.Context, request *schemas.ExportRequest) (flo
 			}
 			if s.ExportID != request.ExportID {
 				continue
+			}
+			if s.Waiting == "" {
+				x.steps[s.State] = append(x.steps[s.State], float64(s.Time.Sub(last).Microseconds())/1e3)
+				last = s.Time.Time
 			}
 			switch {
 			case s.Completion != nil:

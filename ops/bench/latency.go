@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"sync"
 	"time"
 
@@ -12,13 +13,15 @@ import (
 )
 
 // pace is the load under which latencies are measured, in interactions a second.
-const pace = 5_000
+var pace = 5_000
 
 // samples is how many latencies of each kind are taken in a run.
 const samples = 40
 
 // latency measures, under a steady load, how long it takes until an interaction can
 // be queried, until a small export is completed, and until history shows it.
+func init() { fmt.Sscan(os.Getenv("PACE"), &pace) }
+
 func latency(ctx context.Context, r *run) error {
 	for _, name := range []string{"ingest", "export", "history"} {
 		p, err := r.system.role(ctx, name)
@@ -63,10 +66,23 @@ func latency(ctx context.Context, r *run) error {
 		return failed
 	}
 	load50 := fmt.Sprintf(" at %s interactions/s", count(pace))
+	steps := []figure{}
+	for _, step := range []struct {
+		name  string
+		state schemas.State
+	}{
+		{"until it is accepted", schemas.Requested},
+		{"from accepted until planned, with the wait for ingest", schemas.Planned},
+		{"from planned until its part is stored", schemas.Running},
+		{"from there until completed", schemas.Completed},
+	} {
+		steps = append(steps, percentile("1,000-row export, "+step.name+load50, 0.5, x.steps[step.state]))
+	}
 	r.report.add(
 		percentile("produce to queryable"+load50, 0.5, queryable), percentile("produce to queryable"+load50, 0.99, queryable, atMost(1000)),
 		percentile("1,000-row export, request to completed"+load50, 0.5, completed, atMost(300)), percentile("1,000-row export, request to completed"+load50, 0.99, completed, atMost(1000)),
 		percentile("completed to visible in history"+load50, 0.5, visible), percentile("completed to visible in history"+load50, 0.99, visible))
+	r.report.add(steps...)
 	return nil
 }
 
@@ -96,9 +112,9 @@ func (r *run) load(ctx context.Context) error {
 	const every = 20 * time.Millisecond
 	ticks := time.NewTicker(every)
 	defer ticks.Stop()
-	events := make([]schemas.Event, 0, pace*int(every)/int(time.Second))
+	events := make([]schemas.Event, 0, max(1, pace*int(every)/int(time.Second)))
 	for e := range sample.InteractionsBetween(3, 1<<30, rangeFrom, rangeTo) {
-		e.TenantID = tenant
+		e.TenantID, e.StartedAt = tenant, schemas.TimeOf(time.Now()) // they happen now
 		if events = append(events, e); len(events) < cap(events) {
 			continue
 		}
@@ -144,7 +160,7 @@ func (r *run) until(ctx context.Context, sql string) error {
 			return err
 		}
 		select {
-		case <-time.After(5 * time.Millisecond):
+		case <-time.After(20 * time.Millisecond):
 		case <-ctx.Done():
 			return ctx.Err()
 		}

@@ -32,6 +32,13 @@
 // held beyond MaxBuffered is one fetch: 512 KiB or one producer batch for each
 // partition, 4 MiB for each broker, as compressed by the producer.
 //
+// # Traces
+//
+// Given a Tracer, each batch has a span: at the root of a trace, with links to up to 32 of
+// the records whose traces are kept; or, with SpanPerRecord, below where the record was
+// published, so that its trace goes on. Repetitions are events of it. Without a Tracer
+// nothing is made and no header is read.
+//
 // # Metrics
 //
 //	cdds_consumer_records_total{group}            records handled or dead-lettered

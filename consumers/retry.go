@@ -6,6 +6,8 @@ import (
 	"math/rand/v2"
 	"sync"
 	"time"
+
+	"cdds/pipeline/spans"
 )
 
 const (
@@ -67,6 +69,7 @@ func (p *partition[E]) retry(ctx context.Context, what string, s *span, do func(
 			return ctx.Err()
 		}
 		p.g.metrics.retries.Inc()
+		spans.Retry(ctx, err)
 		p.failed(s, err)
 		if logged.now() {
 			p.log.WarnContext(ctx, what+" failed; retrying", "attempts", n, "next_offset", s.at.Offset, "error", err)

@@ -107,11 +107,16 @@ func kept(r *kgo.Record) bool {
 	return false
 }
 
-// headers are those of a record, as propagation reads them.
+// headers are those of a record, as propagation reads them: traceparent only. The
+// tracestate that goes with it may be long, and would be repeated in every record that a
+// record leads to.
 type headers struct{ r *kgo.Record }
 
 // Get returns the header, empty if there is none.
 func (h headers) Get(key string) string {
+	if key != headerTrace {
+		return ""
+	}
 	for _, of := range h.r.Headers {
 		if of.Key == key {
 			return string(of.Value)

@@ -3,6 +3,7 @@ package consumers
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -96,6 +97,30 @@ func TestATraceThatIsNotKeptGoesOnNotKept(t *testing.T) {
 	}
 	if n := len(spans.Ended()); n != 0 {
 		t.Errorf("%d spans are kept", n)
+	}
+}
+
+func TestATraceparentThatIsNoneBeginsATraceAndATracestateIsNotRepeated(t *testing.T) {
+	for _, text := range []string{"", "01", strings.Repeat("1", headerTraceLen), "00-" + strings.Repeat("0", 32) + "-" + strings.Repeat("0", 16) + "-01",
+		"ff-" + strings.Repeat("a", 32) + "-" + strings.Repeat("a", 16) + "-01", strings.Repeat("\xff", 1000) + "1"} {
+		for _, perRecord := range []bool{true, false} {
+			p, spans := tracedPartition(t, perRecord)
+			r := published(1, 1)[0]
+			r.Headers[len(r.Headers)-1].Value = []byte(text)
+			_, end := p.traced([]*kgo.Record{r})
+			end(nil)
+			if s := spans.Ended(); len(s) != 1 || s[0].Parent().IsValid() || len(s[0].Links()) != 0 {
+				t.Errorf("%.60q leads to %d spans, the first below %v with links %v", text, len(s), s[0].Parent(), s[0].Links())
+			}
+		}
+	}
+	p, _ := tracedPartition(t, true)
+	r := published(1, 1)[0]
+	r.Headers = append(r.Headers, kgo.RecordHeader{Key: "tracestate", Value: []byte("a=b")})
+	ctx, end := p.traced([]*kgo.Record{r})
+	end(nil)
+	if state := trace.SpanContextFromContext(ctx).TraceState(); state.Len() > 0 {
+		t.Errorf("the trace goes on with the state %s", state)
 	}
 }
 

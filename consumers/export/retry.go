@@ -7,6 +7,7 @@ import (
 	"github.com/cenkalti/backoff/v5"
 
 	"cdds/pipeline"
+	"cdds/pipeline/spans"
 )
 
 // retry repeats step with exponential backoff and jitter until it works, its error
@@ -26,6 +27,7 @@ func (w *Worker) retry(ctx context.Context, name string, step func() error) erro
 		backoff.WithMaxElapsedTime(w.RetryFor),
 		backoff.WithNotify(func(err error, wait time.Duration) {
 			w.metrics.retries.WithLabelValues(name).Inc()
+			spans.Retry(ctx, err)
 			w.log(ctx).WarnContext(ctx, "trying again", "step", name, "in", wait.Round(time.Millisecond), "error", err)
 		}))
 	return err

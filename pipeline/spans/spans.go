@@ -67,6 +67,13 @@ func bounded(err error) string {
 	return strings.ToValidUTF8(text[:min(len(text), maxText)], "\uFFFD")
 }
 
+// Retry says in the span of ctx that what it stands for failed once and is tried again.
+func Retry(ctx context.Context, err error) {
+	if s := trace.SpanFromContext(ctx); s.IsRecording() {
+		s.AddEvent("retry", trace.WithAttributes(attribute.String("error", bounded(err))))
+	}
+}
+
 // Observe observes v, in OpenMetrics with the trace that ctx is part of as its exemplar
 // if that trace is kept.
 func Observe(ctx context.Context, o prometheus.Observer, v float64) {

@@ -59,7 +59,7 @@ func (h *Handler[E]) join(ctx context.Context, b schemas.Batch[E]) *joint[E] {
 	j, alone := h.open, h.failed[b.Partition]
 	if j == nil || alone || j.records+len(b.Records) > MaxRecords || j.bytes+size > MaxBytes {
 		// It is the business of all who join, so the first one's leaving must not end it.
-		work, stop := context.WithCancel(context.WithoutCancel(ctx))
+		work, stop := context.WithCancel(context.WithoutCancel(ctx)) //nolint:gosec // carryOut calls it
 		j = &joint[E]{stop: stop, large: make(chan struct{}), done: make(chan struct{})}
 		if !alone {
 			h.open = j

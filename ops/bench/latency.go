@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"sync"
 	"time"
 
@@ -13,15 +12,13 @@ import (
 )
 
 // pace is the load under which latencies are measured, in interactions a second.
-var pace = 5_000
+const pace = 5_000
 
 // samples is how many latencies of each kind are taken in a run.
 const samples = 40
 
 // latency measures, under a steady load, how long it takes until an interaction can
 // be queried, until a small export is completed, and until history shows it.
-func init() { fmt.Sscan(os.Getenv("PACE"), &pace) }
-
 func latency(ctx context.Context, r *run) error {
 	for _, name := range []string{"ingest", "export", "history"} {
 		p, err := r.system.role(ctx, name)
@@ -66,7 +63,7 @@ func latency(ctx context.Context, r *run) error {
 		return failed
 	}
 	load50 := fmt.Sprintf(" at %s interactions/s", count(pace))
-	steps := []figure{}
+	var steps []figure
 	for _, step := range []struct {
 		name  string
 		state schemas.State
@@ -112,7 +109,7 @@ func (r *run) load(ctx context.Context) error {
 	const every = 20 * time.Millisecond
 	ticks := time.NewTicker(every)
 	defer ticks.Stop()
-	events := make([]schemas.Event, 0, max(1, pace*int(every)/int(time.Second)))
+	events := make([]schemas.Event, 0, pace*int(every)/int(time.Second))
 	for e := range sample.InteractionsBetween(3, 1<<30, rangeFrom, rangeTo) {
 		e.TenantID, e.StartedAt = tenant, schemas.TimeOf(time.Now()) // they happen now
 		if events = append(events, e); len(events) < cap(events) {

@@ -70,7 +70,10 @@ type ClickHouse struct {
 	// Cluster is the name that the servers' remote_servers has for them; empty means one
 	// server. It is for the first start: tables of one server do not become a cluster's.
 	Cluster string `yaml:"cluster" env:"CLUSTER"`
-	TLS     TLS    `yaml:"tls" envPrefix:"TLS_"`
+	// Compression of what goes to and from ClickHouse: none, or gzip, which is worth its
+	// CPU only over a network of less than some 300 Mbit/s (ops/docs/performance.md).
+	Compression string `yaml:"compression" env:"COMPRESSION"`
+	TLS         TLS    `yaml:"tls" envPrefix:"TLS_"`
 }
 
 // S3 says where the object store is.
@@ -184,7 +187,7 @@ const MinWebhookSecret = 32
 func Default() Config {
 	return Config{
 		Kafka:      Kafka{Partitions: 4, Replication: 1, RetentionBytes: -1, SessionTimeout: 45 * time.Second},
-		ClickHouse: ClickHouse{Username: "default", Database: "cdds"},
+		ClickHouse: ClickHouse{Username: "default", Database: "cdds", Compression: "none"},
 		S3:         S3{Bucket: "cdds", AttachmentsBucket: "cdds-attachments", Region: "us-east-1"},
 		Metrics:    Metrics{Listen: "127.0.0.1:0"},
 		Stack:      Stack{EngineMemory: 4 << 30},
@@ -298,6 +301,9 @@ func (c Config) Check() error {
 		return r != '_' && r != '-' && (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z')
 	}) {
 		add("clickhouse.cluster %q is no name: letters, digits, _ and - only", c.ClickHouse.Cluster)
+	}
+	if c.ClickHouse.Compression != "none" && c.ClickHouse.Compression != "gzip" {
+		add("clickhouse.compression %q is unknown; it must be none or gzip", c.ClickHouse.Compression)
 	}
 	if c.Export.Slots < 0 || c.Export.TenantSlots < 0 {
 		add("export.slots and export.tenant_slots must not be negative")

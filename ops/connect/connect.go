@@ -3,6 +3,7 @@
 package connect
 
 import (
+	"compress/gzip"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -92,10 +93,9 @@ func mechanismOf(c config.SASL) (sasl.Mechanism, error) {
 // closes it.
 func ClickHouse(c config.ClickHouse) (driver.Conn, error) {
 	options := &clickhouse.Options{
-		Protocol: clickhouse.HTTP,
-		Addr:     c.Addr,
-		Auth:     clickhouse.Auth{Database: c.Database, Username: c.Username, Password: c.Password.Reveal()},
-		// Compression costs more than a loopback or rack network saves.
+		Protocol:     clickhouse.HTTP,
+		Addr:         c.Addr,
+		Auth:         clickhouse.Auth{Database: c.Database, Username: c.Username, Password: c.Password.Reveal()},
 		Compression:  &clickhouse.Compression{Method: clickhouse.CompressionNone},
 		DialTimeout:  dialTimeout,
 		MaxOpenConns: 64,
@@ -104,6 +104,9 @@ func ClickHouse(c config.ClickHouse) (driver.Conn, error) {
 		DialContext: func(ctx context.Context, addr string) (net.Conn, error) {
 			return movingDialer(clickhouseStill)(ctx, "tcp", addr)
 		},
+	}
+	if c.Compression == "gzip" {
+		options.Compression = &clickhouse.Compression{Method: clickhouse.CompressionGZIP, Level: gzip.BestSpeed}
 	}
 	if c.Cluster != "" {
 		options.Settings = warehouse.ClusterSettings()

@@ -234,6 +234,15 @@ func (s *secured) rolesNeedNoMore(t *testing.T) {
 	if e.State != schemas.Completed || e.Done.Rows != 2000 || e.Done.Parts < 2 {
 		t.Errorf("%s with %d rows in %d parts, %+v", e.State, e.Done.Rows, e.Done.Parts, e.Failure)
 	}
+	check(t, s.publish(t, "requester", &schemas.ErasureRequest{TenantID: "acme", ErasureID: "case-1", InteractionID: "i-000007", DeleteArtifacts: true}))
+	s.eventually("an erasure", 3*time.Minute, func() error {
+		e, _, err := s.warehouse.Erasure(t.Context(), "acme", "case-1")
+		if err == nil && (e.State != schemas.ErasureDone || e.Rows != 1 || len(e.Exports) != 1) {
+			err = fmt.Errorf("it is %+v", e)
+		}
+		return err
+	})
+	s.await(t, "acme", "secured", func(e schemas.Export) bool { return e.State == schemas.Deleted })
 	for _, a := range s.apps {
 		s.eventually("all roles are ready", time.Minute, func() error {
 			if problems := a.Ready(t.Context()); len(problems) > 0 {

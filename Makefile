@@ -89,8 +89,9 @@ browser-tools:
 	@ops/tools/axe || echo "no axe-core: pages are not checked for accessibility"
 
 .PHONY: screenshots
-screenshots: system-tools browser-tools ## a picture of every page of the console, light, dark and on a phone, in .screenshots
-	go test ./ops/app -count=1 -run InABrowser -screenshots $(CURDIR)/.screenshots
+screenshots: system-tools browser-tools ## a picture of every page of the console and of every dashboard, light, dark and on a phone, in .screenshots
+	@ops/tools/install prometheus || echo "no Prometheus: dashboards are not drawn"
+	go test ./ops/app -count=1 -run 'InABrowser|EveryPanel' -screenshots $(CURDIR)/.screenshots
 
 .PHONY: supply-chain
 supply-chain: ## reproducible build, licences, bill of materials, known vulnerabilities; results in dist

@@ -18,6 +18,7 @@ import (
 	"cdds/ops/app"
 	"cdds/ops/config"
 	"cdds/ops/connect"
+	"cdds/ops/metrics"
 	"cdds/ops/provision"
 	"cdds/ops/stack/engine"
 	"cdds/ops/stack/stacktest"
@@ -97,7 +98,7 @@ func (w *world) run(roles ...string) (stop func()) {
 		log = slog.New(slog.NewTextHandler(w.t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
 	}
 	a, err := app.New(app.Options{
-		Config: w.config, Roles: roles, Name: "test", Registry: prometheus.NewRegistry(), Now: w.now, Logger: log,
+		Config: w.config, Roles: roles, Name: "test", Registry: w.registry(), Now: w.now, Logger: log,
 	})
 	check(w.t, err)
 	w.metrics = "http://" + a.MetricsAddr()
@@ -117,6 +118,13 @@ func (w *world) run(roles ...string) (stop func()) {
 	}
 	w.t.Cleanup(stop)
 	return stop
+}
+
+// registry is what `cdds` gives an app.
+func (w *world) registry() *prometheus.Registry {
+	reg := metrics.NewRegistry()
+	metrics.Version(reg, "test")
+	return reg
 }
 
 // publish publishes events and waits for their acknowledgement.

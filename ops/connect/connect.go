@@ -71,7 +71,7 @@ func Kafka(c config.Kafka, name string, reg prometheus.Registerer) ([]kgo.Opt, e
 	}
 	if reg != nil {
 		reg = prometheus.WrapRegistererWith(prometheus.Labels{"client": name}, reg)
-		opts = append(opts, kgo.WithHooks(kprom.NewMetrics("cdds_kafka", kprom.Registerer(reg))))
+		opts = append(opts, kgo.WithHooks(kprom.NewMetrics("cdds_kafka", kprom.Registerer(reg), kprom.Histograms(kprom.RequestDurationE2E))))
 	}
 	return opts, nil
 }

@@ -1,7 +1,7 @@
 package dashboards
 
 import (
-	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -45,24 +45,16 @@ func rules(t *testing.T) []rule {
 // expressions of all panels, by dashboard and title.
 func expressions(t *testing.T) map[string]string {
 	t.Helper()
-	files, _ := filepath.Glob("grafana/dashboards/*.json")
+	read, err := Read()
+	check(t, err)
 	all := map[string]string{}
-	for _, file := range files {
-		content, err := os.ReadFile(file)
-		check(t, err)
-		var doc struct {
-			Panels []struct {
-				Title   string
-				Targets []struct{ Expr, RefID string }
+	for _, d := range read {
+		for _, p := range d.Panels {
+			if p.Title == "" || p.Description == "" || len(p.Queries) == 0 {
+				t.Errorf("%s: a panel without title, description or query: %q", d.File, p.Title)
 			}
-		}
-		check(t, json.Unmarshal(content, &doc))
-		for _, p := range doc.Panels {
-			if p.Title == "" || len(p.Targets) == 0 {
-				t.Errorf("%s: a panel without title or query", file)
-			}
-			for _, q := range p.Targets {
-				all[filepath.Base(file)+": "+p.Title+" "+q.RefID] = q.Expr
+			for n, q := range p.Queries {
+				all[fmt.Sprintf("%s: %s %d", d.File, p.Title, n)] = q.Expr
 			}
 		}
 	}

@@ -81,6 +81,13 @@ func (m *metrics) watchOldest(reg prometheus.Registerer, age func() time.Duratio
 	}, func() float64 { return age().Seconds() })
 }
 
+// begin makes the series of a tenant, before the first event that would be hidden.
+func (m *metrics) begin(tenantID string) {
+	for _, state := range []schemas.State{schemas.Completed, schemas.Failed, schemas.Cancelled} {
+		m.tenantEnded.Add(tenantID, 0, string(state))
+	}
+}
+
 // end counts an export that ended.
 func (m *metrics) end(tenantID string, state schemas.State) {
 	m.ended.WithLabelValues(string(state)).Inc()

@@ -211,6 +211,7 @@ func (w *Worker) begin(r *schemas.ExportRequest, stop context.CancelCauseFunc) (
 	this = &run{digest: digest, since: w.Now(), stop: stop, done: make(chan struct{})}
 	w.running[key] = this
 	w.metrics.active.Set(float64(len(w.running)))
+	w.metrics.begin(r.TenantID)
 	return this, false
 }
 

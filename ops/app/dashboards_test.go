@@ -92,6 +92,9 @@ func TestEveryPanelOfTheDashboardsShowsDataOfARealRun(t *testing.T) {
 func (w *world) work(round int) {
 	w.t.Helper()
 	now := time.Now().UTC()
+	if round%100 == 50 {
+		w.publish(w.request("nobody", fmt.Sprintf("refused-%d", round)))
+	}
 	for i, tenant := range []string{"acme", "globex"} {
 		n := 20 + 15*(i+1)*((round/(40+20*i))%3)
 		var events []schemas.Event

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"os/exec"
 	"regexp"
 	"strconv"
 	"strings"
@@ -60,6 +61,16 @@ func TestMetricsSayWhatWasConsumedStoredDeadLetteredAndExported(t *testing.T) {
 	_, page := w.get("/metrics")
 	if !strings.Contains(page, `cdds_kafka_fetch_bytes_total{client="ingest.interactions"`) {
 		t.Error("franz-go's own metrics are not there")
+	}
+	if promtool, err := exec.LookPath("promtool"); err == nil {
+		lint := exec.Command(promtool, "check", "metrics")
+		lint.Stdin = strings.NewReader(page)
+		out, _ := lint.CombinedOutput() // it fails for what follows too
+		for line := range strings.Lines(string(out)) {
+			if !strings.HasPrefix(line, "cdds_kafka_buffered_") { // franz-go's names
+				t.Errorf("promtool: %s", line)
+			}
+		}
 	}
 	page = strings.ReplaceAll(page, `tenant="acme"`, "") // bounded: see TestTenantsBeyondTheBoundAreCountedTogether
 	if strings.Contains(page, "acme") || strings.Contains(page, "measured") {

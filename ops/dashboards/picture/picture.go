@@ -163,8 +163,11 @@ func draw(p dashboards.Panel, span Span, series []Series) *chart {
 func scale(least, most float64, unit string) (low, step float64) {
 	if most <= least { // a flat line
 		most = least + max(math.Abs(least)*0.1, 1e-3)
-		if unit == "none" {
+		switch unit {
+		case "none":
 			most = least + 1
+		case "percentunit":
+			most = least + 0.1
 		}
 	}
 	base := 1.0 // what round numbers are round in
@@ -173,14 +176,14 @@ func scale(least, most float64, unit string) (low, step float64) {
 		for most-least >= 1024*base {
 			base *= 1024
 		}
-	case unit == "s" && most-least >= 3*86400:
+	case unit == "s" && most >= 2*86400:
 		base = 86400
-	case unit == "s" && most-least >= 3*3600:
+	case unit == "s" && most >= 2*3600:
 		base = 3600
-	case unit == "s" && most-least >= 180:
+	case unit == "s" && most >= 120:
 		base = 60
 	}
-	rough := (most - least) / base / 4
+	rough := max(most-least, most/50) / base / 4 // ticks that differ in what is written
 	power := math.Pow(10, math.Floor(math.Log10(rough)))
 	step = 10 * power
 	for _, round := range []float64{1, 2, 5} {
@@ -225,6 +228,8 @@ func Format(unit string, v float64) string {
 		switch a := math.Abs(v); {
 		case a == 0:
 			return "0 s"
+		case a < 1e-3:
+			return short(v*1e6) + " µs"
 		case a < 1:
 			return short(v*1000) + " ms"
 		case a < 120:

@@ -15,7 +15,7 @@ func TestValuesAreWrittenInTheirUnit(t *testing.T) {
 		value float64
 		want  string
 	}{
-		{"s", 0.0042, "4.2 ms"}, {"s", 0, "0 s"}, {"s", 90, "90 s"}, {"s", 5400, "90 min"}, {"s", 30 * 86400, "30 days"},
+		{"s", 0.000002, "2 µs"}, {"s", 0.0042, "4.2 ms"}, {"s", 0, "0 s"}, {"s", 90, "90 s"}, {"s", 5400, "90 min"}, {"s", 30 * 86400, "30 days"},
 		{"bytes", 1536, "1.5 KiB"}, {"Bps", 3 << 20, "3 MiB/s"}, {"ops", 12500, "12.5 K/s"}, {"percentunit", 0.125, "12.5%"},
 		{"none", 7, "7"}, {"none", 2000, "2 K"},
 	} {

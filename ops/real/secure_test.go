@@ -76,10 +76,8 @@ func newSecured(t *testing.T) *secured {
 	c.Kafka.Brokers, s.nodes = startKafka(t, ca, s.passwords)
 	c.S3.Endpoint = startMinIO(t, ca, c.S3.AccessKey, c.S3.SecretKey.Reveal())
 	engine := stacktest.Shared(t).Endpoints().ClickHouse
-	c.ClickHouse = config.ClickHouse{
-		Addr: []string{fronted(t, ca, engine.Addr)}, Username: engine.Username, Password: config.Secret(engine.Password),
-		Database: engine.Database, TLS: trust,
-	}
+	c.ClickHouse.Addr, c.ClickHouse.TLS = []string{fronted(t, ca, engine.Addr)}, trust
+	c.ClickHouse.Username, c.ClickHouse.Password, c.ClickHouse.Database = engine.Username, config.Secret(engine.Password), engine.Database
 	c.Kafka.TLS, c.Kafka.Replication, c.Kafka.SessionTimeout = trust, 3, 6*time.Second
 	c.Kafka.SASL = config.SASL{Mechanism: "SCRAM-SHA-512", Username: "root", Password: config.Secret(s.passwords["root"])}
 	allowed := true

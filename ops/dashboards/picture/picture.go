@@ -111,7 +111,7 @@ const colours = 8
 
 func draw(p dashboards.Panel, span Span, series []Series) *chart {
 	unit := p.Field.Defaults.Unit
-	c := &chart{Width: float64(p.Grid.W) * 50, Height: 180, Left: 58, Top: 8, Bottom: 158}
+	c := &chart{Width: float64(p.Grid.W) * 50, Height: 180, Left: 64, Top: 8, Bottom: 158}
 	c.Right = c.Width - 10
 	least, most := math.Inf(1), math.Inf(-1)
 	for _, s := range series {
@@ -164,7 +164,7 @@ func scale(least, most float64, unit string) (low, step float64) {
 	if most <= least { // a flat line
 		most = least + max(math.Abs(least)*0.1, 1e-3)
 		switch unit {
-		case "none":
+		case "none", "bytes", "Bps":
 			most = least + 1
 		case "percentunit":
 			most = least + 0.1

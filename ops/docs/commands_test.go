@@ -1,0 +1,207 @@
+package docs
+
+import (
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"cdds/schemas"
+	"cdds/schemas/sample"
+)
+
+// shown is where pages say that the web is, unless told otherwise.
+const shown = "127.0.0.1:8080"
+
+// TestEveryCommandShownRuns is a new user who follows each page from its first command to
+// its last, in a directory of his own, on one system that runs. What belongs to a page
+// goes on in one shell, so variables stay. make is asked what it would do; `cdds up` and
+// blocks that need what this machine does not have are only checked.
+func TestEveryCommandShownRuns(t *testing.T) {
+	for _, tool := range []string{"bash", "openssl", "unzip", "curl"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			t.Skipf("%s is not installed (`make system-tools` does it)", tool)
+		}
+	}
+	home := newHome(t)
+	for _, p := range pages(t) {
+		name := filepath.Base(p.file)
+		if elsewhere[name] != "" {
+			continue
+		}
+		t.Run(name, func(t *testing.T) {
+			script, ran, checked := home.script(t, p)
+			if ran+checked == 0 {
+				t.Skip("it shows no command")
+			}
+			t.Logf("%d blocks run, %d checked", ran, checked)
+			dir := home.room(t, name)
+			ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+			defer cancel()
+			cmd := exec.CommandContext(ctx, "bash", "-c", script)
+			cmd.Dir, cmd.Env = dir, home.environment(t)
+			out, err := cmd.CombinedOutput()
+			if err != nil {
+				t.Errorf("%v\n%s", err, out)
+			} else {
+				t.Logf("%s", out)
+			}
+		})
+	}
+}
+
+// script is the page's blocks, one after the other.
+func (h home) script(t *testing.T, p page) (script string, ran, checked int) {
+	t.Helper()
+	all := "set -euo pipefail\n"
+	for _, b := range p.blocks {
+		if b.language != "sh" {
+			continue
+		}
+		syntax := exec.Command("bash", "-n")
+		syntax.Stdin = strings.NewReader(b.text)
+		if out, err := syntax.CombinedOutput(); err != nil {
+			t.Errorf("%s:%d is no shell: %s", p.file, b.line, out)
+			continue
+		}
+		if missing := lacks(b.needs); missing != "" {
+			t.Logf("%s:%d needs %s, which is not here", p.file, b.line, missing)
+			checked++
+			continue
+		}
+		all += fmt.Sprintf("echo '== %s:%d'\n%s", filepath.Base(p.file), b.line, strings.ReplaceAll(b.text, shown, h.web))
+		ran++
+	}
+	return all, ran, checked
+}
+
+// lacks is the first of the programs that is not installed.
+func lacks(needs string) string {
+	for _, program := range strings.FieldsFunc(needs, func(r rune) bool { return r == ',' }) {
+		if _, err := exec.LookPath(program); err != nil {
+			return program
+		}
+		if program == "docker" && exec.Command("docker", "info").Run() != nil {
+			return "docker's daemon"
+		}
+	}
+	return ""
+}
+
+// home has a system that runs, and the programs that pages use.
+type home struct{ dir, web string }
+
+func newHome(t *testing.T) home {
+	t.Helper()
+	dir, err := filepath.EvalSymlinks(t.TempDir())
+	check(t, err)
+	h := home{dir: dir}
+	check(t, os.MkdirAll(filepath.Join(dir, "bin"), 0o700))
+	real := filepath.Join(dir, "cdds")
+	build := exec.Command("go", "build", "-trimpath", "-o", real, "cdds")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	project, err := filepath.Abs(top)
+	check(t, err)
+	h.program(t, "cdds", `if [ "${1:-}" = up ]; then set -- "$@" --help; exec >/dev/null; fi; exec "`+real+`" "$@"`)
+	h.program(t, "make", `exec /usr/bin/env -u MAKEFLAGS "`+lookPath("make")+`" -C "`+project+`" -n "$@" >/dev/null`)
+	writeHistory(t, filepath.Join(dir, "history.jsonl.gz"))
+
+	up := exec.Command(real, "up", "--log-level", "warn")
+	up.Dir, up.Env = dir, append(h.environment(t), "CDDS_WEB_LISTEN=127.0.0.1:0")
+	up.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
+	var problems bytes.Buffer
+	up.Stderr = &problems
+	told, err := up.StdoutPipe()
+	check(t, err)
+	check(t, up.Start())
+	t.Cleanup(func() {
+		_ = up.Process.Signal(syscall.SIGTERM)
+		_ = up.Wait()
+		if t.Failed() {
+			t.Logf("cdds up said: %s", problems.String())
+		}
+	})
+	web := make(chan string, 1)
+	go func() {
+		defer close(web)
+		for lines := bufio.NewScanner(told); lines.Scan(); {
+			if at, ok := strings.CutPrefix(strings.TrimSpace(lines.Text()), "web "); ok {
+				web <- strings.TrimPrefix(strings.TrimSpace(at), "http://")
+			}
+		}
+	}()
+	select {
+	case h.web = <-web:
+	case <-time.After(2 * time.Minute):
+	}
+	if h.web == "" {
+		t.Fatalf("cdds is not up: %s", problems.String())
+	}
+	return h
+}
+
+// room is a page's directory. It has what a reader who is in the project's has.
+func (h home) room(t *testing.T, name string) string {
+	t.Helper()
+	project, err := filepath.Abs(top)
+	check(t, err)
+	dir := filepath.Join(h.dir, "rooms", name)
+	check(t, os.MkdirAll(dir, 0o700))
+	for _, from := range []string{h.dir + "/.cdds", h.dir + "/bin", h.dir + "/history.jsonl.gz", project + "/ops", project + "/schemas", project + "/docker-compose.yml"} {
+		check(t, os.Symlink(from, filepath.Join(dir, filepath.Base(from))))
+	}
+	return dir
+}
+
+func (h home) program(t *testing.T, name, does string) {
+	t.Helper()
+	check(t, os.WriteFile(filepath.Join(h.dir, "bin", name), []byte("#!/bin/sh\n"+does+"\n"), 0o700))
+}
+
+// environment is this one's, but for what would configure CDDS.
+func (h home) environment(t *testing.T) (env []string) {
+	t.Helper()
+	for _, kv := range os.Environ() {
+		if !strings.HasPrefix(kv, "CDDS_") || strings.HasPrefix(kv, "CDDS_CHDB_") {
+			env = append(env, kv)
+		}
+	}
+	return append(env, "PATH="+filepath.Join(h.dir, "bin")+":"+os.Getenv("PATH"))
+}
+
+func lookPath(name string) string {
+	path, err := exec.LookPath(name)
+	if err != nil {
+		return "/bin/true"
+	}
+	return path
+}
+
+// writeHistory writes what a contact centre might bring: two months of a tenant.
+func writeHistory(t *testing.T, file string) {
+	t.Helper()
+	f, err := os.Create(file)
+	check(t, err)
+	zipped := gzip.NewWriter(f)
+	from := time.Date(2026, 9, 1, 0, 0, 0, 0, time.UTC)
+	for i := range sample.InteractionsBetween(1, 2_000, from, from.AddDate(0, 2, 0)) {
+		i.TenantID = "acme"
+		line, err := schemas.Encode(i)
+		check(t, err)
+		_, err = io.WriteString(zipped, string(line)+"\n")
+		check(t, err)
+	}
+	check(t, zipped.Close())
+	check(t, f.Close())
+}

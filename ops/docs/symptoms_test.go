@@ -15,7 +15,7 @@ var quoted = regexp.MustCompile("`([^`]+)`")
 // symptoms has in its first column; those of other programs say whose they are.
 func TestEverySymptomIsWhatTheCodeSays(t *testing.T) {
 	var sources strings.Builder
-	check(t, filepath.WalkDir(top, func(path string, d fs.DirEntry, err error) error {
+	check(t, filepath.WalkDir(top, func(path string, _ fs.DirEntry, err error) error {
 		if err != nil || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
 			return err
 		}

@@ -18,6 +18,9 @@ const top = "../.."
 // elsewhere are pages whose commands other tests execute.
 var elsewhere = map[string]string{"clients.md": "cdds/ops/clients"}
 
+// languages are those of blocks: sh is executed, json and yaml are read, the others are shown.
+var languages = []string{"sh", "json", "yaml", "sql", "text", ""}
+
 // page is a Markdown file: its fenced blocks, links and headings.
 type page struct {
 	file     string
@@ -53,10 +56,13 @@ func pages(t *testing.T) (all []page) {
 		p := page{file: file}
 		var inside *block
 		for n, line := range strings.Split(string(content), "\n") {
-			if match := fence.FindStringSubmatch(line); match != nil || strings.HasPrefix(line, "```") {
+			if match := fence.FindStringSubmatch(line); match != nil || strings.HasPrefix(strings.TrimSpace(line), "```") {
 				switch {
 				case match == nil:
 					t.Errorf("%s:%d: %q is no way to begin a block", file, n+1, line)
+				case inside == nil && !has(languages, match[1]):
+					t.Errorf("%s:%d: no test looks at %q; commands are sh", file, n+1, match[1])
+					inside = &block{line: n + 1}
 				case inside != nil:
 					p.blocks, inside = append(p.blocks, *inside), nil
 				default:

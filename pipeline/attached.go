@@ -62,22 +62,6 @@ func wholeLines(data []byte, atEOF bool) (advance int, token []byte, err error) 
 	return 0, nil, nil
 }
 
-// planned is how many bytes to expect: none where the event contradicts itself, since
-// then there will be none.
-func (a attached) planned() int64 {
-	if a.Object != "" {
-		if a.Size < 1 || a.Size > schemas.MaxObjectBytes {
-			return 0
-		}
-		return a.Size
-	}
-	content, err := a.Decoded()
-	if err != nil {
-		return 0
-	}
-	return int64(len(content))
-}
-
 func (a attached) before(key schemas.RowKey, position int) bool {
 	c := a.key.Compare(key)
 	return c < 0 || c == 0 && a.position < position

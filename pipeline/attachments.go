@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"cdds/pipeline/bucket"
@@ -48,30 +49,70 @@ func (e *Exporter) planAttachments(ctx context.Context, x Export, chunks []wareh
 	if first == nil {
 		return nil
 	}
-	rows, err := e.source.Attached(ctx, x.query(), first.First, last.Last)
-	if err != nil {
-		return err
+	got, sized, err := e.packAttachments(ctx, x, first.First, last.Last, plan)
+	if err == nil && !sized {
+		got, err = e.packStoredAttachments(ctx, x, first.First, last.Last, plan)
 	}
-	defer rows.Close()
-	got, err := eachAttachment(rows, func(a attached) error {
-		size := a.planned()
-		n := len(plan.Parts) - 1
-		if n < 0 || plan.Parts[n].Kind != schemas.KindAttachments || plan.Parts[n].Rows == maxAttachments || plan.Parts[n].Bytes+size > x.SplitSize {
-			plan.Parts = append(plan.Parts, schemas.Part{Number: n + 2, Kind: schemas.KindAttachments, First: a.key, FirstAttachment: a.position})
-			n++
-		}
-		part := &plan.Parts[n]
-		part.Last, part.LastAttachment = a.key, a.position
-		part.Rows++
-		part.Bytes += size
-		plan.Attachments++
-		plan.AttachmentBytes += size
-		return nil
-	})
 	if err == nil && got != expected { // an answer that was cut short would be a plan that lies
 		err = fmt.Errorf("plan attachments: %d interactions with some were read, and there are %d", got, expected)
 	}
 	return err
+}
+
+// packAttachments adds to the plan what the table says of the attachments between two
+// keys, and returns how many interactions have them. It adds nothing, and sized is false,
+// if there are some that were stored by a release that did not note their sizes.
+func (e *Exporter) packAttachments(ctx context.Context, x Export, first, last schemas.RowKey, plan *schemas.Plan) (interactions int64, sized bool, err error) {
+	packed := attachmentPacker{plan: *plan, split: x.SplitSize}
+	packed.plan.Parts = slices.Clone(plan.Parts)
+	sized = true
+	err = e.source.AttachmentSizes(ctx, x.query(), first, last, func(key schemas.RowKey, sizes []uint32) {
+		interactions++
+		sized = sized && len(sizes) > 0
+		for n, size := range sizes {
+			packed.add(key, n+1, int64(size))
+		}
+	})
+	if err == nil && sized {
+		*plan = packed.plan
+	}
+	return interactions, sized, err
+}
+
+// packStoredAttachments is packAttachments from the interactions themselves.
+func (e *Exporter) packStoredAttachments(ctx context.Context, x Export, first, last schemas.RowKey, plan *schemas.Plan) (interactions int64, err error) {
+	rows, err := e.source.Attached(ctx, x.query(), first, last)
+	if err != nil {
+		return 0, err
+	}
+	defer rows.Close()
+	packed := attachmentPacker{plan: *plan, split: x.SplitSize}
+	interactions, err = eachAttachment(rows, func(a attached) error {
+		packed.add(a.key, a.position, a.PlannedBytes())
+		return nil
+	})
+	*plan = packed.plan
+	return interactions, err
+}
+
+// attachmentPacker adds attachments, one after the other, to the parts of a plan.
+type attachmentPacker struct {
+	plan  schemas.Plan
+	split int64
+}
+
+func (p *attachmentPacker) add(key schemas.RowKey, position int, size int64) {
+	n := len(p.plan.Parts) - 1
+	if n < 0 || p.plan.Parts[n].Kind != schemas.KindAttachments || p.plan.Parts[n].Rows == maxAttachments || p.plan.Parts[n].Bytes+size > p.split {
+		p.plan.Parts = append(p.plan.Parts, schemas.Part{Number: n + 2, Kind: schemas.KindAttachments, First: key, FirstAttachment: position})
+		n++
+	}
+	part := &p.plan.Parts[n]
+	part.Last, part.LastAttachment = key, position
+	part.Rows++
+	part.Bytes += size
+	p.plan.Attachments++
+	p.plan.AttachmentBytes += size
 }
 
 // zipAttachments writes the zip of a part with attachments: the inline ones as their
@@ -96,7 +137,7 @@ func (e *Exporter) zipAttachments(ctx context.Context, x Export, dst *spool, r *
 		if a.before(r.First, r.FirstAttachment) || a.after(r.Last, r.LastAttachment) {
 			return nil
 		}
-		planned += a.planned()
+		planned += a.PlannedBytes()
 		if int64(len(z.lines)) == r.Rows || planned > r.Bytes {
 			return fmt.Errorf("the part has more than the %d attachments with %d bytes of the plan: %w", r.Rows, r.Bytes, errUnplanned)
 		}

@@ -23,6 +23,7 @@ type Source interface {
 	Rows(ctx context.Context, q warehouse.Query, first, last schemas.RowKey) (io.ReadCloser, error)
 	// Attached is Rows of those that have attachments.
 	Attached(ctx context.Context, q warehouse.Query, first, last schemas.RowKey) (io.ReadCloser, error)
+	AttachmentSizes(ctx context.Context, q warehouse.Query, first, last schemas.RowKey, each func(key schemas.RowKey, sizes []uint32)) error
 }
 
 // Objects is where attachments are that their events refer to, in a bucket of its own,

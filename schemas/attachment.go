@@ -59,6 +59,22 @@ func (a Attachment) Decoded() ([]byte, error) {
 	return b, nil
 }
 
+// PlannedBytes is how many bytes of content to expect: none where the event contradicts
+// itself, since then there will be none.
+func (a Attachment) PlannedBytes() int64 {
+	if a.Object != "" {
+		if a.Size < 1 || a.Size > MaxObjectBytes {
+			return 0
+		}
+		return a.Size
+	}
+	content, err := a.Decoded()
+	if err != nil {
+		return 0
+	}
+	return int64(len(content))
+}
+
 // CheckObject says what is wrong with the reference of an attachment of the tenant:
 // above all that its key is outside what belongs to the tenant.
 func (a Attachment) CheckObject(tenantID string) error {

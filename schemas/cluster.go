@@ -49,7 +49,7 @@ func onCluster(s Statement, cluster, database string) []Statement {
 	if m := alters.FindStringSubmatch(s.SQL); m != nil {
 		name := m[1]
 		local := Statement{s.Name, alters.ReplaceAllString(s.SQL, "ALTER TABLE "+strings.Replace(on, "$1", LocalTable(name), 1))}
-		if !strings.Contains(s.SQL, "ADD COLUMN") { // settings and projections are of what holds rows
+		if !strings.Contains(s.SQL, " COLUMN ") { // settings and projections are of what holds rows
 			return []Statement{local}
 		}
 		return []Statement{local, {s.Name, alters.ReplaceAllString(s.SQL, "ALTER TABLE "+on)}}

@@ -137,7 +137,7 @@ func TestARetryReadsOnlyThePartsThatAreNotStored(t *testing.T) {
 	s := newScene(pipelinetest.Records(3000)...)
 	var n, failAt atomic.Int32
 	w := s.worker(nil, func(inner pipeline.Source) pipeline.Source { return reads{inner, &n, &failAt} })
-	failAt.Store(5) // the first read is the plan's, of attachments
+	failAt.Store(4)
 	check(t, s.handle(t.Context(), w, request("e")))
 	if got := s.states("e"); got[len(got)-1] != schemas.Failed {
 		t.Fatalf("the fourth part cannot be read, and it is %v", got)

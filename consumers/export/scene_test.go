@@ -187,6 +187,10 @@ func (s *scene) Attached(ctx context.Context, q warehouse.Query, first, last sch
 	return pipelinetest.NewSource(s.log()...).Attached(ctx, q, first, last)
 }
 
+func (s *scene) AttachmentSizes(ctx context.Context, q warehouse.Query, first, last schemas.RowKey, each func(schemas.RowKey, []uint32)) error {
+	return pipelinetest.NewSource(s.log()...).AttachmentSizes(ctx, q, first, last, each)
+}
+
 func digest(lines string) string {
 	sum := sha256.Sum256([]byte(lines))
 	return hex.EncodeToString(sum[:])

@@ -159,6 +159,10 @@ func (s faultySource) Attached(ctx context.Context, q warehouse.Query, first, la
 	return s.stream(func() (io.ReadCloser, error) { return s.source.Attached(ctx, q, first, last) })
 }
 
+func (s faultySource) AttachmentSizes(ctx context.Context, q warehouse.Query, first, last schemas.RowKey, each func(schemas.RowKey, []uint32)) error {
+	return s.faults.Do(func() error { return s.source.AttachmentSizes(ctx, q, first, last, each) })
+}
+
 func (s faultySource) stream(open func() (io.ReadCloser, error)) (io.ReadCloser, error) {
 	var rows io.ReadCloser
 	var opening error

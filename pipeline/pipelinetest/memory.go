@@ -204,6 +204,21 @@ func (s *Source) Attached(_ context.Context, q warehouse.Query, first, last sche
 	return s.lines(q, first, last, func(e *schemas.Interaction) bool { return len(e.Attachments) > 0 }), nil
 }
 
+// AttachmentSizes calls each with the rows of Attached.
+func (s *Source) AttachmentSizes(_ context.Context, q warehouse.Query, first, last schemas.RowKey, each func(schemas.RowKey, []uint32)) error {
+	for _, r := range s.rows(q) {
+		if r.key.Compare(first) < 0 || r.key.Compare(last) > 0 || len(r.record.Event.Attachments) == 0 {
+			continue
+		}
+		var sizes []uint32
+		for _, a := range r.record.Event.Attachments {
+			sizes = append(sizes, uint32(a.PlannedBytes()))
+		}
+		each(r.key, sizes)
+	}
+	return nil
+}
+
 func (s *Source) lines(q warehouse.Query, first, last schemas.RowKey, wanted func(*schemas.Interaction) bool) io.ReadCloser {
 	var lines bytes.Buffer
 	for _, r := range s.rows(q) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
 
@@ -34,6 +35,37 @@ LIMIT 1 BY %[3]s, %[4]s`, t.name, t.attached(), t.time, t.id,
 		return nil, fmt.Errorf("read attachments of %s: %w", t.name, err)
 	}
 	return &lines{ReadCloser: r}, nil
+}
+
+// AttachmentSizes calls each with the key of every row between two inclusive keys that
+// has attachments, in export order, and the bytes of each of them. It reads no body; sizes
+// are none for a row whose ingest did not state them. An answer that is cut short may be
+// taken for a whole one: Extent says how many rows there are.
+func (w *Warehouse) AttachmentSizes(ctx context.Context, q Query, first, last schemas.RowKey, each func(key schemas.RowKey, sizes []uint32)) (err error) {
+	t, err := tableOf(q.Filter.Entity)
+	if err != nil {
+		return err
+	}
+	rows, err := w.conn.Query(ctx, fmt.Sprintf("SELECT t, id, attachment_bytes FROM (%s) WHERE passes AND with_files",
+		q.newest(t, t.attached()+" AS with_files, attachment_bytes")), q.arguments(first, &last)...)
+	if err != nil {
+		return fmt.Errorf("read sizes of attachments of %s: %w", t.name, err)
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		var at time.Time
+		var key schemas.RowKey
+		var sizes []uint32
+		if err := rows.Scan(&at, &key.ID, &sizes); err != nil {
+			return fmt.Errorf("read sizes of attachments of %s: %w", t.name, err)
+		}
+		key.Time = schemas.TimeOf(at)
+		each(key, sizes)
+	}
+	if err := rows.Err(); err != nil {
+		return fmt.Errorf("read sizes of attachments of %s: %w", t.name, err)
+	}
+	return nil
 }
 
 // ErasableBodies calls each with every version with attachments that an erasure is

@@ -24,6 +24,7 @@ var (
 		{Name: "tenant_id", Type: "LowCardinality(String)"}, {Name: "started_at", Type: "DateTime64(3, 'UTC')"}, {Name: "interaction_id", Type: "String"},
 		{Name: "media_type", Type: "LowCardinality(String)"}, {Name: "direction", Type: "LowCardinality(String)"},
 		{Name: "status", Type: "LowCardinality(String)"}, {Name: "queue", Type: "LowCardinality(String)"}, {Name: "contact_id", Type: "String"},
+		{Name: "attached", Type: "Bool"}, {Name: "attachment_bytes", Type: "Array(UInt32)"},
 	}, bodyColumns...)
 	contactColumns = append([]clickhouse.ColumnNameAndType{
 		{Name: "tenant_id", Type: "LowCardinality(String)"}, {Name: "created_at", Type: "DateTime64(3, 'UTC')"}, {Name: "contact_id", Type: "String"},
@@ -39,6 +40,7 @@ func (w *Warehouse) InsertInteractions(ctx context.Context, batches ...schemas.B
 		tenants, ids, media, directions = make([]string, 0, n), make([]string, 0, n), make([]string, 0, n), make([]string, 0, n)
 		statuses, queues, contacts      = make([]string, 0, n), make([]string, 0, n), make([]string, 0, n)
 		times                           = make([]time.Time, 0, n)
+		attached, sizes                 = make([]bool, 0, n), make([][]uint32, 0, n)
 	)
 	for _, b := range batches {
 		for _, r := range b.Records {
@@ -46,10 +48,22 @@ func (w *Warehouse) InsertInteractions(ctx context.Context, batches ...schemas.B
 			tenants, times, ids = append(tenants, e.TenantID), append(times, e.StartedAt.Time), append(ids, e.InteractionID)
 			media, directions, statuses = append(media, e.MediaType), append(directions, e.Direction), append(statuses, e.Status)
 			queues, contacts = append(queues, e.Queue), append(contacts, e.ContactID)
+			attached, sizes = append(attached, len(e.Attachments) > 0), append(sizes, attachmentBytes(e.Attachments))
 		}
 	}
 	body := func(e *schemas.Interaction) []byte { return e.Body }
-	return insert(ctx, w, "interactions", interactionColumns, batches, body, tenants, times, ids, media, directions, statuses, queues, contacts)
+	return insert(ctx, w, "interactions", interactionColumns, batches, body, tenants, times, ids, media, directions, statuses, queues, contacts, attached, sizes)
+}
+
+func attachmentBytes(list []schemas.Attachment) []uint32 {
+	if len(list) == 0 {
+		return nil
+	}
+	sizes := make([]uint32, len(list))
+	for i, a := range list {
+		sizes[i] = uint32(a.PlannedBytes()) // at most schemas.MaxObjectBytes
+	}
+	return sizes
 }
 
 // InsertContacts stores batches under the same contract as InsertInteractions.

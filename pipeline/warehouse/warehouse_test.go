@@ -3,7 +3,10 @@ package warehouse_test
 import (
 	"bufio"
 	"cmp"
+	"context"
+	"encoding/base64"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"testing"
@@ -59,10 +62,19 @@ type version struct {
 	partition int32
 	offset    int64
 	text      string
+	// files are the sizes of its attachments.
+	files []uint32
 }
 
 func (v version) record(tenant string) schemas.Record[*schemas.Interaction] {
 	e := &schemas.Interaction{InteractionID: v.id, TenantID: tenant, MediaType: v.media, StartedAt: v.at, Text: v.text}
+	for n, size := range v.files {
+		a := schemas.Attachment{AttachmentID: fmt.Sprint(n), Content: base64.StdEncoding.EncodeToString(make([]byte, size))}
+		if size > 100 {
+			a = schemas.Attachment{AttachmentID: fmt.Sprint(n), Object: tenant + "/o", Size: int64(size), SHA256: strings.Repeat("0", 64)}
+		}
+		e.Attachments = append(e.Attachments, a)
+	}
 	return schemas.Record[*schemas.Interaction]{Event: e, Partition: v.partition, Offset: v.offset}
 }
 
@@ -85,7 +97,8 @@ func versions(t *rapid.T) []version {
 		all = append(all, version{
 			id: oddIDs[id], at: schemas.TimeOf(from.Add(time.Duration(id%4) * 24 * 40 * time.Hour)),
 			media: rapid.SampledFrom([]string{"chat", "voice"}).Draw(t, "media"), partition: p, offset: next[p],
-			text: fmt.Sprintf("version %d %s", n, strings.Repeat("ü", rapid.IntRange(0, 30).Draw(t, "length"))),
+			text:  fmt.Sprintf("version %d %s", n, strings.Repeat("ü", rapid.IntRange(0, 30).Draw(t, "length"))),
+			files: rapid.SliceOfN(rapid.SampledFrom([]uint32{0, 1, 2, 3, 100, 101, schemas.MaxObjectBytes}), 0, 3).Draw(t, "files"),
 		})
 		next[p] += rapid.Int64Range(1, 3).Draw(t, "step")
 	}
@@ -176,7 +189,54 @@ func TestChunksAndRowsAreWhatTheModelSays(t *testing.T) {
 		if at != len(want) {
 			rt.Fatalf("%d of %d rows are in chunks", at, len(want))
 		}
+		if len(chunks) > 0 {
+			attachmentsAreAs(rt, w, q, tenant, chunks, want)
+		}
 	})
+}
+
+// attachmentsAreAs holds what is asked of attachments against the model, from the second
+// row to the last but one.
+func attachmentsAreAs(t *rapid.T, w *warehouse.Warehouse, q warehouse.Query, tenant string, chunks []warehouse.Chunk, want []version) {
+	extent, err := w.Extent(context.Background(), q)
+	if err != nil {
+		t.Fatal(err)
+	}
+	counted := int64(0)
+	for _, c := range chunks {
+		counted += c.Attached
+	}
+	with := slices.DeleteFunc(slices.Clone(want), func(v version) bool { return len(v.files) == 0 })
+	if extent.Attached != int64(len(with)) || counted != int64(len(with)) {
+		t.Fatalf("%d rows have attachments; the extent says %d, the chunks say %d", len(with), extent.Attached, counted)
+	}
+	if len(with) > 2 {
+		with = with[1 : len(with)-1]
+	}
+	if len(with) == 0 {
+		return
+	}
+	key := func(v version) schemas.RowKey { return schemas.RowKey{Time: v.at, ID: v.id} }
+	first, last := key(with[0]), key(with[len(with)-1])
+	n, text := 0, ""
+	err = w.AttachmentSizes(context.Background(), q, first, last, func(k schemas.RowKey, sizes []uint32) {
+		if n >= len(with) || k != key(with[n]) || !slices.Equal(sizes, with[n].files) {
+			t.Fatalf("row %d is %v with attachments of %d bytes; want %+v", n, k, sizes, with)
+		}
+		text += with[n].line(tenant) + "\n"
+		n++
+	})
+	if err != nil || n != len(with) {
+		t.Fatalf("%d of %d rows with attachments, %v", n, len(with), err)
+	}
+	rows, err := w.Attached(context.Background(), q, first, last)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	if got, err := io.ReadAll(rows); err != nil || string(got) != text {
+		t.Fatalf("the rows with attachments are\n%s\nwant\n%s, %v", got, text, err)
+	}
 }
 
 // insert stores versions partition by partition in batches cut at random, some of

@@ -300,3 +300,15 @@ ALTER TABLE exports_local ON CLUSTER 'cdds' ADD COLUMN IF NOT EXISTS summary Str
 -- 0020_exports_summary
 ALTER TABLE exports ON CLUSTER 'cdds' ADD COLUMN IF NOT EXISTS summary String DEFAULT body CODEC(ZSTD(1))
 ;
+-- 0021_interactions_attachment_bytes
+ALTER TABLE interactions_local ON CLUSTER 'cdds' ADD COLUMN IF NOT EXISTS attachment_bytes Array(UInt32) CODEC(ZSTD(1)) AFTER attached
+;
+-- 0021_interactions_attachment_bytes
+ALTER TABLE interactions ON CLUSTER 'cdds' ADD COLUMN IF NOT EXISTS attachment_bytes Array(UInt32) CODEC(ZSTD(1)) AFTER attached
+;
+-- 0022_interactions_attached_stated
+ALTER TABLE interactions_local ON CLUSTER 'cdds' MODIFY COLUMN attached Bool DEFAULT JSONLength(body, 'attachments') > 0
+;
+-- 0022_interactions_attached_stated
+ALTER TABLE interactions ON CLUSTER 'cdds' MODIFY COLUMN attached Bool DEFAULT JSONLength(body, 'attachments') > 0
+;

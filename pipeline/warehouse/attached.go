@@ -30,7 +30,7 @@ WHERE tenant_id = {tenant:String} AND %[2]s
 ORDER BY %[3]s, %[4]s
 LIMIT 1 BY %[3]s, %[4]s`, t.name, t.attached(), t.time, t.id,
 		q.newest(t, t.attached()+" AS with_files, source_offset AS at_offset, source_partition AS at_partition"))
-	r, err := w.conn.QueryFormat(ctx, "TSVRaw", sql, q.arguments(first, &last)...)
+	r, err := w.conn.QueryFormat(withSettings(ctx, linesSettings), "TSVRaw", sql, q.arguments(first, &last)...)
 	if err != nil {
 		return nil, fmt.Errorf("read attachments of %s: %w", t.name, err)
 	}

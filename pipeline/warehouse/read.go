@@ -216,6 +216,11 @@ func (w *Warehouse) Extent(ctx context.Context, q Query) (e Extent, err error) {
 	return e, nil
 }
 
+// linesSettings suit answers of stored lines: formatting them on many threads costs more
+// copies than formatting, and an export reads several parts at once anyway. See
+// output_format_parallel_formatting in ClickHouse's settings.
+var linesSettings = clickhouse.Settings{"output_format_parallel_formatting": 0}
+
 // Rows streams the JSON Lines between two inclusive keys, in export order, each
 // line ended by a line feed. The caller closes the reader; a read fails if the
 // query does, however late.
@@ -226,7 +231,7 @@ func (w *Warehouse) Rows(ctx context.Context, q Query, first, last schemas.RowKe
 	}
 	sql := fmt.Sprintf("SELECT body FROM (%s) WHERE passes", q.newest(t, "body"))
 	// TSVRaw of one column is the bodies as they are, a line each.
-	r, err := w.conn.QueryFormat(ctx, "TSVRaw", sql, q.arguments(first, &last)...)
+	r, err := w.conn.QueryFormat(withSettings(ctx, linesSettings), "TSVRaw", sql, q.arguments(first, &last)...)
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", t.name, err)
 	}

@@ -12,6 +12,15 @@ import (
 	"cdds/schemas"
 )
 
+const (
+	// batchRecords is how many records of the usual size one of our inserts has: what
+	// ingest.MaxBytes allows.
+	batchRecords = 12_000
+	// largeBlock is what the Kafka engine makes of a backlog unless told otherwise, of
+	// interactions some 90 MB.
+	largeBlock = 65_536
+)
+
 // ingest compares our ingest with ClickHouse's own Kafka engine: the same records on
 // the same broker into tables of the same definition, from nothing running to every
 // row readable. The Kafka engine dead-letters nothing and drops what it read when an
@@ -20,7 +29,7 @@ func ingest(ctx context.Context, r *run) error {
 	if err := r.produce(ctx, r.rows); err != nil {
 		return err
 	}
-	var ours, engine, sink, cpu, peak, engineCPU, brokerCPU []float64
+	var ours, engine, large, sink, cpu, peak, engineCPU, brokerCPU, kafkaCPU []float64
 	for n := range r.runs {
 		if err := r.forget(ctx); err != nil {
 			return err
@@ -45,11 +54,18 @@ func ingest(ctx context.Context, r *run) error {
 		if err := r.recordSizes(ctx, n); err != nil {
 			return err
 		}
-		if seconds, err = r.kafkaEngine(ctx, n); err != nil {
+		engineBefore = r.system.service("clickhouse")
+		if seconds, err = r.kafkaEngine(ctx, fmt.Sprint("same-", n), batchRecords); err != nil {
 			return err
 		}
+		kafkaCPU = append(kafkaCPU, perRecord(r.system.service("clickhouse")-engineBefore))
 		engine = append(engine, float64(r.rows)/seconds)
-		say("ENGINE = Kafka: %.1f s", seconds)
+		say("ENGINE = Kafka, %d rows an insert: %.1f s, %.1f us of CPU a record", batchRecords, seconds, kafkaCPU[n])
+		if seconds, err = r.kafkaEngine(ctx, fmt.Sprint("large-", n), largeBlock); err != nil {
+			return err
+		}
+		large = append(large, float64(r.rows)/seconds)
+		say("ENGINE = Kafka, %d rows an insert: %.1f s", largeBlock, seconds)
 		if r.sink == "" {
 			continue
 		}
@@ -60,13 +76,16 @@ func ingest(ctx context.Context, r *run) error {
 		say("Bento: %.1f s", seconds)
 	}
 	name := fmt.Sprintf("ingest %s records", count(r.rows))
-	r.report.add(ratio(name, "records/s", "ENGINE = Kafka", ours, engine, atLeast(1)))
+	r.report.add(
+		ratio(name, "records/s", fmt.Sprintf("ENGINE = Kafka, inserts as large (%s rows)", count(batchRecords)), ours, engine, atLeast(1)),
+		ratio(name, "records/s", fmt.Sprintf("ENGINE = Kafka, inserts of %s rows", count(largeBlock)), ours, large))
 	if sink != nil {
 		r.report.add(ratio(name, "records/s", "Bento, kafka_franz to JSONEachRow over HTTP", ours, sink, atLeast(2)))
 	}
 	r.report.add(
 		value(ingestRoleCPU, "us per record", cpu),
 		value(ingestEngineCPU, "us per record", engineCPU),
+		value("ingest: CPU of the engine that reads Kafka itself", "us per record", kafkaCPU),
 		value(ingestBrokerCPU, "us per record", brokerCPU),
 		value("ingest: peak resident size of the role", "MiB", peak, atMost(256)))
 	return nil
@@ -127,15 +146,15 @@ func (r *run) dropRows(ctx context.Context) error {
 
 // kafkaEngine has ClickHouse read the topic itself and returns the seconds from
 // attaching the view to the last row.
-func (r *run) kafkaEngine(ctx context.Context, n int) (float64, error) {
+func (r *run) kafkaEngine(ctx context.Context, group string, block int) (float64, error) {
 	if err := r.emptyRows(ctx); err != nil {
 		return 0, err
 	}
 	defer func() { _ = r.dropRows(context.WithoutCancel(ctx)) }()
 	queue := fmt.Sprintf(`CREATE TABLE bench_queue (body String) ENGINE = Kafka SETTINGS
-  kafka_broker_list = '%s', kafka_topic_list = '%s', kafka_group_name = 'bench-%d', kafka_format = 'JSONAsString',
-  kafka_num_consumers = 2, kafka_thread_per_consumer = 1, kafka_max_block_size = 65536, kafka_poll_max_batch_size = 65536, kafka_flush_interval_ms = 1000`,
-		strings.Join(r.system.config.Kafka.Brokers, ","), schemas.TopicInteractions, n)
+  kafka_broker_list = '%s', kafka_topic_list = '%s', kafka_group_name = 'bench-%s', kafka_format = 'JSONAsString',
+  kafka_num_consumers = 2, kafka_thread_per_consumer = 1, kafka_max_block_size = %[4]d, kafka_poll_max_batch_size = %[4]d, kafka_flush_interval_ms = 1000`,
+		strings.Join(r.system.config.Kafka.Brokers, ","), schemas.TopicInteractions, group, block)
 	if err := r.system.exec(ctx, queue); err != nil {
 		return 0, err
 	}

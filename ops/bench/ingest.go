@@ -12,14 +12,9 @@ import (
 	"cdds/schemas"
 )
 
-const (
-	// batchRecords is how many records of the usual size one of our inserts has: what
-	// ingest.MaxBytes allows.
-	batchRecords = 12_000
-	// largeBlock is what the Kafka engine makes of a backlog unless told otherwise, of
-	// interactions some 90 MB.
-	largeBlock = 65_536
-)
+// largeBlock is how many rows the Kafka engine is given at once when it is not held to
+// inserts as large as ours: of interactions some 90 MB.
+const largeBlock = 65_536
 
 // ingest compares our ingest with ClickHouse's own Kafka engine: the same records on
 // the same broker into tables of the same definition, from nothing running to every
@@ -29,7 +24,7 @@ func ingest(ctx context.Context, r *run) error {
 	if err := r.produce(ctx, r.rows); err != nil {
 		return err
 	}
-	var ours, engine, large, sink, cpu, peak, engineCPU, brokerCPU, kafkaCPU []float64
+	var ours, engine, large, sizes, sink, cpu, peak, engineCPU, brokerCPU, kafkaCPU []float64
 	for n := range r.runs {
 		if err := r.forget(ctx); err != nil {
 			return err
@@ -46,21 +41,24 @@ func ingest(ctx context.Context, r *run) error {
 		ours, cpu, peak = append(ours, float64(r.rows)/seconds), append(cpu, p.cpu()/float64(r.rows)*1e6), append(peak, p.peak())
 		perRecord := func(seconds float64) float64 { return seconds / float64(r.rows) * 1e6 }
 		engineCPU, brokerCPU = append(engineCPU, perRecord(r.system.service("clickhouse")-engineBefore)), append(brokerCPU, perRecord(r.system.service("kafka")-brokerBefore))
+		inserts, scraped := p.metric("cdds_ingest_insert_seconds_count{entity=\"interaction\"}")
 		p.stop()
-		if err != nil {
+		if err := errors.Join(err, scraped); err != nil {
 			return err
 		}
-		say("cdds: %.1f s, %.1f us of CPU a record", seconds, cpu[len(cpu)-1])
+		size := max(r.rows/int(max(inserts, 1)), 1)
+		sizes = append(sizes, float64(size))
+		say("cdds, %d rows an insert: %.1f s, %.1f us of CPU a record", size, seconds, cpu[n])
 		if err := r.recordSizes(ctx, n); err != nil {
 			return err
 		}
 		engineBefore = r.system.service("clickhouse")
-		if seconds, err = r.kafkaEngine(ctx, fmt.Sprint("same-", n), batchRecords); err != nil {
+		if seconds, err = r.kafkaEngine(ctx, fmt.Sprint("same-", n), size); err != nil {
 			return err
 		}
 		kafkaCPU = append(kafkaCPU, perRecord(r.system.service("clickhouse")-engineBefore))
 		engine = append(engine, float64(r.rows)/seconds)
-		say("ENGINE = Kafka, %d rows an insert: %.1f s, %.1f us of CPU a record", batchRecords, seconds, kafkaCPU[n])
+		say("ENGINE = Kafka, %d rows an insert: %.1f s, %.1f us of CPU a record", size, seconds, kafkaCPU[n])
 		if seconds, err = r.kafkaEngine(ctx, fmt.Sprint("large-", n), largeBlock); err != nil {
 			return err
 		}
@@ -77,13 +75,14 @@ func ingest(ctx context.Context, r *run) error {
 	}
 	name := fmt.Sprintf("ingest %s records", count(r.rows))
 	r.report.add(
-		ratio(name, "records/s", fmt.Sprintf("ENGINE = Kafka, inserts as large (%s rows)", count(batchRecords)), ours, engine, atLeast(1)),
+		ratio(name, "records/s", "ENGINE = Kafka, inserts as large", ours, engine, atLeast(1)),
 		ratio(name, "records/s", fmt.Sprintf("ENGINE = Kafka, inserts of %s rows", count(largeBlock)), ours, large))
 	if sink != nil {
 		r.report.add(ratio(name, "records/s", "Bento, kafka_franz to JSONEachRow over HTTP", ours, sink, atLeast(2)))
 	}
 	r.report.add(
 		value(ingestRoleCPU, "us per record", cpu),
+		value("ingest: size of an insert", "rows", sizes),
 		value(ingestEngineCPU, "us per record", engineCPU),
 		value("ingest: CPU of the engine that reads Kafka itself", "us per record", kafkaCPU),
 		value(ingestBrokerCPU, "us per record", brokerCPU),

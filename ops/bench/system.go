@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -202,6 +203,21 @@ func (r *run) profile(p *process) {
 			say("profile of %s: %v", p.name, err)
 		}
 	}()
+}
+
+// metric is the value of one series the process exposes, named with its labels.
+func (p *process) metric(series string) (float64, error) {
+	response, err := http.Get(p.metrics + "/metrics")
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = response.Body.Close() }()
+	for lines := bufio.NewScanner(response.Body); lines.Scan(); {
+		if value, found := strings.CutPrefix(lines.Text(), series+" "); found {
+			return strconv.ParseFloat(value, 64)
+		}
+	}
+	return 0, fmt.Errorf("%s does not expose %s", p.name, series)
 }
 
 // clockTicks is USER_HZ of proc(5): 100 on every Linux that Go runs on.

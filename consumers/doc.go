@@ -29,7 +29,7 @@
 // partition has an equal share. While one holds its share nothing is polled; one
 // that still does after a second is paused, until half of it is handled, and the
 // others go on. So a partition that is stuck never starves another. What can be
-// held beyond MaxBuffered is one fetch: 512 KiB or one producer batch for each
+// held beyond MaxBuffered is one fetch: 1 MiB or one producer batch for each
 // partition, 4 MiB for each broker, as compressed by the producer.
 //
 // # Traces

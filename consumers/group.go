@@ -104,9 +104,11 @@ const (
 
 	// See Memory in the package documentation. They count bytes as they travel, and
 	// compressed JSON unpacks to several times as much, so they are small. A producer
-	// batch over these is still delivered, alone (KIP-74).
+	// batch over these is still delivered, alone (KIP-74): a partition's must hold what
+	// producers send by default (max.request.size, 1 MiB), or else a Group that catches up
+	// gets one partition at a time.
 	fetchMaxBytes          = 4 << 20
-	fetchMaxPartitionBytes = 512 << 10
+	fetchMaxPartitionBytes = 1 << 20
 	// fetchMaxWait bounds how long a partition that is resumed waits for a fetch
 	// under way without it. The price is two empty fetches a second when idle.
 	fetchMaxWait = 500 * time.Millisecond

@@ -35,9 +35,9 @@ type Objects interface {
 
 // Store keeps objects, each written once; *bucket.Bucket is one.
 type Store interface {
-	// Put stores all of body or nothing; bucket.ErrExists if the key is taken. It
-	// may read body more than once.
-	Put(ctx context.Context, key string, body io.ReadSeeker, size int64, contentType string, metadata map[string]string) error
+	// Put stores all of a content or nothing; bucket.ErrExists if the key is taken. It
+	// may read the body more than once.
+	Put(ctx context.Context, key string, content bucket.Content) error
 	PutBytes(ctx context.Context, key string, content []byte, contentType string) error
 	// Stat and GetBytes are bucket.ErrNotFound where there is no object.
 	Stat(ctx context.Context, key string) (bucket.Object, error)

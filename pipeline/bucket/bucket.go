@@ -5,6 +5,8 @@ package bucket
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -70,19 +72,31 @@ func (b *Bucket) Exists(ctx context.Context) (bool, error) {
 	return ok, nil
 }
 
-// Put stores size bytes from body under key unless the key has an object: then it
-// is ErrExists and nothing changes. It is one conditional request
-// (If-None-Match: *), so of any number of writers exactly one succeeds, and the
-// object is there whole or not at all. body is read again if a try fails.
-func (b *Bucket) Put(ctx context.Context, key string, body io.ReadSeeker, size int64, contentType string, metadata map[string]string) error {
+// Content is what Put stores.
+type Content struct {
+	Body io.ReadSeeker
+	Size int64
+	// SHA256 of the body, in lower-case hex.
+	SHA256 string
+	// Type is its media type.
+	Type     string
+	Metadata map[string]string
+}
+
+// Put stores content under key unless the key has an object: then it is ErrExists and
+// nothing changes. It is one conditional request (If-None-Match: *), so of any number of
+// writers exactly one succeeds, and the object is there whole or not at all. The store
+// refuses a body of another digest, which is signed with the request
+// (x-amz-content-sha256), over http and https alike. The body is read again if a try fails.
+func (b *Bucket) Put(ctx context.Context, key string, content Content) error {
 	options := minio.PutObjectOptions{
-		ContentType:      contentType,
-		UserMetadata:     metadata,
-		DisableMultipart: true,
-		SendContentMd5:   false,
+		ContentType:  content.Type,
+		UserMetadata: content.Metadata,
+		// What the store checks is the digest we have, not one of each chunk.
+		DisableContentSha256: true,
 	}
 	options.SetMatchETagExcept("*")
-	_, err := b.client.PutObject(ctx, b.name, key, body, size, options)
+	_, err := minio.Core{Client: b.client}.PutObject(ctx, b.name, key, content.Body, content.Size, "", content.SHA256, options)
 	if status := minio.ToErrorResponse(err).StatusCode; status == http.StatusPreconditionFailed || status == http.StatusConflict {
 		return fmt.Errorf("put %s: %w", key, ErrExists)
 	}
@@ -94,7 +108,8 @@ func (b *Bucket) Put(ctx context.Context, key string, body io.ReadSeeker, size i
 
 // PutBytes is Put of a small document.
 func (b *Bucket) PutBytes(ctx context.Context, key string, content []byte, contentType string) error {
-	return b.Put(ctx, key, bytes.NewReader(content), int64(len(content)), contentType, nil)
+	sum := sha256.Sum256(content)
+	return b.Put(ctx, key, Content{Body: bytes.NewReader(content), Size: int64(len(content)), SHA256: hex.EncodeToString(sum[:]), Type: contentType})
 }
 
 // Stat describes the object at key, or is ErrNotFound.

@@ -3,7 +3,9 @@ package bucket_test
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 	"sync"
@@ -35,6 +37,12 @@ func open(t *testing.T, name string) *bucket.Bucket {
 	return b
 }
 
+func contentOf(s string, metadata map[string]string) bucket.Content {
+	return bucket.Content{
+		Body: strings.NewReader(s), Size: int64(len(s)), SHA256: fmt.Sprintf("%x", sha256.Sum256([]byte(s))), Type: "text/plain", Metadata: metadata,
+	}
+}
+
 func TestAnObjectIsWrittenOnceWhoeverComesFirst(t *testing.T) {
 	b := open(t, "once")
 	const writers = 16
@@ -44,7 +52,7 @@ func TestAnObjectIsWrittenOnceWhoeverComesFirst(t *testing.T) {
 	for n := range writers {
 		wg.Go(func() {
 			content := strings.Repeat(string(rune('a'+n)), 100_000+n)
-			err := b.Put(t.Context(), "dir/key", strings.NewReader(content), int64(len(content)), "text/plain", map[string]string{"writer": content[:1]})
+			err := b.Put(t.Context(), "dir/key", contentOf(content, map[string]string{"writer": content[:1]}))
 			mu.Lock()
 			defer mu.Unlock()
 			switch {
@@ -120,13 +128,15 @@ func (f failing) Seek(offset int64, whence int) (int64, error) { return f.whole.
 func TestAnUploadThatBreaksOffLeavesNothing(t *testing.T) {
 	b := open(t, "broken")
 	body := failing{bytes.NewReader(make([]byte, 200_000))}
-	if err := b.Put(t.Context(), "half", body, 200_000, "application/octet-stream", nil); err == nil {
+	half := contentOf(strings.Repeat("\x00", 200_000), nil)
+	half.Body = body
+	if err := b.Put(t.Context(), "half", half); err == nil {
 		t.Fatal("half a body was stored")
 	}
 	if _, err := b.Stat(t.Context(), "half"); !errors.Is(err, bucket.ErrNotFound) {
 		t.Errorf("Stat says %v", err)
 	}
-	if err := b.Put(t.Context(), "half", strings.NewReader("whole"), 5, "text/plain", nil); err != nil {
+	if err := b.Put(t.Context(), "half", contentOf("whole", nil)); err != nil {
 		t.Error("after it:", err)
 	}
 	r, err := b.Open(t.Context(), "half")

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"cdds/pipeline"
+	"cdds/pipeline/bucket"
 	"cdds/pipeline/pipelinetest"
 	"cdds/pipeline/warehouse"
 	"cdds/schemas"
@@ -46,8 +47,8 @@ func (r *repeater) Read(p []byte) (int, error) {
 // forgetful keeps nothing, so that it allocates nothing for what is put.
 type forgetful struct{ pipeline.Store }
 
-func (forgetful) Put(_ context.Context, _ string, body io.ReadSeeker, _ int64, _ string, _ map[string]string) error {
-	_, err := io.CopyBuffer(io.Discard, struct{ io.Reader }{body}, make([]byte, 32<<10))
+func (forgetful) Put(_ context.Context, _ string, content bucket.Content) error {
+	_, err := io.CopyBuffer(io.Discard, struct{ io.Reader }{content.Body}, make([]byte, 32<<10))
 	return err
 }
 

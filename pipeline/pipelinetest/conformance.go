@@ -37,8 +37,9 @@ func TestStore(t *testing.T, s pipeline.Store) {
 		var writing sync.WaitGroup
 		for i := range 8 {
 			writing.Go(func() {
-				body := bytes.Repeat([]byte{byte(i)}, 1000+i)
-				err := s.Put(t.Context(), "race/one", bytes.NewReader(body), int64(len(body)), "text/plain", map[string]string{"n": string(rune('0' + i))})
+				content := contentOf(bytes.Repeat([]byte{byte(i)}, 1000+i))
+				content.Metadata = map[string]string{"n": string(rune('0' + i))}
+				err := s.Put(t.Context(), "race/one", content)
 				if err == nil {
 					won.Add(1)
 				} else if !errors.Is(err, bucket.ErrExists) {
@@ -55,6 +56,16 @@ func TestStore(t *testing.T, s pipeline.Store) {
 		n := content[0]
 		if o.Metadata["n"] != string(rune('0'+n)) || o.Size != int64(len(content)) || len(content) != 1000+int(n) {
 			t.Errorf("content of %d with metadata %v and size %d of %d", n, o.Metadata, o.Size, len(content))
+		}
+	})
+	t.Run("a body of another digest than its own is refused", func(t *testing.T) {
+		content := contentOf([]byte("what was sealed"))
+		content.Body = bytes.NewReader([]byte("what was sent..."[:content.Size]))
+		if err := s.Put(t.Context(), "altered", content); err == nil || errors.Is(err, bucket.ErrExists) {
+			t.Errorf("Put says %v", err)
+		}
+		if _, err := s.Stat(t.Context(), "altered"); !errors.Is(err, bucket.ErrNotFound) {
+			t.Errorf("Stat says %v", err)
 		}
 	})
 	t.Run("a limit is a limit, a listing is in order, and what is removed is gone", func(t *testing.T) {

@@ -109,8 +109,8 @@ type faultyStore struct {
 	store  pipeline.Store
 }
 
-func (s faultyStore) Put(ctx context.Context, key string, body io.ReadSeeker, size int64, contentType string, metadata map[string]string) error {
-	return s.faults.Do(func() error { return s.store.Put(ctx, key, body, size, contentType, metadata) })
+func (s faultyStore) Put(ctx context.Context, key string, content bucket.Content) error {
+	return s.faults.Do(func() error { return s.store.Put(ctx, key, content) })
 }
 
 func (s faultyStore) PutBytes(ctx context.Context, key string, content []byte, contentType string) error {

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"io"
 	"maps"
@@ -30,27 +32,32 @@ type object struct {
 // NewStore returns an empty Store.
 func NewStore() *Store { return &Store{objects: map[string]object{}} }
 
-// Put stores body unless the key is taken: then it is bucket.ErrExists.
-func (s *Store) Put(_ context.Context, key string, body io.ReadSeeker, size int64, _ string, metadata map[string]string) error {
-	content, err := io.ReadAll(body)
+// Put stores content unless the key is taken: then it is bucket.ErrExists.
+func (s *Store) Put(_ context.Context, key string, c bucket.Content) error {
+	content, err := io.ReadAll(c.Body)
 	if err != nil {
 		return err
 	}
-	if int64(len(content)) != size {
-		return fmt.Errorf("put %s: the body has %d bytes, not %d", key, len(content), size)
+	if int64(len(content)) != c.Size || contentOf(content).SHA256 != c.SHA256 {
+		return fmt.Errorf("put %s: the body has %d bytes with another digest, or not %d", key, len(content), c.Size)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if _, taken := s.objects[key]; taken {
 		return fmt.Errorf("put %s: %w", key, bucket.ErrExists)
 	}
-	s.objects[key] = object{content, maps.Clone(metadata)}
+	s.objects[key] = object{content, maps.Clone(c.Metadata)}
 	return nil
 }
 
 // PutBytes is Put of a small document.
-func (s *Store) PutBytes(ctx context.Context, key string, content []byte, contentType string) error {
-	return s.Put(ctx, key, bytes.NewReader(content), int64(len(content)), contentType, nil)
+func (s *Store) PutBytes(ctx context.Context, key string, content []byte, _ string) error {
+	return s.Put(ctx, key, contentOf(content))
+}
+
+func contentOf(content []byte) bucket.Content {
+	sum := sha256.Sum256(content)
+	return bucket.Content{Body: bytes.NewReader(content), Size: int64(len(content)), SHA256: hex.EncodeToString(sum[:])}
 }
 
 // Stat is bucket.ErrNotFound if there is none.

@@ -115,14 +115,15 @@ func TestACancelAtAnyStepOfAnotherWorkerEndsEitherWay(t *testing.T) {
 	t.Logf("%d pauses: %d completed, %d cancelled", 2*counted.Calls(), completed.Load(), cancelled.Load())
 }
 
-// reads counts queries for rows and fails one of them for good.
+// reads counts queries for parts and fails one of those for rows for good.
 type reads struct {
 	pipeline.Source
-	n, failAt *atomic.Int32
+	n, rows, failAt *atomic.Int32
 }
 
 func (r reads) Rows(ctx context.Context, q warehouse.Query, first, last schemas.RowKey) (io.ReadCloser, error) {
-	if r.n.Add(1) == r.failAt.Load() {
+	r.n.Add(1)
+	if r.rows.Add(1) == r.failAt.Load() {
 		return nil, pipeline.Permanent(pipelinetest.ErrInjected)
 	}
 	return r.Source.Rows(ctx, q, first, last)
@@ -135,16 +136,16 @@ func (r reads) Attached(ctx context.Context, q warehouse.Query, first, last sche
 
 func TestARetryReadsOnlyThePartsThatAreNotStored(t *testing.T) {
 	s := newScene(pipelinetest.Records(3000)...)
-	var n, failAt atomic.Int32
-	w := s.worker(nil, func(inner pipeline.Source) pipeline.Source { return reads{inner, &n, &failAt} })
+	var n, rows, failAt atomic.Int32
+	w := s.worker(nil, func(inner pipeline.Source) pipeline.Source { return reads{inner, &n, &rows, &failAt} })
 	failAt.Store(4)
 	check(t, s.handle(t.Context(), w, request("e")))
 	if got := s.states("e"); got[len(got)-1] != schemas.Failed {
 		t.Fatalf("the fourth part cannot be read, and it is %v", got)
 	}
 	before := stored(t, s)
-	if len(before) != 3 {
-		t.Fatalf("%d parts are stored before the failure, want 3", len(before))
+	if len(before) != int(n.Load())-1 || rows.Load() != 4 {
+		t.Fatalf("%d parts are stored before the failure, and %d were read, %d of them rows", len(before), n.Load(), rows.Load())
 	}
 	n.Store(0)
 	failAt.Store(0)

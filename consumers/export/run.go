@@ -206,7 +206,8 @@ func (w *Worker) parts(ctx context.Context, x pipeline.Export, plan schemas.Plan
 	receipts := make([]schemas.Receipt, len(plan.Parts))
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(w.Slots)
-	for i, part := range plan.Parts {
+	for _, i := range longestFirst(plan.Parts) {
+		part := plan.Parts[i]
 		group.Go(func() (err error) {
 			release, err := w.slots.acquire(ctx, exportKey{x.Filter.TenantID, x.ID})
 			if err != nil {

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"context"
 	"sync"
+
+	"cdds/schemas"
 )
 
 // slots admits a bounded number of parts at once, and of one tenant. Of those
@@ -105,4 +107,21 @@ func (s *slots) admit() {
 // before reports whether a goes before b, which has waited longer. s.mu is held.
 func (s *slots) before(a, b exportKey) bool {
 	return cmp.Or(cmp.Compare(s.tenants[a.tenantID], s.tenants[b.tenantID]), cmp.Compare(s.held[a], s.held[b])) < 0
+}
+
+// longestFirst is the order in which to begin parts, as indexes. Parts with attachments
+// come first: ClickHouse looks for their rows among all others, and at the end that would
+// be waited for while nothing else is left to do.
+func longestFirst(parts []schemas.Part) (order []int) {
+	for i, p := range parts {
+		if p.Kind == schemas.KindAttachments {
+			order = append(order, i)
+		}
+	}
+	for i, p := range parts {
+		if p.Kind != schemas.KindAttachments {
+			order = append(order, i)
+		}
+	}
+	return order
 }

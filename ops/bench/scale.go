@@ -38,7 +38,7 @@ func scale(ctx context.Context, r *run) error {
 				return err
 			}
 		}
-		for range r.runs {
+		for range r.repeats(n) {
 			before := worker.cpu()
 			seconds, c, err := x.once(ctx, x.request(from, to))
 			if err != nil {
@@ -59,9 +59,25 @@ func scale(ctx context.Context, r *run) error {
 	return r.slots(ctx, x)
 }
 
-// slots measures the largest size with 1, 2 and 4 parts at once.
+// minutes is how many rows take minutes to export.
+const minutes = 2_000_000
+
+// repeats is how often an export of n rows is measured: one that takes minutes has its
+// spread within it.
+func (r *run) repeats(n int) int {
+	if n > minutes {
+		return 1
+	}
+	return r.runs
+}
+
+// slots measures the largest size that does not take minutes with 1, 2 and 4 parts at
+// once.
 func (r *run) slots(ctx context.Context, x *exports) error {
 	last := len(r.sizes) - 1
+	for last > 0 && r.sizes[last] > minutes {
+		last--
+	}
 	n := r.sizes[last]
 	from, to := rangeFrom.AddDate(0, 2*last, 0), rangeTo.AddDate(0, 2*last, 0)
 	var base float64

@@ -81,9 +81,12 @@ func TestACancelAtAnyStepOfAnotherWorkerEndsEitherWay(t *testing.T) {
 					return nil
 				}}
 				late := make(chan error, 1)
-				go func() { late <- s.handle(t.Context(), s.worker(faults, nil), request("e")) }()
+				var reading, rows, never atomic.Int32
+				comesLate := s.worker(faults, func(inner pipeline.Source) pipeline.Source { return reads{inner, &reading, &rows, &never} })
+				go func() { late <- s.handle(t.Context(), comesLate, request("e")) }()
 				<-paused
 				err := s.handle(t.Context(), s.worker(nil, nil), control(schemas.ActionCancel, "e"))
+				before := reading.Load()
 				close(wake)
 				if err = errors.Join(err, <-late); err != nil {
 					t.Errorf("paused in call %d: %v", n, err)
@@ -96,6 +99,9 @@ func TestACancelAtAnyStepOfAnotherWorkerEndsEitherWay(t *testing.T) {
 					cancelled.Add(1)
 					if len(left) > 0 {
 						t.Errorf("paused in call %d, after its effect %v: it is cancelled and there are %v", n, moment, left)
+					}
+					if more := reading.Load() - before; more > 1 {
+						t.Errorf("paused in call %d, after its effect %v: it is cancelled, and %d more parts were read for nothing", n, moment, more)
 					}
 				case slices.Contains(got, schemas.Completed):
 					completed.Add(1)

@@ -109,9 +109,13 @@ func TestAPartThatIsNotThePlannedOneTwiceIsGivenUp(t *testing.T) {
 	if _, err := worker(t, died.Store(store), pipelinetest.NewSource(records...), died.Objects(objects)); err == nil {
 		t.Fatal("the worker did not die")
 	}
-	_, err := worker(t, store, pipelinetest.NewSource(records[:rowsHeld/2]...), objects)
+	half := &cutShort{Source: pipelinetest.NewSource(records[:rowsHeld/2]...)}
+	_, err := worker(t, store, half, objects)
 	if !pipeline.IsPermanent(err) {
 		t.Errorf("half of the rows are gone, and the worker says: %v", err)
+	}
+	if n := half.call.Load(); n < 2 || n%2 > 0 || n > 4 {
+		t.Errorf("it read %d times; a part is read twice, and no other is begun after it", n)
 	}
 }
 

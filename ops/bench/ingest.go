@@ -24,62 +24,34 @@ func ingest(ctx context.Context, r *run) error {
 	if err := r.produce(ctx, r.rows); err != nil {
 		return err
 	}
-	var ours, engine, large, sizes, sink, cpu, peak, engineCPU, brokerCPU, kafkaCPU []float64
+	var ours, engine, large, sizes, cpu, peak, engineCPU, brokerCPU, kafkaCPU []float64
 	for n := range r.runs {
-		if err := r.forget(ctx); err != nil {
-			return err
-		}
-		engineBefore, brokerBefore := r.system.service("clickhouse"), r.system.service("kafka")
-		begin := time.Now()
-		p, err := r.system.role(ctx, "ingest")
+		i, err := r.ownIngest(ctx)
 		if err != nil {
 			return err
 		}
-		r.profile(p)
-		err = r.stored(ctx, "interactions", r.rows)
-		seconds := time.Since(begin).Seconds()
-		ours, cpu, peak = append(ours, float64(r.rows)/seconds), append(cpu, p.cpu()/float64(r.rows)*1e6), append(peak, p.peak())
-		perRecord := func(seconds float64) float64 { return seconds / float64(r.rows) * 1e6 }
-		engineCPU, brokerCPU = append(engineCPU, perRecord(r.system.service("clickhouse")-engineBefore)), append(brokerCPU, perRecord(r.system.service("kafka")-brokerBefore))
-		inserts, scraped := p.metric("cdds_ingest_insert_seconds_count{entity=\"interaction\"}")
-		p.stop()
-		if err := errors.Join(err, scraped); err != nil {
+		ours, cpu, peak, sizes = append(ours, i.speed), append(cpu, i.cpu), append(peak, i.peak), append(sizes, float64(i.rows))
+		engineCPU, brokerCPU = append(engineCPU, i.engine), append(brokerCPU, i.broker)
+		if n == 0 {
+			if err := r.recordSizes(ctx); err != nil {
+				return err
+			}
+		}
+		before := r.system.service("clickhouse")
+		speed, err := r.kafkaEngine(ctx, fmt.Sprint("same-", n), i.rows)
+		if err != nil {
 			return err
 		}
-		size := max(r.rows/int(max(inserts, 1)), 1)
-		sizes = append(sizes, float64(size))
-		say("cdds, %d rows an insert: %.1f s, %.1f us of CPU a record", size, seconds, cpu[n])
-		if err := r.recordSizes(ctx, n); err != nil {
+		engine, kafkaCPU = append(engine, speed), append(kafkaCPU, (r.system.service("clickhouse")-before)/float64(r.rows)*1e6)
+		if speed, err = r.kafkaEngine(ctx, fmt.Sprint("large-", n), largeBlock); err != nil {
 			return err
 		}
-		engineBefore = r.system.service("clickhouse")
-		if seconds, err = r.kafkaEngine(ctx, fmt.Sprint("same-", n), size); err != nil {
-			return err
-		}
-		kafkaCPU = append(kafkaCPU, perRecord(r.system.service("clickhouse")-engineBefore))
-		engine = append(engine, float64(r.rows)/seconds)
-		say("ENGINE = Kafka, %d rows an insert: %.1f s, %.1f us of CPU a record", size, seconds, kafkaCPU[n])
-		if seconds, err = r.kafkaEngine(ctx, fmt.Sprint("large-", n), largeBlock); err != nil {
-			return err
-		}
-		large = append(large, float64(r.rows)/seconds)
-		say("ENGINE = Kafka, %d rows an insert: %.1f s", largeBlock, seconds)
-		if r.sink == "" {
-			continue
-		}
-		if seconds, err = r.bento(ctx, n); err != nil {
-			return err
-		}
-		sink = append(sink, float64(r.rows)/seconds)
-		say("Bento: %.1f s", seconds)
+		large = append(large, speed)
 	}
 	name := fmt.Sprintf("ingest %s records", count(r.rows))
 	r.report.add(
 		ratio(name, "records/s", "ENGINE = Kafka, inserts as large", ours, engine, atLeast(1)),
 		ratio(name, "records/s", fmt.Sprintf("ENGINE = Kafka, inserts of %s rows", count(largeBlock)), ours, large))
-	if sink != nil {
-		r.report.add(ratio(name, "records/s", "Bento, kafka_franz to JSONEachRow over HTTP", ours, sink, atLeast(2)))
-	}
 	r.report.add(
 		value(ingestRoleCPU, "us per record", cpu),
 		value("ingest: size of an insert", "rows", sizes),
@@ -90,11 +62,46 @@ func ingest(ctx context.Context, r *run) error {
 	return nil
 }
 
-// recordSizes notes once what a record takes on the wire and on disk.
-func (r *run) recordSizes(ctx context.Context, n int) error {
-	if n > 0 {
-		return nil
+// ingested is what one run of our ingest took.
+type ingested struct {
+	// speed is in records a second.
+	speed float64
+	// cpu is the role's, and engine and broker are the services', in us a record.
+	cpu, engine, broker float64
+	// peak is the role's resident size in MiB.
+	peak float64
+	// rows is how many an insert has.
+	rows int
+}
+
+// ownIngest empties the table and measures our ingest of every record.
+func (r *run) ownIngest(ctx context.Context) (i ingested, err error) {
+	if err := r.forget(ctx); err != nil {
+		return i, err
 	}
+	engine, broker := r.system.service("clickhouse"), r.system.service("kafka")
+	begin := time.Now()
+	p, err := r.system.role(ctx, "ingest")
+	if err != nil {
+		return i, err
+	}
+	defer p.stop()
+	r.profile(p)
+	if err := r.stored(ctx, "interactions", r.rows); err != nil {
+		return i, err
+	}
+	n := float64(r.rows)
+	i.speed = n / time.Since(begin).Seconds()
+	i.cpu, i.peak = p.cpu()/n*1e6, p.peak()
+	i.engine, i.broker = (r.system.service("clickhouse")-engine)/n*1e6, (r.system.service("kafka")-broker)/n*1e6
+	inserts, err := p.metric(`cdds_ingest_insert_seconds_count{entity="interaction"}`)
+	i.rows = max(int(n/max(inserts, 1)), 1)
+	say("cdds, %d rows an insert: %.0f records/s, %.1f us of CPU a record", i.rows, i.speed, i.cpu)
+	return i, err
+}
+
+// recordSizes notes what a record takes on the wire and on disk.
+func (r *run) recordSizes(ctx context.Context) error {
 	disk, err := r.system.number(ctx, "SELECT sum(bytes_on_disk) FROM system.parts WHERE active AND database = currentDatabase() AND table = 'interactions'")
 	if err != nil {
 		return err
@@ -143,7 +150,7 @@ func (r *run) dropRows(ctx context.Context) error {
 	return nil
 }
 
-// kafkaEngine has ClickHouse read the topic itself and returns the seconds from
+// kafkaEngine has ClickHouse read the topic itself and returns the records a second from
 // attaching the view to the last row.
 func (r *run) kafkaEngine(ctx context.Context, group string, block int) (float64, error) {
 	if err := r.emptyRows(ctx); err != nil {
@@ -169,5 +176,7 @@ FROM bench_queue`)
 		return 0, err
 	}
 	err = r.stored(ctx, "bench_rows", r.rows)
-	return time.Since(begin).Seconds(), err
+	speed := float64(r.rows) / time.Since(begin).Seconds()
+	say("ENGINE = Kafka, %d rows an insert: %.0f records/s", block, speed)
+	return speed, err
 }

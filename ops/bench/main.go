@@ -68,6 +68,7 @@ var suites = []struct {
 	run  func(context.Context, *run) error
 }{
 	{"ingest", ingest},
+	{"sinks", sinks},
 	{"export", export},
 	{"stages", stages},
 	{"latency", latency},
@@ -120,7 +121,7 @@ func parse(args []string) (options, error) {
 	flags.StringVar(&o.binary, "bin", "bin/cdds", "the cdds `binary`")
 	flags.IntVar(&o.rows, "rows", 1_000_000, "interactions to export and to ingest")
 	flags.IntVar(&o.runs, "runs", 3, "how often each alternative is measured")
-	flags.StringVar(&only, "only", "", "comma-separated suites: ingest, export, stages, latency, scale")
+	flags.StringVar(&only, "only", "", "comma-separated suites: ingest, sinks, export, stages, latency, scale")
 	flags.StringVar(&sizes, "sizes", "", "comma-separated row counts of the scale suite (default 10000,100000,1000000)")
 	flags.StringVar(&o.texts, "texts", os.Getenv("CDDS_BENCH_TEXTS"), "interactions (JSON Lines, gzip) whose texts are used instead of generated ones")
 	flags.StringVar(&o.sink, "bento", "", "Bento's `binary`, to compare ingest with it too (ops/tools/bento builds one)")

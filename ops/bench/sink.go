@@ -27,9 +27,35 @@ const sinkMapping = `root = {
   "source_partition": @kafka_partition, "source_offset": @kafka_offset
 }`
 
+// sinks compares our ingest with Bento's, on a system of its own.
+func sinks(ctx context.Context, r *run) error {
+	if r.sink == "" {
+		say("no Bento (--bento): ingest is not compared with it")
+		return nil
+	}
+	if err := r.produce(ctx, r.rows); err != nil {
+		return err
+	}
+	var ours, theirs []float64
+	for n := range r.runs {
+		i, err := r.ownIngest(ctx)
+		if err != nil {
+			return err
+		}
+		speed, err := r.bento(ctx, n)
+		if err != nil {
+			return err
+		}
+		ours, theirs = append(ours, i.speed), append(theirs, speed)
+		say("Bento: %.0f records/s", speed)
+	}
+	r.report.add(ratio(fmt.Sprintf("ingest %s records", count(r.rows)), "records/s", "Bento, kafka_franz to JSONEachRow over HTTP", ours, theirs, atLeast(2)))
+	return nil
+}
+
 // bento has Bento, a stream processor that people put between Kafka and ClickHouse, do
-// what ingest does, in batches of the same size, and returns the seconds from its
-// start to the last row. It checks no event and keeps no dead letters.
+// what ingest does, in batches of the same size, and returns the records a second from
+// its start to the last row. It checks no event and keeps no dead letters.
 func (r *run) bento(ctx context.Context, n int) (float64, error) {
 	if err := r.emptyRows(ctx); err != nil {
 		return 0, err
@@ -80,5 +106,5 @@ func (r *run) bento(ctx context.Context, n int) (float64, error) {
 		tail, _ := os.ReadFile(log.Name())
 		return 0, fmt.Errorf("bento: %w: %s", err, tail[max(0, len(tail)-2000):])
 	}
-	return time.Since(begin).Seconds(), nil
+	return float64(r.rows) / time.Since(begin).Seconds(), nil
 }

@@ -61,3 +61,17 @@ document.addEventListener("htmx:beforeRequest", (e) => {
   const busy = live && (live.contains(document.activeElement) && document.activeElement.matches("input, select, textarea, summary, [open] *") || live.querySelector("details[open]"));
   if (document.hidden || busy) e.preventDefault();
 });
+
+// Nor does it take the keyboard from where it is: what has the focus, has it again.
+let focused = "";
+const likeness = (e) => [e.tagName, e.getAttribute("href"), e.form && e.form.action, e.name, e.value, e.textContent.trim()].join("\n");
+document.addEventListener("htmx:beforeSwap", () => {
+  const live = document.getElementById("live");
+  focused = live && live.contains(document.activeElement) ? likeness(document.activeElement) : "";
+});
+document.addEventListener("htmx:afterSettle", () => {
+  if (!focused || document.activeElement !== document.body) return;
+  for (const e of document.querySelectorAll("#live a, #live button")) {
+    if (likeness(e) === focused) return e.focus({ preventScroll: true });
+  }
+});

@@ -39,6 +39,9 @@ const (
 	lawObjects   = "the store has what the manifest lists, and no orphans"
 	lawHistory   = "history says what the manifest says"
 	lawCancelled = "a cancelled export leaves no artifacts"
+	lawDeleted   = "a deleted export leaves no artifacts"
+	lawSince     = "what continues an export has what came since, and no more"
+	lawAttached  = "every attachment is there with its content"
 	lawEqual     = "equal snapshots give equal digests"
 	lawAccount   = "the account of each partition has no gaps and no overlaps"
 )
@@ -73,7 +76,7 @@ func (c *checker) awaitEnd(ctx context.Context, a *asked) (e schemas.Export, ok 
 		asking, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 		defer cancel()
 		e, ok, err = c.system.warehouse.Export(asking, a.request.TenantID, a.request.ExportID)
-		return err == nil && ok && e.State.Ended()
+		return err == nil && ok && e.State.Ended() && (!a.deleted || e.State == schemas.Deleted)
 	})
 	if !ended {
 		c.report.holds(lawEnds, false, "%s of %s is %q (%s) with %d of %d parts, cancelled %v, last error %v",
@@ -145,7 +148,7 @@ func (c *checker) repeat(ctx context.Context) {
 		if f.export.State == schemas.Completed && f.export.Done.Rows > 0 && len(again) < 8 {
 			r := *f.request
 			r.ExportID, r.Snapshot = "again-"+r.ExportID, f.export.Snapshot
-			a := &asked{request: &r, valid: true, acknowledged: f.acknowledged}
+			a := &asked{request: &r, valid: true, acknowledged: f.acknowledged, base: f.base}
 			c.work.publish(&r)
 			again = append(again, a)
 		}
@@ -164,7 +167,7 @@ func (c *checker) checkEqual() {
 		if f.export.State != schemas.Completed {
 			continue
 		}
-		what := fmt.Sprint(f.request.Filter(), f.request.Split(), f.export.Snapshot)
+		what := fmt.Sprint(f.request.Filter(), f.request.Split(), f.request.SinceExport, f.export.Snapshot)
 		other, ok := first[what]
 		if !ok {
 			first[what] = f

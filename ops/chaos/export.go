@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"cdds/pipeline"
 	"cdds/pipeline/receiver"
@@ -26,7 +27,11 @@ import (
 func (c *checker) checkExport(ctx context.Context, f finished) error {
 	id, state := f.request.TenantID+"/"+f.request.ExportID, f.export.State
 	c.report.fact("exports "+string(state), 1)
-	allowed := state == schemas.Completed || f.cancelled && state == schemas.Cancelled
+	completed := schemas.Completed
+	if f.deleted {
+		completed = schemas.Deleted
+	}
+	allowed := state == completed || f.cancelled && state == schemas.Cancelled
 	if !f.valid { // a cancel may come before the refusal
 		allowed = state == schemas.Refused || f.cancelled && state == schemas.Cancelled
 	}
@@ -41,6 +46,10 @@ func (c *checker) checkExport(ctx context.Context, f finished) error {
 		if isArtifact(o.Key) {
 			artifacts = append(artifacts, o.Key)
 		}
+	}
+	if f.deleted {
+		c.report.holds(lawDeleted, len(artifacts) == 0, "%s is %s and leaves %v", id, state, artifacts)
+		return c.checkNotListed(ctx, f, id)
 	}
 	if state != schemas.Completed {
 		c.report.holds(lawCancelled, len(artifacts) == 0, "%s is %s and leaves %v", id, state, artifacts)
@@ -94,6 +103,15 @@ func (c *checker) checkArtifacts(ctx context.Context, f finished, id string, key
 	return c.checkLines(f, id, m, opened.Written)
 }
 
+// checkNotListed holds that admins are shown no artifact of a deleted export.
+func (c *checker) checkNotListed(ctx context.Context, f finished, id string) error {
+	var listed uint64
+	err := c.system.conn.QueryRow(ctx, "SELECT count() FROM artifacts FINAL WHERE tenant_id = ? AND export_id = ? AND removed_at IS NULL",
+		f.request.TenantID, f.request.ExportID).Scan(&listed)
+	c.report.holds(lawDeleted, err != nil || listed == 0, "%s is deleted, and %d artifacts are listed", id, listed)
+	return err
+}
+
 func (c *checker) checkHistory(ctx context.Context, f finished, id string, m *schemas.Manifest, dir string) {
 	told, _ := json.Marshal(f.export.Parts)
 	signed, _ := json.Marshal(m.Parts)
@@ -125,26 +143,69 @@ func (c *checker) checkLines(f finished, id string, m *schemas.Manifest, files [
 		got = append(got, content...)
 	}
 	topic, _ := schemas.SourceOf(f.request.Entity)
-	want := expected(c.log[topic], f.request, m.Snapshot)
+	law, since := lawLines, schemas.Snapshot(nil)
+	if f.base != nil {
+		law, since = lawSince, f.base.completed
+		c.report.holds(law, slices.Equal(m.Since, since), "%s goes on from %v, and %s ended at %v", id, m.Since, f.base.request.ExportID, since)
+	}
+	want := expected(c.log[topic], f.request, m.Snapshot, since)
 	c.report.fact("lines compared", int64(len(want)))
 	lines := bytes.SplitAfter(got, []byte("\n"))
 	lines = lines[:len(lines)-1] // after the last line feed
 	for i := range max(len(lines), len(want)) {
 		if i >= len(lines) || i >= len(want) || !bytes.Equal(bytes.TrimSuffix(lines[i], []byte("\n")), want[i].value) {
-			c.report.holds(lawLines, false, "%s: %d lines, want %d, and line %d differs", id, len(lines), len(want), i+1)
+			c.report.holds(law, false, "%s: %d lines, want %d, and line %d differs", id, len(lines), len(want), i+1)
 			return nil
 		}
 	}
-	c.report.holds(lawLines, true, "")
+	c.report.holds(law, true, "")
+	return c.checkAttachments(id, want, files)
+}
+
+// checkAttachments compares the files that came out of parts with attachments with what
+// the records carry.
+func (c *checker) checkAttachments(id string, want []record, files []string) error {
+	name := func(interaction string, at time.Time, attachment string) string {
+		return fmt.Sprint(interaction, " ", at.UTC(), " ", attachment)
+	}
+	got := map[string]string{}
+	for _, file := range files {
+		if !strings.HasPrefix(filepath.Base(file), schemas.KindAttachments+"-") || filepath.Ext(file) != ".jsonl" {
+			continue
+		}
+		index, err := os.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		for line := range bytes.Lines(index) {
+			var l schemas.AttachmentLine
+			if err := json.Unmarshal(line, &l); err != nil {
+				return err
+			}
+			content, err := os.ReadFile(filepath.Join(filepath.Dir(file), l.File))
+			c.report.holds(lawAttached, err == nil, "%s: %+v, %v", id, l, err)
+			got[name(l.InteractionID, l.StartedAt.Time, l.AttachmentID)] = string(content)
+		}
+	}
+	carried := 0
+	for _, r := range want {
+		for _, a := range r.attachments {
+			carried++
+			content, there := got[name(r.id, r.time, a.ID)]
+			c.report.holds(lawAttached, there && content == string(a.Content), "%s: attachment %s of %v is %q, and was %q", id, a.ID, r.position, content, a.Content)
+		}
+	}
+	c.report.holds(lawAttached, len(got) == carried, "%s: %d attachments, want %d", id, len(got), carried)
 	return nil
 }
 
-// expected is the model of an export: of the records below the snapshot the newest
-// version of each row, filtered, in order of time and id.
-func expected(log []record, r *schemas.ExportRequest, snapshot schemas.Snapshot) []record {
+// expected is the model of an export: of the records at or past since and below the
+// snapshot the newest version of each row, filtered, in order of time and id.
+func expected(log []record, r *schemas.ExportRequest, snapshot, since schemas.Snapshot) []record {
 	newest := map[string]record{}
 	for _, l := range log {
-		if l.garbled || l.tenant != r.TenantID || l.offset >= snapshot[l.partition] || l.time.Before(r.From.Time) || !l.time.Before(r.To.Time) {
+		if l.garbled || l.tenant != r.TenantID || l.offset >= snapshot[l.partition] || len(since) > 0 && l.offset < since[l.partition] ||
+			l.time.Before(r.From.Time) || !l.time.Before(r.To.Time) {
 			continue
 		}
 		row := l.time.UTC().String() + " " + l.id

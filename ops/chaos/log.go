@@ -22,6 +22,13 @@ type record struct {
 	// What rows are told apart and selected by, read without package schemas.
 	tenant, id, media string
 	time              time.Time
+	attachments       []attachment
+}
+
+// attachment is one that a record carries.
+type attachment struct {
+	ID      string `json:"attachment_id"`
+	Content []byte `json:"content"` // base64
 }
 
 // readLog returns every record of a topic, by partition and offset.
@@ -42,11 +49,12 @@ func (c *checker) readLog(ctx context.Context, topic schemas.Topic) ([]record, e
 				Media       string    `json:"media_type"`
 				StartedAt   time.Time `json:"started_at"`
 				CreatedAt   time.Time `json:"created_at"`
+				Attachments []attachment
 			}
 			if err := json.Unmarshal(r.Value, &v); err != nil {
 				return nil, fmt.Errorf("the harness produced what it cannot read, %v: %w", entry.position, err)
 			}
-			entry.tenant, entry.media = v.TenantID, v.Media
+			entry.tenant, entry.media, entry.attachments = v.TenantID, v.Media, v.Attachments
 			entry.id, entry.time = v.Interaction, v.StartedAt
 			if topic == schemas.TopicContacts {
 				entry.id, entry.time = v.Contact, v.CreatedAt

@@ -35,6 +35,13 @@ type asked struct {
 	// acknowledged is, per partition, one past the last record acknowledged before
 	// the request was sent: all of that must be in the export.
 	acknowledged schemas.Snapshot
+	// base is the completed export that this one continues, nil if it is whole.
+	base *asked
+
+	// Below is what is known while the workload runs, under its lock. completed is the
+	// snapshot history told. What is continued is not deleted, and the other way round.
+	completed          schemas.Snapshot
+	continued, deleted bool
 }
 
 // workload is the work done under faults and the memory of what was acknowledged.
@@ -207,7 +214,8 @@ func (w *workload) send(r *kgo.Record) {
 // inHand bounds the exports that have not ended yet.
 const inHand = 16
 
-// ask requests exports, some twice, some wrongly, and cancels some.
+// ask requests exports, some twice, some wrongly, some to continue an earlier one, and
+// cancels some and deletes some.
 func (w *workload) ask(ctx context.Context) {
 	rnd := rand.New(rand.NewPCG(w.seed, 3))
 	var asking sync.WaitGroup
@@ -216,6 +224,7 @@ func (w *workload) ask(ctx context.Context) {
 	for n := 0; ; n++ {
 		a := w.request(rnd, n)
 		twice, cancel := rnd.IntN(7) == 0, rnd.IntN(6) == 0
+		continues, which, deletes := rnd.IntN(4) == 0, rnd.Int(), rnd.IntN(6) == 0
 		wait := time.Duration(rnd.IntN(3000)) * time.Millisecond
 		gap := time.Duration(200+rnd.IntN(1800)) * time.Millisecond
 		hold(ctx, gap)
@@ -230,6 +239,9 @@ func (w *workload) ask(ctx context.Context) {
 		asking.Go(func() {
 			defer func() { <-room }()
 			w.mu.Lock()
+			if continues {
+				w.continueOne(a, which)
+			}
 			topic, _ := schemas.SourceOf(a.request.Entity)
 			a.acknowledged = slices.Clone(w.ends[topic])
 			a.cancelled = cancel
@@ -243,20 +255,58 @@ func (w *workload) ask(ctx context.Context) {
 				hold(ctx, wait)
 				w.publish(&schemas.ExportRequest{Action: schemas.ActionCancel, TenantID: a.request.TenantID, ExportID: a.request.ExportID})
 			}
-			w.awaitEnd(ctx, a.request)
+			if w.awaitCompleted(ctx, a) && deletes && w.mayDelete(a) {
+				w.publish(&schemas.ExportRequest{Action: schemas.ActionDelete, TenantID: a.request.TenantID, ExportID: a.request.ExportID})
+			}
 		})
 	}
 }
 
-// awaitEnd waits until history says that an export has ended: on a machine that is too
-// slow for the pace, what is asked for must not pile up, or there would be no quiet.
-func (w *workload) awaitEnd(ctx context.Context, r *schemas.ExportRequest) {
+// awaitCompleted waits until history says that an export has ended: on a machine that is
+// too slow for the pace, what is asked for must not pile up, or there would be no quiet.
+// It is true if the export was completed.
+func (w *workload) awaitCompleted(ctx context.Context, a *asked) bool {
 	for ctx.Err() == nil {
-		if e, ok, err := w.system.warehouse.Export(ctx, r.TenantID, r.ExportID); err == nil && ok && e.State.Ended() {
-			return
+		e, ok, err := w.system.warehouse.Export(ctx, a.request.TenantID, a.request.ExportID)
+		if err == nil && ok && e.State.Ended() {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			if e.State == schemas.Completed {
+				a.completed = e.Snapshot
+			}
+			return e.State == schemas.Completed
 		}
 		hold(ctx, time.Second)
 	}
+	return false
+}
+
+// continueOne makes a request one for what came since a completed export, if there is
+// one; which of them, is drawn. w.mu is held.
+func (w *workload) continueOne(a *asked, which int) {
+	var bases []*asked
+	for _, b := range w.asked {
+		if b.completed != nil && !b.deleted {
+			bases = append(bases, b)
+		}
+	}
+	if len(bases) == 0 {
+		return
+	}
+	base := bases[which%len(bases)]
+	base.continued = true
+	a.base, a.valid = base, true
+	r, earlier := a.request, base.request
+	r.SinceExport, r.TenantID, r.Entity = earlier.ExportID, earlier.TenantID, earlier.Entity
+	r.From, r.To, r.MediaTypes = earlier.From, earlier.To, earlier.MediaTypes
+}
+
+// mayDelete is true, and remembered, unless another export continues this one.
+func (w *workload) mayDelete(a *asked) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	a.deleted = !a.continued
+	return a.deleted
 }
 
 // splitSize is small enough for many parts, and grows with what there is: the thousands

@@ -41,6 +41,25 @@ type tab struct {
 	complaints []string
 }
 
+// profileDir returns a directory for the browser. Its processes outlive the first one by
+// a moment and write there, so that removing it is tried until nothing new comes.
+func profileDir(t *testing.T) string {
+	dir, err := os.MkdirTemp("", "cdds-chromium-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		for range 100 {
+			if err = os.RemoveAll(dir); err == nil {
+				return
+			}
+			time.Sleep(50 * time.Millisecond)
+		}
+		t.Errorf("the browser still writes: %v", err)
+	})
+	return dir
+}
+
 // openBrowser starts Chromium; without it the test is skipped.
 func openBrowser(t *testing.T, url string) *tab {
 	t.Helper()
@@ -55,7 +74,7 @@ func openBrowser(t *testing.T, url string) *tab {
 		t.Skip("no Chromium to look at the console with: `ops/tools/install chromium` installs it where apt can")
 	}
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
-		chromedp.ExecPath(program), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.UserDataDir(t.TempDir()), chromedp.WindowSize(1280, 800),
+		chromedp.ExecPath(program), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.UserDataDir(profileDir(t)), chromedp.WindowSize(1280, 800),
 		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true))
 	ctx, stop := chromedp.NewExecAllocator(context.Background(), options...)
 	t.Cleanup(stop)

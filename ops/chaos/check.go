@@ -18,6 +18,7 @@ type checker struct {
 	report *report
 	log    map[schemas.Topic][]record
 	ended  []finished
+	erased []schemas.Erasure
 }
 
 // finished is an export that was asked for and what history says of it.
@@ -43,6 +44,7 @@ const (
 	lawSince     = "what continues an export has what came since, and no more"
 	lawAttached  = "every attachment is there with its content"
 	lawEqual     = "equal snapshots give equal digests"
+	lawErased    = "what was erased is gone, and nothing else"
 	lawAccount   = "the account of each partition has no gaps and no overlaps"
 )
 
@@ -66,6 +68,7 @@ func (c *checker) awaitQuiet(ctx context.Context) {
 			c.ended = append(c.ended, finished{a, e})
 		}
 	}
+	c.awaitErasures(ctx)
 }
 
 // awaitEnd waits for the end of an export.
@@ -105,6 +108,9 @@ func (c *checker) check(ctx context.Context) error {
 			return err
 		}
 		c.log[topic] = log
+	}
+	c.markErased()
+	for topic, log := range c.log {
 		c.report.fact("records of "+string(topic), int64(len(log)))
 		c.checkKept(topic)
 		if err := c.checkStored(ctx, topic); err != nil {
@@ -138,14 +144,14 @@ func (c *checker) checkKept(topic schemas.Topic) {
 	}
 }
 
-// repeat asks again, undisturbed, for the snapshots of some exports that were
-// completed under faults.
+// repeat asks, undisturbed, for what is left where there were erasures, and again for the
+// snapshots of some exports that were completed under faults.
 func (c *checker) repeat(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, quietWithin)
 	defer cancel()
-	var again []*asked
+	again := c.askForgetful()
 	for _, f := range c.ended {
-		if f.export.State == schemas.Completed && f.export.Done.Rows > 0 && len(again) < 8 {
+		if f.export.State == schemas.Completed && f.export.Done.Rows > 0 && len(again) < 10 {
 			r := *f.request
 			r.ExportID, r.Snapshot = "again-"+r.ExportID, f.export.Snapshot
 			a := &asked{request: &r, valid: true, acknowledged: f.acknowledged, base: f.base}

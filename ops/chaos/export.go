@@ -144,6 +144,9 @@ func (c *checker) checkLines(f finished, id string, m *schemas.Manifest, files [
 	}
 	topic, _ := schemas.SourceOf(f.request.Entity)
 	law, since := lawLines, schemas.Snapshot(nil)
+	if f.request.TenantID == forgetful {
+		law = lawErased
+	}
 	if f.base != nil {
 		law, since = lawSince, f.base.completed
 		c.report.holds(law, slices.Equal(m.Since, since), "%s goes on from %v, and %s ended at %v", id, m.Since, f.base.request.ExportID, since)
@@ -204,7 +207,7 @@ func (c *checker) checkAttachments(id string, want []record, files []string) err
 func expected(log []record, r *schemas.ExportRequest, snapshot, since schemas.Snapshot) []record {
 	newest := map[string]record{}
 	for _, l := range log {
-		if l.garbled || l.tenant != r.TenantID || l.offset >= snapshot[l.partition] || len(since) > 0 && l.offset < since[l.partition] ||
+		if l.garbled || l.erased || l.tenant != r.TenantID || l.offset >= snapshot[l.partition] || len(since) > 0 && l.offset < since[l.partition] ||
 			l.time.Before(r.From.Time) || !l.time.Before(r.To.Time) {
 			continue
 		}

@@ -20,9 +20,10 @@ type record struct {
 	garbled bool
 	value   []byte
 	// What rows are told apart and selected by, read without package schemas.
-	tenant, id, media string
-	time              time.Time
-	attachments       []attachment
+	tenant, id, contact, media string
+	time                       time.Time
+	attachments                []attachment
+	erased                     bool
 }
 
 // attachment is one that a record carries.
@@ -55,7 +56,7 @@ func (c *checker) readLog(ctx context.Context, topic schemas.Topic) ([]record, e
 				return nil, fmt.Errorf("the harness produced what it cannot read, %v: %w", entry.position, err)
 			}
 			entry.tenant, entry.media, entry.attachments = v.TenantID, v.Media, v.Attachments
-			entry.id, entry.time = v.Interaction, v.StartedAt
+			entry.id, entry.contact, entry.time = v.Interaction, v.Contact, v.StartedAt
 			if topic == schemas.TopicContacts {
 				entry.id, entry.time = v.Contact, v.CreatedAt
 			}
@@ -124,6 +125,11 @@ func (c *checker) checkStored(ctx context.Context, topic schemas.Topic) error {
 	}
 	for _, r := range c.log[topic] {
 		body, stored := bodies[r.position]
+		if r.erased {
+			c.report.holds(lawErased, !stored, "%v is stored, and was erased", r.position)
+			c.report.fact("records erased", 1)
+			continue
+		}
 		c.report.holds(lawStored, stored == !r.garbled && letters[r.position] == r.garbled,
 			"%v, garbled %v, is stored %v and dead-lettered %v", r.position, r.garbled, stored, letters[r.position])
 		if r.garbled {

@@ -1,7 +1,7 @@
 // Command chaos breaks CDDS on purpose and checks that its promises hold.
 //
 // It runs the embedded stack and every role as a process of its own, produces,
-// updates, duplicates, garbles, requests and cancels, and all the while kills,
+// updates, duplicates, garbles, erases, requests, cancels and deletes, and all the while kills,
 // pauses and restarts roles and services at random points. Then it stops the faults,
 // waits for quiet, and checks every law from outside: what Kafka holds against what
 // ClickHouse holds, and every export's manifest against the objects in S3, the

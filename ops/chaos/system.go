@@ -28,7 +28,7 @@ import (
 var members = []struct {
 	role  string
 	count int
-}{{"ingest", 2}, {"export", 2}, {"history", 1}}
+}{{"ingest", 2}, {"export", 2}, {"history", 1}, {"erasure", 1}}
 
 // system is the embedded stack, the roles in processes of their own, and clients of
 // the harness to look at them from outside.

@@ -58,6 +58,9 @@ type workload struct {
 	ends  map[schemas.Topic]schemas.Snapshot
 	asked []*asked
 	bytes int64 // of what was acknowledged
+	// forgettable are interactions an erasure may be about; erasures are those asked for.
+	forgettable []*schemas.Interaction
+	erasures    []*schemas.ErasureRequest
 }
 
 // garbled marks, for the harness, records that must be dead-lettered.
@@ -101,6 +104,7 @@ func (w *workload) run(ctx context.Context) {
 	var working sync.WaitGroup
 	working.Go(func() { w.produce(ctx) })
 	working.Go(func() { w.ask(ctx) })
+	working.Go(func() { w.forget(ctx) })
 	working.Wait()
 	_ = w.client.Flush(context.Background()) // bounded by the delivery timeout
 }
@@ -131,12 +135,15 @@ func (w *workload) produce(ctx context.Context) {
 			case n < 25 && len(recent) > 0:
 				e = recent[rnd.IntN(len(recent))]
 			default:
-				e, _ = next()
+				if e, _ = next(); rnd.IntN(8) == 0 {
+					e = ofForgetful(e)
+				}
 			}
 			if recent = append(recent, e); len(recent) > 500 {
 				recent = slices.Delete(recent, 0, 100)
 			}
 			w.sendEvent(e)
+			w.mayForget(e)
 		}
 		hold(ctx, time.Duration(20+rnd.IntN(120))*time.Millisecond)
 	}
@@ -347,8 +354,8 @@ func (w *workload) request(rnd *rand.Rand, n int) *asked {
 }
 
 // publish tries until it is acknowledged: whoever asks wants an answer. One that is
-// never taken shows as an export that never ends.
-func (w *workload) publish(r *schemas.ExportRequest) {
+// never taken shows as an export, or an erasure, that never ends.
+func (w *workload) publish(r schemas.Event) {
 	ctx, cancel := context.WithTimeout(context.Background(), quietWithin)
 	defer cancel()
 	for w.system.publisher.Publish(ctx, r) != nil && ctx.Err() == nil {

@@ -1,0 +1,132 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"cdds/schemas"
+)
+
+// forgetful is the tenant that asks for erasures, and for no export until the faults are
+// over: one at work on rows that are erased fails, as it should.
+const forgetful = "umbrella"
+
+// ofForgetful is an event moved to that tenant.
+func ofForgetful(e schemas.Event) schemas.Event {
+	switch e := e.(type) {
+	case *schemas.Interaction:
+		moved := *e
+		moved.TenantID = forgetful
+		return &moved
+	case *schemas.Contact:
+		moved := *e
+		moved.TenantID = forgetful
+		return &moved
+	}
+	panic("neither interaction nor contact")
+}
+
+// mayForget remembers an interaction of the tenant as one that may be erased.
+func (w *workload) mayForget(e schemas.Event) {
+	i, ok := e.(*schemas.Interaction)
+	if !ok || i.TenantID != forgetful {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.forgettable = append(w.forgettable, i); len(w.forgettable) > 500 {
+		w.forgettable = w.forgettable[100:]
+	}
+}
+
+// forget asks for erasures of interactions and of contacts, some twice.
+func (w *workload) forget(ctx context.Context) {
+	rnd := rand.New(rand.NewPCG(w.seed, 4))
+	for n := 0; ; n++ {
+		which, contact, twice := rnd.Int(), rnd.IntN(3) == 0, rnd.IntN(5) == 0
+		hold(ctx, time.Duration(500+rnd.IntN(3500))*time.Millisecond)
+		if ctx.Err() != nil {
+			return
+		}
+		w.mu.Lock()
+		var of *schemas.Interaction
+		if len(w.forgettable) > 0 {
+			of = w.forgettable[which%len(w.forgettable)]
+		}
+		w.mu.Unlock()
+		if of == nil {
+			continue
+		}
+		r := &schemas.ErasureRequest{TenantID: forgetful, ErasureID: fmt.Sprintf("forget-%04d", n), InteractionID: of.InteractionID}
+		if contact {
+			r.ContactID, r.InteractionID = of.ContactID, ""
+		}
+		w.publish(r)
+		if twice {
+			w.publish(r)
+		}
+		w.erasures = append(w.erasures, r) // read once the workload is over
+	}
+}
+
+// awaitErasures waits until every erasure is done.
+func (c *checker) awaitErasures(ctx context.Context) {
+	for _, r := range c.work.erasures {
+		var e schemas.Erasure
+		var err error
+		done := until(ctx, func() bool {
+			asking, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+			defer cancel()
+			e, _, err = c.system.warehouse.Erasure(asking, r.TenantID, r.ErasureID)
+			return err == nil && e.State == schemas.ErasureDone
+		})
+		c.report.holds(lawEnds, done, "erasure %s is %q (%s), last error %v", r.ErasureID, e.State, e.Waiting, err)
+		if done {
+			c.erased = append(c.erased, e)
+		}
+	}
+	c.report.fact("erasures done", int64(len(c.erased)))
+}
+
+// markErased is the model of erasures: it marks the records below the snapshot of one
+// that it is about.
+func (c *checker) markErased() {
+	interactions, contacts := c.log[schemas.TopicInteractions], c.log[schemas.TopicContacts]
+	for _, e := range c.erased {
+		about := map[string]bool{e.Request.InteractionID: true}
+		each := func(log []record, below schemas.Snapshot, do func(*record)) {
+			for i := range log {
+				if r := &log[i]; r.tenant == e.Request.TenantID && r.offset < below[r.partition] {
+					do(r)
+				}
+			}
+		}
+		if contact := e.Request.ContactID; contact != "" {
+			each(contacts, e.Contacts, func(r *record) { r.erased = r.erased || r.id == contact })
+			each(interactions, e.Interactions, func(r *record) {
+				if r.contact == contact {
+					about[r.id] = true
+				}
+			})
+		}
+		each(interactions, e.Interactions, func(r *record) { r.erased = r.erased || about[r.id] })
+	}
+}
+
+// askForgetful asks for everything the tenant has left.
+func (c *checker) askForgetful() []*asked {
+	var all []*asked
+	for _, entity := range []string{schemas.EntityInteraction, schemas.EntityContact} {
+		topic, _ := schemas.SourceOf(entity)
+		r := &schemas.ExportRequest{
+			TenantID: forgetful, ExportID: "what-is-left-of-" + entity + "s", Entity: entity,
+			From: schemas.TimeOf(from.AddDate(-10, 0, 0)), To: schemas.TimeOf(to.AddDate(1, 0, 0)),
+			SplitSize: c.work.splitSize(0), Recipients: []schemas.Recipient{{Certificate: c.work.pem}},
+		}
+		c.work.publish(r)
+		all = append(all, &asked{request: r, valid: true, acknowledged: c.work.ends[topic]})
+	}
+	return all
+}

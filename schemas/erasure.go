@@ -26,6 +26,8 @@ type ErasureRequest struct {
 const (
 	ErasureAccepted = "accepted"
 	ErasureDone     = "done"
+	// ErasureRepeated is one of audit records only: rows that came back were removed.
+	ErasureRepeated = "repeated"
 )
 
 // Erasure is where an erasure stands, for admins.

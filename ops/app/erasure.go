@@ -10,16 +10,17 @@ import (
 )
 
 func buildErasure(a *App) ([]role, error) {
+	handler := erasure.New(erasure.Options{
+		Log: connect.NewOffsets(a.client), Store: a.warehouse, Publisher: a.publisher,
+		Objects: a.bucket.Sibling(a.Config.S3.AttachmentsBucket),
+		Name:    a.Name, Logger: a.Logger.With("role", "erasure"),
+	})
 	r, err := groupRole("erasure", consumers.Options[*schemas.ErasureRequest]{
 		GroupID: schemas.GroupErasure, Topic: schemas.TopicErasureRequests,
-		Decode: schemas.DecodeErasureRequest,
-		Handler: erasure.New(erasure.Options{
-			Log: connect.NewOffsets(a.client), Store: a.warehouse, Publisher: a.publisher,
-			Objects: a.bucket.Sibling(a.Config.S3.AttachmentsBucket),
-			Name:    a.Name, Logger: a.Logger.With("role", "erasure"),
-		}),
+		Decode: schemas.DecodeErasureRequest, Handler: handler,
 		MaxRecords: 1, SpanPerRecord: true,
 		Drain: time.Second, // it goes on from where it stands
 	}, a)
-	return []role{r}, err
+	ready := func() error { return nil } // a look that fails is made again
+	return []role{r, {"erasure.watch", handler.Watch, ready}}, err
 }

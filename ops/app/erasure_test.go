@@ -35,6 +35,37 @@ func of(contact string, n int) *schemas.Interaction {
 	return i
 }
 
+func TestWhatAnIngestThatWasPausedStoresAfterTheErasureIsRemovedAgain(t *testing.T) {
+	w := newWorld(t)
+	stop := w.run("ingest", "history", "erasure")
+	w.publish(of("eve", 1), of("ada", 2))
+	w.publish(&schemas.ErasureRequest{TenantID: "acme", ErasureID: "case-1", ContactID: "eve"})
+	if e := w.awaitErasure("acme", "case-1"); e.Rows != 1 {
+		t.Fatalf("one interaction was to go: %+v", e)
+	}
+	stop()
+	// What an ingest has in hand that looked for erasures before there was this one.
+	body, err := schemas.Encode(of("eve", 1))
+	check(t, err)
+	event, err := schemas.DecodeInteraction(body)
+	check(t, err)
+	partition := int32(w.count("SELECT toUInt64(source_partition) FROM erased_rows"))
+	offset := int64(w.count("SELECT toUInt64(source_offset) FROM erased_rows"))
+	check(t, w.warehouse.InsertInteractions(t.Context(), schemas.Batch[*schemas.Interaction]{
+		Topic: schemas.TopicInteractions, Partition: partition, First: offset, Next: offset + 1,
+		Records: []schemas.Record[*schemas.Interaction]{{Event: event, Partition: partition, Offset: offset, Time: schemas.TimeOf(time.Now())}},
+	}))
+	if n := w.count("SELECT count() FROM interactions"); n != 2 {
+		t.Fatalf("%d interactions are stored, want the late one and the other's", n)
+	}
+
+	w.run("history", "erasure")
+	w.awaitAudit("acme", "erasure.repeated")
+	if n := w.count("SELECT count() FROM interactions"); n != 1 {
+		t.Errorf("%d interactions are stored, want the other's", n)
+	}
+}
+
 func TestWhatIsErasedIsGoneAndReadingKafkaAgainDoesNotBringItBack(t *testing.T) {
 	w := newWorld(t)
 	stop := w.run("ingest", "export", "history", "erasure")

@@ -110,6 +110,33 @@ SELECT '%s', source_partition, source_offset, tenant_id, %s, {erasure:String} FR
 	return nil
 }
 
+// ErasedSince returns the erasures that were done at or past t.
+func (w *Warehouse) ErasedSince(ctx context.Context, t time.Time) ([]schemas.Erasure, error) {
+	return decoded[schemas.Erasure](ctx, w, "erasures",
+		"SELECT body FROM erasures FINAL WHERE state = {done:String} AND version >= {since:UInt64}",
+		clickhouse.Named("done", schemas.ErasureDone), clickhouse.Named("since", uint64(t.UnixMilli())))
+}
+
+// EraseAgain removes rows of an erasure that were stored after Erase, and returns how many
+// there were. It reads only where rows were erased.
+func (w *Warehouse) EraseAgain(ctx context.Context, e schemas.Erasure) (int64, error) {
+	var came int64
+	for _, t := range erasable {
+		var n uint64
+		sql := fmt.Sprintf("SELECT count() FROM %[1]s WHERE %[2]s AND %[3]s IN "+
+			"(SELECT time FROM erased_rows WHERE tenant_id = {tenant:String} AND erasure_id = {erasure:String} AND topic = '%[4]s')",
+			t.name, t.matches(), t.time, t.topic)
+		if err := w.conn.QueryRow(ctx, sql, eraseArguments(e)...).Scan(&n); err != nil {
+			return 0, fmt.Errorf("look for what came back of erasure %s: %w", e.Request.ErasureID, err)
+		}
+		came += int64(n)
+	}
+	if came == 0 {
+		return 0, nil
+	}
+	return came, w.removeErased(ctx, e)
+}
+
 // erasableTable is a table an erasure removes rows from.
 type erasableTable struct {
 	table

@@ -1,0 +1,59 @@
+package erasure
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"cdds/schemas"
+)
+
+const (
+	// watchEvery is the pause between looks for what came back.
+	watchEvery = time.Minute
+	// watchFor is how long an erasure is watched after it was done. An insert is given up
+	// within minutes, but by a process that runs.
+	watchFor = time.Hour
+)
+
+// Watch looks for what came back, at once and then every minute, until ctx ends; it then
+// returns nil. A look that fails is logged and made again.
+func (h *Handler) Watch(ctx context.Context) error {
+	ticker := time.NewTicker(watchEvery)
+	defer ticker.Stop()
+	for {
+		if err := h.again(ctx); err != nil && ctx.Err() == nil {
+			h.Logger.ErrorContext(ctx, "cannot tell whether erased rows came back; looking again in a minute", "error", err)
+		}
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// again removes once more what erasures of late were about. An ingest that looks for
+// erasures, stops there (SIGSTOP, a machine that sleeps) while another takes its place and
+// the erasure is carried out, and then goes on, stores what it has in hand.
+func (h *Handler) again(ctx context.Context) error {
+	recent, err := h.Store.ErasedSince(ctx, h.Now().Add(-watchFor))
+	if err != nil {
+		return err
+	}
+	for _, e := range recent {
+		rows, err := h.Store.EraseAgain(ctx, e)
+		if err != nil {
+			return err
+		}
+		if rows == 0 {
+			continue
+		}
+		h.Logger.WarnContext(ctx, "erased rows had come back and were removed", "tenant", e.Request.TenantID, "erasure", e.Request.ErasureID, "rows", rows)
+		e.State = schemas.ErasureRepeated
+		if err := h.audit(ctx, e, schemas.OutcomeDone, fmt.Sprintf("%s: %d versions that were stored late were removed", about(e.Request), rows)); err != nil {
+			return err
+		}
+	}
+	return nil
+}

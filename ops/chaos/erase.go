@@ -115,6 +115,19 @@ func (c *checker) markErased() {
 	}
 }
 
+// goesAgain waits until a record that was stored after its erasure, by an ingest that was
+// paused meanwhile, is removed again.
+func (c *checker) goesAgain(ctx context.Context, topic schemas.Topic, r record) bool {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	defer cancel()
+	c.report.fact("records stored after their erasure", 1)
+	sql := fmt.Sprintf("SELECT count() FROM %s WHERE source_partition = %d AND source_offset = %d", tableOf(topic), r.partition, r.offset)
+	return until(ctx, func() bool {
+		var n uint64
+		return c.system.conn.QueryRow(ctx, sql).Scan(&n) == nil && n == 0
+	})
+}
+
 // askForgetful asks for everything the tenant has left.
 func (c *checker) askForgetful() []*asked {
 	var all []*asked

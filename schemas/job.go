@@ -110,7 +110,8 @@ type Job struct {
 	UpdatedAt Time   `json:"updated_at"`
 	UpdatedBy string `json:"updated_by,omitempty"`
 	// EffectiveAt is since when the schedule holds: nothing before is due. It is when
-	// the job was made, its schedule was changed or it was resumed.
+	// the job was made, its schedule was changed or it was resumed; resuming one that runs
+	// once leaves it, or its run would be another one.
 	EffectiveAt Time `json:"effective_at"`
 	// Revision counts the job's events from 1.
 	Revision int `json:"revision"`
@@ -180,6 +181,13 @@ func (s Schedule) Zone() *time.Location {
 	return time.UTC
 }
 
+// Validate reports every broken rule as one *InvalidError.
+func (s Schedule) Validate() error {
+	var p problems
+	p.schedule(s)
+	return p.err()
+}
+
 // Revised is the job as the next revision after previous, nil if there is none, made by
 // by at now. Who made the job first stays.
 func (j Job) Revised(previous *Job, by string, now Time) *Job {
@@ -190,7 +198,7 @@ func (j Job) Revised(previous *Job, by string, now Time) *Job {
 	}
 	j.CreatedAt, j.CreatedBy, j.Revision = previous.CreatedAt, previous.CreatedBy, previous.Revision+1
 	j.EffectiveAt = previous.EffectiveAt
-	if j.Schedule != previous.Schedule || j.State == JobActive && previous.State != JobActive {
+	if j.Schedule != previous.Schedule || j.State == JobActive && previous.State != JobActive && j.Schedule.Run != RunOnce {
 		j.EffectiveAt = now
 	}
 	return &j

@@ -74,6 +74,13 @@ func TestOnlyAnotherScheduleOrResumingMakesAJobsPastNotDue(t *testing.T) {
 	if next := resumed.Revised(&suspended, "bob", now); next.EffectiveAt != now {
 		t.Errorf("resumed: effective at %s", next.EffectiveAt)
 	}
+	once := *first
+	once.Schedule = schemas.Schedule{Run: schemas.RunOnce}
+	suspended = once
+	suspended.State = schemas.JobSuspended
+	if next := once.Revised(&suspended, "bob", now); next.EffectiveAt != first.EffectiveAt {
+		t.Errorf("once, resumed: effective at %s, and it would run again", next.EffectiveAt)
+	}
 }
 
 // A digest names a request in what was stored before there were these members.

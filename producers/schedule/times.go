@@ -3,6 +3,7 @@ package schedule
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -11,9 +12,12 @@ import (
 	"cdds/schemas"
 )
 
-// Check says what is wrong with a job beyond its fields: a cron expression that cannot
-// be read or has no next time. The error is a *schemas.InvalidError.
+// Check says what is wrong with a job's schedule: beyond its fields, a cron expression
+// that cannot be read or has no next time. The error is a *schemas.InvalidError.
 func Check(j schemas.Job) error {
+	if err := j.Schedule.Validate(); err != nil {
+		return err
+	}
 	if j.Schedule.Run != schemas.RunCron {
 		return nil
 	}
@@ -25,7 +29,7 @@ func Check(j schemas.Job) error {
 }
 
 // Next lists when a job is due after an instant, at most n times, whatever its state.
-// The error is about a cron expression.
+// The error is about a schedule that Check refuses.
 func Next(j schemas.Job, after schemas.Time, n int) ([]schemas.Time, error) {
 	var all []schemas.Time
 	t := latest(after.Time, floor(j))
@@ -102,15 +106,21 @@ func latest(a, b time.Time) time.Time {
 // following is the first time past after of a schedule that repeats.
 func following(s schemas.Schedule, after time.Time) (time.Time, error) {
 	if s.Run == schemas.RunHours {
+		if s.EveryHours < 1 {
+			return after, fmt.Errorf("a job cannot run every %d hours", s.EveryHours)
+		}
 		t := after.UTC().Truncate(time.Hour).Add(time.Hour)
 		for t.Hour()%s.EveryHours != 0 {
 			t = t.Add(time.Hour)
 		}
 		return t, nil
 	}
-	// It begins a day early: of what the clock shows twice, the first may lie before after.
 	zone := s.Zone()
-	wall := wallOf(after, zone).AddDate(0, 0, -1)
+	wall := wallOf(after, zone)
+	if clockJumps(after, zone) {
+		// It begins a day early: of what the clock shows twice, the first may lie before after.
+		wall = wall.AddDate(0, 0, -1)
+	}
 	for {
 		var err error
 		if wall, err = followingWall(s, wall); err != nil {
@@ -122,6 +132,13 @@ func following(s schemas.Schedule, after time.Time) (time.Time, error) {
 	}
 }
 
+// clockJumps reports whether the clock in zone is set within a day or two of t.
+func clockJumps(t time.Time, zone *time.Location) bool {
+	const near = 48 * time.Hour
+	since, until := t.In(zone).ZoneBounds()
+	return !since.IsZero() && t.Sub(since) < near || !until.IsZero() && until.Sub(t) < near
+}
+
 // followingWall is the first time past wall that the clock must show.
 func followingWall(s schemas.Schedule, wall time.Time) (time.Time, error) {
 	hour, minute := timeOfDay(s.At)
@@ -130,6 +147,9 @@ func followingWall(s schemas.Schedule, wall time.Time) (time.Time, error) {
 	}
 	switch s.Run {
 	case schemas.RunDaily, schemas.RunWeekly:
+		if s.Run == schemas.RunWeekly && !slices.Contains(schemas.Weekdays(), s.Weekday) {
+			return wall, fmt.Errorf("%q is no weekday", s.Weekday)
+		}
 		t := on(wall.Date())
 		for !t.After(wall) || s.Run == schemas.RunWeekly && schemas.Weekdays()[(t.Weekday()+6)%7] != s.Weekday {
 			t = t.AddDate(0, 0, 1)

@@ -99,6 +99,25 @@ func TestCronThatCannotBeReadIsRefused(t *testing.T) {
 	}
 }
 
+func TestAScheduleThatIsNotWholeIsRefusedAndNeverLookedForForEver(t *testing.T) {
+	for want, s := range map[string]schemas.Schedule{
+		"schedule.weekday":     {Run: schemas.RunWeekly, Weekday: "x"},
+		"schedule.every_hours": {Run: schemas.RunHours},
+		"schedule.day":         {Run: schemas.RunMonthly},
+		"schedule.time_zone":   {Run: schemas.RunDaily, TimeZone: "Europe/Berln"},
+		"schedule.run":         {Run: "yearly"},
+	} {
+		if err := schedule.Check(job(s)); err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%+v: got %v", s, err)
+		}
+		if s.Day == 0 && s.Run != schemas.RunMonthly && s.TimeZone == "" {
+			if got, err := schedule.Next(job(s), at("2026-11-01T00:00:00Z"), 1); err == nil {
+				t.Errorf("%+v: due at %v", s, got)
+			}
+		}
+	}
+}
+
 // Whatever the zone and the schedule: later times are later, none lies outside what was
 // asked for, and asking from any of them continues the same list.
 func TestTimesRiseAndContinueFromAnyOfThem(t *testing.T) {

@@ -26,16 +26,38 @@ import (
 
 func TestMain(m *testing.M) { stacktest.Main(m) }
 
-// desk is the console on a real ClickHouse, with definitions in memory and what is
-// published thrown away.
+// desk is the console on a real ClickHouse, with definitions in memory and, of what is
+// published, the jobs kept.
 type desk struct {
 	t       testing.TB
 	handler http.Handler
+	who     auth.Principal
+	defined *definitions.Definitions
+	// saved are the jobs that were published.
+	saved []*schemas.Job
 }
 
 type discard struct{}
 
 func (discard) Publish(context.Context, ...schemas.Event) error { return nil }
+
+// Publish remembers jobs.
+func (d *desk) Publish(_ context.Context, events ...schemas.Event) error {
+	for _, e := range events {
+		if j, ok := e.(*schemas.Job); ok {
+			d.saved = append(d.saved, j)
+		}
+	}
+	return nil
+}
+
+// define makes a job or a certificate known.
+func (d *desk) define(e schemas.Event) {
+	d.t.Helper()
+	value, err := schemas.Encode(e)
+	check(d.t, err)
+	d.defined.Apply(e.Topic(), []byte(e.Key()), value)
+}
 
 // still is a log that has nothing to read and positions with nothing behind.
 type still struct{}
@@ -99,15 +121,16 @@ func newDesk(t testing.TB, tenant string, exports, jobs int) *desk {
 		})
 	}
 	check(t, w.SaveExports(t.Context(), all))
+	d := &desk{t: t, defined: defined, who: auth.Principal{Subject: "user/ada", Name: "ada", Tenant: tenant, Role: schemas.RoleAdministrator}}
 	office := admin.New(admin.Options{
-		History: w, Publisher: discard{}, Positions: still{}, Accounts: service, Directory: directory, Definitions: defined,
+		History: w, Publisher: d, Positions: still{}, Accounts: service, Directory: directory, Definitions: defined,
 		CheckJob: schedule.Check, Next: schedule.Next, Now: clock,
 	})
 	pages := console.New(console.Options{Admin: office, Auth: service, URL: "http://127.0.0.1", Now: clock}).Handler()
-	who := auth.Principal{Subject: "user/ada", Name: "ada", Tenant: tenant, Role: schemas.RoleAdministrator}
-	return &desk{t: t, handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		pages.ServeHTTP(w, r.WithContext(auth.With(r.Context(), who)))
-	})}
+	d.handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		pages.ServeHTTP(w, r.WithContext(auth.With(r.Context(), d.who)))
+	})
+	return d
 }
 
 func (d *desk) get(path string) string {
@@ -136,7 +159,7 @@ func (d *desk) send(path string, form url.Values) string {
 func TestTheEditorKeepsWhatWasChosenWhileItShowsWhenTheJobWouldRun(t *testing.T) {
 	d := newDesk(t, "editor", 0, 1)
 	form := url.Values{
-		"title": {"Nightly"}, "entity": {"interaction"}, "timeframe": {"all"}, "run": {"daily"}, "at": {"02:30"}, "time_zone": {"Europe/Berlin"},
+		"title": {"Nightly"}, "entity": {"interaction"}, "media_types": {"chat"}, "timeframe": {"all"}, "run": {"daily"}, "at": {"02:30"}, "time_zone": {"Europe/Berlin"},
 		"recipients": {fmt.Sprintf("%064x", 0)}, "attachments": {"none"}, "cipher": {"aes-256-gcm"}, "key_transport": {"rsa-oaep"}, "encoding": {"der"}, "compression": {"fast"},
 		"then": {"preview"},
 	}

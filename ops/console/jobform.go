@@ -2,6 +2,8 @@ package console
 
 import (
 	"fmt"
+	"maps"
+	"math"
 	"net/url"
 	"slices"
 	"strconv"
@@ -24,8 +26,22 @@ type jobForm struct {
 	Certificates                                                          []schemas.Certificate
 }
 
-// SplitMiB is the size of a part as the editor has it.
-func (f jobForm) SplitMiB() int64 { return f.SplitSize >> 20 }
+// SplitMiB is the size of a part as the editor has it, exactly.
+func (f jobForm) SplitMiB() string {
+	if f.SplitSize == 0 {
+		return ""
+	}
+	return strconv.FormatFloat(float64(f.SplitSize)/(1<<20), 'f', -1, 64)
+}
+
+// AttributeLines are the attributes as the editor has them.
+func (f jobForm) AttributeLines() string {
+	var lines strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(f.Attributes)) {
+		fmt.Fprintf(&lines, "%s=%s\n", name, f.Attributes[name])
+	}
+	return lines.String()
+}
 
 func (c *Console) editJob(q *request, clone bool) error {
 	j, err := q.Job(q.r.PathValue("id"))
@@ -48,6 +64,7 @@ func (c *Console) jobEditor(q *request, f jobForm, problems ...string) error {
 	if err != nil {
 		return err
 	}
+	f.Recipients = sealedFor(f.Recipients, registered)
 	for _, cert := range registered {
 		if !cert.Removed && cert.ReplacedBy == "" {
 			f.Certificates = append(f.Certificates, cert)
@@ -62,23 +79,47 @@ func (c *Console) jobEditor(q *request, f jobForm, problems ...string) error {
 	return c.show(q, "job-form", view{Title: title, At: "/jobs", Problems: problems, Data: f})
 }
 
+// sealedFor are the certificates that are used where recipients are named: those that
+// replace them, if any do.
+func sealedFor(recipients []string, registered []schemas.Certificate) []string {
+	replacedBy := map[string]string{}
+	for _, c := range registered {
+		replacedBy[c.Fingerprint] = c.ReplacedBy
+	}
+	var all []string
+	for _, r := range recipients {
+		for range registered { // no longer chain than there are
+			if next := replacedBy[r]; next != "" {
+				r = next
+			}
+		}
+		if !slices.Contains(all, r) {
+			all = append(all, r)
+		}
+	}
+	return all
+}
+
 // saveJob saves what the editor holds, or shows when it would run.
 func (c *Console) saveJob(q *request, id string) error {
+	if !q.who.May(auth.Change) { // a preview is for those who may save
+		return auth.ErrForbidden
+	}
 	if err := q.r.ParseForm(); err != nil {
 		return fmt.Errorf("%w: %w", errBad, err)
 	}
-	j, problems := jobOf(q.r.PostForm)
-	j.TenantID, j.JobID = q.Tenant(), id
+	var known schemas.Job
+	if id != "" {
+		var err error
+		if known, err = q.Job(id); err != nil {
+			return err
+		}
+	}
+	j, problems := jobOf(q.r.PostForm, known)
+	j.TenantID, j.JobID, j.State = q.Tenant(), id, known.State
 	revision, _ := strconv.Atoi(q.r.PostFormValue("revision"))
 	f := jobForm{Job: j}
 	f.Revision = revision
-	if id != "" {
-		known, err := q.Job(id)
-		if err != nil {
-			return err
-		}
-		j.State = known.State
-	}
 	if len(problems) > 0 {
 		return c.jobEditor(q, f, problems...)
 	}
@@ -106,9 +147,12 @@ func (c *Console) saveJob(q *request, id string) error {
 	return q.goTo("/jobs/"+saved.JobID, "job.saved")
 }
 
-// jobOf reads the editor's fields, and says what it cannot read.
-func jobOf(form url.Values) (j schemas.Job, problems []string) {
-	get := func(name string) string { return strings.TrimSpace(form.Get(name)) }
+// jobOf reads the editor's fields, and says what it cannot read. Of attributes that lines
+// cannot say, those of the job that is known stay if the lines are still theirs.
+func jobOf(form url.Values, known schemas.Job) (j schemas.Job, problems []string) {
+	get := func(name string) string { // browsers send lines as in mail
+		return strings.TrimSpace(strings.ReplaceAll(form.Get(name), "\r\n", "\n"))
+	}
 	number := func(name string) int {
 		if get(name) == "" {
 			return 0
@@ -122,18 +166,36 @@ func jobOf(form url.Values) (j schemas.Job, problems []string) {
 	j = schemas.Job{
 		Title: get("title"), Description: get("description"), Entity: get("entity"),
 		MediaTypes: form["media_types"], Recipients: form["recipients"],
-		Match:     schemas.Match{Queues: words(get("queues")), Directions: form["directions"], Statuses: words(get("statuses"))},
-		SplitSize: int64(number("split_size")) << 20, Encoding: get("encoding"), Cipher: get("cipher"), KeyTransport: get("key_transport"),
+		Match:    schemas.Match{Queues: linesOf(get("queues")), Directions: form["directions"], Statuses: linesOf(strings.ReplaceAll(get("statuses"), ",", "\n"))},
+		Encoding: get("encoding"), Cipher: get("cipher"), KeyTransport: get("key_transport"),
 		Compression: get("compression"), Attachments: get("attachments"),
 		RetentionDays: number("retention_days"), CatchUp: get("catch_up"),
-		Schedule:  schemas.Schedule{Run: get("run"), TimeZone: get("time_zone")},
+		Schedule:  schemas.Schedule{Run: get("run")},
 		Timeframe: schemas.Timeframe{Kind: get("timeframe")},
 	}
 	if j.Entity == schemas.EntityContact {
 		j.MediaTypes, j.Directions, j.Attachments = nil, nil, ""
 	}
-	if len(j.MediaTypes) == len(schemas.MediaTypes()) {
+	switch len(j.MediaTypes) {
+	case len(schemas.MediaTypes()):
 		j.MediaTypes = nil // all
+	case 0:
+		if j.Entity == schemas.EntityInteraction {
+			problems = append(problems, "media types: choose at least one")
+		}
+	}
+	if size := get("split_size"); size != "" {
+		mebibytes, err := strconv.ParseFloat(size, 64)
+		if err != nil || !(mebibytes > 0 && mebibytes < 1<<20) {
+			problems = append(problems, fmt.Sprintf("part size: %q is no number of MiB", size))
+		} else {
+			j.SplitSize = int64(math.Round(mebibytes * (1 << 20)))
+		}
+	}
+	if get("attributes") == strings.TrimSpace(jobForm{Job: known}.AttributeLines()) {
+		j.Attributes = known.Attributes
+		form = maps.Clone(form)
+		form.Del("attributes")
 	}
 	for _, line := range strings.Split(get("attributes"), "\n") {
 		if line = strings.TrimSpace(line); line == "" {
@@ -150,7 +212,8 @@ func jobOf(form url.Values) (j schemas.Job, problems []string) {
 		j.Attributes[strings.TrimSpace(name)] = strings.TrimSpace(value)
 	}
 	// A field that does not belong to the schedule may still hold what another needed.
-	switch s := &j.Schedule; s.Run {
+	s := &j.Schedule
+	switch s.Run {
 	case schemas.RunHours:
 		s.EveryHours = number("every_hours")
 	case schemas.RunWeekly:
@@ -161,6 +224,9 @@ func jobOf(form url.Values) (j schemas.Job, problems []string) {
 		s.At = get("at")
 	case schemas.RunCron:
 		s.Cron = get("cron")
+	}
+	if s.Run != schemas.RunHours { // those are counted in UTC
+		s.TimeZone = get("time_zone")
 	}
 	instant := func(name string) schemas.Time {
 		t, ok := instantOf(get(name))
@@ -195,9 +261,20 @@ func instantOf(s string) (schemas.Time, bool) {
 	return schemas.Time{}, false
 }
 
-// words splits at commas and line ends.
-func words(s string) []string {
-	all := strings.FieldsFunc(s, func(r rune) bool { return r == ',' || r == '\n' || r == '\r' })
+// inputOf is an instant as date inputs take it, exactly; nothing for the zero time.
+func inputOf(t schemas.Time) string {
+	switch {
+	case t.IsZero():
+		return ""
+	case t.UTC().Truncate(time.Minute).Equal(t.Time):
+		return t.UTC().Format("2006-01-02T15:04")
+	}
+	return t.UTC().Format("2006-01-02T15:04:05.000")
+}
+
+// linesOf are the lines that are not empty.
+func linesOf(s string) []string {
+	all := strings.Split(s, "\n")
 	for n := range all {
 		all[n] = strings.TrimSpace(all[n])
 	}

@@ -70,3 +70,37 @@ func TestAnAdministratorNeedsNoMouse(t *testing.T) {
 		t.Errorf("the job is %q", title)
 	}
 }
+
+func TestAPageThatRenewsItselfStaysAsItWasLeft(t *testing.T) {
+	b := openBrowser(t, "")
+	s := newSite(t)
+	s.furnish(s.as("administrator", "acme"))
+	b.url = s.url
+	b.do(chromedp.EmulateViewport(390, 844))
+	b.open("/history")
+	b.do(chromedp.SendKeys("#name", "admin"), chromedp.SendKeys("#password", s.password))
+	b.submit("form button.main", ".scroll")
+	const count = `window.renewed = 0, window.spared = 0
+document.addEventListener("htmx:afterSettle", () => window.renewed++)
+document.addEventListener("htmx:beforeRequest", (e) => window.spared += e.defaultPrevented ? 1 : 0)`
+	var at float64
+	var label string
+	b.do(chromedp.Evaluate(count+`
+document.querySelector(".scroll").scrollLeft = 150
+document.querySelector(".scroll").focus()`, nil),
+		chromedp.Poll("window.renewed >= 2", nil),
+		chromedp.Evaluate(`document.querySelector(".scroll").scrollLeft`, &at),
+		chromedp.Evaluate(`document.activeElement.ariaLabel || document.activeElement.tagName`, &label))
+	if at != 150 || label != "Exports" {
+		t.Errorf("the table is at %g of 150, and %q has the focus", at, label)
+	}
+
+	var text string
+	b.do(chromedp.SendKeys("#text", "typed", chromedp.ByQuery), chromedp.Evaluate(`document.activeElement.blur()
+window.spared = 0`, nil),
+		chromedp.Poll("window.spared >= 2", nil),
+		chromedp.Value("#text", &text, chromedp.ByQuery))
+	if text != "typed" {
+		t.Errorf("what was typed is %q", text)
+	}
+}

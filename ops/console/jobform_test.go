@@ -68,10 +68,16 @@ func (d *desk) fields(page string) url.Values {
 	return form
 }
 
-// certificate registers a new one for the desk's tenant and returns its fingerprint.
+// certificate registers a new one for the desk's tenant.
 func (d *desk) certificate(name string) *schemas.Certificate {
 	d.t.Helper()
-	certificate, _, err := smime.GenerateKeyPair(smime.KeyOptions{CommonName: name, Bits: 2048, NotBefore: time.Date(2026, 10, 1, 0, 0, 0, 0, time.UTC)})
+	return d.certificateFor(name, 0)
+}
+
+// certificateFor is certificate for one that ends so long after October began.
+func (d *desk) certificateFor(name string, validity time.Duration) *schemas.Certificate {
+	d.t.Helper()
+	certificate, _, err := smime.GenerateKeyPair(smime.KeyOptions{CommonName: name, Bits: 2048, NotBefore: time.Date(2026, 10, 1, 0, 0, 0, 0, time.UTC), Validity: validity})
 	check(d.t, err)
 	block, _ := pem.Decode(certificate)
 	parsed, err := x509.ParseCertificate(block.Bytes)
@@ -164,5 +170,23 @@ func TestAPreviewIsForThoseWhoMayAndOfASchedule(t *testing.T) {
 	form.Set("run", "daily")
 	if page := d.send("/jobs", form); strings.Contains(page, `id="next"`) {
 		t.Error("a viewer has a preview")
+	}
+}
+
+func TestAJobThatIsNoMoreIsNamedAndLeadsNowhere(t *testing.T) {
+	d := newDesk(t, "gone", 1, 0)
+	if page := d.get("/history"); !strings.Contains(page, "job-000") || strings.Contains(page, `href="/console/jobs/job-000"`) {
+		t.Error("history links to a job that was deleted, or does not name it")
+	}
+	if page := d.get("/history/export-0000"); !strings.Contains(page, "<code>job-000</code>") {
+		t.Error("an export does not say of what job it was")
+	}
+}
+
+func TestACertificateThatEndedAnHourAgoIsSaidToHaveEnded(t *testing.T) {
+	d := newDesk(t, "ended", 0, 0)
+	d.certificateFor("late", 31*24*time.Hour+11*time.Hour)
+	if page := d.get("/certificates"); !strings.Contains(page, `s-failed">ended<`) || strings.Contains(page, "0 days left") {
+		t.Error("it is said to have days left")
 	}
 }

@@ -189,6 +189,7 @@ var functions = template.FuncMap{
 	"minute": func(t schemas.Time) string { return t.UTC().Format("2006-01-02 15:04") },
 	"second": func(t schemas.Time) string { return t.UTC().Format("2006-01-02 15:04:05") },
 	"days":   func(now, until schemas.Time) int { return int(until.Sub(now.Time).Hours() / 24) },
+	"over":   func(now, until schemas.Time) bool { return !now.Before(until.Time) },
 	"took":   func(from, to schemas.Time) string { return to.Sub(from.Time).Round(100 * time.Millisecond).String() },
 	"has":    func(list []string, s string) bool { return slices.Contains(list, s) },
 	"short":  func(s string) string { return s[:min(len(s), 12)] },

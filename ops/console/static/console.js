@@ -56,22 +56,32 @@ for (const zone of document.querySelectorAll("[data-drop]")) {
 }
 
 // A page is not replaced under somebody's hands, nor asked for while nobody looks.
+const typed = (e) => e.type === "checkbox" ? e.checked !== e.defaultChecked : e.type !== "hidden" && e.value !== e.defaultValue;
+function busy(live) {
+  const at = document.activeElement, marked = getSelection();
+  return live.contains(at) && at.matches("input, select, textarea, summary, [open] *") || live.querySelector("details[open]")
+    || !marked.isCollapsed && live.contains(marked.anchorNode) || [...live.querySelectorAll("input, textarea")].some(typed);
+}
 document.addEventListener("htmx:beforeRequest", (e) => {
   const live = document.getElementById("live");
-  const busy = live && (live.contains(document.activeElement) && document.activeElement.matches("input, select, textarea, summary, [open] *") || live.querySelector("details[open]"));
-  if (document.hidden || busy) e.preventDefault();
+  if (document.hidden || live && busy(live)) e.preventDefault();
 });
 
-// Nor does it take the keyboard from where it is: what has the focus, has it again.
-let focused = "";
-const likeness = (e) => [e.tagName, e.getAttribute("href"), e.form && e.form.action, e.name, e.value, e.textContent.trim()].join("\n");
+// Nor does it take the keyboard from where it is: what has the focus, has it again. Tables
+// that are wider than the screen stay where they were moved to.
+let focused = "", moved = [];
+const likeness = (e) => e.matches(".scroll") ? e.ariaLabel : [e.tagName, e.getAttribute("href"), e.form && e.form.action, e.name, e.value, e.textContent.trim()].join("\n");
 document.addEventListener("htmx:beforeSwap", () => {
   const live = document.getElementById("live");
   focused = live && live.contains(document.activeElement) ? likeness(document.activeElement) : "";
+  moved = [...document.querySelectorAll("#live .scroll")].map((e) => e.scrollLeft);
+});
+document.addEventListener("htmx:afterSwap", () => {
+  document.querySelectorAll("#live .scroll").forEach((e, n) => { e.scrollLeft = moved[n] || 0; });
 });
 document.addEventListener("htmx:afterSettle", () => {
   if (!focused || document.activeElement !== document.body) return;
-  for (const e of document.querySelectorAll("#live a, #live button")) {
+  for (const e of document.querySelectorAll("#live a, #live button, #live .scroll")) {
     if (likeness(e) === focused) return e.focus({ preventScroll: true });
   }
 });

@@ -264,6 +264,21 @@ func TestOnlyExportHasTheKeyThatSigns(t *testing.T) {
 	}
 }
 
+// Without them webhooks are given up, and sessions end with the pod that began them.
+func TestRolesThatSealSessionsOrSignWebhooksHaveTheSecretAndNoOther(t *testing.T) {
+	c := render(t)
+	for role, d := range c.deployments {
+		settings := load(t, c, d)
+		if has := settings.Web.SessionKeyFile != ""; has != (role == "web") {
+			t.Errorf("%s has the key of sessions: %v", role, has)
+		}
+		// web tells those who define jobs what to verify with.
+		if has := settings.Webhooks.Secret != ""; has != (role == "web" || role == "webhooks") {
+			t.Errorf("%s has the secret of webhooks: %v", role, has)
+		}
+	}
+}
+
 // load is the configuration a pod starts with, read and checked by the program's own
 // loader; each file of a secret must be on a mounted volume.
 func load(t *testing.T, c *cluster, d *appsv1.Deployment) config.Config {

@@ -1,6 +1,7 @@
 package real
 
 import (
+	"bytes"
 	"encoding/xml"
 	"fmt"
 	"net"
@@ -17,6 +18,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"cdds/ops/auth"
 	"cdds/ops/config"
 	"cdds/ops/provision"
 	"cdds/ops/stack/apache"
@@ -73,20 +75,67 @@ func TestComposeFileKeepsItsServicesApartAndBounded(t *testing.T) {
 	}
 }
 
-func TestComposeFileConfiguresCDDSForItsOtherServices(t *testing.T) {
-	project := composed(t)
-	secrets := t.TempDir()
-	check(t, os.WriteFile(filepath.Join(secrets, "s"), []byte("x"), 0o600))
+// secretsMade runs what the service `passwords` runs, in a directory that it returns, as
+// often as it is called. Nobody here may give files away, so chown does nothing.
+func secretsMade(t *testing.T, project *types.Project, dir string) {
+	t.Helper()
+	command := project.Services["passwords"].Command
+	script := "chown() { :; }\n" + strings.ReplaceAll(command[len(command)-1], "/secrets", dir)
+	if out, err := exec.Command("sh", "-euc", script).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+}
+
+// composedConfig is what cdds starts with, its files below dir.
+func composedConfig(t *testing.T, project *types.Project, dir string) config.Config {
+	t.Helper()
 	var environ []string
 	for key, value := range project.Services["cdds"].Environment {
-		if strings.HasPrefix(*value, "/secrets/") {
-			*value = filepath.Join(secrets, "s")
-		}
-		environ = append(environ, key+"="+*value)
+		environ = append(environ, key+"="+strings.Replace(*value, "/secrets/", dir+"/", 1))
+	}
+	if unknown := config.Unknown(environ); len(unknown) > 0 {
+		t.Errorf("variables that mean nothing: %v", unknown)
 	}
 	c, err := config.Load("", environ)
 	check(t, err)
 	check(t, c.Check())
+	return c
+}
+
+// Without the one every webhook is given up, without the other each start signs all out.
+func TestComposeFileGivesCDDSTheSecretsItsRolesNeedAndKeepsThem(t *testing.T) {
+	project, dir := composed(t), t.TempDir()
+	var before [][]byte
+	for range 2 { // at the first start and at the next
+		secretsMade(t, project, dir)
+		c := composedConfig(t, project, dir)
+		for what, value := range map[string]config.Secret{"s3.secret_key": c.S3.SecretKey, "clickhouse.password": c.ClickHouse.Password, "webhooks.secret": c.Webhooks.Secret} {
+			if value == "" {
+				t.Errorf("%s is not set", what)
+			}
+		}
+		if !strings.HasPrefix(c.Web.SessionKeyFile, dir) || !strings.HasPrefix(c.Service.KeyFile, dir) {
+			t.Fatalf("the key of sessions (%q) or the one that signs (%q) is not kept", c.Web.SessionKeyFile, c.Service.KeyFile)
+		}
+		info, err := os.Stat(c.Web.SessionKeyFile)
+		check(t, err) // cdds could not make it: the volume is read-only there
+		if info.Mode().Perm()&0o077 != 0 {
+			t.Errorf("others may read the key of sessions: %v", info.Mode())
+		}
+		key, err := auth.EnsureKey(c.Web.SessionKeyFile)
+		check(t, err)
+		after := [][]byte{key, []byte(c.Webhooks.Secret.Reveal()), []byte(c.S3.SecretKey.Reveal()), []byte(c.ClickHouse.Password.Reveal())}
+		if before != nil && !slices.EqualFunc(before, after, bytes.Equal) {
+			t.Error("a second start makes other secrets")
+		}
+		before = after
+	}
+}
+
+func TestComposeFileConfiguresCDDSForItsOtherServices(t *testing.T) {
+	project, dir := composed(t), t.TempDir()
+	secretsMade(t, project, dir)
+	c := composedConfig(t, project, dir)
 	for what, at := range map[string]string{"kafka": c.Kafka.Brokers[0], "clickhouse": c.ClickHouse.Addr[0], "minio": c.S3.Endpoint} {
 		host, _, err := net.SplitHostPort(at)
 		check(t, err)

@@ -45,6 +45,21 @@ type Certificate struct {
 	UpdatedBy string `json:"updated_by,omitempty"`
 }
 
+// Replacements is a fingerprint and, in turn, those of the certificates that replaced it,
+// as far as they are registered: the last is the one to seal for, and without any of them
+// it cannot be found.
+func Replacements(fingerprint string, registered []Certificate) []string {
+	chain := []string{fingerprint}
+	for range registered { // no chain is longer
+		i := slices.IndexFunc(registered, func(c Certificate) bool { return c.Fingerprint == chain[len(chain)-1] })
+		if i < 0 || registered[i].ReplacedBy == "" {
+			break
+		}
+		chain = append(chain, registered[i].ReplacedBy)
+	}
+	return chain
+}
+
 // NewCertificate is the registration of cert for a tenant, by by at now. It does not
 // judge whether cert may be used.
 func NewCertificate(tenantID string, cert *x509.Certificate, by string, now Time) *Certificate {

@@ -108,7 +108,7 @@ func (h *Handle) ReplaceCertificate(ctx context.Context, fingerprint, name strin
 }
 
 // RemoveCertificate has nothing sealed for a certificate any more. While active jobs
-// name it, it is a *ConflictError.
+// name it, or one that it replaces, it is a *ConflictError.
 func (h *Handle) RemoveCertificate(ctx context.Context, fingerprint string) error {
 	if err := h.changes(ctx, auth.Change, "certificate.remove", subjectOf(fingerprint)); err != nil {
 		return err
@@ -117,8 +117,11 @@ func (h *Handle) RemoveCertificate(ctx context.Context, fingerprint string) erro
 	if err != nil {
 		return err
 	}
+	registered := h.Definitions.Certificates(h.tenant)
 	for _, j := range h.Definitions.Jobs(h.tenant) {
-		if j.State == schemas.JobActive && slices.Contains(j.Recipients, fingerprint) {
+		if j.State == schemas.JobActive && slices.ContainsFunc(j.Recipients, func(named string) bool {
+			return slices.Contains(schemas.Replacements(named, registered), fingerprint)
+		}) {
 			return h.refuse(ctx, "certificate.remove", fingerprint, &ConflictError{"job " + j.JobID + " seals for it; suspend or change the job first"})
 		}
 	}

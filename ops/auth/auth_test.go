@@ -173,6 +173,18 @@ func TestSessionsEndWhenTheyAreIdleTooOldSignedOutOrTheUserIsChanged(t *testing.
 	if idle.signedIn() {
 		t.Error("a session lives though it was idle for longer than an hour")
 	}
+	left := fresh() // and the page in front of nobody renews itself
+	left.header.Set("HX-Request", "true")
+	for range 6 {
+		h.now = h.now.Add(9 * time.Minute)
+		if !left.signedIn() {
+			t.Fatal("a session ended too soon")
+		}
+	}
+	h.now = h.now.Add(9 * time.Minute)
+	if left.signedIn() {
+		t.Error("a page that renews itself keeps a session alive")
+	}
 	used := fresh()
 	for range 13 {
 		h.now = h.now.Add(50 * time.Minute)

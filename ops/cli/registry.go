@@ -222,16 +222,25 @@ func findCertificate(ctx context.Context, r registry, tenant, fingerprint string
 	return schemas.Certificate{}, usageError{withHint(fmt.Errorf("%d certificates begin with %s", len(found), fingerprint), hint)}
 }
 
-// usedBy lists the ids of the tenant's jobs that name each certificate.
+// usedBy lists the ids of the tenant's jobs that name each certificate, or one that it
+// replaces.
 func usedBy(ctx context.Context, r registry, tenant string) (map[string][]string, error) {
 	all, err := r.listJobs(ctx, tenant)
 	if err != nil {
 		return nil, err
 	}
+	registered, err := r.certificates(ctx, tenant)
+	if err != nil {
+		return nil, err
+	}
 	by := map[string][]string{}
 	for _, j := range all {
-		for _, fingerprint := range j.Recipients {
-			by[fingerprint] = append(by[fingerprint], j.JobID)
+		for _, named := range j.Recipients {
+			for _, fingerprint := range schemas.Replacements(named, registered) {
+				if !slices.Contains(by[fingerprint], j.JobID) {
+					by[fingerprint] = append(by[fingerprint], j.JobID)
+				}
+			}
 		}
 	}
 	return by, nil

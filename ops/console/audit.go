@@ -24,7 +24,7 @@ func (c *Console) audit(q *request) error {
 		f.Outcomes = []string{d.Outcome}
 	}
 	f.From, _ = instantOf(d.From)
-	f.To, _ = instantOf(d.To)
+	f.To = endOf(d.To)
 	page := d.read(query, "time")
 	found, err := q.Audit(q.r.Context(), f, page)
 	if err != nil {

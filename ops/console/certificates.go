@@ -6,6 +6,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"slices"
 	"strings"
 
 	"cdds/ops/admin"
@@ -99,10 +100,10 @@ func (c *Console) rows(q *request) ([]certificateRow, error) {
 	for _, cert := range registered {
 		row := certificateRow{Certificate: cert}
 		for _, j := range jobs {
-			for _, fingerprint := range j.Recipients {
-				if fingerprint == cert.Fingerprint && !j.Deleted() {
-					row.Jobs = append(row.Jobs, j)
-				}
+			if !j.Deleted() && slices.ContainsFunc(j.Recipients, func(named string) bool {
+				return slices.Contains(schemas.Replacements(named, registered), cert.Fingerprint)
+			}) {
+				row.Jobs = append(row.Jobs, j)
 			}
 		}
 		all = append(all, row)

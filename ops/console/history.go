@@ -3,6 +3,7 @@ package console
 import (
 	"net/url"
 	"slices"
+	"time"
 
 	"cdds/pipeline/warehouse"
 	"cdds/schemas"
@@ -70,7 +71,7 @@ func (c *Console) historyList(q *request) error {
 		f.States = []string{d.State}
 	}
 	f.From, _ = instantOf(d.From)
-	f.To, _ = instantOf(d.To)
+	f.To = endOf(d.To)
 	page := d.read(query, "requested_at")
 	d.choose(query, exportColumns)
 	found, err := q.Exports(q.r.Context(), f, page)
@@ -87,6 +88,15 @@ func (c *Console) historyList(q *request) error {
 		d.Titles[j.JobID] = j.Title
 	}
 	return c.show(q, "history", view{Title: "History", At: "/history", Live: "2s", Data: d})
+}
+
+// endOf is the end of a range that a filter names, exclusive: a day is part of it.
+func endOf(s string) schemas.Time {
+	t, _ := instantOf(s)
+	if _, err := time.Parse(time.DateOnly, s); err == nil {
+		return schemas.TimeOf(t.AddDate(0, 0, 1))
+	}
+	return t
 }
 
 // exportData is one export in full.

@@ -82,19 +82,11 @@ func (c *Console) jobEditor(q *request, f jobForm, problems ...string) error {
 // sealedFor are the certificates that are used where recipients are named: those that
 // replace them, if any do.
 func sealedFor(recipients []string, registered []schemas.Certificate) []string {
-	replacedBy := map[string]string{}
-	for _, c := range registered {
-		replacedBy[c.Fingerprint] = c.ReplacedBy
-	}
 	var all []string
 	for _, r := range recipients {
-		for range registered { // no longer chain than there are
-			if next := replacedBy[r]; next != "" {
-				r = next
-			}
-		}
-		if !slices.Contains(all, r) {
-			all = append(all, r)
+		chain := schemas.Replacements(r, registered)
+		if used := chain[len(chain)-1]; !slices.Contains(all, used) {
+			all = append(all, used)
 		}
 	}
 	return all

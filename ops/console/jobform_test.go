@@ -172,21 +172,3 @@ func TestAPreviewIsForThoseWhoMayAndOfASchedule(t *testing.T) {
 		t.Error("a viewer has a preview")
 	}
 }
-
-func TestAJobThatIsNoMoreIsNamedAndLeadsNowhere(t *testing.T) {
-	d := newDesk(t, "gone", 1, 0)
-	if page := d.get("/history"); !strings.Contains(page, "job-000") || strings.Contains(page, `href="/console/jobs/job-000"`) {
-		t.Error("history links to a job that was deleted, or does not name it")
-	}
-	if page := d.get("/history/export-0000"); !strings.Contains(page, "<code>job-000</code>") {
-		t.Error("an export does not say of what job it was")
-	}
-}
-
-func TestACertificateThatEndedAnHourAgoIsSaidToHaveEnded(t *testing.T) {
-	d := newDesk(t, "ended", 0, 0)
-	d.certificateFor("late", 31*24*time.Hour+11*time.Hour)
-	if page := d.get("/certificates"); !strings.Contains(page, `s-failed">ended<`) || strings.Contains(page, "0 days left") {
-		t.Error("it is said to have days left")
-	}
-}

@@ -1,0 +1,56 @@
+package console_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"cdds/schemas"
+)
+
+func TestAJobThatIsNoMoreIsNamedAndLeadsNowhere(t *testing.T) {
+	d := newDesk(t, "gone", 1, 0)
+	if page := d.get("/history"); !strings.Contains(page, "job-000") || strings.Contains(page, `href="/console/jobs/job-000"`) {
+		t.Error("history links to a job that was deleted, or does not name it")
+	}
+	if page := d.get("/history/export-0000"); !strings.Contains(page, "<code>job-000</code>") {
+		t.Error("an export does not say of what job it was")
+	}
+}
+
+func TestACertificateThatEndedAnHourAgoIsSaidToHaveEnded(t *testing.T) {
+	d := newDesk(t, "ended", 0, 0)
+	d.certificateFor("late", 31*24*time.Hour+11*time.Hour)
+	if page := d.get("/certificates"); !strings.Contains(page, `s-failed">ended<`) || strings.Contains(page, "0 days left") {
+		t.Error("it is said to have days left")
+	}
+}
+
+func TestWhatReplacesACertificateIsUsedByTheJobsThatNameThat(t *testing.T) {
+	d := newDesk(t, "rotated", 0, 0)
+	a, b := d.certificate("a"), d.certificate("b")
+	now := schemas.TimeOf(time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC))
+	a.ReplacedBy = b.Fingerprint
+	d.define(a)
+	d.define(schemas.Job{
+		TenantID: "rotated", JobID: "nightly", Title: "Nightly", Entity: schemas.EntityInteraction, State: schemas.JobActive,
+		Schedule: schemas.Schedule{Run: schemas.RunDaily}, Timeframe: schemas.Timeframe{Kind: schemas.TimeframeAll}, Recipients: []string{a.Fingerprint},
+	}.Revised(nil, "ada", now))
+	for _, c := range []*schemas.Certificate{a, b} {
+		if page := d.get("/certificates/" + c.Fingerprint); !strings.Contains(page, "Nightly") {
+			t.Errorf("%s: no job is named", c.Subject)
+		}
+		if page := d.send("/certificates/"+c.Fingerprint+"/remove", nil); !strings.Contains(page, "nightly seals for it") {
+			t.Errorf("%s can be removed: %s", c.Subject, page)
+		}
+	}
+}
+
+func TestADayThatIsTheEndOfAFilterIsPartOfIt(t *testing.T) {
+	d := newDesk(t, "days", 2, 0) // of 1 November at noon
+	for query, want := range map[string]bool{"from=2026-11-01&to=2026-11-01": true, "to=2026-10-31": false, "to=2026-11-01T11:00": false} {
+		if got := strings.Contains(d.get("/history?"+query), "export-0000"); got != want {
+			t.Errorf("%s: %t", query, got)
+		}
+	}
+}

@@ -98,6 +98,67 @@ func TestRulesAndDashboardsNameMetricsThatExist(t *testing.T) {
 	}
 }
 
+// exported says which job of prometheus.yml has a metric that is not ours. ops/real asks a
+// real MinIO for its; ClickHouse makes DiskTotal_NAME and DiskAvailable_NAME of each disk
+// (src/Interpreters/ServerAsynchronousMetrics.cpp), and calls the first one default.
+var exported = map[string]string{
+	"minio_cluster_capacity_usable_free_bytes":     "minio",
+	"minio_cluster_capacity_usable_total_bytes":    "minio",
+	"ClickHouseAsyncMetrics_DiskAvailable_default": "clickhouse",
+	"ClickHouseAsyncMetrics_DiskTotal_default":     "clickhouse",
+}
+
+var (
+	// aside is what holds names of labels, not of metrics.
+	aside = regexp.MustCompile(`\{[^}]*\}|\[[^\]]*\]|\b(?:by|without|on|ignoring|group_left|group_right)\s*\([^)]*\)`)
+	named = regexp.MustCompile(`\b[A-Za-z_:][A-Za-z0-9_:]*\b\s*\(?`)
+	words = map[string]bool{"and": true, "or": true, "unless": true, "bool": true, "offset": true, "by": true, "on": true}
+)
+
+// selected are the metrics that an expression reads.
+func selected(expr string) (names []string) {
+	for _, name := range named.FindAllString(aside.ReplaceAllString(quoted.ReplaceAllString(expr, `""`), " "), -1) {
+		if name = strings.TrimSpace(name); !strings.HasSuffix(name, "(") && !words[name] {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// An alert on what nobody scrapes never fires, and promtool cannot tell.
+func TestEveryMetricOfTheRulesIsScrapedByAJobOfPrometheus(t *testing.T) {
+	content, err := os.ReadFile("prometheus.yml")
+	check(t, err)
+	var settings struct {
+		Jobs []struct {
+			Name string `yaml:"job_name"`
+		} `yaml:"scrape_configs"`
+	}
+	check(t, yaml.Unmarshal(content, &settings))
+	jobs, foreign := map[string]bool{}, 0
+	for _, j := range settings.Jobs {
+		jobs[j.Name] = true
+	}
+	for _, r := range rules(t) {
+		names := selected(r.Expr)
+		if len(names) == 0 {
+			t.Errorf("%s%s: no metric was found in %s", r.Record, r.Alert, r.Expr)
+		}
+		for _, name := range names {
+			job := "cdds"
+			if !ours.MatchString(name) && name != "up" {
+				job, foreign = exported[name], foreign+1
+			}
+			if !jobs[job] {
+				t.Errorf("%s%s reads %s, which no job scrapes", r.Record, r.Alert, name)
+			}
+		}
+	}
+	if foreign == 0 {
+		t.Error("no metric of another service was found: the expressions were not understood")
+	}
+}
+
 func TestEveryAlertHasARunbookAndACaseOfFiringAndOfSilence(t *testing.T) {
 	page, err := os.ReadFile("../docs/runbooks.md")
 	check(t, err)

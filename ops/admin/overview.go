@@ -96,6 +96,9 @@ func (s *Service) Tenants(ctx context.Context, p auth.Principal) ([]string, erro
 		if err != nil {
 			return nil, err
 		}
+		if len(all) == 0 { // whoever waits for the first looks again
+			return nil, nil
+		}
 		s.tenants.all, s.tenants.read = all, now
 	}
 	return s.tenants.all, nil

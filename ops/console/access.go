@@ -1,6 +1,7 @@
 package console
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -78,5 +79,8 @@ func (c *Console) accessPage(q *request, d accessData, problems ...string) error
 		return err
 	}
 	d.Roles = schemas.Roles()
+	if q.Tenant() != schemas.AllTenants { // an operator is of no tenant
+		d.Roles = slices.DeleteFunc(d.Roles, func(role string) bool { return role == schemas.RoleOperator })
+	}
 	return c.show(q, "access", view{Title: "Access", At: "/access", Problems: problems, Data: d})
 }

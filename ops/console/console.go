@@ -14,10 +14,12 @@ import (
 	"io/fs"
 	"log/slog"
 	"net/http"
+	"slices"
 	"time"
 
 	"cdds/ops/admin"
 	"cdds/ops/auth"
+	"cdds/schemas"
 )
 
 //go:embed static
@@ -139,6 +141,9 @@ func (c *Console) stream(pattern string, page func(*request) error) {
 		if err == nil {
 			err = page(q)
 		}
+		if errors.Is(err, admin.ErrTenant) {
+			err = c.show(q, "tenant", view{Title: "Choose a tenant"})
+		}
 		if err != nil {
 			c.fail(w, r, err)
 		}
@@ -167,10 +172,16 @@ func (c *Console) of(w http.ResponseWriter, r *http.Request, p auth.Principal) (
 			return nil, err
 		}
 	}
-	if chosen, err := r.Cookie(tenantCookie); err == nil && p.Sees(chosen.Value) && len(q.tenants) > 0 {
+	if chosen, err := r.Cookie(tenantCookie); err == nil && p.Sees(chosen.Value) && p.May(auth.Observe) {
 		tenant = chosen.Value
 	} else if len(q.tenants) > 0 {
 		tenant = q.tenants[0]
+	}
+	if len(q.tenants) > 0 && p.Tenant == schemas.AllTenants {
+		q.tenants = append(slices.Clone(q.tenants), schemas.AllTenants)
+	}
+	if tenant != "" && !slices.Contains(q.tenants, tenant) { // one that has nothing yet
+		q.tenants = append(slices.Clone(q.tenants), tenant)
 	}
 	var err error
 	q.Handle, err = c.Admin.For(p, tenant)

@@ -32,6 +32,7 @@ type desk struct {
 	t       testing.TB
 	handler http.Handler
 	who     auth.Principal
+	tenant  string // chosen by who sees several
 	defined *definitions.Definitions
 	// saved are the jobs that were published.
 	saved []*schemas.Job
@@ -128,6 +129,9 @@ func newDesk(t testing.TB, tenant string, exports, jobs int) *desk {
 	})
 	pages := console.New(console.Options{Admin: office, Auth: service, URL: "http://127.0.0.1", Now: clock}).Handler()
 	d.handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if d.tenant != "" {
+			r.AddCookie(&http.Cookie{Name: "cdds_tenant", Value: d.tenant})
+		}
 		pages.ServeHTTP(w, r.WithContext(auth.With(r.Context(), d.who)))
 	})
 	return d

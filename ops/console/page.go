@@ -137,8 +137,6 @@ func (c *Console) fail(w http.ResponseWriter, r *http.Request, err error) {
 		status, title, text = http.StatusForbidden, "Access denied", "Your role does not allow this. An administrator of your tenant can."
 	case errors.Is(err, admin.ErrNotFound), errors.Is(err, auth.ErrUnknown), errors.Is(err, bucket.ErrNotFound):
 		status, title, text = http.StatusNotFound, "Not found", "There is no such thing here. It may have been deleted, or belong to a tenant you do not look at."
-	case errors.Is(err, admin.ErrTenant):
-		status, title, text = http.StatusNotFound, "No tenant yet", "There is no tenant to look at yet. A tenant appears with its first interaction or contact: publish one, or try `cdds demo`."
 	case errors.Is(err, admin.ErrGone):
 		status, title, text = http.StatusGone, "Gone", "The artifacts were removed: they lived as long as they may, or somebody deleted them. Clone the export to make them again."
 	case errors.As(err, &conflict):

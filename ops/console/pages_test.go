@@ -54,3 +54,26 @@ func TestADayThatIsTheEndOfAFilterIsPartOfIt(t *testing.T) {
 		}
 	}
 }
+
+func TestWhoSeesAllTenantsChoosesOneOrNone(t *testing.T) {
+	d := newDesk(t, "chosen", 1, 0)
+	d.who.Tenant = schemas.AllTenants
+	d.tenant = "chosen"
+	if page := d.get("/history"); !strings.Contains(page, "export-0000") || !strings.Contains(page, `<option value="*">`) {
+		t.Error("a tenant that was chosen is not shown, or * cannot be")
+	}
+	if page := d.get("/access"); strings.Contains(page, "<option>operator") {
+		t.Error("an operator of one tenant is offered")
+	}
+	d.tenant = schemas.AllTenants
+	if page := d.get("/access"); !strings.Contains(page, "<option>operator") {
+		t.Error("an operator is not offered to who manages all tenants")
+	}
+	if page := d.get("/jobs"); !strings.Contains(page, "Choose a tenant") || !strings.Contains(page, `<input id="named" name="tenant"`) {
+		t.Error("a page of one tenant does not ask which")
+	}
+	d.tenant = "to-come" // nothing was published for it yet
+	if page := d.get("/jobs"); !strings.Contains(page, `<option value="to-come" selected>`) {
+		t.Error("a tenant that has nothing yet cannot be set up")
+	}
+}

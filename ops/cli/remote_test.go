@@ -129,7 +129,11 @@ func TestTheCommandLineActsThroughAServerWithNothingButAToken(t *testing.T) {
 	if out := must(viewer, "certificate", "list", "--tenant", "acme"); !strings.Contains(string(out), "replaced by") {
 		t.Errorf("certificate list said %s", out)
 	}
-	into(&replaced, admin, "certificate", "remove", replaced.ReplacedBy)
+	if cmd, _ := remote(admin, "certificate", "remove", replaced.ReplacedBy, "--tenant", "acme", "--force"); cmd.Run() == nil {
+		t.Error("a certificate was removed under the active job that seals for it since the rotation")
+	}
+	into(&job, admin, "job", "suspend", "nightly")
+	into(&replaced, admin, "certificate", "remove", replaced.ReplacedBy, "--force")
 	var erasure schemas.Erasure
 	into(&erasure, admin, "erase", "--interaction", "i-000001", "--wait")
 	if erasure.State != schemas.ErasureDone {

@@ -58,6 +58,9 @@ func (e *Exporter) Finish(ctx context.Context, x Export, topic schemas.Topic, re
 	}
 	c.ManifestBytes, c.ManifestSHA256 = int64(len(content)), digest(content)
 	c.SignatureBytes, c.SignatureSHA256 = int64(len(signature)), digest(signature)
+	if signer, err := smime.Verify(content, signature); err == nil && signer.Equal(e.cert) {
+		c.SignerSHA256 = smime.Fingerprint(signer)
+	}
 	c.ExpiresAt = m.ExpiresAt
 	return c, nil
 }

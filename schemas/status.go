@@ -100,8 +100,12 @@ type Completion struct {
 	SignatureKey    string `json:"signature_key"`
 	SignatureBytes  int64  `json:"signature_bytes"`
 	SignatureSHA256 string `json:"signature_sha256"`
-	Totals          Totals `json:"totals"`
-	ExpiresAt       Time   `json:"expires_at"`
+	// SignerSHA256 is the fingerprint of the service certificate that signed, for
+	// receivers to pin. It is empty where the signature that was there is of another one,
+	// because the certificate was replaced just then: nobody here vouches for it.
+	SignerSHA256 string `json:"signer_sha256,omitempty"`
+	Totals       Totals `json:"totals"`
+	ExpiresAt    Time   `json:"expires_at"`
 }
 
 // Topic is cdds.export.status.

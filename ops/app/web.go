@@ -119,46 +119,18 @@ func (w *web) routes(service *admin.Service) http.Handler {
 	mux.Handle(api.Prefix+"/", api.New(api.Options{
 		Admin: service, Auth: w.auth, Links: w.app.Config.Web.Links, Logger: w.log,
 	}).Handler())
-	mux.HandleFunc("GET "+auth.StartPath, w.answer(w.auth.StartOIDC))
-	mux.HandleFunc("GET "+auth.CallbackPath, w.answer(w.auth.FinishOIDC))
-	mux.Handle(console.Prefix+"/", console.New(console.Options{
+	pages := console.New(console.Options{
 		Admin: service, Auth: w.auth, URL: w.url, API: api.Prefix, Secure: w.app.Config.Web.Secure(), Logger: w.log, Now: w.app.Now,
-	}).Handler())
+	}).Handler()
+	for _, at := range []string{console.Prefix + "/", auth.StartPath, auth.CallbackPath} {
+		mux.Handle(at, pages)
+	}
 	mux.Handle("GET /{$}", http.RedirectHandler(console.Prefix+"/", http.StatusFound))
 	return http.MaxBytesHandler(auth.Protect(w.auth.Middleware(mux)), maxRequestBody)
 }
 
 // maxRequestBody bounds every request; operations have smaller bounds of their own.
 const maxRequestBody = 4 << 20
-
-// answer turns the error of a sign-in through a provider into a page a person can read.
-func (w *web) answer(do func(http.ResponseWriter, *http.Request) error) http.HandlerFunc {
-	return func(rw http.ResponseWriter, r *http.Request) {
-		err := do(rw, r)
-		switch {
-		case err == nil:
-			return
-		case errors.Is(err, auth.ErrForbidden), errors.Is(err, auth.ErrCredentials), errors.Is(err, auth.ErrSession):
-			w.log.Warn("a sign-in was refused", "error", err)
-			http.Error(rw, "You are not signed in: "+reason(err), http.StatusForbidden)
-		case errors.Is(err, auth.ErrThrottled):
-			http.Error(rw, auth.ErrThrottled.Error(), http.StatusTooManyRequests)
-		default:
-			w.log.Error("a sign-in failed", "error", err)
-			http.Error(rw, "The provider cannot be asked now; try again later.", http.StatusServiceUnavailable)
-		}
-	}
-}
-
-// reason is the first clause of a refusal: the rest is for the log.
-func reason(err error) string {
-	for _, known := range []error{auth.ErrForbidden, auth.ErrCredentials, auth.ErrSession} {
-		if errors.Is(err, known) {
-			return known.Error()
-		}
-	}
-	return "it was refused"
-}
 
 // run serves until ctx ends, then lets requests in hand finish for a moment.
 func (w *web) run(ctx context.Context) error {

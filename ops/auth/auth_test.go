@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -263,13 +264,25 @@ func TestGuessingIsThrottledByUserAndByAddress(t *testing.T) {
 		}
 	}
 	var wait *auth.ThrottledError
+	if err := h.browser().signIn("ada", password); !errors.As(err, &wait) || wait.After <= 0 {
+		t.Errorf("the sixth attempt: %v", err)
+	}
 	elsewhere := h.browser()
 	elsewhere.from = "198.51.100.7:1"
-	if err := elsewhere.signIn("ada", password); !errors.As(err, &wait) || wait.After <= 0 {
-		t.Errorf("the sixth attempt, from elsewhere: %v", err)
-	}
+	check(t, elsewhere.signIn("ada", password)) // a stranger's guesses keep nobody out
 	h.now = h.now.Add(wait.After)
-	check(t, elsewhere.signIn("ada", password))
+	check(t, h.browser().signIn("ada", password))
+
+	var spread bool
+	for n := range 80 {
+		other := h.browser()
+		other.from = fmt.Sprintf("203.0.113.%d:1", n)
+		spread = spread || errors.Is(other.signIn("ada", "a wrong password"), auth.ErrThrottled)
+	}
+	if !spread {
+		t.Error("eighty addresses guessed at one name")
+	}
+	h.now = h.now.Add(2 * time.Minute)
 
 	var throttled bool
 	for n := range 40 {

@@ -63,8 +63,8 @@ const (
 	oidcFlow    = 10 * time.Minute
 )
 
-// errGrant says that the provider knows somebody we have no role for.
-var errGrant = errors.New("your account has no role here; ask an administrator for one")
+// ErrGrant says that the provider knows somebody we have no role for.
+var ErrGrant = errors.New("your account has no role here; ask an administrator for one")
 
 // flow is what the browser keeps, sealed, while it is at the provider.
 type flow struct {
@@ -190,7 +190,7 @@ func (s *Service) finish(r *http.Request) (p Principal, back string, err error) 
 	}
 	tenant, role, ok := grantOf(s.OIDC.Grants, claims)
 	if !ok {
-		return p, "", fmt.Errorf("%w: %w", ErrForbidden, errGrant)
+		return p, "", fmt.Errorf("%w: %w", ErrForbidden, ErrGrant)
 	}
 	p.Tenant, p.Role = tenant, role
 	return p, f.Return, nil

@@ -53,6 +53,7 @@ type Service struct {
 	Options
 	sealer    *sealer
 	hasher    *Hasher
+	guesses   *Throttle
 	byUser    *Throttle
 	byAddress *Throttle
 	signIns   *prometheus.CounterVec
@@ -78,8 +79,10 @@ func New(o Options) (*Service, error) {
 	}
 	s := &Service{
 		Options: o, sealer: sealer, hasher: NewHasher(2),
-		// A person who forgot tries a few; a machine gets ten thousand a day at best.
-		byUser:    NewThrottle(10*time.Second, 5),
+		// A person who forgot tries a few. Who guesses from one address keeps nobody else
+		// from signing in; from many, it gets some forty thousand a day at best.
+		guesses:   NewThrottle(10*time.Second, 5),
+		byUser:    NewThrottle(2*time.Second, 50),
 		byAddress: NewThrottle(3*time.Second, 20),
 		signIns: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "cdds_sign_ins_total", Help: "Attempts to sign in.",
@@ -137,15 +140,18 @@ func (s *Service) SignIn(w http.ResponseWriter, r *http.Request, name, password 
 }
 
 func (s *Service) throttle(name, from string, now time.Time) (refunds []func(), err error) {
-	address, err := s.byAddress.Take(from, now)
-	if err != nil {
-		return nil, err
+	name = bounded(name)
+	for _, bound := range []struct {
+		*Throttle
+		key string
+	}{{s.byAddress, from}, {s.guesses, from + " " + name}, {s.byUser, name}} {
+		refund, err := bound.Take(bound.key, now)
+		if err != nil {
+			return nil, err
+		}
+		refunds = append(refunds, refund)
 	}
-	user, err := s.byUser.Take(bounded(name), now)
-	if err != nil {
-		return nil, err
-	}
-	return []func(){address, user}, nil
+	return refunds, nil
 }
 
 // SignOut ends the session of the request, everywhere it may have been copied to.

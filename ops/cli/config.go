@@ -64,8 +64,8 @@ they come to, secrets hidden, or check it without starting anything.
 func (s *session) checkConfig() error {
 	c, err := config.Load(s.configFile, os.Environ())
 	problems := []error{err}
-	if !c.Embedded() && err == nil { // on half of a file it would report what the other half says
-		problems = append(problems, c.Check())
+	if err == nil { // on half of a file it would report what the other half says
+		problems = append(problems, checked(c))
 	}
 	for _, name := range config.Unknown(os.Environ()) {
 		problems = append(problems, fmt.Errorf("%s means nothing: it is misspelt, or somebody else's", name))
@@ -80,6 +80,14 @@ func (s *session) checkConfig() error {
 		}
 		fmt.Fprintln(s.out, "valid")
 	})
+}
+
+// checked reports every problem of what is configured, before anything is started.
+func checked(c config.Config) error {
+	if c.Embedded() {
+		return c.CheckSettings()
+	}
+	return c.Check()
 }
 
 // rawJSON is JSON already.

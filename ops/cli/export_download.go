@@ -74,10 +74,14 @@ func (s *session) downloadTo(ctx context.Context, open opener, e schemas.Export,
 	if err := s.download(ctx, open, e, dir); err != nil {
 		return err
 	}
+	signer := "SERVICE.pem"
+	if c := e.Completion; c != nil && c.SignerSHA256 != "" {
+		signer = c.SignerSHA256
+	}
 	return s.result(map[string]any{
 		"export_id": e.ExportID, "tenant_id": e.TenantID, "state": e.State, "dir": dir, "files": e.Done.Parts + 2, "bytes": e.Done.SealedBytes,
 	}, func() {
-		fmt.Fprintf(s.out, "%s, %s, with manifest and signature, in %s\nCheck them: cdds verify %s --signer SERVICE.pem\n", plural(int64(e.Done.Parts), "part"), size(e.Done.SealedBytes), dir, dir)
+		fmt.Fprintf(s.out, "%s, %s, with manifest and signature, in %s\nCheck them: cdds verify %s --signer %s\n", plural(int64(e.Done.Parts), "part"), size(e.Done.SealedBytes), dir, dir, signer)
 	})
 }
 

@@ -178,6 +178,7 @@ func (s *session) describe(e schemas.Export) {
 	add("ended", e.EndedAt.String())
 	add("removed", e.RemovedAt.String())
 	if e.Completion != nil && e.State == schemas.Completed {
+		add("signed by", e.Completion.SignerSHA256)
 		add("expires", e.Completion.ExpiresAt.String()+" ("+humanize.Time(e.Completion.ExpiresAt.Time)+")")
 	}
 	for _, c := range e.Conflicts {

@@ -284,6 +284,9 @@ func theConsolesCommandsWork(t *testing.T, server, tokenFile, exportID, work str
 	if len(whole) != 1 || len(each) == 0 {
 		t.Fatalf("the pages give %q and %q to copy", whole, each)
 	}
+	if !strings.Contains(whole[0], " --signer ") || strings.Contains(whole[0], "SERVICE") {
+		t.Errorf("%s proves who signed only to those who know the signer already", whole[0])
+	}
 	run(dir, whole[0])
 	if files, err := filepath.Glob(filepath.Join(dir, exportID+"-plain", "*.jsonl")); err != nil || len(files) == 0 {
 		t.Errorf("the command %s wrote %v, %v", whole[0], files, err)

@@ -84,10 +84,8 @@ func (s *session) up(ctx context.Context, roles []string, log *slog.Logger) erro
 			return usageError{fmt.Errorf("role %q is unknown; roles are %s", role, strings.Join(app.Roles(), ", "))}
 		}
 	}
-	if !c.Embedded() { // before anything is started
-		if err := c.Check(); err != nil {
-			return usageError{err}
-		}
+	if err := checked(c); err != nil {
+		return usageError{err}
 	}
 	app.LimitMemory(roles, c.Export)
 	sys, err := s.start(ctx, c, roles, log)

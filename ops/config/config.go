@@ -268,18 +268,26 @@ func (c *Config) readSecrets() error {
 // services, all at once.
 func (c Config) Check() error {
 	var problems []error
-	add := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
+	add := func(problem string) { problems = append(problems, errors.New(problem)) }
 	if len(c.Kafka.Brokers) == 0 {
 		add("kafka.brokers (CDDS_KAFKA_BROKERS) is missing")
 	}
 	if len(c.ClickHouse.Addr) == 0 {
 		add("clickhouse.addr (CDDS_CLICKHOUSE_ADDR) is missing")
 	}
-	if c.S3.AttachmentsBucket == "" || c.S3.AttachmentsBucket == c.S3.Bucket {
-		add("s3.attachments_bucket must be another one than s3.bucket: who may write attachments may not touch artifacts")
-	}
 	if c.S3.Endpoint == "" {
 		add("s3.endpoint (CDDS_S3_ENDPOINT) is missing")
+	}
+	return errors.Join(append(problems, c.CheckSettings())...)
+}
+
+// CheckSettings reports every problem but missing services, which the embedded stack
+// takes the place of.
+func (c Config) CheckSettings() error {
+	var problems []error
+	add := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
+	if c.S3.AttachmentsBucket == "" || c.S3.AttachmentsBucket == c.S3.Bucket {
+		add("s3.attachments_bucket must be another one than s3.bucket: who may write attachments may not touch artifacts")
 	}
 	for _, addr := range slices.Concat(c.Kafka.Brokers, c.ClickHouse.Addr, []string{c.Metrics.Listen}) {
 		if _, _, err := net.SplitHostPort(addr); err != nil {

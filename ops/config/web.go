@@ -25,9 +25,11 @@ type Web struct {
 	CertFile string `yaml:"cert_file" env:"CERT_FILE"`
 	KeyFile  string `yaml:"key_file" env:"KEY_FILE"`
 	// BehindProxy says that a proxy in front does TLS: without it, plain http is for
-	// loopback only.
+	// loopback only. URL is then needed.
 	BehindProxy bool `yaml:"behind_proxy" env:"BEHIND_PROXY"`
 	// TrustedProxies are networks whose X-Forwarded-For is believed, such as 10.0.0.0/8.
+	// Without those of the proxy in front, everybody has its address: in the audit, and
+	// where guessing is throttled.
 	TrustedProxies []string `yaml:"trusted_proxies" env:"TRUSTED_PROXIES"`
 	// Links sends downloads to short-lived links of the object store.
 	Links bool `yaml:"links" env:"LINKS"`
@@ -101,6 +103,9 @@ func (w Web) check(add func(format string, args ...any)) {
 		if u, err := url.Parse(w.URL); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || strings.Trim(u.Path, "/") != "" {
 			add("web.url %q is not a URL such as https://cdds.example.com", w.URL)
 		}
+	}
+	if w.BehindProxy && w.URL == "" {
+		add("web.behind_proxy needs web.url: how people reach it says whether cookies are for https only, and where download scripts lead")
 	}
 	if w.SessionIdle <= 0 || w.SessionAbsolute <= 0 {
 		add("web.session_idle and web.session_absolute must be positive")

@@ -7,6 +7,7 @@ import (
 
 	"cdds/ops/download"
 	"cdds/pipeline/warehouse"
+	"cdds/schemas"
 )
 
 func (c *Console) artifacts() {
@@ -57,8 +58,12 @@ func decryptCommand(a warehouse.Artifact) string {
 }
 
 // openCommand proves and opens a downloaded export, in the directory of its name.
-func openCommand(id string) string {
-	return fmt.Sprintf("cdds decrypt %[1]s --cert cert.pem --key key.pem --out %[1]s-plain", id)
+func openCommand(e schemas.Export) string {
+	signer := "SERVICE.pem"
+	if c := e.Completion; c != nil && c.SignerSHA256 != "" {
+		signer = c.SignerSHA256
+	}
+	return fmt.Sprintf("cdds decrypt %[1]s --signer %[2]s --cert cert.pem --key key.pem --out %[1]s-plain", e.ExportID, signer)
 }
 
 // download streams a file through, whole or a range of it.
@@ -74,7 +79,7 @@ func (q *request) download() error {
 // script is a shell script that fetches every file of an export and checks them.
 func (c *Console) script(q *request) error {
 	id := q.r.PathValue("export")
-	files, err := q.ExportArtifacts(q.r.Context(), id)
+	e, err := q.Export(q.r.Context(), id)
 	if err != nil {
 		return err
 	}
@@ -93,12 +98,12 @@ fetch() {
   echo "$2  $1" | sha256sum -c -
 }
 `, id, q.Tenant(), c.URL, c.API)
-	for _, a := range files {
+	for _, a := range warehouse.Artifacts(e) {
 		if a.RemovedAt.IsZero() {
 			fmt.Fprintf(&b, "fetch %s %s\n", a.Name, a.SHA256)
 		}
 	}
-	fmt.Fprintf(&b, "echo 'Complete. Prove it and open it with:  %s'\n", openCommand(id))
+	fmt.Fprintf(&b, "echo 'Complete. Prove it and open it with:  %s'\n", openCommand(e))
 	h := q.w.Header()
 	h.Set("Content-Type", "text/x-shellscript; charset=utf-8")
 	h.Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": "download-" + id + ".sh"}))

@@ -33,6 +33,7 @@ type desk struct {
 	handler http.Handler
 	who     auth.Principal
 	tenant  string // chosen by who sees several
+	auth    *auth.Service
 	defined *definitions.Definitions
 	// saved are the jobs that were published.
 	saved []*schemas.Job
@@ -122,7 +123,7 @@ func newDesk(t testing.TB, tenant string, exports, jobs int) *desk {
 		})
 	}
 	check(t, w.SaveExports(t.Context(), all))
-	d := &desk{t: t, defined: defined, who: auth.Principal{Subject: "user/ada", Name: "ada", Tenant: tenant, Role: schemas.RoleAdministrator}}
+	d := &desk{t: t, auth: service, defined: defined, who: auth.Principal{Subject: "user/ada", Name: "ada", Tenant: tenant, Role: schemas.RoleAdministrator}}
 	office := admin.New(admin.Options{
 		History: w, Publisher: d, Positions: still{}, Accounts: service, Directory: directory, Definitions: defined,
 		CheckJob: schedule.Check, Next: schedule.Next, Now: clock,

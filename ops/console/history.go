@@ -121,7 +121,7 @@ func (c *Console) exportPage(q *request) error {
 	if err != nil {
 		return err
 	}
-	d := exportData{Export: e, Parts: e.Parts, Open: openCommand(e.ExportID)}
+	d := exportData{Export: e, Parts: e.Parts, Open: openCommand(e)}
 	if len(d.Parts) > partsShown {
 		d.More, d.Parts = len(d.Parts)-partsShown, d.Parts[:partsShown]
 	}

@@ -1,10 +1,13 @@
 package console_test
 
 import (
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
 
+	"cdds/ops/auth"
 	"cdds/schemas"
 )
 
@@ -76,4 +79,21 @@ func TestWhoSeesAllTenantsChoosesOneOrNone(t *testing.T) {
 	if page := d.get("/jobs"); !strings.Contains(page, `<option value="to-come" selected>`) {
 		t.Error("a tenant that has nothing yet cannot be set up")
 	}
+}
+
+func TestWhoIsRefusedAtTheProviderIsBackAtTheSignInPageWithTheReason(t *testing.T) {
+	d := newDesk(t, "provider", 0, 0)
+	d.who = auth.Principal{}
+	refused := func(at string, status int, reason string) {
+		t.Helper()
+		w := httptest.NewRecorder()
+		d.handler.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, at, nil))
+		if page := w.Body.String(); w.Code != status || !strings.Contains(page, reason) || !strings.Contains(page, `name="password"`) {
+			t.Errorf("%s answers %d: %s", at, w.Code, page)
+		}
+	}
+	refused(auth.StartPath, http.StatusNotFound, "No organisation to sign in with is set up here.")
+	d.auth.OIDC = &auth.OIDC{Issuer: "http://127.0.0.1:1", ClientID: "cdds", RedirectURL: "http://127.0.0.1" + auth.CallbackPath}
+	refused(auth.StartPath+"?return=/console/jobs", http.StatusServiceUnavailable, "cannot be reached now")
+	refused(auth.CallbackPath+"?error=access_denied&state=x", http.StatusForbidden, "was not finished. Try again.")
 }

@@ -38,6 +38,8 @@ func (c *Console) signIn() {
 			http.Redirect(w, r, local(r.PostFormValue("return")), http.StatusSeeOther) //nolint:gosec // local keeps it on this site
 		}
 	})
+	c.mux.HandleFunc("GET "+auth.StartPath, c.through(c.Auth.StartOIDC))
+	c.mux.HandleFunc("GET "+auth.CallbackPath, c.through(c.Auth.FinishOIDC))
 	c.open("GET "+passwordPath, func(q *request) error { return c.passwordPage(q) })
 	c.open("POST "+passwordPath, func(q *request) error {
 		if q.r.PostFormValue("new") != q.r.PostFormValue("again") {
@@ -73,6 +75,31 @@ func (c *Console) signIn() {
 		http.Redirect(q.w, q.r, Prefix+"/", http.StatusSeeOther)
 		return nil
 	})
+}
+
+// through is a step of signing in at a provider; who is refused there is back where it
+// began, with the reason.
+func (c *Console) through(step func(http.ResponseWriter, *http.Request) error) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		err := step(w, r)
+		if err == nil {
+			return
+		}
+		status, problem := http.StatusForbidden, "Signing in at your organisation was not finished. Try again."
+		switch {
+		case errors.Is(err, auth.ErrGrant):
+			problem = "You are not signed in: " + auth.ErrGrant.Error() + "."
+		case errors.Is(err, auth.ErrForbidden): // who has a role is never refused here
+			status, problem = http.StatusNotFound, "No organisation to sign in with is set up here."
+		case errors.Is(err, auth.ErrThrottled):
+			status, problem = http.StatusTooManyRequests, err.Error()
+		case errors.Is(err, auth.ErrCredentials), errors.Is(err, auth.ErrSession):
+		default:
+			status, problem = http.StatusServiceUnavailable, "Your organisation's sign-in cannot be reached now. Try again later."
+		}
+		c.Logger.Warn("a sign-in through the provider was refused", "error", err)
+		c.signInPage(w, r, status, problem)
+	}
 }
 
 // signInForm is what the page needs to bring somebody back to where they were.

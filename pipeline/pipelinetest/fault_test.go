@@ -125,6 +125,28 @@ func undisturbed(t *testing.T, source pipeline.Source) (digests []string, calls 
 	return contents(t, store, c), counted.Calls()
 }
 
+func TestOnlyASignatureOfItsOwnIsVouchedFor(t *testing.T) {
+	source, store, objects := pipelinetest.NewSource(pipelinetest.Records(rowsHeld)...), pipelinetest.NewStore(), held(t)
+	c, err := worker(t, store, source, objects)
+	check(t, err)
+	if cert, _ := pair(); c.SignerSHA256 != smime.Fingerprint(cert) {
+		t.Errorf("the signer is told as %q", c.SignerSHA256)
+	}
+	certPEM, keyPEM, err := smime.GenerateKeyPair(smime.KeyOptions{CommonName: "somebody else", Bits: 2048})
+	check(t, err)
+	other, err := tls.X509KeyPair(certPEM, keyPEM)
+	check(t, err)
+	manifest, err := store.GetBytes(t.Context(), c.ManifestKey, 1<<20)
+	check(t, err)
+	signature, err := smime.Sign(manifest, other.Leaf, other.PrivateKey.(crypto.Signer))
+	check(t, err)
+	check(t, store.Remove(t.Context(), c.SignatureKey))
+	check(t, store.PutBytes(t.Context(), c.SignatureKey, signature, ""))
+	if c, err = worker(t, store, source, objects); err != nil || c.SignerSHA256 != "" {
+		t.Errorf("the signature of somebody else is vouched for as %q, %v", c.SignerSHA256, err)
+	}
+}
+
 func TestAWorkerThatDiesAtAnyStepIsSucceededWithTheSameDigests(t *testing.T) {
 	source, objects := pipelinetest.NewSource(pipelinetest.Records(rowsHeld)...), held(t)
 	want, calls := undisturbed(t, source)

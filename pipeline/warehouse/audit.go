@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
 	"cdds/schemas"
 )
@@ -16,21 +17,15 @@ func (w *Warehouse) InsertAudit(ctx context.Context, b schemas.Batch[*schemas.Au
 	if len(b.Records) == 0 {
 		return nil
 	}
-	batch, err := w.conn.PrepareBatch(ctx, "INSERT INTO audit (tenant_id, audit_id, time, actor, source, action, subject, outcome, detail)")
-	if err != nil {
-		return fmt.Errorf("insert into audit: %w", err)
-	}
-	for _, r := range b.Records {
-		a := r.Event
-		if err := batch.Append(a.TenantID, a.AuditID, a.Time.Time, a.Actor, a.From, a.Action, a.Subject, a.Outcome, a.Detail); err != nil {
-			_ = batch.Abort()
-			return fmt.Errorf("insert into audit: %w", err)
+	return w.insertBlock(ctx, "audit", "tenant_id, audit_id, time, actor, source, action, subject, outcome, detail", func(block driver.Batch) error {
+		for _, r := range b.Records {
+			a := r.Event
+			if err := block.Append(a.TenantID, a.AuditID, a.Time.Time, a.Actor, a.From, a.Action, a.Subject, a.Outcome, a.Detail); err != nil {
+				return err
+			}
 		}
-	}
-	if err := batch.Send(); err != nil {
-		return fmt.Errorf("insert into audit: %w", err)
-	}
-	return nil
+		return nil
+	})
 }
 
 // Audit returns what was done to a tenant's exports and data, the latest first, at

@@ -2,11 +2,11 @@ package warehouse
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
 	"cdds/schemas"
 )
@@ -28,18 +28,9 @@ func (w *Warehouse) SaveErasure(ctx context.Context, e schemas.Erasure) error {
 	if err != nil {
 		return err
 	}
-	batch, err := w.conn.PrepareBatch(ctx, "INSERT INTO erasures (tenant_id, erasure_id, state, body, version)")
-	if err != nil {
-		return fmt.Errorf("insert into erasures: %w", err)
-	}
-	if err := batch.Append(e.Request.TenantID, e.Request.ErasureID, e.State, string(body), uint64(time.Now().UnixMilli())); err != nil {
-		_ = batch.Abort()
-		return fmt.Errorf("insert into erasures: %w", err)
-	}
-	if err := batch.Send(); err != nil {
-		return fmt.Errorf("insert into erasures: %w", err)
-	}
-	return nil
+	return w.insertBlock(ctx, "erasures", "tenant_id, erasure_id, state, body, version", func(block driver.Batch) error {
+		return block.Append(e.Request.TenantID, e.Request.ErasureID, e.State, string(body), uint64(time.Now().UnixMilli()))
+	})
 }
 
 // Erase removes every row the erasure is about from every table, for good: it returns
@@ -202,17 +193,12 @@ WHERE tenant_id = {tenant:String} AND erasure_id = {erasure:String} AND topic = 
 // recordErased notes the positions of records that were not stored because they are
 // erased.
 func (w *Warehouse) recordErased(ctx context.Context, rows []erasedRow) error {
-	batch, err := w.conn.PrepareBatch(ctx, "INSERT INTO erased_rows (topic, source_partition, source_offset, tenant_id, time, erasure_id)")
-	if err != nil {
-		return fmt.Errorf("insert into erased_rows: %w", err)
-	}
-	for _, r := range rows {
-		if err := batch.Append(string(r.topic), r.partition, r.offset, r.tenant, r.time, r.erasure); err != nil {
-			return errors.Join(fmt.Errorf("insert into erased_rows: %w", err), batch.Abort())
+	return w.insertBlock(ctx, "erased_rows", "topic, source_partition, source_offset, tenant_id, time, erasure_id", func(block driver.Batch) error {
+		for _, r := range rows {
+			if err := block.Append(string(r.topic), r.partition, r.offset, r.tenant, r.time, r.erasure); err != nil {
+				return err
+			}
 		}
-	}
-	if err := batch.Send(); err != nil {
-		return fmt.Errorf("insert into erased_rows: %w", err)
-	}
-	return nil
+		return nil
+	})
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
 	"cdds/schemas"
 )
@@ -18,25 +19,19 @@ func (w *Warehouse) InsertStatus(ctx context.Context, b schemas.Batch[*schemas.E
 	if len(b.Records) == 0 {
 		return nil
 	}
-	batch, err := w.conn.PrepareBatch(ctx, "INSERT INTO export_events (tenant_id, export_id, event_id, state, time, body, source_partition, source_offset)")
-	if err != nil {
-		return fmt.Errorf("insert into export_events: %w", err)
-	}
-	for _, r := range b.Records {
-		s := r.Event
-		body, err := schemas.Encode(s)
-		if err == nil {
-			err = batch.Append(s.TenantID, s.ExportID, s.EventID, string(s.State), s.Time.Time, string(body), r.Partition, r.Offset)
+	return w.insertBlock(ctx, "export_events", "tenant_id, export_id, event_id, state, time, body, source_partition, source_offset", func(block driver.Batch) error {
+		for _, r := range b.Records {
+			s := r.Event
+			body, err := schemas.Encode(s)
+			if err == nil {
+				err = block.Append(s.TenantID, s.ExportID, s.EventID, string(s.State), s.Time.Time, string(body), r.Partition, r.Offset)
+			}
+			if err != nil {
+				return err
+			}
 		}
-		if err != nil {
-			_ = batch.Abort()
-			return fmt.Errorf("insert into export_events: %w", err)
-		}
-	}
-	if err := batch.Send(); err != nil {
-		return fmt.Errorf("insert into export_events: %w", err)
-	}
-	return nil
+		return nil
+	})
 }
 
 // StatusEvents returns every event of an export, each once, in no particular order.
@@ -87,54 +82,41 @@ func (w *Warehouse) SaveExports(ctx context.Context, exports []schemas.Export) e
 	if err := w.saveArtifacts(ctx, exports); err != nil {
 		return err
 	}
-	batch, err := w.conn.PrepareBatch(ctx, "INSERT INTO exports (tenant_id, export_id, entity, state, requested_at, updated_at, rows_done, rows_planned, body, summary, version)")
-	if err != nil {
-		return fmt.Errorf("insert into exports: %w", err)
-	}
-	for _, e := range exports {
-		entity := ""
-		if e.Request != nil {
-			entity = e.Request.Entity
+	return w.insertBlock(ctx, "exports", "tenant_id, export_id, entity, state, requested_at, updated_at, rows_done, rows_planned, body, summary, version", func(block driver.Batch) error {
+		for _, e := range exports {
+			entity := ""
+			if e.Request != nil {
+				entity = e.Request.Entity
+			}
+			body, err := schemas.Encode(e)
+			listed := e
+			listed.Parts = nil
+			summary, failed := schemas.Encode(listed)
+			if err = errors.Join(err, failed); err == nil {
+				err = block.Append(e.TenantID, e.ExportID, entity, string(e.State), e.RequestedAt.Time, e.UpdatedAt.Time,
+					uint64(e.Done.Rows), uint64(e.Planned.Rows), string(body), string(summary), uint64(e.Events))
+			}
+			if err != nil {
+				return err
+			}
 		}
-		body, err := schemas.Encode(e)
-		listed := e
-		listed.Parts = nil
-		summary, failed := schemas.Encode(listed)
-		if err = errors.Join(err, failed); err == nil {
-			err = batch.Append(e.TenantID, e.ExportID, entity, string(e.State), e.RequestedAt.Time, e.UpdatedAt.Time,
-				uint64(e.Done.Rows), uint64(e.Planned.Rows), string(body), string(summary), uint64(e.Events))
-		}
-		if err != nil {
-			_ = batch.Abort()
-			return fmt.Errorf("insert into exports: %w", err)
-		}
-	}
-	if err := batch.Send(); err != nil {
-		return fmt.Errorf("insert into exports: %w", err)
-	}
-	return nil
+		return nil
+	})
 }
 
 func (w *Warehouse) saveArtifacts(ctx context.Context, exports []schemas.Export) error {
-	batch, err := w.conn.PrepareBatch(ctx, "INSERT INTO artifacts (tenant_id, export_id, name, kind, object_key, part, rows, size, sha256, created_at, expires_at, removed_at, version)")
-	if err != nil {
-		return fmt.Errorf("insert into artifacts: %w", err)
-	}
-	for _, e := range exports {
-		for _, a := range Artifacts(e) {
-			if err := batch.Append(e.TenantID, e.ExportID, a.Name, a.Kind, a.Key, uint32(a.Part), uint64(a.Rows), uint64(a.Size), a.SHA256, a.CreatedAt.Time, nullable(a.ExpiresAt), nullable(a.RemovedAt), uint64(e.Events)); err != nil {
-				_ = batch.Abort()
-				return fmt.Errorf("insert into artifacts: %w", err)
+	return w.insertBlock(ctx, "artifacts", "tenant_id, export_id, name, kind, object_key, part, rows, size, sha256, created_at, expires_at, removed_at, version", func(block driver.Batch) error {
+		for _, e := range exports {
+			for _, a := range Artifacts(e) {
+				err := block.Append(e.TenantID, e.ExportID, a.Name, a.Kind, a.Key, uint32(a.Part), uint64(a.Rows), uint64(a.Size), a.SHA256,
+					a.CreatedAt.Time, nullable(a.ExpiresAt), nullable(a.RemovedAt), uint64(e.Events))
+				if err != nil {
+					return err
+				}
 			}
 		}
-	}
-	if batch.Rows() == 0 {
-		return batch.Abort()
-	}
-	if err := batch.Send(); err != nil {
-		return fmt.Errorf("insert into artifacts: %w", err)
-	}
-	return nil
+		return nil
+	})
 }
 
 // Export returns where one export stands; false if history does not know it.

@@ -2,7 +2,6 @@ package warehouse
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -107,17 +106,9 @@ func insert[E any](ctx context.Context, w *Warehouse, table string, columns []cl
 		// History spans as many months as it spans; one insert may touch them all.
 		"max_partitions_per_insert_block": 0,
 	}))
-	batch, err := w.conn.PrepareBatch(ctx, fmt.Sprintf("INSERT INTO %s (%s)", table, strings.Join(names, ", ")))
-	if err != nil {
-		return fmt.Errorf("insert into %s: %w", table, err)
-	}
-	if err := fill(batch, batches, body, leading); err != nil {
-		return errors.Join(fmt.Errorf("insert into %s: %w", table, err), batch.Abort())
-	}
-	if err := batch.Send(); err != nil {
-		return fmt.Errorf("insert %d rows into %s: %w", n, table, err)
-	}
-	return nil
+	return w.insertBlock(ctx, table, strings.Join(names, ", "), func(block driver.Batch) error {
+		return fill(block, batches, body, leading)
+	})
 }
 
 // fill puts the leading columns into the block, and then the bodies and positions.
@@ -161,18 +152,12 @@ func (w *Warehouse) RecordDeadLetters(ctx context.Context, letters []schemas.Dea
 	if len(letters) == 0 {
 		return nil
 	}
-	batch, err := w.conn.PrepareBatch(ctx, "INSERT INTO dead_letters (topic, source_partition, source_offset, code, reason)")
-	if err != nil {
-		return fmt.Errorf("insert into dead_letters: %w", err)
-	}
-	for _, l := range letters {
-		if err := batch.Append(string(l.Topic), l.Partition, l.Offset, l.Code, l.Reason); err != nil {
-			_ = batch.Abort()
-			return fmt.Errorf("insert into dead_letters: %w", err)
+	return w.insertBlock(ctx, "dead_letters", "topic, source_partition, source_offset, code, reason", func(block driver.Batch) error {
+		for _, l := range letters {
+			if err := block.Append(string(l.Topic), l.Partition, l.Offset, l.Code, l.Reason); err != nil {
+				return err
+			}
 		}
-	}
-	if err := batch.Send(); err != nil {
-		return fmt.Errorf("insert into dead_letters: %w", err)
-	}
-	return nil
+		return nil
+	})
 }

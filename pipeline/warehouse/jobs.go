@@ -2,10 +2,9 @@ package warehouse
 
 import (
 	"context"
-	"errors"
-	"fmt"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
 	"cdds/schemas"
 )
@@ -34,24 +33,19 @@ func (w *Warehouse) InsertDeliveries(ctx context.Context, b schemas.Batch[*schem
 	if len(b.Records) == 0 {
 		return nil
 	}
-	batch, err := w.conn.PrepareBatch(ctx, "INSERT INTO webhook_deliveries (tenant_id, job_id, export_id, webhook_id, attempt, time, outcome, body)")
-	if err != nil {
-		return fmt.Errorf("insert into webhook_deliveries: %w", err)
-	}
-	for _, r := range b.Records {
-		d := r.Event
-		body, err := schemas.Encode(d)
-		if err == nil {
-			err = batch.Append(d.TenantID, d.JobID, d.ExportID, d.WebhookID, uint32(d.Attempt), d.Time.Time, d.Outcome, string(body))
+	return w.insertBlock(ctx, "webhook_deliveries", "tenant_id, job_id, export_id, webhook_id, attempt, time, outcome, body", func(block driver.Batch) error {
+		for _, r := range b.Records {
+			d := r.Event
+			body, err := schemas.Encode(d)
+			if err == nil {
+				err = block.Append(d.TenantID, d.JobID, d.ExportID, d.WebhookID, uint32(d.Attempt), d.Time.Time, d.Outcome, string(body))
+			}
+			if err != nil {
+				return err
+			}
 		}
-		if err != nil {
-			return errors.Join(fmt.Errorf("insert into webhook_deliveries: %w", err), batch.Abort())
-		}
-	}
-	if err := batch.Send(); err != nil {
-		return fmt.Errorf("insert into webhook_deliveries: %w", err)
-	}
-	return nil
+		return nil
+	})
 }
 
 // Deliveries returns the attempts to tell a job's webhook, the latest first, at most

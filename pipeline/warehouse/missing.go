@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
 	"cdds/schemas"
 )
@@ -97,19 +98,14 @@ func (w *Warehouse) RecordVoids(ctx context.Context, voids []schemas.Void) error
 	if len(voids) == 0 {
 		return nil
 	}
-	batch, err := w.conn.PrepareBatch(ctx, "INSERT INTO voids (topic, source_partition, first, next)")
-	if err != nil {
-		return fmt.Errorf("insert into voids: %w", err)
-	}
-	for _, v := range voids {
-		if err := batch.Append(string(v.Topic), v.Partition, v.First, v.Next); err != nil {
-			return errors.Join(fmt.Errorf("insert into voids: %w", err), batch.Abort())
+	return w.insertBlock(ctx, "voids", "topic, source_partition, first, next", func(block driver.Batch) error {
+		for _, v := range voids {
+			if err := block.Append(string(v.Topic), v.Partition, v.First, v.Next); err != nil {
+				return err
+			}
 		}
-	}
-	if err := batch.Send(); err != nil {
-		return fmt.Errorf("insert into voids: %w", err)
-	}
-	return nil
+		return nil
+	})
 }
 
 // tableFor is the table of a source topic.

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
 	"cdds/schemas"
 )
@@ -107,17 +108,12 @@ func (w *Warehouse) rememberErasure(ctx context.Context, subjects []*schemas.Era
 }
 
 func (w *Warehouse) insertSubjects(ctx context.Context, subjects []*schemas.ErasedSubject) error {
-	batch, err := w.conn.PrepareBatch(ctx, "INSERT INTO erased_subjects (tenant_id, kind, id, erasure_id, interactions, contacts)")
-	if err != nil {
-		return fmt.Errorf("insert into erased_subjects: %w", err)
-	}
-	for _, s := range subjects {
-		if err := batch.Append(s.Request.TenantID, s.Kind, s.SubjectID, s.Request.ErasureID, []int64(s.Interactions), []int64(s.Contacts)); err != nil {
-			return errors.Join(fmt.Errorf("insert into erased_subjects: %w", err), batch.Abort())
+	return w.insertBlock(ctx, "erased_subjects", "tenant_id, kind, id, erasure_id, interactions, contacts", func(block driver.Batch) error {
+		for _, s := range subjects {
+			if err := block.Append(s.Request.TenantID, s.Kind, s.SubjectID, s.Request.ErasureID, []int64(s.Interactions), []int64(s.Contacts)); err != nil {
+				return err
+			}
 		}
-	}
-	if err := batch.Send(); err != nil {
-		return fmt.Errorf("insert into erased_subjects: %w", err)
-	}
-	return nil
+		return nil
+	})
 }

@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
@@ -19,18 +20,23 @@ import (
 
 // Warehouse stores and reads rows. It is safe for concurrent use.
 type Warehouse struct {
-	conn    driver.Conn
-	cluster string // empty on one server
+	conn          driver.Conn
+	cluster       string // empty on one server
+	insertTimeout time.Duration
 }
 
 // New returns a Warehouse on an open connection over HTTP (QueryFormat needs
 // it), whose default database holds the tables. The caller closes the connection.
-func New(conn driver.Conn) *Warehouse { return &Warehouse{conn: conn} }
+func New(conn driver.Conn) *Warehouse { return &Warehouse{conn: conn, insertTimeout: insertTimeout} }
 
 // OnCluster is w where the tables are spread over the ClickHouse cluster of that name, or
 // w itself if the name is empty. Statements are the same: they find the Distributed
 // tables. The connection must have the settings of ClusterSettings.
-func (w *Warehouse) OnCluster(name string) *Warehouse { return &Warehouse{w.conn, name} }
+func (w *Warehouse) OnCluster(name string) *Warehouse {
+	clustered := *w
+	clustered.cluster = name
+	return &clustered
+}
 
 // ClusterSettings make what holds on one server hold on a cluster: an insert is stored by
 // a majority of replicas before it counts, one at a time, which is what lets a read see

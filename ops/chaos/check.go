@@ -41,6 +41,7 @@ const (
 	lawHistory   = "history says what the manifest says"
 	lawCancelled = "a cancelled export leaves no artifacts"
 	lawDeleted   = "a deleted export leaves no artifacts"
+	lawExpired   = "an expired export leaves no artifacts"
 	lawSince     = "what continues an export has what came since, and no more"
 	lawAttached  = "every attachment is there with its content"
 	lawEqual     = "equal snapshots give equal digests"
@@ -71,7 +72,7 @@ func (c *checker) awaitQuiet(ctx context.Context) {
 	c.awaitErasures(ctx)
 }
 
-// awaitEnd waits for the end of an export.
+// awaitEnd waits for the end of an export, and asks again for one that failed.
 func (c *checker) awaitEnd(ctx context.Context, a *asked) (e schemas.Export, ok bool) {
 	var err error
 	ended := until(ctx, func() bool {
@@ -79,7 +80,17 @@ func (c *checker) awaitEnd(ctx context.Context, a *asked) (e schemas.Export, ok 
 		asking, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 		defer cancel()
 		e, ok, err = c.system.warehouse.Export(asking, a.request.TenantID, a.request.ExportID)
-		return err == nil && ok && e.State.Ended() && (!a.deleted || e.State == schemas.Deleted)
+		switch {
+		case err != nil || !ok:
+			return false
+		case e.State == schemas.Failed && e.Failure != nil && e.Failure.Retryable:
+			c.work.retry(a.request)
+			hold(ctx, time.Second)
+			return false
+		case e.State == schemas.Completed: // and on its way to another end
+			return !a.deleted && a.request.TenantID != fleeting
+		}
+		return e.State.Ended()
 	})
 	if !ended {
 		c.report.holds(lawEnds, false, "%s of %s is %q (%s) with %d of %d parts, cancelled %v, last error %v",

@@ -13,16 +13,19 @@ import (
 // over: one at work on rows that are erased fails, as it should.
 const forgetful = "umbrella"
 
-// ofForgetful is an event moved to that tenant.
-func ofForgetful(e schemas.Event) schemas.Event {
+// fleeting is the tenant whose artifacts expire while a run lasts.
+const fleeting = "hooli"
+
+// movedTo is an event of another tenant.
+func movedTo(tenant string, e schemas.Event) schemas.Event {
 	switch e := e.(type) {
 	case *schemas.Interaction:
 		moved := *e
-		moved.TenantID = forgetful
+		moved.TenantID = tenant
 		return &moved
 	case *schemas.Contact:
 		moved := *e
-		moved.TenantID = forgetful
+		moved.TenantID = tenant
 		return &moved
 	}
 	panic("neither interaction nor contact")

@@ -28,8 +28,11 @@ func (c *checker) checkExport(ctx context.Context, f finished) error {
 	id, state := f.request.TenantID+"/"+f.request.ExportID, f.export.State
 	c.report.fact("exports "+string(state), 1)
 	completed := schemas.Completed
-	if f.deleted {
+	switch {
+	case f.deleted:
 		completed = schemas.Deleted
+	case f.request.TenantID == fleeting:
+		completed = schemas.Expired
 	}
 	allowed := state == completed || f.cancelled && state == schemas.Cancelled
 	if !f.valid { // a cancel may come before the refusal
@@ -47,9 +50,11 @@ func (c *checker) checkExport(ctx context.Context, f finished) error {
 			artifacts = append(artifacts, o.Key)
 		}
 	}
-	if f.deleted {
-		c.report.holds(lawDeleted, len(artifacts) == 0, "%s is %s and leaves %v", id, state, artifacts)
-		return c.checkNotListed(ctx, f, id)
+	for gone, law := range map[schemas.State]string{schemas.Deleted: lawDeleted, schemas.Expired: lawExpired} {
+		if state == gone {
+			c.report.holds(law, len(artifacts) == 0, "%s is %s and leaves %v", id, state, artifacts)
+			return c.checkNotListed(ctx, f, law, id)
+		}
 	}
 	if state != schemas.Completed {
 		c.report.holds(lawCancelled, len(artifacts) == 0, "%s is %s and leaves %v", id, state, artifacts)
@@ -103,12 +108,12 @@ func (c *checker) checkArtifacts(ctx context.Context, f finished, id string, key
 	return c.checkLines(f, id, m, opened.Written)
 }
 
-// checkNotListed holds that admins are shown no artifact of a deleted export.
-func (c *checker) checkNotListed(ctx context.Context, f finished, id string) error {
+// checkNotListed holds that admins are shown no artifact of an export that is gone.
+func (c *checker) checkNotListed(ctx context.Context, f finished, law, id string) error {
 	var listed uint64
 	err := c.system.conn.QueryRow(ctx, "SELECT count() FROM artifacts FINAL WHERE tenant_id = ? AND export_id = ? AND removed_at IS NULL",
 		f.request.TenantID, f.request.ExportID).Scan(&listed)
-	c.report.holds(lawDeleted, err != nil || listed == 0, "%s is deleted, and %d artifacts are listed", id, listed)
+	c.report.holds(law, err != nil || listed == 0, "%s is gone, and %d artifacts are listed", id, listed)
 	return err
 }
 

@@ -1,11 +1,12 @@
 // Command chaos breaks CDDS on purpose and checks that its promises hold.
 //
-// It runs the embedded stack and every role as a process of its own, produces,
-// updates, duplicates, garbles, erases, requests, cancels and deletes, and all the while kills,
-// pauses and restarts roles and services at random points. Then it stops the faults,
-// waits for quiet, and checks every law from outside: what Kafka holds against what
-// ClickHouse holds, and every export's manifest against the objects in S3, the
-// history, and a model of what was acknowledged; decrypted, and line by line.
+// It runs the embedded stack and every role as a process of its own, produces, updates,
+// duplicates, garbles, erases, requests, cancels, retries and deletes, lets artifacts
+// expire, and all the while kills, pauses and restarts roles and services at random
+// points. Then it stops the faults, waits for quiet, and checks every law from outside:
+// what Kafka holds against what ClickHouse holds, and every export's manifest against the
+// objects in S3, the history, and a model of what was acknowledged; decrypted, and line
+// by line.
 //
 //	go run ./ops/chaos --bin bin/cdds --for 3m
 //
@@ -103,7 +104,7 @@ func trial(ctx context.Context, o options, dir string) (_ *report, err error) {
 		return r, err
 	}
 	defer func() { err = errors.Join(err, s.close()) }()
-	w, err := newWorkload(s, o.seed)
+	w, err := newWorkload(s, r, o.seed)
 	if err != nil {
 		return r, err
 	}

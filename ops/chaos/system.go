@@ -28,7 +28,7 @@ import (
 var members = []struct {
 	role  string
 	count int
-}{{"ingest", 2}, {"export", 2}, {"history", 1}, {"erasure", 1}}
+}{{"ingest", 2}, {"export", 2}, {"history", 1}, {"erasure", 1}, {"retention", 1}}
 
 // system is the embedded stack, the roles in processes of their own, and clients of
 // the harness to look at them from outside.
@@ -46,8 +46,18 @@ type system struct {
 	closers   []func() error
 }
 
-// sessionTimeout is short, so that dead members are noticed while the run lasts.
-const sessionTimeout = "6s"
+// settings are short, so that all of it happens while a run lasts: dead members are
+// noticed, steps are given up and asked for again, artifacts expire and are looked for.
+// Only what has no history is given time, as long as history may lag behind.
+var settings = []string{
+	"CDDS_CONFIG=",
+	"CDDS_KAFKA_SESSION_TIMEOUT=6s",
+	"CDDS_EXPORT_RETRY_FOR=2s",
+	"CDDS_EXPORT_LIFETIME_BY_TENANT=" + fleeting + ":20s",
+	"CDDS_RETENTION_EVERY=2s",
+	"CDDS_RETENTION_SWEEP_EVERY=15s",
+	"CDDS_RETENTION_GRACE=2m",
+}
 
 func startSystem(ctx context.Context, o options, dir string, r *report) (_ *system, err error) {
 	s := &system{dir: dir, stopRoles: func() {}}
@@ -113,7 +123,7 @@ func (s *system) startRoles(o options, r *report) error {
 		return err
 	}
 	env := append(os.Environ(), strings.Fields(string(endpoints))...)
-	env = append(env, "CDDS_CONFIG=", "CDDS_KAFKA_SESSION_TIMEOUT="+sessionTimeout)
+	env = append(env, settings...)
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	s.stopRoles = func() { cancel(); running.Wait() }

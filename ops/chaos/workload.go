@@ -47,6 +47,7 @@ type asked struct {
 // workload is the work done under faults and the memory of what was acknowledged.
 type workload struct {
 	system *system
+	report *report
 	client *kgo.Client
 	seed   uint64
 	cert   *x509.Certificate
@@ -66,8 +67,8 @@ type workload struct {
 // garbled marks, for the harness, records that must be dead-lettered.
 const garbled = "chaos-garbled"
 
-func newWorkload(s *system, seed uint64) (*workload, error) {
-	w := &workload{system: s, seed: seed, acked: map[position][sha256.Size]byte{}, ends: map[schemas.Topic]schemas.Snapshot{}}
+func newWorkload(s *system, r *report, seed uint64) (*workload, error) {
+	w := &workload{system: s, report: r, seed: seed, acked: map[position][sha256.Size]byte{}, ends: map[schemas.Topic]schemas.Snapshot{}}
 	for _, topic := range schemas.SourceTopics() {
 		w.ends[topic] = make(schemas.Snapshot, s.local.Config.Kafka.Partitions)
 	}
@@ -99,6 +100,7 @@ func (w *workload) close() { w.client.Close() }
 func (w *workload) run(ctx context.Context) {
 	for e := range sample.InteractionsBetween(w.seed-1, 500, from, to) { // a tenant nobody knows is refused
 		w.sendEvent(e)
+		w.sendEvent(movedTo(fleeting, e))
 	}
 	_ = w.client.Flush(ctx)
 	var working sync.WaitGroup
@@ -135,8 +137,12 @@ func (w *workload) produce(ctx context.Context) {
 			case n < 25 && len(recent) > 0:
 				e = recent[rnd.IntN(len(recent))]
 			default:
-				if e, _ = next(); rnd.IntN(8) == 0 {
-					e = ofForgetful(e)
+				e, _ = next()
+				switch rnd.IntN(16) {
+				case 0, 1:
+					e = movedTo(forgetful, e)
+				case 2:
+					e = movedTo(fleeting, e)
 				}
 			}
 			if recent = append(recent, e); len(recent) > 500 {
@@ -269,13 +275,15 @@ func (w *workload) ask(ctx context.Context) {
 	}
 }
 
-// awaitCompleted waits until history says that an export has ended: on a machine that is
-// too slow for the pace, what is asked for must not pile up, or there would be no quiet.
-// It is true if the export was completed.
+// awaitCompleted waits until history says that an export has ended, and asks again for
+// one that failed: on a machine that is too slow for the pace, what is asked for must not
+// pile up, or there would be no quiet. It is true if the export was completed.
 func (w *workload) awaitCompleted(ctx context.Context, a *asked) bool {
 	for ctx.Err() == nil {
 		e, ok, err := w.system.warehouse.Export(ctx, a.request.TenantID, a.request.ExportID)
-		if err == nil && ok && e.State.Ended() {
+		if err == nil && ok && e.State == schemas.Failed {
+			w.retry(a.request)
+		} else if err == nil && ok && e.State.Ended() {
 			w.mu.Lock()
 			defer w.mu.Unlock()
 			if e.State == schemas.Completed {
@@ -288,12 +296,18 @@ func (w *workload) awaitCompleted(ctx context.Context, a *asked) bool {
 	return false
 }
 
+// retry asks again for an export that failed.
+func (w *workload) retry(r *schemas.ExportRequest) {
+	w.report.fact("retries asked for", 1)
+	w.publish(&schemas.ExportRequest{Action: schemas.ActionRetry, TenantID: r.TenantID, ExportID: r.ExportID})
+}
+
 // continueOne makes a request one for what came since a completed export, if there is
 // one; which of them, is drawn. w.mu is held.
 func (w *workload) continueOne(a *asked, which int) {
 	var bases []*asked
 	for _, b := range w.asked {
-		if b.completed != nil && !b.deleted {
+		if b.completed != nil && !b.deleted && b.request.TenantID != fleeting {
 			bases = append(bases, b)
 		}
 	}
@@ -308,11 +322,12 @@ func (w *workload) continueOne(a *asked, which int) {
 	r.From, r.To, r.MediaTypes = earlier.From, earlier.To, earlier.MediaTypes
 }
 
-// mayDelete is true, and remembered, unless another export continues this one.
+// mayDelete is true, and remembered, unless another export continues this one, or it goes
+// by itself.
 func (w *workload) mayDelete(a *asked) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	a.deleted = !a.continued
+	a.deleted = !a.continued && a.request.TenantID != fleeting
 	return a.deleted
 }
 
@@ -327,7 +342,7 @@ func (w *workload) splitSize(doublings int) int64 {
 // request draws the n-th request.
 func (w *workload) request(rnd *rand.Rand, n int) *asked {
 	r := &schemas.ExportRequest{
-		TenantID: []string{"acme", "globex", "initech"}[rnd.IntN(3)], ExportID: fmt.Sprintf("chaos-%04d", n),
+		TenantID: []string{"acme", "globex", "initech", fleeting}[rnd.IntN(4)], ExportID: fmt.Sprintf("chaos-%04d", n),
 		Entity: schemas.EntityInteraction, SplitSize: w.splitSize(rnd.IntN(4)),
 		Encoding:   []string{schemas.EncodingSMIME, schemas.EncodingDER}[rnd.IntN(2)],
 		Recipients: []schemas.Recipient{{Certificate: w.pem}},

@@ -66,7 +66,11 @@ func runChild(log *slog.Logger) error {
 	signal.Ignore(syscall.SIGINT, syscall.SIGHUP)
 	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer cancel()
-	in := bufio.NewReader(os.Stdin)
+	parent, err := ownInput()
+	if err != nil {
+		return err
+	}
+	in := bufio.NewReader(parent)
 	line, err := in.ReadBytes('\n')
 	if err != nil {
 		return fmt.Errorf("%s is an internal command: the job is missing on standard input: %w", childArg, err)

@@ -27,7 +27,8 @@
 // arguments or environment. The input then stays open: its end tells the child
 // to stop, also when this process was killed. On Linux the kernel kills the
 // children too (Pdeathsig); as that signal is tied to the thread that forked,
-// each child is forked and awaited on a thread of its own.
+// each child is forked and awaited on a thread of its own. A child reads it from another
+// descriptor than 0, which libchdb plays with.
 //
 // Each port is bound, but not listened on, by this process for as long as the
 // stack is open. So while a child restarts, no outgoing connection can be given

@@ -191,3 +191,15 @@ func TestStartTellsWhatToDoWithoutALibrary(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// libchdb changes the mode of its standard input and reads it, whenever it inserts.
+func TestNoChildReadsItsParentFromStandardInput(t *testing.T) {
+	if _, err := os.Stat("/proc/self/fd/0"); err != nil {
+		t.Skip("what a process has open is not told here: ", err)
+	}
+	for name, pid := range stacktest.Shared(t).Pids() {
+		if input, err := os.Readlink(fmt.Sprintf("/proc/%d/fd/0", pid)); err != nil || input != os.DevNull {
+			t.Errorf("standard input of %s is %s, %v", name, input, err)
+		}
+	}
+}

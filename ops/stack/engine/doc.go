@@ -20,6 +20,9 @@
 // A running query is stopped by KILL QUERY from the control connection;
 // libchdb's own cancel waits for the lock the query holds.
 //
+// libchdb reads standard input before every INSERT, so it must be one that is at its end:
+// on a pipe that stays open, two INSERTs at once can make one of them wait for ever.
+//
 // clickhouse-go decodes blocks at the revision the server announces in reply to
 // its first query. That reply is made by hand and announces 0, which is what
 // libchdb writes.

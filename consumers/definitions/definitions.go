@@ -187,6 +187,25 @@ func apply[T any, E interface {
 	d.changed = make(chan struct{})
 }
 
+// Tenants returns who has a job or a certificate, in no particular order and some more
+// than once.
+func (d *Definitions) Tenants() []string {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	var all []string
+	for k, h := range d.jobs {
+		if !h.value.Deleted() {
+			all = append(all, k.tenantID)
+		}
+	}
+	for k, h := range d.certificates {
+		if !h.value.Removed {
+			all = append(all, k.tenantID)
+		}
+	}
+	return all
+}
+
 // Jobs returns a tenant's jobs that are not deleted, by id; those of all tenants if
 // tenantID is empty.
 func (d *Definitions) Jobs(tenantID string) []schemas.Job {

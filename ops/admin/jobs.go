@@ -15,6 +15,7 @@ import (
 // Definitions are the jobs and certificates of all tenants, in memory;
 // *definitions.Definitions is one.
 type Definitions interface {
+	Tenants() []string
 	Jobs(tenantID string) []schemas.Job
 	Job(tenantID, jobID string) (schemas.Job, bool)
 	Certificates(tenantID string) []schemas.Certificate

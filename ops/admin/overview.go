@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -81,7 +82,8 @@ const (
 	maxTenants  = 1000
 )
 
-// Tenants lists the tenants the principal sees, at most 1000.
+// Tenants lists the tenants the principal sees: those that have history, at most 1000, and
+// those that were set up and wait for their first.
 func (s *Service) Tenants(ctx context.Context, p auth.Principal) ([]string, error) {
 	if !p.May(auth.Observe) {
 		return nil, auth.ErrForbidden
@@ -89,6 +91,21 @@ func (s *Service) Tenants(ctx context.Context, p auth.Principal) ([]string, erro
 	if p.Tenant != schemas.AllTenants {
 		return []string{p.Tenant}, nil
 	}
+	have, err := s.haveHistory(ctx)
+	if err != nil {
+		return nil, err
+	}
+	all := slices.Concat(have, s.Definitions.Tenants())
+	for _, u := range s.Directory.Users(schemas.AllTenants) {
+		if u.TenantID != schemas.AllTenants {
+			all = append(all, u.TenantID)
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all), nil
+}
+
+func (s *Service) haveHistory(ctx context.Context) ([]string, error) {
 	s.tenants.mu.Lock()
 	defer s.tenants.mu.Unlock()
 	if now := s.Now(); s.tenants.read.IsZero() || now.Sub(s.tenants.read) > tenantsKept {

@@ -75,6 +75,12 @@ func TestWhoSeesAllTenantsChoosesOneOrNone(t *testing.T) {
 	if page := d.get("/jobs"); !strings.Contains(page, "Choose a tenant") || !strings.Contains(page, `<input id="named" name="tenant"`) {
 		t.Error("a page of one tenant does not ask which")
 	}
+	d.who.Tenant = "set-up" // and has no history
+	d.certificate("first")
+	d.who.Tenant = schemas.AllTenants
+	if page := d.get("/access"); !strings.Contains(page, `<option value="set-up">`) {
+		t.Error("a tenant that was set up is not listed")
+	}
 	d.tenant = "to-come" // nothing was published for it yet
 	if page := d.get("/jobs"); !strings.Contains(page, `<option value="to-come" selected>`) {
 		t.Error("a tenant that has nothing yet cannot be set up")

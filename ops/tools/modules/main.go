@@ -103,11 +103,14 @@ func run(binary, sbom string) error {
 	if err != nil {
 		return err
 	}
+	if sbom == "" {
+		return errors.Join(problems...)
+	}
 	return errors.Join(append(problems, os.WriteFile(sbom, append(bom, '\n'), 0o644))...) //nolint:gosec // a bill of materials is public
 }
 
 func main() {
-	sbom := flag.String("sbom", "cdds.cdx.json", "`file` to write the bill of materials to")
+	sbom := flag.String("sbom", "", "`file` to write the bill of materials to")
 	flag.Parse()
 	if flag.NArg() != 1 {
 		fmt.Fprintln(os.Stderr, "usage: modules [--sbom FILE] BINARY")

@@ -19,6 +19,7 @@ import (
 
 	"cdds/pipeline"
 	"cdds/pipeline/receiver"
+	"cdds/pipeline/smime"
 	"cdds/schemas"
 )
 
@@ -104,6 +105,8 @@ func (c *checker) checkArtifacts(ctx context.Context, f finished, id string, key
 	slices.Sort(listed)
 	slices.Sort(keys)
 	c.report.holds(lawObjects, slices.Equal(listed, keys), "%s: stored are %v, listed %v", id, keys, listed)
+	vouched := f.export.Completion.SignerSHA256
+	c.report.holds(lawHistory, vouched == smime.Fingerprint(signer), "%s: history vouches for %q, which did not sign it", id, vouched)
 	c.checkHistory(ctx, f, id, m, dir)
 	return c.checkLines(f, id, m, opened.Written)
 }

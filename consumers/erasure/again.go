@@ -37,11 +37,11 @@ func (h *Handler) Watch(ctx context.Context) error {
 // erasures, stops there (SIGSTOP, a machine that sleeps) while another takes its place and
 // the erasure is carried out, and then goes on, stores what it has in hand.
 func (h *Handler) again(ctx context.Context) error {
-	recent, err := h.Store.ErasedSince(ctx, h.Now().Add(-watchFor))
+	back, err := h.Store.CameBack(ctx, h.Now().Add(-watchFor))
 	if err != nil {
 		return err
 	}
-	for _, e := range recent {
+	for _, e := range back {
 		rows, err := h.Store.EraseAgain(ctx, e)
 		if err != nil {
 			return err

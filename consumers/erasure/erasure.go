@@ -37,8 +37,9 @@ type Store interface {
 	ErasableBodies(ctx context.Context, e schemas.Erasure, each func(body string) error) error
 	// Erase returns once no row is left. It is safe to repeat.
 	Erase(ctx context.Context, e schemas.Erasure) error
-	// ErasedSince returns the erasures that were done at or past t.
-	ErasedSince(ctx context.Context, t time.Time) ([]schemas.Erasure, error)
+	// CameBack returns the erasures that were done at or past t and of whose rows some are
+	// stored again.
+	CameBack(ctx context.Context, t time.Time) ([]schemas.Erasure, error)
 	// EraseAgain removes rows that were stored after Erase, and returns how many.
 	EraseAgain(ctx context.Context, e schemas.Erasure) (int64, error)
 	// ErasedSubjects calls each with what Erase found the erasure to be about, some at a time.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"sync"
 	"time"
 
 	"cdds/schemas"
@@ -44,9 +45,16 @@ func (w *workload) mayForget(e schemas.Event) {
 	}
 }
 
+// forgetInHand bounds the erasures that are not done yet: each rewrites parts of tables,
+// which takes seconds on a machine that is busy with faults.
+const forgetInHand = 6
+
 // forget asks for erasures of interactions and of contacts, some twice.
 func (w *workload) forget(ctx context.Context) {
 	rnd := rand.New(rand.NewPCG(w.seed, 4))
+	var asking sync.WaitGroup
+	defer asking.Wait()
+	room := make(chan struct{}, forgetInHand)
 	for n := 0; ; n++ {
 		which, contact, twice := rnd.Int(), rnd.IntN(3) == 0, rnd.IntN(5) == 0
 		hold(ctx, time.Duration(500+rnd.IntN(3500))*time.Millisecond)
@@ -66,11 +74,23 @@ func (w *workload) forget(ctx context.Context) {
 		if contact {
 			r.ContactID, r.InteractionID = of.ContactID, ""
 		}
+		select {
+		case room <- struct{}{}:
+		case <-ctx.Done():
+			return
+		}
 		w.publish(r)
 		if twice {
 			w.publish(r)
 		}
 		w.erasures = append(w.erasures, r) // read once the workload is over
+		asking.Go(func() {
+			defer func() { <-room }()
+			for done := false; !done && ctx.Err() == nil; hold(ctx, time.Second) {
+				e, _, err := w.system.warehouse.Erasure(ctx, r.TenantID, r.ErasureID)
+				done = err == nil && e.State == schemas.ErasureDone
+			}
+		})
 	}
 }
 

@@ -3,6 +3,7 @@ package warehouse
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
@@ -101,15 +102,25 @@ SELECT '%s', source_partition, source_offset, tenant_id, %s, {erasure:String} FR
 	return nil
 }
 
-// ErasedSince returns the erasures that were done at or past t.
-func (w *Warehouse) ErasedSince(ctx context.Context, t time.Time) ([]schemas.Erasure, error) {
-	return decoded[schemas.Erasure](ctx, w, "erasures",
-		"SELECT body FROM erasures FINAL WHERE state = {done:String} AND version >= {since:UInt64}",
+// CameBack returns the erasures that were done at or past t and of whose rows some are
+// stored again. It is one question for each table, however many erasures there were, and
+// reads only where rows were erased.
+func (w *Warehouse) CameBack(ctx context.Context, t time.Time) ([]schemas.Erasure, error) {
+	const recent = "SELECT tenant_id, erasure_id FROM erasures WHERE version >= {since:UInt64}"
+	var back []string
+	for _, t := range erasable {
+		back = append(back, fmt.Sprintf(`SELECT tenant_id, erasure_id FROM erased_rows
+  WHERE topic = '%[1]s' AND (tenant_id, erasure_id) IN (%[2]s) AND (source_partition, source_offset) IN (
+    SELECT source_partition, source_offset FROM %[3]s WHERE (tenant_id, %[4]s) IN (
+      SELECT tenant_id, time FROM erased_rows WHERE topic = '%[1]s' AND (tenant_id, erasure_id) IN (%[2]s)))`, t.topic, recent, t.name, t.time))
+	}
+	return decoded[schemas.Erasure](ctx, w, "erasures whose rows came back",
+		"SELECT body FROM erasures FINAL WHERE state = {done:String} AND version >= {since:UInt64} AND (tenant_id, erasure_id) IN ("+strings.Join(back, "\n  UNION ALL ")+")",
 		clickhouse.Named("done", schemas.ErasureDone), clickhouse.Named("since", uint64(t.UnixMilli())))
 }
 
 // EraseAgain removes rows of an erasure that were stored after Erase, and returns how many
-// there were. It reads only where rows were erased.
+// there were.
 func (w *Warehouse) EraseAgain(ctx context.Context, e schemas.Erasure) (int64, error) {
 	var came int64
 	for _, t := range erasable {

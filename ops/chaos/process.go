@@ -52,8 +52,9 @@ func (p *process) once(ctx context.Context) error {
 	cmd := exec.Command(p.binary, "up", "--roles", p.role, "--json", "--log-level", "warn")
 	cmd.Env = p.env
 	cmd.Stderr = p.log
-	// A harness that is killed leaves nothing behind.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
+	// A harness that is killed leaves nothing behind. What a terminal or its end sends to
+	// the harness is not a fault of the role's.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		return err

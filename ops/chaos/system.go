@@ -52,7 +52,7 @@ type system struct {
 var settings = []string{
 	"CDDS_CONFIG=",
 	"CDDS_KAFKA_SESSION_TIMEOUT=6s",
-	"CDDS_EXPORT_RETRY_FOR=2s",
+	"CDDS_EXPORT_RETRY_FOR=8s",
 	"CDDS_EXPORT_LIFETIME_BY_TENANT=" + fleeting + ":20s",
 	"CDDS_RETENTION_EVERY=2s",
 	"CDDS_RETENTION_SWEEP_EVERY=15s",

@@ -59,8 +59,9 @@ func Fold(events ...*ExportStatus) Export {
 	order = slices.CompactFunc(order, func(a, b *ExportStatus) bool { return a.State == b.State && a.EventID == b.EventID })
 
 	var e Export
-	for _, s := range order { // the request that was accepted is the export's own
-		if s.State == Requested && s.RequestDigest != "" {
+	// The request that was accepted is the export's own, or else the one that failed to be.
+	for _, s := range order { // by precedence: requested is before failed
+		if (s.State == Requested || s.State == Failed) && s.RequestDigest != "" {
 			e.RequestDigest = s.RequestDigest
 			break
 		}
@@ -75,7 +76,7 @@ func Fold(events ...*ExportStatus) Export {
 			e.UpdatedAt = s.Time
 		}
 		if e.conflictsWith(s) {
-			e.Conflicts = append(e.Conflicts, Conflict{s.RequestDigest, s.Reason, s.Time})
+			e.Conflicts = append(e.Conflicts, Conflict{s.RequestDigest, s.why(), s.Time})
 			continue
 		}
 		if s.State == Failed && max(s.Attempt, 1) < e.Attempt {
@@ -93,6 +94,14 @@ func Fold(events ...*ExportStatus) Export {
 		e.EndedAt, e.Reason, e.Failure = Time{}, "", nil
 	}
 	return e
+}
+
+// why is the reason of a refusal, or of a failure.
+func (s *ExportStatus) why() string {
+	if s.Failure != nil {
+		return s.Failure.Reason
+	}
+	return s.Reason
 }
 
 // conflictsWith reports whether s is about another request than the export's own.

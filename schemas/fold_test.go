@@ -113,6 +113,22 @@ func TestFoldKeepsAnotherRequestOfTheSameIDApart(t *testing.T) {
 	}
 }
 
+func TestFoldKnowsTheRequestThatFailedToBeAccepted(t *testing.T) {
+	failed := status("failed", schemas.Failed, 5)
+	failed.RequestDigest, failed.Failure = "d-2", &schemas.Failure{Stage: "accept", Reason: "the store is away"}
+	refused := status("refused/retry", schemas.Refused, 9)
+	refused.RequestDigest, refused.Reason = "retry", "there is no export of this id to retry"
+	e := schemas.Fold(failed, refused)
+	if e.State != schemas.Failed || e.RequestDigest != "d-2" || e.Failure == nil || len(e.Conflicts) != 1 || e.Conflicts[0].Reason != refused.Reason {
+		t.Errorf("folded to %+v", e)
+	}
+	// Another request was accepted under the id later on.
+	e = schemas.Fold(append(history(), failed)...)
+	if e.State != schemas.Running || e.RequestDigest != "d-1" || len(e.Conflicts) != 1 || e.Conflicts[0].Reason != "the store is away" {
+		t.Errorf("another one accepted: folded to %+v", e)
+	}
+}
+
 func TestFoldForgetsARefusalOnceTheRequestIsGranted(t *testing.T) {
 	refused := status("refused/d-1", schemas.Refused, 0)
 	refused.RequestDigest, refused.Reason = "d-1", "the certificate is not registered"

@@ -74,11 +74,11 @@ func (w *Worker) delete(ctx context.Context, r *schemas.ExportRequest) error {
 }
 
 // again begins another attempt at a failed export, or goes on with the one this very
-// message began. An export that was accepted, has not ended and is in nobody's hand
+// message began. An export that was asked for, has not ended and is in nobody's hand
 // has failed: messages about it come to this worker in order.
 func (w *Worker) again(ctx context.Context, r schemas.Record[*schemas.ExportRequest], decided func()) error {
 	tenantID, exportID := r.Event.TenantID, r.Event.ExportID
-	a, found, err := w.accepted(ctx, r.Event)
+	a, found, err := w.asked(ctx, r)
 	if err != nil || !found {
 		return err
 	}
@@ -132,7 +132,28 @@ func (w *Worker) accepted(ctx context.Context, r *schemas.ExportRequest) (a pipe
 	if err != nil || found {
 		return a, found, err
 	}
-	return a, false, w.report(ctx, &schemas.ExportStatus{
+	return a, false, w.noExport(ctx, r)
+}
+
+// asked is accepted, or else the request itself: when the store was away for too long
+// nothing says that it was asked for but its message.
+func (w *Worker) asked(ctx context.Context, r schemas.Record[*schemas.ExportRequest]) (a pipeline.Acceptance, found bool, err error) {
+	err = w.retry(ctx, r.Event.Action, func() (err error) {
+		a, found, err = w.Exporter.Accepted(ctx, r.Event.TenantID, r.Event.ExportID)
+		if err == nil && !found {
+			a.Request, err = w.Requests.Earlier(ctx, r.Partition, r.Offset, r.Event.TenantID, r.Event.ExportID)
+		}
+		return err
+	})
+	if err != nil || found || a.Request != nil && a.Request.Validate() == nil {
+		return a, err == nil, err
+	}
+	return a, false, w.noExport(ctx, r.Event)
+}
+
+// noExport refuses a control that is about nothing.
+func (w *Worker) noExport(ctx context.Context, r *schemas.ExportRequest) error {
+	return w.report(ctx, &schemas.ExportStatus{
 		TenantID: r.TenantID, ExportID: r.ExportID, EventID: refusalOf(r), State: schemas.Refused,
 		RequestDigest: r.Digest(), Reason: "there is no export of this id to " + r.Action,
 	})

@@ -35,7 +35,7 @@ func TestACancelEndsTheQueryThatRunsAndLeavesNothing(t *testing.T) {
 	s := newScene(pipelinetest.Records(100)...)
 	slow := endless{began: make(chan struct{}), ended: make(chan struct{})}
 	w := s.worker(nil, func(inner pipeline.Source) pipeline.Source { slow.Source = inner; return slow })
-	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+	ctx, stop := context.WithTimeout(t.Context(), 20*time.Second)
 	defer stop()
 	exported := make(chan error, 1)
 	r := request("e")

@@ -11,7 +11,7 @@ import (
 // describe is what an admin reads about a failure.
 func describe(f failure) *schemas.Failure {
 	hints := map[string]string{
-		"accept":   "check that Kafka and the object store are reachable, then ask again",
+		"accept":   "check that Kafka and the object store are reachable, then retry it",
 		"barrier":  "check the ingest role and its lag, then retry it",
 		"plan":     "check that ClickHouse is reachable and has memory to spare, then retry it",
 		"part":     "check that ClickHouse and the object store are reachable and have space, then retry it",

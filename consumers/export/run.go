@@ -59,10 +59,14 @@ func (w *Worker) export(ctx context.Context, r *schemas.ExportRequest, attempt i
 }
 
 func (w *Worker) reportFailed(ctx context.Context, r *schemas.ExportRequest, attempt int, told *schemas.Failure) error {
-	return w.report(ctx, &schemas.ExportStatus{
+	s := &schemas.ExportStatus{
 		TenantID: r.TenantID, ExportID: r.ExportID, EventID: attemptEvent("failed", attempt), State: schemas.Failed,
 		Attempt: attempt, Failure: told, JobID: r.JobID,
-	})
+	}
+	if told.Stage == "accept" { // no other status may ever tell what was asked for
+		s.Request, s.RequestDigest = withoutCertificates(r), r.Digest()
+	}
+	return w.report(ctx, s)
 }
 
 // attemptEvent is the id of an event that each attempt has of its own.

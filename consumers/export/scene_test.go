@@ -32,7 +32,7 @@ type scene struct {
 	mu      sync.Mutex
 	records []schemas.Record[*schemas.Interaction]
 	told    []*schemas.ExportStatus
-	offset  int64 // of the next request
+	topic   []*schemas.ExportRequest
 }
 
 func newScene(records ...schemas.Record[*schemas.Interaction]) *scene {
@@ -68,7 +68,7 @@ func (s *scene) worker(faults *pipelinetest.Faults, around func(pipeline.Source)
 			Source: source, Store: faults.Store(s.store), Spools: pipeline.NewSpools(64 << 20),
 			Certificate: both.Leaf, Key: both.PrivateKey.(crypto.Signer), Lifetime: time.Hour, Now: time.Now,
 		}),
-		Log: s, Ledger: s, Tenants: s, Publisher: s, Name: "test", Slots: 1, InlineCertificates: true,
+		Log: s, Requests: s, Ledger: s, Tenants: s, Publisher: s, Name: "test", Slots: 1, InlineCertificates: true,
 		Registerer: prometheus.NewRegistry(), Logger: slog.New(slog.DiscardHandler),
 	})
 }
@@ -76,8 +76,8 @@ func (s *scene) worker(faults *pipelinetest.Faults, around func(pipeline.Source)
 // handle hands a message to a worker, as the next one of the topic.
 func (s *scene) handle(ctx context.Context, w *export.Worker, r *schemas.ExportRequest) error {
 	s.mu.Lock()
-	s.offset++
-	record := schemas.Record[*schemas.ExportRequest]{Event: r, Offset: s.offset}
+	record := schemas.Record[*schemas.ExportRequest]{Event: r, Offset: int64(len(s.topic))}
+	s.topic = append(s.topic, r)
 	s.mu.Unlock()
 	return w.Handle(ctx, schemas.Batch[*schemas.ExportRequest]{Records: []schemas.Record[*schemas.ExportRequest]{record}})
 }
@@ -140,6 +140,17 @@ func (s *scene) ends() schemas.Snapshot {
 		ends[r.Partition] = max(ends[r.Partition], r.Offset+1)
 	}
 	return ends
+}
+
+func (s *scene) Earlier(_ context.Context, _ int32, before int64, tenantID, exportID string) (*schemas.ExportRequest, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, r := range slices.Backward(s.topic[:before]) {
+		if !r.Controls() && r.TenantID == tenantID && r.ExportID == exportID {
+			return r, nil
+		}
+	}
+	return nil, nil
 }
 
 func (s *scene) StartOffsets(context.Context, schemas.Topic) (schemas.Snapshot, error) {

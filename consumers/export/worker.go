@@ -34,6 +34,13 @@ type SourceLog interface {
 	Ingested(ctx context.Context, topic schemas.Topic) (schemas.Snapshot, error)
 }
 
+// Requests reads the topic of requests back.
+type Requests interface {
+	// Earlier is the last message of a partition before an offset that asks for this
+	// export; nil if there is none.
+	Earlier(ctx context.Context, partition int32, before int64, tenantID, exportID string) (*schemas.ExportRequest, error)
+}
+
 // Ledger knows what is stored now, whatever ingest has committed.
 type Ledger interface {
 	// Missing is, per partition, how many offsets at or past from and below to are
@@ -67,6 +74,7 @@ type Certificates interface {
 type Options struct {
 	Exporter  *pipeline.Exporter
 	Log       SourceLog
+	Requests  Requests
 	Ledger    Ledger
 	Publisher Publisher
 	Tenants   Tenants

@@ -113,6 +113,10 @@ func buildExport(a *App) ([]role, error) {
 	if err != nil {
 		return nil, err
 	}
+	kafka, err := connect.Kafka(a.Config.Kafka, "export.requests", nil)
+	if err != nil {
+		return nil, err
+	}
 	c := a.Config.Export
 	worker := export.New(export.Options{
 		Exporter: pipeline.New(pipeline.Options{
@@ -120,7 +124,7 @@ func buildExport(a *App) ([]role, error) {
 			Certificate: signer.Certificate, Key: signer.Key,
 			Lifetime: c.Lifetime, LifetimeByTenant: c.LifetimeByTenant, Now: time.Now,
 		}),
-		Log: connect.NewOffsets(a.client), Ledger: a.warehouse,
+		Log: connect.NewOffsets(a.client), Requests: consumers.Requests{Kafka: kafka}, Ledger: a.warehouse,
 		Publisher: a.publisher, Tenants: a.warehouse, Certificates: registered,
 		Name: a.Name, Slots: c.Slots, TenantSlots: c.TenantSlots,
 		InlineCertificates: c.InlineCertificates != nil && *c.InlineCertificates,

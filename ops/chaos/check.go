@@ -84,7 +84,7 @@ func (c *checker) awaitEnd(ctx context.Context, a *asked) (e schemas.Export, ok 
 		case err != nil || !ok:
 			return false
 		case e.State == schemas.Failed && e.Failure != nil && e.Failure.Retryable:
-			c.work.retry(a.request, e.Failure)
+			c.work.retry(a.request)
 			hold(ctx, time.Second)
 			return false
 		case e.State == schemas.Completed: // and on its way to another end

@@ -282,7 +282,7 @@ func (w *workload) awaitCompleted(ctx context.Context, a *asked) bool {
 	for ctx.Err() == nil {
 		e, ok, err := w.system.warehouse.Export(ctx, a.request.TenantID, a.request.ExportID)
 		if err == nil && ok && e.State == schemas.Failed {
-			w.retry(a.request, e.Failure)
+			w.retry(a.request)
 		} else if err == nil && ok && e.State.Ended() {
 			w.mu.Lock()
 			defer w.mu.Unlock()
@@ -296,13 +296,9 @@ func (w *workload) awaitCompleted(ctx context.Context, a *asked) bool {
 	return false
 }
 
-// retry asks again for an export that failed: by its request if that was never accepted.
-func (w *workload) retry(r *schemas.ExportRequest, failed *schemas.Failure) {
+// retry asks again for an export that failed.
+func (w *workload) retry(r *schemas.ExportRequest) {
 	w.report.fact("retries asked for", 1)
-	if failed != nil && failed.Stage == "accept" {
-		w.publish(r)
-		return
-	}
 	w.publish(&schemas.ExportRequest{Action: schemas.ActionRetry, TenantID: r.TenantID, ExportID: r.ExportID})
 }
 

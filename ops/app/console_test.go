@@ -273,7 +273,7 @@ func TestAnAdministratorSetsUpAJobInABrowserAndOpensWhatItMade(t *testing.T) {
 	}
 	b.inspect("export-waiting")
 	s.run("ingest")
-	b.do(chromedp.WaitVisible(".badge.s-completed"), chromedp.WaitNotPresent("progress", chromedp.ByQuery)) // without reloading: the page keeps itself up to date
+	b.do(chromedp.WaitVisible(".badge.s-completed"), chromedp.WaitNotPresent("progress", chromedp.ByQuery), chromedp.WaitNotPresent(".said", chromedp.ByQuery)) // without reloading: the page keeps itself up to date
 	b.inspect("export")
 	part := b.download(`td a[href$=".p7m"]`)
 	zip := filepath.Join(t.TempDir(), "part.zip")

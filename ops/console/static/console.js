@@ -78,6 +78,8 @@ document.addEventListener("htmx:beforeSwap", () => {
 });
 document.addEventListener("htmx:afterSwap", () => {
   document.querySelectorAll("#live .scroll").forEach((e, n) => { e.scrollLeft = moved[n] || 0; });
+  // What was asked for has happened: that it was asked for is no news any more.
+  if (!document.querySelector("#live[hx-get]")) document.querySelector(".said")?.remove();
 });
 document.addEventListener("htmx:afterSettle", () => {
   if (!focused || document.activeElement !== document.body) return;

@@ -92,6 +92,43 @@ func TestRunsSinceTheLastHoldEachVersionOnceWhateverFailed(t *testing.T) {
 	})
 }
 
+func TestOnlyACompletedExportOfTheSameEntityCanBeContinued(t *testing.T) {
+	s := newScene(pipelinetest.Records(100)...)
+	var burning atomic.Bool
+	w := s.worker(nil, func(inner pipeline.Source) pipeline.Source { return broken{inner, &burning} })
+	check(t, s.handle(t.Context(), w, request("whole")))
+	burning.Store(true)
+	for _, id := range []string{"failed", "cancelled", "deleted"} {
+		check(t, s.handle(t.Context(), w, request(id)))
+	}
+	burning.Store(false)
+	check(t, s.handle(t.Context(), w, control(schemas.ActionCancel, "cancelled")))
+	check(t, s.handle(t.Context(), w, control(schemas.ActionDelete, "deleted")))
+	for name, c := range map[string]struct {
+		since string
+		edit  func(*schemas.ExportRequest)
+		says  string
+	}{
+		"unknown":          {"nothing", nil, "has no export nothing"},
+		"failed":           {"failed", nil, "was not completed"},
+		"cancelled":        {"cancelled", nil, "was not completed"},
+		"never completed":  {"deleted", nil, "was not completed"},
+		"of contacts":      {"whole", func(r *schemas.ExportRequest) { r.Entity = schemas.EntityContact }, "is of entity interaction"},
+		"past a snapshot":  {"whole", func(r *schemas.ExportRequest) { r.Snapshot = schemas.Snapshot{1, 1} }, "reaches past the snapshot"},
+		"another tenant's": {"whole", func(r *schemas.ExportRequest) { r.TenantID = "globex" }, "tenant globex has no export whole"},
+	} {
+		r := request("since-" + strings.ReplaceAll(strings.ReplaceAll(name, " ", "-"), "'", ""))
+		if r.SinceExport = c.since; c.edit != nil {
+			c.edit(r)
+		}
+		check(t, s.handle(t.Context(), w, r))
+		all := s.statuses(r.ExportID)
+		if last := all[len(all)-1]; last.State != schemas.Refused || !strings.Contains(last.Reason, c.says) {
+			t.Errorf("%s: it is %s because %q; want refused, saying %q", name, last.State, last.Reason, c.says)
+		}
+	}
+}
+
 // publish appends some interactions, new and old ones, early and late.
 func (s *scene) publish(t *rapid.T) {
 	ends := s.ends()

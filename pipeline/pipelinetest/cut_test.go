@@ -3,6 +3,8 @@ package pipelinetest_test
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"io"
 	"slices"
 	"sync/atomic"
@@ -142,5 +144,38 @@ func TestAttachmentsStoredByAnEarlierReleaseAreInTheSameParts(t *testing.T) {
 	}
 	if more != calls+1 {
 		t.Errorf("%d questions instead of %d: the interactions were not read once more", more, calls)
+	}
+}
+
+// opened remembers which objects were looked for.
+type opened struct {
+	pipeline.Objects
+	keys []string
+}
+
+func (o *opened) Open(ctx context.Context, key string) (io.ReadCloser, error) {
+	o.keys = append(o.keys, key)
+	return o.Objects.Open(ctx, key)
+}
+
+// TestAnObjectOfAnotherTenantIsNotOpenedWhateverIsStored has a row that no event could
+// have brought: an event with such a reference is dead-lettered.
+func TestAnObjectOfAnotherTenantIsNotOpenedWhateverIsStored(t *testing.T) {
+	records, objects := pipelinetest.Records(rowsHeld), held(t)
+	const foreign = "globex/secret"
+	content := []byte("what globex keeps")
+	check(t, objects.PutBytes(t.Context(), foreign, content, "text/plain"))
+	sum := sha256.Sum256(content)
+	e := *records[1].Event // which has one version
+	e.Attachments = []schemas.Attachment{{AttachmentID: "a", Name: "a.txt", Object: foreign, Size: int64(len(content)), SHA256: hex.EncodeToString(sum[:])}}
+	e.Body = nil
+	body, err := schemas.Encode(&e)
+	check(t, err)
+	e.Body, records[1].Event = body, &e
+	watched := &opened{Objects: objects}
+	c, err := worker(t, pipelinetest.NewStore(), pipelinetest.NewSource(records...), watched)
+	check(t, err)
+	if c.Totals.AttachmentProblems != 1 || len(watched.keys) == 0 || slices.Contains(watched.keys, foreign) {
+		t.Errorf("%d problems; %d objects were opened, globex's among them: %v", c.Totals.AttachmentProblems, len(watched.keys), slices.Contains(watched.keys, foreign))
 	}
 }

@@ -55,6 +55,10 @@ test-race: system-tools ## the tests under the race detector (needs a C compiler
 chaos: bin/cdds ## break it on purpose for FOR=5m (SEED=n repeats a run) and check every promise
 	@go run ./ops/chaos --bin bin/cdds --for $(or $(FOR),5m) --seed $(or $(SEED),0)
 
+.PHONY: mutation
+mutation: system-tools ## take the mechanism behind each promise away (ONLY=word) and see its test fail
+	@go run ./ops/mutation -only "$(ONLY)"
+
 .PHONY: bench
 bench: bin/cdds ## measure against what people would use instead (ROWS=n RUNS=n ONLY=export,...); about half an hour
 	@ops/tools/install openssl zip pigz curl

@@ -1,0 +1,209 @@
+package main
+
+// mutations are in the order of the promises of ops/docs/guarantees.md.
+var mutations = []mutation{
+	// Every record is stored once, or dead-lettered.
+	{
+		"ingest", "only what was handled without a gap is committed",
+		"consumers/order.go", "for len(o.open) > 0 && o.open[0].done {", "for len(o.open) > 0 {",
+		"consumers", "TestBatchesInFlightCommitOnlyWhatIsDoneWithoutAGap",
+	}, {
+		"ingest", "an insert that failed is made again",
+		"consumers/retry.go", "\t\tif err == nil {\n\t\t\tp.failed(s, nil)", "\t\tif err == nil || n > 0 {\n\t\t\tp.failed(s, nil)",
+		"consumers", "TestTheAccountIsExactWhicheverInsertOrCommitFails",
+	}, {
+		"ingest", "a commit that was refused is repeated",
+		"consumers/commit.go", "\"failures\", failures)\n\t\t\tsignal(g.dirty)", "\"failures\", failures)",
+		"consumers", "TestRefusedCommitIsRepeated",
+	}, {
+		"ingest", "a partition moves only after its handler has ended",
+		"consumers/rebalance.go", "<-p.done", "_ = p.done",
+		"consumers", "TestPartitionMovesOnlyAfterItsHandlerHasEnded",
+	}, {
+		"ingest", "what cannot be read is dead-lettered",
+		"consumers/partition.go", "letters = append(letters, deadLetter(p.g.opts.Topic, r, err))", "_ = deadLetter",
+		"consumers", "TestMalformedRecordsInEveryPositionAreDeadLettered",
+	}, {
+		"ingest", "dead letters are kept before what comes after them is handled",
+		"consumers/partition.go", "\tif len(letters) > 0 {", "\tif len(letters) > 0 && len(batch.Records) == 0 {",
+		"consumers", "TestNothingIsHandledBeforeTheDeadLettersBeforeItAreKept",
+	}, {
+		"ingest", "the account counts a replayed row once",
+		"pipeline/warehouse/positions.go", "0 AS kind FROM %s FINAL", "0 AS kind FROM %s",
+		"pipeline/warehouse", "TestTheAccountOfAPartitionTellsGapsOverlapsAndReplaysApart",
+	}, {
+		"ingest", "what ClickHouse lost is read from Kafka again",
+		"consumers/rebalance.go", "if at < committed[id] {", "if at < 0 {",
+		"consumers", "TestAGroupGoesBackToWhereItsHandlerLostWhatItHadHandled",
+	},
+
+	// An export has all that was acknowledged before its request, and nothing later.
+	{
+		"barrier", "an export waits for ingest and says so",
+		"consumers/export/barrier.go", "b.behind, b.lost = b.snapshot.Behind(done), 0", "b.behind, b.lost = 0*b.snapshot.Behind(done), 0",
+		"ops/app", "TestAnExportWaitsUntilIngestHasStoredWhatCameBefore",
+	}, {
+		"barrier", "the wait has an end",
+		"consumers/export/barrier.go", "if waited > w.IngestWait {", "if waited < 0 {",
+		"ops/app", "TestAnExportThatWaitedTooLongFailsWithTheReason",
+	}, {
+		"barrier", "what came at or past the snapshot stays out",
+		"pipeline/warehouse/read.go", "AND source_offset < arrayElement({snapshot:Array(Int64)}, source_partition + 1)`+more", "AND source_offset >= 0 * arrayElement({snapshot:Array(Int64)}, source_partition + 1)`+more",
+		"pipeline/warehouse", "TestChunksAndRowsAreWhatTheModelSays",
+	}, {
+		"barrier", "what ClickHouse lost is looked for, whatever was committed",
+		"consumers/export/barrier.go", "\t\tn += of", "\t\tn += 0 * of",
+		"ops/app", "TestNothingThatClickHouseLostIsLeftOutOfACompletedExport",
+	}, {
+		"exact", "the plan has as many rows and bytes as were counted apart",
+		"pipeline/plan.go", "if planned != extent {", "if false {",
+		"pipeline/pipelinetest", "TestNoAnswerThatWasCutShortMakesAnExportShort",
+	}, {
+		"exact", "a part has the rows and bytes of its plan",
+		"pipeline/part.go", "if lines.rows != r.Rows || lines.bytes != r.Bytes {", "if false {",
+		"pipeline/pipelinetest", "TestNoAnswerThatWasCutShortMakesAnExportShort",
+	}, {
+		"exact", "a receiver compares the digest of every file",
+		"pipeline/receiver/verify.go", `"its", sum, part.SealedSHA256)`, `"its", sum, hex.EncodeToString(sum.Sum(nil)))`,
+		"pipeline/receiver", "TestVerifyFindsEveryChange",
+	},
+
+	// Runs that continue each other hold every version once.
+	{
+		"since", "what came before the export that is continued stays out",
+		"pipeline/warehouse/read.go", "if len(q.Since) > 0 {", "if false {",
+		"pipeline/warehouse", "TestChunksAndRowsAreWhatTheModelSays",
+	}, {
+		"since", "only a completed export can be continued",
+		"consumers/export/run.go", "case state != schemas.Completed:\n\t\treturn nil, refuse", "case state == schemas.Expired:\n\t\treturn nil, refuse",
+		"consumers/export", "TestOnlyACompletedExportOfTheSameEntityCanBeContinued",
+	},
+
+	// Whoever dies, pauses or comes second: one valid set of artifacts.
+	{
+		"takeover", "a part that is stored is adopted, not made again",
+		"pipeline/part.go", "if !errors.Is(err, bucket.ErrNotFound) {\n\t\treturn receipt, err", "if err == nil && part.Number < 0 {\n\t\treturn receipt, err",
+		"consumers/export", "TestARetryReadsOnlyThePartsThatAreNotStored",
+	}, {
+		"takeover", "of two workers' parts the one stored first counts",
+		"pipeline/part.go", "if errors.Is(err, bucket.ErrExists) { // another", "if err != nil && part.Number < 0 { // another",
+		"pipeline/pipelinetest", "TestAZombieThatWakesUpAtAnyStepEndsInTheSameSet",
+	}, {
+		"takeover", "of two workers' plans and manifests the one stored first counts",
+		"pipeline/once.go", "\t\tif errors.Is(err, bucket.ErrExists) {", "\t\tif errors.Is(err, bucket.ErrExists) && content == nil {",
+		"pipeline/pipelinetest", "TestAZombieThatWakesUpAtAnyStepEndsInTheSameSet",
+	},
+
+	// Cancel, delete and retry do what they say.
+	{
+		"control", "a cancel comes to the worker that completes the export",
+		"consumers/export/run.go", "if err == nil && (gone || state != schemas.Completed) {", "if err == nil && gone && state == \"\" {",
+		"consumers/export", "TestACancelAtAnyStepOfAnotherWorkerEndsEitherWay",
+	}, {
+		"control", "a part that is stored after the cancel is withdrawn",
+		"pipeline/ending.go", "if err != nil || !gone {", "if err != nil || !gone || key != \"\" {",
+		"consumers/export", "TestACancelAtAnyStepOfAnotherWorkerEndsEitherWay",
+	}, {
+		"control", "a cancel ends the query that runs",
+		"consumers/export/control.go", "\t\tthis.stop(errCancelled)\n\t\treturn this.ended(ctx) // it", "\t\treturn this.ended(ctx) // it",
+		"consumers/export", "TestACancelEndsTheQueryThatRunsAndLeavesNothing",
+	}, {
+		"control", "messages about one export are taken in the order of the log",
+		"consumers/export/turn.go", "if me.before == nil {", "if me != nil {",
+		"consumers/export", "TestAMessageWaitsUntilTheOneBeforeAboutTheSameExportIsDecided",
+	}, {
+		"control", "what was asked for is found in the topic when nothing of it was stored",
+		"consumers/export/control.go", "if err == nil && !found {", "if err == nil && found {",
+		"consumers/export", "TestAnExportThatCouldNotBeAcceptedIsRetriedByItsID",
+	}, {
+		"control", "a delete removes the artifacts",
+		"consumers/export/control.go", "\tif err := w.discard(ctx, r.TenantID, r.ExportID); err != nil {\n\t\treturn err\n\t}\n\treason", "\treason",
+		"ops/app", "TestARetriedExportGoesOnAndADeletedOneLeavesNoArtifacts",
+	},
+
+	// One tenant does not wait for another.
+	{
+		"fairness", "who holds fewest goes first",
+		"consumers/export/slots.go", "cmp.Compare(s.held[a], s.held[b])) < 0", "cmp.Compare(s.held[a], s.held[b])) < -1",
+		"consumers/export", "TestASmallExportWaitsForAtMostOnePartOfALargeOne",
+	}, {
+		"fairness", "a tenant has a limit",
+		"consumers/export/slots.go", "if s.tenants[w.key.tenantID] < s.perTenant && (", "if (",
+		"consumers/export", "TestATenantHoldsAtMostItsSlotsAndOthersTakeTheRest",
+	},
+
+	// Artifacts go when their time is over; bucket and history agree.
+	{
+		"retention", "artifacts go at the instant they are due",
+		"ops/retention/retention.go", "return ok && !now.Before(at)", "return ok && now.After(at)",
+		"ops/retention", "TestArtifactsAreDueAtTheInstantTheManifestNamesAndNotBefore",
+	}, {
+		"retention", "expiry removes the artifacts",
+		"ops/retention/retention.go", "if err := k.Artifacts.Discard(ctx, e.TenantID, e.ExportID); err != nil {", "if err := error(nil); err != nil {",
+		"ops/app", "TestAfterThirtyDaysObjectsStatusAndHistoryAgree",
+	}, {
+		"retention", "objects without history are removed",
+		"ops/retention/sweep.go", "\t\treport.Orphans++\n", "\t\treport.Orphans--\n",
+		"ops/app", "TestTheSweepRemovesOrphansAndOwnsUpToWhatIsLost",
+	}, {
+		"retention", "history of objects that are gone is corrected",
+		"ops/retention/sweep.go", "if gone == 0 {", "if gone >= 0 {",
+		"ops/app", "TestTheSweepRemovesOrphansAndOwnsUpToWhatIsLost",
+	},
+
+	// Attachments are there with their content.
+	{
+		"attachments", "an object's digest is compared with its event's",
+		"pipeline/attachments.go", "case hexSum(sum) != a.SHA256:", `case hexSum(sum) == "":`,
+		"ops/app", "TestAttachmentsComeOutAsFilesAndWhatIsMissingIsTold",
+	}, {
+		"attachments", "a reference to another tenant's object is not followed",
+		"pipeline/attachments.go", "if err := a.CheckObject(z.filter.TenantID); err != nil {", "if err := a.CheckObject(z.filter.TenantID); err != nil && z == nil {",
+		"pipeline/pipelinetest", "TestAnObjectOfAnotherTenantIsNotOpenedWhateverIsStored",
+	},
+
+	// What is erased is gone, and stays so.
+	{
+		"erasure", "what is read from Kafka again is not stored again",
+		"pipeline/warehouse/forgetting.go", "erasure != \"\" {\n\t\t\t\tdropped", "erasure == \"-\" {\n\t\t\t\tdropped",
+		"ops/app", "TestWhatIsErasedIsGoneAndReadingKafkaAgainDoesNotBringItBack",
+	}, {
+		"erasure", "what a paused ingest stores late is removed again",
+		"consumers/erasure/again.go", "rows, err := h.Store.EraseAgain(ctx, e)", "rows, err := int64(0), error(nil)",
+		"ops/app", "TestWhatAnIngestThatWasPausedStoresAfterTheErasureIsRemovedAgain",
+	}, {
+		"erasure", "exports that held it are deleted where that is asked for",
+		"consumers/erasure/erasure.go", "\tif r.DeleteArtifacts {", "\tif r.DeleteArtifacts && e.Rows < 0 {",
+		"ops/app", "TestAnErasureThatAsksForItDeletesTheExportsThatHeldIt",
+	}, {
+		"erasure", "who was erased is kept in Kafka too",
+		"consumers/erasure/erasure.go", "return h.Publisher.Publish(ctx, events...)\n\t})", "return nil\n\t})",
+		"ops/app", "TestAfterARestoreAnExportIsWhatItWasAndTheErasedStayErased",
+	},
+
+	// What is down is waited for, in bounded memory, and nothing is lost.
+	{
+		"pressure", "a partition that is stuck is left out of polls",
+		"consumers/room.go", "p.client.PauseFetchPartitions(p.self())", "p.paused = false",
+		"consumers", "TestStuckPartitionHoldsItsShareAndOthersGoOn",
+	}, {
+		"pressure", "who is stuck is not ready",
+		"consumers/partition.go", "if d := now.Sub(f.since); d > stuckAfter {", "if d := now.Sub(f.since); d > 1000*stuckAfter {",
+		"consumers", "TestGroupIsNotReadyWhileItIsStuck",
+	}, {
+		"pressure", "memory is reserved before it is taken",
+		"pipeline/spool.go", "if err := s.bytes.Acquire(ctx, size); err != nil {", "if err := s.bytes.Acquire(ctx, 0); err != nil {",
+		"pipeline", "TestReservationsNeverExceedTheBoundAndNeverBlockForEver",
+	}, {
+		"pressure", "an insert that is not answered is given up",
+		"pipeline/warehouse/block.go", "context.WithTimeoutCause(ctx, w.insertTimeout, ", "context.WithTimeoutCause(ctx, 100*insertTimeout, ",
+		"pipeline/warehouse", "TestAnInsertThatIsNeverAnsweredIsGivenUpSoThatItCanBeTriedAgain",
+	},
+
+	// Who did what is on record.
+	{
+		"audit", "controls are recorded",
+		"consumers/export/audit.go", `if r.Action == "" || r.Action == schemas.ActionCreate {`, "if r != nil {",
+		"ops/app", "TestTheAuditTrailSaysWhoAskedForWhatAndWhatCameOfItOnce",
+	},
+}

@@ -75,7 +75,10 @@ func (w *Worker) delete(ctx context.Context, r *schemas.ExportRequest) error {
 
 // again begins another attempt at a failed export, or goes on with the one this very
 // message began. An export that was asked for, has not ended and is in nobody's hand
-// has failed: messages about it come to this worker in order.
+// has failed: messages about it come to this worker in order. One that is recorded as
+// completed or refused may be told to have failed all the same: the answer to the
+// recording was lost and the attempt given up. Going through it once more finds
+// everything done and tells the end that stands.
 func (w *Worker) again(ctx context.Context, r schemas.Record[*schemas.ExportRequest], decided func()) error {
 	tenantID, exportID := r.Event.TenantID, r.Event.ExportID
 	a, found, err := w.asked(ctx, r)
@@ -88,10 +91,15 @@ func (w *Worker) again(ctx context.Context, r schemas.Record[*schemas.ExportRequ
 	origin := pipeline.Origin{Partition: r.Partition, Offset: r.Offset}
 	var attempt int
 	var state schemas.State
+	var gone bool
 	err = w.retry(ctx, "retry", func() (err error) {
-		if attempt, err = w.Exporter.AttemptOf(ctx, tenantID, exportID, origin); err == nil {
-			state, err = w.Exporter.Ended(ctx, tenantID, exportID)
+		if attempt, err = w.Exporter.AttemptOf(ctx, tenantID, exportID, origin); err != nil {
+			return err
 		}
+		if state, err = w.Exporter.Ended(ctx, tenantID, exportID); err != nil {
+			return err
+		}
+		gone, err = w.Exporter.Cancelled(ctx, tenantID, exportID)
 		return err
 	})
 	if pipeline.IsPermanent(err) {
@@ -107,7 +115,12 @@ func (w *Worker) again(ctx context.Context, r schemas.Record[*schemas.ExportRequ
 			return err
 		}
 	case attempt > 0:
-	case state != "":
+	case state == schemas.Completed && !gone && this == nil: // it may be told to have failed
+		if err := w.carryOut(ctx, a.Request, 1, decided); err != nil {
+			return err
+		}
+		return w.refuse(ctx, r.Event, "the export is completed; only a failed one can be retried")
+	case state != "" && state != schemas.Refused:
 		return w.refuse(ctx, r.Event, fmt.Sprintf("the export is %s; only a failed one can be retried", state))
 	case this != nil:
 		return w.refuse(ctx, r.Event, "the export is at work; only a failed one can be retried")

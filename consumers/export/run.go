@@ -46,14 +46,14 @@ func (w *Worker) export(ctx context.Context, r *schemas.ExportRequest, attempt i
 	case err == nil:
 		w.metrics.end(r.TenantID, schemas.Completed)
 		return nil
-	case errors.As(err, &refused):
-		return w.refuse(ctx, r, refused.reason)
-	case errors.As(err, &failed):
+	case errors.As(err, &failed): // which a refusal may be the reason of
 		w.metrics.end(r.TenantID, schemas.Failed)
 		spans.Fail(ctx, failed)
 		told := describe(failed)
 		w.markFailed(ctx, r, attempt, *told)
 		return w.reportFailed(ctx, r, attempt, told)
+	case errors.As(err, &refused):
+		return w.refuse(ctx, r, refused.reason)
 	}
 	return err
 }

@@ -116,6 +116,14 @@ var mutations = []mutation{
 		"consumers/export/control.go", "if err == nil && !found {", "if err == nil && found {",
 		"consumers/export", "TestAnExportThatCouldNotBeAcceptedIsRetriedByItsID",
 	}, {
+		"control", "a completion whose answer was lost is told by a retry",
+		"consumers/export/control.go", "case state == schemas.Completed && !gone && this == nil:", "case state == schemas.Completed && gone && this == nil:",
+		"consumers/export", "TestAnExportThatWasGivenUpAtAnyStepIsEndedByItsRetry",
+	}, {
+		"control", "an attempt that is refused is told as a failure of its own",
+		"consumers/export/run.go", "if errors.As(err, &refused) && attempt > 1 {", "if errors.As(err, &refused) && attempt < 0 {",
+		"consumers/export", "TestAnExportThatWasGivenUpAtAnyStepIsEndedByItsRetry",
+	}, {
 		"control", "a delete removes the artifacts",
 		"consumers/export/control.go", "\tif err := w.discard(ctx, r.TenantID, r.ExportID); err != nil {\n\t\treturn err\n\t}\n\treason", "\treason",
 		"ops/app", "TestARetriedExportGoesOnAndADeletedOneLeavesNoArtifacts",

@@ -288,7 +288,11 @@ func refusalOf(r *schemas.ExportRequest) string {
 // with its history behind it unknown.
 func (w *Worker) report(ctx context.Context, s *schemas.ExportStatus) error {
 	s.Time, s.Worker = schemas.TimeOf(w.Now()), w.Name
-	w.log(ctx).InfoContext(ctx, "export "+string(s.State), "event", s.EventID, "reason", s.Reason)
+	if log := w.log(ctx).With("event", s.EventID); s.Failure != nil {
+		log.WarnContext(ctx, "export failed", "stage", s.Failure.Stage, "part", s.Failure.Part, "reason", s.Failure.Reason)
+	} else {
+		log.InfoContext(ctx, "export "+string(s.State), "reason", s.Reason)
+	}
 	return w.retry(ctx, "report", func() error { return w.Publisher.Publish(ctx, schemas.Audited(s)...) })
 }
 

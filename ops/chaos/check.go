@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"time"
@@ -93,8 +94,9 @@ func (c *checker) awaitEnd(ctx context.Context, a *asked) (e schemas.Export, ok 
 		return e.State.Ended()
 	})
 	if !ended {
-		c.report.holds(lawEnds, false, "%s of %s is %q (%s) with %d of %d parts, cancelled %v, last error %v",
-			a.request.ExportID, a.request.TenantID, e.State, e.Waiting, e.Done.Parts, e.Planned.Parts, a.cancelled, err)
+		told, _ := json.Marshal(e)
+		c.report.holds(lawEnds, false, "%s of %s, cancelled %v, has not ended, last error %v: %.4000s\n%s",
+			a.request.ExportID, a.request.TenantID, a.cancelled, err, told, c.system.logged(a.request.ExportID))
 	}
 	return e, ended
 }

@@ -49,7 +49,7 @@ func (p *process) run(ctx context.Context) {
 
 // once runs one process to its end.
 func (p *process) once(ctx context.Context) error {
-	cmd := exec.Command(p.binary, "up", "--roles", p.role, "--json", "--log-level", "warn")
+	cmd := exec.Command(p.binary, "up", "--roles", p.role, "--json", "--log-level", "info")
 	cmd.Env = p.env
 	cmd.Stderr = p.log
 	// A harness that is killed leaves nothing behind. What a terminal or its end sends to

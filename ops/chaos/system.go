@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 
@@ -152,3 +153,24 @@ func (s *system) close() error {
 	}
 	return err
 }
+
+// logged is the last lines that the roles logged about an export, by time.
+func (s *system) logged(exportID string) string {
+	var lines []string
+	for _, p := range s.processes {
+		content, err := os.ReadFile(p.log.Name())
+		if err != nil {
+			lines = append(lines, err.Error())
+			continue
+		}
+		for line := range strings.Lines(string(content)) {
+			if strings.Contains(line, exportID) {
+				lines = append(lines, "    "+strings.TrimSpace(line)+" "+p.name)
+			}
+		}
+	}
+	slices.Sort(lines)
+	return strings.Join(lines[max(0, len(lines)-loggedLines):], "\n")
+}
+
+const loggedLines = 60

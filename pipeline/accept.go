@@ -33,7 +33,7 @@ var ErrConflict = errors.New("the export id is already used by a request with di
 // id stands for a request with another digest.
 func (e *Exporter) Accept(ctx context.Context, r *schemas.ExportRequest, take func() (Acceptance, error)) (Acceptance, error) {
 	var a Acceptance
-	_, err := once(ctx, e.store, Prefix(r.TenantID, r.ExportID)+acceptedName, &a, func() (Acceptance, error) {
+	_, err := once(ctx, e.store, schemas.ExportPrefix(r.TenantID, r.ExportID)+acceptedName, &a, func() (Acceptance, error) {
 		taken, err := take()
 		taken.Digest, taken.Request, taken.AcceptedAt = r.Digest(), r, schemas.TimeOf(e.now())
 		return taken, err
@@ -47,7 +47,7 @@ func (e *Exporter) Accept(ctx context.Context, r *schemas.ExportRequest, take fu
 // Accepted returns what was recorded when the export was accepted; false if it never
 // was.
 func (e *Exporter) Accepted(ctx context.Context, tenantID, exportID string) (a Acceptance, found bool, err error) {
-	found, err = e.read(ctx, Prefix(tenantID, exportID)+acceptedName, &a)
+	found, err = e.read(ctx, schemas.ExportPrefix(tenantID, exportID)+acceptedName, &a)
 	return a, found, err
 }
 

@@ -2,14 +2,12 @@ package pipeline
 
 import (
 	"archive/zip"
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
 	"slices"
-	"strings"
 
 	"cdds/pipeline/bucket"
 	"cdds/pipeline/warehouse"
@@ -21,8 +19,6 @@ const (
 	maxAttachments = 10_000
 	// maxIndexLine is more than most lines of an index have; it is reserved for each.
 	maxIndexLine = 1 << 10
-	// maxEntryName bounds what a producer's name adds to that of an entry.
-	maxEntryName = 80
 )
 
 // indexBytes is what to reserve for the index of a part and the directory of its zip.
@@ -122,7 +118,7 @@ func (p *attachmentPacker) add(key schemas.RowKey, position int, size int64) {
 func (e *Exporter) zipAttachments(ctx context.Context, x Export, dst *spool, r *schemas.Receipt) error {
 	zipSum := sha256.New()
 	z := &attachmentZip{
-		archive: newArchive(x, io.MultiWriter(dst, zipSum)), filter: x.Filter, number: r.Number,
+		archive: newArchive(x, io.MultiWriter(dst, zipSum)), filter: x.Filter, part: r.Part,
 		room: r.Bytes, lines: make([]schemas.AttachmentLine, 0, r.Rows),
 	}
 	var referred []attached // with their content's place in lines
@@ -214,7 +210,7 @@ func (e *Exporter) object(ctx context.Context, z *attachmentZip, a attached, pla
 type attachmentZip struct {
 	archive *zip.Writer
 	filter  schemas.Filter
-	number  int
+	part    schemas.Part
 	// room is what may still be written of contents.
 	room  int64
 	lines []schemas.AttachmentLine
@@ -248,7 +244,7 @@ func (z *attachmentZip) add(place int, sum string, write func(io.Writer) error) 
 		return Permanent(errors.New("the attachments have more bytes than the plan says"))
 	}
 	line.SHA256 = sum
-	line.File = fmt.Sprintf("%s-%04d/%06d-%s", schemas.KindAttachments, z.number, place+1, fileName(line.Name))
+	line.File = schemas.AttachmentPath(z.part, place+1, line.Name)
 	entry, err := z.archive.CreateHeader(entryHeader(z.filter, line.File))
 	if err == nil {
 		err = write(entry)
@@ -261,7 +257,7 @@ func (z *attachmentZip) add(place int, sum string, write func(io.Writer) error) 
 
 // index ends the zip with what was found, line by line in the order of the rows.
 func (z *attachmentZip) index(r *schemas.Receipt) error {
-	entry, err := z.archive.CreateHeader(entryHeader(z.filter, EntryName(schemas.KindAttachments, z.number)))
+	entry, err := z.archive.CreateHeader(entryHeader(z.filter, schemas.EntryName(z.filter.Entity, z.part)))
 	if err != nil {
 		return fmt.Errorf("zip: %w", err)
 	}
@@ -286,23 +282,4 @@ func (z *attachmentZip) index(r *schemas.Receipt) error {
 	}
 	r.JSONLSHA256 = hexSum(sum)
 	return nil
-}
-
-// fileName is what of a producer's name is safe in a zip and on any file system. What
-// stands before it in an entry makes it distinct.
-func fileName(name string) string {
-	safe := strings.Map(func(c rune) rune {
-		switch {
-		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '.', c == '_', c == '-':
-			return c
-		}
-		return '_'
-	}, name)
-	if n := len(safe); n > maxEntryName { // the end says what kind of file it is
-		safe = safe[n-maxEntryName:]
-	}
-	if safe = string(bytes.TrimLeft([]byte(safe), ".")); safe == "" {
-		return "attachment"
-	}
-	return safe
 }

@@ -27,7 +27,7 @@ func (e *Exporter) AttemptOf(ctx context.Context, tenantID, exportID string, ori
 func (e *Exporter) findAttempt(ctx context.Context, tenantID, exportID string, origin Origin) (mine, next int, err error) {
 	for n := 2; n <= maxAttempts; n++ {
 		var began Origin
-		found, err := e.read(ctx, Prefix(tenantID, exportID)+attemptName(n), &began)
+		found, err := e.read(ctx, schemas.ExportPrefix(tenantID, exportID)+attemptName(n), &began)
 		switch {
 		case err != nil:
 			return 0, 0, err
@@ -49,7 +49,7 @@ func (e *Exporter) BeginAttempt(ctx context.Context, tenantID, exportID string, 
 			return mine, err
 		}
 		var began Origin
-		_, err = once(ctx, e.store, Prefix(tenantID, exportID)+attemptName(next), &began, func() (Origin, error) { return origin, nil })
+		_, err = once(ctx, e.store, schemas.ExportPrefix(tenantID, exportID)+attemptName(next), &began, func() (Origin, error) { return origin, nil })
 		if err != nil {
 			return 0, err
 		}
@@ -58,14 +58,14 @@ func (e *Exporter) BeginAttempt(ctx context.Context, tenantID, exportID string, 
 
 // Fail records why an attempt was given up.
 func (e *Exporter) Fail(ctx context.Context, tenantID, exportID string, attempt int, failure schemas.Failure) error {
-	_, err := once(ctx, e.store, Prefix(tenantID, exportID)+failedName(attempt), &failure, func() (schemas.Failure, error) { return failure, nil })
+	_, err := once(ctx, e.store, schemas.ExportPrefix(tenantID, exportID)+failedName(attempt), &failure, func() (schemas.Failure, error) { return failure, nil })
 	return err
 }
 
 // Failed returns why an attempt was given up; nil if it was not.
 func (e *Exporter) Failed(ctx context.Context, tenantID, exportID string, attempt int) (*schemas.Failure, error) {
 	failure := new(schemas.Failure)
-	found, err := e.read(ctx, Prefix(tenantID, exportID)+failedName(attempt), failure)
+	found, err := e.read(ctx, schemas.ExportPrefix(tenantID, exportID)+failedName(attempt), failure)
 	if err != nil || !found {
 		return nil, err
 	}

@@ -24,7 +24,7 @@ var ErrGone = errors.New("the export was cancelled, deleted or expired meanwhile
 // completes an export and another that cancels it, one finds out that it is late.
 func (e *Exporter) End(ctx context.Context, tenantID, exportID string, state schemas.State) (schemas.State, error) {
 	var end ending
-	_, err := once(ctx, e.store, Prefix(tenantID, exportID)+endedName, &end, func() (ending, error) {
+	_, err := once(ctx, e.store, schemas.ExportPrefix(tenantID, exportID)+endedName, &end, func() (ending, error) {
 		return ending{state, schemas.TimeOf(e.now())}, nil
 	})
 	return end.State, err
@@ -33,14 +33,14 @@ func (e *Exporter) End(ctx context.Context, tenantID, exportID string, state sch
 // Ended returns the state End recorded, or "". It outlives the artifacts.
 func (e *Exporter) Ended(ctx context.Context, tenantID, exportID string) (schemas.State, error) {
 	var end ending
-	_, err := e.read(ctx, Prefix(tenantID, exportID)+endedName, &end)
+	_, err := e.read(ctx, schemas.ExportPrefix(tenantID, exportID)+endedName, &end)
 	return end.State, err
 }
 
 // MarkCancelled records that nothing of the export may stay, for whatever worker has
 // it in hand or takes it up again: it was cancelled, deleted or expired.
 func (e *Exporter) MarkCancelled(ctx context.Context, tenantID, exportID string) error {
-	err := e.store.PutBytes(ctx, Prefix(tenantID, exportID)+cancelledName, []byte("{}"), schemas.ContentTypeJSON)
+	err := e.store.PutBytes(ctx, schemas.ExportPrefix(tenantID, exportID)+cancelledName, []byte("{}"), schemas.ContentTypeJSON)
 	if errors.Is(err, bucket.ErrExists) {
 		return nil
 	}
@@ -49,7 +49,7 @@ func (e *Exporter) MarkCancelled(ctx context.Context, tenantID, exportID string)
 
 // Cancelled reports whether MarkCancelled was called for the export.
 func (e *Exporter) Cancelled(ctx context.Context, tenantID, exportID string) (bool, error) {
-	return e.exists(ctx, Prefix(tenantID, exportID)+cancelledName)
+	return e.exists(ctx, schemas.ExportPrefix(tenantID, exportID)+cancelledName)
 }
 
 // withdraw removes an object that was stored although the export is gone. Who marks
@@ -69,7 +69,7 @@ func (e *Exporter) withdraw(ctx context.Context, x Export, key string) error {
 // Discard removes the artifacts of an export, the manifest first, and leaves the
 // documents that say what it is and how it ended.
 func (e *Exporter) Discard(ctx context.Context, tenantID, exportID string) error {
-	prefix := Prefix(tenantID, exportID)
+	prefix := schemas.ExportPrefix(tenantID, exportID)
 	objects, err := e.store.List(ctx, prefix)
 	if err != nil {
 		return err

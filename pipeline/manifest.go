@@ -20,7 +20,7 @@ const signatureType = "application/pkcs7-signature"
 // signature. If they are there already they are adopted; a stored manifest that
 // lists other parts is a permanent error.
 func (e *Exporter) Finish(ctx context.Context, x Export, topic schemas.Topic, receipts []schemas.Receipt) (schemas.Completion, error) {
-	prefix := Prefix(x.Filter.TenantID, x.ID)
+	prefix := schemas.ExportPrefix(x.Filter.TenantID, x.ID)
 	c := schemas.Completion{
 		ManifestKey:  prefix + schemas.ManifestName,
 		SignatureKey: prefix + schemas.SignatureName,

@@ -40,8 +40,8 @@ const sealedType = "application/pkcs7-mime"
 // an answer may have been cut short; then it is a permanent error and nothing is
 // stored. So is ErrGone, when the export was ended meanwhile.
 func (e *Exporter) Export(ctx context.Context, x Export, part schemas.Part) (schemas.Receipt, error) {
-	name := PartName(subject(x.Filter, part), x.ID, part.Number)
-	key := Prefix(x.Filter.TenantID, x.ID) + name
+	name := schemas.PartName(x.Filter.Entity, x.ID, part)
+	key := schemas.ExportPrefix(x.Filter.TenantID, x.ID) + name
 	receipt, err := e.adopt(ctx, x, part, key)
 	if !errors.Is(err, bucket.ErrNotFound) {
 		return receipt, err
@@ -123,7 +123,7 @@ func (e *Exporter) zip(ctx context.Context, x Export, dst *spool, r *schemas.Rec
 
 	zipSum := sha256.New()
 	archive := newArchive(x, io.MultiWriter(dst, zipSum))
-	entry, err := archive.CreateHeader(entryHeader(x.Filter, EntryName(x.Filter.Entity, r.Number)))
+	entry, err := archive.CreateHeader(entryHeader(x.Filter, schemas.EntryName(x.Filter.Entity, r.Part)))
 	if err != nil {
 		return fmt.Errorf("zip: %w", err)
 	}
@@ -186,7 +186,7 @@ func (e *Exporter) adopt(ctx context.Context, x Export, part schemas.Part, key s
 		return n
 	}
 	r := schemas.Receipt{
-		Part: part, Name: PartName(subject(x.Filter, part), x.ID, part.Number), Key: key,
+		Part: part, Name: schemas.PartName(x.Filter.Entity, x.ID, part), Key: key,
 		JSONLSHA256: o.Metadata[metaJSONLSHA256],
 		ZipBytes:    number(metaZipBytes), ZipSHA256: o.Metadata[metaZipSHA256],
 		SealedBytes: o.Size, SealedSHA256: o.Metadata[metaSealedSHA256],

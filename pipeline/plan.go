@@ -49,7 +49,7 @@ func pack(chunks []warehouse.Chunk, split int64) schemas.Plan {
 // cut short is an error, and trying again mends it.
 func (e *Exporter) Plan(ctx context.Context, x Export) (schemas.Plan, error) {
 	var plan schemas.Plan
-	_, err := once(ctx, e.store, Prefix(x.Filter.TenantID, x.ID)+planName, &plan, func() (schemas.Plan, error) {
+	_, err := once(ctx, e.store, schemas.ExportPrefix(x.Filter.TenantID, x.ID)+planName, &plan, func() (schemas.Plan, error) {
 		extent, chunks, err := e.counted(ctx, x)
 		if err != nil {
 			return plan, err

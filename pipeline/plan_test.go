@@ -86,7 +86,7 @@ func TestTheDateOfAnEntryIsTheEndOfTheRangeWithinWhatAZipCanSay(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		h := entryHeader(schemas.Filter{To: at}, EntryName("interaction", 7))
+		h := entryHeader(schemas.Filter{To: at}, schemas.EntryName("interaction", schemas.Part{Number: 7}))
 		if h.Modified.Year() != want || h.Name != "interaction-0007.jsonl" {
 			t.Errorf("to %s: %s dated %s", to, h.Name, h.Modified)
 		}

@@ -44,7 +44,7 @@ func TestAManifestTellsAttachmentsFromRows(t *testing.T) {
 		files := rows
 		files.Number, files.Kind, files.FirstAttachment, files.LastAttachment = 3, schemas.KindAttachments, 1, 2
 		files.Rows, files.Bytes, files.IndexBytes, files.Problems = 5, 0, 900, 5
-		files.Name = "attachments-e-1-0003.jsonl.zip.p7m"
+		files.Name, files.Key = "attachments-e-1-0003.jsonl.zip.p7m", "acme/e-1/attachments-e-1-0003.jsonl.zip.p7m"
 		m.Parts = append(m.Parts, files)
 		edit(m)
 		m.Totals = schemas.Total(m.Parts)
@@ -63,7 +63,7 @@ func TestAManifestTellsAttachmentsFromRows(t *testing.T) {
 		"an unknown kind":                func(m *schemas.Manifest) { m.Parts[2].Kind = "x" },
 		"two parts of the same attachments": func(m *schemas.Manifest) {
 			again := m.Parts[2]
-			again.Number, again.Name = 4, "attachments-e-1-0004.jsonl.zip.p7m"
+			again.Number, again.Name, again.Key = 4, "attachments-e-1-0004.jsonl.zip.p7m", ""
 			m.Parts = append(m.Parts, again)
 		},
 		"attachments before rows": func(m *schemas.Manifest) {

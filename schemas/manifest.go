@@ -98,8 +98,9 @@ func (r Receipt) possible() bool {
 }
 
 // DecodeManifest reads a manifest and checks that it is consistent in itself:
-// parts numbered from 1, in order of their keys without overlap, file names plain
-// and distinct, totals equal to the sums. It says nothing about who wrote it.
+// of a known entity, parts numbered from 1, in order of their keys without overlap, each
+// with the name and key of its number, totals equal to the sums. It says nothing about
+// who wrote it.
 func DecodeManifest(b []byte) (*Manifest, error) {
 	m := new(Manifest)
 	if err := json.Unmarshal(b, m); err != nil {
@@ -111,15 +112,18 @@ func DecodeManifest(b []byte) (*Manifest, error) {
 	}
 	p.tenant(m.TenantID)
 	p.exportID(m.ExportID)
-	names := map[string]bool{ManifestName: true, SignatureName: true}
+	p.oneOf("filter.entity", m.Filter.Entity, Entities(), true)
 	for i, part := range m.Parts {
 		if part.Number != i+1 {
 			p.add("parts", "number %d stands where %d is expected", part.Number, i+1)
 		}
-		if !exportPattern.MatchString(part.Name) || names[part.Name] {
-			p.add("parts", "part %d has a missing, repeated or unsafe name %q", i+1, shorten(part.Name))
+		name := PartName(m.Filter.Entity, m.ExportID, part.Part)
+		if part.Name != name {
+			p.add("parts", "part %d has the name %q, not %q", i+1, shorten(part.Name), name)
 		}
-		names[part.Name] = true
+		if key := ExportPrefix(m.TenantID, m.ExportID) + name; part.Key != "" && part.Key != key {
+			p.add("parts", "part %d has the key %q, not %q", i+1, shorten(part.Key), key)
+		}
 		if !sha256Pattern.MatchString(part.SealedSHA256) || !sha256Pattern.MatchString(part.ZipSHA256) || !sha256Pattern.MatchString(part.JSONLSHA256) {
 			p.add("parts", "part %d lacks a digest", i+1)
 		}

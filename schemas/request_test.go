@@ -160,15 +160,17 @@ func TestSnapshotPastNamesTheFirstPartitionThatLacksSomething(t *testing.T) {
 
 func TestManifestThatContradictsItselfIsRefused(t *testing.T) {
 	for problem, edit := range map[string]func(*schemas.Manifest){
-		"version: 2 is not 1":               func(m *schemas.Manifest) { m.Version = 2 },
-		"number 3 stands where 2":           func(m *schemas.Manifest) { m.Parts[1].Number = 3 },
-		"part 2 has a missing, repeated":    func(m *schemas.Manifest) { m.Parts[1].Name = m.Parts[0].Name },
-		"part 1 has a missing, repeated or": func(m *schemas.Manifest) { m.Parts[0].Name = schemas.SignatureName },
-		"unsafe name \"../x\"":              func(m *schemas.Manifest) { m.Parts[0].Name = "../x" },
-		"part 1 lacks a digest":             func(m *schemas.Manifest) { m.Parts[0].ZipSHA256 = "" },
-		"part 2 has an impossible size":     func(m *schemas.Manifest) { m.Parts[1].Last.ID = "b" },
-		"part 2 overlaps":                   func(m *schemas.Manifest) { m.Parts[1].First = m.Parts[0].Last },
-		"totals: are not the sums":          func(m *schemas.Manifest) { m.Parts = m.Parts[:1] },
+		"version: 2 is not 1":                        func(m *schemas.Manifest) { m.Version = 2 },
+		"number 3 stands where 2":                    func(m *schemas.Manifest) { m.Parts[1].Number = 3 },
+		"part 2 has the name \"interaction-e-1-0001": func(m *schemas.Manifest) { m.Parts[1].Name = m.Parts[0].Name },
+		"part 1 has the name \"manifest.json.p7s\"":  func(m *schemas.Manifest) { m.Parts[0].Name = schemas.SignatureName },
+		"part 1 has the name \"../x\"":               func(m *schemas.Manifest) { m.Parts[0].Name = "../x" },
+		"part 2 has the key \"globex/":               func(m *schemas.Manifest) { m.Parts[1].Key = "globex/e-1/" + m.Parts[1].Name },
+		"filter.entity: \"../x\" is unknown":         func(m *schemas.Manifest) { m.Filter.Entity = "../x" },
+		"part 1 lacks a digest":                      func(m *schemas.Manifest) { m.Parts[0].ZipSHA256 = "" },
+		"part 2 has an impossible size":              func(m *schemas.Manifest) { m.Parts[1].Last.ID = "b" },
+		"part 2 overlaps":                            func(m *schemas.Manifest) { m.Parts[1].First = m.Parts[0].Last },
+		"totals: are not the sums":                   func(m *schemas.Manifest) { m.Parts = m.Parts[:1] },
 	} {
 		m := validManifest()
 		edit(m)

@@ -137,6 +137,7 @@ func (s *ExportStatus) Validate() error {
 	if !known {
 		p.add("state", "%q is unknown", shorten(string(s.State)))
 	}
+	s.checkNames(&p)
 	return p.err()
 }
 

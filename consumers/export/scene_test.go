@@ -119,7 +119,7 @@ func (s *scene) states(id string) (all []schemas.State) {
 
 // artifacts are the keys of parts, manifest and signature in the store.
 func (s *scene) artifacts(id string) (keys []string) {
-	all, _ := s.store.List(context.Background(), pipeline.Prefix(pipelinetest.Tenant, id))
+	all, _ := s.store.List(context.Background(), schemas.ExportPrefix(pipelinetest.Tenant, id))
 	for _, o := range all {
 		if strings.HasSuffix(o.Key, ".p7m") || strings.Contains(o.Key, schemas.ManifestName) {
 			keys = append(keys, o.Key)

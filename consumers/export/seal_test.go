@@ -9,7 +9,6 @@ import (
 	"strings"
 	"testing"
 
-	"cdds/pipeline"
 	"cdds/pipeline/pipelinetest"
 	"cdds/pipeline/receiver"
 	"cdds/pipeline/smime"
@@ -28,7 +27,7 @@ func TestTheCipherThatIsAskedForIsUsedStatedAndOpenedByTheReceiver(t *testing.T)
 		r := request(id)
 		r.Cipher, r.KeyTransport = c.cipher, c.transport
 		check(t, s.handle(t.Context(), s.worker(nil, nil), r))
-		content, err := s.store.GetBytes(t.Context(), pipeline.Prefix(pipelinetest.Tenant, id)+schemas.ManifestName, 1<<20)
+		content, err := s.store.GetBytes(t.Context(), schemas.ExportPrefix(pipelinetest.Tenant, id)+schemas.ManifestName, 1<<20)
 		check(t, err)
 		m, err := schemas.DecodeManifest(content)
 		check(t, err)
@@ -39,7 +38,7 @@ func TestTheCipherThatIsAskedForIsUsedStatedAndOpenedByTheReceiver(t *testing.T)
 		for _, key := range s.artifacts(id) {
 			b, err := s.store.GetBytes(t.Context(), key, 64<<20)
 			check(t, err)
-			name := strings.TrimPrefix(key, pipeline.Prefix(pipelinetest.Tenant, id))
+			name := strings.TrimPrefix(key, schemas.ExportPrefix(pipelinetest.Tenant, id))
 			check(t, os.WriteFile(dir+"/"+name, b, 0o600))
 			if gcm := bytes.Contains(b[:min(len(b), 300)], []byte("smime-type=authEnveloped-data")); strings.HasSuffix(name, ".p7m") && gcm != (c.cipher == schemas.CipherGCM) {
 				t.Errorf("asked for %q, got\n%s", c.cipher, b[:300])

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"net/http"
+	"net/url"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
@@ -32,7 +33,7 @@ type ArtifactView struct {
 func artifactView(exportID string, a warehouse.Artifact) ArtifactView {
 	return ArtifactView{
 		exportID, a.Name, a.Kind, a.Part, a.Rows, a.Size, a.SHA256, a.CreatedAt, a.ExpiresAt, a.RemovedAt,
-		Prefix + "/exports/" + exportID + "/artifacts/" + a.Name,
+		Prefix + "/exports/" + url.PathEscape(exportID) + "/artifacts/" + url.PathEscape(a.Name),
 	}
 }
 

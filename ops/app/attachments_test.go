@@ -50,6 +50,9 @@ func (w *world) unpack(e schemas.Export) (contents map[string][]byte, problems m
 				problems[id] = line.Problem
 				continue
 			}
+			if strings.HasSuffix(line.File, ".") {
+				w.t.Errorf("the zip has %s, whose last dot Windows drops", line.File)
+			}
 			contents[id], err = os.ReadFile(filepath.Join(dir, line.File))
 			check(w.t, err)
 		}
@@ -68,7 +71,7 @@ func TestAttachmentsComeOutAsFilesAndWhatIsMissingIsTold(t *testing.T) {
 		check(t, objects.PutBytes(t.Context(), key, content, "application/octet-stream"))
 	}
 	inline := func(id, content string) schemas.Attachment {
-		return schemas.Attachment{AttachmentID: id, Name: "../../etc/passwd " + id, Content: base64.StdEncoding.EncodeToString([]byte(content))}
+		return schemas.Attachment{AttachmentID: id, Name: "../../etc/passwd " + id + "...", Content: base64.StdEncoding.EncodeToString([]byte(content))}
 	}
 	first, second, plain := interaction("acme", 1), interaction("acme", 2), interaction("acme", 3)
 	first.Attachments = []schemas.Attachment{inline("a", "first\n"), referring("b", "acme/2026/large.bin", large)}
@@ -160,6 +163,11 @@ func (w *world) decrypts(e schemas.Export, contents map[string][]byte) {
 	check(w.t, err)
 	files, err := filepath.Glob(out + "/attachments-*/*")
 	check(w.t, err)
+	for _, file := range files {
+		if strings.HasSuffix(file, ".") {
+			w.t.Errorf("%s ends in a dot", file)
+		}
+	}
 	if len(files) != len(contents) || len(report.Written) != len(e.Parts) {
 		w.t.Errorf("%d files of %d contents", len(files), len(contents))
 	}

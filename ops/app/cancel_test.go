@@ -5,7 +5,6 @@ import (
 	"testing"
 	"time"
 
-	"cdds/pipeline"
 	"cdds/schemas"
 )
 
@@ -51,7 +50,7 @@ func TestACancelStopsTheQueryThatClickHouseRuns(t *testing.T) {
 		}
 	}
 	t.Logf("ClickHouse was idle %s after the request", time.Since(began))
-	objects, err := w.bucket.List(t.Context(), pipeline.Prefix("acme", "many"))
+	objects, err := w.bucket.List(t.Context(), schemas.ExportPrefix("acme", "many"))
 	check(t, err)
 	for _, o := range objects {
 		if strings.Contains(o.Key, ".p7") {

@@ -6,7 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"cdds/pipeline"
 	"cdds/schemas"
 )
 
@@ -118,7 +117,7 @@ func TestARetriedExportGoesOnAndADeletedOneLeavesNoArtifacts(t *testing.T) {
 	if e.Reason != "deleted by ada" || e.RemovedAt.IsZero() {
 		t.Errorf("history says %q at %s", e.Reason, e.RemovedAt)
 	}
-	objects, err := w.bucket.List(t.Context(), pipeline.Prefix("acme", "e"))
+	objects, err := w.bucket.List(t.Context(), schemas.ExportPrefix("acme", "e"))
 	check(t, err)
 	for _, o := range objects {
 		if strings.HasSuffix(o.Key, ".p7m") || strings.Contains(o.Key, schemas.ManifestName) {

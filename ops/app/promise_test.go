@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"cdds/pipeline"
 	"cdds/schemas"
 )
 
@@ -142,7 +141,7 @@ func TestACancelledExportLeavesNoArtifacts(t *testing.T) {
 			t.Errorf("%s is %s, want %s", id, e.State, want)
 		}
 	}
-	objects, err := w.bucket.List(t.Context(), pipeline.Prefix("acme", "gone"))
+	objects, err := w.bucket.List(t.Context(), schemas.ExportPrefix("acme", "gone"))
 	check(t, err)
 	for _, o := range objects {
 		if strings.HasSuffix(o.Key, ".p7m") || strings.HasSuffix(o.Key, schemas.ManifestName) {

@@ -56,7 +56,7 @@ func (w *world) keeper(ahead time.Duration) *retention.Keeper {
 // artifactsIn lists the keys of an export's parts, manifest and signature.
 func (w *world) artifactsIn(tenant, id string) (keys []string) {
 	w.t.Helper()
-	objects, err := w.bucket.List(w.t.Context(), pipeline.Prefix(tenant, id))
+	objects, err := w.bucket.List(w.t.Context(), schemas.ExportPrefix(tenant, id))
 	check(w.t, err)
 	for _, o := range objects {
 		if strings.HasSuffix(o.Key, ".p7m") || strings.Contains(o.Key, schemas.ManifestName) {

@@ -17,7 +17,6 @@ import (
 	"strings"
 	"time"
 
-	"cdds/pipeline"
 	"cdds/pipeline/receiver"
 	"cdds/pipeline/smime"
 	"cdds/schemas"
@@ -41,7 +40,7 @@ func (c *checker) checkExport(ctx context.Context, f finished) error {
 	}
 	c.report.holds(lawEnds, allowed, "%s is %s: %+v %s", id, state, f.export.Failure, f.export.Reason)
 
-	objects, err := c.system.bucket.List(ctx, pipeline.Prefix(f.request.TenantID, f.request.ExportID))
+	objects, err := c.system.bucket.List(ctx, schemas.ExportPrefix(f.request.TenantID, f.request.ExportID))
 	if err != nil {
 		return err
 	}

@@ -72,7 +72,7 @@ func makeExport(ts *testscript.TestScript, _ bool, args []string) {
 	}
 	for n := 1; n <= 2; n++ {
 		lines := bytes.Repeat(fmt.Appendf(nil, `{"part":%d}`+"\n", n), 5)
-		zipped := zipOf(ts, pipeline.EntryName(m.Filter.Entity, n), lines)
+		zipped := zipOf(ts, schemas.EntryName(m.Filter.Entity, schemas.Part{Number: n}), lines)
 		sealed := seal(ts, zipped, recipients)
 		m.Parts = append(m.Parts, schemas.Receipt{
 			Part: schemas.Part{
@@ -80,7 +80,7 @@ func makeExport(ts *testscript.TestScript, _ bool, args []string) {
 				First: schemas.RowKey{Time: schemas.TimeOf(at.AddDate(0, 0, 2*n))},
 				Last:  schemas.RowKey{Time: schemas.TimeOf(at.AddDate(0, 0, 2*n+1))},
 			},
-			Name:        pipeline.PartName(m.Filter.Entity, m.ExportID, n),
+			Name:        schemas.PartName(m.Filter.Entity, m.ExportID, schemas.Part{Number: n}),
 			JSONLSHA256: digest(lines), ZipBytes: int64(len(zipped)), ZipSHA256: digest(zipped),
 			SealedBytes: int64(len(sealed)), SealedSHA256: digest(sealed),
 		})

@@ -2,8 +2,9 @@ package bucket
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"io"
+	"mime"
 	"net/url"
 	"time"
 
@@ -11,11 +12,14 @@ import (
 )
 
 // OpenRange opens the object at key for reading from anywhere in it, or is
-// ErrNotFound. Nothing is fetched before the first read. The caller closes it.
+// ErrNotFound. No content is fetched before the first read. The caller closes it.
 func (b *Bucket) OpenRange(ctx context.Context, key string) (io.ReadSeekCloser, error) {
 	r, err := b.client.GetObject(ctx, b.name, key, minio.GetObjectOptions{})
 	if err != nil {
 		return nil, wrap("get", key, err)
+	}
+	if _, err := r.Stat(); err != nil { // its size, which seeking needs
+		return nil, errors.Join(wrap("get", key, err), r.Close())
 	}
 	return r, nil
 }
@@ -25,7 +29,7 @@ func (b *Bucket) OpenRange(ctx context.Context, key string) (io.ReadSeekCloser, 
 // be gone.
 func (b *Bucket) Link(ctx context.Context, key, name string, lifetime time.Duration) (*url.URL, error) {
 	u, err := b.client.PresignedGetObject(ctx, b.name, key, lifetime, url.Values{
-		"response-content-disposition": {fmt.Sprintf("attachment; filename=%q", name)},
+		"response-content-disposition": {mime.FormatMediaType("attachment", map[string]string{"filename": name})},
 	})
 	if err != nil {
 		return nil, wrap("link", key, err)

@@ -13,6 +13,7 @@ import (
 	"os"
 	"path"
 	"regexp"
+	"strings"
 
 	"github.com/klauspost/compress/flate"
 
@@ -55,7 +56,7 @@ func (d *decryption) attachments(ctx context.Context, spool *os.File, part schem
 		return err
 	}
 	delete(entries, indexName)
-	dir := fmt.Sprintf("%s-%04d", schemas.KindAttachments, part.Number)
+	dir := schemas.AttachmentsDir(part.Part)
 	if err := d.out.Mkdir(dir, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
 		return err
 	}
@@ -99,7 +100,7 @@ func (d *decryption) keptAttachments(ctx context.Context, part schemas.Receipt) 
 		if line.File == "" {
 			continue
 		}
-		if there, err := d.same(ctx, line.File, line.Size, line.SHA256); err != nil || !there {
+		if there, err := d.same(ctx, writtenAs(line), line.Size, line.SHA256); err != nil || !there {
 			return false, err
 		}
 	}
@@ -108,7 +109,7 @@ func (d *decryption) keptAttachments(ctx context.Context, part schemas.Receipt) 
 
 // attachment writes one content, unless it is there already.
 func (d *decryption) attachment(ctx context.Context, entry *zip.File, line schemas.AttachmentLine, part schemas.Receipt) error {
-	switch there, err := d.same(ctx, line.File, line.Size, line.SHA256); {
+	switch there, err := d.same(ctx, writtenAs(line), line.Size, line.SHA256); {
 	case err != nil:
 		return err
 	case there:
@@ -119,7 +120,7 @@ func (d *decryption) attachment(ctx context.Context, entry *zip.File, line schem
 		return err
 	}
 	defer r.Close()
-	return d.place(line.File, func(w io.Writer) error {
+	return d.place(writtenAs(line), func(w io.Writer) error {
 		sum := sha256.New()
 		n, err := io.CopyBuffer(io.MultiWriter(w, sum), (&progress{}).reader(ctx, io.LimitReader(r, line.Size+1)), make([]byte, 256<<10))
 		if err != nil {
@@ -131,6 +132,10 @@ func (d *decryption) attachment(ctx context.Context, entry *zip.File, line schem
 		return matches(part.Name, RuleContent, line.File+": its", sum, line.SHA256)
 	})
 }
+
+// writtenAs is the file an attachment is written to. Earlier versions kept dots at the end
+// of a name, which Windows drops; so it is written without them everywhere.
+func writtenAs(line schemas.AttachmentLine) string { return strings.TrimRight(line.File, ".") }
 
 // place writes a file that gets its name when it is whole.
 func (d *decryption) place(name string, write func(io.Writer) error) error {

@@ -89,11 +89,7 @@ type decryption struct {
 
 // entryName is the name of the JSON Lines in a part's zip: rows or index.
 func (d *decryption) entryName(part schemas.Receipt) string {
-	subject := d.entity
-	if part.Kind != "" {
-		subject = part.Kind
-	}
-	return fmt.Sprintf("%s-%04d.jsonl", subject, part.Number)
+	return schemas.EntryName(d.entity, part.Part)
 }
 
 func (d *decryption) run(ctx context.Context, r *Report, out string, parallel int) error {

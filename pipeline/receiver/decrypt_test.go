@@ -246,3 +246,37 @@ func TestDecryptStopsAZipBomb(t *testing.T) {
 		t.Errorf("left %s", got)
 	}
 }
+
+func TestAnAttachmentWhoseNameEndsInADotIsWrittenWithoutIt(t *testing.T) {
+	content := []byte("hi")
+	p := schemas.Part{Number: 1, Kind: schemas.KindAttachments, Rows: 1, Bytes: 2, FirstAttachment: 1, LastAttachment: 1}
+	const file = "attachments-0001/000001-trail..." // as versions before this one named it
+	index, err := schemas.Encode(schemas.AttachmentLine{InteractionID: "dot", AttachmentID: "x", Name: "trail...", Size: 2, SHA256: digest(content), File: file})
+	if err != nil {
+		t.Fatal(err)
+	}
+	index = append(index, '\n')
+	dir := export{
+		parts: 1,
+		zip: func(t testing.TB, _ string, _ []byte) []byte {
+			return zipEntries(t, entry{file, 0o600, content}, entry{"attachments-0001.jsonl", 0o600, index})
+		},
+		edit: func(m *schemas.Manifest) {
+			r := &m.Parts[0]
+			p.First, p.Last = r.First, r.Last
+			r.Part, r.Name, r.IndexBytes, r.JSONLSHA256 = p, schemas.PartName(m.Filter.Entity, m.ExportID, p), int64(len(index)), digest(index)
+		},
+	}.write(t)
+	if err := os.Rename(filepath.Join(dir, first), filepath.Join(dir, "attachments-x1-0001.jsonl.zip.p7m")); err != nil {
+		t.Fatal(err)
+	}
+	out := t.TempDir()
+	for range 2 { // the second time it is kept
+		if _, err := decrypt(t, dir, out); err != nil {
+			t.Fatal(err)
+		}
+		if got := names(t, filepath.Join(out, "attachments-0001")); got != "000001-trail" {
+			t.Errorf("the files are %s", got)
+		}
+	}
+}

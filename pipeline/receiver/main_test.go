@@ -88,7 +88,7 @@ func (x export) write(t testing.TB) string {
 		if makeZip == nil {
 			makeZip = zipOf
 		}
-		zipped := makeZip(t, pipeline.EntryName(m.Filter.Entity, n), lines)
+		zipped := makeZip(t, schemas.EntryName(m.Filter.Entity, schemas.Part{Number: n}), lines)
 		sealed := seal(t, zipped, x.der, anna().cert)
 		r := schemas.Receipt{
 			Part: schemas.Part{
@@ -96,7 +96,7 @@ func (x export) write(t testing.TB) string {
 				First: schemas.RowKey{Time: schemas.TimeOf(at.Add(time.Duration(2*n) * time.Hour))},
 				Last:  schemas.RowKey{Time: schemas.TimeOf(at.Add(time.Duration(2*n+1) * time.Hour))},
 			},
-			Name:        pipeline.PartName(m.Filter.Entity, "x1", n),
+			Name:        schemas.PartName(m.Filter.Entity, "x1", schemas.Part{Number: n}),
 			JSONLSHA256: digest(lines), ZipBytes: int64(len(zipped)), ZipSHA256: digest(zipped),
 			SealedBytes: int64(len(sealed)), SealedSHA256: digest(sealed),
 		}

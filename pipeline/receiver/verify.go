@@ -92,10 +92,6 @@ func readManifest(content, signature []byte, o Options) (Report, error) {
 	if err != nil {
 		return r, violated(schemas.ManifestName, RuleManifest, "%w", err)
 	}
-	// The entity becomes part of file names.
-	if !slices.Contains(schemas.Entities(), m.Filter.Entity) {
-		return r, violated(schemas.ManifestName, RuleManifest, "its entity %.60q is unknown", m.Filter.Entity)
-	}
 	r.Manifest = m
 	return r, nil
 }

@@ -2,7 +2,6 @@ package warehouse
 
 import (
 	"cmp"
-	"path"
 	"time"
 
 	"cdds/schemas"
@@ -28,23 +27,26 @@ type Artifact struct {
 }
 
 // Artifacts lists the files an export has stored so far: its parts and, once it is
-// completed, the manifest and its signature.
+// completed, the manifest and its signature. Names and keys are derived; what events
+// say of them does not count.
 func Artifacts(e schemas.Export) []Artifact {
 	var all []Artifact
 	var expires schemas.Time
 	if e.Completion != nil {
 		expires = e.Completion.ExpiresAt
 	}
+	prefix, entity := schemas.ExportPrefix(e.TenantID, e.ExportID), e.Entity()
 	for _, r := range e.Parts {
+		name := schemas.PartName(entity, e.ExportID, r.Part)
 		all = append(all, Artifact{
-			Name: r.Name, Kind: cmp.Or(r.Kind, "part"), Key: r.Key, Part: r.Number, Rows: r.Rows,
+			Name: name, Kind: cmp.Or(r.Kind, "part"), Key: prefix + name, Part: r.Number, Rows: r.Rows,
 			Size: r.SealedBytes, SHA256: r.SealedSHA256, CreatedAt: e.UpdatedAt, ExpiresAt: expires,
 		})
 	}
 	if c := e.Completion; c != nil {
 		all = append(all,
-			Artifact{Name: path.Base(c.ManifestKey), Kind: "manifest", Key: c.ManifestKey, Size: c.ManifestBytes, SHA256: c.ManifestSHA256, CreatedAt: e.EndedAt, ExpiresAt: expires},
-			Artifact{Name: path.Base(c.SignatureKey), Kind: "signature", Key: c.SignatureKey, Size: c.SignatureBytes, SHA256: c.SignatureSHA256, CreatedAt: e.EndedAt, ExpiresAt: expires})
+			Artifact{Name: schemas.ManifestName, Kind: "manifest", Key: prefix + schemas.ManifestName, Size: c.ManifestBytes, SHA256: c.ManifestSHA256, CreatedAt: e.EndedAt, ExpiresAt: expires},
+			Artifact{Name: schemas.SignatureName, Kind: "signature", Key: prefix + schemas.SignatureName, Size: c.SignatureBytes, SHA256: c.SignatureSHA256, CreatedAt: e.EndedAt, ExpiresAt: expires})
 	}
 	for i := range all {
 		all[i].RemovedAt = e.RemovedAt

@@ -98,7 +98,7 @@ type ListedArtifact struct {
 
 var artifactListing = listing{
 	what: "artifacts", from: "artifacts FINAL",
-	columns: "export_id, name, kind, object_key, part, rows, size, sha256, created_at, expires_at, removed_at",
+	columns: "export_id, name, kind, part, rows, size, sha256, created_at, expires_at, removed_at",
 	id:      "concat(export_id, '/', name)", sort: "created_at",
 	sorts: map[string]sortColumn{
 		"created_at": instant("created_at"), "name": text("name"), "size": number("size"),
@@ -124,7 +124,8 @@ func (w *Warehouse) ListArtifacts(ctx context.Context, f ArtifactFilter, p Page)
 		var count, size uint64
 		var created time.Time
 		var expires, removed *time.Time
-		err := rows.Scan(append(place, &a.ExportID, &a.Name, &a.Kind, &a.Key, &part, &count, &size, &a.SHA256, &created, &expires, &removed)...)
+		err := rows.Scan(append(place, &a.ExportID, &a.Name, &a.Kind, &part, &count, &size, &a.SHA256, &created, &expires, &removed)...)
+		a.Key = schemas.ExportPrefix(f.TenantID, a.ExportID) + a.Name
 		a.Part, a.Rows, a.Size = int(part), int64(count), int64(size)
 		a.CreatedAt, a.ExpiresAt, a.RemovedAt = schemas.TimeOf(created), timeOf(expires), timeOf(removed)
 		return err

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"cdds/ops/admin"
+	"cdds/ops/shell"
 	"cdds/pipeline/smime"
 	"cdds/schemas"
 )
@@ -293,7 +294,7 @@ be. Whoever has the private key opens it:
 					return err
 				}
 				return s.result(map[string]any{"fingerprint": c.Fingerprint, "file": out}, func() {
-					fmt.Fprintf(s.out, "wrote %s; to open it:\nopenssl cms -decrypt -in %s -recip cert.pem -inkey key.pem\n", out, out)
+					fmt.Fprintf(s.out, "wrote %s; to open it:\n%s\n", out, shell.Command("openssl", "cms", "-decrypt", "-in", out, "-recip", "cert.pem", "-inkey", "key.pem"))
 				})
 			})
 		},

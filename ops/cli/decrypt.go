@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"cdds/ops/shell"
 	"cdds/pipeline/receiver"
 	"cdds/pipeline/smime"
 )
@@ -109,7 +110,7 @@ func readKey(file string) (*rsa.PrivateKey, error) {
 		}
 		if block.Type == "ENCRYPTED PRIVATE KEY" || block.Headers["DEK-Info"] != "" {
 			return nil, withHint(usageError{errors.New("the key is encrypted with a passphrase, which cdds does not ask for")},
-				"write it out for the time being: openssl pkey -in "+quote(file)+" -out plain.pem",
+				"write it out for the time being: openssl pkey -in "+shell.Quote(file)+" -out plain.pem",
 				"or decrypt with openssl: openssl cms -decrypt -in FILE.p7m -recip CERT -inkey KEY -out FILE.zip")
 		}
 		if block.Type == "PRIVATE KEY" || block.Type == "RSA PRIVATE KEY" {

@@ -17,6 +17,7 @@ import (
 
 	"cdds/ops/app"
 	"cdds/ops/config"
+	"cdds/ops/shell"
 	"cdds/pipeline/receiver"
 	"cdds/pipeline/smime"
 	"cdds/producers"
@@ -268,7 +269,7 @@ func (d *demo) show(proofs []proof, took time.Duration) error {
 		d.table(rows)
 		fmt.Fprintf(d.out, "\nThe manifests' signatures, every digest, line and attachment hold. %.1f s in all.\n", took.Seconds())
 		if d.keep != "" {
-			fmt.Fprintf(d.out, "Everything is in %s. Try: cdds verify %s\n", d.keep, filepath.Join(d.keep, "download", proofs[0].Tenant))
+			fmt.Fprintf(d.out, "Everything is in %s. Try: %s\n", d.keep, shell.Command("cdds", "verify", filepath.Join(d.keep, "download", proofs[0].Tenant)))
 		} else {
 			fmt.Fprintln(d.out, "Nothing is left behind. Next: `cdds up` keeps a system running; `cdds demo --keep DIR` keeps what it made.")
 		}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"cdds/ops/shell"
 	"cdds/schemas"
 )
 
@@ -86,7 +87,7 @@ func (s *session) lookUp(cmd *cobra.Command, services *services, tenant, id stri
 		return e, unreachable(err)
 	}
 	if !ok {
-		return e, refused(withHint(fmt.Errorf("tenant %s has no export %s", tenant, id), "`cdds export list --tenant "+tenant+"` lists them"))
+		return e, refused(withHint(fmt.Errorf("tenant %s has no export %s", tenant, id), "`"+shell.Command("cdds", "export", "list", "--tenant", tenant)+"` lists them"))
 	}
 	return e, nil
 }

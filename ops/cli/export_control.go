@@ -153,7 +153,7 @@ func (c control) follow(ctx context.Context, before schemas.Export, r *schemas.E
 		case <-ticker.C:
 		case <-ctx.Done():
 			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-				return e, withHint(fmt.Errorf("export %s is still %s", e.ExportID, e.State), fmt.Sprintf("`cdds export show %s --tenant %s` tells how it stands", e.ExportID, e.TenantID))
+				return e, withHint(fmt.Errorf("export %s is still %s", e.ExportID, e.State), fmt.Sprintf("`%s` tells how it stands", showCommand(e)))
 			}
 			return e, ctx.Err()
 		}

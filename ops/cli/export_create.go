@@ -282,7 +282,7 @@ func (s *session) await(ctx context.Context, services *services, r *schemas.Expo
 			bar.end(ctx.Err())
 			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 				return e, withHint(fmt.Errorf("export %s is still %s", e.ExportID, e.State),
-					fmt.Sprintf("it goes on: `cdds export show %s --tenant %s` tells how far it is", e.ExportID, e.TenantID))
+					fmt.Sprintf("it goes on: `%s` tells how far it is", showCommand(e)))
 			}
 			return e, ctx.Err()
 		}

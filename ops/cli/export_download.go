@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"cdds/ops/api/client"
+	"cdds/ops/shell"
 	"cdds/pipeline/warehouse"
 	"cdds/schemas"
 )
@@ -63,10 +64,10 @@ func (s *session) downloadTo(ctx context.Context, open opener, e schemas.Export,
 	}
 	if e.State != schemas.Completed {
 		return refused(withHint(fmt.Errorf("export %s is %s, not completed: there is nothing whole to download", e.ExportID, e.State),
-			fmt.Sprintf("`cdds export show %s --tenant %s` tells how far it is", e.ExportID, e.TenantID)))
+			fmt.Sprintf("`%s` tells how far it is", showCommand(e))))
 	}
 	if dir == "" {
-		dir = e.ExportID
+		dir = schemas.ExportDir(e.ExportID)
 	}
 	if err := record(fmt.Sprintf("%d files, %d bytes", e.Done.Parts+2, e.Done.SealedBytes)); err != nil {
 		return err
@@ -81,8 +82,13 @@ func (s *session) downloadTo(ctx context.Context, open opener, e schemas.Export,
 	return s.result(map[string]any{
 		"export_id": e.ExportID, "tenant_id": e.TenantID, "state": e.State, "dir": dir, "files": e.Done.Parts + 2, "bytes": e.Done.SealedBytes,
 	}, func() {
-		fmt.Fprintf(s.out, "%s, %s, with manifest and signature, in %s\nCheck them: cdds verify %s --signer %s\n", plural(int64(e.Done.Parts), "part"), size(e.Done.SealedBytes), dir, dir, signer)
+		fmt.Fprintf(s.out, "%s, %s, with manifest and signature, in %s\nCheck them: %s\n", plural(int64(e.Done.Parts), "part"), size(e.Done.SealedBytes), dir, shell.Command("cdds", "verify", dir, "--signer", signer))
 	})
+}
+
+// showCommand tells how an export stands.
+func showCommand(e schemas.Export) string {
+	return shell.Command("cdds", "export", "show", e.ExportID, "--tenant", e.TenantID)
 }
 
 // downloadsAtOnce bounds the files fetched together.
@@ -114,7 +120,7 @@ func (s *session) download(ctx context.Context, open opener, e schemas.Export, d
 // fetch downloads one file beside its final name and renames it once its size and
 // digest are right.
 func fetch(ctx context.Context, open opener, e schemas.Export, a warehouse.Artifact, dir string, progress func(int64)) (err error) {
-	path := filepath.Join(dir, filepath.Base(a.Name))
+	path := filepath.Join(dir, a.Name)
 	if have, err := digestFile(path); err == nil && have == a.SHA256 {
 		progress(a.Size)
 		return nil

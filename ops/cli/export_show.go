@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"cdds/ops/api/client"
+	"cdds/ops/shell"
 	"cdds/schemas"
 )
 
@@ -186,6 +187,6 @@ func (s *session) describe(e schemas.Export) {
 	}
 	s.table(rows)
 	if e.State == schemas.Completed {
-		fmt.Fprintf(s.out, "\nDownload it: cdds export download %s --tenant %s --out %s\n", e.ExportID, e.TenantID, e.ExportID)
+		fmt.Fprintf(s.out, "\nDownload it: %s\n", shell.Command("cdds", "export", "download", e.ExportID, "--tenant", e.TenantID, "--out", schemas.ExportDir(e.ExportID)))
 	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"cdds/ops/shell"
 	"cdds/pipeline/smime"
 )
 
@@ -116,7 +117,7 @@ func (s *session) keygen(f keygenFlags) error {
 			{"SHA-256", made.Fingerprint},
 			{"Valid until", made.NotAfter.Format(time.DateOnly)},
 		})
-		fmt.Fprintf(s.out, "\nThe same with openssl:\n  %s\n  openssl x509 -in %s -noout -fingerprint -sha256\n", f.openssl(), quote(f.outCert))
+		fmt.Fprintf(s.out, "\nThe same with openssl:\n  %s\n  openssl x509 -in %s -noout -fingerprint -sha256\n", f.openssl(), shell.Quote(f.outCert))
 	})
 }
 
@@ -128,7 +129,7 @@ func (f keygenFlags) openssl() string {
 	}
 	name := strings.NewReplacer(`\`, `\\`, `/`, `\/`, `+`, `\+`).Replace(f.commonName)
 	return fmt.Sprintf("openssl req -x509 -newkey rsa:%d -nodes -sha256 -utf8 -days %d -subj %s -addext keyUsage=critical,%s -addext extendedKeyUsage=emailProtection -keyout %s -out %s",
-		f.bits, f.days, quote("/CN="+name), usage, quote(f.outKey), quote(f.outCert))
+		f.bits, f.days, shell.Quote("/CN="+name), usage, shell.Quote(f.outKey), shell.Quote(f.outCert))
 }
 
 // writeNew writes a file that is not there yet, or with force replaces it, whatever
@@ -157,15 +158,4 @@ func exists(path string) error {
 	return refused(withHint(fmt.Errorf("%s is there already", path),
 		"choose other names with --out-cert and --out-key",
 		"or --force to overwrite it: what is sealed for a lost key stays sealed for ever"))
-}
-
-// quote quotes a word for a POSIX shell if it needs to be.
-func quote(word string) string {
-	safe := func(r rune) bool {
-		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("._-/=,:", r)
-	}
-	if word != "" && !strings.ContainsFunc(word, func(r rune) bool { return !safe(r) }) {
-		return word
-	}
-	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 }

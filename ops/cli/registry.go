@@ -12,6 +12,7 @@ import (
 
 	"cdds/ops/api"
 	"cdds/ops/api/client"
+	"cdds/ops/shell"
 	"cdds/pipeline/smime"
 	"cdds/producers/schedule"
 	"cdds/schemas"
@@ -57,7 +58,7 @@ func (d *defined) listJobs(_ context.Context, tenant string) ([]schemas.Job, err
 func (d *defined) job(_ context.Context, tenant, id string) (schemas.Job, error) {
 	j, ok := d.Job(tenant, id)
 	if !ok || j.Deleted() {
-		return j, refused(withHint(fmt.Errorf("tenant %s has no job %s", tenant, id), "`cdds job list --tenant "+tenant+"` lists them"))
+		return j, refused(withHint(fmt.Errorf("tenant %s has no job %s", tenant, id), "`"+shell.Command("cdds", "job", "list", "--tenant", tenant)+"` lists them"))
 	}
 	return j, nil
 }
@@ -76,7 +77,7 @@ func (d *defined) saveJob(ctx context.Context, j schemas.Job, previous *schemas.
 	for _, fingerprint := range next.Recipients {
 		c, err := d.Recipient(next.TenantID, fingerprint)
 		if err != nil {
-			return j, refused(withHint(err, "`cdds certificate add FILE --tenant "+next.TenantID+"` registers one"))
+			return j, refused(withHint(err, "`"+shell.Command("cdds", "certificate", "add", "FILE", "--tenant", next.TenantID)+"` registers one"))
 		}
 		cert, err := c.X509()
 		if err == nil {
@@ -212,7 +213,7 @@ func findCertificate(ctx context.Context, r registry, tenant, fingerprint string
 		return schemas.Certificate{}, err
 	}
 	found := slices.DeleteFunc(all, func(c schemas.Certificate) bool { return !strings.HasPrefix(c.Fingerprint, fingerprint) })
-	hint := "`cdds certificate list --tenant " + tenant + "` lists them"
+	hint := "`" + shell.Command("cdds", "certificate", "list", "--tenant", tenant) + "` lists them"
 	switch len(found) {
 	case 0:
 		return schemas.Certificate{}, refused(withHint(fmt.Errorf("tenant %s has no certificate %s", tenant, fingerprint), hint))

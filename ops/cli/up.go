@@ -15,6 +15,7 @@ import (
 	"cdds/ops/app"
 	"cdds/ops/config"
 	"cdds/ops/metrics"
+	"cdds/ops/shell"
 )
 
 func newUp(s *session) *cobra.Command {
@@ -107,7 +108,7 @@ func (s *session) up(ctx context.Context, roles []string, log *slog.Logger) erro
 			fmt.Fprintf(s.out, "  web         %s\n", url)
 		}
 		if sys.local != nil {
-			fmt.Fprintf(s.out, "  data        %s\nIn another terminal: cdds --data-dir %s doctor\n", s.dataDir, s.dataDir)
+			fmt.Fprintf(s.out, "  data        %s\nIn another terminal: %s\n", s.dataDir, shell.Command("cdds", "--data-dir", s.dataDir, "doctor"))
 		}
 	})
 	if err != nil {

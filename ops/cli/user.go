@@ -14,6 +14,7 @@ import (
 	"cdds/ops/api/client"
 	"cdds/ops/auth"
 	"cdds/ops/connect"
+	"cdds/ops/shell"
 	"cdds/producers"
 	"cdds/schemas"
 )
@@ -170,7 +171,7 @@ func newUserRemove(s *session) *cobra.Command {
 func ofTenant(a *auth.Service, tenant, name string) error {
 	u, _, ok := a.Directory.User(name)
 	if !ok || tenant != schemas.AllTenants && u.TenantID != tenant {
-		return refused(withHint(fmt.Errorf("tenant %s has no user %s", tenant, name), "`cdds user list --tenant "+tenant+"` lists them"))
+		return refused(withHint(fmt.Errorf("tenant %s has no user %s", tenant, name), "`"+shell.Command("cdds", "user", "list", "--tenant", tenant)+"` lists them"))
 	}
 	return nil
 }

@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"cdds/ops/shell"
 )
 
 // DefaultDataDir is where the embedded stack keeps its data.
@@ -40,7 +42,11 @@ func WriteLocal(dataDir string, c Config) (remove func() error, err error) {
 		{"WEBHOOKS_ALLOW_PRIVATE", fmt.Sprint(c.Webhooks.AllowPrivate)},
 		{"EXPORT_INLINE_CERTIFICATES", fmt.Sprint(c.Export.InlineCertificates != nil && *c.Export.InlineCertificates)},
 	} {
-		fmt.Fprintf(&b, "CDDS_%s=%s\n", kv[0], quote(kv[1]))
+		value := kv[1]
+		if value != "" { // nothing needs no quotes, also to readers that are no shell
+			value = shell.Quote(value)
+		}
+		fmt.Fprintf(&b, "CDDS_%s=%s\n", kv[0], value)
 	}
 	file := localFile(dataDir)
 	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
@@ -84,18 +90,7 @@ func Find(file, dataDir string, environ []string) (Config, error) {
 	return c, c.apply(environment)
 }
 
-// quote makes a value one word to a shell, whatever it holds. What is one already
-// stays as it is, for readers that are no shell.
-func quote(value string) string {
-	if !strings.ContainsFunc(value, func(r rune) bool {
-		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("._-/:,@%+", r))
-	}) {
-		return value
-	}
-	return "'" + strings.ReplaceAll(value, "'", `'\''`) + "'"
-}
-
-// unquote undoes quote.
+// unquote undoes shell.Quote.
 func unquote(word string) string {
 	if !strings.HasPrefix(word, "'") {
 		return word

@@ -3,9 +3,11 @@ package console
 import (
 	"fmt"
 	"mime"
+	"net/url"
 	"strings"
 
 	"cdds/ops/download"
+	"cdds/ops/shell"
 	"cdds/pipeline/warehouse"
 	"cdds/schemas"
 )
@@ -54,7 +56,7 @@ func decryptCommand(a warehouse.Artifact) string {
 	}
 	// S/MIME begins with its headers, DER does not: one command for both.
 	return fmt.Sprintf(`openssl cms -decrypt -inform "$(head -c1 %[1]s | grep -q M && echo SMIME || echo DER)" -in %[1]s -recip cert.pem -inkey key.pem -out %[2]s`,
-		a.Name, strings.TrimSuffix(a.Name, ".p7m"))
+		shell.Quote(a.Name), shell.Quote(strings.TrimSuffix(a.Name, ".p7m")))
 }
 
 // openCommand proves and opens a downloaded export, in the directory of its name.
@@ -63,7 +65,8 @@ func openCommand(e schemas.Export) string {
 	if c := e.Completion; c != nil && c.SignerSHA256 != "" {
 		signer = c.SignerSHA256
 	}
-	return fmt.Sprintf("cdds decrypt %[1]s --signer %[2]s --cert cert.pem --key key.pem --out %[1]s-plain", e.ExportID, signer)
+	dir := schemas.ExportDir(e.ExportID)
+	return shell.Command("cdds", "decrypt", dir, "--signer", signer, "--cert", "cert.pem", "--key", "key.pem", "--out", dir+"-plain")
 }
 
 // download streams a file through, whole or a range of it.
@@ -85,25 +88,28 @@ func (c *Console) script(q *request) error {
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, `#!/bin/sh
-# Fetches export %[1]s of tenant %[2]s, checks that every file is whole, and says how
-# to open it. It needs curl, sha256sum, and an API token in CDDS_TOKEN
-# (the console makes one under Access).
+# Fetches every file of an export, checks that each is whole, and says how to open them.
+# It needs curl, sha256sum, and an API token in CDDS_TOKEN (the console makes one under
+# Access).
 set -eu
 : "${CDDS_TOKEN:?set CDDS_TOKEN to an API token}"
-mkdir -p %[1]s
-cd %[1]s
+dir=%s
+from=%s
+query=%s
+mkdir -p "$dir"
+cd "$dir"
 fetch() {
   [ -s "$1" ] && echo "$2  $1" | sha256sum -c --quiet 2>/dev/null && return 0
-  curl -fsSL --retry 3 -H "Authorization: Bearer $CDDS_TOKEN" -o "$1" "%[3]s%[4]s/exports/%[1]s/artifacts/$1?tenant=%[2]s"
+  curl -fsSL --retry 3 -H "Authorization: Bearer $CDDS_TOKEN" -o "$1" "$from/$1?$query"
   echo "$2  $1" | sha256sum -c -
 }
-`, id, q.Tenant(), c.URL, c.API)
+`, shell.Quote(schemas.ExportDir(e.ExportID)), shell.Quote(c.URL+c.API+"/exports/"+url.PathEscape(e.ExportID)+"/artifacts"), shell.Quote(url.Values{"tenant": {q.Tenant()}}.Encode()))
 	for _, a := range warehouse.Artifacts(e) {
 		if a.RemovedAt.IsZero() {
-			fmt.Fprintf(&b, "fetch %s %s\n", a.Name, a.SHA256)
+			fmt.Fprintln(&b, shell.Command("fetch", a.Name, a.SHA256))
 		}
 	}
-	fmt.Fprintf(&b, "echo 'Complete. Prove it and open it with:  %s'\n", openCommand(e))
+	fmt.Fprintf(&b, "printf 'Complete. Prove it and open it with:  %%s\\n' %s\n", shell.Quote(openCommand(e)))
 	h := q.w.Header()
 	h.Set("Content-Type", "text/x-shellscript; charset=utf-8")
 	h.Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": "download-" + id + ".sh"}))

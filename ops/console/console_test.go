@@ -36,7 +36,14 @@ type desk struct {
 	auth    *auth.Service
 	defined *definitions.Definitions
 	// saved are the jobs that were published.
-	saved []*schemas.Job
+	saved     []*schemas.Job
+	warehouse *warehouse.Warehouse
+}
+
+// save puts exports into history.
+func (d *desk) save(exports ...schemas.Export) {
+	d.t.Helper()
+	check(d.t, d.warehouse.SaveExports(d.t.Context(), exports))
 }
 
 type discard struct{}
@@ -123,7 +130,7 @@ func newDesk(t testing.TB, tenant string, exports, jobs int) *desk {
 		})
 	}
 	check(t, w.SaveExports(t.Context(), all))
-	d := &desk{t: t, auth: service, defined: defined, who: auth.Principal{Subject: "user/ada", Name: "ada", Tenant: tenant, Role: schemas.RoleAdministrator}}
+	d := &desk{t: t, warehouse: w, auth: service, defined: defined, who: auth.Principal{Subject: "user/ada", Name: "ada", Tenant: tenant, Role: schemas.RoleAdministrator}}
 	office := admin.New(admin.Options{
 		History: w, Publisher: d, Positions: still{}, Accounts: service, Directory: directory, Definitions: defined,
 		CheckJob: schedule.Check, Next: schedule.Next, Now: clock,

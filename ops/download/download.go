@@ -3,8 +3,8 @@
 package download
 
 import (
-	"fmt"
 	"io"
+	"mime"
 	"net/http"
 	"time"
 
@@ -17,7 +17,7 @@ func Serve(w http.ResponseWriter, r *http.Request, file warehouse.Artifact, cont
 	defer func() { _ = content.Close() }()
 	header := w.Header()
 	header.Set("Content-Type", contentType(file))
-	header.Set("Content-Disposition", fmt.Sprintf("attachment; filename=%q", file.Name))
+	header.Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": file.Name}))
 	header.Set("ETag", `"`+file.SHA256+`"`)
 	http.ServeContent(&patient{w, http.NewResponseController(w)}, r, "", file.CreatedAt.Time, content)
 }

@@ -213,7 +213,7 @@ func (p *problems) key(got, want string) {
 // error is a *MalformedError.
 func DecodeAccessRecord(b []byte) (*AccessRecord, error) {
 	a := new(AccessRecord)
-	if err := unmarshal(b, a); err != nil {
+	if err := readEvent(b, a); err != nil {
 		return nil, err
 	}
 	return validated(a)

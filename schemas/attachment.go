@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 )
 
 // MaxObjectBytes is the size of the largest object an attachment can refer to: what
@@ -86,6 +87,8 @@ func (a Attachment) CheckObject(tenantID string) error {
 		return fmt.Errorf("an object needs its size, 1 to %d bytes (256 MiB); split what is larger", MaxObjectBytes)
 	case len(a.Object) > maxObjectKey || strings.ContainsFunc(a.Object, unicode.IsControl):
 		return fmt.Errorf("the object's key has more than %d bytes or a control character", maxObjectKey)
+	case !utf8.ValidString(a.Object):
+		return fmt.Errorf("the object's key %s", notUnicode)
 	case tenantID == "" || segments[0] != tenantID || len(segments) < 2:
 		return fmt.Errorf("the object %q is not below %s/, where the tenant's attachments are", shorten(a.Object), tenantID)
 	case slices.ContainsFunc(segments, func(s string) bool { return s == "" || s == "." || s == ".." }) || strings.Contains(a.Object, `\`):
@@ -102,6 +105,9 @@ func (p *problems) attachments(tenantID string, list []Attachment) {
 	for n, a := range list {
 		if a.AttachmentID == "" || len(a.AttachmentID) > maxIDBytes {
 			p.add("attachments", "number %d: attachment_id must have 1 to %d bytes", n+1, maxIDBytes)
+		}
+		if !utf8.ValidString(a.AttachmentID) {
+			p.add("attachments", "number %d: attachment_id %s", n+1, notUnicode)
 		}
 		if slices.ContainsFunc(list[:n], func(b Attachment) bool { return b.AttachmentID == a.AttachmentID }) {
 			p.add("attachments", "number %d: attachment_id %q appears twice", n+1, shorten(a.AttachmentID))

@@ -140,7 +140,7 @@ func (a *AuditRecord) Validate() error {
 // error is a *MalformedError.
 func DecodeAuditRecord(b []byte) (*AuditRecord, error) {
 	a := new(AuditRecord)
-	if err := unmarshal(b, a); err != nil {
+	if err := readEvent(b, a); err != nil {
 		return nil, err
 	}
 	return validated(a)

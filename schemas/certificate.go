@@ -114,7 +114,7 @@ func (c *Certificate) At() Time { return c.UpdatedAt }
 // Every error is a *MalformedError.
 func DecodeCertificate(b []byte) (*Certificate, error) {
 	c := new(Certificate)
-	if err := unmarshalStrict(b, c); err != nil {
+	if err := readDefinition(b, c); err != nil {
 		return nil, err
 	}
 	return validated(c)

@@ -78,7 +78,7 @@ func (d *WebhookDelivery) Validate() error {
 // message. Every error is a *MalformedError.
 func DecodeWebhookDelivery(b []byte) (*WebhookDelivery, error) {
 	d := new(WebhookDelivery)
-	if err := unmarshal(b, d); err != nil {
+	if err := readEvent(b, d); err != nil {
 		return nil, err
 	}
 	return validated(d)

@@ -63,7 +63,7 @@ func (s *ErasedSubject) Validate() error {
 // error is a *MalformedError.
 func DecodeErasedSubject(b []byte) (*ErasedSubject, error) {
 	s := new(ErasedSubject)
-	if err := unmarshal(b, s); err != nil {
+	if err := readEvent(b, s); err != nil {
 		return nil, err
 	}
 	return validated(s)

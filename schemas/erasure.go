@@ -1,11 +1,5 @@
 package schemas
 
-import (
-	"bytes"
-	"encoding/json"
-	"strings"
-)
-
 // ErasureRequest asks that everything about a contact, or one interaction, be
 // forgotten: every version that was produced before the request is accepted. What is
 // produced later is a new fact and stays.
@@ -67,13 +61,8 @@ type AffectedExport struct {
 // by a spelling mistake. Every error is a *MalformedError.
 func DecodeErasureRequest(b []byte) (*ErasureRequest, error) {
 	r := new(ErasureRequest)
-	if err := unmarshal(b, r); err != nil {
+	if err := readDefinition(b, r); err != nil {
 		return nil, err
-	}
-	d := json.NewDecoder(bytes.NewReader(b))
-	d.DisallowUnknownFields()
-	if err := d.Decode(new(ErasureRequest)); err != nil {
-		return nil, &MalformedError{CodeEvent, strings.TrimPrefix(err.Error(), "json: ")}
 	}
 	return validated(r)
 }

@@ -5,9 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"reflect"
 	"strings"
-	"unicode/utf8"
+
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // Event is anything published to a topic: *Interaction, *Contact,
@@ -112,7 +112,7 @@ func DecodeContact(b []byte) (*Contact, error) {
 // message. Every error is a *MalformedError.
 func DecodeExportStatus(b []byte) (*ExportStatus, error) {
 	s := new(ExportStatus)
-	if err := unmarshal(b, s); err != nil {
+	if err := readEvent(b, s); err != nil {
 		return nil, err
 	}
 	return validated(s)
@@ -120,22 +120,64 @@ func DecodeExportStatus(b []byte) (*ExportStatus, error) {
 
 // DecodeExportRequest reads the body of a cdds.export.requests message without
 // validating its content: a request that says who asks but asks for something
-// impossible is refused with a status the asker can read, not dead-lettered.
-// Only a request that cannot be answered at all (not JSON, no usable tenant_id or
-// export_id) is a *MalformedError.
+// impossible is refused with a status the asker can read, not dead-lettered. That goes
+// for members that are unknown, misspelt, repeated or of a wrong type, too: Validate
+// reports them. Only a request that cannot be answered at all (not JSON, no tenant_id
+// and export_id beyond doubt) is a *MalformedError.
 func DecodeExportRequest(b []byte) (*ExportRequest, error) {
 	if len(b) > MaxRequestBytes {
 		return nil, &MalformedError{CodeTooLarge, fmt.Sprintf("the request has %d bytes; the limit is %d", len(b), MaxRequestBytes)}
 	}
 	r := new(ExportRequest)
-	if err := unmarshal(b, r); err != nil {
+	err := ReadKnown(b, r)
+	var malformed *MalformedError
+	if errors.As(err, &malformed) && malformed.Code == CodeEvent {
+		if ids := readIDs(b, malformed.Reason); ids != nil {
+			r, err = ids, nil
+		}
+	}
+	if err != nil {
 		return nil, err
 	}
 	if err := r.CheckIDs(); err != nil {
 		return nil, &MalformedError{CodeEvent, err.Error()}
 	}
-	r.checkMembers(b)
 	return r, nil
+}
+
+// readIDs returns a request of the ids alone, for one that cannot be read for a reason;
+// nil if b does not state each id exactly once.
+func readIDs(b []byte, reason string) *ExportRequest {
+	anyNames := jsontext.AllowDuplicateNames(true)
+	if v := jsontext.Value(b); v.Kind() != '{' || !v.IsValid(anyNames, carryHalves) {
+		return nil
+	}
+	stated := map[string][]string{} // in whatever letter case
+	d := jsontext.NewDecoder(bytes.NewReader(b), anyNames, carryHalves)
+	err := each(d, '}', func() error {
+		quoted, err := d.ReadValue()
+		if err != nil {
+			return err
+		}
+		name := unquote(quoted)
+		value, err := d.ReadValue()
+		if err != nil {
+			return err
+		}
+		if strings.EqualFold(name, "tenant_id") || strings.EqualFold(name, "export_id") {
+			id := ""
+			if value.Kind() == '"' {
+				id = unquote(value)
+			}
+			stated[name] = append(stated[name], id)
+		}
+		return nil
+	})
+	tenants, exports := stated["tenant_id"], stated["export_id"]
+	if err != nil || len(stated) != 2 || len(tenants) != 1 || len(exports) != 1 {
+		return nil
+	}
+	return &ExportRequest{TenantID: tenants[0], ExportID: exports[0], unreadable: reason}
 }
 
 func validated[E Event](e E) (E, error) {
@@ -144,58 +186,4 @@ func validated[E Event](e E) (E, error) {
 		return none, &MalformedError{CodeEvent, err.Error()}
 	}
 	return e, nil
-}
-
-// unmarshalStrict is unmarshal for definitions: smaller, and with no unknown member.
-func unmarshalStrict(b []byte, into any) error {
-	if len(b) > MaxDefinitionBytes {
-		return &MalformedError{CodeTooLarge, fmt.Sprintf("the message has %d bytes; the limit is %d", len(b), MaxDefinitionBytes)}
-	}
-	if err := unmarshal(b, into); err != nil {
-		return err
-	}
-	d := json.NewDecoder(bytes.NewReader(b))
-	d.DisallowUnknownFields()
-	if err := d.Decode(reflect.New(reflect.TypeOf(into).Elem()).Interface()); err != nil {
-		return &MalformedError{CodeEvent, strings.TrimPrefix(err.Error(), "json: ")}
-	}
-	return nil
-}
-
-func unmarshal(b []byte, into any) error {
-	if err := checkBytes(b); err != nil {
-		return err
-	}
-	if err := json.Unmarshal(b, into); err != nil {
-		var malformed *MalformedError
-		if errors.As(err, &malformed) {
-			return malformed
-		}
-		var wrong *json.UnmarshalTypeError
-		if errors.As(err, &wrong) {
-			if wrong.Field == "" {
-				return &MalformedError{CodeEvent, "the message must be a JSON object, not " + shorten(wrong.Value)}
-			}
-			return &MalformedError{CodeEvent, fmt.Sprintf("field %q must not be a JSON %s", shorten(wrong.Field), shorten(wrong.Value))}
-		}
-		var syntax *json.SyntaxError
-		if errors.As(err, &syntax) {
-			return &MalformedError{CodeJSON, fmt.Sprintf("the message is not valid JSON: %v (at byte %d)", err, syntax.Offset)}
-		}
-		return &MalformedError{CodeEvent, err.Error()}
-	}
-	return nil
-}
-
-// checkBytes refuses what is too large or not text at all.
-func checkBytes(b []byte) error {
-	if len(b) > MaxEventBytes {
-		return &MalformedError{CodeTooLarge, fmt.Sprintf("the message has %d bytes; the limit is %d", len(b), MaxEventBytes)}
-	}
-	// Readers of JSON replace invalid UTF-8 silently, and the receiver would get a
-	// text nobody wrote.
-	if !utf8.Valid(b) {
-		return &MalformedError{CodeUTF8, "the message is not valid UTF-8"}
-	}
-	return nil
 }

@@ -224,7 +224,7 @@ func (j *Job) At() Time { return j.UpdatedAt }
 // is a *MalformedError.
 func DecodeJob(b []byte) (*Job, error) {
 	j := new(Job)
-	if err := unmarshalStrict(b, j); err != nil {
+	if err := readDefinition(b, j); err != nil {
 		return nil, err
 	}
 	return validated(j)

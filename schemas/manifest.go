@@ -1,7 +1,5 @@
 package schemas
 
-import "encoding/json"
-
 // ManifestVersion is the version of the manifest's format.
 const ManifestVersion = 1
 
@@ -103,8 +101,8 @@ func (r Receipt) possible() bool {
 // who wrote it.
 func DecodeManifest(b []byte) (*Manifest, error) {
 	m := new(Manifest)
-	if err := json.Unmarshal(b, m); err != nil {
-		return nil, &MalformedError{CodeJSON, "the manifest is not valid JSON: " + err.Error()}
+	if err := Read(b, m); err != nil {
+		return nil, err
 	}
 	var p problems
 	if m.Version != ManifestVersion {

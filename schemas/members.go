@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"io"
 	"reflect"
+	"strconv"
 	"strings"
 	"sync"
+	"unicode/utf16"
 	"unicode/utf8"
 
 	"github.com/go-json-experiment/json"
@@ -20,21 +22,21 @@ import (
 // fields before CDDS knows them. Only two things change: the event is put on one
 // line, and its times take the wire form. Unmarshal alone could not do that (it
 // drops unknown members), so one pass over the tokens fills the fields and finds
-// the times. It refuses an object in which a name appears twice, or differs from a
-// known one only in letter case: two readers could take it for two different events.
+// the times. What it refuses, read.go says.
 
-// members describes the top-level members of one kind of event.
+// members describes the members of one type.
 type members struct {
 	known map[string]member
 	// longest is the length of the longest known name.
 	longest int
 }
 
-// member is a field of the event's type that is known by name.
+// member is a field of the type that is known by name.
 type member struct {
 	name  string
-	index int
+	index []int
 	kind  memberKind
+	typ   reflect.Type
 }
 
 type memberKind int
@@ -49,11 +51,13 @@ const (
 
 func membersOf(t reflect.Type) members {
 	m := members{known: map[string]member{}}
-	for i := range t.NumField() {
-		field := t.Field(i)
+	for _, field := range reflect.VisibleFields(t) {
 		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
-		if name == "" || name == "-" {
+		if !field.IsExported() || name == "-" || name == "" && field.Anonymous { // the fields of that are listed, too
 			continue
+		}
+		if name == "" {
+			name = field.Name
 		}
 		kind := otherMember
 		switch {
@@ -64,7 +68,7 @@ func membersOf(t reflect.Type) members {
 		case field.Type == reflect.TypeFor[*Time]():
 			kind = optionalTimeMember
 		}
-		m.known[name] = member{name, i, kind}
+		m.known[name] = member{name, field.Index, kind, field.Type}
 		m.longest = max(m.longest, len(name))
 	}
 	return m
@@ -80,10 +84,6 @@ type reader struct {
 var readers = sync.Pool{New: func() any {
 	return &reader{new(bytes.Buffer), jsontext.NewDecoder(strings.NewReader(""))}
 }}
-
-// An escaped lone surrogate, such as a text cut within an emoji leaves, is the
-// producer's and carried on as it is; raw bytes were checked before.
-var carryLoneSurrogates = jsontext.AllowInvalidUTF8(true)
 
 // read fills the struct that into points to from the JSON object b, and returns b
 // on one line with its times in wire form. The fields of into share one copy of b,
@@ -107,11 +107,11 @@ func (m members) read(b []byte, into any) ([]byte, error) {
 		readers.Put(r)
 	}()
 	*r.buffer = *bytes.NewBuffer(b)
-	r.tokens.Reset(r.buffer, carryLoneSurrogates)
+	r.tokens.Reset(r.buffer, carryHalves)
 
 	body, err := m.object(r.tokens, b, reflect.ValueOf(into).Elem())
 	if err != nil {
-		return nil, malformed(err)
+		return nil, malformed(b, err)
 	}
 	return body, nil
 }
@@ -136,8 +136,8 @@ func (m members) object(d *jsontext.Decoder, b []byte, into reflect.Value) ([]by
 		}
 		known, ok := m.known[string(quoted[1:len(quoted)-1])]
 		if !ok {
-			if known, ok, err = m.unusual(quoted); err != nil {
-				return nil, err
+			if known, ok, err = m.find(quoted); err != nil {
+				return nil, &memberError{d.StackPointer(), err.Error()}
 			}
 		}
 		value, err := d.ReadValue()
@@ -149,12 +149,13 @@ func (m members) object(d *jsontext.Decoder, b []byte, into reflect.Value) ([]by
 		}
 		end := int(d.InputOffset())
 		begin := end - len(value)
-		if err := known.set(into.Field(known.index), value, text[begin:end]); err != nil {
-			return nil, fmt.Errorf("field %q %w", known.name, err)
+		field := into.FieldByIndex(known.index)
+		if err := known.set(field, value, text[begin:end]); err != nil {
+			return nil, err
 		}
-		if known.kind != otherMember && known.kind != textMember && value[0] == '"' && !wireForm(value[1:len(value)-1]) {
+		if (known.kind == timeMember || known.kind == optionalTimeMember) && value[0] == '"' && !wireForm(value[1:len(value)-1]) {
 			out = append(append(out, b[copied:begin]...), '"')
-			out = append(append(out, known.time(into.Field(known.index)).String()...), '"')
+			out = append(append(out, known.time(field).String()...), '"')
 			copied = end
 		}
 	}
@@ -175,25 +176,21 @@ func (m members) object(d *jsontext.Decoder, b []byte, into reflect.Value) ([]by
 
 var errTrailing = &jsontext.SyntacticError{Err: errors.New("there is more after top-level value")}
 
-// unusual finds what a quoted name that is not literally a known one stands for:
-// one written with escapes, or none. It refuses what some reader would take for a
-// known member although it is written otherwise. Letters that Unicode folds
-// together count as equal: "ſ" (long s) stands for "s".
-func (m members) unusual(quoted []byte) (member, bool, error) {
+// find returns the member that a quoted name stands for, also if it is written with
+// escapes. It refuses what some reader would take for a known member although it is
+// written otherwise. Letters that Unicode folds together count as equal: "ſ" (long s)
+// stands for "s".
+func (m members) find(quoted []byte) (member, bool, error) {
 	if len(quoted) > 6*m.longest+2 { // even if every letter were escaped
 		return member{}, false, nil
 	}
-	unquoted, err := jsontext.AppendUnquote(nil, quoted)
-	if err != nil {
-		return member{}, false, err
-	}
-	name := string(unquoted)
+	name := unquote(quoted)
 	if known, ok := m.known[name]; ok {
 		return known, true, nil
 	}
 	for known := range m.known {
 		if strings.EqualFold(name, known) {
-			return member{}, false, fmt.Errorf("field %q must be written %q", shorten(name), known)
+			return member{}, false, fmt.Errorf("must be written %q", known)
 		}
 	}
 	return member{}, false, nil
@@ -201,38 +198,47 @@ func (m members) unusual(quoted []byte) (member, bool, error) {
 
 // set stores a JSON value, of which text is a copy that may be kept.
 func (m member) set(field reflect.Value, value jsontext.Value, text string) error {
-	kind := value.Kind()
-	switch {
+	var err error
+	switch kind := value.Kind(); {
 	case kind == 'n': // null is absent
-		return nil
 	case m.kind == textMember && kind == '"':
 		if strings.IndexByte(text, '\\') < 0 {
 			field.SetString(text[1 : len(text)-1])
-			return nil
+		} else {
+			field.SetString(unquote(value))
 		}
-		unquoted, err := jsontext.AppendUnquote(nil, value)
-		if err != nil && !utf8.Valid(unquoted) { // a lone surrogate became U+FFFD
-			return fmt.Errorf("is no text: %w", err)
-		}
-		field.SetString(string(unquoted))
-		return nil
 	case m.kind == timeMember:
-		return field.Addr().Interface().(*Time).UnmarshalJSON(value)
+		err = field.Addr().Interface().(*Time).UnmarshalJSON(value)
 	case m.kind == optionalTimeMember:
 		t := new(Time)
 		field.Set(reflect.ValueOf(t))
-		return t.UnmarshalJSON(value)
+		err = t.UnmarshalJSON(value)
 	case m.kind == otherMember:
-		if err := json.Unmarshal(value, field.Addr().Interface(), carryLoneSurrogates); err != nil {
-			var wrong *json.SemanticError
-			if errors.As(err, &wrong) && wrong.JSONKind != 0 {
-				return fmt.Errorf("must not have a JSON %s at %q", kindNames[wrong.JSONKind], shorten(string(wrong.JSONPointer)))
-			}
-			return err
-		}
+		return m.within(reading{halves: true}.into(value, field.Addr().Interface()))
+	default:
+		return &memberError{m.pointer(), "must not be a JSON " + kindNames[kind]}
+	}
+	if err != nil {
+		return &memberError{m.pointer(), "is wrong: " + err.Error()}
+	}
+	return nil
+}
+
+func (m member) pointer() jsontext.Pointer { return jsontext.Pointer("").AppendToken(m.name) }
+
+// within names the place of an error in the whole message.
+func (m member) within(err error) error {
+	if err == nil {
 		return nil
 	}
-	return fmt.Errorf("must not be a JSON %s", kindNames[kind])
+	var named *memberError
+	var wrong *json.SemanticError
+	if errors.As(err, &wrong) {
+		named = wrongValue(wrong)
+	} else if !errors.As(err, &named) {
+		return err
+	}
+	return &memberError{m.pointer() + named.at, named.problem}
 }
 
 func (m member) time(field reflect.Value) Time {
@@ -242,18 +248,52 @@ func (m member) time(field reflect.Value) Time {
 	return field.Interface().(Time)
 }
 
-var kindNames = map[jsontext.Kind]string{'n': "null", 't': "bool", 'f': "bool", '"': "string", '0': "number", '{': "object", '[': "array"}
-
-// malformed says what is wrong in the terms of whoever published the message.
-func malformed(err error) *MalformedError {
-	var syntax *jsontext.SyntacticError
-	switch {
-	case errors.Is(err, jsontext.ErrDuplicateName) && errors.As(err, &syntax):
-		return &MalformedError{CodeEvent, fmt.Sprintf("field %q appears twice", shorten(syntax.JSONPointer.LastToken()))}
-	case errors.As(err, &syntax):
-		return &MalformedError{CodeJSON, fmt.Sprintf("the message is not valid JSON: %v (at byte %d)", syntax.Err, syntax.ByteOffset)}
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return &MalformedError{CodeJSON, "the message is not valid JSON: it ends before it is complete"}
+// unquote returns the text of a valid JSON string. Half of a surrogate pair, such as a
+// text cut within an emoji has, is no Unicode: it is kept as three bytes that are not
+// valid UTF-8, so that texts that differ stay different, and none equals a valid one.
+// Validate refuses it where it would do harm.
+func unquote(quoted []byte) string {
+	text, err := jsontext.AppendUnquote(nil, quoted)
+	if err == nil {
+		return string(text)
 	}
-	return &MalformedError{CodeEvent, err.Error()}
+	text = text[:0]
+	for rest := quoted[1 : len(quoted)-1]; len(rest) > 0; {
+		n := escapeLength(rest)
+		half := escapedUnit(rest)
+		if n == 6 && utf16.IsSurrogate(half) {
+			text = append(text, 0xE0|byte(half>>12), 0x80|byte(half>>6)&0xBF, 0x80|byte(half)&0xBF)
+		} else {
+			text, _ = jsontext.AppendUnquote(text, []byte(`"`+string(rest[:n])+`"`)) // valid, as the whole is
+		}
+		rest = rest[n:]
+	}
+	return string(text)
+}
+
+// escapeLength is the length of the character, escape or pair of escapes s begins with.
+func escapeLength(s []byte) int {
+	unit := escapedUnit(s)
+	switch {
+	case s[0] != '\\':
+		_, n := utf8.DecodeRune(s)
+		return n
+	case unit < 0:
+		return 2
+	case len(s) > 6 && utf16.DecodeRune(unit, escapedUnit(s[6:])) != utf8.RuneError:
+		return 12
+	}
+	return 6
+}
+
+// escapedUnit is the UTF-16 unit of the escape \uXXXX that s begins with, or -1.
+func escapedUnit(s []byte) rune {
+	if len(s) < 6 || s[0] != '\\' || s[1] != 'u' {
+		return -1
+	}
+	unit, err := strconv.ParseUint(string(s[2:6]), 16, 16)
+	if err != nil {
+		return -1
+	}
+	return rune(unit)
 }

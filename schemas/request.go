@@ -1,15 +1,12 @@
 package schemas
 
 import (
-	"bytes"
 	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"regexp"
 	"slices"
-	"strings"
 )
 
 // Entities that can be exported.
@@ -147,18 +144,8 @@ type ExportRequest struct {
 	RequestedAt Time   `json:"requested_at,omitzero"`
 	RequestedBy string `json:"requested_by,omitempty"`
 
-	// unknown is what DecodeExportRequest found wrong with the members' names.
-	unknown string
-}
-
-// checkMembers remembers a member nobody knows. Unlike in an interaction it is not
-// carried through: "media_type" for "media_types" would export every medium.
-func (r *ExportRequest) checkMembers(b []byte) {
-	d := json.NewDecoder(bytes.NewReader(b))
-	d.DisallowUnknownFields()
-	if err := d.Decode(new(ExportRequest)); err != nil {
-		r.unknown = strings.TrimPrefix(err.Error(), "json: ")
-	}
+	// unreadable says why DecodeExportRequest read nothing but the ids.
+	unreadable string
 }
 
 // Recipient names a certificate to encrypt to: by the SHA-256 fingerprint of one
@@ -291,8 +278,9 @@ func (r *ExportRequest) Validate() error {
 	var p problems
 	p.tenant(r.TenantID)
 	p.exportID(r.ExportID)
-	if r.unknown != "" {
-		p.add("request", "%s", r.unknown)
+	if r.unreadable != "" {
+		p.add("request", "%s", r.unreadable)
+		return p.err()
 	}
 	p.oneOf("action", r.Action, Actions(), false)
 	if r.Controls() {

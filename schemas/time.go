@@ -2,7 +2,6 @@ package schemas
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
@@ -79,11 +78,10 @@ func (t *Time) UnmarshalJSON(b []byte) error {
 	if len(b) > 2 && b[0] == '"' && bytes.IndexByte(b, '\\') < 0 { // nearly always
 		return t.parse(string(b[1 : len(b)-1]))
 	}
-	var s string
-	if err := json.Unmarshal(b, &s); err != nil {
+	if len(b) < 2 || b[0] != '"' {
 		return fmt.Errorf("a time must be a string in RFC 3339, not %s", shorten(string(b)))
 	}
-	return t.parse(s)
+	return t.parse(unquote(b))
 }
 
 func (t *Time) parse(s string) error {

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 	"unicode"
+	"unicode/utf8"
 )
 
 // InvalidError lists the rules an event breaks, each as "field: what is wrong". It
@@ -85,7 +86,7 @@ func (p *problems) exportID(id string) {
 	}
 }
 
-// id checks an identifier given by a producer: any text without control
+// id checks an identifier given by a producer: any Unicode text without control
 // characters.
 func (p *problems) id(field, id string, required bool) {
 	switch {
@@ -93,10 +94,15 @@ func (p *problems) id(field, id string, required bool) {
 		p.add(field, "is missing")
 	case len(id) > maxIDBytes:
 		p.add(field, "has %d bytes; the limit is %d", len(id), maxIDBytes)
+	case !utf8.ValidString(id):
+		p.add(field, "%s", notUnicode)
 	case strings.ContainsFunc(id, unicode.IsControl):
 		p.add(field, "contains a control character")
 	}
 }
+
+// notUnicode is what is wrong with a text that no two readers need read alike.
+const notUnicode = "is not Unicode text: it has half of a surrogate pair, such as \\ud83d"
 
 func (p *problems) instant(field string, t Time, required bool) {
 	switch {

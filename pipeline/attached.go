@@ -3,7 +3,6 @@ package pipeline
 import (
 	"bufio"
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"io"
 
@@ -29,17 +28,13 @@ func eachAttachment(lines io.Reader, do func(attached) error) (interactions int6
 	scanner.Buffer(make([]byte, 64<<10), maxBody)
 	scanner.Split(wholeLines)
 	for scanner.Scan() {
-		var i struct {
-			ID          string               `json:"interaction_id"`
-			StartedAt   schemas.Time         `json:"started_at"`
-			Attachments []schemas.Attachment `json:"attachments"`
-		}
-		if err := json.Unmarshal(scanner.Bytes(), &i); err != nil {
-			return interactions, Permanent(fmt.Errorf("a stored interaction is not valid JSON: %w", err))
+		key, attachments, err := schemas.StoredAttachments(scanner.Bytes())
+		if err != nil {
+			return interactions, Permanent(err)
 		}
 		interactions++
-		for n, a := range i.Attachments {
-			if err := do(attached{a, schemas.RowKey{Time: i.StartedAt, ID: i.ID}, n + 1}); err != nil {
+		for n, a := range attachments {
+			if err := do(attached{a, key, n + 1}); err != nil {
 				return interactions, err
 			}
 		}

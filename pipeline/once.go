@@ -2,7 +2,6 @@ package pipeline
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -42,7 +41,7 @@ func once[T any](ctx context.Context, store Store, key string, v *T, make func()
 }
 
 func decodeDocument(key string, content []byte, v any) error {
-	if err := json.Unmarshal(content, v); err != nil {
+	if err := schemas.Read(content, v); err != nil {
 		return Permanent(fmt.Errorf("the stored document %s is not readable: %w", key, err))
 	}
 	return nil

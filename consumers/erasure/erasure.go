@@ -12,7 +12,6 @@ package erasure
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -207,13 +206,11 @@ func (h *Handler) removeAttachments(ctx context.Context, e *schemas.Erasure) err
 	e.Objects = 0
 	removed := map[string]bool{}
 	return h.Store.ErasableBodies(ctx, *e, func(body string) error {
-		var i struct {
-			Attachments []schemas.Attachment `json:"attachments"`
+		_, attachments, err := schemas.StoredAttachments([]byte(body))
+		if err != nil {
+			return err
 		}
-		if err := json.Unmarshal([]byte(body), &i); err != nil {
-			return fmt.Errorf("a stored interaction is not valid JSON: %w", err)
-		}
-		for _, a := range i.Attachments {
+		for _, a := range attachments {
 			if a.Object == "" || removed[a.Object] || a.CheckObject(e.Request.TenantID) != nil {
 				continue
 			}

@@ -192,6 +192,9 @@ func (w *Worker) carryOut(ctx context.Context, r *schemas.ExportRequest, attempt
 		if this == nil { // sent twice: the first is in hand
 			return nil
 		}
+		if err := r.Validate(); err != nil && r.JobID == "" {
+			return w.refuse(ctx, r, err.Error())
+		}
 		return w.refuse(ctx, r, pipeline.ErrConflict.Error())
 	}
 	defer w.end(r, this)

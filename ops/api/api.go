@@ -20,6 +20,7 @@ import (
 
 	"cdds/ops/admin"
 	"cdds/ops/auth"
+	"cdds/schemas"
 )
 
 // Prefix is where the API is.
@@ -88,6 +89,7 @@ func New(o Options) *API {
 // configuration is what every operation shares. The version is that of the API, so
 // that the document is the same whoever serves it.
 func configuration() huma.Config {
+	format := huma.Format{Marshal: huma.DefaultJSONFormat.Marshal, Unmarshal: schemas.ReadKnown}
 	registry := huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer)
 	return huma.Config{
 		OpenAPI: &huma.OpenAPI{
@@ -108,7 +110,7 @@ func configuration() huma.Config {
 			Security: []map[string][]string{{"token": {}}, {"session": {}}},
 		},
 		OpenAPIPath:   Prefix + "/openapi",
-		Formats:       map[string]huma.Format{"application/json": huma.DefaultJSONFormat, "json": huma.DefaultJSONFormat},
+		Formats:       map[string]huma.Format{"application/json": format, "json": format},
 		DefaultFormat: "application/json",
 		// What was sent is not sent back: it may be a password or somebody's key.
 		Transformers:                 []huma.Transformer{withoutValues},

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"cdds/pipeline/warehouse"
+	"cdds/schemas"
 )
 
 // Paging is what every listing takes.
@@ -30,7 +31,7 @@ func (p Paging) page(sort string) (warehouse.Page, error) {
 	var c cursor
 	b, err := base64.RawURLEncoding.DecodeString(p.Cursor)
 	if err == nil {
-		err = json.Unmarshal(b, &c)
+		err = schemas.ReadKnown(b, &c)
 	}
 	if err != nil {
 		return page, fmt.Errorf("%w: the cursor is none that was given out", warehouse.ErrPage)

@@ -12,6 +12,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"cdds/schemas"
 )
 
 // session is what the cookie holds. A password session takes tenant and role from
@@ -61,7 +63,7 @@ func (s *sealer) open(name, sealed string, v any) error {
 		return ErrSession
 	}
 	plain, err := s.aead.Open(nil, nil, b, []byte(name))
-	if err != nil || json.Unmarshal(plain, v) != nil {
+	if err != nil || schemas.Read(plain, v) != nil {
 		return ErrSession
 	}
 	return nil

@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -26,6 +25,7 @@ import (
 	"cdds/pipeline/bucket"
 	"cdds/pipeline/warehouse"
 	"cdds/producers"
+	"cdds/schemas"
 )
 
 // system is the embedded stack in a process of its own, with clients of the harness.
@@ -152,10 +152,10 @@ func (r *run) start(ctx context.Context, name string, env []string, args ...stri
 	go func() {
 		for lines := bufio.NewScanner(out); lines.Scan(); {
 			var line struct {
-				Ready   bool
-				Metrics string
+				Ready   bool   `json:"ready"`
+				Metrics string `json:"metrics"`
 			}
-			if json.Unmarshal(lines.Bytes(), &line) == nil && line.Ready {
+			if schemas.Read(lines.Bytes(), &line) == nil && line.Ready {
 				ready <- line.Metrics
 			}
 		}

@@ -2,9 +2,9 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"net"
 	"net/http"
@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"cdds/ops/config"
+	"cdds/schemas"
 )
 
 // readyTimeout is a little more than the process itself gives its checks.
@@ -69,7 +70,11 @@ func (s *session) ready(ctx context.Context, addr string) error {
 		Ready    bool              `json:"ready"`
 		Problems map[string]string `json:"problems"`
 	}
-	if err := json.NewDecoder(http.MaxBytesReader(nil, response.Body, 1<<20)).Decode(&told); err != nil {
+	answer, err := io.ReadAll(io.LimitReader(response.Body, 1<<20))
+	if err == nil {
+		err = schemas.Read(answer, &told)
+	}
+	if err != nil {
 		return unreachable(fmt.Errorf("what answers at %s is no cdds: %w", addr, err))
 	}
 	if !told.Ready {

@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -80,7 +79,7 @@ func openAttachments(ctx context.Context, part, cert, key string, r schemas.Rece
 	}
 	for _, text := range lines {
 		var line schemas.AttachmentLine
-		if err := json.Unmarshal([]byte(text), &line); err != nil {
+		if err := schemas.Read([]byte(text), &line); err != nil {
 			return unproven(err)
 		}
 		if line.Problem != "" {

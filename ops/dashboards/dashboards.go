@@ -6,10 +6,11 @@ package dashboards
 import (
 	"cmp"
 	"embed"
-	"encoding/json"
 	"fmt"
 	"path"
 	"slices"
+
+	"cdds/schemas"
 )
 
 //go:embed grafana/dashboards/*.json
@@ -39,7 +40,12 @@ type Panel struct {
 }
 
 // Grid is a rectangle in Grafana's units.
-type Grid struct{ X, Y, W, H int }
+type Grid struct {
+	X int `json:"x"`
+	Y int `json:"y"`
+	W int `json:"w"`
+	H int `json:"h"`
+}
 
 // Query is a PromQL expression and the name of its series, in which {{label}} stands
 // for the value of a label.
@@ -78,7 +84,7 @@ func Read() ([]Dashboard, error) {
 			return nil, err
 		}
 		d := Dashboard{File: e.Name()[:len(e.Name())-len(".json")]}
-		if err := json.Unmarshal(content, &d); err != nil {
+		if err := schemas.Read(content, &d); err != nil {
 			return nil, fmt.Errorf("dashboard %s: %w", e.Name(), err)
 		}
 		slices.SortStableFunc(d.Panels, func(a, b Panel) int {

@@ -3,7 +3,6 @@ package stack
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -15,6 +14,8 @@ import (
 	"strconv"
 	"syscall"
 	"time"
+
+	"github.com/go-json-experiment/json"
 
 	"cdds/ops/stack/broker"
 	"cdds/ops/stack/engine"

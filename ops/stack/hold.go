@@ -3,7 +3,6 @@ package stack
 import (
 	"context"
 	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/go-json-experiment/json"
 	"golang.org/x/sys/unix"
 )
 
@@ -117,7 +117,7 @@ func loadKeys(path string) (keys, error) {
 		return k, err
 	}
 	k = keys{AccessKey: "cdds" + rand.Text()[:16], SecretKey: rand.Text() + rand.Text()[:14]}
-	if text, err = json.Marshal(k); err != nil { //nolint:gosec // kept in a file only its owner reads
+	if text, err = json.Marshal(k); err != nil {
 		return k, err
 	}
 	if err := os.WriteFile(path+".new", text, 0o600); err != nil {

@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -204,7 +203,7 @@ func parseIndex(index []byte) ([]schemas.AttachmentLine, error) {
 			return nil, fmt.Errorf("it has more than %d lines", maxAttachments)
 		}
 		var line schemas.AttachmentLine
-		if err := json.Unmarshal(scanner.Bytes(), &line); err != nil {
+		if err := schemas.Read(scanner.Bytes(), &line); err != nil {
 			return nil, err
 		}
 		all = append(all, line)

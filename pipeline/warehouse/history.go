@@ -2,7 +2,6 @@ package warehouse
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -150,7 +149,7 @@ func decoded[T any](ctx context.Context, w *Warehouse, what, sql string, args ..
 		var v T
 		err := rows.Scan(&body)
 		if err == nil {
-			err = json.Unmarshal([]byte(body), &v)
+			err = schemas.Read([]byte(body), &v)
 		}
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("read %s: %w", what, err), rows.Close())

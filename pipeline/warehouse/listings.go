@@ -2,7 +2,6 @@ package warehouse
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -54,7 +53,7 @@ func (w *Warehouse) ListExports(ctx context.Context, f ExportFilter, p Page) (Li
 		if err := rows.Scan(append(place, &summary)...); err != nil {
 			return err
 		}
-		err := json.Unmarshal([]byte(summary), e)
+		err := schemas.Read([]byte(summary), e)
 		e.Parts = nil // rows of before the column have them
 		return err
 	})
@@ -190,7 +189,7 @@ func (w *Warehouse) ListErasures(ctx context.Context, tenantID, state string, p 
 		if err := rows.Scan(append(place, &body)...); err != nil {
 			return err
 		}
-		return json.Unmarshal([]byte(body), e)
+		return schemas.Read([]byte(body), e)
 	})
 }
 
@@ -222,7 +221,7 @@ func (w *Warehouse) ListDeliveries(ctx context.Context, f DeliveryFilter, p Page
 		if err := rows.Scan(append(place, &body)...); err != nil {
 			return err
 		}
-		return json.Unmarshal([]byte(body), d)
+		return schemas.Read([]byte(body), d)
 	})
 }
 

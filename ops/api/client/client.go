@@ -5,7 +5,6 @@ package client
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -142,11 +141,20 @@ func (c *Client) call(ctx context.Context, method, path string, q url.Values, in
 	if out == nil {
 		return answer.Body.Close()
 	}
-	err = json.NewDecoder(io.LimitReader(answer.Body, maxAnswer)).Decode(out)
+	err = read(answer.Body, maxAnswer, out)
 	if err := errors.Join(err, answer.Body.Close()); err != nil {
 		return fmt.Errorf("read the server's answer: %w", err)
 	}
 	return nil
+}
+
+// read reads at most that many bytes of an answer into out.
+func read(body io.Reader, most int64, out any) error {
+	b, err := io.ReadAll(io.LimitReader(body, most))
+	if err != nil {
+		return err
+	}
+	return schemas.Read(b, out)
 }
 
 // send is the answer to a request, or what it was refused with as a *Problem.
@@ -178,8 +186,11 @@ func (c *Client) send(ctx context.Context, method, path string, q url.Values, in
 	if answer.StatusCode < http.StatusBadRequest {
 		return answer, nil
 	}
-	p := &Problem{Status: answer.StatusCode, Title: http.StatusText(answer.StatusCode)}
-	_ = json.NewDecoder(io.LimitReader(answer.Body, 1<<20)).Decode(p) // a proxy may answer anything
+	p := new(Problem)
+	if read(answer.Body, 1<<20, p) != nil || p.Title == "" { // a proxy may answer anything
+		p.Title = http.StatusText(answer.StatusCode)
+	}
+	p.Status = answer.StatusCode
 	if seconds, err := strconv.Atoi(answer.Header.Get("Retry-After")); err == nil {
 		p.RetryAfter = time.Duration(seconds) * time.Second
 	}

@@ -1,9 +1,8 @@
 package engine
 
 import (
-	"encoding/json"
-
 	"github.com/ClickHouse/ch-go/proto"
+	"github.com/go-json-experiment/json"
 )
 
 // helloQuery is what clickhouse-go sends first, to learn the revision at which
@@ -45,7 +44,9 @@ func (s *session) emptyNative(sql string, req request) []byte {
 	if err != nil {
 		return nil
 	}
-	var described struct{ Data [][]string }
+	var described struct {
+		Data [][]string `json:"data"`
+	}
 	if err := json.Unmarshal(r.data, &described); err != nil {
 		return nil
 	}

@@ -63,7 +63,7 @@ func validStatus() *schemas.ExportStatus {
 		Worker: "w", Request: request, RequestDigest: request.Digest(), Recipients: validManifest().Recipients,
 		Snapshot: schemas.Snapshot{1, 2}, Planned: &schemas.Totals{Parts: 1, Rows: 3, JSONLBytes: 9},
 		Part: &validManifest().Parts[0], Failure: &schemas.Failure{Stage: "part", Part: 1, Reason: "r", Hint: "h"},
-		Completion: &schemas.Completion{ManifestKey: "k", ManifestSHA256: digest, SignatureKey: "s", SignatureSHA256: digest, ExpiresAt: at("2026-12-01T00:00:00Z")},
+		Completion: &schemas.Completion{ManifestKey: "acme/e-1/manifest.json", ManifestSHA256: digest, SignatureKey: "acme/e-1/manifest.json.p7s", SignatureSHA256: digest, ExpiresAt: at("2026-12-01T00:00:00Z")},
 	}
 }
 

@@ -65,7 +65,6 @@ func onCluster(s Statement, cluster, database string) []Statement {
 	}
 	sql := creates.ReplaceAllString(s.SQL, "CREATE TABLE IF NOT EXISTS "+strings.Replace(on, "$1", LocalTable(name), 1))
 	sql = engine.ReplaceAllLiteralString(sql, "ENGINE = ReplicatedReplacingMergeTree("+replicated+")")
-	sql = strings.Replace(sql, "non_replicated_deduplication_window", "replicated_deduplication_window", 1)
 	return []Statement{{s.Name, sql}, {s.Name, fmt.Sprintf(
 		"CREATE TABLE IF NOT EXISTS %s ON CLUSTER '%s' AS %s\nENGINE = Distributed('%s', '%s', '%s', cityHash64(%s))\n",
 		name, cluster, LocalTable(name), cluster, database, LocalTable(name), shardedBy[name])}}

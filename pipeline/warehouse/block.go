@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 )
 
@@ -14,11 +15,20 @@ import (
 // changes nothing if it was stored after all.
 const insertTimeout = time.Minute
 
+// insertSettings are those of every insert. A table's sorting key makes repeated rows one
+// row; block deduplication compares with blocks that may be lost since.
+var insertSettings = clickhouse.Settings{
+	"insert_deduplicate": 0,
+	// History spans as many months as it spans; one insert may touch them all.
+	"max_partitions_per_insert_block": 0,
+}
+
 // insertBlock stores the rows that fill appends as one block of a table: all of them or
 // an error. No rows are no insert.
 func (w *Warehouse) insertBlock(ctx context.Context, table, columns string, fill func(driver.Batch) error) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, w.insertTimeout, fmt.Errorf("ClickHouse did not store the rows within %s", w.insertTimeout))
 	defer cancel()
+	ctx = withSettings(ctx, insertSettings)
 	err := func() error {
 		block, err := w.conn.PrepareBatch(ctx, "INSERT INTO "+table+" ("+columns+")")
 		if err != nil {

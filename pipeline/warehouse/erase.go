@@ -64,7 +64,7 @@ WHERE {kind:String} = 'contact' AND tenant_id = {tenant:String} AND contact_id =
 }
 
 // eraseSettings make a mutation end with its statement.
-var eraseSettings = clickhouse.Settings{"mutations_sync": 2, "max_partitions_per_insert_block": 0}
+var eraseSettings = clickhouse.Settings{"mutations_sync": 2, "max_partitions_per_insert_block": 0, "insert_deduplicate": 0}
 
 func (w *Warehouse) execErase(ctx context.Context, e schemas.Erasure, statements []string, args []any) error {
 	ctx = withSettings(ctx, eraseSettings)

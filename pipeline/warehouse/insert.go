@@ -85,27 +85,22 @@ func count[E any](batches []schemas.Batch[E]) (records int) {
 	return records
 }
 
-// insert sends one block, column by column. Its deduplication token makes
-// ClickHouse drop a block that was stored although the answer got lost; the
-// sorting key covers batches cut differently the second time.
+// insert sends one block, column by column.
+//
+// It has no deduplication token, and ClickHouse's own deduplication of blocks is off
+// (see insertBlock): both compare what was once inserted, not what is stored now. So rows
+// that ClickHouse had lost, read again from Kafka and cut into the same batch, were
+// dropped without an error. The sorting key alone makes an insert idempotent.
 func insert[E any](ctx context.Context, w *Warehouse, table string, columns []clickhouse.ColumnNameAndType, batches []schemas.Batch[E], body func(E) []byte, leading ...any) error {
 	n := count(batches)
 	if n == 0 {
 		return nil
 	}
-	token := make([]string, len(batches))
-	for i, b := range batches {
-		token[i] = fmt.Sprintf("%s/%d/%d-%d", b.Topic, b.Partition, b.First, b.Next)
-	}
 	names := make([]string, len(columns))
 	for i, c := range columns {
 		names[i] = c.Name
 	}
-	ctx = clickhouse.Context(ctx, clickhouse.WithColumnNamesAndTypes(columns), clickhouse.WithSettings(clickhouse.Settings{
-		"insert_deduplication_token": strings.Join(token, ","),
-		// History spans as many months as it spans; one insert may touch them all.
-		"max_partitions_per_insert_block": 0,
-	}))
+	ctx = clickhouse.Context(ctx, clickhouse.WithColumnNamesAndTypes(columns))
 	return w.insertBlock(ctx, table, strings.Join(names, ", "), func(block driver.Batch) error {
 		return fill(block, batches, body, leading)
 	})

@@ -69,3 +69,18 @@ func TestMissingIsWhatIsNeitherStoredNorDeadLetteredNorVoid(t *testing.T) {
 		t.Errorf("the account is whole up to %v, want 10, 4, 10, 6 and 0, %v", whole[n-5:], err)
 	}
 }
+
+func TestRowsThatClickHouseLostAreStoredAgainByTheSameInsert(t *testing.T) {
+	w := open(t)
+	const partition = 60
+	snapshot := make(schemas.Snapshot, partition+1)
+	snapshot[partition] = 5
+	for _, step := range []string{"first", "after the rows were lost"} {
+		storeAt(t, w, partition, 0, 1, 2, 3, 4)
+		missing, err := w.Missing(t.Context(), schemas.TopicContacts, nil, snapshot)
+		if err != nil || missing[partition] != 0 {
+			t.Fatalf("%s: %d rows are missing, %v", step, missing[partition], err)
+		}
+		lose(t, "contacts", fmt.Sprintf("source_partition = %d", partition))
+	}
+}

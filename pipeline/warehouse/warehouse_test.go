@@ -43,6 +43,19 @@ func open(t testing.TB) *warehouse.Warehouse {
 	return w
 }
 
+// lose makes the shared stack's ClickHouse lose rows, as a restore from an older backup does.
+func lose(t *testing.T, table, where string) {
+	t.Helper()
+	e := stacktest.Shared(t).Endpoints().ClickHouse
+	conn, err := clickhouse.Open(&clickhouse.Options{
+		Protocol: clickhouse.HTTP, Addr: []string{e.Addr},
+		Auth: clickhouse.Auth{Database: e.Database, Username: e.Username, Password: e.Password},
+	})
+	check(t, err)
+	defer conn.Close()
+	check(t, conn.Exec(t.Context(), "ALTER TABLE "+table+" DELETE WHERE "+where+" SETTINGS mutations_sync = 2"))
+}
+
 var (
 	from  = schemas.TimeOf(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))
 	until = schemas.TimeOf(time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC))

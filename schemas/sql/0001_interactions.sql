@@ -38,4 +38,4 @@ CREATE TABLE IF NOT EXISTS interactions
 ENGINE = ReplacingMergeTree
 PARTITION BY toYYYYMM(started_at)
 ORDER BY (tenant_id, started_at, interaction_id, source_partition, source_offset)
-SETTINGS non_replicated_deduplication_window = 1000, index_granularity = 1024
+SETTINGS index_granularity = 1024

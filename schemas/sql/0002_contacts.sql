@@ -24,4 +24,4 @@ CREATE TABLE IF NOT EXISTS contacts
 ENGINE = ReplacingMergeTree
 PARTITION BY toYYYYMM(created_at)
 ORDER BY (tenant_id, created_at, contact_id, source_partition, source_offset)
-SETTINGS non_replicated_deduplication_window = 1000, index_granularity = 1024
+SETTINGS index_granularity = 1024

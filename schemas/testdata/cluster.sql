@@ -32,7 +32,7 @@ CREATE TABLE IF NOT EXISTS interactions_local ON CLUSTER 'cdds'
 ENGINE = ReplicatedReplacingMergeTree('/clickhouse/tables/{shard}/cdds/interactions_local', '{replica}')
 PARTITION BY toYYYYMM(started_at)
 ORDER BY (tenant_id, started_at, interaction_id, source_partition, source_offset)
-SETTINGS replicated_deduplication_window = 1000, index_granularity = 1024
+SETTINGS index_granularity = 1024
 ;
 -- 0001_interactions
 CREATE TABLE IF NOT EXISTS interactions ON CLUSTER 'cdds' AS interactions_local
@@ -64,7 +64,7 @@ CREATE TABLE IF NOT EXISTS contacts_local ON CLUSTER 'cdds'
 ENGINE = ReplicatedReplacingMergeTree('/clickhouse/tables/{shard}/cdds/contacts_local', '{replica}')
 PARTITION BY toYYYYMM(created_at)
 ORDER BY (tenant_id, created_at, contact_id, source_partition, source_offset)
-SETTINGS replicated_deduplication_window = 1000, index_granularity = 1024
+SETTINGS index_granularity = 1024
 ;
 -- 0002_contacts
 CREATE TABLE IF NOT EXISTS contacts ON CLUSTER 'cdds' AS contacts_local

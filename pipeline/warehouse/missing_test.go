@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"pgregory.net/rapid"
+
 	"cdds/pipeline/warehouse"
 	"cdds/schemas"
 )
@@ -83,4 +85,35 @@ func TestRowsThatClickHouseLostAreStoredAgainByTheSameInsert(t *testing.T) {
 		}
 		lose(t, "contacts", fmt.Sprintf("source_partition = %d", partition))
 	}
+}
+
+// TestMissingIsWhatAModelCounts compares partitions with and without gaps, tails, and
+// heads that Kafka deleted.
+func TestMissingIsWhatAModelCounts(t *testing.T) {
+	w := open(t)
+	partition := int32(100)
+	rapid.Check(t, func(rt *rapid.T) {
+		partition++ // one of its own
+		first := rapid.Int64Range(0, 5).Draw(rt, "first")
+		var stored []int64
+		for at := first; at < first+40; at++ {
+			if rapid.IntRange(0, 30).Draw(rt, "lost") > 0 {
+				stored = append(stored, at)
+			}
+		}
+		storeAt(t, w, partition, stored...)
+		from, to := make(schemas.Snapshot, partition+1), make(schemas.Snapshot, partition+1)
+		from[partition] = rapid.Int64Range(0, 50).Draw(rt, "from")
+		to[partition] = rapid.Int64Range(0, 60).Draw(rt, "to")
+		want := int64(0)
+		for at := min(from[partition], stored[0]); at < to[partition]; at++ {
+			if !slices.Contains(stored, at) {
+				want++
+			}
+		}
+		got, err := w.Missing(t.Context(), schemas.TopicContacts, from, to)
+		if err != nil || got[partition] != want {
+			rt.Errorf("%d are missing from %d to %d of %v, want %d, %v", got[partition], from[partition], to[partition], stored, want, err)
+		}
+	})
 }

@@ -185,7 +185,8 @@ func (r *Replica) Sync(ctx context.Context) error {
 	}
 	var end kadm.ListedOffsets
 	if err == nil {
-		if end, err = admin.ListEndOffsets(ctx, names...); err == nil {
+		// The last stable offsets: an open transaction must not hold up who reads what is committed.
+		if end, err = admin.ListCommittedOffsets(ctx, names...); err == nil {
 			err = end.Error()
 		}
 	}

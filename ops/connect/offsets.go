@@ -24,11 +24,15 @@ func NewOffsets(client *kgo.Client) *Offsets { return &Offsets{kadm.NewClient(cl
 // offsetsTimeout bounds one question to the brokers.
 const offsetsTimeout = 30 * time.Second
 
-// EndOffsets is the snapshot that holds every record acknowledged by now.
+// EndOffsets is the snapshot that holds every record that readers can see by now: it ends
+// at the last stable offset of each partition (KIP-98). Ingest reads committed records
+// only, so a snapshot that ended at the high watermark would wait for as long as any
+// producer leaves a transaction open. Records behind an open transaction belong to the
+// first snapshot after it ends.
 func (o *Offsets) EndOffsets(ctx context.Context, topic schemas.Topic) (schemas.Snapshot, error) {
 	ctx, cancel := context.WithTimeout(ctx, offsetsTimeout)
 	defer cancel()
-	listed, err := o.admin.ListEndOffsets(ctx, string(topic))
+	listed, err := o.admin.ListCommittedOffsets(ctx, string(topic))
 	return snapshotOf(topic, listed, err)
 }
 

@@ -135,16 +135,6 @@ func (p *Publisher) PublishAsync(ctx context.Context, e schemas.Event, done func
 // is that of ctx; outcomes went to done.
 func (p *Publisher) Flush(ctx context.Context) error { return p.client.Flush(ctx) }
 
-// Put publishes dead letters, each to the dead-letter topic of its own, and returns
-// when all are acknowledged, or with the first error; putting them again is safe.
-func (p *Publisher) Put(ctx context.Context, letters []schemas.DeadLetter) error {
-	records := make([]*kgo.Record, len(letters))
-	for n := range letters {
-		records[n] = deadLetterRecord(&letters[n])
-	}
-	return p.produce(ctx, records)
-}
-
 // Close flushes for up to 15 seconds, gives up what is left then, and ends the
 // connections.
 func (p *Publisher) Close() {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -228,12 +229,18 @@ func TestCancelledPublishReturnsEvenWithoutAnAnswer(t *testing.T) {
 
 func newCluster(t testing.TB) *kfake.Cluster {
 	t.Helper()
+	return newClusterThatTakes(t, schemas.MaxDeadLetterBytes)
+}
+
+// newClusterThatTakes is a cluster whose brokers take batches of up to limit bytes.
+func newClusterThatTakes(t testing.TB, limit int) *kfake.Cluster {
+	t.Helper()
 	var names []string
 	for _, topic := range schemas.Topics() {
 		names = append(names, string(topic))
 	}
 	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(3, names...),
-		kfake.BrokerConfigs(map[string]string{"message.max.bytes": "9437184"})) // MaxDeadLetterBytes
+		kfake.BrokerConfigs(map[string]string{"message.max.bytes": strconv.Itoa(limit)}))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -85,7 +85,13 @@ const (
 	MaxDeadLetterBytes = 9 << 20
 )
 
-// Headers that a dead letter carries beside those of the original record.
+// MaxReasonBytes bounds the reason that a dead letter carries.
+const MaxReasonBytes = 4 << 10
+
+// Headers that a dead letter carries beside those of the original record. The last four
+// are there only if the letter was cut to fit its topic: then key and value are the first
+// bytes of the original's, whose sizes and digest the headers state, and the original's
+// headers are all there or none of them.
 const (
 	HeaderReason    = "cdds_reason"
 	HeaderCode      = "cdds_reason_code"
@@ -93,4 +99,20 @@ const (
 	HeaderPartition = "cdds_partition"
 	HeaderOffset    = "cdds_offset"
 	HeaderTime      = "cdds_time"
+
+	HeaderKeyBytes    = "cdds_key_bytes"
+	HeaderValueBytes  = "cdds_value_bytes"
+	HeaderValueSHA256 = "cdds_value_sha256"
+	HeaderHeadersKept = "cdds_headers_kept"
 )
+
+// IsDeadLetterHeader reports whether a dead letter's header of that name is its own, not
+// the original record's.
+func IsDeadLetterHeader(name string) bool {
+	switch name {
+	case HeaderReason, HeaderCode, HeaderTopic, HeaderPartition, HeaderOffset, HeaderTime,
+		HeaderKeyBytes, HeaderValueBytes, HeaderValueSHA256, HeaderHeadersKept:
+		return true
+	}
+	return false
+}

@@ -1,0 +1,286 @@
+package schemas
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+)
+
+// A position names one record of a topic's partition for ever, also after the topic was
+// deleted and made again, its log lost its tail, or everything moved to another Kafka. It
+// is what rows carry as source_offset and what snapshots are made of. Kafka's own offsets
+// begin anew in each of these cases; a position is the offset plus the base of the
+// incarnation it belongs to:
+//
+//	position = incarnation << 40 | offset
+//
+// Incarnation 0 has the base 0, so as long as nothing happened to a topic, positions are
+// Kafka's offsets. Bases that far apart need no knowledge of what was used before, which
+// may be lost with whatever was lost: 2^40 records of a partition are 30 years of a
+// thousand a second.
+const positionBits = 40
+
+// MaxOffset is the highest Kafka offset that has a position.
+const MaxOffset = 1<<positionBits - 1
+
+// Causes of an incarnation.
+const (
+	// IncarnationFirst is the topic as CDDS found it first.
+	IncarnationFirst = "first"
+	// IncarnationReplaced has another topic id (KIP-516): the topic was deleted and made
+	// again, or this is another cluster.
+	IncarnationReplaced = "replaced"
+	// IncarnationTruncated has a log that ends before what was read of it.
+	IncarnationTruncated = "truncated"
+)
+
+// Incarnation is a topic together with a log that has not lost its tail. It is decided
+// once and never changes.
+type Incarnation struct {
+	Topic Topic `json:"topic"`
+	// Number counts from 0.
+	Number int `json:"number"`
+	// TopicID is the topic's id (KIP-516) as a UUID; empty where the brokers know none.
+	TopicID string `json:"topic_id,omitempty"`
+	// Cause is one of the Incarnation constants.
+	Cause string `json:"cause"`
+	// Begins is, per partition, the first Kafka offset that belongs to this incarnation. Of a
+	// truncated topic partitions that are not listed go on in the incarnation before;
+	// otherwise they begin at 0.
+	Begins map[int32]int64 `json:"begins,omitempty"`
+	// Ends is, per partition that begins anew, the first position that was not used before,
+	// as far as anybody knew when this was decided.
+	Ends      map[int32]int64 `json:"ends,omitempty"`
+	DecidedAt Time            `json:"decided_at"`
+	// DecidedBy is the process that decided it.
+	DecidedBy string `json:"decided_by,omitempty"`
+}
+
+// whole reports whether the incarnation has all partitions of the topic.
+func (i Incarnation) whole() bool { return i.Cause != IncarnationTruncated }
+
+// begin is the first Kafka offset of a partition that belongs to the incarnation; false if
+// the partition goes on in the one before.
+func (i Incarnation) begin(partition int32) (int64, bool) {
+	at, listed := i.Begins[partition]
+	return at, listed || i.whole()
+}
+
+// base is the position of offset 0.
+func (i Incarnation) base() int64 { return int64(i.Number) << positionBits }
+
+// Lineage is the incarnations of a topic, by number, without a gap. The zero value knows
+// nothing of the topic: its positions are Kafka's offsets.
+type Lineage []Incarnation
+
+// Check reports whether the incarnations follow each other.
+func (l Lineage) Check() error {
+	for n, i := range l {
+		switch {
+		case i.Number != n:
+			return fmt.Errorf("incarnation %d of topic %s stands where %d is expected", i.Number, i.Topic, n)
+		case n == 0 && i.Cause != IncarnationFirst, n > 0 && i.Cause == IncarnationFirst:
+			return fmt.Errorf("incarnation %d of topic %s cannot be %q", n, i.Topic, i.Cause)
+		case i.Topic != l[0].Topic:
+			return fmt.Errorf("incarnation %d is of topic %s, not %s", n, i.Topic, l[0].Topic)
+		}
+		for p, at := range i.Begins {
+			if p < 0 || at < 0 || at > MaxOffset {
+				return fmt.Errorf("incarnation %d of topic %s cannot begin at offset %d of partition %d", n, i.Topic, at, p)
+			}
+		}
+	}
+	return nil
+}
+
+// Position is the position of an offset of the topic as it is now.
+func (l Lineage) Position(partition int32, offset int64) int64 {
+	for _, i := range slices.Backward(l) {
+		if begin, has := i.begin(partition); has && offset >= begin || i.Number == 0 {
+			return i.base() + offset
+		}
+	}
+	return offset
+}
+
+// Offset is the offset at which the topic as it is now has a position; false if that
+// position belongs to a log that is gone.
+func (l Lineage) Offset(partition int32, position int64) (int64, bool) {
+	offset := position & MaxOffset
+	return offset, l.Position(partition, offset) == position
+}
+
+// Positions are those of a vector of offsets of the topic as it is now.
+func (l Lineage) Positions(offsets Snapshot) Snapshot {
+	all := make(Snapshot, len(offsets))
+	for p, offset := range offsets {
+		all[p] = l.Position(int32(p), offset)
+	}
+	return all
+}
+
+// Run is a run of positions [First, Next) of a partition.
+type Run struct {
+	Partition   int32
+	First, Next int64
+}
+
+// Used returns the positions of a partition below to that its logs have used, by position.
+// Between them lie positions that no record ever had.
+func (l Lineage) Used(partition int32, to int64) []Run {
+	if len(l) == 0 {
+		return clipped(nil, Run{partition, 0, to})
+	}
+	var all []Run
+	for n, i := range l {
+		begin, has := i.begin(partition)
+		if !has {
+			continue
+		}
+		next := to
+		if later, found := l.after(n, partition); found && to > i.base()+MaxOffset {
+			next = later.Ends[partition]
+		}
+		all = clipped(all, Run{partition, i.base() + begin, next})
+	}
+	return all
+}
+
+// after is the first incarnation past n that has the partition.
+func (l Lineage) after(n int, partition int32) (Incarnation, bool) {
+	for _, i := range l[n+1:] {
+		if _, has := i.begin(partition); has {
+			return i, true
+		}
+	}
+	return Incarnation{}, false
+}
+
+func clipped(all []Run, r Run) []Run {
+	if r.First >= r.Next {
+		return all
+	}
+	return append(all, r)
+}
+
+// Group is the consumer group of the present incarnation. Each has one of its own, so that
+// offsets committed of a log that is gone are never taken for offsets of this one.
+func (l Lineage) Group(base string) string { return l.groupOf(base, max(len(l)-1, 0)) }
+
+func (l Lineage) groupOf(base string, n int) string {
+	if n > 0 {
+		return fmt.Sprintf("%s.%d", base, n)
+	}
+	return base
+}
+
+// Origin says where reading a partition begins: at the offset that the first of Groups has
+// committed which has committed any, or else at Offset.
+type Origin struct {
+	Groups []string
+	Offset int64
+}
+
+// Origin is where reading a partition of the topic as it is now begins.
+func (l Lineage) Origin(base string, partition int32) Origin {
+	if len(l) == 0 {
+		return Origin{Groups: []string{base}}
+	}
+	var o Origin
+	for n, i := range slices.Backward(l) {
+		o.Groups = append(o.Groups, l.groupOf(base, n))
+		if begin, has := i.begin(partition); has {
+			o.Offset = begin
+			break
+		}
+	}
+	return o
+}
+
+// Now is the present incarnation; false if there is none.
+func (l Lineage) Now() (Incarnation, bool) {
+	if len(l) == 0 {
+		return Incarnation{}, false
+	}
+	return l[len(l)-1], true
+}
+
+// TopicID is the id of the topic as it was last seen; empty if none is known.
+func (l Lineage) TopicID() string {
+	now, _ := l.Now()
+	return now.TopicID
+}
+
+// Log is what Kafka says of a topic at a moment.
+type Log struct {
+	Topic Topic
+	// TopicID is empty where the brokers know none.
+	TopicID string
+	// Starts and Ends are, per partition, the first offset the log has and its high watermark.
+	Starts, Ends Snapshot
+}
+
+// Reached is how far the log of a partition is known to have been read.
+type Reached struct {
+	// Offset is the first one that was not read.
+	Offset int64
+	// Diverges is where the log of the brokers and the one that was read part, by their
+	// leader epochs (KIP-320); -1 if that is not known.
+	Diverges int64
+}
+
+// Next returns the incarnation that a log demands beside those that are known; false if it
+// is the present one. reached is what is known to have been read of the present one, used
+// are the first positions not known to be used. It decides nothing: see pipeline.
+func (l Lineage) Next(log Log, reached map[int32]Reached, used map[int32]int64) (Incarnation, bool) {
+	next := Incarnation{Topic: log.Topic, Number: len(l), TopicID: log.TopicID}
+	now, known := l.Now()
+	if !known {
+		next.Cause = IncarnationFirst
+		next.Begins = begins(log.Starts)
+		return next, true
+	}
+	next.Ends = map[int32]int64{}
+	if log.TopicID != now.TopicID && log.TopicID != "" && now.TopicID != "" {
+		next.Cause, next.Begins, next.Ends = IncarnationReplaced, begins(log.Starts), maps.Clone(used)
+		return next, true
+	}
+	next.Begins = map[int32]int64{}
+	for p, r := range reached {
+		at := r.Diverges
+		if end := end(log, p); at < 0 || at > end {
+			at = end
+		}
+		if at >= r.Offset {
+			continue
+		}
+		next.Begins[p], next.Ends[p] = at, max(used[p], l.Position(p, r.Offset))
+	}
+	if len(next.Begins) == 0 {
+		return Incarnation{}, false
+	}
+	next.Cause = IncarnationTruncated
+	if log.TopicID == "" {
+		// Nothing tells a log that lost its tail from a topic that was made again. Reading all
+		// of it stores some records twice; reading on from its end would skip those of a new one.
+		next.Cause, next.Begins, next.Ends = IncarnationReplaced, begins(log.Starts), maps.Clone(used)
+	}
+	return next, true
+}
+
+func end(log Log, partition int32) int64 {
+	if int(partition) < len(log.Ends) {
+		return log.Ends[partition]
+	}
+	return 0 // a partition that is gone
+}
+
+func begins(starts Snapshot) map[int32]int64 {
+	all := map[int32]int64{}
+	for p, at := range starts {
+		if at > 0 {
+			all[int32(p)] = at
+		}
+	}
+	return all
+}

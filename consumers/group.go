@@ -51,7 +51,8 @@ type DeadLetters interface {
 type Options[E any] struct {
 	// Kafka says how to reach the brokers: seeds, TLS, SASL, hooks. Group and
 	// topic, fetch sizes and commits are the Group's own.
-	Kafka   []kgo.Opt
+	Kafka []kgo.Opt
+	// GroupID is the consumer group of the topic's first incarnation; see schemas.Lineage.
 	GroupID string
 	Topic   schemas.Topic
 	// Decode reads a record's value; its errors are *schemas.MalformedError. The
@@ -73,10 +74,11 @@ type Options[E any] struct {
 	// Default: 3 * MaxBytes.
 	MaxBuffered int
 
-	// Resume, if set, is asked where to go on from before partitions are read: given
-	// the offsets the group has committed, it returns them or lower ones, of partitions
-	// whose handler has lost what it had handled. If it fails, the committed ones count.
-	Resume func(ctx context.Context, committed map[int32]int64) (map[int32]int64, error)
+	// Positions says which positions the topic's offsets have. Nil: the offsets themselves,
+	// for a topic that is never replaced.
+	Positions Positions
+	// settleEvery is how often a running Group looks whether its topic was replaced.
+	settleEvery time.Duration
 
 	// InFlight is how many batches of one partition may be handled at once.
 	// Default: 1, strictly in order.
@@ -135,6 +137,7 @@ func (o *Options[E]) setDefaults() error {
 	orDefault(&o.MaxBuffered, 3*o.MaxBytes)
 	orDefault(&o.InFlight, 1)
 	orDefault(&o.Drain, defaultDrain)
+	orDefault(&o.settleEvery, defaultSettleEvery)
 	orDefault(&o.Logger, slog.Default())
 	o.Logger = o.Logger.With("group", o.GroupID, "topic", string(o.Topic))
 	return nil
@@ -156,8 +159,10 @@ type Group[E any] struct {
 	started atomic.Bool
 	client  atomic.Pointer[kgo.Client]
 
-	// work is cancelled when handlers must stop; stopping is closed when no new
-	// batch may begin.
+	// A session is the time with one client, on one incarnation of the topic. lineage is
+	// what it reads; work is cancelled when its handlers must stop; stopping is closed when
+	// no new batch may begin.
+	lineage  schemas.Lineage
 	work     context.Context
 	stopping chan struct{}
 	// share is the bytes one partition may hold.
@@ -170,6 +175,7 @@ type Group[E any] struct {
 
 	commitMu sync.Mutex
 
+	unsettled  atomic.Pointer[error] // why the positions are not known yet
 	pollErrors everySoOften
 }
 
@@ -184,13 +190,12 @@ func New[E any](opts Options[E]) (*Group[E], error) {
 		return nil, fmt.Errorf("consumers: register metrics: %w", err)
 	}
 	g := &Group[E]{
-		opts:     opts,
-		metrics:  metrics,
-		made:     time.Now(),
-		stopping: make(chan struct{}),
-		freed:    make(chan struct{}, 1),
-		dirty:    make(chan struct{}, 1),
-		owned:    make(map[int32]*partition[E]),
+		opts:    opts,
+		metrics: metrics,
+		made:    time.Now(),
+		freed:   make(chan struct{}, 1),
+		dirty:   make(chan struct{}, 1),
+		owned:   make(map[int32]*partition[E]),
 	}
 	metrics.lagSeconds.add(opts.GroupID, g.behindSince)
 	if err := kgo.ValidateOpts(g.kafka()...); err != nil {
@@ -201,7 +206,7 @@ func New[E any](opts Options[E]) (*Group[E], error) {
 
 func (g *Group[E]) kafka() []kgo.Opt {
 	return append(append([]kgo.Opt{kgo.FetchMaxWait(fetchMaxWait)}, g.opts.Kafka...),
-		kgo.ConsumerGroup(g.opts.GroupID),
+		kgo.ConsumerGroup(g.lineage.Group(g.opts.GroupID)),
 		kgo.ConsumeTopics(string(g.opts.Topic)),
 		kgo.Balancers(kgo.CooperativeStickyBalancer()),
 		kgo.DisableAutoCommit(),
@@ -216,46 +221,8 @@ func (g *Group[E]) kafka() []kgo.Opt {
 		kgo.KeepControlRecords(),
 		kgo.FetchMaxBytes(fetchMaxBytes),
 		kgo.FetchMaxPartitionBytes(fetchMaxPartitionBytes),
+		kgo.MaxDecompressBatchBytes(MaxBatchBytes),
 	)
-}
-
-// Run joins the group and works until ctx is cancelled, then drains, commits,
-// leaves the group and returns nil. Brokers that are down, a topic that does not
-// exist yet, handlers that fail: all are waited for. An error means that the Group
-// could not start, or was run before.
-func (g *Group[E]) Run(ctx context.Context) error {
-	if !g.started.CompareAndSwap(false, true) {
-		return errors.New("consumers: a Group runs once; make another with New")
-	}
-	work, stopWork := context.WithCancel(context.WithoutCancel(ctx))
-	defer stopWork()
-	g.work = work
-	client, err := kgo.NewClient(g.kafka()...)
-	if err != nil {
-		return fmt.Errorf("consumers: Kafka client: %w", err)
-	}
-	g.client.Store(client)
-
-	committing := make(chan struct{})
-	stopCommitting := make(chan struct{})
-	go func() {
-		defer close(committing)
-		g.commitLoop(client, stopCommitting)
-	}()
-
-	g.poll(ctx, client)
-
-	g.drain(stopWork)
-	close(stopCommitting)
-	<-committing
-	leaving, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveTimeout)
-	defer cancel()
-	if err := client.LeaveGroupContext(leaving); err != nil { // revokes, so it commits
-		g.opts.Logger.Warn("the group was not left in order; its partitions move on when the session times out", "error", err)
-	}
-	client.Close()
-	g.client.Store(nil)
-	return nil
 }
 
 // lingersUntil is the moment until which a batch whose first record came at since waits
@@ -268,63 +235,14 @@ func (g *Group[E]) lingersUntil(since time.Time) time.Time {
 	return g.made.Add((since.Sub(g.made)/every + 1) * every)
 }
 
-// poll moves fetched records to their partitions' queues until ctx is cancelled.
-// Rebalances are held up only while it does so, never while it waits.
-func (g *Group[E]) poll(ctx context.Context, client *kgo.Client) {
-	defer client.AllowRebalance() // a cancelled poll blocks rebalances too
-	for {
-		g.awaitRoom(ctx)
-		fetches := client.PollFetches(ctx)
-		if ctx.Err() != nil || fetches.IsClientClosed() {
-			return // what was polled last is not committed and comes again
-		}
-		fetches.EachPartition(func(f kgo.FetchTopicPartition) {
-			p := g.partition(f.Partition)
-			if f.Err != nil {
-				g.pollFailed(p, f)
-			}
-			if p != nil {
-				p.push(f.FetchPartition)
-			}
-		})
-		client.AllowRebalance()
-	}
-}
-
-// pollFailed reports an error the client delivers in place of records. All are
-// retried by the client but those of a partition it gives up, which make the Group
-// not ready.
-func (g *Group[E]) pollFailed(p *partition[E], f kgo.FetchTopicPartition) {
-	var lost *kgo.ErrDataLoss
-	if errors.As(f.Err, &lost) {
-		g.metrics.resets.Inc()
-		g.opts.Logger.Error("the log lost records that had been written; reading goes on from what exists",
-			"partition", lost.Partition, "consumed_to", lost.ConsumedTo, "reset_to", lost.ResetTo)
-		return
-	}
-	if p != nil && f.Topic != "" {
-		p.fetchFailed(f.Err)
-	}
-	if g.pollErrors.now() {
-		g.opts.Logger.Warn("Kafka does not deliver; retrying", "partition", f.Partition, "error", f.Err)
-	}
-}
-
-// drain lets handlers at work finish within Options.Drain, then cancels them.
-func (g *Group[E]) drain(stopWork context.CancelFunc) {
-	close(g.stopping)
-	deadline := time.AfterFunc(g.opts.Drain, stopWork)
-	defer deadline.Stop()
-	for _, p := range g.partitions() {
-		<-p.done
-	}
-}
-
 // Ready is nil when the Group has joined and nothing has been failing for more than
 // a few seconds; otherwise it says what is wrong.
 func (g *Group[E]) Ready() error {
 	client := g.client.Load()
 	if client == nil {
+		if err := g.unsettled.Load(); err != nil {
+			return fmt.Errorf("group %s has not started: %w", g.opts.GroupID, *err)
+		}
 		return fmt.Errorf("group %s is not running", g.opts.GroupID)
 	}
 	if _, generation := client.GroupMetadata(); generation < 0 {

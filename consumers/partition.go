@@ -25,13 +25,15 @@ type partition[E any] struct {
 	// attributes of its spans; nil where nothing is traced.
 	attributes []attribute.KeyValue
 
+	in *intake[E] // of run's goroutine
+
 	ctx     context.Context // for handlers: cancelled when the partition goes away
 	cancel  context.CancelFunc
 	done    chan struct{} // closed when no goroutine works on the partition
 	arrived chan struct{} // capacity 1: the queue has changed
 
 	mu     sync.Mutex
-	queue  []*kgo.Record
+	queue  []fetched
 	queued int64     // bytes in queue
 	since  time.Time // when the queue began to fill
 	held   int64     // bytes in queue and in batches at work
@@ -39,9 +41,10 @@ type partition[E any] struct {
 	closed bool // no longer owned
 	order  order
 
-	expected  int64           // the next offset a batch should bring, or -1
 	logStart  int64           // the first offset the log has, as far as is known
+	begin     int64           // where reading began, or -1
 	polled    int64           // the next offset a fetch should bring, or -1
+	epoch     int32           // leader epoch of the last record, or -1
 	handled   kgo.EpochOffset // everything before it is handled; -1: unknown
 	moved     bool            // a batch was finished, so handled is worth a commit
 	committed int64           // -1: nothing
@@ -63,57 +66,94 @@ func newPartition[E any](g *Group[E], client *kgo.Client, id int32) *partition[E
 		cancel:     cancel,
 		done:       make(chan struct{}),
 		arrived:    make(chan struct{}, 1),
-		expected:   -1,
+		in:         &intake[E]{topic: g.opts.Topic, partition: id, lineage: g.lineage, decode: g.opts.Decode, expected: -1},
+		begin:      -1,
 		polled:     -1,
+		epoch:      -1,
 		handled:    kgo.EpochOffset{Epoch: -1, Offset: -1},
 		committed:  -1,
 		failures:   make(map[*span]failure),
 	}
 }
 
-// resumeAt says that the group has committed at.
-func (p *partition[E]) resumeAt(at int64) {
+// beginAt says where reading begins, and whether the group has committed that.
+func (p *partition[E]) beginAt(at int64, committed bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.expected, p.polled, p.committed, p.handled.Offset = at, at, at, at
+	p.begin, p.polled, p.handled.Offset = at, at, at
+	if committed {
+		p.committed = at
+	}
 }
 
-// push queues what a fetch brought. It never blocks.
-func (p *partition[E]) push(f kgo.FetchPartition) {
+// push queues what a fetch brought. It never blocks. It is false, and queues nothing, if
+// the log no longer reaches what was read of it.
+func (p *partition[E]) push(f kgo.FetchPartition) bool {
 	if len(f.Records) == 0 {
-		return
+		return true
 	}
+	all := make([]fetched, len(f.Records))
+	for i, r := range f.Records {
+		all[i] = fetched{Record: r, next: r.Offset + 1}
+	}
+	return p.queueUp(all, f.LogStartOffset, f.HighWatermark)
+}
+
+// skip queues a dead letter in place of a batch that was not unpacked.
+func (p *partition[E]) skip(e *kgo.ErrDecompressTooLarge) bool {
+	r := notUnpacked(e)
+	r.Timestamp = time.Now()
+	return p.queueUp([]fetched{r}, 0, -1)
+}
+
+func (p *partition[E]) queueUp(records []fetched, logStart, highWater int64) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.reads(f)
-	first, last := f.Records[0], f.Records[len(f.Records)-1]
+	p.logStart = max(p.logStart, logStart)
+	first, last := records[0], records[len(records)-1]
 	switch {
-	case p.polled < 0:
-	case f.LogStartOffset > p.polled && first.Offset > p.polled:
-		p.g.metrics.trimmed.Add(float64(f.LogStartOffset - p.polled))
+	case p.polled < 0: // nothing was committed: reading begins where the log does
+		p.begin = logStart
+	case logStart > p.polled && first.Offset > p.polled:
+		p.g.metrics.trimmed.Add(float64(logStart - p.polled))
 		p.log.Error("the broker deleted records before they were read; raise the topic's retention or find out why this group was behind",
-			"from_offset", p.polled, "to_offset", f.LogStartOffset)
+			"from_offset", p.polled, "to_offset", logStart)
 	case first.Offset < p.polled:
 		p.g.metrics.resets.Inc()
-		p.log.Error("the log no longer reaches the offset this group had read; reading again from the earliest that exists",
+		p.log.Error("the log no longer reaches the offset this group had read",
 			"expected_offset", p.polled, "offset", first.Offset)
+		if p.g.opts.Positions != nil {
+			return false
+		}
 	}
 	if p.handled.Offset < 0 || p.handled.Offset > last.Offset {
 		p.handled = kgo.EpochOffset{Epoch: -1, Offset: first.Offset}
 	}
-	p.polled, p.fetchErr = last.Offset+1, nil
+	p.polled, p.epoch, p.fetchErr = last.next, last.LeaderEpoch, nil
 	if len(p.queue) == 0 {
 		p.since = time.Now()
 	}
-	p.queue = append(p.queue, f.Records...)
-	added := sizeOf(f.Records)
+	p.queue = append(p.queue, records...)
+	added := sizeOf(records)
 	p.queued += added
 	p.held += added
 	if p.behind.IsZero() {
 		p.behind = first.Timestamp
 	}
-	p.setLag(f.HighWatermark)
+	if highWater < 0 {
+		highWater = p.highWater
+	}
+	p.setLag(highWater)
 	signal(p.arrived)
+	return true
+}
+
+// anotherEpoch reports whether records come from another leader's time than those before.
+func (p *partition[E]) anotherEpoch(f kgo.FetchPartition) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n := len(f.Records)
+	return n > 0 && p.epoch >= 0 && f.Records[n-1].LeaderEpoch > p.epoch
 }
 
 // run cuts batches and has them handled, until the partition goes away or the Group
@@ -135,8 +175,7 @@ func (p *partition[E]) run() {
 		if records == nil {
 			return
 		}
-		batch, letters := p.decode(records)
-		voids := p.voids(records)
+		batch, letters, voids := p.take(records)
 		if admitter, ok := p.g.opts.Handler.(Admitter[E]); ok && len(batch.Records) > 0 {
 			admitter.Admit(p.ctx, batch)
 		}
@@ -149,7 +188,7 @@ func (p *partition[E]) run() {
 
 // next waits for a batch and gives it its place in the order; nil when there will
 // be none.
-func (p *partition[E]) next() ([]*kgo.Record, *span) {
+func (p *partition[E]) next() ([]fetched, *span) {
 	for {
 		records, place, wait := p.cut(time.Now())
 		if records != nil {
@@ -172,7 +211,7 @@ func (p *partition[E]) next() ([]*kgo.Record, *span) {
 
 // cut takes a batch off the queue if it is full or has lingered. Otherwise it says
 // how long to wait for more; 0 means until something arrives.
-func (p *partition[E]) cut(now time.Time) ([]*kgo.Record, *span, time.Duration) {
+func (p *partition[E]) cut(now time.Time) ([]fetched, *span, time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if len(p.queue) == 0 || p.ctx.Err() != nil {
@@ -199,11 +238,11 @@ func (p *partition[E]) cut(now time.Time) ([]*kgo.Record, *span, time.Duration) 
 		p.queue = nil
 	}
 	last := records[n-1]
-	return records, p.order.begin(kgo.EpochOffset{Epoch: last.LeaderEpoch, Offset: last.Offset + 1}), 0
+	return records, p.order.begin(kgo.EpochOffset{Epoch: last.LeaderEpoch, Offset: last.next}), 0
 }
 
 // work sees one decoded batch through: dead-letter, handle.
-func (p *partition[E]) work(records []*kgo.Record, batch schemas.Batch[E], letters []schemas.DeadLetter, voids []schemas.Void, place *span) {
+func (p *partition[E]) work(records []fetched, batch schemas.Batch[E], letters []schemas.DeadLetter, voids []schemas.Void, place *span) {
 	ctx, end := p.traced(records)
 	err := p.handle(ctx, batch, letters, voids, place)
 	end(err)
@@ -243,33 +282,19 @@ func (p *partition[E]) handle(ctx context.Context, batch schemas.Batch[E], lette
 	})
 }
 
-func (p *partition[E]) decode(records []*kgo.Record) (schemas.Batch[E], []schemas.DeadLetter) {
-	batch := schemas.Batch[E]{
-		Topic:     p.g.opts.Topic,
-		Partition: p.id,
-		First:     records[0].Offset,
-		Next:      records[len(records)-1].Offset + 1,
-		Records:   make([]schemas.Record[E], 0, len(records)),
+// take decodes records, which come in order.
+func (p *partition[E]) take(records []fetched) (schemas.Batch[E], []schemas.DeadLetter, []schemas.Void) {
+	p.mu.Lock()
+	logStart := p.logStart
+	if p.in.expected < 0 {
+		p.in.expected = p.begin
 	}
-	var letters []schemas.DeadLetter
-	for _, r := range records {
-		if r.Attrs.IsControl() {
-			continue
-		}
-		event, err := p.g.opts.Decode(r.Value)
-		if err != nil {
-			letters = append(letters, deadLetter(p.g.opts.Topic, r, err))
-			continue
-		}
-		batch.Records = append(batch.Records, schemas.Record[E]{
-			Event: event, Partition: r.Partition, Offset: r.Offset, Time: schemas.TimeOf(r.Timestamp),
-		})
-	}
-	return batch, letters
+	p.mu.Unlock()
+	return p.in.take(records, logStart)
 }
 
 // finish gives back the batch's memory and moves the position as far as it goes.
-func (p *partition[E]) finish(records []*kgo.Record, place *span) {
+func (p *partition[E]) finish(records []fetched, place *span) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.release(sizeOf(records))

@@ -2,11 +2,16 @@ package consumers
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"maps"
 	"slices"
-	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"cdds/schemas"
 )
 
 // The four callbacks below are called one at a time, and never between a poll and
@@ -28,48 +33,68 @@ func (g *Group[E]) assigned(_ context.Context, client *kgo.Client, all map[strin
 	g.opts.Logger.Info("partitions assigned", "partitions", ids, "owned", len(g.owned))
 }
 
-// offsetsFetched settles where each partition resumes, and tells it, so that it can
+// offsetsFetched settles where each partition is read from, and tells it, so that it can
 // notice when the log no longer has that offset.
 func (g *Group[E]) offsetsFetched(ctx context.Context, offsets map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error) {
-	committed := map[int32]int64{}
+	earlier := map[string]map[int32]int64{} // what groups of earlier incarnations committed
 	for id, o := range offsets[string(g.opts.Topic)] {
-		if at := o.EpochOffset().Offset; at >= 0 {
-			committed[id] = at
+		at, committed := o.EpochOffset().Offset, true
+		if at < 0 && g.lineage == nil {
+			continue // where the log begins
 		}
-	}
-	for id, at := range g.resume(ctx, committed) {
-		if at < committed[id] {
-			// No epoch: to go back is meant, not a sign that the log was cut.
+		if at < 0 {
+			var err error
+			if at, err = g.origin(ctx, id, earlier); err != nil {
+				return nil, err
+			}
+			committed = false
 			offsets[string(g.opts.Topic)][id] = kgo.NewOffset().At(at)
 		}
 		if p := g.partition(id); p != nil {
-			p.resumeAt(min(at, committed[id]))
+			p.beginAt(at, committed)
 		}
 	}
 	return offsets, nil
 }
 
-// resumeTimeout bounds asking Options.Resume: a rebalance waits for it.
-const resumeTimeout = 20 * time.Second
-
-// resume asks Options.Resume.
-func (g *Group[E]) resume(ctx context.Context, committed map[int32]int64) map[int32]int64 {
-	if g.opts.Resume == nil || len(committed) == 0 {
-		return committed
-	}
-	ctx, cancel := context.WithTimeout(ctx, resumeTimeout)
-	defer cancel()
-	at, err := g.opts.Resume(ctx, maps.Clone(committed))
-	if err != nil {
-		g.opts.Logger.Warn("cannot tell whether what was handled is still there; going on from what was committed", "error", err)
-		return committed
-	}
-	for id, offset := range at {
-		if offset < committed[id] {
-			g.opts.Logger.Error("what was handled is lost; reading it again", "partition", id, "from_offset", offset, "committed", committed[id])
+// origin is where to begin to read a partition that the group has committed nothing of.
+func (g *Group[E]) origin(ctx context.Context, partition int32, earlier map[string]map[int32]int64) (int64, error) {
+	from := g.lineage.Origin(g.opts.GroupID, partition)
+	for _, group := range from.Groups[1:] { // the first is this one
+		committed, asked := earlier[group]
+		if !asked {
+			var err error
+			if committed, err = committedBy(ctx, kadm.NewClient(g.client.Load()), group, g.opts.Topic); err != nil {
+				return 0, err
+			}
+			earlier[group] = committed
+		}
+		if at, ok := committed[partition]; ok {
+			return max(at, from.Offset), nil
 		}
 	}
-	return at
+	return from.Offset, nil
+}
+
+// committedBy is what a group has committed of a topic, by partition.
+func committedBy(ctx context.Context, admin *kadm.Client, group string, topic schemas.Topic) (map[int32]int64, error) {
+	all := map[int32]int64{}
+	responses, err := admin.FetchOffsets(ctx, group)
+	if errors.Is(err, kerr.GroupIDNotFound) {
+		return all, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("offsets of group %s: %w", group, err)
+	}
+	for p, o := range responses[string(topic)] {
+		if o.Err != nil {
+			return nil, fmt.Errorf("offsets of group %s: %w", group, o.Err)
+		}
+		if o.At >= 0 {
+			all[p] = o.At
+		}
+	}
+	return all, nil
 }
 
 // revoked hands partitions over: work ends, then what is done is committed.

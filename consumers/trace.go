@@ -31,7 +31,7 @@ const maxLinks = 32
 // that are kept; so what a batch costs is bounded whatever producers trace. With
 // Options.SpanPerRecord each record has one, below the one it was produced in, and of a
 // lone record that is the span it is handled in: its trace goes on.
-func (p *partition[E]) traced(records []*kgo.Record) (ctx context.Context, end func(error)) {
+func (p *partition[E]) traced(records []fetched) (ctx context.Context, end func(error)) {
 	tracer := p.g.opts.Tracer
 	if tracer == nil {
 		return p.ctx, untraced
@@ -40,14 +40,14 @@ func (p *partition[E]) traced(records []*kgo.Record) (ctx context.Context, end f
 	var each []trace.Span
 	switch perRecord := p.g.opts.SpanPerRecord; {
 	case perRecord && len(records) == 1:
-		ctx, s := p.span(p.origin(records[0]), records)
+		ctx, s := p.span(p.origin(records[0].Record), records)
 		return ctx, func(err error) { spans.End(s, err) }
 	case perRecord:
 		for n, r := range records {
-			if !kept(r) {
+			if !kept(r.Record) {
 				continue
 			}
-			_, s := p.span(p.origin(r), records[n:n+1])
+			_, s := p.span(p.origin(r.Record), records[n:n+1])
 			each = append(each, s)
 			if len(links) < maxLinks {
 				links = append(links, trace.Link{SpanContext: s.SpanContext()})
@@ -55,8 +55,8 @@ func (p *partition[E]) traced(records []*kgo.Record) (ctx context.Context, end f
 		}
 	default:
 		for n := 0; n < len(records) && len(links) < maxLinks; n++ {
-			if kept(records[n]) {
-				links = append(links, trace.LinkFromContext(p.origin(records[n])))
+			if kept(records[n].Record) {
+				links = append(links, trace.LinkFromContext(p.origin(records[n].Record)))
 			}
 		}
 	}
@@ -85,7 +85,7 @@ func (g *Group[E]) attributes(partition int32) []attribute.KeyValue {
 }
 
 // span begins the span of records that are handled together.
-func (p *partition[E]) span(ctx context.Context, records []*kgo.Record, options ...trace.SpanStartOption) (context.Context, trace.Span) {
+func (p *partition[E]) span(ctx context.Context, records []fetched, options ...trace.SpanStartOption) (context.Context, trace.Span) {
 	attributes := append(make([]attribute.KeyValue, 0, 7), p.attributes...)
 	attributes = append(attributes, semconv.MessagingKafkaOffset(int(records[0].Offset)), semconv.MessagingBatchMessageCount(len(records)))
 	options = append(options, trace.WithSpanKind(trace.SpanKindConsumer), trace.WithAttributes(attributes...))

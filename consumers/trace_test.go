@@ -43,10 +43,19 @@ func published(n, every int) []*kgo.Record {
 	return records
 }
 
+// queued are records as a partition queues them.
+func queued(records []*kgo.Record) []fetched {
+	all := make([]fetched, len(records))
+	for i, r := range records {
+		all[i] = fetched{Record: r, next: r.Offset + 1}
+	}
+	return all
+}
+
 func TestASpanOfABatchLinksToABoundedNumberOfRecordsThatAreKept(t *testing.T) {
 	for _, c := range []struct{ records, every, links int }{{1, 1, 1}, {100, 0, 0}, {100, 10, 10}, {1000, 1, maxLinks}} {
 		p, spans := tracedPartition(t, false)
-		ctx, end := p.traced(published(c.records, c.every))
+		ctx, end := p.traced(queued(published(c.records, c.every)))
 		end(nil)
 		ended := spans.Ended()
 		if len(ended) != 1 || len(ended[0].Links()) != c.links || ended[0].Parent().IsValid() {
@@ -67,7 +76,7 @@ func TestASpanOfABatchLinksToABoundedNumberOfRecordsThatAreKept(t *testing.T) {
 func TestATraceGoesOnInTheSpanOfItsRecord(t *testing.T) {
 	p, spans := tracedPartition(t, true)
 	records := published(1, 1)
-	ctx, end := p.traced(records)
+	ctx, end := p.traced(queued(records))
 	end(errors.New("for good"))
 	lone := spans.Ended()[0]
 	if lone.SpanContext().TraceID() != trace.SpanContextFromContext(ctx).TraceID() || lone.Parent().SpanID().String() != "0000000000000001" || lone.Status().Description != "for good" {
@@ -75,7 +84,7 @@ func TestATraceGoesOnInTheSpanOfItsRecord(t *testing.T) {
 	}
 
 	p, spans = tracedPartition(t, true)
-	_, end = p.traced(published(100, 10))
+	_, end = p.traced(queued(published(100, 10)))
 	end(nil)
 	below := 0
 	for _, s := range spans.Ended() {
@@ -90,7 +99,7 @@ func TestATraceGoesOnInTheSpanOfItsRecord(t *testing.T) {
 
 func TestATraceThatIsNotKeptGoesOnNotKept(t *testing.T) {
 	p, spans := tracedPartition(t, true)
-	ctx, end := p.traced(published(1, 0))
+	ctx, end := p.traced(queued(published(1, 0)))
 	end(nil)
 	if c := trace.SpanContextFromContext(ctx); c.IsSampled() || c.TraceID().String() != fmt.Sprintf("%032x", 1) {
 		t.Errorf("the context goes on with %v", c)
@@ -107,7 +116,7 @@ func TestATraceparentThatIsNoneBeginsATraceAndATracestateIsNotRepeated(t *testin
 			p, spans := tracedPartition(t, perRecord)
 			r := published(1, 1)[0]
 			r.Headers[len(r.Headers)-1].Value = []byte(text)
-			_, end := p.traced([]*kgo.Record{r})
+			_, end := p.traced(queued([]*kgo.Record{r}))
 			end(nil)
 			if s := spans.Ended(); len(s) != 1 || s[0].Parent().IsValid() || len(s[0].Links()) != 0 {
 				t.Errorf("%.60q leads to %d spans, the first below %v with links %v", text, len(s), s[0].Parent(), s[0].Links())
@@ -117,7 +126,7 @@ func TestATraceparentThatIsNoneBeginsATraceAndATracestateIsNotRepeated(t *testin
 	p, _ := tracedPartition(t, true)
 	r := published(1, 1)[0]
 	r.Headers = append(r.Headers, kgo.RecordHeader{Key: "tracestate", Value: []byte("a=b")})
-	ctx, end := p.traced([]*kgo.Record{r})
+	ctx, end := p.traced(queued([]*kgo.Record{r}))
 	end(nil)
 	if state := trace.SpanContextFromContext(ctx).TraceState(); state.Len() > 0 {
 		t.Errorf("the trace goes on with the state %s", state)
@@ -127,7 +136,7 @@ func TestATraceparentThatIsNoneBeginsATraceAndATracestateIsNotRepeated(t *testin
 func TestWithoutATracerABatchCostsNoAllocation(t *testing.T) {
 	p, _ := tracedPartition(t, false)
 	p.g.opts.Tracer = nil
-	records := published(100, 1)
+	records := queued(published(100, 1))
 	if n := testing.AllocsPerRun(100, func() {
 		_, end := p.traced(records)
 		end(nil)
@@ -149,7 +158,7 @@ func BenchmarkTraced(b *testing.B) {
 			if c.name == "off" {
 				p.g.opts.Tracer = nil
 			}
-			records := published(20_000, c.every)
+			records := queued(published(20_000, c.every))
 			b.ReportAllocs()
 			for b.Loop() {
 				_, end := p.traced(records)

@@ -1,7 +1,6 @@
 package consumers
 
 import (
-	"context"
 	"slices"
 	"testing"
 
@@ -57,27 +56,5 @@ func TestPositionsOfTransactionsWithoutRecordsAreAccountedFor(t *testing.T) {
 	}
 	if slices.Contains(held, false) {
 		t.Errorf("not every position is a record or void: %v, voids %+v", held, s.voids)
-	}
-}
-
-func TestAGroupGoesBackToWhereItsHandlerLostWhatItHadHandled(t *testing.T) {
-	c, s := newCluster(t, 1), newTable()
-	p := newProducer(t, c)
-	p.send(t, 0, events("e", 10)...)
-	first := join(t, c, s)
-	awaitCommitted(t, c, 0, 10)
-	first.leave()
-
-	again := newTable()
-	p.send(t, 0, "no event", event("late"))
-	join(t, c, again, func(o *Options[*schemas.Interaction]) { o.Resume = resumeAt(4) })
-	again.await(t, "the eight from there on are stored", func() bool { return len(again.rows)+len(again.letters) == 8 })
-	awaitCommitted(t, c, 0, 12)
-}
-
-func resumeAt(at int64) func(context.Context, map[int32]int64) (map[int32]int64, error) {
-	return func(_ context.Context, committed map[int32]int64) (map[int32]int64, error) {
-		committed[0] = min(at, committed[0])
-		return committed, nil
 	}
 }

@@ -119,6 +119,24 @@ func (l Lineage) Positions(offsets Snapshot) Snapshot {
 	return all
 }
 
+// Runs are the positions of the offsets from first to next, exclusive, of the topic as it
+// is now.
+func (l Lineage) Runs(partition int32, first, next int64) []Run {
+	var all []Run
+	for first < next {
+		at := l.Position(partition, first)
+		end := next
+		for _, i := range l { // where a later incarnation begins, the run ends
+			if begin, has := i.begin(partition); has && begin > first {
+				end = min(end, begin)
+			}
+		}
+		all = append(all, Run{partition, at, at + end - first})
+		first = end
+	}
+	return all
+}
+
 // Run is a run of positions [First, Next) of a partition.
 type Run struct {
 	Partition   int32

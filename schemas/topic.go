@@ -61,6 +61,29 @@ func IngestGroup(source Topic) string {
 	return "cdds.ingest." + strings.TrimPrefix(string(source), "cdds.")
 }
 
+// GroupSnapshots commits the snapshots of exports, so that a log that ends before one is
+// known to have lost records, also if nothing had read them yet.
+const GroupSnapshots = "cdds.snapshots"
+
+// Readers are the groups whose committed offsets say how far a topic was read.
+func Readers(t Topic) []string {
+	switch t {
+	case TopicInteractions, TopicContacts:
+		return []string{IngestGroup(t), GroupSnapshots}
+	case TopicExportRequests:
+		return []string{GroupExport}
+	case TopicExportStatus:
+		return []string{GroupHistory, GroupWebhooks}
+	case TopicAudit:
+		return []string{GroupAudit}
+	case TopicErasureRequests:
+		return []string{GroupErasure}
+	case TopicWebhookDeliveries:
+		return []string{GroupDeliveries}
+	}
+	return nil
+}
+
 // SourceTopics lists the topics whose records become rows.
 func SourceTopics() []Topic { return []Topic{TopicInteractions, TopicContacts} }
 

@@ -1,0 +1,166 @@
+package consumers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"cdds/schemas"
+)
+
+const (
+	// near is how close runs are that are read as one: to handle a record twice is cheaper
+	// than to begin to read anew.
+	near = 1000
+	// rereadTimeout bounds the wait for the next records of a run.
+	rereadTimeout = 30 * time.Second
+)
+
+// Reread handles records again that were handled and committed, because their effect was
+// lost. It reads the runs that lie in partitions this member owns, as far as Kafka still
+// has them, beside the records that arrive meanwhile, and returns how many records it
+// handled. What another member handles at the same time is handled twice, without effect.
+func (g *Group[E]) Reread(ctx context.Context, runs []schemas.Run) (handled int, err error) {
+	client := g.client.Load()
+	if client == nil {
+		return 0, nil
+	}
+	starts, err := kadm.NewClient(client).ListStartOffsets(ctx, string(g.opts.Topic))
+	if err == nil {
+		err = starts.Error()
+	}
+	if err != nil {
+		return 0, fmt.Errorf("first offsets of topic %s: %w", g.opts.Topic, err)
+	}
+	for _, run := range joined(runs) {
+		first, there := g.lineage.Offset(run.Partition, run.First)
+		start, known := starts.Lookup(string(g.opts.Topic), run.Partition)
+		if p := g.partition(run.Partition); p == nil || !there || !known {
+			continue
+		}
+		next := first + run.Next - run.First
+		if first = max(first, start.Offset); first >= next {
+			continue
+		}
+		n, err := g.reread(ctx, run.Partition, first, next)
+		handled += n
+		if err != nil {
+			return handled, fmt.Errorf("read partition %d of %s from offset %d to %d again: %w", run.Partition, g.opts.Topic, first, next, err)
+		}
+	}
+	return handled, nil
+}
+
+// joined puts runs together that are near each other.
+func joined(runs []schemas.Run) []schemas.Run {
+	sorted := slices.SortedFunc(slices.Values(runs), func(a, b schemas.Run) int {
+		if a.Partition != b.Partition {
+			return int(a.Partition - b.Partition)
+		}
+		return int(min(max(a.First-b.First, -1), 1))
+	})
+	var all []schemas.Run
+	for _, r := range sorted {
+		if n := len(all) - 1; n >= 0 && all[n].Partition == r.Partition && r.First-all[n].Next < near {
+			all[n].Next = max(all[n].Next, r.Next)
+			continue
+		}
+		all = append(all, r)
+	}
+	return all
+}
+
+// reread handles the records of a partition from first to next, exclusive.
+func (g *Group[E]) reread(ctx context.Context, partition int32, first, next int64) (handled int, err error) {
+	topic := string(g.opts.Topic)
+	client, err := kgo.NewClient(append(slices.Clone(g.opts.Kafka),
+		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: {partition: kgo.NewOffset().At(first)}}),
+		kgo.ConsumeResetOffset(kgo.NoResetOffset()),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.KeepControlRecords(),
+		kgo.FetchMaxBytes(fetchMaxBytes),
+		kgo.FetchMaxPartitionBytes(fetchMaxPartitionBytes),
+		kgo.MaxDecompressBatchBytes(MaxBatchBytes))...)
+	if err != nil {
+		return 0, fmt.Errorf("consumers: Kafka client: %w", err)
+	}
+	defer client.Close()
+	in := &intake[E]{topic: g.opts.Topic, partition: partition, lineage: g.lineage, decode: g.opts.Decode, expected: first}
+	for in.expected < next {
+		records, err := fetchBelow(ctx, client, next)
+		if err != nil {
+			return handled, err
+		}
+		for len(records) > 0 {
+			n, bytes := 0, int64(0)
+			for n < len(records) && n < g.opts.MaxRecords && (n == 0 || bytes < int64(g.opts.MaxBytes)) {
+				bytes += sizeOf(records[n : n+1])
+				n++
+			}
+			batch, letters, voids := in.take(records[:n], 0)
+			if err := g.handleAgain(ctx, batch, letters, voids); err != nil {
+				return handled, err
+			}
+			handled += len(batch.Records) + len(letters)
+			records = records[n:]
+		}
+	}
+	return handled, nil
+}
+
+// fetchBelow returns what comes next of a partition, as far as it lies below next. If what
+// comes lies past that, it is one element without a record that ends there.
+func fetchBelow(ctx context.Context, client *kgo.Client, next int64) ([]fetched, error) {
+	ctx, cancel := context.WithTimeout(ctx, rereadTimeout)
+	defer cancel()
+	for {
+		fetches := client.PollFetches(ctx)
+		var all []fetched
+		past := false
+		for _, r := range fetches.Records() {
+			if past = r.Offset >= next; past {
+				break
+			}
+			all = append(all, fetched{Record: r, next: r.Offset + 1})
+		}
+		var tooLarge *kgo.ErrDecompressTooLarge
+		switch err := fetches.Err(); {
+		case errors.As(err, &tooLarge):
+			client.SetOffsets(map[string]map[int32]kgo.EpochOffset{tooLarge.Topic: {tooLarge.Partition: {Epoch: tooLarge.Epoch, Offset: tooLarge.NextOffset}}})
+			if tooLarge.Offset < next {
+				all = append(all, notUnpacked(tooLarge))
+			}
+		case err != nil:
+			return nil, err
+		}
+		if past {
+			all = append(all, fetched{Record: &kgo.Record{Offset: next}, next: next, nothing: true})
+		}
+		if len(all) > 0 {
+			return all, nil
+		}
+	}
+}
+
+// handleAgain does what work does, once.
+func (g *Group[E]) handleAgain(ctx context.Context, batch schemas.Batch[E], letters []schemas.DeadLetter, voids []schemas.Void) error {
+	if voider, ok := g.opts.DeadLetters.(Voider); ok && len(voids) > 0 {
+		if err := voider.Void(ctx, voids); err != nil {
+			return err
+		}
+	}
+	if len(letters) > 0 {
+		if err := g.opts.DeadLetters.Put(ctx, letters); err != nil {
+			return err
+		}
+	}
+	if len(batch.Records) == 0 {
+		return nil
+	}
+	return g.opts.Handler.Handle(ctx, batch)
+}

@@ -1,0 +1,236 @@
+package consumers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"cdds/schemas"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// Positions settles which incarnation a topic is in.
+type Positions interface {
+	// Settle returns the incarnations of a topic as it is now, having decided and recorded
+	// what nobody had yet. An error says that it is not known; asking again may help.
+	Settle(ctx context.Context, topic schemas.Topic) (schemas.Lineage, error)
+}
+
+const (
+	// Kafka's client goes on asking for a topic that is gone, and never for the one that has
+	// its name now; nor does it say so.
+	defaultSettleEvery = 10 * time.Second
+	// settleTimeout bounds one look; a rebalance may have to wait for it.
+	settleTimeout = 20 * time.Second
+)
+
+// errReplaced ends a session: its topic is in another incarnation now.
+var errReplaced = errors.New("the topic was replaced, or its log lost records")
+
+// Run joins the group and works until ctx is cancelled, then drains, commits,
+// leaves the group and returns nil. Brokers that are down, a topic that does not
+// exist yet, handlers that fail: all are waited for. When the topic is replaced, or its
+// log loses records, Run leaves the group in order and joins that of the new incarnation.
+// An error means that the Group could not start, or was run before.
+func (g *Group[E]) Run(ctx context.Context) error {
+	if !g.started.CompareAndSwap(false, true) {
+		return errors.New("consumers: a Group runs once; make another with New")
+	}
+	for g.settle(ctx) {
+		if err := g.session(ctx); err != nil || ctx.Err() != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// settle finds out which incarnation to read, however long that takes; false if ctx ended.
+func (g *Group[E]) settle(ctx context.Context) bool {
+	if g.opts.Positions == nil {
+		return ctx.Err() == nil
+	}
+	var logged everySoOften
+	for n := 1; ctx.Err() == nil; n++ {
+		l, err := g.look(ctx)
+		if err == nil {
+			g.lineage = l
+			g.unsettled.Store(nil)
+			return true
+		}
+		g.unsettled.Store(&err)
+		if logged.now() && ctx.Err() == nil {
+			g.opts.Logger.Warn("cannot tell which positions the topic has; retrying", "attempts", n, "error", err)
+		}
+		select {
+		case <-time.After(backoff(n)):
+		case <-ctx.Done():
+		}
+	}
+	return false
+}
+
+func (g *Group[E]) look(ctx context.Context) (schemas.Lineage, error) {
+	ctx, cancel := context.WithTimeout(ctx, settleTimeout)
+	defer cancel()
+	return g.opts.Positions.Settle(ctx, g.opts.Topic)
+}
+
+// replaced reports whether the topic is in another incarnation than the session reads. If
+// that cannot be told, it is not.
+func (g *Group[E]) replaced(ctx context.Context) bool {
+	l, err := g.look(ctx)
+	if err != nil {
+		if ctx.Err() == nil {
+			g.opts.Logger.Warn("cannot tell whether the topic was replaced; retrying", "error", err)
+		}
+		return false
+	}
+	return len(l) != len(g.lineage)
+}
+
+// session reads one incarnation of the topic until ctx ends or the topic is in another.
+func (g *Group[E]) session(ctx context.Context) error {
+	work, stopWork := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopWork()
+	g.mu.Lock()
+	g.work, g.stopping = work, make(chan struct{})
+	clear(g.owned)
+	g.mu.Unlock()
+	client, err := kgo.NewClient(g.kafka()...)
+	if err != nil {
+		return fmt.Errorf("consumers: Kafka client: %w", err)
+	}
+	g.client.Store(client)
+
+	committing := make(chan struct{})
+	stopCommitting := make(chan struct{})
+	go func() {
+		defer close(committing)
+		g.commitLoop(client, stopCommitting)
+	}()
+	polling, endPolling := context.WithCancelCause(ctx)
+	watching := make(chan struct{})
+	go func() {
+		defer close(watching)
+		g.watch(polling, endPolling)
+	}()
+
+	g.poll(polling, client, endPolling)
+
+	endPolling(nil)
+	<-watching
+	g.drain(stopWork)
+	close(stopCommitting)
+	<-committing
+	leaving, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveTimeout)
+	defer cancel()
+	if err := client.LeaveGroupContext(leaving); err != nil { // revokes, so it commits
+		g.opts.Logger.Warn("the group was not left in order; its partitions move on when the session times out", "error", err)
+	}
+	client.Close()
+	g.client.Store(nil)
+	return nil
+}
+
+// watch ends the session when the topic is in another incarnation.
+func (g *Group[E]) watch(ctx context.Context, end context.CancelCauseFunc) {
+	if g.opts.Positions == nil {
+		return
+	}
+	for {
+		select {
+		case <-time.After(g.opts.settleEvery):
+			if g.replaced(ctx) {
+				end(errReplaced)
+			}
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// poll moves fetched records to their partitions' queues until ctx is cancelled.
+// Rebalances are held up only while it does so, never while it waits.
+func (g *Group[E]) poll(ctx context.Context, client *kgo.Client, end context.CancelCauseFunc) {
+	defer client.AllowRebalance() // a cancelled poll blocks rebalances too
+	for {
+		g.awaitRoom(ctx)
+		fetches := client.PollFetches(ctx)
+		if ctx.Err() != nil || fetches.IsClientClosed() {
+			return // what was polled last is not committed and comes again
+		}
+		fetches.EachPartition(func(f kgo.FetchTopicPartition) {
+			if ctx.Err() == nil && !g.arrive(ctx, client, f) {
+				end(errReplaced)
+			}
+		})
+		if ctx.Err() != nil {
+			return
+		}
+		client.AllowRebalance()
+	}
+}
+
+// arrive queues what came of a partition; false if it is not of the incarnation that the
+// session reads.
+func (g *Group[E]) arrive(ctx context.Context, client *kgo.Client, f kgo.FetchTopicPartition) bool {
+	p := g.partition(f.Partition)
+	// A log that lost records has another leader. That it has one need not be noticed
+	// otherwise by a member that was behind what got lost.
+	if p != nil && g.opts.Positions != nil && p.anotherEpoch(f.FetchPartition) && g.replaced(ctx) {
+		return false
+	}
+	if p != nil && !p.push(f.FetchPartition) {
+		return false
+	}
+	return f.Err == nil || g.pollFailed(client, p, f)
+}
+
+// pollFailed sees to an error that the client delivers in place of records; false if it
+// says that the log is not the one that was read. Most errors are retried by the client.
+func (g *Group[E]) pollFailed(client *kgo.Client, p *partition[E], f kgo.FetchTopicPartition) bool {
+	var tooLarge *kgo.ErrDecompressTooLarge
+	if errors.As(f.Err, &tooLarge) {
+		return p == nil || g.pass(client, p, tooLarge)
+	}
+	var lost *kgo.ErrDataLoss
+	if errors.As(f.Err, &lost) {
+		g.metrics.resets.Inc()
+		g.opts.Logger.Error("the log lost records that had been written",
+			"partition", lost.Partition, "consumed_to", lost.ConsumedTo, "reset_to", lost.ResetTo)
+		return g.opts.Positions == nil
+	}
+	if p != nil && f.Topic != "" {
+		p.fetchFailed(f.Err)
+	}
+	if g.pollErrors.now() {
+		g.opts.Logger.Warn("Kafka does not deliver; retrying", "partition", f.Partition, "error", f.Err)
+	}
+	return true
+}
+
+// pass dead-letters a batch that was not unpacked and goes on behind it: the client has
+// stopped reading the partition. No commit may be under way meanwhile.
+func (g *Group[E]) pass(client *kgo.Client, p *partition[E], e *kgo.ErrDecompressTooLarge) bool {
+	g.opts.Logger.Error("a batch is too large to be unpacked; its records are dead-lettered by position",
+		"partition", e.Partition, "offset", e.Offset, "next", e.NextOffset, "limit_bytes", MaxBatchBytes)
+	if !p.skip(e) {
+		return false
+	}
+	g.commitMu.Lock()
+	defer g.commitMu.Unlock()
+	client.SetOffsets(map[string]map[int32]kgo.EpochOffset{e.Topic: {e.Partition: {Epoch: e.Epoch, Offset: e.NextOffset}}})
+	return true
+}
+
+// drain lets handlers at work finish within Options.Drain, then cancels them.
+func (g *Group[E]) drain(stopWork context.CancelFunc) {
+	close(g.stopping)
+	deadline := time.AfterFunc(g.opts.Drain, stopWork)
+	defer deadline.Stop()
+	for _, p := range g.partitions() {
+		<-p.done
+	}
+}

@@ -1,0 +1,267 @@
+package consumers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"cdds/schemas"
+)
+
+// Decisions keep which logs of a topic are one and the same; pipeline.Incarnations does.
+type Decisions interface {
+	// Lineage returns known and what was decided since.
+	Lineage(ctx context.Context, topic schemas.Topic, known schemas.Lineage) (schemas.Lineage, error)
+	// Decide records the incarnation after known, unless somebody else did, and returns all.
+	Decide(ctx context.Context, topic schemas.Topic, known schemas.Lineage, next schemas.Incarnation) (schemas.Lineage, error)
+}
+
+// SettlerOptions of a Settler; Client and Decisions are required.
+type SettlerOptions struct {
+	// Client asks Kafka; the caller closes it.
+	Client    *kgo.Client
+	Decisions Decisions
+	// Stored returns, per partition of a topic, the first position past all that is stored.
+	// Nil: committed offsets are all there is to tell how far a log was read.
+	Stored func(ctx context.Context, topic schemas.Topic) (map[int32]int64, error)
+	// Decided is called by the process that decided that a topic is in another incarnation.
+	Decided func(ctx context.Context, i schemas.Incarnation)
+	// Name of this process.
+	Name   string
+	Logger *slog.Logger
+	// Now is the clock; nil means time.Now.
+	Now func() time.Time
+}
+
+// Settler compares what Kafka says of topics with what was decided about them. It is a
+// Positions, and safe for concurrent use.
+type Settler struct {
+	SettlerOptions
+
+	admin *kadm.Client
+	// confirm is how long a log must look truncated.
+	confirm time.Duration
+
+	mu    sync.Mutex
+	known map[schemas.Topic]schemas.Lineage
+}
+
+// confirmAfter is longer than brokers need to learn of a topic that was made again. Until
+// then some tell the id of the topic that is gone, and others the end of the new one,
+// which together look like a log that lost its tail.
+const confirmAfter = 2 * time.Second
+
+// NewSettler returns a Settler. It asks nobody yet.
+func NewSettler(o SettlerOptions) *Settler {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	return &Settler{SettlerOptions: o, admin: kadm.NewClient(o.Client), confirm: confirmAfter, known: map[schemas.Topic]schemas.Lineage{}}
+}
+
+// Settle implements Positions.
+func (s *Settler) Settle(ctx context.Context, topic schemas.Topic) (schemas.Lineage, error) {
+	l, _, err := s.SettleLog(ctx, topic)
+	return l, err
+}
+
+// SettleLog is Settle that also returns the log the lineage was settled for.
+func (s *Settler) SettleLog(ctx context.Context, topic schemas.Topic) (schemas.Lineage, schemas.Log, error) {
+	s.mu.Lock()
+	l := s.known[topic]
+	s.mu.Unlock()
+	l, err := s.Decisions.Lineage(ctx, topic, l)
+	if err != nil {
+		return nil, schemas.Log{}, err
+	}
+	for confirmed := false; ; {
+		log, err := s.log(ctx, topic)
+		if err != nil {
+			return nil, log, err
+		}
+		reached, used, err := s.evidence(ctx, l, log)
+		if err != nil {
+			return nil, log, err
+		}
+		next, changed := l.Next(log, reached, used)
+		if !changed {
+			s.mu.Lock()
+			if len(l) > len(s.known[topic]) {
+				s.known[topic] = l
+			}
+			s.mu.Unlock()
+			return l, log, nil
+		}
+		if next.Cause == schemas.IncarnationTruncated && !confirmed {
+			confirmed = true
+			select {
+			case <-time.After(s.confirm):
+				continue
+			case <-ctx.Done():
+				return nil, log, ctx.Err()
+			}
+		}
+		if l, err = s.decide(ctx, topic, l, next); err != nil {
+			return nil, log, err
+		}
+	}
+}
+
+func (s *Settler) decide(ctx context.Context, topic schemas.Topic, known schemas.Lineage, next schemas.Incarnation) (schemas.Lineage, error) {
+	next.DecidedAt, next.DecidedBy = schemas.TimeOf(s.Now()), s.Name
+	l, err := s.Decisions.Decide(ctx, topic, known, next)
+	if err != nil || next.Cause == schemas.IncarnationFirst {
+		return l, err
+	}
+	decided, _ := l.Now()
+	s.Logger.ErrorContext(ctx, "the topic is not the one that was read before; its records have new positions",
+		"topic", topic, "incarnation", decided.Number, "cause", decided.Cause, "topic_id", decided.TopicID, "begins", decided.Begins, "ends", decided.Ends)
+	if s.Decided != nil && decided.DecidedBy == next.DecidedBy && decided.DecidedAt == next.DecidedAt {
+		s.Decided(ctx, decided)
+	}
+	return l, nil
+}
+
+// log asks Kafka for a topic. Its id is asked for before and after its offsets, which
+// Kafka finds by name: they are those of one topic.
+func (s *Settler) log(ctx context.Context, topic schemas.Topic) (schemas.Log, error) {
+	log := schemas.Log{Topic: topic}
+	for {
+		id, err := s.topicID(ctx, topic)
+		if err != nil {
+			return log, err
+		}
+		starts, err := s.admin.ListStartOffsets(ctx, string(topic))
+		if log.Starts, err = offsetsOf(topic, starts, err); err != nil {
+			return log, err
+		}
+		ends, err := s.admin.ListEndOffsets(ctx, string(topic))
+		if log.Ends, err = offsetsOf(topic, ends, err); err != nil {
+			return log, err
+		}
+		if log.TopicID, err = s.topicID(ctx, topic); err != nil {
+			return log, err
+		}
+		if id == log.TopicID && len(log.Starts) == len(log.Ends) {
+			return log, nil
+		}
+	}
+}
+
+// topicID asks a broker, not what the client remembers.
+func (s *Settler) topicID(ctx context.Context, topic schemas.Topic) (string, error) {
+	request := kmsg.NewPtrMetadataRequest()
+	of := kmsg.NewMetadataRequestTopic()
+	of.Topic = kmsg.StringPtr(string(topic))
+	request.Topics = append(request.Topics, of)
+	response, err := request.RequestWith(ctx, s.Client)
+	if err != nil {
+		return "", fmt.Errorf("topic %s: %w", topic, err)
+	}
+	for _, t := range response.Topics {
+		if err := kerr.ErrorForCode(t.ErrorCode); err != nil {
+			return "", fmt.Errorf("topic %s: %w; `cdds provision` creates missing topics", topic, err)
+		}
+		if id := kadm.TopicID(t.TopicID); id != (kadm.TopicID{}) {
+			return id.String(), nil
+		}
+	}
+	return "", nil
+}
+
+func offsetsOf(topic schemas.Topic, listed kadm.ListedOffsets, err error) (schemas.Snapshot, error) {
+	if err == nil {
+		err = listed.Error()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("offsets of topic %s: %w", topic, err)
+	}
+	partitions := listed[string(topic)]
+	all := make(schemas.Snapshot, len(partitions))
+	for p, o := range partitions {
+		if int(p) >= len(all) {
+			return nil, fmt.Errorf("topic %s: the broker knows partition %d but not all before it", topic, p)
+		}
+		all[p] = o.Offset
+	}
+	if len(all) == 0 {
+		return nil, fmt.Errorf("topic %s has no partitions; `cdds provision` creates it", topic)
+	}
+	return all, nil
+}
+
+// evidence is how far the topic's log is known to have been read, by offset of the present
+// incarnation, and which positions are known to have been used.
+func (s *Settler) evidence(ctx context.Context, l schemas.Lineage, log schemas.Log) (map[int32]schemas.Reached, map[int32]int64, error) {
+	reached, used := map[int32]schemas.Reached{}, map[int32]int64{}
+	epochs := map[int32]kadm.OffsetResponse{}
+	for _, base := range schemas.Readers(log.Topic) {
+		responses, err := s.admin.FetchOffsets(ctx, l.Group(base))
+		if err != nil && !errors.Is(err, kerr.GroupIDNotFound) {
+			return nil, nil, fmt.Errorf("offsets of group %s: %w", l.Group(base), err)
+		}
+		for p, o := range responses[string(log.Topic)] {
+			if o.Err != nil {
+				return nil, nil, fmt.Errorf("offsets of group %s: %w", l.Group(base), o.Err)
+			}
+			if o.At > reached[p].Offset {
+				reached[p] = schemas.Reached{Offset: o.At, Diverges: -1}
+				epochs[p] = o
+			}
+		}
+	}
+	for p, r := range reached {
+		used[p] = l.Position(p, r.Offset)
+	}
+	if s.Stored != nil {
+		stored, err := s.Stored(ctx, log.Topic)
+		if err != nil {
+			return nil, nil, err
+		}
+		for p, position := range stored {
+			used[p] = max(used[p], position)
+			if offset, there := l.Offset(p, position-1); there && offset+1 > reached[p].Offset {
+				reached[p] = schemas.Reached{Offset: offset + 1, Diverges: -1}
+				delete(epochs, p)
+			}
+		}
+	}
+	return reached, used, s.diverges(ctx, log.Topic, epochs, reached)
+}
+
+// diverges fills in where the brokers' logs part from what was read of them, by the leader
+// epochs that were committed with the offsets (KIP-320).
+func (s *Settler) diverges(ctx context.Context, topic schemas.Topic, committed map[int32]kadm.OffsetResponse, reached map[int32]schemas.Reached) error {
+	var request kadm.OffsetForLeaderEpochRequest
+	for p, o := range committed {
+		if o.LeaderEpoch >= 0 {
+			request.Add(string(topic), p, o.LeaderEpoch)
+		}
+	}
+	if len(request) == 0 {
+		return nil
+	}
+	ends, err := s.admin.OffsetForLeaderEpoch(ctx, request)
+	if err != nil {
+		return fmt.Errorf("leader epochs of topic %s: %w", topic, err)
+	}
+	for p, end := range ends[string(topic)] {
+		if end.Err == nil && end.EndOffset >= 0 {
+			r := reached[p]
+			r.Diverges = min(end.EndOffset, r.Offset)
+			reached[p] = r
+		}
+	}
+	return nil
+}

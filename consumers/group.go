@@ -50,8 +50,12 @@ type DeadLetters interface {
 // Options says what a Group reads, how it cuts batches, and who takes them.
 type Options[E any] struct {
 	// Kafka says how to reach the brokers: seeds, TLS, SASL, hooks. Group and
-	// topic, fetch sizes and commits are the Group's own.
+	// topic, fetch sizes and commits are the Group's own. The Group has one client with them
+	// at a time.
 	Kafka []kgo.Opt
+	// Reread are the same for the clients of Group.Reread, of which there may be several.
+	// Nil: Kafka, which then must have no hooks that serve one client only.
+	Reread []kgo.Opt
 	// GroupID is the consumer group of the topic's first incarnation; see schemas.Lineage.
 	GroupID string
 	Topic   schemas.Topic
@@ -137,6 +141,9 @@ func (o *Options[E]) setDefaults() error {
 	orDefault(&o.MaxBuffered, 3*o.MaxBytes)
 	orDefault(&o.InFlight, 1)
 	orDefault(&o.Drain, defaultDrain)
+	if o.Reread == nil {
+		o.Reread = o.Kafka
+	}
 	orDefault(&o.settleEvery, defaultSettleEvery)
 	orDefault(&o.Logger, slog.Default())
 	o.Logger = o.Logger.With("group", o.GroupID, "topic", string(o.Topic))

@@ -64,7 +64,7 @@ func (g *Group[E]) origin(ctx context.Context, partition int32, earlier map[stri
 		committed, asked := earlier[group]
 		if !asked {
 			var err error
-			if committed, err = committedBy(ctx, kadm.NewClient(g.client.Load()), group, g.opts.Topic); err != nil {
+			if committed, err = CommittedBy(ctx, kadm.NewClient(g.client.Load()), group, g.opts.Topic); err != nil {
 				return 0, err
 			}
 			earlier[group] = committed
@@ -76,8 +76,9 @@ func (g *Group[E]) origin(ctx context.Context, partition int32, earlier map[stri
 	return from.Offset, nil
 }
 
-// committedBy is what a group has committed of a topic, by partition.
-func committedBy(ctx context.Context, admin *kadm.Client, group string, topic schemas.Topic) (map[int32]int64, error) {
+// CommittedBy is what a group has committed of a topic, by partition: its offsets, not
+// positions.
+func CommittedBy(ctx context.Context, admin *kadm.Client, group string, topic schemas.Topic) (map[int32]int64, error) {
 	all := map[int32]int64{}
 	responses, err := admin.FetchOffsets(ctx, group)
 	if errors.Is(err, kerr.GroupIDNotFound) {

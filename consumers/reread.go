@@ -78,7 +78,7 @@ func joined(runs []schemas.Run) []schemas.Run {
 // reread handles the records of a partition from first to next, exclusive.
 func (g *Group[E]) reread(ctx context.Context, partition int32, first, next int64) (handled int, err error) {
 	topic := string(g.opts.Topic)
-	client, err := kgo.NewClient(append(slices.Clone(g.opts.Kafka),
+	client, err := kgo.NewClient(append(slices.Clone(g.opts.Reread),
 		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: {partition: kgo.NewOffset().At(first)}}),
 		kgo.ConsumeResetOffset(kgo.NoResetOffset()),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),

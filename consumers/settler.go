@@ -29,9 +29,12 @@ type SettlerOptions struct {
 	// Client asks Kafka; the caller closes it.
 	Client    *kgo.Client
 	Decisions Decisions
-	// Stored returns, per partition of a topic, the first position past all that is stored.
-	// Nil: committed offsets are all there is to tell how far a log was read.
+	// Stored returns, per partition of a topic, the first position past all that is stored;
+	// it is asked once for each topic: later on committed offsets say how far a log was read.
+	// May be nil.
 	Stored func(ctx context.Context, topic schemas.Topic) (map[int32]int64, error)
+	// Settled is called with each answer of Settle. May be nil.
+	Settled func(topic schemas.Topic, l schemas.Lineage)
 	// Decided is called by the process that decided that a topic is in another incarnation.
 	Decided func(ctx context.Context, i schemas.Incarnation)
 	// Name of this process.
@@ -79,7 +82,7 @@ func (s *Settler) Settle(ctx context.Context, topic schemas.Topic) (schemas.Line
 // SettleLog is Settle that also returns the log the lineage was settled for.
 func (s *Settler) SettleLog(ctx context.Context, topic schemas.Topic) (schemas.Lineage, schemas.Log, error) {
 	s.mu.Lock()
-	l := s.known[topic]
+	l, known := s.known[topic]
 	s.mu.Unlock()
 	l, err := s.Decisions.Lineage(ctx, topic, l)
 	if err != nil {
@@ -90,7 +93,7 @@ func (s *Settler) SettleLog(ctx context.Context, topic schemas.Topic) (schemas.L
 		if err != nil {
 			return nil, log, err
 		}
-		reached, used, err := s.evidence(ctx, l, log)
+		reached, used, err := s.evidence(ctx, l, log, !known)
 		if err != nil {
 			return nil, log, err
 		}
@@ -101,6 +104,9 @@ func (s *Settler) SettleLog(ctx context.Context, topic schemas.Topic) (schemas.L
 				s.known[topic] = l
 			}
 			s.mu.Unlock()
+			if s.Settled != nil {
+				s.Settled(topic, l)
+			}
 			return l, log, nil
 		}
 		if next.Cause == schemas.IncarnationTruncated && !confirmed {
@@ -116,6 +122,16 @@ func (s *Settler) SettleLog(ctx context.Context, topic schemas.Topic) (schemas.L
 			return nil, log, err
 		}
 	}
+}
+
+// Unchanged reports whether a topic still is what SettleLog returned.
+func (s *Settler) Unchanged(ctx context.Context, l schemas.Lineage, log schemas.Log) (bool, error) {
+	now, err := s.Decisions.Lineage(ctx, log.Topic, l)
+	if err != nil || len(now) != len(l) {
+		return false, err
+	}
+	id, err := s.topicID(ctx, log.Topic)
+	return id == log.TopicID, err
 }
 
 func (s *Settler) decide(ctx context.Context, topic schemas.Topic, known schemas.Lineage, next schemas.Incarnation) (schemas.Lineage, error) {
@@ -203,7 +219,7 @@ func offsetsOf(topic schemas.Topic, listed kadm.ListedOffsets, err error) (schem
 
 // evidence is how far the topic's log is known to have been read, by offset of the present
 // incarnation, and which positions are known to have been used.
-func (s *Settler) evidence(ctx context.Context, l schemas.Lineage, log schemas.Log) (map[int32]schemas.Reached, map[int32]int64, error) {
+func (s *Settler) evidence(ctx context.Context, l schemas.Lineage, log schemas.Log, thorough bool) (map[int32]schemas.Reached, map[int32]int64, error) {
 	reached, used := map[int32]schemas.Reached{}, map[int32]int64{}
 	epochs := map[int32]kadm.OffsetResponse{}
 	for _, base := range schemas.Readers(log.Topic) {
@@ -224,7 +240,8 @@ func (s *Settler) evidence(ctx context.Context, l schemas.Lineage, log schemas.L
 	for p, r := range reached {
 		used[p] = l.Position(p, r.Offset)
 	}
-	if s.Stored != nil {
+	// A topic with another id than the one that was known: then all evidence counts.
+	if s.Stored != nil && (thorough || log.TopicID != l.TopicID()) {
 		stored, err := s.Stored(ctx, log.Topic)
 		if err != nil {
 			return nil, nil, err

@@ -83,7 +83,7 @@ func (e *Exporter) Export(ctx context.Context, x Export, part schemas.Part) (sch
 func (e *Exporter) put(ctx context.Context, key string, sealed *spool, r schemas.Receipt) (err error) {
 	ctx, span := spans.Start(ctx, "put", spans.SealedBytes.Int64(sealed.size))
 	defer func() { spans.End(span, err) }()
-	return e.store.Put(ctx, key, bucket.Content{Body: sealed.reader(), Size: sealed.size, SHA256: r.SealedSHA256, Type: sealedType, Metadata: receiptMetadata(r)})
+	return e.store.Put(ctx, key, bucket.Content{Body: sealed.reader(), Size: sealed.size, SHA256: r.SealedSHA256, Type: sealedType, Metadata: receiptMetadata(r), Expires: true})
 }
 
 // errUnplanned says that a part read is not the part planned.

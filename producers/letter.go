@@ -38,8 +38,11 @@ func (p *Publisher) Put(ctx context.Context, letters []schemas.DeadLetter) error
 		of[records[n]] = &letters[n]
 	}
 	var first error
-	for _, result := range p.client.ProduceSync(ctx, records...) { // in the order of their answers
+	for _, result := range p.client.Load().ProduceSync(ctx, records...) { // in the order of their answers
 		err := p.outcome(result.Record, result.Err)
+		if stale(err) {
+			err = p.produce(ctx, []*kgo.Record{result.Record})
+		}
 		if errors.Is(err, kerr.MessageTooLarge) { // the batch it shared, or the letter alone
 			err = p.putAlone(ctx, of[result.Record])
 		}

@@ -11,6 +11,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -43,8 +45,11 @@ const (
 // in-sync replicas and written once by the idempotent producer. It is safe for
 // concurrent use and keeps at most 24 MiB waiting; beyond that callers wait.
 type Publisher struct {
-	client *kgo.Client
-	source []byte
+	options []kgo.Opt
+	client  atomic.Pointer[kgo.Client]
+	renewal sync.Mutex // held while client is replaced
+	closed  bool
+	source  []byte
 	sent   *prometheus.CounterVec
 	failed *prometheus.CounterVec
 }
@@ -56,7 +61,7 @@ func New(kafka []kgo.Opt, source string, reg prometheus.Registerer) (*Publisher,
 	if source == "" {
 		return nil, errors.New("publisher: source is empty; CloudEvents need one, such as \"cdds/worker-1\"")
 	}
-	client, err := kgo.NewClient(append(append([]kgo.Opt(nil), kafka...),
+	options := append(append([]kgo.Opt(nil), kafka...),
 		kgo.RequiredAcks(kgo.AllISRAcks()),
 		kgo.ProducerLinger(linger),
 		kgo.ProducerBatchMaxBytesFn(maxBatch),
@@ -71,13 +76,14 @@ func New(kafka []kgo.Opt, source string, reg prometheus.Registerer) (*Publisher,
 		// that is there although its publication failed, costs CDDS nothing:
 		// every event can be published again without effect.
 		kgo.AllowIdempotentProduceCancellation(),
-	)...)
+	)
+	client, err := kgo.NewClient(options...)
 	if err != nil {
 		return nil, fmt.Errorf("publisher: %w", err)
 	}
 	p := &Publisher{
-		client: client,
-		source: []byte(source),
+		options: options,
+		source:  []byte(source),
 		sent: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "cdds_producer_records_total", Help: "Records the broker acknowledged.",
 		}, []string{"topic"}),
@@ -85,6 +91,7 @@ func New(kafka []kgo.Opt, source string, reg prometheus.Registerer) (*Publisher,
 			Name: "cdds_producer_errors_total", Help: "Records given up: too large, refused, or not acknowledged in time.",
 		}, []string{"topic"}),
 	}
+	p.client.Store(client)
 	if reg != nil {
 		for _, c := range []prometheus.Collector{p.sent, p.failed} {
 			if err := reg.Register(c); err != nil {
@@ -128,30 +135,31 @@ func (p *Publisher) PublishAsync(ctx context.Context, e schemas.Event, done func
 		done(err)
 		return
 	}
-	p.client.Produce(ctx, r, func(r *kgo.Record, err error) { done(p.outcome(r, err)) })
+	client := p.client.Load()
+	client.Produce(ctx, r, func(r *kgo.Record, err error) {
+		if stale(err) { // not here: the client is not to be waited for on its own goroutine
+			go func() { done(p.produceAnew(ctx, client, r)) }()
+			return
+		}
+		done(p.outcome(r, err))
+	})
 }
 
 // Flush waits until everything handed to PublishAsync has its outcome. Its error
 // is that of ctx; outcomes went to done.
-func (p *Publisher) Flush(ctx context.Context) error { return p.client.Flush(ctx) }
+func (p *Publisher) Flush(ctx context.Context) error { return p.client.Load().Flush(ctx) }
 
 // Close flushes for up to 15 seconds, gives up what is left then, and ends the
 // connections.
 func (p *Publisher) Close() {
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
-	_ = p.client.Flush(ctx) // those who wait for an outcome get it, here or from Close
-	p.client.Close()
-}
-
-func (p *Publisher) produce(ctx context.Context, records []*kgo.Record) error {
-	var first error
-	for _, result := range p.client.ProduceSync(ctx, records...) {
-		if err := p.outcome(result.Record, result.Err); err != nil && first == nil {
-			first = err
-		}
-	}
-	return first
+	p.renewal.Lock()
+	defer p.renewal.Unlock()
+	p.closed = true
+	client := p.client.Load()
+	_ = client.Flush(ctx) // those who wait for an outcome get it, here or from Close
+	client.Close()
 }
 
 // outcome counts the record and explains its error.

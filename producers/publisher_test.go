@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -207,6 +208,31 @@ func TestPublishSurvivesABrokerThatRefusesForAWhile(t *testing.T) {
 	}
 	if got := metric(t, registry, "cdds_producer_errors_total", "cdds.interactions"); got != 0 {
 		t.Errorf("cdds_producer_errors_total = %v, want 0", got)
+	}
+}
+
+func TestPublishGoesOnWhenATopicWasMadeAgain(t *testing.T) {
+	cluster := newCluster(t)
+	p := newPublisher(t, cluster, nil)
+	if err := p.Publish(t.Context(), sample1(t)); err != nil {
+		t.Fatal(err)
+	}
+	client, err := kgo.NewClient(kgo.SeedBrokers(cluster.ListenAddrs()...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	if _, err := kadm.NewClient(client).DeleteTopic(t.Context(), string(schemas.TopicInteractions)); err != nil {
+		t.Fatal(err)
+	}
+	if err := cluster.CreateTopic(string(schemas.TopicInteractions), 3, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Publish(t.Context(), sample1(t), sample1(t)); err != nil {
+		t.Fatal(err)
+	}
+	if got := len(consume(t, cluster, schemas.TopicInteractions, 2)); got != 2 {
+		t.Errorf("%d events are in the new topic, want 2", got)
 	}
 }
 

@@ -20,13 +20,13 @@ var shardedBy = map[string]string{
 	"erased_subjects":    "erasure_id",
 	"erased_rows":        "topic, source_partition, source_offset",
 	"webhook_deliveries": "job_id",
-	"voids":              "topic, source_partition",
+	"accounted":          "topic, source_partition",
 }
 
 var (
 	creates = regexp.MustCompile(`(?m)^CREATE TABLE IF NOT EXISTS (\w+)$`)
 	alters  = regexp.MustCompile(`(?m)^ALTER TABLE (\w+)`)
-	engine  = regexp.MustCompile(`(?m)^ENGINE = ReplacingMergeTree(?:\((\w+)\))?$`)
+	engine  = regexp.MustCompile(`(?m)^ENGINE = (Replacing|Aggregating)MergeTree(?:\((\w+)\))?$`)
 )
 
 // LocalTable is the table that holds a shard's rows of the Distributed table of a name.
@@ -60,11 +60,12 @@ func onCluster(s Statement, cluster, database string) []Statement {
 	}
 	name := m[1]
 	replicated := fmt.Sprintf("'/clickhouse/tables/{shard}/%s/%s', '{replica}'", database, LocalTable(name))
-	if version := engine.FindStringSubmatch(s.SQL)[1]; version != "" {
+	kind := engine.FindStringSubmatch(s.SQL)
+	if version := kind[2]; version != "" {
 		replicated += ", " + version
 	}
 	sql := creates.ReplaceAllString(s.SQL, "CREATE TABLE IF NOT EXISTS "+strings.Replace(on, "$1", LocalTable(name), 1))
-	sql = engine.ReplaceAllLiteralString(sql, "ENGINE = ReplicatedReplacingMergeTree("+replicated+")")
+	sql = engine.ReplaceAllLiteralString(sql, "ENGINE = Replicated"+kind[1]+"MergeTree("+replicated+")")
 	return []Statement{{s.Name, sql}, {s.Name, fmt.Sprintf(
 		"CREATE TABLE IF NOT EXISTS %s ON CLUSTER '%s' AS %s\nENGINE = Distributed('%s', '%s', '%s', cityHash64(%s))\n",
 		name, cluster, LocalTable(name), cluster, database, LocalTable(name), shardedBy[name])}}

@@ -139,8 +139,9 @@ func (l Lineage) Runs(partition int32, first, next int64) []Run {
 
 // Run is a run of positions [First, Next) of a partition.
 type Run struct {
-	Partition   int32
-	First, Next int64
+	Partition int32 `json:"partition"`
+	First     int64 `json:"first"`
+	Next      int64 `json:"next"`
 }
 
 // Used returns the positions of a partition below to that its logs have used, by position.

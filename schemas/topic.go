@@ -84,6 +84,18 @@ func Readers(t Topic) []string {
 	return nil
 }
 
+// TopicOf is the topic that a consumer group reads; empty if the group is none of CDDS.
+func TopicOf(group string) Topic {
+	for _, t := range Topics() {
+		for _, of := range Readers(t) {
+			if of == group && group != GroupSnapshots {
+				return t
+			}
+		}
+	}
+	return ""
+}
+
 // SourceTopics lists the topics whose records become rows.
 func SourceTopics() []Topic { return []Topic{TopicInteractions, TopicContacts} }
 

@@ -39,7 +39,7 @@ func TestAnExportThatCouldNotBeAcceptedIsRetriedByItsID(t *testing.T) {
 				}
 				return nil
 			}}, nil)
-			w.Log, w.RetryFor = silent{s, &away}, 50*time.Millisecond
+			w.Log, w.RetryFor = silent{pipelinetest.Log{End: s.ends}, &away}, 50*time.Millisecond
 			away.Store(true)
 			check(t, s.handle(t.Context(), w, request("e")))
 			e := schemas.Fold(s.statuses("e")...)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"cdds/pipeline"
@@ -28,7 +29,7 @@ func (w *Worker) awaitIngest(ctx context.Context, r *schemas.ExportRequest, topi
 			return nil
 		}
 		waited := w.Now().Sub(b.began)
-		if waited > w.IngestWait {
+		if waited > w.IngestWait || len(b.gone) > 0 {
 			return failure{"barrier", 0, b.reason(waited)}
 		}
 		if now := [2]int64{b.behind, b.lost}; now != b.told && w.Now().Sub(b.toldAt) >= time.Second {
@@ -59,8 +60,12 @@ const (
 	lossPoll = time.Second
 )
 
-// errLost says that ClickHouse does not have what ingest had stored.
-var errLost = errors.New("ClickHouse has lost them")
+var (
+	// errLost says that ClickHouse does not have what ingest had stored.
+	errLost = errors.New("ClickHouse has lost them; ingest reads them again")
+	// errGone says that nobody has it any more.
+	errGone = errors.New("neither ClickHouse nor Kafka has them any more")
+)
 
 // barrier is where the wait for a snapshot stands.
 type barrier struct {
@@ -68,8 +73,10 @@ type barrier struct {
 	snapshot schemas.Snapshot
 	began    time.Time
 	// behind is how many records ingest has yet to store; lost how many it had stored
-	// that are not there. Only one of them is looked for at a time.
+	// that are not there; gone are those of them that Kafka does not have either. Only one
+	// of behind and lost is looked for at a time.
 	behind, lost, first int64
+	gone                []schemas.Run
 	// told are behind and lost as they were last reported.
 	told   [2]int64
 	toldAt time.Time
@@ -81,34 +88,41 @@ func (b *barrier) look(ctx context.Context, w *Worker) error {
 	if err != nil {
 		return err
 	}
-	b.behind, b.lost = b.snapshot.Behind(done), 0
+	b.behind, b.lost, b.gone = b.snapshot.Behind(done), 0, nil
 	if b.behind > 0 {
 		b.first = max(b.first, b.behind)
 		return nil
 	}
-	b.lost, err = w.missing(ctx, b.topic, b.snapshot)
+	return b.lookMissing(ctx, w)
+}
+
+// maxGaps bounds the gaps that one look compares with what Kafka has.
+const maxGaps = 1000
+
+// lookMissing finds out what below the snapshot is not accounted for, and what of that is
+// gone for good.
+func (b *barrier) lookMissing(ctx context.Context, w *Worker) error {
+	used, err := w.Log.Used(ctx, b.topic, b.snapshot)
+	if err != nil {
+		return err
+	}
+	if b.lost, err = w.Ledger.Missing(ctx, b.topic, used); err != nil || b.lost == 0 {
+		return err
+	}
+	gaps, _, err := w.Ledger.Gaps(ctx, b.topic, used, maxGaps)
+	if err != nil {
+		return err
+	}
+	b.gone, err = w.Log.Gone(ctx, b.topic, gaps)
 	return err
 }
 
-// missing is how many records below the snapshot ClickHouse does not account for.
-func (w *Worker) missing(ctx context.Context, topic schemas.Topic, snapshot schemas.Snapshot) (n int64, err error) {
-	start, err := w.Log.StartOffsets(ctx, topic)
-	if err != nil {
-		return 0, err
-	}
-	missing, err := w.Ledger.Missing(ctx, topic, start, snapshot)
-	for _, of := range missing {
-		n += of
-	}
-	return n, err
-}
-
-// checkWhole fails the export if ClickHouse lost records while it ran.
+// checkWhole fails the export if records were lost while it ran.
 func (w *Worker) checkWhole(ctx context.Context, topic schemas.Topic, snapshot schemas.Snapshot) error {
 	return w.stage(ctx, "barrier", 0, func(ctx context.Context) error {
-		lost, err := w.missing(ctx, topic, snapshot)
-		if err == nil && lost > 0 {
-			b := barrier{topic: topic, lost: lost}
+		b := barrier{topic: topic, snapshot: snapshot}
+		err := b.lookMissing(ctx, w)
+		if err == nil && b.lost > 0 {
 			return pipeline.Permanent(b.reason(0))
 		}
 		return err
@@ -117,6 +131,9 @@ func (w *Worker) checkWhole(ctx context.Context, topic schemas.Topic, snapshot s
 
 // reason is why an export is given up.
 func (b *barrier) reason(waited time.Duration) error {
+	if len(b.gone) > 0 {
+		return fmt.Errorf("records of %s are missing: %s: %w", b.topic, places(b.gone), errGone)
+	}
 	if b.lost > 0 {
 		return fmt.Errorf("%s records of %s that ingest had stored are missing: %w", grouped(b.lost), b.topic, errLost)
 	}
@@ -134,6 +151,19 @@ func (b *barrier) waiting(waited time.Duration) string {
 		s += fmt.Sprintf(", about %s", max(left.Round(time.Second), time.Second))
 	}
 	return s
+}
+
+// places names runs of positions, the first few of them.
+func places(runs []schemas.Run) string {
+	var all []string
+	for i, r := range runs {
+		if i == 3 {
+			all = append(all, fmt.Sprintf("and %d more runs", len(runs)-i))
+			break
+		}
+		all = append(all, fmt.Sprintf("%s at positions %d to %d of partition %d", grouped(r.Next-r.First), r.First, r.Next-1, r.Partition))
+	}
+	return strings.Join(all, ", ")
 }
 
 // grouped writes 12000 as 12,000.

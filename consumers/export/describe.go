@@ -23,7 +23,10 @@ func describe(f failure) *schemas.Failure {
 		told.Hint = "ask again under a new export id: it takes a new snapshot"
 	}
 	if errors.Is(f.err, errLost) {
-		told.Hint = "restart the ingest role: it reads again from Kafka what ClickHouse lacks; what Kafka no longer has, restore from a backup of ClickHouse; `cdds doctor` shows the account; then " + then(told.Retryable)
+		told.Hint = "wait until ingest has read them again from Kafka (`cdds account` shows how far it is), then " + then(told.Retryable)
+	}
+	if errors.Is(f.err, errGone) {
+		told.Hint = "restore ClickHouse from a backup that has them, or write them off (`cdds account write-off`), then " + then(told.Retryable)
 	}
 	if strings.Contains(told.Reason, "split_size") {
 		told.Hint = ""

@@ -278,6 +278,9 @@ func (w *Worker) accept(ctx context.Context, r *schemas.ExportRequest, topic sch
 			if a.Snapshot, err = w.Log.EndOffsets(ctx, topic); err != nil {
 				return a, err
 			}
+			if err = w.Log.Seal(ctx, topic, a.Snapshot); err != nil {
+				return a, err
+			}
 			if r.Snapshot != nil {
 				if err := checkSnapshot(r.Snapshot, a.Snapshot); err != nil {
 					return a, pipeline.Permanent(err)

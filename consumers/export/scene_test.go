@@ -63,12 +63,13 @@ func (s *scene) worker(faults *pipelinetest.Faults, around func(pipeline.Source)
 		source = around(source)
 	}
 	both, _ := pair()
+	quiet := pipelinetest.Log{End: s.ends}
 	return export.New(export.Options{
 		Exporter: pipeline.New(pipeline.Options{
 			Source: source, Store: faults.Store(s.store), Spools: pipeline.NewSpools(64 << 20),
 			Certificate: both.Leaf, Key: both.PrivateKey.(crypto.Signer), Lifetime: time.Hour, Now: time.Now,
 		}),
-		Log: s, Requests: s, Ledger: s, Tenants: s, Publisher: s, Name: "test", Slots: 1, InlineCertificates: true,
+		Log: quiet, Requests: s, Ledger: quiet, Tenants: quiet, Publisher: s, Name: "test", Slots: 1, InlineCertificates: true,
 		Registerer: prometheus.NewRegistry(), Logger: slog.New(slog.DiscardHandler),
 	})
 }
@@ -152,24 +153,6 @@ func (s *scene) Earlier(_ context.Context, _ int32, before int64, tenantID, expo
 	}
 	return nil, nil
 }
-
-func (s *scene) StartOffsets(context.Context, schemas.Topic) (schemas.Snapshot, error) {
-	return schemas.Snapshot{0, 0}, nil
-}
-
-func (s *scene) EndOffsets(context.Context, schemas.Topic) (schemas.Snapshot, error) {
-	return s.ends(), nil
-}
-
-func (s *scene) Ingested(context.Context, schemas.Topic) (schemas.Snapshot, error) {
-	return s.ends(), nil
-}
-
-func (s *scene) Missing(context.Context, schemas.Topic, schemas.Snapshot, schemas.Snapshot) ([]int64, error) {
-	return []int64{0, 0}, nil
-}
-
-func (s *scene) HasTenant(context.Context, string) (bool, error) { return true, nil }
 
 func (s *scene) Publish(_ context.Context, events ...schemas.Event) error {
 	s.mu.Lock()

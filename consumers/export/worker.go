@@ -24,28 +24,33 @@ import (
 	"cdds/schemas"
 )
 
-// SourceLog tells how far the topics with rows have come.
+// SourceLog tells how far the topics with rows have come, in positions.
 type SourceLog interface {
-	// StartOffsets is, per partition, the first offset the topic still has.
-	StartOffsets(ctx context.Context, topic schemas.Topic) (schemas.Snapshot, error)
-	// EndOffsets is the snapshot that holds every record acknowledged by now.
+	// EndOffsets is the snapshot that holds every record that readers can see by now.
 	EndOffsets(ctx context.Context, topic schemas.Topic) (schemas.Snapshot, error)
-	// Ingested is, per partition, the first offset not yet stored or dead-lettered.
+	// Seal records that a snapshot was taken.
+	Seal(ctx context.Context, topic schemas.Topic, snapshot schemas.Snapshot) error
+	// Ingested is, per partition, the first position not yet stored or dead-lettered.
 	Ingested(ctx context.Context, topic schemas.Topic) (schemas.Snapshot, error)
+	// Used returns the positions below a snapshot that records had.
+	Used(ctx context.Context, topic schemas.Topic, to schemas.Snapshot) ([]schemas.Run, error)
+	// Gone returns what of runs Kafka does not have any more.
+	Gone(ctx context.Context, topic schemas.Topic, runs []schemas.Run) ([]schemas.Run, error)
 }
 
 // Requests reads the topic of requests back.
 type Requests interface {
-	// Earlier is the last message of a partition before an offset that asks for this
+	// Earlier is the last message of a partition before a position that asks for this
 	// export; nil if there is none.
 	Earlier(ctx context.Context, partition int32, before int64, tenantID, exportID string) (*schemas.ExportRequest, error)
 }
 
-// Ledger knows what is stored now, whatever ingest has committed.
+// Ledger knows what is accounted for now, whatever ingest has committed.
 type Ledger interface {
-	// Missing is, per partition, how many offsets at or past from and below to are
-	// neither stored, erased nor dead-lettered.
-	Missing(ctx context.Context, topic schemas.Topic, from, to schemas.Snapshot) ([]int64, error)
+	// Missing is how many of the positions in use are not accounted for.
+	Missing(ctx context.Context, topic schemas.Topic, used []schemas.Run) (int64, error)
+	// Gaps are the runs that Missing counts, at most limit of them, and whether there are more.
+	Gaps(ctx context.Context, topic schemas.Topic, used []schemas.Run, limit int) (gaps []schemas.Run, more bool, err error)
 }
 
 // Publisher reports status events. It returns once they are acknowledged.

@@ -18,6 +18,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"golang.org/x/sync/errgroup"
 
+	"cdds/consumers"
 	"cdds/consumers/definitions"
 	"cdds/ops/config"
 	"cdds/ops/connect"
@@ -56,6 +57,8 @@ type App struct {
 	conn      driver.Conn
 	warehouse *warehouse.Warehouse
 	bucket    *bucket.Bucket
+	settler   *consumers.Settler
+	offsets   *connect.Offsets
 	// definitions is there once a role asked for it.
 	definitions *definitions.Definitions
 	listener    net.Listener
@@ -120,6 +123,9 @@ func (a *App) setup() error {
 		return err
 	}
 	a.bucket = bucket.New(store, a.Config.S3.Bucket)
+	if err := a.settles(); err != nil {
+		return err
+	}
 
 	for _, name := range a.Options.Roles {
 		build, ok := builders[name]

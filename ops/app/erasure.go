@@ -5,13 +5,12 @@ import (
 
 	"cdds/consumers"
 	"cdds/consumers/erasure"
-	"cdds/ops/connect"
 	"cdds/schemas"
 )
 
 func buildErasure(a *App) ([]role, error) {
 	handler := erasure.New(erasure.Options{
-		Log: connect.NewOffsets(a.client), Store: a.warehouse, Publisher: a.publisher,
+		Log: a.offsets, Store: a.warehouse, Publisher: a.publisher,
 		Objects: a.bucket.Sibling(a.Config.S3.AttachmentsBucket),
 		Name:    a.Name, Logger: a.Logger.With("role", "erasure"),
 	})

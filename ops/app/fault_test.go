@@ -125,26 +125,10 @@ func (b *book) Publish(_ context.Context, events ...schemas.Event) error {
 	return nil
 }
 
-// log is a source log that is ingested up to where it ends.
-type log schemas.Snapshot
-
-func (l log) EndOffsets(context.Context, schemas.Topic) (schemas.Snapshot, error) {
-	return schemas.Snapshot(l), nil
-}
-func (l log) Ingested(context.Context, schemas.Topic) (schemas.Snapshot, error) {
-	return schemas.Snapshot(l), nil
-}
-func (l log) StartOffsets(context.Context, schemas.Topic) (schemas.Snapshot, error) {
-	return make(schemas.Snapshot, len(l)), nil
-}
-func (l log) Missing(context.Context, schemas.Topic, schemas.Snapshot, schemas.Snapshot) ([]int64, error) {
-	return make([]int64, len(l)), nil
-}
-func (l log) HasTenant(context.Context, string) (bool, error) { return true, nil }
-
 func TestAnExportReportsTheSameWhicheverCallFails(t *testing.T) {
 	const rows = 500
 	source := pipelinetest.NewSource(pipelinetest.Records(rows)...)
+	quiet := pipelinetest.Log{End: func() schemas.Snapshot { return schemas.Snapshot{rows, rows} }}
 	cert, key := keyPair(t)
 	signer, err := app.LoadSigner(config.Service{CertFile: cert, KeyFile: key})
 	check(t, err)
@@ -158,7 +142,7 @@ func TestAnExportReportsTheSameWhicheverCallFails(t *testing.T) {
 				Source: faults.Source(source), Store: faults.Store(store), Spools: pipeline.NewSpools(64 << 20),
 				Certificate: signer.Certificate, Key: signer.Key, Lifetime: time.Hour, Now: time.Now,
 			}),
-			Log: log{rows, rows}, Ledger: log{rows, rows}, Tenants: log{}, Publisher: b, Name: "test", Slots: 1, InlineCertificates: true,
+			Log: quiet, Ledger: quiet, Tenants: quiet, Publisher: b, Name: "test", Slots: 1, InlineCertificates: true,
 			Registerer: prometheus.NewRegistry(), Logger: slog.New(slog.DiscardHandler),
 		})
 		pem, err := os.ReadFile(cert)

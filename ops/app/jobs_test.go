@@ -75,7 +75,7 @@ func everyHour(id, at string, c *schemas.Certificate) *schemas.Job {
 // requests counts the messages on the topic of requests that ask for an export.
 func (w *world) requests(id string) (n int) {
 	w.t.Helper()
-	ends, err := connect.NewOffsets(w.client).EndOffsets(w.t.Context(), schemas.TopicExportRequests)
+	ends, err := w.offsets().EndOffsets(w.t.Context(), schemas.TopicExportRequests)
 	check(w.t, err)
 	opts, err := connect.Kafka(w.config.Kafka, "count", nil)
 	check(w.t, err)

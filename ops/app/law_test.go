@@ -10,7 +10,10 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"cdds/consumers"
 	"cdds/ops/connect"
+	"cdds/pipeline"
+	"cdds/pipeline/warehouse"
 	"cdds/schemas"
 )
 
@@ -48,7 +51,7 @@ func header(r *kgo.Record, key string) string {
 // how many rows and dead letters that are.
 func (w *world) stored(topic schemas.Topic) (rows, letters int64) {
 	w.t.Helper()
-	offsets := connect.NewOffsets(w.client)
+	offsets := w.offsets()
 	end, err := offsets.EndOffsets(w.t.Context(), topic)
 	check(w.t, err)
 	deadline := time.Now().Add(patience)
@@ -62,11 +65,9 @@ func (w *world) stored(topic schemas.Topic) (rows, letters int64) {
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
-	positions, err := w.warehouse.Positions(w.t.Context(), topic)
-	check(w.t, err)
-	for _, p := range positions {
-		if p.Missing() != 0 || p.First != 0 || p.Last+1 != end[p.Partition] {
-			w.t.Errorf("partition %d: %+v, missing %d, end offset %d", p.Partition, p, p.Missing(), end[p.Partition])
+	for _, p := range w.account(topic) {
+		if p.Missing != 0 || p.Used != end[p.Partition] {
+			w.t.Errorf("the account is %+v, the end %d", p, end[p.Partition])
 		}
 		rows += p.Stored
 		letters += p.DeadLetters
@@ -74,7 +75,30 @@ func (w *world) stored(topic schemas.Topic) (rows, letters int64) {
 	if rows+letters != end.Records() {
 		w.t.Errorf("produced %d, stored %d, dead-lettered %d", end.Records(), rows, letters)
 	}
+	if n, err := w.warehouse.Overlaps(w.t.Context(), topic); err != nil || n != 0 {
+		w.t.Errorf("%d positions are stored as two different rows, %v", n, err)
+	}
 	return rows, letters
+}
+
+// offsets is how far topics have come, as a process of its own sees it.
+func (w *world) offsets() *connect.Offsets {
+	return connect.NewOffsets(w.client, consumers.NewSettler(consumers.SettlerOptions{
+		Client: w.client, Decisions: pipeline.Incarnations{Store: w.bucket}, Name: "test",
+	}))
+}
+
+// account is what became of the records of a topic that ingest has passed.
+func (w *world) account(topic schemas.Topic) []warehouse.Account {
+	w.t.Helper()
+	offsets := w.offsets()
+	done, err := offsets.Ingested(w.t.Context(), topic)
+	check(w.t, err)
+	used, err := offsets.Used(w.t.Context(), topic, done)
+	check(w.t, err)
+	all, err := w.warehouse.Account(w.t.Context(), topic, used)
+	check(w.t, err)
+	return all
 }
 
 // TestProducedIsStoredPlusDeadLettered is the law of ingest: whatever is sent ends as

@@ -41,7 +41,7 @@ func TestNothingThatClickHouseLostIsLeftOutOfACompletedExport(t *testing.T) {
 		w.publish(w.request("acme", id))
 		e := w.await("acme", id)
 		if e.State != schemas.Failed || e.Failure.Stage != "barrier" || !e.Failure.Retryable ||
-			!strings.Contains(e.Failure.Reason, loss.count) || !strings.Contains(e.Failure.Hint, "restart the ingest role") {
+			!strings.Contains(e.Failure.Reason, loss.count) || !strings.Contains(e.Failure.Hint, "ingest has read them again") {
 			t.Fatalf("%s is lost, and the export is %s with %d rows, %+v", id, e.State, e.Done.Rows, e.Failure)
 		}
 		if n := w.count("SELECT count() FROM export_events WHERE export_id = '" + id + "' AND body LIKE '%waiting for " + loss.count + "%lost%'"); n == 0 {

@@ -51,22 +51,26 @@ func buildIngest(a *App) ([]role, error) {
 	if err != nil {
 		return nil, err
 	}
-	interactions, err := groupRole("ingest.interactions", consumers.Options[*schemas.Interaction]{
+	interactions, group1, err := newGroup("ingest.interactions", consumers.Options[*schemas.Interaction]{
 		GroupID: schemas.IngestGroup(schemas.TopicInteractions), Topic: schemas.TopicInteractions,
 		Decode: schemas.DecodeInteraction, Handler: storeInteractions,
 		MaxRecords: ingest.MaxRecords, MaxBytes: ingest.MaxBytes, Linger: ingest.Linger,
-		Resume: a.resume(schemas.TopicInteractions),
 	}, a)
 	if err != nil {
 		return nil, err
 	}
-	contacts, err := groupRole("ingest.contacts", consumers.Options[*schemas.Contact]{
+	contacts, group2, err := newGroup("ingest.contacts", consumers.Options[*schemas.Contact]{
 		GroupID: schemas.IngestGroup(schemas.TopicContacts), Topic: schemas.TopicContacts,
 		Decode: schemas.DecodeContact, Handler: storeContacts,
 		MaxRecords: ingest.MaxRecords, MaxBytes: ingest.MaxBytes, Linger: ingest.Linger,
-		Resume: a.resume(schemas.TopicContacts),
 	}, a)
-	return []role{buildRemember(a, forgetting), interactions, contacts}, err
+	if err != nil {
+		return nil, err
+	}
+	return []role{
+		buildRemember(a, forgetting), interactions, contacts,
+		a.healer(schemas.TopicInteractions, group1), a.healer(schemas.TopicContacts, group2),
+	}, nil
 }
 
 func buildHistory(a *App) ([]role, error) {
@@ -124,7 +128,7 @@ func buildExport(a *App) ([]role, error) {
 			Certificate: signer.Certificate, Key: signer.Key,
 			Lifetime: c.Lifetime, LifetimeByTenant: c.LifetimeByTenant, Now: time.Now,
 		}),
-		Log: connect.NewOffsets(a.client), Requests: consumers.Requests{Kafka: kafka}, Ledger: a.warehouse,
+		Log: a.offsets, Requests: consumers.Requests{Kafka: kafka, Positions: a.settler}, Ledger: a.warehouse,
 		Publisher: a.publisher, Tenants: a.warehouse, Certificates: registered,
 		Name: a.Name, Slots: c.Slots, TenantSlots: c.TenantSlots,
 		InlineCertificates: c.InlineCertificates != nil && *c.InlineCertificates,
@@ -142,22 +146,30 @@ func buildExport(a *App) ([]role, error) {
 	return []role{r}, err
 }
 
-// groupRole completes what all consumer groups share.
 func groupRole[E any](name string, o consumers.Options[E], a *App) (role, error) {
+	r, _, err := newGroup(name, o, a)
+	return r, err
+}
+
+// newGroup completes what all consumer groups share.
+func newGroup[E any](name string, o consumers.Options[E], a *App) (role, *consumers.Group[E], error) {
 	kafka, err := connect.Kafka(a.Config.Kafka, name, a.Registry)
 	if err != nil {
-		return role{}, err
+		return role{}, nil, err
 	}
-	o.Kafka = kafka
+	o.Kafka, o.Positions = kafka, a.settler
+	if o.Reread, err = connect.Kafka(a.Config.Kafka, name+".reread", nil); err != nil {
+		return role{}, nil, err
+	}
 	o.DeadLetters = deadLetters{a}
 	o.Registerer = a.Registry
 	o.Tracer = a.traces.Tracer(name)
 	o.Logger = a.Logger.With(slog.String("role", name))
 	g, err := consumers.New(o)
 	if err != nil {
-		return role{}, err
+		return role{}, nil, err
 	}
-	return role{name, g.Run, g.Ready}, nil
+	return role{name, g.Run, g.Ready}, g, nil
 }
 
 // deadLetters keeps the bytes on the dead-letter topic and the positions in

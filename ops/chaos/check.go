@@ -8,7 +8,6 @@ import (
 	"slices"
 	"time"
 
-	"cdds/ops/connect"
 	"cdds/schemas"
 )
 
@@ -52,7 +51,7 @@ const (
 
 // awaitQuiet waits until ingest is done and every export has ended.
 func (c *checker) awaitQuiet(ctx context.Context) {
-	offsets := connect.NewOffsets(c.system.kafka)
+	offsets := c.system.offsets
 	for _, topic := range schemas.SourceTopics() {
 		var behind int64
 		var err error

@@ -211,12 +211,22 @@ func origin(topic schemas.Topic, r *kgo.Record) position {
 
 // checkAccount asks what `cdds doctor` asks.
 func (c *checker) checkAccount(ctx context.Context, topic schemas.Topic) error {
-	account, err := c.system.warehouse.Positions(ctx, topic)
+	done, err := c.system.offsets.Ingested(ctx, topic)
+	if err != nil {
+		return err
+	}
+	used, err := c.system.offsets.Used(ctx, topic, done)
+	if err != nil {
+		return err
+	}
+	account, err := c.system.warehouse.Account(ctx, topic, used)
 	if err != nil {
 		return err
 	}
 	for _, p := range account {
-		c.report.holds(lawAccount, p.Missing() == 0 && p.Overlaps == 0, "partition %d of %s: %d missing, %+v", p.Partition, topic, p.Missing(), p)
+		c.report.holds(lawAccount, p.Missing == 0, "partition %d of %s: %d missing, %+v", p.Partition, topic, p.Missing, p)
 	}
-	return nil
+	twice, err := c.system.warehouse.Overlaps(ctx, topic)
+	c.report.holds(lawAccount, twice == 0, "%d positions of %s are stored as two different rows", twice, topic)
+	return err
 }

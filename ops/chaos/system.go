@@ -15,10 +15,12 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"cdds/consumers"
 	"cdds/ops/app"
 	"cdds/ops/config"
 	"cdds/ops/connect"
 	"cdds/ops/provision"
+	"cdds/pipeline"
 	"cdds/pipeline/bucket"
 	"cdds/pipeline/warehouse"
 	"cdds/producers"
@@ -38,6 +40,7 @@ type system struct {
 	local     *app.Local
 	kafka     *kgo.Client
 	admin     *kadm.Client
+	offsets   *connect.Offsets
 	conn      driver.Conn
 	warehouse *warehouse.Warehouse
 	bucket    *bucket.Bucket
@@ -110,6 +113,9 @@ func (s *system) connect(ctx context.Context) error {
 		return err
 	}
 	s.bucket = bucket.New(store, c.S3.Bucket)
+	s.offsets = connect.NewOffsets(s.kafka, consumers.NewSettler(consumers.SettlerOptions{
+		Client: s.kafka, Decisions: pipeline.Incarnations{Store: s.bucket}, Name: "chaos",
+	}))
 	if s.publisher, err = producers.New(opts, "chaos", nil); err != nil {
 		return err
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -12,7 +11,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 
 	"cdds/ops/connect"
-	"cdds/pipeline/warehouse"
 	"cdds/schemas"
 )
 
@@ -66,7 +64,9 @@ func (s *session) doctor(ctx context.Context, all *services) error {
 	}
 	for _, topic := range schemas.SourceTopics() {
 		checks = append(checks, check{"records of " + string(topic), func(ctx context.Context, s *services) (string, error) {
-			return checkPositions(ctx, s, topic)
+			return checkAccount(ctx, s, topic)
+		}}, check{"topic " + string(topic), func(ctx context.Context, s *services) (string, error) {
+			return checkIncarnation(ctx, s, topic)
 		}})
 	}
 	var findings []finding
@@ -149,6 +149,12 @@ func checkBucket(ctx context.Context, s *services) (string, error) {
 
 // checkGroup wants a role to have members that have joined.
 func checkGroup(ctx context.Context, s *services, group string) (string, error) {
+	l, err := s.offsets.Lineage(ctx, schemas.TopicOf(group))
+	if err != nil {
+		return "", err
+	}
+	base := group
+	group = l.Group(base)
 	lags, err := s.admin.Lag(ctx, group)
 	if err != nil {
 		return "", fmt.Errorf("describe group %s: %w", group, err)
@@ -164,7 +170,7 @@ func checkGroup(ctx context.Context, s *services, group string) (string, error) 
 		return "", fmt.Errorf("the group is %s, not Stable; it may be rebalancing", lag.State)
 	}
 	behind := totalLag(lag)
-	if behind > 0 && group != schemas.GroupExport && group != schemas.GroupErasure {
+	if behind > 0 && base != schemas.GroupExport && base != schemas.GroupErasure {
 		if err := checkMoving(ctx, s, group, behind); err != nil {
 			return "", err
 		}
@@ -210,51 +216,4 @@ func totalLag(l kadm.DescribedGroupLag) int64 {
 		n += max(member.Lag, 0)
 	}
 	return n
-}
-
-// lost is how many offsets from start to committed lie outside what ClickHouse has of
-// a partition: it lost them, or was replaced by an empty one. Gaps within are counted
-// by Positions.Missing.
-func lost(positions []warehouse.Positions, partition int32, start, committed int64) int64 {
-	i := slices.IndexFunc(positions, func(p warehouse.Positions) bool { return p.Partition == partition })
-	if i < 0 {
-		return max(committed-start, 0)
-	}
-	return max(positions[i].First-start, 0) + max(committed-positions[i].Last-1, 0)
-}
-
-// checkPositions draws up the account of a source topic: every offset is stored or
-// dead-lettered, and only one of them.
-func checkPositions(ctx context.Context, s *services, topic schemas.Topic) (string, error) {
-	// Offsets first: what is committed then is stored by the time it is counted.
-	start, committed, err := connect.NewOffsets(s.client).Committed(ctx, topic)
-	if err != nil {
-		return "", err
-	}
-	positions, err := s.warehouse.Positions(ctx, topic)
-	if err != nil {
-		return "", err
-	}
-	var stored, letters, erased int64
-	var wrong []string
-	for p := range committed {
-		if n := lost(positions, int32(p), start[p], committed[p]); n > 0 {
-			wrong = append(wrong, fmt.Sprintf("partition %d: %s records that ingest had committed are not in ClickHouse; restart the ingest role, it reads them again", p, count(n)))
-		}
-	}
-	for _, p := range positions {
-		stored += p.Stored
-		letters += p.DeadLetters
-		erased += p.Erased
-		if n := p.Missing(); n != 0 {
-			wrong = append(wrong, fmt.Sprintf("partition %d: %s of offsets %d to %d are missing", p.Partition, count(n), p.First, p.Last))
-		}
-		if p.Overlaps != 0 {
-			wrong = append(wrong, fmt.Sprintf("partition %d: %s of offsets %d to %d are there twice with different content", p.Partition, count(p.Overlaps), p.First, p.Last))
-		}
-	}
-	if len(wrong) > 0 {
-		return "", errors.New(strings.Join(wrong, "; "))
-	}
-	return fmt.Sprintf("%s stored, %s dead-lettered, %s erased, none missing or twice", count(stored), count(letters), count(erased)), nil
 }

@@ -8,9 +8,11 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"cdds/consumers"
 	"cdds/ops/config"
 	"cdds/ops/connect"
 	"cdds/ops/tracing"
+	"cdds/pipeline"
 	"cdds/pipeline/bucket"
 	"cdds/pipeline/warehouse"
 )
@@ -23,6 +25,7 @@ type services struct {
 	conn      driver.Conn
 	warehouse *warehouse.Warehouse
 	bucket    *bucket.Bucket
+	offsets   *connect.Offsets
 	traces    *tracing.Traces // nil where nothing is traced
 }
 
@@ -48,9 +51,13 @@ func connectAll(c config.Config) (*services, error) {
 	if err != nil {
 		return nil, err
 	}
+	store := bucket.New(s3, c.S3.Bucket)
+	settler := consumers.NewSettler(consumers.SettlerOptions{
+		Client: client, Decisions: pipeline.Incarnations{Store: store}, Name: "cdds " + whoami(),
+	})
 	return &services{
-		traces: traces, kafka: append(opts, traces.Kafka("cli")...), client: client, admin: kadm.NewClient(client),
-		conn: conn, warehouse: warehouse.New(conn).OnCluster(c.ClickHouse.Cluster), bucket: bucket.New(s3, c.S3.Bucket),
+		traces: traces, offsets: connect.NewOffsets(client, settler), kafka: append(opts, traces.Kafka("cli")...), client: client, admin: kadm.NewClient(client),
+		conn: conn, warehouse: warehouse.New(conn).OnCluster(c.ClickHouse.Cluster), bucket: store,
 	}, nil
 }
 

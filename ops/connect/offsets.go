@@ -2,24 +2,27 @@ package connect
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"cdds/consumers"
 	"cdds/schemas"
 )
 
-// Offsets tells how far topics and their ingest groups have come.
+// Offsets tells how far topics and their ingest groups have come, in positions: beside
+// package consumers it is the only one that knows Kafka's own offsets.
 type Offsets struct {
-	admin *kadm.Client
+	admin   *kadm.Client
+	settler *consumers.Settler
 }
 
-// NewOffsets asks through client, which the caller closes.
-func NewOffsets(client *kgo.Client) *Offsets { return &Offsets{kadm.NewClient(client)} }
+// NewOffsets asks through client, which the caller closes, and takes positions from settler.
+func NewOffsets(client *kgo.Client, settler *consumers.Settler) *Offsets {
+	return &Offsets{kadm.NewClient(client), settler}
+}
 
 // offsetsTimeout bounds one question to the brokers.
 const offsetsTimeout = 30 * time.Second
@@ -32,70 +35,128 @@ const offsetsTimeout = 30 * time.Second
 func (o *Offsets) EndOffsets(ctx context.Context, topic schemas.Topic) (schemas.Snapshot, error) {
 	ctx, cancel := context.WithTimeout(ctx, offsetsTimeout)
 	defer cancel()
-	listed, err := o.admin.ListCommittedOffsets(ctx, string(topic))
-	return snapshotOf(topic, listed, err)
+	for {
+		l, log, err := o.settler.SettleLog(ctx, topic)
+		if err != nil {
+			return nil, err
+		}
+		listed, err := o.admin.ListCommittedOffsets(ctx, string(topic))
+		if err == nil {
+			err = listed.Error()
+		}
+		if err != nil {
+			return nil, fmt.Errorf("offsets of topic %s: %w", topic, err)
+		}
+		stable := make(schemas.Snapshot, len(log.Ends))
+		for p := range stable {
+			if at, ok := listed.Lookup(string(topic), int32(p)); ok {
+				stable[p] = at.Offset
+			}
+		}
+		// The topic may have been replaced while it was asked for.
+		if same, err := o.settler.Unchanged(ctx, l, log); err != nil || same {
+			return l.Positions(stable), err
+		}
+	}
 }
 
-// StartOffsets is, per partition, the first offset the topic still has.
-func (o *Offsets) StartOffsets(ctx context.Context, topic schemas.Topic) (schemas.Snapshot, error) {
+// Seal records that a snapshot was taken, so that a log that ends before it later on is
+// known to have lost records. It must be called before the snapshot is promised to anybody.
+func (o *Offsets) Seal(ctx context.Context, topic schemas.Topic, snapshot schemas.Snapshot) error {
 	ctx, cancel := context.WithTimeout(ctx, offsetsTimeout)
 	defer cancel()
-	listed, err := o.admin.ListStartOffsets(ctx, string(topic))
-	return snapshotOf(topic, listed, err)
+	l, err := o.settler.Settle(ctx, topic)
+	if err != nil {
+		return err
+	}
+	group := l.Group(schemas.GroupSnapshots)
+	sealed, err := consumers.CommittedBy(ctx, o.admin, group, topic)
+	if err != nil {
+		return err
+	}
+	var offsets kadm.Offsets
+	for p, position := range snapshot {
+		at, there := l.Offset(int32(p), position)
+		if before, ok := sealed[int32(p)]; there && at > 0 && (!ok || at > before) {
+			offsets.AddOffset(string(topic), int32(p), at, -1)
+		}
+	}
+	if len(offsets) == 0 {
+		return nil
+	}
+	if err := o.admin.CommitAllOffsets(ctx, group, offsets); err != nil {
+		return fmt.Errorf("commit a snapshot of topic %s: %w", topic, err)
+	}
+	return nil
 }
 
-// Ingested is, per partition, the first offset its ingest group has not stored or
-// dead-lettered. Records that retention removed cannot be waited for and count as
-// done; `cdds doctor` reports them as lost.
+// Ingested is, per partition, the first position that ingest has not stored or
+// dead-lettered. Records that retention removed cannot be waited for and count as done:
+// they are missing.
 func (o *Offsets) Ingested(ctx context.Context, topic schemas.Topic) (schemas.Snapshot, error) {
-	start, committed, err := o.Committed(ctx, topic)
-	for p := range committed {
-		committed[p] = max(committed[p], start[p])
-	}
-	return committed, err
-}
-
-// Committed is, per partition, the first offset the topic still has, and the first
-// its ingest group has not committed; 0 where it never did.
-func (o *Offsets) Committed(ctx context.Context, topic schemas.Topic) (start, done schemas.Snapshot, err error) {
 	ctx, cancel := context.WithTimeout(ctx, offsetsTimeout)
 	defer cancel()
-	if start, err = o.StartOffsets(ctx, topic); err != nil {
-		return nil, nil, err
-	}
-	done = make(schemas.Snapshot, len(start))
-	committed, err := o.admin.FetchOffsets(ctx, schemas.IngestGroup(topic))
-	if errors.Is(err, kerr.GroupIDNotFound) { // ingest never ran
-		return start, done, nil
-	}
+	l, log, err := o.settler.SettleLog(ctx, topic)
 	if err != nil {
-		return nil, nil, fmt.Errorf("offsets of group %s: %w", schemas.IngestGroup(topic), err)
+		return nil, err
 	}
+	known := map[string]map[int32]int64{}
+	done := make(schemas.Snapshot, len(log.Starts))
 	for p := range done {
-		if c, ok := committed.Lookup(string(topic), int32(p)); ok && c.Err == nil {
-			done[p] = max(done[p], c.At)
+		from := l.Origin(schemas.IngestGroup(topic), int32(p))
+		done[p] = max(from.Offset, log.Starts[p])
+		for _, group := range from.Groups {
+			if known[group] == nil {
+				if known[group], err = consumers.CommittedBy(ctx, o.admin, group, topic); err != nil {
+					return nil, err
+				}
+			}
+			if at, ok := known[group][int32(p)]; ok {
+				done[p] = max(done[p], at)
+				break
+			}
 		}
 	}
-	return start, done, nil
+	return l.Positions(done), nil
 }
 
-func snapshotOf(topic schemas.Topic, listed kadm.ListedOffsets, err error) (schemas.Snapshot, error) {
-	if err == nil {
-		err = listed.Error()
-	}
+// Used returns the positions below a snapshot that records of the topic had.
+func (o *Offsets) Used(ctx context.Context, topic schemas.Topic, to schemas.Snapshot) ([]schemas.Run, error) {
+	l, err := o.settler.Settle(ctx, topic)
 	if err != nil {
-		return nil, fmt.Errorf("offsets of topic %s: %w", topic, err)
+		return nil, err
 	}
-	partitions := listed[string(topic)]
-	if len(partitions) == 0 {
-		return nil, fmt.Errorf("topic %s does not exist; `cdds provision` creates it", topic)
+	var used []schemas.Run
+	for p, position := range to {
+		used = append(used, l.Used(int32(p), position)...)
 	}
-	s := make(schemas.Snapshot, len(partitions))
-	for p, offset := range partitions {
-		if int(p) >= len(s) {
-			return nil, fmt.Errorf("topic %s: the broker knows partition %d but not all before it", topic, p)
+	return used, nil
+}
+
+// Gone returns what of runs of positions Kafka does not have any more.
+func (o *Offsets) Gone(ctx context.Context, topic schemas.Topic, runs []schemas.Run) ([]schemas.Run, error) {
+	l, log, err := o.settler.SettleLog(ctx, topic)
+	if err != nil {
+		return nil, err
+	}
+	var gone []schemas.Run
+	for _, r := range runs {
+		start := int64(0)
+		if int(r.Partition) < len(log.Starts) {
+			start = log.Starts[r.Partition]
 		}
-		s[p] = offset.Offset
+		first, there := l.Offset(r.Partition, r.First)
+		switch next := first + r.Next - r.First; {
+		case !there || next <= start:
+			gone = append(gone, r)
+		case first < start:
+			gone = append(gone, schemas.Run{Partition: r.Partition, First: r.First, Next: r.First + start - first})
+		}
 	}
-	return s, nil
+	return gone, nil
+}
+
+// Lineage returns the incarnations of a topic as it is now.
+func (o *Offsets) Lineage(ctx context.Context, topic schemas.Topic) (schemas.Lineage, error) {
+	return o.settler.Settle(ctx, topic)
 }

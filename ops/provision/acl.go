@@ -29,10 +29,10 @@ var accesses = map[string]Access{
 	},
 	"export": {
 		Reads:   []schemas.Topic{schemas.TopicExportRequests},
-		Groups:  []string{schemas.GroupExport},
+		Groups:  []string{schemas.GroupExport, schemas.GroupSnapshots},
 		Replays: []schemas.Topic{schemas.TopicJobs, schemas.TopicCertificates},
 		Writes:  []schemas.Topic{schemas.TopicExportStatus, schemas.TopicAudit},
-		Asks:    ingestGroups(),
+		Asks:    readers(schemas.SourceTopics()...),
 	},
 	"history": {
 		Reads:  []schemas.Topic{schemas.TopicExportStatus, schemas.TopicAudit, schemas.TopicWebhookDeliveries},
@@ -45,7 +45,7 @@ var accesses = map[string]Access{
 		Reads:  []schemas.Topic{schemas.TopicErasureRequests},
 		Groups: []string{schemas.GroupErasure},
 		Writes: []schemas.Topic{schemas.TopicErased, schemas.TopicExportRequests, schemas.TopicAudit},
-		Asks:   ingestGroups(),
+		Asks:   readers(schemas.SourceTopics()...),
 	},
 	"schedule": {
 		Replays: []schemas.Topic{schemas.TopicJobs, schemas.TopicCertificates},
@@ -60,7 +60,7 @@ var accesses = map[string]Access{
 	"web": {
 		Replays: []schemas.Topic{schemas.TopicJobs, schemas.TopicCertificates, schemas.TopicAccess},
 		Writes:  []schemas.Topic{schemas.TopicJobs, schemas.TopicCertificates, schemas.TopicAccess, schemas.TopicExportRequests, schemas.TopicErasureRequests, schemas.TopicAudit},
-		Asks:    ingestGroups(),
+		Asks:    readers(schemas.SourceTopics()...),
 	},
 	"producer": {
 		Writes: schemas.SourceTopics(),
@@ -78,9 +78,22 @@ func ingestGroups() []string {
 	return groups
 }
 
-// AccessOf is what a role needs; false if nothing is known of it.
+// readers are the groups that say how far topics were read.
+func readers(topics ...schemas.Topic) []string {
+	var groups []string
+	for _, t := range topics {
+		groups = append(groups, schemas.Readers(t)...)
+	}
+	return groups
+}
+
+// AccessOf is what a role needs; false if nothing is known of it. Who reads a topic looks
+// how far others have read it, too: that is how it notices that the topic was replaced.
 func AccessOf(role string) (Access, bool) {
 	a, ok := accesses[role]
+	a.Asks = slices.Concat(a.Asks, readers(a.Reads...))
+	slices.Sort(a.Asks)
+	a.Asks = slices.Compact(a.Asks)
 	return a, ok
 }
 
@@ -90,6 +103,10 @@ func AccessOf(role string) (Access, bool) {
 func (a Access) Grant(ctx context.Context, admin *kadm.Client, principal string) error {
 	on := func() *kadm.ACLBuilder {
 		return kadm.NewACLs().Allow(principal).AllowHosts().ResourcePatternType(kadm.ACLPatternLiteral)
+	}
+	// Each incarnation of a topic has a group of its own, whose name begins like this.
+	groups := func(names []string) *kadm.ACLBuilder {
+		return on().Groups(names...).ResourcePatternType(kadm.ACLPatternPrefixed)
 	}
 	grants := []*kadm.ACLBuilder{
 		on().Topics("cdds.").ResourcePatternType(kadm.ACLPatternPrefixed).Operations(kadm.OpDescribe),
@@ -102,13 +119,13 @@ func (a Access) Grant(ctx context.Context, admin *kadm.Client, principal string)
 		grants = append(grants, on().Topics(names(reads)...).Operations(kadm.OpRead))
 	}
 	if len(a.Groups) > 0 {
-		grants = append(grants, on().Groups(a.Groups...).Operations(kadm.OpRead))
+		grants = append(grants, groups(a.Groups).Operations(kadm.OpRead))
 	}
 	if len(writes) > 0 {
 		grants = append(grants, on().Topics(names(writes)...).Operations(kadm.OpWrite))
 	}
 	if len(a.Asks) > 0 {
-		grants = append(grants, on().Groups(a.Asks...).Operations(kadm.OpDescribe))
+		grants = append(grants, groups(a.Asks).Operations(kadm.OpDescribe))
 	}
 	for _, g := range grants {
 		results, err := admin.CreateACLs(ctx, g)

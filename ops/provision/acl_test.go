@@ -49,7 +49,7 @@ func accessTable() string {
 		return strings.Join(slices.Compact(all), "<br>")
 	}
 	for _, role := range slices.Sorted(maps.Keys(accesses)) {
-		a := accesses[role]
+		a, _ := AccessOf(role)
 		writes := slices.Clone(a.Writes)
 		for _, t := range a.Reads {
 			writes = append(writes, t.DeadLetter())

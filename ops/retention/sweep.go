@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"cdds/pipeline"
 	"cdds/pipeline/bucket"
 	"cdds/pipeline/warehouse"
 	"cdds/schemas"
@@ -23,6 +24,9 @@ func (k *Keeper) Sweep(ctx context.Context) (Report, error) {
 	for tenant, err := range k.Objects.Folders(ctx, "") {
 		if err != nil {
 			return report, err
+		}
+		if tenant == pipeline.Reserved {
+			continue // decisions that outlive every export
 		}
 		for prefix, err := range k.Objects.Folders(ctx, tenant) {
 			if err != nil {

@@ -81,6 +81,9 @@ type Content struct {
 	// Type is its media type.
 	Type     string
 	Metadata map[string]string
+	// Expires says that the store may remove the object when its time is over, see
+	// ExpireAfter; what decides what an export is must stay.
+	Expires bool
 }
 
 // Put stores content under key unless the key has an object: then it is ErrExists and
@@ -94,6 +97,9 @@ func (b *Bucket) Put(ctx context.Context, key string, content Content) error {
 		UserMetadata: content.Metadata,
 		// What the store checks is the digest we have, not one of each chunk.
 		DisableContentSha256: true,
+	}
+	if content.Expires {
+		options.UserTags = map[string]string{expiresTag: expiresValue}
 	}
 	options.SetMatchETagExcept("*")
 	_, err := minio.Core{Client: b.client}.PutObject(ctx, b.name, key, content.Body, content.Size, "", content.SHA256, options)

@@ -17,11 +17,16 @@ import (
 // lifecycleRule is the id of the rule CDDS sets; other rules of the bucket stay.
 const lifecycleRule = "cdds-expire"
 
+// The tag of objects that the rule is about. The others decide what exports are, and which
+// logs of a topic are one and the same: if the store removed them by age, an old request
+// that is read again would run as if it were new.
+const expiresTag, expiresValue = "cdds", "artifact"
+
 // ErrNoLifecycle says that the store has no bucket lifecycle.
 var ErrNoLifecycle = errors.New("the object store has no bucket lifecycle")
 
-// ExpireAfter makes the store itself remove objects at that age, rounded up to whole
-// days: the backstop where nothing else does. It is ErrNoLifecycle where the store
+// ExpireAfter makes the store itself remove objects that expire at that age, rounded up to
+// whole days: the backstop where nothing else does. It is ErrNoLifecycle where the store
 // cannot (versitygw). It is safe to repeat.
 func (b *Bucket) ExpireAfter(ctx context.Context, age time.Duration) error {
 	days := lifecycle.ExpirationDays(math.Ceil(age.Hours() / 24))
@@ -39,12 +44,14 @@ func (b *Bucket) ExpireAfter(ctx context.Context, age time.Duration) error {
 	for _, r := range rules.Rules {
 		if r.ID != lifecycleRule {
 			kept = append(kept, r)
-		} else if r.Expiration.Days == days {
+		} else if r.Expiration.Days == days && r.RuleFilter.Tag.Key == expiresTag {
 			return nil
 		}
 	}
 	rules.Rules = append(kept, lifecycle.Rule{
-		ID: lifecycleRule, Status: "Enabled", Expiration: lifecycle.Expiration{Days: days},
+		ID: lifecycleRule, Status: "Enabled",
+		RuleFilter: lifecycle.Filter{Tag: lifecycle.Tag{Key: expiresTag, Value: expiresValue}},
+		Expiration: lifecycle.Expiration{Days: days},
 	})
 	err = b.client.SetBucketLifecycle(ctx, b.name, rules)
 	if minio.ToErrorResponse(err).StatusCode == http.StatusNotImplemented {

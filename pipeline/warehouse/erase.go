@@ -82,7 +82,10 @@ func (w *Warehouse) removeErased(ctx context.Context, e schemas.Erasure) error {
 	var statements []string
 	for _, t := range erasable {
 		statements = append(statements, fmt.Sprintf(`INSERT INTO erased_rows (topic, source_partition, source_offset, tenant_id, time, erasure_id)
-SELECT '%s', source_partition, source_offset, tenant_id, %s, {erasure:String} FROM %s WHERE %s`, t.topic, t.time, t.name, t.matches()))
+SELECT '%s', source_partition, source_offset, tenant_id, %s, {erasure:String} FROM %s WHERE %s`, t.topic, t.time, t.name, t.matches()),
+			fmt.Sprintf(`INSERT INTO accounted (topic, source_partition, kind, block, whole, offsets)
+SELECT '%s', source_partition, '%s', bitShiftRight(source_offset, 20) AS of_block, 0, groupBitmapState(toUInt32(bitAnd(source_offset, 1048575))) FROM %s WHERE %s
+GROUP BY source_partition, of_block`, t.topic, kindErased, t.name, t.matches()))
 	}
 	for _, t := range erasable {
 		statements = append(statements, fmt.Sprintf("ALTER TABLE %s DELETE WHERE %s", w.local(t.name), t.matches()))
@@ -201,10 +204,10 @@ WHERE tenant_id = {tenant:String} AND erasure_id = {erasure:String} AND topic = 
 	return int64(n), nil
 }
 
-// recordErased notes the positions of records that were not stored because they are
-// erased.
+// recordErased notes and accounts for the positions of records that were not stored
+// because they are erased.
 func (w *Warehouse) recordErased(ctx context.Context, rows []erasedRow) error {
-	return w.insertBlock(ctx, "erased_rows", "topic, source_partition, source_offset, tenant_id, time, erasure_id", func(block driver.Batch) error {
+	err := w.insertBlock(ctx, "erased_rows", "topic, source_partition, source_offset, tenant_id, time, erasure_id", func(block driver.Batch) error {
 		for _, r := range rows {
 			if err := block.Append(string(r.topic), r.partition, r.offset, r.tenant, r.time, r.erasure); err != nil {
 				return err
@@ -212,4 +215,17 @@ func (w *Warehouse) recordErased(ctx context.Context, rows []erasedRow) error {
 		}
 		return nil
 	})
+	if err != nil {
+		return err
+	}
+	byTopic := map[schemas.Topic][]schemas.Run{}
+	for _, r := range rows {
+		byTopic[r.topic] = append(byTopic[r.topic], schemas.Run{Partition: r.partition, First: r.offset, Next: r.offset + 1})
+	}
+	for topic, runs := range byTopic {
+		if err := w.account(ctx, topic, kindErased, runs); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -141,18 +141,31 @@ func fill[E any](block driver.Batch, batches []schemas.Batch[E], body func(E) []
 	return nil
 }
 
-// RecordDeadLetters notes positions and reasons of dead letters. Recording one
-// again changes nothing.
+// RecordDeadLetters notes positions and reasons of dead letters, and accounts for them.
+// Recording one again changes nothing.
 func (w *Warehouse) RecordDeadLetters(ctx context.Context, letters []schemas.DeadLetter) error {
 	if len(letters) == 0 {
 		return nil
 	}
-	return w.insertBlock(ctx, "dead_letters", "topic, source_partition, source_offset, code, reason", func(block driver.Batch) error {
+	err := w.insertBlock(ctx, "dead_letters", "topic, source_partition, source_offset, next, code, reason", func(block driver.Batch) error {
 		for _, l := range letters {
-			if err := block.Append(string(l.Topic), l.Partition, l.Offset, l.Code, l.Reason); err != nil {
+			if err := block.Append(string(l.Topic), l.Partition, l.Offset, l.Next, l.Code, l.Reason); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
+	if err != nil {
+		return err
+	}
+	byTopic := map[schemas.Topic][]schemas.Run{}
+	for _, l := range letters {
+		byTopic[l.Topic] = append(byTopic[l.Topic], l.Run())
+	}
+	for topic, runs := range byTopic {
+		if err := w.account(ctx, topic, kindDeadLetter, runs); err != nil {
+			return err
+		}
+	}
+	return nil
 }

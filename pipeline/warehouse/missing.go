@@ -1,72 +1,150 @@
 package warehouse
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
-	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
 	"cdds/schemas"
 )
 
-// Missing is, per partition of a source topic, how many offsets at or past from and
-// below to ClickHouse does not account for: neither stored, erased nor dead-lettered,
-// nor void. Below from, the account begins at the first offset it has: Kafka may have
-// deleted what came before.
+// Missing is how many of the positions of a source topic that were used ClickHouse does not
+// account for: their records are neither stored, dead-lettered, erased, aged out nor
+// written off, and yet readers of the topic saw a record there.
 //
 // Committed offsets cannot answer this: they say what was stored, not what still is. The
-// answer comes from the bitmaps that each part of the table carries (schemas/sql/0015),
-// never from rows. The smallest and largest offset and the cardinality settle a partition
-// without gaps, whatever its length; only where they leave a gap are offsets compared.
-func (w *Warehouse) Missing(ctx context.Context, topic schemas.Topic, from, to schemas.Snapshot) ([]int64, error) {
-	missing := make([]int64, len(to))
-	for p := range to {
-		missing[p] = max(to[p]-at(from, p), 0)
-	}
-	seen, err := w.seen(ctx, topic)
+// answer comes from the bitmaps that each part of a table carries (schemas/sql/0031), never
+// from rows. Smallest, largest and number of a block's positions settle a block without
+// gaps; only where they leave one are positions compared.
+func (w *Warehouse) Missing(ctx context.Context, topic schemas.Topic, used []schemas.Run) (int64, error) {
+	gaps, ragged, err := w.holes(ctx, topic, used)
 	if err != nil {
-		return nil, err
+		return 0, err
 	}
-	var gaps []int32
-	for p, s := range seen {
-		start := min(s.first, at(from, int(p)))
-		switch {
-		case int(p) >= len(to) || to[p] <= start:
-		case s.whole():
-			missing[p] = to[p] - start - max(min(to[p], s.last+1)-s.first, 0)
-		default:
-			gaps = append(gaps, p)
+	var n int64
+	for _, g := range gaps {
+		n += g.Next - g.First
+	}
+	for pieces := range slices.Chunk(ragged, raggedAtOnce) {
+		missing, err := w.countMissing(ctx, topic, pieces)
+		if err != nil {
+			return 0, err
 		}
+		n += missing
 	}
-	return missing, w.countMissing(ctx, topic, gaps, from, to, missing)
+	return n, nil
 }
 
-// extremes are what a bitmap of offsets says without being walked.
-type extremes struct{ first, last, count int64 }
+// Gaps returns the runs of positions that Missing counts, by partition and position, and
+// whether there are more than limit: then only those that are returned are known.
+func (w *Warehouse) Gaps(ctx context.Context, topic schemas.Topic, used []schemas.Run, limit int) (gaps []schemas.Run, more bool, err error) {
+	gaps, ragged, err := w.holes(ctx, topic, used)
+	if err != nil {
+		return nil, false, err
+	}
+	for i, piece := range ragged {
+		if len(gaps) > limit {
+			break
+		}
+		found, err := w.gapsIn(ctx, topic, piece)
+		if err != nil {
+			return nil, false, err
+		}
+		gaps, more = append(gaps, found...), i < len(ragged)-1
+	}
+	slices.SortFunc(gaps, func(a, b schemas.Run) int {
+		return cmp.Or(cmp.Compare(a.Partition, b.Partition), cmp.Compare(a.First, b.First))
+	})
+	gaps = joinedRuns(gaps)
+	if len(gaps) > limit {
+		return gaps[:limit], true, nil
+	}
+	return gaps, more, nil
+}
 
-// whole reports whether there is no gap between the first and the last offset.
-func (e extremes) whole() bool { return e.count == e.last-e.first+1 }
+// joinedRuns joins runs that follow each other at once.
+func joinedRuns(runs []schemas.Run) (all []schemas.Run) {
+	for _, r := range runs {
+		if n := len(all) - 1; n >= 0 && all[n].Partition == r.Partition && all[n].Next == r.First {
+			all[n].Next = r.Next
+			continue
+		}
+		all = append(all, r)
+	}
+	return all
+}
 
-// seen returns the extremes of the offsets that a topic's partitions have an account of.
-func (w *Warehouse) seen(ctx context.Context, topic schemas.Topic) (map[int32]extremes, error) {
+// raggedAtOnce is how many blocks one question compares.
+const raggedAtOnce = 200
+
+// extremes are what the bitmap of a block says without being walked.
+type extremes struct {
+	whole              bool
+	first, last, count int64
+}
+
+// holes returns the runs of used positions that are missing as far as extremes tell, and
+// the runs, each within a block, that must be looked at.
+func (w *Warehouse) holes(ctx context.Context, topic schemas.Topic, used []schemas.Run) (gaps, ragged []schemas.Run, err error) {
+	seen, err := w.seen(ctx, topic)
+	if err != nil {
+		return nil, nil, err
+	}
+	gap := func(partition int32, first, next int64) {
+		if first < next {
+			gaps = append(gaps, schemas.Run{Partition: partition, First: first, Next: next})
+		}
+	}
+	for _, run := range used {
+		for first := run.First; first < run.Next; {
+			block := first >> blockBits
+			next := min(run.Next, (block+1)<<blockBits)
+			e, found := seen[place{run.Partition, block}]
+			switch {
+			case !found || e.count == 0 && !e.whole:
+				gap(run.Partition, first, next)
+			case e.whole:
+			case e.count == e.last-e.first+1: // no gap between the first and the last
+				gap(run.Partition, first, min(next, e.first))
+				gap(run.Partition, max(first, e.last+1), next)
+			default:
+				ragged = append(ragged, schemas.Run{Partition: run.Partition, First: first, Next: next})
+			}
+			first = next
+		}
+	}
+	return joinedRuns(gaps), ragged, nil
+}
+
+// place is a block of a partition.
+type place struct {
+	partition int32
+	block     int64
+}
+
+// seen returns the extremes of all blocks of a topic.
+func (w *Warehouse) seen(ctx context.Context, topic schemas.Topic) (map[place]extremes, error) {
 	rows, err := w.conn.Query(ctx, fmt.Sprintf(`
-SELECT source_partition, toInt64(bitmapMin(seen)), toInt64(bitmapMax(seen)), toInt64(bitmapCardinality(seen))
-FROM (SELECT source_partition, groupBitmapMergeState(offsets) AS seen FROM (%s) GROUP BY source_partition)`, accounted(topic)),
-		clickhouse.Named("topic", string(topic)))
+SELECT p, block, max(whole) AS full, toInt64(bitmapMin(groupBitmapMergeState(seen) AS positions)), toInt64(bitmapMax(positions)), toInt64(bitmapCardinality(positions))
+FROM (%s) GROUP BY p, block`, bitmaps(topic)), clickhouse.Named("topic", string(topic)))
 	if err != nil {
 		return nil, fmt.Errorf("look for what is missing of %s: %w", topic, err)
 	}
-	all := map[int32]extremes{}
+	all := map[place]extremes{}
 	for rows.Next() {
-		var p int32
+		var at place
 		var e extremes
-		if err := rows.Scan(&p, &e.first, &e.last, &e.count); err != nil {
+		var whole uint8
+		if err := rows.Scan(&at.partition, &at.block, &whole, &e.first, &e.last, &e.count); err != nil {
 			return nil, errors.Join(err, rows.Close())
 		}
-		all[p] = e
+		base := at.block << blockBits
+		e.whole, e.first, e.last = whole > 0, base+e.first, base+e.last
+		all[at] = e
 	}
 	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
 		return nil, fmt.Errorf("look for what is missing of %s: %w", topic, err)
@@ -74,117 +152,62 @@ FROM (SELECT source_partition, groupBitmapMergeState(offsets) AS seen FROM (%s) 
 	return all, nil
 }
 
-// countMissing compares offsets of partitions that have gaps, and fills in how many are
-// missing. Of the bitmap only what lies past the end of the range is walked, which is
-// what ingest stored since.
-func (w *Warehouse) countMissing(ctx context.Context, topic schemas.Topic, partitions []int32, from, to schemas.Snapshot, missing []int64) error {
-	if len(partitions) == 0 {
-		return nil
+// countMissing is how many positions of runs, each within a block, are missing.
+func (w *Warehouse) countMissing(ctx context.Context, topic schemas.Topic, pieces []schemas.Run) (n int64, err error) {
+	partitions, blocks, firsts, nexts := make([]int32, len(pieces)), make([]int64, len(pieces)), make([]int64, len(pieces)), make([]int64, len(pieces))
+	for i, r := range pieces {
+		block := r.First >> blockBits
+		partitions[i], blocks[i], firsts[i], nexts[i] = r.Partition, block, r.First-block<<blockBits, r.Next-block<<blockBits
 	}
-	rows, err := w.conn.Query(ctx, fmt.Sprintf(`
-SELECT source_partition,
-  least(toInt64(bitmapMin(seen)), arrayElement({from:Array(Int64)}, source_partition + 1)) AS start,
-  arrayElement({to:Array(Int64)}, source_partition + 1) AS end,
-  toInt64(bitmapCardinality(seen)) - toInt64(bitmapCardinality(bitmapSubsetInRange(seen, toUInt64(end), bitmapMax(seen) + 1))) AS below,
-  end - start - below
-FROM (SELECT source_partition, groupBitmapMergeState(offsets) AS seen FROM (%s) WHERE source_partition IN {partitions:Array(Int32)} GROUP BY source_partition)`, accounted(topic)),
-		clickhouse.Named("topic", string(topic)), clickhouse.Named("partitions", partitions),
-		clickhouse.Named("from", padded(from, len(to))), clickhouse.Named("to", padded(to, len(to))))
+	err = w.conn.QueryRow(ctx, fmt.Sprintf(`
+SELECT toInt64(sum(arraySum((p_, block_, first, next) -> if(p_ = p AND block_ = block,
+    next - first - toInt64(bitmapCardinality(bitmapSubsetInRange(positions, toUInt32(first), toUInt32(next)))), 0),
+  {partitions:Array(Int32)}, {blocks:Array(Int64)}, {firsts:Array(Int64)}, {nexts:Array(Int64)})))
+FROM (
+  SELECT p, block, groupBitmapMergeState(seen) AS positions FROM (%s)
+  WHERE (p, block) IN (SELECT arrayJoin(arrayZip({partitions:Array(Int32)}, {blocks:Array(Int64)}))) GROUP BY p, block)`, bitmaps(topic)),
+		clickhouse.Named("topic", string(topic)), clickhouse.Named("partitions", partitions), clickhouse.Named("blocks", blocks),
+		clickhouse.Named("firsts", firsts), clickhouse.Named("nexts", nexts)).Scan(&n)
 	if err != nil {
-		return fmt.Errorf("count what is missing of %s: %w", topic, err)
+		return 0, fmt.Errorf("count what is missing of %s: %w", topic, err)
 	}
-	for rows.Next() {
-		var p int32
-		var start, end, below, n int64
-		if err := rows.Scan(&p, &start, &end, &below, &n); err != nil {
-			return errors.Join(err, rows.Close())
+	return n, nil
+}
+
+// gapsIn returns what is missing of a run within a block.
+func (w *Warehouse) gapsIn(ctx context.Context, topic schemas.Topic, r schemas.Run) ([]schemas.Run, error) {
+	block := r.First >> blockBits
+	base := block << blockBits
+	var missing []uint32
+	err := w.conn.QueryRow(ctx, fmt.Sprintf(`
+SELECT bitmapToArray(bitmapAndnot(bitmapBuild(range({first:UInt32}, {next:UInt32})), groupBitmapMergeState(seen)))
+FROM (%s) WHERE p = {partition:Int32} AND block = {block:Int64}`, bitmaps(topic)),
+		clickhouse.Named("topic", string(topic)), clickhouse.Named("partition", r.Partition), clickhouse.Named("block", block),
+		clickhouse.Named("first", uint32(r.First-base)), clickhouse.Named("next", uint32(r.Next-base))).Scan(&missing)
+	if err != nil {
+		return nil, fmt.Errorf("look for what is missing of %s: %w", topic, err)
+	}
+	var gaps []schemas.Run
+	for _, at := range missing {
+		gaps = append(gaps, schemas.Run{Partition: r.Partition, First: base + int64(at), Next: base + int64(at) + 1})
+	}
+	return joinedRuns(gaps), nil
+}
+
+// Reached is, per partition of a source topic, the first position past all that ClickHouse
+// has an account of.
+func (w *Warehouse) Reached(ctx context.Context, topic schemas.Topic) (map[int32]int64, error) {
+	seen, err := w.seen(ctx, topic)
+	if err != nil {
+		return nil, err
+	}
+	reached := map[int32]int64{}
+	for at, e := range seen {
+		next := e.last + 1
+		if e.whole {
+			next = (at.block + 1) << blockBits
 		}
-		missing[p] = n
+		reached[at.partition] = max(reached[at.partition], next)
 	}
-	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
-		return fmt.Errorf("count what is missing of %s: %w", topic, err)
-	}
-	return nil
-}
-
-// accounted selects bitmaps of the offsets of a topic that are accounted for, by
-// partition. Rows come before erased rows: an erasure writes first and then removes, so
-// what is gone from the one is in the other.
-func accounted(topic schemas.Topic) string {
-	return fmt.Sprintf(`
-  SELECT source_partition, groupBitmapState(toUInt64(source_offset)) AS offsets FROM %s GROUP BY source_partition
-  UNION ALL
-  SELECT source_partition, groupBitmapState(toUInt64(source_offset)) FROM dead_letters WHERE topic = {topic:String} GROUP BY source_partition
-  UNION ALL
-  SELECT source_partition, groupBitmapState(toUInt64(source_offset)) FROM erased_rows WHERE topic = {topic:String} GROUP BY source_partition
-  UNION ALL
-  SELECT source_partition, groupBitmapState(toUInt64(arrayJoin(range(first, next)))) FROM voids WHERE topic = {topic:String} GROUP BY source_partition`, tableFor(topic))
-}
-
-// Whole is how far ClickHouse accounts for every offset from from on: per partition
-// the first that is missing, or to. It asks Missing once if nothing is, some thirty
-// times if something is.
-func (w *Warehouse) Whole(ctx context.Context, topic schemas.Topic, from, to schemas.Snapshot) (schemas.Snapshot, error) {
-	// All partitions are halved at once: below low nothing is missing, below high something is.
-	low, high := padded(from, len(to)), slices.Clone(to)
-	for asked := slices.Clone(to); ; {
-		missing, err := w.Missing(ctx, topic, from, asked)
-		if err != nil {
-			return nil, err
-		}
-		done := true
-		for p := range asked {
-			if missing[p] == 0 {
-				low[p] = max(low[p], asked[p])
-			} else {
-				high[p] = asked[p]
-			}
-			if missing[p] == 0 && asked[p] == to[p] || high[p]-low[p] <= 1 {
-				asked[p] = low[p]
-				continue
-			}
-			asked[p], done = low[p]+(high[p]-low[p])/2, false
-		}
-		if done {
-			return low, nil
-		}
-	}
-}
-
-// RecordVoids notes runs of offsets of a partition that hold no record for readers.
-// Recording one again changes nothing.
-func (w *Warehouse) RecordVoids(ctx context.Context, voids []schemas.Void) error {
-	if len(voids) == 0 {
-		return nil
-	}
-	return w.insertBlock(ctx, "voids", "topic, source_partition, first, next", func(block driver.Batch) error {
-		for _, v := range voids {
-			if err := block.Append(string(v.Topic), v.Partition, v.First, v.Next); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-}
-
-// tableFor is the table of a source topic.
-func tableFor(topic schemas.Topic) string {
-	if topic == schemas.TopicContacts {
-		return "contacts"
-	}
-	return "interactions"
-}
-
-func at(s schemas.Snapshot, p int) int64 {
-	if p < len(s) {
-		return s[p]
-	}
-	return 0
-}
-
-// padded is s for n partitions: new ones begin at 0.
-func padded(s schemas.Snapshot, n int) schemas.Snapshot {
-	all := make(schemas.Snapshot, n)
-	copy(all, s)
-	return all
+	return reached, nil
 }

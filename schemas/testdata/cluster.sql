@@ -263,30 +263,8 @@ ENGINE = Distributed('cdds', 'cdds', 'webhook_deliveries_local', cityHash64(job_
 -- 0014_interactions_rebuild_projections
 ALTER TABLE interactions_local ON CLUSTER 'cdds' MODIFY SETTING deduplicate_merge_projection_mode = 'rebuild'
 ;
--- 0015_interactions_offsets
-ALTER TABLE interactions_local ON CLUSTER 'cdds' ADD PROJECTION IF NOT EXISTS offsets (SELECT source_partition, groupBitmapState(toUInt64(source_offset)) GROUP BY source_partition)
-;
 -- 0016_contacts_rebuild_projections
 ALTER TABLE contacts_local ON CLUSTER 'cdds' MODIFY SETTING deduplicate_merge_projection_mode = 'rebuild'
-;
--- 0017_contacts_offsets
-ALTER TABLE contacts_local ON CLUSTER 'cdds' ADD PROJECTION IF NOT EXISTS offsets (SELECT source_partition, groupBitmapState(toUInt64(source_offset)) GROUP BY source_partition)
-;
--- 0018_voids
-CREATE TABLE IF NOT EXISTS voids_local ON CLUSTER 'cdds'
-(
-    topic            LowCardinality(String),
-    source_partition Int32,
-    first            Int64,
-    next             Int64,
-    ingested_at      DateTime64(3, 'UTC') DEFAULT now64(3)
-)
-ENGINE = ReplicatedReplacingMergeTree('/clickhouse/tables/{shard}/cdds/voids_local', '{replica}')
-ORDER BY (topic, source_partition, first, next)
-;
--- 0018_voids
-CREATE TABLE IF NOT EXISTS voids ON CLUSTER 'cdds' AS voids_local
-ENGINE = Distributed('cdds', 'cdds', 'voids_local', cityHash64(topic, source_partition))
 ;
 -- 0019_interactions_attached
 ALTER TABLE interactions_local ON CLUSTER 'cdds' ADD COLUMN IF NOT EXISTS attached Bool MATERIALIZED JSONLength(body, 'attachments') > 0 AFTER body_bytes
@@ -311,4 +289,33 @@ ALTER TABLE interactions_local ON CLUSTER 'cdds' MODIFY COLUMN attached Bool DEF
 ;
 -- 0022_interactions_attached_stated
 ALTER TABLE interactions ON CLUSTER 'cdds' MODIFY COLUMN attached Bool DEFAULT JSONLength(body, 'attachments') > 0
+;
+-- 0030_accounted
+CREATE TABLE IF NOT EXISTS accounted_local ON CLUSTER 'cdds'
+(
+    topic            LowCardinality(String),
+    source_partition Int32,
+    kind             LowCardinality(String),
+    block            Int64,
+    whole            SimpleAggregateFunction(max, UInt8),
+    offsets          AggregateFunction(groupBitmap, UInt32)
+)
+ENGINE = ReplicatedAggregatingMergeTree('/clickhouse/tables/{shard}/cdds/accounted_local', '{replica}')
+ORDER BY (topic, source_partition, kind, block)
+;
+-- 0030_accounted
+CREATE TABLE IF NOT EXISTS accounted ON CLUSTER 'cdds' AS accounted_local
+ENGINE = Distributed('cdds', 'cdds', 'accounted_local', cityHash64(topic, source_partition))
+;
+-- 0031_interactions_positions
+ALTER TABLE interactions_local ON CLUSTER 'cdds' ADD PROJECTION IF NOT EXISTS positions (SELECT source_partition, bitShiftRight(source_offset, 20) AS block, groupBitmapState(toUInt32(bitAnd(source_offset, 1048575))) GROUP BY source_partition, block)
+;
+-- 0032_contacts_positions
+ALTER TABLE contacts_local ON CLUSTER 'cdds' ADD PROJECTION IF NOT EXISTS positions (SELECT source_partition, bitShiftRight(source_offset, 20) AS block, groupBitmapState(toUInt32(bitAnd(source_offset, 1048575))) GROUP BY source_partition, block)
+;
+-- 0033_dead_letters_next
+ALTER TABLE dead_letters_local ON CLUSTER 'cdds' ADD COLUMN IF NOT EXISTS next Int64 AFTER source_offset
+;
+-- 0033_dead_letters_next
+ALTER TABLE dead_letters ON CLUSTER 'cdds' ADD COLUMN IF NOT EXISTS next Int64 AFTER source_offset
 ;

@@ -1,0 +1,178 @@
+package app_test
+
+import (
+	"bytes"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"cdds/ops/connect"
+	"cdds/ops/provision"
+	"cdds/producers"
+	"cdds/schemas"
+)
+
+// replaceTopic deletes a topic and makes it again, as an operator does.
+func (w *world) replaceTopic(topic schemas.Topic) {
+	w.t.Helper()
+	_, err := w.admin.DeleteTopic(w.t.Context(), string(topic))
+	check(w.t, err)
+	_, err = provision.Topics(w.t.Context(), w.admin, w.config.Kafka)
+	check(w.t, err)
+	opts, err := connect.Kafka(w.config.Kafka, "test", nil)
+	check(w.t, err)
+	w.publisher, err = producers.New(opts, "test", nil) // the old one knows the topic that is gone
+	check(w.t, err)
+	w.t.Cleanup(w.publisher.Close)
+}
+
+// TestATopicThatIsMadeAgainLosesNoRowsAndMixesNone deletes the source topic under a system
+// that runs. What ClickHouse holds stays in exports, what comes is stored beside it.
+func TestATopicThatIsMadeAgainLosesNoRowsAndMixesNone(t *testing.T) {
+	w := newWorld(t)
+	w.run("ingest", "export", "history")
+	w.load("acme", 0, 300)
+	w.publish(w.request("acme", "before"))
+	before := w.await("acme", "before")
+
+	w.replaceTopic(schemas.TopicInteractions)
+	w.publish(w.request("acme", "empty"))
+	if e := w.await("acme", "empty"); e.State != schemas.Completed || e.Done.Rows != 300 {
+		t.Errorf("of the empty topic it is %s with %d rows, want the 300 that ClickHouse holds: %+v", e.State, e.Done.Rows, e.Failure)
+	}
+	w.load("acme", 200, 400) // at offsets that were used before
+	w.publish(w.request("acme", "after"))
+	after := w.await("acme", "after")
+	if after.State != schemas.Completed || after.Done.Rows != 400 {
+		t.Fatalf("it is %s with %d rows, want 400: %+v", after.State, after.Done.Rows, after.Failure)
+	}
+	if n := strings.Count(strings.Join(w.open(after), "\n"), "load 2"); n != 200 {
+		t.Errorf("%d rows are of the new topic, want 200", n)
+	}
+	if _, past := after.Snapshot.Past(before.Snapshot); past {
+		t.Errorf("the snapshot fell from %v to %v", before.Snapshot, after.Snapshot)
+	}
+	again := w.request("acme", "again")
+	again.Snapshot = before.Snapshot
+	w.publish(again)
+	if e := w.await("acme", "again"); !slices.Equal(digestsOf(before), digestsOf(e)) {
+		t.Errorf("as of before it is %s with other bytes: %+v", e.State, e.Failure)
+	}
+	if rows, _ := w.totals(schemas.TopicInteractions); rows != 500 {
+		t.Errorf("%d versions are stored, want 300 and 200", rows)
+	}
+	if n := w.count("SELECT count() FROM audit FINAL WHERE action = 'topic.replaced' AND subject = 'cdds.interactions'"); n != 1 {
+		t.Errorf("the audit trail has %d records of it", n)
+	}
+}
+
+// totals are the rows and dead letters of a topic, all of it accounted for.
+func (w *world) totals(topic schemas.Topic) (rows, letters int64) {
+	w.t.Helper()
+	for _, p := range w.account(topic) {
+		rows, letters = rows+p.Stored, letters+p.DeadLetters
+		if p.Missing != 0 {
+			w.t.Errorf("the account is %+v", p)
+		}
+	}
+	return rows, letters
+}
+
+// TestNoRecordStopsAPartitionWhateverItsSize sends what brokers take and nobody can use, to
+// every topic that a group reads: records over every limit that compress to nothing, others
+// that do not compress, and a batch that unpacks to more than may be held.
+func TestNoRecordStopsAPartitionWhateverItsSize(t *testing.T) {
+	w := newWorld(t)
+	w.run("ingest", "export", "history", "erasure", "webhooks")
+	letters := bytes.Repeat([]byte{'a'}, 12<<20)
+	noise := make([]byte, schemas.MaxRecordBytes-1024)
+	source := rand.NewChaCha8([32]byte{1})
+	_, _ = source.Read(noise)
+	opts, err := connect.Kafka(w.config.Kafka, "hostile", nil)
+	check(t, err)
+	client, err := kgo.NewClient(append(opts, kgo.ProducerBatchCompression(kgo.ZstdCompression()), kgo.ProducerBatchMaxBytes(100<<20),
+		kgo.BrokerMaxWriteBytes(200<<20), kgo.MaxBufferedBytes(1<<30), kgo.RecordPartitioner(kgo.ManualPartitioner()))...)
+	check(t, err)
+	defer client.Close()
+	for _, topic := range schemas.Topics() {
+		if len(schemas.Readers(topic)) == 0 {
+			continue
+		}
+		for _, values := range [][][]byte{{letters}, {noise}, {letters, letters, letters}, {[]byte("no event")}} {
+			var records []*kgo.Record
+			for _, v := range values {
+				records = append(records, &kgo.Record{Topic: string(topic), Value: v})
+			}
+			check(t, client.ProduceSync(t.Context(), records...).FirstErr())
+		}
+	}
+	const sent = 6 // records of each topic
+	for _, topic := range schemas.Topics() {
+		for _, group := range schemas.Readers(topic) {
+			if group != schemas.GroupSnapshots {
+				w.awaitCommitted(group, topic, 0, sent)
+			}
+		}
+	}
+	for _, topic := range schemas.SourceTopics() {
+		if rows, dead := w.totals(topic); rows != 0 || dead != sent {
+			t.Errorf("%s: %d rows and %d dead letters, want %d dead letters", topic, rows, dead, sent)
+		}
+	}
+	w.load("acme", 0, 50)
+	w.publish(w.request("acme", "after"))
+	if e := w.await("acme", "after"); e.State != schemas.Completed || e.Done.Rows != 50 {
+		t.Errorf("what comes after it is %s with %d rows: %+v", e.State, e.Done.Rows, e.Failure)
+	}
+}
+
+// awaitCommitted waits until a group has passed everything below an offset of a partition.
+func (w *world) awaitCommitted(group string, topic schemas.Topic, partition int32, offset int64) {
+	w.t.Helper()
+	var at int64
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		committed, err := w.admin.FetchOffsets(w.t.Context(), group)
+		if err != nil {
+			continue
+		}
+		if o, ok := committed.Lookup(string(topic), partition); ok {
+			at = max(at, o.At)
+		}
+		if at >= offset {
+			return
+		}
+	}
+	w.t.Errorf("group %s stands at offset %d of partition %d of %s, want %d\n%s", group, at, partition, topic, offset, doing())
+}
+
+// TestRecordsThatNobodyHasAnyMoreFailAnExportAtOnce has Kafka delete records before they
+// are ingested.
+func TestRecordsThatNobodyHasAnyMoreFailAnExportAtOnce(t *testing.T) {
+	w := newWorld(t)
+	w.load("acme", 0, 200)
+	w.settle()
+	var trim kadm.Offsets
+	trim.AddOffset(string(schemas.TopicInteractions), 0, 10, -1)
+	deleted, err := w.admin.DeleteRecords(t.Context(), trim)
+	check(t, err)
+	check(t, deleted.Error())
+	w.run("ingest", "export", "history")
+	w.publish(w.request("acme", "short"))
+	e := w.await("acme", "short")
+	if e.State != schemas.Failed || !e.Failure.Retryable ||
+		!strings.Contains(e.Failure.Reason, "10 at positions 0 to 9 of partition 0: neither ClickHouse nor Kafka has them") || !strings.Contains(e.Failure.Hint, "write them off") {
+		t.Errorf("ten records are gone, and the export is %s with %d rows, %+v", e.State, e.Done.Rows, e.Failure)
+	}
+}
+
+// settle records the topic's first incarnation, as ingest does when it first starts.
+func (w *world) settle() {
+	w.t.Helper()
+	_, err := w.offsets().EndOffsets(w.t.Context(), schemas.TopicInteractions)
+	check(w.t, err)
+}

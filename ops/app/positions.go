@@ -1,0 +1,126 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"cdds/consumers"
+	"cdds/ops/connect"
+	"cdds/pipeline"
+	"cdds/schemas"
+)
+
+// settles makes what all roles take positions from.
+func (a *App) settles() error {
+	incarnations := prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "cdds_topic_incarnation", Help: "How often a topic was replaced or lost records since CDDS found it first.",
+	}, []string{"topic"})
+	if err := a.Registry.Register(incarnations); err != nil {
+		return err
+	}
+	a.settler = consumers.NewSettler(consumers.SettlerOptions{
+		Client: a.client, Decisions: pipeline.Incarnations{Store: a.bucket}, Stored: a.stored,
+		Settled: func(topic schemas.Topic, l schemas.Lineage) {
+			incarnations.WithLabelValues(string(topic)).Set(float64(len(l) - 1))
+		},
+		Decided: a.announce, Name: a.Name, Logger: a.Logger,
+	})
+	a.offsets = connect.NewOffsets(a.client, a.settler)
+	return nil
+}
+
+// stored is how far ClickHouse has a topic.
+func (a *App) stored(ctx context.Context, topic schemas.Topic) (map[int32]int64, error) {
+	for _, source := range schemas.SourceTopics() {
+		if topic == source {
+			return a.warehouse.Reached(ctx, topic)
+		}
+	}
+	return nil, nil
+}
+
+// announce puts on record that a topic is not the one that was read before.
+func (a *App) announce(ctx context.Context, i schemas.Incarnation) {
+	what := "the topic was deleted and made again, or this is another Kafka"
+	if i.Cause == schemas.IncarnationTruncated {
+		what = "the topic's log lost records"
+	}
+	err := a.publisher.Publish(ctx, &schemas.AuditRecord{
+		AuditID: fmt.Sprintf("incarnation/%s/%d", i.Topic, i.Number), Time: i.DecidedAt, TenantID: schemas.AllTenants,
+		Actor: i.DecidedBy, From: i.DecidedBy, Action: "topic." + i.Cause, Subject: string(i.Topic), Outcome: schemas.OutcomeDone,
+		Detail: fmt.Sprintf("%s; its records have new positions from incarnation %d on", what, i.Number),
+	})
+	if err != nil {
+		a.Logger.Warn("a new incarnation of a topic is not in the audit trail", "topic", i.Topic, "incarnation", i.Number, "error", err)
+	}
+}
+
+const (
+	// healEvery is how often ingest looks for records that ClickHouse has lost.
+	healEvery = 15 * time.Second
+	// healRetry is the pause after a look that failed, or that found some.
+	healRetry = time.Second
+	// gapsAtOnce bounds the runs of records that one look reads again.
+	gapsAtOnce = 1000
+)
+
+// rereader is a consumers.Group, whatever its events are.
+type rereader interface {
+	Reread(ctx context.Context, runs []schemas.Run) (handled int, err error)
+}
+
+// healer is the part of ingest that reads records again which ClickHouse has lost, as far
+// as Kafka still has them: after a restore of an older backup, a lost volume, a dropped month.
+func (a *App) healer(topic schemas.Topic, group rereader) role {
+	log := a.Logger.With("role", "ingest.heal", "topic", string(topic))
+	return role{"ingest.heal." + string(topic), func(ctx context.Context) error {
+		for {
+			pause := healEvery
+			missing, handled, err := a.heal(ctx, topic, group)
+			if missing {
+				pause = healRetry
+			}
+			switch {
+			case ctx.Err() != nil:
+				return nil
+			case err != nil:
+				log.Warn("cannot look for records that ClickHouse has lost; retrying", "error", err)
+				pause = healRetry
+			case handled > 0:
+				log.Warn("ClickHouse had lost records; they were read from Kafka again", "records", handled)
+			}
+			select {
+			case <-time.After(pause):
+			case <-ctx.Done():
+				return nil
+			}
+		}
+	}, func() error { return nil }}
+}
+
+// heal reads again what is missing below the committed positions, and returns whether
+// anything was missing that Kafka has.
+func (a *App) heal(ctx context.Context, topic schemas.Topic, group rereader) (missing bool, handled int, err error) {
+	// Positions first: what is committed then is stored by the time it is looked for.
+	done, err := a.offsets.Ingested(ctx, topic)
+	if err != nil {
+		return false, 0, err
+	}
+	used, err := a.offsets.Used(ctx, topic, done)
+	if err != nil {
+		return false, 0, err
+	}
+	gaps, _, err := a.warehouse.Gaps(ctx, topic, used, gapsAtOnce)
+	if err != nil || len(gaps) == 0 {
+		return false, 0, err
+	}
+	gone, err := a.offsets.Gone(ctx, topic, gaps)
+	if err != nil {
+		return false, 0, err
+	}
+	handled, err = group.Reread(ctx, gaps)
+	return len(gone) < len(gaps), handled, err
+}

@@ -1,0 +1,108 @@
+package warehouse
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/ClickHouse/clickhouse-go/v2"
+
+	"cdds/schemas"
+)
+
+// Account says what became of the records of one partition of a source topic. Each
+// position counts once, under the first that applies.
+type Account struct {
+	Partition int32 `json:"partition"`
+	// Used is how many positions there are to account for.
+	Used        int64 `json:"used"`
+	Stored      int64 `json:"stored"`
+	DeadLetters int64 `json:"dead_lettered"`
+	// Voids are positions without a record for readers, such as marks of transactions.
+	Voids      int64 `json:"void"`
+	Erased     int64 `json:"erased"`
+	AgedOut    int64 `json:"aged_out"`
+	WrittenOff int64 `json:"written_off"`
+	// Missing is what is left: neither of these, though Kafka had a record there.
+	Missing int64 `json:"missing"`
+}
+
+// kinds that have a bitmap of their own, in the order in which they count.
+var kinds = []string{"", kindDeadLetter, kindErased, kindAgedOut, kindVoid, kindWrittenOff}
+
+// Account returns the account of the positions of a source topic that were used, by
+// partition. Like Missing it reads bitmaps, not rows.
+func (w *Warehouse) Account(ctx context.Context, topic schemas.Topic, used []schemas.Run) ([]Account, error) {
+	counts, err := w.countKinds(ctx, topic)
+	if err != nil {
+		return nil, err
+	}
+	var all []Account
+	for _, run := range used {
+		if n := len(all); n == 0 || all[n-1].Partition != run.Partition {
+			c := counts[run.Partition]
+			all = append(all, Account{Partition: run.Partition, Stored: c[0], DeadLetters: c[1], Erased: c[2], AgedOut: c[3], Voids: c[4], WrittenOff: c[5]})
+		}
+		a := &all[len(all)-1]
+		missing, err := w.Missing(ctx, topic, []schemas.Run{run})
+		if err != nil {
+			return nil, err
+		}
+		a.Used += run.Next - run.First
+		a.Missing += missing
+	}
+	return all, nil
+}
+
+// countKinds counts the positions of each partition by kind.
+func (w *Warehouse) countKinds(ctx context.Context, topic schemas.Topic) (map[int32][]int64, error) {
+	// Each kind has what no kind before it has: per block the union so far grows, and the
+	// difference of its sizes counts. A whole block fills the union up.
+	rows, err := w.conn.Query(ctx, fmt.Sprintf(`
+WITH {kinds:Array(String)} AS kinds
+SELECT p, sumForEach(arrayDifference(arrayConcat([toInt64(0)], sizes)))
+FROM (
+  SELECT p, block, groupArray((kind, positions, full)) AS of_kinds,
+    arrayMap(n -> if(arrayExists(k -> k.3 > 0 AND indexOf(kinds, k.1) <= n, of_kinds), toInt64(1048576),
+      toInt64(bitmapCardinality(arrayFold((union, k) -> bitmapOr(union, k.2), arrayFilter(k -> indexOf(kinds, k.1) <= n, of_kinds), bitmapBuild(emptyArrayUInt32()))))),
+      range(1, length(kinds) + 1)) AS sizes
+  FROM (SELECT p, block, kind, groupBitmapMergeState(seen) AS positions, max(whole) AS full FROM (%s) GROUP BY p, block, kind)
+  GROUP BY p, block)
+GROUP BY p`, bitmaps(topic)), clickhouse.Named("topic", string(topic)), clickhouse.Named("kinds", kinds))
+	if err != nil {
+		return nil, fmt.Errorf("account for %s: %w", topic, err)
+	}
+	all := map[int32][]int64{}
+	for rows.Next() {
+		var p int32
+		var sizes []int64
+		if err := rows.Scan(&p, &sizes); err != nil {
+			return nil, errors.Join(err, rows.Close())
+		}
+		all[p] = sizes[1:]
+	}
+	for p := range all {
+		if len(all[p]) != len(kinds) {
+			return nil, errors.Join(fmt.Errorf("account for %s: partition %d has %d kinds", topic, p, len(all[p])), rows.Close())
+		}
+	}
+	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+		return nil, fmt.Errorf("account for %s: %w", topic, err)
+	}
+	return all, nil
+}
+
+// Overlaps is how many positions of a source topic are stored as two different rows. There
+// are none unless positions were given twice. It reads key columns of the whole table.
+func (w *Warehouse) Overlaps(ctx context.Context, topic schemas.Topic) (n int64, err error) {
+	// FINAL leaves one of each replayed row, as a merge would. A row's month is part
+	// of its identity, so there is nothing to merge across partitions.
+	err = w.conn.QueryRow(ctx, fmt.Sprintf(`
+SELECT toInt64(sum(rows - positions)) FROM (
+  SELECT source_partition, count() AS rows, groupBitmap(toUInt64(source_offset)) AS positions FROM %s FINAL GROUP BY source_partition)
+SETTINGS do_not_merge_across_partitions_select_final = 1`, tableFor(topic))).Scan(&n)
+	if err != nil {
+		return 0, fmt.Errorf("look for positions of %s that were given twice: %w", topic, err)
+	}
+	return n, nil
+}

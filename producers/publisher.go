@@ -50,8 +50,8 @@ type Publisher struct {
 	renewal sync.Mutex // held while client is replaced
 	closed  bool
 	source  []byte
-	sent   *prometheus.CounterVec
-	failed *prometheus.CounterVec
+	sent    *prometheus.CounterVec
+	failed  *prometheus.CounterVec
 }
 
 // New returns a Publisher that connects with the options in kafka on first use.

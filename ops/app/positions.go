@@ -80,15 +80,12 @@ func (a *App) healer(topic schemas.Topic, group rereader) role {
 		for {
 			pause := healEvery
 			missing, handled, err := a.heal(ctx, topic, group)
-			if missing {
+			if missing || err != nil {
 				pause = healRetry
 			}
 			switch {
-			case ctx.Err() != nil:
-				return nil
-			case err != nil:
+			case err != nil && ctx.Err() == nil:
 				log.Warn("cannot look for records that ClickHouse has lost; retrying", "error", err)
-				pause = healRetry
 			case handled > 0:
 				log.Warn("ClickHouse had lost records; they were read from Kafka again", "records", handled)
 			}

@@ -11,7 +11,7 @@ import (
 	"cdds/schemas"
 )
 
-// storeAt stores contacts at positions of a partition, one a month.
+// storeAt stores contacts at positions of a partition, in two months.
 func storeAt(t *testing.T, w *warehouse.Warehouse, partition int32, positions ...int64) {
 	t.Helper()
 	if len(positions) == 0 {
@@ -21,7 +21,7 @@ func storeAt(t *testing.T, w *warehouse.Warehouse, partition int32, positions ..
 	for _, position := range positions {
 		b.Records = append(b.Records, schemas.Record[*schemas.Contact]{Partition: partition, Offset: position, Event: &schemas.Contact{
 			ContactID: fmt.Sprint(partition, "/", position), TenantID: "missing",
-			CreatedAt: schemas.TimeOf(time.Date(2026, time.Month(1+position%12), 1, 0, 0, 0, 0, time.UTC)),
+			CreatedAt: schemas.TimeOf(time.Date(2026, time.Month(1+position%2), 1, 0, 0, 0, 0, time.UTC)),
 		}})
 	}
 	check(t, w.InsertContacts(t.Context(), b))

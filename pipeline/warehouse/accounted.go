@@ -59,7 +59,8 @@ func (w *Warehouse) accountFor(ctx context.Context, topic schemas.Topic, kind st
 	for i, r := range runs {
 		partitions[i], firsts[i], nexts[i] = r.Partition, r.First, r.Next
 	}
-	err := w.conn.Exec(withSettings(ctx, insertSettings), `
+	return w.insertInto(ctx, "accounted", func(ctx context.Context) error {
+		return w.conn.Exec(ctx, `
 INSERT INTO accounted (topic, source_partition, kind, block, whole, offsets)
 SELECT {topic:String}, p, {kind:String}, of_block, max(all), groupBitmapStateIf(toUInt32(bitAnd(position, 1048575)), NOT all)
 FROM (
@@ -69,12 +70,9 @@ FROM (
       greatest(run.2, of_block * 1048576) AS first, least(run.3, (of_block + 1) * 1048576) AS last
     FROM (SELECT arrayJoin(arrayZip({partitions:Array(Int32)}, {firsts:Array(Int64)}, {nexts:Array(Int64)})) AS run)))
 GROUP BY p, of_block`,
-		clickhouse.Named("topic", string(topic)), clickhouse.Named("kind", kind), clickhouse.Named("partitions", partitions),
-		clickhouse.Named("firsts", firsts), clickhouse.Named("nexts", nexts))
-	if err != nil {
-		return fmt.Errorf("account for positions of %s: %w", topic, err)
-	}
-	return nil
+			clickhouse.Named("topic", string(topic)), clickhouse.Named("kind", kind), clickhouse.Named("partitions", partitions),
+			clickhouse.Named("firsts", firsts), clickhouse.Named("nexts", nexts))
+	})
 }
 
 // RecordVoids notes runs of positions of a partition that hold no record for readers.

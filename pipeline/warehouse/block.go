@@ -26,10 +26,7 @@ var insertSettings = clickhouse.Settings{
 // insertBlock stores the rows that fill appends as one block of a table: all of them or
 // an error. No rows are no insert.
 func (w *Warehouse) insertBlock(ctx context.Context, table, columns string, fill func(driver.Batch) error) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, w.insertTimeout, fmt.Errorf("ClickHouse did not store the rows within %s", w.insertTimeout))
-	defer cancel()
-	ctx = withSettings(ctx, insertSettings)
-	err := func() error {
+	return w.insertInto(ctx, table, func(ctx context.Context) error {
 		block, err := w.conn.PrepareBatch(ctx, "INSERT INTO "+table+" ("+columns+")")
 		if err != nil {
 			return err
@@ -38,8 +35,14 @@ func (w *Warehouse) insertBlock(ctx context.Context, table, columns string, fill
 			return errors.Join(err, block.Abort())
 		}
 		return block.Send()
-	}()
-	if err != nil {
+	})
+}
+
+// insertInto does an insert, with the settings of every insert and within insertTimeout.
+func (w *Warehouse) insertInto(ctx context.Context, table string, do func(context.Context) error) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, w.insertTimeout, fmt.Errorf("ClickHouse did not store the rows within %s", w.insertTimeout))
+	defer cancel()
+	if err := do(withSettings(ctx, insertSettings)); err != nil {
 		if errors.Is(err, context.DeadlineExceeded) {
 			err = errors.Join(context.Cause(ctx), err)
 		}

@@ -25,7 +25,7 @@ func TestAnInsertThatIsNeverAnsweredIsGivenUpSoThatItCanBeTriedAgain(t *testing.
 	w := New(conn)
 	w.insertTimeout = 50 * time.Millisecond
 	err = w.RecordVoids(t.Context(), []schemas.Void{{Topic: schemas.TopicInteractions, First: 1, Next: 2}})
-	if err == nil || !strings.Contains(err.Error(), "insert into voids") || !strings.Contains(err.Error(), "did not store the rows within 50ms") {
+	if err == nil || !strings.Contains(err.Error(), "insert into accounted") || !strings.Contains(err.Error(), "did not store the rows within 50ms") {
 		t.Errorf("it says %v", err)
 	}
 }

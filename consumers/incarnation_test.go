@@ -48,7 +48,7 @@ func settler(t *testing.T, c *kfake.Cluster, d *decisions, s *table) *Settler {
 		t.Fatal(err)
 	}
 	t.Cleanup(client.Close)
-	settler := NewSettler(SettlerOptions{Client: client, Decisions: d, Stored: s.reached, Logger: slog.New(slog.NewTextHandler(io.Discard, nil))})
+	settler := NewSettler(SettlerOptions{Brokers: Kafka(client), Decisions: d, Stored: s.reached, Logger: slog.New(slog.NewTextHandler(io.Discard, nil))})
 	settler.confirm = 50 * time.Millisecond
 	return settler
 }

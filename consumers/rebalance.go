@@ -2,16 +2,10 @@ package consumers
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"maps"
 	"slices"
 
-	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
-
-	"cdds/schemas"
 )
 
 // The four callbacks below are called one at a time, and never between a poll and
@@ -36,7 +30,7 @@ func (g *Group[E]) assigned(_ context.Context, client *kgo.Client, all map[strin
 // offsetsFetched settles where each partition is read from, and tells it, so that it can
 // notice when the log no longer has that offset.
 func (g *Group[E]) offsetsFetched(ctx context.Context, offsets map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error) {
-	earlier := map[string]map[int32]int64{} // what groups of earlier incarnations committed
+	earlier := map[string]map[int32]Committed{} // what groups of earlier incarnations committed
 	for id, o := range offsets[string(g.opts.Topic)] {
 		at, committed := o.EpochOffset().Offset, true
 		if at < 0 && g.lineage == nil {
@@ -58,44 +52,22 @@ func (g *Group[E]) offsetsFetched(ctx context.Context, offsets map[string]map[in
 }
 
 // origin is where to begin to read a partition that the group has committed nothing of.
-func (g *Group[E]) origin(ctx context.Context, partition int32, earlier map[string]map[int32]int64) (int64, error) {
+func (g *Group[E]) origin(ctx context.Context, partition int32, earlier map[string]map[int32]Committed) (int64, error) {
 	from := g.lineage.Origin(g.opts.GroupID, partition)
 	for _, group := range from.Groups[1:] { // the first is this one
 		committed, asked := earlier[group]
 		if !asked {
 			var err error
-			if committed, err = CommittedBy(ctx, kadm.NewClient(g.client.Load()), group, g.opts.Topic); err != nil {
+			if committed, err = Kafka(g.client.Load()).Committed(ctx, group, g.opts.Topic); err != nil {
 				return 0, err
 			}
 			earlier[group] = committed
 		}
 		if at, ok := committed[partition]; ok {
-			return max(at, from.Offset), nil
+			return max(at.Offset, from.Offset), nil
 		}
 	}
 	return from.Offset, nil
-}
-
-// CommittedBy is what a group has committed of a topic, by partition: its offsets, not
-// positions.
-func CommittedBy(ctx context.Context, admin *kadm.Client, group string, topic schemas.Topic) (map[int32]int64, error) {
-	all := map[int32]int64{}
-	responses, err := admin.FetchOffsets(ctx, group)
-	if errors.Is(err, kerr.GroupIDNotFound) {
-		return all, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("offsets of group %s: %w", group, err)
-	}
-	for p, o := range responses[string(topic)] {
-		if o.Err != nil {
-			return nil, fmt.Errorf("offsets of group %s: %w", group, o.Err)
-		}
-		if o.At >= 0 {
-			all[p] = o.At
-		}
-	}
-	return all, nil
 }
 
 // revoked hands partitions over: work ends, then what is done is committed.

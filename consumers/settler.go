@@ -2,16 +2,10 @@ package consumers
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"log/slog"
+	"maps"
 	"sync"
 	"time"
-
-	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kerr"
-	"github.com/twmb/franz-go/pkg/kgo"
-	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"cdds/schemas"
 )
@@ -24,10 +18,9 @@ type Decisions interface {
 	Decide(ctx context.Context, topic schemas.Topic, known schemas.Lineage, next schemas.Incarnation) (schemas.Lineage, error)
 }
 
-// SettlerOptions of a Settler; Client and Decisions are required.
+// SettlerOptions of a Settler; Brokers and Decisions are required.
 type SettlerOptions struct {
-	// Client asks Kafka; the caller closes it.
-	Client    *kgo.Client
+	Brokers   Brokers
 	Decisions Decisions
 	// Stored returns, per partition of a topic, the first position past all that is stored;
 	// it is asked once for each topic: later on committed offsets say how far a log was read.
@@ -49,7 +42,6 @@ type SettlerOptions struct {
 type Settler struct {
 	SettlerOptions
 
-	admin *kadm.Client
 	// confirm is how long a log must look truncated.
 	confirm time.Duration
 
@@ -70,7 +62,7 @@ func NewSettler(o SettlerOptions) *Settler {
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
-	return &Settler{SettlerOptions: o, admin: kadm.NewClient(o.Client), confirm: confirmAfter, known: map[schemas.Topic]schemas.Lineage{}}
+	return &Settler{SettlerOptions: o, confirm: confirmAfter, known: map[schemas.Topic]schemas.Lineage{}}
 }
 
 // Settle implements Positions.
@@ -130,7 +122,7 @@ func (s *Settler) Unchanged(ctx context.Context, l schemas.Lineage, log schemas.
 	if err != nil || len(now) != len(l) {
 		return false, err
 	}
-	id, err := s.topicID(ctx, log.Topic)
+	id, err := s.Brokers.TopicID(ctx, log.Topic)
 	return id == log.TopicID, err
 }
 
@@ -154,19 +146,17 @@ func (s *Settler) decide(ctx context.Context, topic schemas.Topic, known schemas
 func (s *Settler) log(ctx context.Context, topic schemas.Topic) (schemas.Log, error) {
 	log := schemas.Log{Topic: topic}
 	for {
-		id, err := s.topicID(ctx, topic)
+		id, err := s.Brokers.TopicID(ctx, topic)
 		if err != nil {
 			return log, err
 		}
-		starts, err := s.admin.ListStartOffsets(ctx, string(topic))
-		if log.Starts, err = offsetsOf(topic, starts, err); err != nil {
+		if log.Starts, err = s.Brokers.Starts(ctx, topic); err != nil {
 			return log, err
 		}
-		ends, err := s.admin.ListEndOffsets(ctx, string(topic))
-		if log.Ends, err = offsetsOf(topic, ends, err); err != nil {
+		if log.Ends, err = s.Brokers.Ends(ctx, topic); err != nil {
 			return log, err
 		}
-		if log.TopicID, err = s.topicID(ctx, topic); err != nil {
+		if log.TopicID, err = s.Brokers.TopicID(ctx, topic); err != nil {
 			return log, err
 		}
 		if id == log.TopicID && len(log.Starts) == len(log.Ends) {
@@ -175,65 +165,20 @@ func (s *Settler) log(ctx context.Context, topic schemas.Topic) (schemas.Log, er
 	}
 }
 
-// topicID asks a broker, not what the client remembers.
-func (s *Settler) topicID(ctx context.Context, topic schemas.Topic) (string, error) {
-	request := kmsg.NewPtrMetadataRequest()
-	of := kmsg.NewMetadataRequestTopic()
-	of.Topic = kmsg.StringPtr(string(topic))
-	request.Topics = append(request.Topics, of)
-	response, err := request.RequestWith(ctx, s.Client)
-	if err != nil {
-		return "", fmt.Errorf("topic %s: %w", topic, err)
-	}
-	for _, t := range response.Topics {
-		if err := kerr.ErrorForCode(t.ErrorCode); err != nil {
-			return "", fmt.Errorf("topic %s: %w; `cdds provision` creates missing topics", topic, err)
-		}
-		if id := kadm.TopicID(t.TopicID); id != (kadm.TopicID{}) {
-			return id.String(), nil
-		}
-	}
-	return "", nil
-}
-
-func offsetsOf(topic schemas.Topic, listed kadm.ListedOffsets, err error) (schemas.Snapshot, error) {
-	if err == nil {
-		err = listed.Error()
-	}
-	if err != nil {
-		return nil, fmt.Errorf("offsets of topic %s: %w", topic, err)
-	}
-	partitions := listed[string(topic)]
-	all := make(schemas.Snapshot, len(partitions))
-	for p, o := range partitions {
-		if int(p) >= len(all) {
-			return nil, fmt.Errorf("topic %s: the broker knows partition %d but not all before it", topic, p)
-		}
-		all[p] = o.Offset
-	}
-	if len(all) == 0 {
-		return nil, fmt.Errorf("topic %s has no partitions; `cdds provision` creates it", topic)
-	}
-	return all, nil
-}
-
 // evidence is how far the topic's log is known to have been read, by offset of the present
 // incarnation, and which positions are known to have been used.
 func (s *Settler) evidence(ctx context.Context, l schemas.Lineage, log schemas.Log, thorough bool) (map[int32]schemas.Reached, map[int32]int64, error) {
 	reached, used := map[int32]schemas.Reached{}, map[int32]int64{}
-	epochs := map[int32]kadm.OffsetResponse{}
+	epochs := map[int32]int32{}
 	for _, base := range schemas.Readers(log.Topic) {
-		responses, err := s.admin.FetchOffsets(ctx, l.Group(base))
-		if err != nil && !errors.Is(err, kerr.GroupIDNotFound) {
-			return nil, nil, fmt.Errorf("offsets of group %s: %w", l.Group(base), err)
+		committed, err := s.Brokers.Committed(ctx, l.Group(base), log.Topic)
+		if err != nil {
+			return nil, nil, err
 		}
-		for p, o := range responses[string(log.Topic)] {
-			if o.Err != nil {
-				return nil, nil, fmt.Errorf("offsets of group %s: %w", l.Group(base), o.Err)
-			}
-			if o.At > reached[p].Offset {
-				reached[p] = schemas.Reached{Offset: o.At, Diverges: -1}
-				epochs[p] = o
+		for p, c := range committed {
+			if c.Offset > reached[p].Offset {
+				reached[p] = schemas.Reached{Offset: c.Offset, Diverges: -1}
+				epochs[p] = c.Epoch
 			}
 		}
 	}
@@ -259,26 +204,16 @@ func (s *Settler) evidence(ctx context.Context, l schemas.Lineage, log schemas.L
 
 // diverges fills in where the brokers' logs part from what was read of them, by the leader
 // epochs that were committed with the offsets (KIP-320).
-func (s *Settler) diverges(ctx context.Context, topic schemas.Topic, committed map[int32]kadm.OffsetResponse, reached map[int32]schemas.Reached) error {
-	var request kadm.OffsetForLeaderEpochRequest
-	for p, o := range committed {
-		if o.LeaderEpoch >= 0 {
-			request.Add(string(topic), p, o.LeaderEpoch)
-		}
-	}
-	if len(request) == 0 {
-		return nil
-	}
-	ends, err := s.admin.OffsetForLeaderEpoch(ctx, request)
+func (s *Settler) diverges(ctx context.Context, topic schemas.Topic, epochs map[int32]int32, reached map[int32]schemas.Reached) error {
+	maps.DeleteFunc(epochs, func(_ int32, epoch int32) bool { return epoch < 0 })
+	ends, err := s.Brokers.EpochEnds(ctx, topic, epochs)
 	if err != nil {
-		return fmt.Errorf("leader epochs of topic %s: %w", topic, err)
+		return err
 	}
-	for p, end := range ends[string(topic)] {
-		if end.Err == nil && end.EndOffset >= 0 {
-			r := reached[p]
-			r.Diverges = min(end.EndOffset, r.Offset)
-			reached[p] = r
-		}
+	for p, end := range ends {
+		r := reached[p]
+		r.Diverges = min(end, r.Offset)
+		reached[p] = r
 	}
 	return nil
 }

@@ -83,8 +83,8 @@ func (w *world) stored(topic schemas.Topic) (rows, letters int64) {
 
 // offsets is how far topics have come, as a process of its own sees it.
 func (w *world) offsets() *connect.Offsets {
-	return connect.NewOffsets(w.client, consumers.NewSettler(consumers.SettlerOptions{
-		Client: w.client, Decisions: pipeline.Incarnations{Store: w.bucket}, Name: "test",
+	return connect.NewOffsets(consumers.Kafka(w.client), consumers.NewSettler(consumers.SettlerOptions{
+		Brokers: consumers.Kafka(w.client), Decisions: pipeline.Incarnations{Store: w.bucket}, Name: "test",
 	}))
 }
 

@@ -22,13 +22,13 @@ func (a *App) settles() error {
 		return err
 	}
 	a.settler = consumers.NewSettler(consumers.SettlerOptions{
-		Client: a.client, Decisions: pipeline.Incarnations{Store: a.bucket}, Stored: a.stored,
+		Brokers: consumers.Kafka(a.client), Decisions: pipeline.Incarnations{Store: a.bucket}, Stored: a.stored,
 		Settled: func(topic schemas.Topic, l schemas.Lineage) {
 			incarnations.WithLabelValues(string(topic)).Set(float64(len(l) - 1))
 		},
 		Decided: a.announce, Name: a.Name, Logger: a.Logger,
 	})
-	a.offsets = connect.NewOffsets(a.client, a.settler)
+	a.offsets = connect.NewOffsets(consumers.Kafka(a.client), a.settler)
 	return nil
 }
 

@@ -113,8 +113,8 @@ func (s *system) connect(ctx context.Context) error {
 		return err
 	}
 	s.bucket = bucket.New(store, c.S3.Bucket)
-	s.offsets = connect.NewOffsets(s.kafka, consumers.NewSettler(consumers.SettlerOptions{
-		Client: s.kafka, Decisions: pipeline.Incarnations{Store: s.bucket}, Name: "chaos",
+	s.offsets = connect.NewOffsets(consumers.Kafka(s.kafka), consumers.NewSettler(consumers.SettlerOptions{
+		Brokers: consumers.Kafka(s.kafka), Decisions: pipeline.Incarnations{Store: s.bucket}, Name: "chaos",
 	}))
 	if s.publisher, err = producers.New(opts, "chaos", nil); err != nil {
 		return err

@@ -53,10 +53,10 @@ func connectAll(c config.Config) (*services, error) {
 	}
 	store := bucket.New(s3, c.S3.Bucket)
 	settler := consumers.NewSettler(consumers.SettlerOptions{
-		Client: client, Decisions: pipeline.Incarnations{Store: store}, Name: "cdds " + whoami(),
+		Brokers: consumers.Kafka(client), Decisions: pipeline.Incarnations{Store: store}, Name: "cdds " + whoami(),
 	})
 	return &services{
-		traces: traces, offsets: connect.NewOffsets(client, settler), kafka: append(opts, traces.Kafka("cli")...), client: client, admin: kadm.NewClient(client),
+		traces: traces, offsets: connect.NewOffsets(consumers.Kafka(client), settler), kafka: append(opts, traces.Kafka("cli")...), client: client, admin: kadm.NewClient(client),
 		conn: conn, warehouse: warehouse.New(conn).OnCluster(c.ClickHouse.Cluster), bucket: store,
 	}, nil
 }

@@ -2,11 +2,7 @@ package connect
 
 import (
 	"context"
-	"fmt"
 	"time"
-
-	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kgo"
 
 	"cdds/consumers"
 	"cdds/schemas"
@@ -15,13 +11,13 @@ import (
 // Offsets tells how far topics and their ingest groups have come, in positions: beside
 // package consumers it is the only one that knows Kafka's own offsets.
 type Offsets struct {
-	admin   *kadm.Client
+	brokers consumers.Brokers
 	settler *consumers.Settler
 }
 
-// NewOffsets asks through client, which the caller closes, and takes positions from settler.
-func NewOffsets(client *kgo.Client, settler *consumers.Settler) *Offsets {
-	return &Offsets{kadm.NewClient(client), settler}
+// NewOffsets asks brokers, and takes positions from settler.
+func NewOffsets(brokers consumers.Brokers, settler *consumers.Settler) *Offsets {
+	return &Offsets{brokers, settler}
 }
 
 // offsetsTimeout bounds one question to the brokers.
@@ -40,18 +36,9 @@ func (o *Offsets) EndOffsets(ctx context.Context, topic schemas.Topic) (schemas.
 		if err != nil {
 			return nil, err
 		}
-		listed, err := o.admin.ListCommittedOffsets(ctx, string(topic))
-		if err == nil {
-			err = listed.Error()
-		}
+		stable, err := o.brokers.Stable(ctx, topic)
 		if err != nil {
-			return nil, fmt.Errorf("offsets of topic %s: %w", topic, err)
-		}
-		stable := make(schemas.Snapshot, len(log.Ends))
-		for p := range stable {
-			if at, ok := listed.Lookup(string(topic), int32(p)); ok {
-				stable[p] = at.Offset
-			}
+			return nil, err
 		}
 		// The topic may have been replaced while it was asked for.
 		if same, err := o.settler.Unchanged(ctx, l, log); err != nil || same {
@@ -70,24 +57,21 @@ func (o *Offsets) Seal(ctx context.Context, topic schemas.Topic, snapshot schema
 		return err
 	}
 	group := l.Group(schemas.GroupSnapshots)
-	sealed, err := consumers.CommittedBy(ctx, o.admin, group, topic)
+	sealed, err := o.brokers.Committed(ctx, group, topic)
 	if err != nil {
 		return err
 	}
-	var offsets kadm.Offsets
+	offsets := map[int32]int64{}
 	for p, position := range snapshot {
 		at, there := l.Offset(int32(p), position)
-		if before, ok := sealed[int32(p)]; there && at > 0 && (!ok || at > before) {
-			offsets.AddOffset(string(topic), int32(p), at, -1)
+		if there && at > sealed[int32(p)].Offset {
+			offsets[int32(p)] = at
 		}
 	}
 	if len(offsets) == 0 {
 		return nil
 	}
-	if err := o.admin.CommitAllOffsets(ctx, group, offsets); err != nil {
-		return fmt.Errorf("commit a snapshot of topic %s: %w", topic, err)
-	}
-	return nil
+	return o.brokers.Commit(ctx, group, topic, offsets)
 }
 
 // Ingested is, per partition, the first position that ingest has not stored or
@@ -100,19 +84,19 @@ func (o *Offsets) Ingested(ctx context.Context, topic schemas.Topic) (schemas.Sn
 	if err != nil {
 		return nil, err
 	}
-	known := map[string]map[int32]int64{}
+	known := map[string]map[int32]consumers.Committed{}
 	done := make(schemas.Snapshot, len(log.Starts))
 	for p := range done {
 		from := l.Origin(schemas.IngestGroup(topic), int32(p))
 		done[p] = max(from.Offset, log.Starts[p])
 		for _, group := range from.Groups {
 			if known[group] == nil {
-				if known[group], err = consumers.CommittedBy(ctx, o.admin, group, topic); err != nil {
+				if known[group], err = o.brokers.Committed(ctx, group, topic); err != nil {
 					return nil, err
 				}
 			}
 			if at, ok := known[group][int32(p)]; ok {
-				done[p] = max(done[p], at)
+				done[p] = max(done[p], at.Offset)
 				break
 			}
 		}

@@ -68,7 +68,7 @@ var mutations = []mutation{
 		"ops/app", "TestAnExportThatWaitedTooLongFailsWithTheReason",
 	}, {
 		"barrier", "a snapshot ends where readers do",
-		"ops/connect/offsets.go", "o.admin.ListCommittedOffsets(ctx", "o.admin.ListEndOffsets(ctx",
+		"ops/connect/offsets.go", "o.brokers.Stable(ctx", "o.brokers.Ends(ctx",
 		"ops/app", "TestAnOpenTransactionHoldsUpNoExport",
 	}, {
 		"barrier", "what nobody has any more fails an export",

@@ -1,0 +1,158 @@
+package consumers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"cdds/schemas"
+)
+
+// Committed is what a group has committed of a partition.
+type Committed struct {
+	Offset int64
+	// Epoch is the leader epoch of the last record before it; -1 if that is not known.
+	Epoch int32
+}
+
+// Brokers say how topics and groups stand, in Kafka's own offsets. A topic that does not
+// exist is an error.
+type Brokers interface {
+	// TopicID is the topic's id (KIP-516), empty where brokers know none. It is never
+	// answered from memory.
+	TopicID(ctx context.Context, topic schemas.Topic) (string, error)
+	// Starts, Ends and Stable are the first offset, the high watermark and the last stable
+	// offset (KIP-98) of each partition.
+	Starts(ctx context.Context, topic schemas.Topic) (schemas.Snapshot, error)
+	Ends(ctx context.Context, topic schemas.Topic) (schemas.Snapshot, error)
+	Stable(ctx context.Context, topic schemas.Topic) (schemas.Snapshot, error)
+	// Committed is what a group has committed of a topic, by partition; nothing where it
+	// committed nothing, or does not exist.
+	Committed(ctx context.Context, group string, topic schemas.Topic) (map[int32]Committed, error)
+	// Commit commits offsets for a group without members.
+	Commit(ctx context.Context, group string, topic schemas.Topic, offsets map[int32]int64) error
+	// EpochEnds is, by partition, the end of a leader epoch (KIP-320); nothing where that is
+	// not known.
+	EpochEnds(ctx context.Context, topic schemas.Topic, epochs map[int32]int32) (map[int32]int64, error)
+}
+
+// Kafka returns the Brokers that client is connected to. The caller closes client.
+func Kafka(client *kgo.Client) Brokers { return brokers{client, kadm.NewClient(client)} }
+
+type brokers struct {
+	client *kgo.Client
+	admin  *kadm.Client
+}
+
+func (b brokers) TopicID(ctx context.Context, topic schemas.Topic) (string, error) {
+	request := kmsg.NewPtrMetadataRequest()
+	of := kmsg.NewMetadataRequestTopic()
+	of.Topic = kmsg.StringPtr(string(topic))
+	request.Topics = append(request.Topics, of)
+	response, err := request.RequestWith(ctx, b.client)
+	if err != nil {
+		return "", fmt.Errorf("topic %s: %w", topic, err)
+	}
+	for _, t := range response.Topics {
+		if err := kerr.ErrorForCode(t.ErrorCode); err != nil {
+			return "", fmt.Errorf("topic %s: %w; `cdds provision` creates missing topics", topic, err)
+		}
+		if id := kadm.TopicID(t.TopicID); id != (kadm.TopicID{}) {
+			return id.String(), nil
+		}
+	}
+	return "", nil
+}
+
+func (b brokers) Starts(ctx context.Context, topic schemas.Topic) (schemas.Snapshot, error) {
+	listed, err := b.admin.ListStartOffsets(ctx, string(topic))
+	return offsetsOf(topic, listed, err)
+}
+
+func (b brokers) Ends(ctx context.Context, topic schemas.Topic) (schemas.Snapshot, error) {
+	listed, err := b.admin.ListEndOffsets(ctx, string(topic))
+	return offsetsOf(topic, listed, err)
+}
+
+func (b brokers) Stable(ctx context.Context, topic schemas.Topic) (schemas.Snapshot, error) {
+	listed, err := b.admin.ListCommittedOffsets(ctx, string(topic))
+	return offsetsOf(topic, listed, err)
+}
+
+func offsetsOf(topic schemas.Topic, listed kadm.ListedOffsets, err error) (schemas.Snapshot, error) {
+	if err == nil {
+		err = listed.Error()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("offsets of topic %s: %w", topic, err)
+	}
+	partitions := listed[string(topic)]
+	all := make(schemas.Snapshot, len(partitions))
+	for p, o := range partitions {
+		if int(p) >= len(all) {
+			return nil, fmt.Errorf("topic %s: the broker knows partition %d but not all before it", topic, p)
+		}
+		all[p] = o.Offset
+	}
+	if len(all) == 0 {
+		return nil, fmt.Errorf("topic %s has no partitions; `cdds provision` creates it", topic)
+	}
+	return all, nil
+}
+
+func (b brokers) Committed(ctx context.Context, group string, topic schemas.Topic) (map[int32]Committed, error) {
+	all := map[int32]Committed{}
+	responses, err := b.admin.FetchOffsets(ctx, group)
+	if errors.Is(err, kerr.GroupIDNotFound) {
+		return all, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("offsets of group %s: %w", group, err)
+	}
+	for p, o := range responses[string(topic)] {
+		if o.Err != nil {
+			return nil, fmt.Errorf("offsets of group %s: %w", group, o.Err)
+		}
+		if o.At >= 0 {
+			all[p] = Committed{o.At, o.LeaderEpoch}
+		}
+	}
+	return all, nil
+}
+
+func (b brokers) Commit(ctx context.Context, group string, topic schemas.Topic, offsets map[int32]int64) error {
+	all := kadm.Offsets{}
+	for p, at := range offsets {
+		all.AddOffset(string(topic), p, at, -1)
+	}
+	if err := b.admin.CommitAllOffsets(ctx, group, all); err != nil {
+		return fmt.Errorf("commit offsets of group %s: %w", group, err)
+	}
+	return nil
+}
+
+func (b brokers) EpochEnds(ctx context.Context, topic schemas.Topic, epochs map[int32]int32) (map[int32]int64, error) {
+	var request kadm.OffsetForLeaderEpochRequest
+	for p, epoch := range epochs {
+		request.Add(string(topic), p, epoch)
+	}
+	all := map[int32]int64{}
+	if len(epochs) == 0 {
+		return all, nil
+	}
+	ends, err := b.admin.OffsetForLeaderEpoch(ctx, request)
+	if err != nil {
+		return nil, fmt.Errorf("leader epochs of topic %s: %w", topic, err)
+	}
+	for p, end := range ends[string(topic)] {
+		if end.Err == nil && end.EndOffset >= 0 {
+			all[p] = end.EndOffset
+		}
+	}
+	return all, nil
+}

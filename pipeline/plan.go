@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"golang.org/x/sync/errgroup"
@@ -76,7 +77,12 @@ func (e *Exporter) Plan(ctx context.Context, x Export) (schemas.Plan, error) {
 func (e *Exporter) counted(ctx context.Context, x Export) (extent warehouse.Extent, chunks []warehouse.Chunk, err error) {
 	query, coarse := x.query(), chunkRows(x.SplitSize, 1)
 	both, bothCtx := errgroup.WithContext(ctx)
-	both.Go(func() (err error) { extent, err = e.source.Extent(bothCtx, query); return err })
+	both.Go(func() (err error) {
+		if extent, err = e.source.Extent(bothCtx, query); errors.Is(err, warehouse.ErrUnstated) {
+			err = Permanent(err)
+		}
+		return err
+	})
 	both.Go(func() (err error) { chunks, err = e.source.Chunks(bothCtx, query, coarse); return err })
 	if err := both.Wait(); err != nil {
 		return extent, nil, err

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"cdds/ops/connect"
 	"cdds/schemas"
 )
 
@@ -58,5 +59,33 @@ func TestWhatTwoReadersWouldReadDifferentlyIsRefusedByName(t *testing.T) {
 	w.publish(w.request("acme", "whole"))
 	if e := w.await("acme", "whole"); e.State != schemas.Completed || e.Done.Rows != 1 {
 		t.Errorf("it is %s with %d rows, %+v; want the one interaction that is read one way", e.State, e.Done.Rows, e.Failure)
+	}
+}
+
+func TestAnExportByAttributesHasEveryRowThatHasThemOrSaysWhichMayHave(t *testing.T) {
+	w := newWorld(t)
+	w.run("ingest", "export", "history")
+	for id, member := range map[string]string{"plain": `"x":1`, "lone-surrogate": `"text":"cut \ud83d"`, "big-integer": `"crm_id":18446744073709551616`} {
+		w.produce(schemas.TopicInteractions, []byte(id), []byte(`{"interaction_id":"`+id+`","tenant_id":"acme","media_type":"voice","started_at":"2026-09-01T10:00:00.000Z","attributes":{"region":"north"},`+member+`}`))
+	}
+	w.publish(interaction("acme", 1))
+	north := w.request("acme", "north")
+	north.Attributes = map[string]string{"region": "north"}
+	w.publish(north)
+	if e := w.await("acme", "north"); e.State != schemas.Completed || e.Done.Rows != 3 {
+		t.Errorf("it is %s with %d rows, %+v; want the three of the north", e.State, e.Done.Rows, e.Failure)
+	}
+
+	conn, err := connect.ClickHouse(w.config.ClickHouse)
+	check(t, err)
+	defer conn.Close()
+	// As it would be, had a release stored it that did not note attributes.
+	check(t, conn.Exec(t.Context(), "ALTER TABLE interactions UPDATE stated = false, attributes = map() WHERE interaction_id = 'plain' SETTINGS mutations_sync = 2"))
+	again := *north
+	again.ExportID = "again"
+	w.publish(&again)
+	e := w.await("acme", "again")
+	if e.State != schemas.Failed || e.Failure.Retryable || !strings.Contains(e.Failure.Reason, `interaction "plain" of 2026-09-01T10:00:00.000Z`) {
+		t.Errorf("it is %s with %d rows, %+v; want the row that may be missing named", e.State, e.Done.Rows, e.Failure)
 	}
 }

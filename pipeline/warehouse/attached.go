@@ -73,7 +73,7 @@ func (w *Warehouse) AttachmentSizes(ctx context.Context, q Query, first, last sc
 func (w *Warehouse) ErasableBodies(ctx context.Context, e schemas.Erasure, each func(body string) error) (err error) {
 	rows, err := w.conn.Query(ctx, `
 SELECT body FROM interactions
-WHERE tenant_id = {tenant:String} AND attached
+WHERE tenant_id = {tenant:String} AND (attached OR NOT stated)
   AND source_offset < arrayElement({interactions:Array(Int64)}, source_partition + 1)
   AND (interaction_id = {interaction:String} OR interaction_id IN (
     SELECT interaction_id FROM interactions

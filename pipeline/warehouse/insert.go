@@ -23,10 +23,12 @@ var (
 		{Name: "tenant_id", Type: "LowCardinality(String)"}, {Name: "started_at", Type: "DateTime64(3, 'UTC')"}, {Name: "interaction_id", Type: "String"},
 		{Name: "media_type", Type: "LowCardinality(String)"}, {Name: "direction", Type: "LowCardinality(String)"},
 		{Name: "status", Type: "LowCardinality(String)"}, {Name: "queue", Type: "LowCardinality(String)"}, {Name: "contact_id", Type: "String"},
+		{Name: "attributes", Type: "Map(String, String)"}, {Name: "stated", Type: "Bool"},
 		{Name: "attached", Type: "Bool"}, {Name: "attachment_bytes", Type: "Array(UInt32)"},
 	}, bodyColumns...)
 	contactColumns = append([]clickhouse.ColumnNameAndType{
 		{Name: "tenant_id", Type: "LowCardinality(String)"}, {Name: "created_at", Type: "DateTime64(3, 'UTC')"}, {Name: "contact_id", Type: "String"},
+		{Name: "attributes", Type: "Map(String, String)"}, {Name: "stated", Type: "Bool"},
 	}, bodyColumns...)
 )
 
@@ -39,6 +41,7 @@ func (w *Warehouse) InsertInteractions(ctx context.Context, batches ...schemas.B
 		tenants, ids, media, directions = make([]string, 0, n), make([]string, 0, n), make([]string, 0, n), make([]string, 0, n)
 		statuses, queues, contacts      = make([]string, 0, n), make([]string, 0, n), make([]string, 0, n)
 		times                           = make([]time.Time, 0, n)
+		attributes                      = make([]map[string]string, 0, n)
 		attached, sizes                 = make([]bool, 0, n), make([][]uint32, 0, n)
 	)
 	for _, b := range batches {
@@ -47,11 +50,12 @@ func (w *Warehouse) InsertInteractions(ctx context.Context, batches ...schemas.B
 			tenants, times, ids = append(tenants, e.TenantID), append(times, e.StartedAt.Time), append(ids, e.InteractionID)
 			media, directions, statuses = append(media, e.MediaType), append(directions, e.Direction), append(statuses, e.Status)
 			queues, contacts = append(queues, e.Queue), append(contacts, e.ContactID)
+			attributes = append(attributes, e.Attributes)
 			attached, sizes = append(attached, len(e.Attachments) > 0), append(sizes, attachmentBytes(e.Attachments))
 		}
 	}
 	body := func(e *schemas.Interaction) []byte { return e.Body }
-	return insert(ctx, w, "interactions", interactionColumns, batches, body, tenants, times, ids, media, directions, statuses, queues, contacts, attached, sizes)
+	return insert(ctx, w, "interactions", interactionColumns, batches, body, tenants, times, ids, media, directions, statuses, queues, contacts, attributes, allTrue(n), attached, sizes)
 }
 
 func attachmentBytes(list []schemas.Attachment) []uint32 {
@@ -69,13 +73,15 @@ func attachmentBytes(list []schemas.Attachment) []uint32 {
 func (w *Warehouse) InsertContacts(ctx context.Context, batches ...schemas.Batch[*schemas.Contact]) error {
 	n := count(batches)
 	tenants, ids, times := make([]string, 0, n), make([]string, 0, n), make([]time.Time, 0, n)
+	attributes := make([]map[string]string, 0, n)
 	for _, b := range batches {
 		for _, r := range b.Records {
 			tenants, times, ids = append(tenants, r.Event.TenantID), append(times, r.Event.CreatedAt.Time), append(ids, r.Event.ContactID)
+			attributes = append(attributes, r.Event.Attributes)
 		}
 	}
 	body := func(e *schemas.Contact) []byte { return e.Body }
-	return insert(ctx, w, "contacts", contactColumns, batches, body, tenants, times, ids)
+	return insert(ctx, w, "contacts", contactColumns, batches, body, tenants, times, ids, attributes, allTrue(n))
 }
 
 func count[E any](batches []schemas.Batch[E]) (records int) {
@@ -129,7 +135,7 @@ func fill[E any](block driver.Batch, batches []schemas.Batch[E], body func(E) []
 		}
 	}
 	for i, column := range leading {
-		if err := block.Column(i).Append(column); err != nil {
+		if err := appendColumn(block.Column(i), column); err != nil {
 			return fmt.Errorf("column %d: %w", i+1, err)
 		}
 	}

@@ -69,14 +69,13 @@ WHERE tenant_id = {tenant:String}
   AND %[5]s >= fromUnixTimestamp64Milli({from:Int64}, 'UTC')
   AND %[5]s <= fromUnixTimestamp64Milli({last:Int64}, 'UTC')
   AND source_offset < arrayElement({snapshot:Array(Int64)}, source_partition + 1)`+more+`
-ORDER BY %[5]s, %[3]s, source_offset DESC, source_partition DESC
+ORDER BY %[5]s, %[3]s, source_offset DESC, source_partition DESC, stated DESC
 LIMIT 1 BY %[5]s, %[3]s`, q.passing(t), t.name, t.id, columns, t.time)
 }
 
 // passing is a column that says whether a version passes the filter. It is looked at
 // after the newest version is chosen: an interaction whose media type or queue was
-// corrected counts under the corrected one. Only what is asked for is read; the body,
-// for attributes, is by far the largest.
+// corrected counts under the corrected one. Only what is asked for is read.
 func (q Query) passing(t table) string {
 	conditions := []string{"1"}
 	if t.media {
@@ -200,9 +199,9 @@ type Extent struct {
 	Attached int64
 }
 
-// Extent returns how much the query selects. It is found on another way than Chunks, so
-// that the two together prove that neither was cut short. It depends on the snapshots
-// alone, not on how far ClickHouse has merged.
+// Extent returns how much the query selects, or ErrUnstated. It is computed independently
+// of Chunks, so that the two together prove that neither was cut short. It depends on the
+// snapshots alone, not on how far ClickHouse has merged.
 func (w *Warehouse) Extent(ctx context.Context, q Query) (e Extent, err error) {
 	t, err := tableOf(q.Filter.Entity)
 	if err != nil {
@@ -213,7 +212,7 @@ func (w *Warehouse) Extent(ctx context.Context, q Query) (e Extent, err error) {
 	if err := w.conn.QueryRow(ctx, sql, q.arguments(schemas.RowKey{Time: q.Filter.From}, nil)...).Scan(&e.Rows, &e.Bytes, &e.Largest, &e.Attached); err != nil {
 		return e, fmt.Errorf("extent of the export in %s: %w", t.name, err)
 	}
-	return e, nil
+	return e, w.checkAttributes(ctx, q, t)
 }
 
 // linesSettings suit answers of stored lines: formatting them on many threads costs more

@@ -1,8 +1,9 @@
 -- One row per published version of an interaction. The sorting key ends with the
 -- record's position, so replaying a Kafka record rewrites the same row, while
 -- successive versions are kept. An export reads the newest version below its
--- snapshot. The body is the event as published and what exports carry; stored
--- beside it is only what queries filter by, the rest is computed when asked for.
+-- snapshot. The body is the event as published and what exports carry. What queries
+-- filter by is stored beside it as ingest read it: JSONExtract gives nothing for a body
+-- with an integer beyond 64 bits. The aliases are for people who look around.
 -- Granules are small because exports read by key range: a part should not cost many
 -- rows it does not hold.
 CREATE TABLE IF NOT EXISTS interactions
@@ -15,6 +16,7 @@ CREATE TABLE IF NOT EXISTS interactions
     status           LowCardinality(String),
     queue            LowCardinality(String),
     contact_id       String CODEC(ZSTD(1)),
+    attributes       Map(String, String) CODEC(ZSTD(1)),
     body             String CODEC(ZSTD(1)),
     body_bytes       UInt32 CODEC(ZSTD(1)),
     source_partition Int32 CODEC(Delta, ZSTD(1)),
@@ -32,7 +34,6 @@ CREATE TABLE IF NOT EXISTS interactions
     notes            String ALIAS JSONExtractString(body, 'notes'),
     language         String ALIAS JSONExtractString(body, 'language'),
     disposition      String ALIAS JSONExtractString(body, 'disposition'),
-    attributes       Map(String, String) ALIAS JSONExtract(body, 'attributes', 'Map(String, String)'),
     attachments      Array(String) ALIAS JSONExtractArrayRaw(body, 'attachments')
 )
 ENGINE = ReplacingMergeTree

@@ -4,6 +4,7 @@ CREATE TABLE IF NOT EXISTS contacts
     tenant_id        LowCardinality(String),
     created_at       DateTime64(3, 'UTC') CODEC(Delta, ZSTD(1)),
     contact_id       String CODEC(ZSTD(1)),
+    attributes       Map(String, String) CODEC(ZSTD(1)),
     body             String CODEC(ZSTD(1)),
     body_bytes       UInt32 CODEC(ZSTD(1)),
     source_partition Int32 CODEC(Delta, ZSTD(1)),
@@ -18,8 +19,7 @@ CREATE TABLE IF NOT EXISTS contacts
     emails           Array(String) ALIAS JSONExtract(body, 'emails', 'Array(String)'),
     phones           Array(String) ALIAS JSONExtract(body, 'phones', 'Array(String)'),
     language         String ALIAS JSONExtractString(body, 'language'),
-    notes            String ALIAS JSONExtractString(body, 'notes'),
-    attributes       Map(String, String) ALIAS JSONExtract(body, 'attributes', 'Map(String, String)')
+    notes            String ALIAS JSONExtractString(body, 'notes')
 )
 ENGINE = ReplacingMergeTree
 PARTITION BY toYYYYMM(created_at)

@@ -9,6 +9,7 @@ CREATE TABLE IF NOT EXISTS interactions_local ON CLUSTER 'cdds'
     status           LowCardinality(String),
     queue            LowCardinality(String),
     contact_id       String CODEC(ZSTD(1)),
+    attributes       Map(String, String) CODEC(ZSTD(1)),
     body             String CODEC(ZSTD(1)),
     body_bytes       UInt32 CODEC(ZSTD(1)),
     source_partition Int32 CODEC(Delta, ZSTD(1)),
@@ -26,7 +27,6 @@ CREATE TABLE IF NOT EXISTS interactions_local ON CLUSTER 'cdds'
     notes            String ALIAS JSONExtractString(body, 'notes'),
     language         String ALIAS JSONExtractString(body, 'language'),
     disposition      String ALIAS JSONExtractString(body, 'disposition'),
-    attributes       Map(String, String) ALIAS JSONExtract(body, 'attributes', 'Map(String, String)'),
     attachments      Array(String) ALIAS JSONExtractArrayRaw(body, 'attachments')
 )
 ENGINE = ReplicatedReplacingMergeTree('/clickhouse/tables/{shard}/cdds/interactions_local', '{replica}')
@@ -44,6 +44,7 @@ CREATE TABLE IF NOT EXISTS contacts_local ON CLUSTER 'cdds'
     tenant_id        LowCardinality(String),
     created_at       DateTime64(3, 'UTC') CODEC(Delta, ZSTD(1)),
     contact_id       String CODEC(ZSTD(1)),
+    attributes       Map(String, String) CODEC(ZSTD(1)),
     body             String CODEC(ZSTD(1)),
     body_bytes       UInt32 CODEC(ZSTD(1)),
     source_partition Int32 CODEC(Delta, ZSTD(1)),
@@ -58,8 +59,7 @@ CREATE TABLE IF NOT EXISTS contacts_local ON CLUSTER 'cdds'
     emails           Array(String) ALIAS JSONExtract(body, 'emails', 'Array(String)'),
     phones           Array(String) ALIAS JSONExtract(body, 'phones', 'Array(String)'),
     language         String ALIAS JSONExtractString(body, 'language'),
-    notes            String ALIAS JSONExtractString(body, 'notes'),
-    attributes       Map(String, String) ALIAS JSONExtract(body, 'attributes', 'Map(String, String)')
+    notes            String ALIAS JSONExtractString(body, 'notes')
 )
 ENGINE = ReplicatedReplacingMergeTree('/clickhouse/tables/{shard}/cdds/contacts_local', '{replica}')
 PARTITION BY toYYYYMM(created_at)
@@ -267,10 +267,10 @@ ALTER TABLE interactions_local ON CLUSTER 'cdds' MODIFY SETTING deduplicate_merg
 ALTER TABLE contacts_local ON CLUSTER 'cdds' MODIFY SETTING deduplicate_merge_projection_mode = 'rebuild'
 ;
 -- 0019_interactions_attached
-ALTER TABLE interactions_local ON CLUSTER 'cdds' ADD COLUMN IF NOT EXISTS attached Bool MATERIALIZED JSONLength(body, 'attachments') > 0 AFTER body_bytes
+ALTER TABLE interactions_local ON CLUSTER 'cdds' ADD COLUMN IF NOT EXISTS attached Bool DEFAULT true AFTER body_bytes
 ;
 -- 0019_interactions_attached
-ALTER TABLE interactions ON CLUSTER 'cdds' ADD COLUMN IF NOT EXISTS attached Bool MATERIALIZED JSONLength(body, 'attachments') > 0 AFTER body_bytes
+ALTER TABLE interactions ON CLUSTER 'cdds' ADD COLUMN IF NOT EXISTS attached Bool DEFAULT true AFTER body_bytes
 ;
 -- 0020_exports_summary
 ALTER TABLE exports_local ON CLUSTER 'cdds' ADD COLUMN IF NOT EXISTS summary String DEFAULT body CODEC(ZSTD(1))
@@ -285,10 +285,30 @@ ALTER TABLE interactions_local ON CLUSTER 'cdds' ADD COLUMN IF NOT EXISTS attach
 ALTER TABLE interactions ON CLUSTER 'cdds' ADD COLUMN IF NOT EXISTS attachment_bytes Array(UInt32) CODEC(ZSTD(1)) AFTER attached
 ;
 -- 0022_interactions_attached_stated
-ALTER TABLE interactions_local ON CLUSTER 'cdds' MODIFY COLUMN attached Bool DEFAULT JSONLength(body, 'attachments') > 0
+ALTER TABLE interactions_local ON CLUSTER 'cdds' MODIFY COLUMN attached Bool DEFAULT true
 ;
 -- 0022_interactions_attached_stated
-ALTER TABLE interactions ON CLUSTER 'cdds' MODIFY COLUMN attached Bool DEFAULT JSONLength(body, 'attachments') > 0
+ALTER TABLE interactions ON CLUSTER 'cdds' MODIFY COLUMN attached Bool DEFAULT true
+;
+-- 0023_interactions_attributes
+ALTER TABLE interactions_local ON CLUSTER 'cdds'
+    MODIFY COLUMN attributes Map(String, String) DEFAULT map(),
+    ADD COLUMN IF NOT EXISTS stated Bool DEFAULT false AFTER attributes
+;
+-- 0023_interactions_attributes
+ALTER TABLE interactions ON CLUSTER 'cdds'
+    MODIFY COLUMN attributes Map(String, String) DEFAULT map(),
+    ADD COLUMN IF NOT EXISTS stated Bool DEFAULT false AFTER attributes
+;
+-- 0024_contacts_attributes
+ALTER TABLE contacts_local ON CLUSTER 'cdds'
+    MODIFY COLUMN attributes Map(String, String) DEFAULT map(),
+    ADD COLUMN IF NOT EXISTS stated Bool DEFAULT false AFTER attributes
+;
+-- 0024_contacts_attributes
+ALTER TABLE contacts ON CLUSTER 'cdds'
+    MODIFY COLUMN attributes Map(String, String) DEFAULT map(),
+    ADD COLUMN IF NOT EXISTS stated Bool DEFAULT false AFTER attributes
 ;
 -- 0030_accounted
 CREATE TABLE IF NOT EXISTS accounted_local ON CLUSTER 'cdds'

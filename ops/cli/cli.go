@@ -83,6 +83,7 @@ manifest that nothing is missing, added or changed.
 Start here:
   cdds demo        everything once, on sample data, with the proof
   cdds up          the whole system on this machine, nothing to configure
+  cdds sample      sample data to import
 
 A command that acts on a running system finds it through --config, the CDDS_...
 environment, or the data directory of a local ` + "`cdds up`" + ` (--data-dir).
@@ -112,7 +113,7 @@ environment, or the data directory of a local ` + "`cdds up`" + ` (--data-dir).
 	)
 	for group, commands := range map[string][]*cobra.Command{
 		"run":     {newUp(s), newDemo(s), newProvision(s), newReady(s), newConfig(s), newDoctor(s), newAccount(s)},
-		"use":     {newImport(s), newExport(s), newJob(s), newCertificate(s), newAudit(s), newErase(s), newUser(s), newToken(s)},
+		"use":     {newSample(s), newImport(s), newExport(s), newJob(s), newCertificate(s), newAudit(s), newErase(s), newUser(s), newToken(s)},
 		"receive": {newKeygen(s), newVerify(s), newDecrypt(s)},
 		"":        {newVersion(s)},
 	} {

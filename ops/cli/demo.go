@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -43,7 +42,7 @@ running, and nothing is left behind unless --keep names a directory.
 			return d.run(cmd.Context())
 		},
 	}
-	cmd.Flags().IntVar(&d.rows, "rows", 20_000, "how many sample `interactions`")
+	cmd.Flags().IntVar(&d.rows, "rows", 20_000, "`number` of sample interactions")
 	cmd.Flags().StringVar(&d.keep, "keep", "", "`directory` to leave everything in")
 	return cmd
 }
@@ -156,26 +155,20 @@ func (d *demo) prove(ctx context.Context, c config.Config) (_ []proof, err error
 	return proofs, nil
 }
 
-// writeSample writes what is to be imported and remembers each line's digest.
+// writeSample writes the file to import and remembers each line's digest.
 func (d *demo) writeSample(file string) error {
 	f, err := os.Create(file)
 	if err != nil {
 		return err
 	}
-	w := bufio.NewWriterSize(f, 1<<20)
 	d.went = map[string]digests{}
-	for e := range sample.Interactions(1, d.rows) {
-		line, err := schemas.Encode(e)
-		if err != nil {
-			return errors.Join(err, f.Close())
-		}
+	err = writeSample(f, sample.Interactions(1, d.rows), func(e *schemas.Interaction, line []byte) {
 		if d.went[e.TenantID] == nil {
 			d.went[e.TenantID] = digests{}
 		}
 		d.went[e.TenantID].add(line)
-		_, _ = w.Write(append(line, '\n')) // Flush tells
-	}
-	return errors.Join(w.Flush(), f.Close())
+	})
+	return errors.Join(err, f.Close())
 }
 
 func (d *demo) certFile() string { return filepath.Join(d.dir, "cert.pem") }

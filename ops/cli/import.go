@@ -37,7 +37,7 @@ again is safe: what is published twice is exported once.
 		RunE: func(cmd *cobra.Command, args []string) error {
 			topic := map[string]schemas.Topic{"interactions": schemas.TopicInteractions, "contacts": schemas.TopicContacts}[args[0]]
 			if topic == "" {
-				return usageError{fmt.Errorf("%q is neither interactions nor contacts", args[0])}
+				return neither(args[0])
 			}
 			return s.withServices(func(services *services) error {
 				report, err := s.importFiles(cmd.Context(), services, topic, args[1:])

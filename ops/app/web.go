@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -212,15 +213,11 @@ func (w *web) serve(ctx context.Context) error {
 	return nil
 }
 
-// listen takes the port and says under which URL it is reached.
+// listen takes the port and returns the URL that reaches it.
 func listen(c config.Web) (net.Listener, string, error) {
-	at := c.Listen
-	if at == "" {
-		at = config.DefaultWebListen
-	}
-	l, err := net.Listen("tcp", at)
-	if err != nil && c.Listen == "" { // somebody has the default port: any will do
-		l, err = net.Listen("tcp", "127.0.0.1:0")
+	l, err := net.Listen("tcp", c.Listen)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, "", fmt.Errorf("web.listen: another process has %s; stop that, or set CDDS_WEB_LISTEN to another address, such as 127.0.0.1:8081", c.Listen)
 	}
 	if err != nil {
 		return nil, "", fmt.Errorf("web: %w", err)

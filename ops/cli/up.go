@@ -112,7 +112,7 @@ func (s *session) up(ctx context.Context, roles []string, log *slog.Logger) erro
 		}
 	})
 	if err != nil {
-		return errors.Join(err, sys.app.Close(), sys.close())
+		return errors.Join(err, sys.close())
 	}
 	return sys.run(ctx)
 }
@@ -121,11 +121,12 @@ func (s *session) up(ctx context.Context, roles []string, log *slog.Logger) erro
 type system struct {
 	config config.Config
 	local  *app.Local // nil where services are configured
-	app    *app.App
+	app    *app.App   // nil until it is wired
 }
 
-// start brings the services up, provisions them and wires the roles. The caller
-// calls run, or closes.
+// start starts the embedded stack where no service is configured, wires the roles and
+// provisions the services. The caller calls run, or closes. The roles come before the
+// services: a port that is taken ends the start before it waits for anything.
 func (s *session) start(ctx context.Context, c config.Config, roles []string, log *slog.Logger) (_ *system, err error) {
 	sys := &system{config: c}
 	defer func() {
@@ -139,9 +140,6 @@ func (s *session) start(ctx context.Context, c config.Config, roles []string, lo
 		}
 		sys.config = sys.local.Config
 	}
-	if err := s.provision(ctx, sys.config); err != nil {
-		return nil, err
-	}
 	host, _ := os.Hostname()
 	registry := metrics.NewRegistry()
 	metrics.Version(registry, buildVersion())
@@ -149,7 +147,10 @@ func (s *session) start(ctx context.Context, c config.Config, roles []string, lo
 		Config: sys.config, Roles: roles, Name: fmt.Sprintf("%s/%d", host, os.Getpid()),
 		Logger: log, Registry: registry, FirstUser: s.firstUser,
 	})
-	return sys, err
+	if err != nil {
+		return nil, err
+	}
+	return sys, s.provision(ctx, sys.config)
 }
 
 // firstUser tells, on the terminal and nowhere else, who can sign in the first time.
@@ -178,9 +179,14 @@ func (sys *system) run(ctx context.Context) error {
 	return errors.Join(err, sys.close())
 }
 
+// close gives back what start acquired, also after run.
 func (sys *system) close() error {
-	if sys.local == nil {
-		return nil
+	var problems []error
+	if sys.app != nil {
+		problems = append(problems, sys.app.Close())
 	}
-	return sys.local.Close()
+	if sys.local != nil {
+		problems = append(problems, sys.local.Close())
+	}
+	return errors.Join(problems...)
 }

@@ -173,6 +173,9 @@ func TestPlainHTTPIsForLoopbackUnlessAProxyDoesTLS(t *testing.T) {
 		all := config.Default()
 		all.Kafka.Brokers, all.ClickHouse.Addr, all.S3.Endpoint = []string{"k:1"}, []string{"c:1"}, "s:1"
 		c.web.SessionIdle, c.web.SessionAbsolute = all.Web.SessionIdle, all.Web.SessionAbsolute
+		if c.web.Listen == "" {
+			c.web.Listen = all.Web.Listen
+		}
 		all.Web = c.web
 		if err := all.Check(); (err == nil) != c.fine {
 			t.Errorf("%s: %v", c.why, err)

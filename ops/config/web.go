@@ -10,13 +10,13 @@ import (
 	"time"
 )
 
-// DefaultWebListen is where the console and the API are unless told otherwise.
+// DefaultWebListen is where the console and the API listen by default.
 const DefaultWebListen = "127.0.0.1:8080"
 
 // Web shapes the web role: the console and the HTTP API.
 type Web struct {
-	// Listen is host:port. Empty means DefaultWebListen, or a free port of loopback if
-	// that is taken.
+	// Listen is host:port; port 0 takes a free one. A port that another process has is
+	// an error: people find the console and the API where this says.
 	Listen string `yaml:"listen" env:"LISTEN"`
 	// URL is how people reach it, such as https://cdds.example.com; empty means as it
 	// listens. It is needed behind a proxy and for OpenID Connect.
@@ -86,15 +86,11 @@ func (w Web) Proxies() ([]netip.Prefix, error) {
 
 // check reports every problem.
 func (w Web) check(add func(format string, args ...any)) {
-	listen := w.Listen
-	if listen == "" {
-		listen = DefaultWebListen
-	}
-	host, _, err := net.SplitHostPort(listen)
+	host, _, err := net.SplitHostPort(w.Listen)
 	if err != nil {
-		add("web.listen %q is not host:port", listen)
+		add("web.listen %q is not host:port", w.Listen)
 	} else if w.CertFile == "" && !w.BehindProxy && !isLoopback(host) {
-		add("web.listen %q is not loopback, and passwords would travel in the clear: set web.cert_file and web.key_file, or web.behind_proxy if a proxy in front does TLS", listen)
+		add("web.listen %q is not loopback, and passwords would travel in the clear: set web.cert_file and web.key_file, or web.behind_proxy if a proxy in front does TLS", w.Listen)
 	}
 	if (w.CertFile == "") != (w.KeyFile == "") {
 		add("web.cert_file and web.key_file belong together")

@@ -59,7 +59,7 @@ outcome, the latest first: requests, refusals, cancels, downloads, expiries, era
 	}
 	tenantFlag(cmd, &tenant)
 	cmd.Flags().StringVar(&subject, "subject", "", "only what was done to this export or erasure `id`")
-	cmd.Flags().IntVar(&limit, "limit", 100, "at most this `many`")
+	cmd.Flags().IntVar(&limit, "limit", 100, "`number` of records to show at most")
 	return cmd
 }
 

@@ -69,7 +69,7 @@ bits, be valid now and, if it states its key usage, allow keyEncipherment.
 		},
 	}
 	tenantFlag(cmd, &tenant)
-	cmd.Flags().StringVar(&name, "name", "", "what people call it")
+	cmd.Flags().StringVar(&name, "name", "", "`name` that people see")
 	return cmd
 }
 
@@ -223,7 +223,7 @@ old one, whose key the receiver keeps as long as it wants to open that.
 		},
 	}
 	tenantFlag(cmd, &tenant)
-	cmd.Flags().StringVar(&name, "name", "", "what people call the new one (default: as the old one)")
+	cmd.Flags().StringVar(&name, "name", "", "`name` that people see (default: that of the old one)")
 	return cmd
 }
 
@@ -301,8 +301,8 @@ be. Whoever has the private key opens it:
 	}
 	tenantFlag(cmd, &tenant)
 	cmd.Flags().StringVar(&out, "out", admin.SampleName, "`file` to write")
-	cmd.Flags().StringVar(&cipher, "cipher", schemas.CipherCBC, "aes-256-cbc or aes-256-gcm")
-	cmd.Flags().StringVar(&keyTransport, "key-transport", schemas.KeyTransportPKCS1, "rsa-pkcs1v15 or rsa-oaep")
+	cmd.Flags().StringVar(&cipher, "cipher", schemas.CipherCBC, "`cipher`: aes-256-cbc or aes-256-gcm")
+	cmd.Flags().StringVar(&keyTransport, "key-transport", schemas.KeyTransportPKCS1, "`scheme`: rsa-pkcs1v15 or rsa-oaep")
 	return cmd
 }
 

@@ -68,7 +68,7 @@ events and updates included: together they hold what one whole export would.
 	}
 	tenantFlag(cmd, &f.tenant)
 	flags := cmd.Flags()
-	flags.StringVar(&f.entity, "entity", schemas.EntityInteraction, "what to export: interaction or contact")
+	flags.StringVar(&f.entity, "entity", schemas.EntityInteraction, "`entity` to export: interaction or contact")
 	flags.StringVar(&f.from, "from", "", "`time` the range begins, inclusive (required)")
 	flags.StringVar(&f.to, "to", "", "`time` the range ends, exclusive (required)")
 	flags.StringSliceVar(&f.media, "media", nil, "media `types`, comma separated; all if not given")

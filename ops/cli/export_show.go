@@ -55,7 +55,7 @@ func newExportList(s *session) *cobra.Command {
 	}
 	tenantFlag(cmd, &tenant)
 	cmd.Flags().StringVar(&state, "state", "", "only exports in this `state`")
-	cmd.Flags().IntVar(&limit, "limit", 100, "at most this `many`")
+	cmd.Flags().IntVar(&limit, "limit", 100, "`number` of exports to show at most")
 	return cmd
 }
 

@@ -111,7 +111,7 @@ attributes. An empty --webhook removes it. What runs already goes on as it was a
 		},
 	}
 	f.add(cmd)
-	cmd.Flags().BoolVar(&newSecret, "new-webhook-secret", false, "sign with another secret from now on; `cdds job secret` tells it")
+	cmd.Flags().BoolVar(&newSecret, "new-webhook-secret", false, "sign with another secret from now on; cdds job secret shows it")
 	return cmd
 }
 
@@ -155,9 +155,9 @@ own, and it has not run yet: since-last-run begins from the beginning.
 func (f *jobFlags) add(cmd *cobra.Command) {
 	tenantFlag(cmd, &f.tenant)
 	flags := cmd.Flags()
-	flags.StringVar(&f.title, "title", "", "what people call it")
-	flags.StringVar(&f.description, "description", "", "what it is for")
-	flags.StringVar(&f.entity, "entity", schemas.EntityInteraction, "what to export: interaction or contact")
+	flags.StringVar(&f.title, "title", "", "`title` that people see")
+	flags.StringVar(&f.description, "description", "", "`text` that says what it is for")
+	flags.StringVar(&f.entity, "entity", schemas.EntityInteraction, "`entity` to export: interaction or contact")
 	flags.StringSliceVar(&f.media, "media", nil, "media `types`, comma separated; all if not given")
 	f.match.add(flags)
 	flags.BoolVar(&f.once, "once", false, "run once, at --start or now")
@@ -178,8 +178,8 @@ func (f *jobFlags) add(cmd *cobra.Command) {
 	flags.StringSliceVar(&f.recipients, "recipient", nil, "fingerprint or `file` of a registered certificate; repeatable")
 	flags.IntVar(&f.retentionDays, "retention-days", 0, "how many `days` artifacts live (default: as long as the tenant's may)")
 	flags.StringVar(&f.webhook, "webhook", "", "https `URL` to tell when a run has ended")
-	flags.StringVar(&f.catchUp, "catch-up", schemas.CatchUpOnce, "what becomes of missed runs: once (the latest), all, or skip")
-	flags.BoolVar(&f.suspended, "suspended", false, "do not run it before `cdds job resume`")
+	flags.StringVar(&f.catchUp, "catch-up", schemas.CatchUpOnce, "which missed runs to make up for: `rule` once (the latest), all, or skip")
+	flags.BoolVar(&f.suspended, "suspended", false, "do not run it until cdds job resume")
 	cmd.MarkFlagsMutuallyExclusive("once", "every-hours", "daily", "weekly", "monthly", "cron")
 	cmd.MarkFlagsMutuallyExclusive("all", "from", "last-days", "since-last-run")
 	cmd.MarkFlagsRequiredTogether("from", "to")

@@ -17,11 +17,11 @@ type shapeFlags struct {
 func (f *shapeFlags) add(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVar(&f.splitSize, "split-size", "", "JSON Lines `size` of a part, such as 16MiB (default 64MiB)")
-	flags.StringVar(&f.attachments, "attachments", schemas.AttachmentsIncluded, "included, as parts of their own with the contents, or none")
-	flags.StringVar(&f.compression, "compression", schemas.CompressionStandard, "standard, or fast (larger files, sooner)")
-	flags.StringVar(&f.encoding, "encoding", schemas.EncodingSMIME, "smime (MIME headers, base64) or der (binary)")
-	flags.StringVar(&f.cipher, "cipher", schemas.CipherCBC, "aes-256-cbc, which every reader opens, or aes-256-gcm (AuthEnvelopedData)")
-	flags.StringVar(&f.keyTransport, "key-transport", schemas.KeyTransportPKCS1, "rsa-pkcs1v15, which every reader opens, or rsa-oaep")
+	flags.StringVar(&f.attachments, "attachments", schemas.AttachmentsIncluded, "`rule`: included, as parts of their own with the contents, or none")
+	flags.StringVar(&f.compression, "compression", schemas.CompressionStandard, "`level`: standard, or fast (larger files, sooner)")
+	flags.StringVar(&f.encoding, "encoding", schemas.EncodingSMIME, "`encoding`: smime (MIME headers, base64) or der (binary)")
+	flags.StringVar(&f.cipher, "cipher", schemas.CipherCBC, "`cipher`: aes-256-cbc, which every reader opens, or aes-256-gcm (AuthEnvelopedData)")
+	flags.StringVar(&f.keyTransport, "key-transport", schemas.KeyTransportPKCS1, "`scheme`: rsa-pkcs1v15, which every reader opens, or rsa-oaep")
 	for name, choices := range map[string][]string{
 		"attachments": schemas.AttachmentChoices(), "compression": schemas.Compressions(), "encoding": schemas.Encodings(),
 		"cipher": schemas.Ciphers(), "key-transport": schemas.KeyTransports(),

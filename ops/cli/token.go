@@ -73,9 +73,9 @@ Kafka makes the first.
 		},
 	}
 	tenantFlag(cmd, &f.tenant)
-	cmd.Flags().StringVar(&f.name, "name", "", "what it is for (required)")
-	cmd.Flags().StringVar(&f.role, "role", schemas.RoleViewer, "administrator, viewer or operator")
-	cmd.Flags().DurationVar(&f.lives, "expires", 30*24*time.Hour, "how `long` it serves, at most a year")
+	cmd.Flags().StringVar(&f.name, "name", "", "`name` that says what it is for (required)")
+	cmd.Flags().StringVar(&f.role, "role", schemas.RoleViewer, "`role`: administrator, viewer or operator")
+	cmd.Flags().DurationVar(&f.lives, "expires", 30*24*time.Hour, "`duration` it is valid, at most a year")
 	_ = cmd.MarkFlagRequired("name")
 	_ = cmd.RegisterFlagCompletionFunc("role", cobra.FixedCompletions(schemas.Roles(), cobra.ShellCompDirectiveNoFileComp))
 	return cmd

@@ -53,7 +53,7 @@ SIGUSR1 switches the log to debug, and back.
 		},
 	}
 	cmd.Flags().StringSliceVar(&roles, "roles", app.Roles(), "`roles` to run, or none")
-	cmd.Flags().StringVar(&logLevel, "log-level", envOr("CDDS_LOG_LEVEL", "info"), "debug, info, warn or error (CDDS_LOG_LEVEL)")
+	cmd.Flags().StringVar(&logLevel, "log-level", envOr("CDDS_LOG_LEVEL", "info"), "`level`: debug, info, warn or error (CDDS_LOG_LEVEL)")
 	_ = cmd.RegisterFlagCompletionFunc("roles", cobra.FixedCompletions(append(app.Roles(), "none"), cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }

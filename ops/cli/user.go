@@ -64,8 +64,8 @@ once: to choose another. It is not kept.
 		},
 	}
 	tenantFlag(cmd, &u.TenantID)
-	cmd.Flags().StringVar(&u.Role, "role", schemas.RoleViewer, "administrator, viewer or operator")
-	cmd.Flags().StringVar(&u.DisplayName, "display-name", "", "the person's name")
+	cmd.Flags().StringVar(&u.Role, "role", schemas.RoleViewer, "`role`: administrator, viewer or operator")
+	cmd.Flags().StringVar(&u.DisplayName, "display-name", "", "`name` of the person")
 	_ = cmd.RegisterFlagCompletionFunc("role", cobra.FixedCompletions(schemas.Roles(), cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }

@@ -1,0 +1,50 @@
+package cli
+
+import (
+	"io"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// placeholders are what a flag's value may be called in help. pflag takes the first word
+// in backticks of a flag's description for it, and a Go type where there is none.
+var placeholders = []string{
+	"NAME=VALUE", "URL", "bits", "cipher", "day", "days", "directions", "directory", "duration", "encoding", "entity",
+	"expression", "file", "hours", "id", "level", "name", "number", "queues", "role", "roles", "rule", "scheme", "size",
+	"state", "statuses", "tenant", "text", "time", "title", "types", "weekday", "zone",
+}
+
+func TestHelpCallsTheValueOfEveryFlagByANounAndThatOfASwitchByNone(t *testing.T) {
+	flags := 0
+	each(newRoot(&session{in: strings.NewReader(""), out: io.Discard, err: io.Discard}), func(c *cobra.Command) {
+		c.LocalFlags().VisitAll(func(f *pflag.Flag) {
+			flags++
+			name, _ := pflag.UnquoteUsage(f)
+			if f.Value.Type() == "bool" {
+				if name != "" {
+					t.Errorf("%s --%s takes no value and is shown with %q", c.CommandPath(), f.Name, name)
+				}
+			} else if !slices.Contains(placeholders, name) {
+				t.Errorf("%s --%s is shown with %q; put a noun of its description in backticks", c.CommandPath(), f.Name, name)
+			}
+			if strings.Count(f.Usage, "`") > 2 {
+				t.Errorf("%s --%s: pflag shows the backticks of %q", c.CommandPath(), f.Name, f.Usage)
+			}
+		})
+	})
+	if flags < 100 {
+		t.Errorf("only %d flags were looked at", flags)
+	}
+}
+
+// each calls do with a command and all below it.
+func each(c *cobra.Command, do func(*cobra.Command)) {
+	do(c)
+	for _, below := range c.Commands() {
+		each(below, do)
+	}
+}

@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -65,6 +66,10 @@ func Main(args []string, in io.Reader, out, err io.Writer) int {
 	s := &session{in: in, out: out, err: err}
 	root := newRoot(s)
 	root.SetArgs(args)
+	if err := mistyped(root, args); err != nil {
+		s.json = slices.Contains(args, "--json") // no flag is parsed yet
+		return s.report(err)
+	}
 	cmd, failed := root.ExecuteContextC(ctx)
 	if failed != nil && !s.began { // cobra's own: arguments, flags, unknown commands
 		failed = usageError{withHint(failed, fmt.Sprintf("`%s --help` explains it", cmd.CommandPath()))}
@@ -123,6 +128,9 @@ environment, or the data directory of a local ` + "`cdds up`" + ` (--data-dir).
 		}
 	}
 	s.mark(root)
+	explainArguments(root)
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd()
 	return root
 }
 

@@ -1,0 +1,85 @@
+package cli
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// mistyped refuses a command line whose command does not exist, with the commands that
+// look like it. It comes before cobra parses flags: cobra would report the flags of
+// `cdds job lst --tenant acme` as unknown to `cdds job`, and print the help of the parent
+// for `cdds help exprot` as if all were well.
+func mistyped(root *cobra.Command, args []string) error {
+	if len(args) > 0 && (args[0] == cobra.ShellCompRequestCmd || args[0] == cobra.ShellCompNoDescRequestCmd) {
+		return nil // a shell that completes a command line; cobra adds its command when it runs
+	}
+	cmd, rest, _ := root.Find(args) // its error is about arguments, which come later
+	word := firstWord(cmd, rest)
+	if cmd.Name() == "help" && cmd.Parent() == root {
+		if word == "" {
+			return nil
+		}
+		return mistyped(root, rest)
+	}
+	if word == "" || !cmd.HasAvailableSubCommands() {
+		return nil
+	}
+	var hints []string
+	if cmd.SuggestionsMinimumDistance == 0 {
+		cmd.SuggestionsMinimumDistance = 2 // letters to change
+	}
+	for _, name := range cmd.SuggestionsFor(word) {
+		hints = append(hints, fmt.Sprintf("did you mean `%s %s`?", cmd.CommandPath(), name))
+	}
+	hints = append(hints, fmt.Sprintf("`%s --help` lists its commands", cmd.CommandPath()))
+	return usageError{withHint(fmt.Errorf("%q is not a command of %s", word, cmd.CommandPath()), hints...)}
+}
+
+// firstWord is the first argument that is neither a flag nor a flag's value; empty if
+// there is none.
+func firstWord(cmd *cobra.Command, args []string) string {
+	for n := 0; n < len(args); n++ {
+		arg := args[n]
+		switch {
+		case arg == "--":
+			return ""
+		case !strings.HasPrefix(arg, "-") || arg == "-":
+			return arg
+		case !strings.Contains(arg, "=") && takesValue(cmd, strings.TrimLeft(arg, "-")):
+			n++
+		}
+	}
+	return ""
+}
+
+func takesValue(cmd *cobra.Command, name string) bool {
+	for _, flags := range []*pflag.FlagSet{cmd.Flags(), cmd.PersistentFlags(), cmd.InheritedFlags()} {
+		if f := flags.Lookup(name); f != nil {
+			return f.NoOptDefVal == ""
+		}
+	}
+	return false
+}
+
+// explainArguments lets every command say what is wrong with its arguments in terms of
+// its usage. cobra calls any argument of a command that takes none an unknown command.
+func explainArguments(cmd *cobra.Command) {
+	if check := cmd.Args; check != nil {
+		cmd.Args = func(cmd *cobra.Command, args []string) error {
+			switch err := check(cmd, args); {
+			case err == nil:
+				return nil
+			case !strings.Contains(cmd.Use, " "):
+				return fmt.Errorf("%s takes no arguments, but %q is one", cmd.CommandPath(), args[0])
+			default:
+				return fmt.Errorf("wrong number of arguments: %d; usage: %s", len(args), cmd.UseLine())
+			}
+		}
+	}
+	for _, below := range cmd.Commands() {
+		explainArguments(below)
+	}
+}

@@ -41,7 +41,7 @@ until they are written off.
 	for _, t := range schemas.SourceTopics() {
 		known = append(known, string(t))
 	}
-	cmd.Flags().StringSliceVar(&topics, "topic", known, "only these topics")
+	cmd.Flags().StringSliceVar(&topics, "topic", known, "only these `topics`")
 	return cmd
 }
 

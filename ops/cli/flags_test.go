@@ -15,7 +15,7 @@ import (
 var placeholders = []string{
 	"NAME=VALUE", "URL", "bits", "cipher", "day", "days", "directions", "directory", "duration", "encoding", "entity",
 	"expression", "file", "hours", "id", "level", "name", "number", "queues", "role", "roles", "rule", "scheme", "size",
-	"state", "statuses", "tenant", "text", "time", "title", "types", "weekday", "zone",
+	"state", "statuses", "tenant", "text", "time", "title", "topics", "types", "weekday", "zone",
 }
 
 func TestHelpCallsTheValueOfEveryFlagByANounAndThatOfASwitchByNone(t *testing.T) {

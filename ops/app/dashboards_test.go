@@ -39,7 +39,7 @@ func TestEveryPanelOfTheDashboardsShowsDataOfARealRun(t *testing.T) {
 	all, err := dashboards.Read()
 	check(t, err)
 	w := newWorld(t)
-	w.config.Retention.Every, w.config.Web.Listen = time.Second, "127.0.0.1:0"
+	w.config.Retention.Every = time.Second
 	w.run(app.Roles()...)
 	p := startPrometheus(t, w.metrics[len("http://"):], window)
 	span := picture.Span{From: time.Now()}

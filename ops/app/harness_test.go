@@ -58,7 +58,9 @@ func newWorld(t *testing.T) *world {
 func newWorldIn(t *testing.T, dir string) *world {
 	t.Helper()
 	log := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
-	local, err := app.StartLocal(t.Context(), dir, config.Default(), log, func(string) {})
+	c := config.Default()
+	c.Web.Listen = "127.0.0.1:0" // several tests run at once
+	local, err := app.StartLocal(t.Context(), dir, c, log, func(string) {})
 	if errors.Is(err, engine.ErrNoLibrary) {
 		t.Skip(err)
 	}

@@ -69,7 +69,6 @@ func newSite(t *testing.T, change ...func(*config.Config)) *site {
 func newSiteOf(t *testing.T, roles []string, change ...func(*config.Config)) *site {
 	t.Helper()
 	w := newWorld(t)
-	w.config.Web.Listen = "127.0.0.1:0"
 	for _, c := range change {
 		c(&w.config)
 	}

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"path"
 	"slices"
+	"strings"
 
 	"cdds/schemas"
 )
@@ -83,10 +84,11 @@ func Read() ([]Dashboard, error) {
 		if err != nil {
 			return nil, err
 		}
-		d := Dashboard{File: e.Name()[:len(e.Name())-len(".json")]}
+		var d Dashboard
 		if err := schemas.Read(content, &d); err != nil {
 			return nil, fmt.Errorf("dashboard %s: %w", e.Name(), err)
 		}
+		d.File = strings.TrimSuffix(e.Name(), ".json") // Read starts from nothing
 		slices.SortStableFunc(d.Panels, func(a, b Panel) int {
 			return cmp.Or(cmp.Compare(a.Grid.Y, b.Grid.Y), cmp.Compare(a.Grid.X, b.Grid.X))
 		})

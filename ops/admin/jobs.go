@@ -29,6 +29,14 @@ type Definitions interface {
 // ErrRevision says that somebody else changed a job meanwhile.
 var ErrRevision = errors.New("the job was changed meanwhile; read it again")
 
+// QueuesAmong returns those of some names that are queues of the tenant's interactions.
+func (h *Handle) QueuesAmong(ctx context.Context, names []string) ([]string, error) {
+	if err := h.reads(auth.Read); err != nil {
+		return nil, err
+	}
+	return h.History.QueuesAmong(ctx, h.tenant, names)
+}
+
 // Jobs lists the tenant's jobs that are not deleted, by id.
 func (h *Handle) Jobs() ([]schemas.Job, error) {
 	if err := h.reads(auth.Read); err != nil {

@@ -39,6 +39,7 @@ type History interface {
 	Erasure(ctx context.Context, tenantID, erasureID string) (schemas.Erasure, bool, error)
 	Overview(ctx context.Context, tenantID string, now schemas.Time) (warehouse.Overview, error)
 	Tenants(ctx context.Context, limit int) ([]string, error)
+	QueuesAmong(ctx context.Context, tenantID string, names []string) ([]string, error)
 }
 
 // Objects are the stored artifacts; *bucket.Bucket is one.

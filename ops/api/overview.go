@@ -52,6 +52,15 @@ func (a *API) overview() {
 		return give(overviewView(o), err)
 	})
 	register(a, huma.Operation{
+		OperationID: "list-queues", Method: http.MethodGet, Path: "/queues", Tags: tags, Summary: "Which of some names are queues",
+	}, func(ctx context.Context, in *struct {
+		Scope
+		Names []string `query:"name,explode" required:"true" minItems:"1" maxItems:"256" doc:"Names of queues; repeatable."`
+	}) (*answer[Listing[string]], error) {
+		queues, err := on(ctx, a, in.Scope, func(h *admin.Handle) ([]string, error) { return h.QueuesAmong(ctx, in.Names) })
+		return give(all(queues, same), err)
+	})
+	register(a, huma.Operation{
 		OperationID: "list-tenants", Method: http.MethodGet, Path: "/tenants", Tags: tags, Summary: "List the tenants you see",
 	}, func(ctx context.Context, _ *struct{}) (*answer[Listing[string]], error) {
 		p, ok := auth.From(ctx)

@@ -45,6 +45,8 @@ refused here and never sent.
 
 --queue, --direction, --status and --attribute limit interactions further (contacts: only
 --attribute). Of several queues, directions or statuses one must hold, of attributes all.
+A --queue with a comma is the queue of that name if there is one, or else the queues between
+the commas; in double quotes it is one queue.
 
 --retention-days lets the artifacts go before the tenant's time is over, never after.
 
@@ -100,6 +102,9 @@ func (s *session) create(ctx context.Context, services *services, f createFlags)
 		err = r.CheckIDs() // nobody could answer under others
 	}
 	if err == nil {
+		r.Queues, err = f.match.resolve(func(names []string) ([]string, error) { return services.queuesAmong(ctx, f.tenant, names) })
+	}
+	if err == nil {
 		err = f.repeat(ctx, services, r)
 	}
 	switch {
@@ -118,6 +123,14 @@ func (s *session) create(ctx context.Context, services *services, f createFlags)
 		return err
 	}
 	return outcome(e)
+}
+
+func (s *services) queuesAmong(ctx context.Context, tenant string, names []string) ([]string, error) {
+	known, err := s.warehouse.QueuesAmong(ctx, tenant, names)
+	if err != nil {
+		return nil, unreachable(err)
+	}
+	return known, nil
 }
 
 // repeat takes over the snapshot of the export --as-of names.
@@ -169,7 +182,7 @@ func (s *session) submit(ctx context.Context, services *services, r *schemas.Exp
 // service, so that every request leaves a trace in history.
 func (f createFlags) request() (*schemas.ExportRequest, error) {
 	r := &schemas.ExportRequest{
-		TenantID: f.tenant, ExportID: f.id, Entity: f.entity, MediaTypes: f.media, Encoding: f.shape.encoding, Cipher: f.shape.cipher, KeyTransport: f.shape.keyTransport,
+		TenantID: f.tenant, ExportID: f.id, Entity: f.entity, MediaTypes: trimmed(f.media), Encoding: f.shape.encoding, Cipher: f.shape.cipher, KeyTransport: f.shape.keyTransport,
 		Attachments: f.shape.attachments, Compression: f.shape.compression,
 		SinceExport: f.since, RetentionDays: f.retentionDays, RequestedAt: schemas.TimeOf(time.Now()), RequestedBy: whoami(),
 	}

@@ -58,7 +58,7 @@ included: all runs together hold what one whole export would.
 			if err := f.apply(&j, func(string) bool { return true }); err != nil {
 				return err
 			}
-			return s.withRegistry(cmd.Context(), func(r registry) error { return s.saveJob(cmd.Context(), r, j, nil) })
+			return s.withRegistry(cmd.Context(), func(r registry) error { return s.saveJob(cmd.Context(), r, f, j, nil) })
 		},
 	}
 	f.add(cmd)
@@ -106,7 +106,7 @@ attributes. An empty --webhook removes it. What runs already goes on as it was a
 					hook.SecretVersion++
 					j.Webhook = &hook
 				}
-				return s.saveJob(cmd.Context(), r, j, &known)
+				return s.saveJob(cmd.Context(), r, f, j, &known)
 			})
 		},
 	}
@@ -142,7 +142,7 @@ own, and it has not run yet: since-last-run begins from the beginning.
 				if err := f.apply(&j, cmd.Flags().Changed); err != nil {
 					return err
 				}
-				return s.saveJob(cmd.Context(), r, j, nil)
+				return s.saveJob(cmd.Context(), r, f, j, nil)
 			})
 		},
 	}
@@ -190,7 +190,13 @@ func (f *jobFlags) add(cmd *cobra.Command) {
 }
 
 // saveJob makes or changes a job and shows it.
-func (s *session) saveJob(ctx context.Context, r registry, j schemas.Job, previous *schemas.Job) error {
+func (s *session) saveJob(ctx context.Context, r registry, f jobFlags, j schemas.Job, previous *schemas.Job) (err error) {
+	if f.match.queues != nil {
+		j.Queues, err = f.match.resolve(func(names []string) ([]string, error) { return r.queuesAmong(ctx, j.TenantID, names) })
+		if err != nil {
+			return err
+		}
+	}
 	saved, err := r.saveJob(ctx, j, previous)
 	if err != nil {
 		return err
@@ -204,7 +210,7 @@ func (f *jobFlags) apply(j *schemas.Job, changed func(string) bool) (err error) 
 		"title":          func() { j.Title = f.title },
 		"description":    func() { j.Description = f.description },
 		"entity":         func() { j.Entity = f.entity },
-		"media":          func() { j.MediaTypes = f.media },
+		"media":          func() { j.MediaTypes = trimmed(f.media) },
 		"encoding":       func() { j.Encoding = f.shape.encoding },
 		"cipher":         func() { j.Cipher = f.shape.cipher },
 		"key-transport":  func() { j.KeyTransport = f.shape.keyTransport },
@@ -265,7 +271,6 @@ func (f *jobFlags) limit(j *schemas.Job, changed func(string) bool) error {
 		return err
 	}
 	for name, set := range map[string]func(){
-		"queue":     func() { j.Queues = match.Queues },
 		"direction": func() { j.Directions = match.Directions },
 		"status":    func() { j.Statuses = match.Statuses },
 		"attribute": func() { j.Attributes = match.Attributes },

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -17,14 +18,14 @@ type matchFlags struct {
 }
 
 func (m *matchFlags) add(flags *pflag.FlagSet) {
-	flags.StringSliceVar(&m.queues, "queue", nil, "only these `queues`, comma separated; all if not given")
+	flags.StringArrayVar(&m.queues, "queue", nil, "only this `queue`, or several with commas between; repeatable")
 	flags.StringSliceVar(&m.directions, "direction", nil, "only these `directions`: inbound, outbound, internal")
 	flags.StringSliceVar(&m.statuses, "status", nil, "only these `statuses`")
 	flags.StringArrayVar(&m.attributes, "attribute", nil, "only rows with this attribute, `NAME=VALUE`; repeatable")
 }
 
 func (m *matchFlags) value() (schemas.Match, error) {
-	match := schemas.Match{Queues: m.queues, Directions: m.directions, Statuses: m.statuses}
+	match := schemas.Match{Directions: trimmed(m.directions), Statuses: trimmed(m.statuses)}
 	for _, given := range m.attributes {
 		name, value, ok := strings.Cut(given, "=")
 		if !ok || name == "" {
@@ -38,6 +39,24 @@ func (m *matchFlags) value() (schemas.Match, error) {
 	return match, nil
 }
 
+// resolve reads --queue among those that a tenant has.
+func (m *matchFlags) resolve(known func(names []string) ([]string, error)) ([]string, error) {
+	queues, err := schemas.QueuesOf(m.queues, known)
+	var doubtful *schemas.InvalidError
+	if errors.As(err, &doubtful) {
+		return nil, usageError{withHint(fmt.Errorf("--queue: %w", err), `two queues: --queue sales --queue support; one queue: --queue '"Sales, EMEA"'`)}
+	}
+	return queues, err
+}
+
+// trimmed is a list as its values are meant: "a, b" has no blank before the second.
+func trimmed(list []string) []string {
+	for n := range list {
+		list[n] = strings.TrimSpace(list[n])
+	}
+	return list
+}
+
 // told is the limits on one line for people, empty if there are none.
 func told(m schemas.Match) string {
 	var all []string
@@ -46,7 +65,11 @@ func told(m schemas.Match) string {
 			all = append(all, name+" "+strings.Join(values, " or "))
 		}
 	}
-	add("queue", m.Queues)
+	queues := make([]string, len(m.Queues))
+	for n, q := range m.Queues {
+		queues[n] = schemas.QueueText(q)
+	}
+	add("queue", queues)
 	add("direction", m.Directions)
 	add("status", m.Statuses)
 	for _, name := range slices.Sorted(maps.Keys(m.Attributes)) {

@@ -22,6 +22,8 @@ import (
 // themselves (*defined), or a server. What it returns has its exit code.
 type registry interface {
 	listJobs(ctx context.Context, tenant string) ([]schemas.Job, error)
+	// queuesAmong are those of some names that are queues of the tenant.
+	queuesAmong(ctx context.Context, tenant string, names []string) ([]string, error)
 	// job is one that is not deleted.
 	job(ctx context.Context, tenant, id string) (schemas.Job, error)
 	// saveJob makes j, or changes previous to it, which is nil then.
@@ -156,6 +158,10 @@ type far struct{ *client.Client }
 func (f far) listJobs(ctx context.Context, tenant string) ([]schemas.Job, error) {
 	all, err := f.Jobs(ctx, tenant)
 	return all.Items, err
+}
+
+func (f far) queuesAmong(ctx context.Context, tenant string, names []string) ([]string, error) {
+	return f.QueuesAmong(ctx, tenant, names)
 }
 
 func (f far) job(ctx context.Context, tenant, id string) (schemas.Job, error) {

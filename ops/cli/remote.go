@@ -99,6 +99,10 @@ func (s *session) remoteCreate(ctx context.Context, c *client.Client, f createFl
 	if err != nil {
 		return usageError{err}
 	}
+	r.Queues, err = f.match.resolve(func(names []string) ([]string, error) { return c.QueuesAmong(ctx, f.tenant, names) })
+	if err != nil {
+		return err
+	}
 	e, err := c.CreateExport(ctx, f.tenant, api.ExportInput{
 		ID: f.id, Entity: r.Entity, From: r.From, To: r.To, MediaTypes: r.MediaTypes,
 		Queues: r.Queues, Directions: r.Directions, Statuses: r.Statuses, Attributes: r.Attributes,

@@ -19,6 +19,8 @@ type jobForm struct {
 	schemas.Job
 	// Post is where the form goes.
 	Post string
+	// Given are the queues as they were written; empty if nobody wrote them yet.
+	Given string
 	// Next are the next runs, if they were asked for.
 	Next []schemas.Time
 	// What can be chosen.
@@ -32,6 +34,18 @@ func (f jobForm) SplitMiB() string {
 		return ""
 	}
 	return strconv.FormatFloat(float64(f.SplitSize)/(1<<20), 'f', -1, 64)
+}
+
+// QueueLines are the queues as the editor has them.
+func (f jobForm) QueueLines() string {
+	if f.Given != "" {
+		return f.Given
+	}
+	lines := make([]string, len(f.Queues))
+	for n, q := range f.Queues {
+		lines[n] = schemas.QueueText(q)
+	}
+	return strings.Join(lines, "\n")
 }
 
 // AttributeLines are the attributes as the editor has them.
@@ -108,9 +122,17 @@ func (c *Console) saveJob(q *request, id string) error {
 		}
 	}
 	j, problems := jobOf(q.r.PostForm, known)
+	queues, err := schemas.QueuesOf(j.Queues, func(names []string) ([]string, error) { return q.QueuesAmong(q.r.Context(), names) })
+	if bad := problemsOf(err); bad != nil {
+		problems = append(problems, bad...)
+	} else if err != nil {
+		return err
+	} else {
+		j.Queues = queues
+	}
 	j.TenantID, j.JobID, j.State = q.Tenant(), id, known.State
 	revision, _ := strconv.Atoi(q.r.PostFormValue("revision"))
-	f := jobForm{Job: j}
+	f := jobForm{Job: j, Given: q.r.PostForm.Get("queues")}
 	f.Revision = revision
 	if len(problems) > 0 {
 		return c.jobEditor(q, f, problems...)

@@ -172,3 +172,34 @@ func TestAPreviewIsForThoseWhoMayAndOfASchedule(t *testing.T) {
 		t.Error("a viewer has a preview")
 	}
 }
+
+func TestQueuesInTheEditorAreTheQueuesThereAre(t *testing.T) {
+	d := newDesk(t, "queues", 0, 0)
+	b := schemas.Batch[*schemas.Interaction]{}
+	for n, queue := range []string{"sales", "support", "Sales", "Sales, EMEA"} {
+		b.Records = append(b.Records, schemas.Record[*schemas.Interaction]{Offset: int64(n), Event: &schemas.Interaction{
+			InteractionID: queue, TenantID: "queues", MediaType: "voice", StartedAt: schemas.TimeOf(time.Date(2026, 9, 1, 10, 0, 0, 0, time.UTC)), Queue: queue,
+		}})
+	}
+	check(t, d.warehouse.InsertInteractions(t.Context(), b))
+	form := d.fields(d.get("/jobs/new"))
+	form.Set("title", "Queues")
+	form.Set("recipients", d.certificate("a").Fingerprint)
+	form.Set("then", "save")
+	for text, want := range map[string][]string{
+		"sales, support": {"sales", "support"}, "Sales, EMEA": {"Sales, EMEA"}, "Sales, EMEA\r\nsupport": {"Sales, EMEA", "support"},
+		`"sales, support"`: {"sales, support"},
+	} {
+		before := len(d.saved)
+		form.Set("queues", text)
+		page := d.send("/jobs", form)
+		if len(d.saved) != before+1 || !slices.Equal(d.saved[before].Queues, want) {
+			t.Errorf("%q is not saved as %q: %s", text, want, page)
+		}
+	}
+	before := len(d.saved)
+	form.Set("queues", "sales, no-such-queue")
+	if page := d.send("/jobs", form); len(d.saved) != before || !strings.Contains(page, "no-such-queue&#34;: name each queue") || !strings.Contains(page, ">sales, no-such-queue</textarea>") {
+		t.Errorf("a queue that is not there is taken, or what was written is gone: %s", page)
+	}
+}

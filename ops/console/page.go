@@ -192,6 +192,7 @@ var functions = template.FuncMap{
 	"has":    func(list []string, s string) bool { return slices.Contains(list, s) },
 	"short":  func(s string) string { return s[:min(len(s), 12)] },
 	"join":   strings.Join,
+	"queue":  schemas.QueueText,
 	"input":  inputOf,
 	// elide leaves an export's id out of the name of its file: it stands beside it.
 	"elide": func(name, id string) string { return strings.ReplaceAll(name, id, "…") },

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
 	"cdds/schemas"
@@ -291,6 +292,18 @@ SELECT DISTINCT toString(tenant_id) AS tenant FROM (
 ORDER BY tenant LIMIT %d`, limit), nil, []any{&tenant}, func() { all = append(all, tenant) })
 	if err != nil {
 		return nil, fmt.Errorf("list tenants: %w", err)
+	}
+	return all, nil
+}
+
+// QueuesAmong returns those of some names that are queues of the tenant's interactions.
+func (w *Warehouse) QueuesAmong(ctx context.Context, tenantID string, names []string) ([]string, error) {
+	var all []string
+	var queue string
+	err := w.each(ctx, "SELECT DISTINCT toString(queue) AS name FROM interactions WHERE tenant_id = {tenant:String} AND has({names:Array(String)}, queue) ORDER BY name",
+		[]any{clickhouse.Named("tenant", tenantID), clickhouse.Named("names", names)}, []any{&queue}, func() { all = append(all, queue) })
+	if err != nil {
+		return nil, fmt.Errorf("look for queues: %w", err)
 	}
 	return all, nil
 }

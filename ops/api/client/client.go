@@ -100,6 +100,15 @@ func (c *Client) Export(ctx context.Context, tenant, id string) (e schemas.Expor
 	return e, c.call(ctx, http.MethodGet, "/exports/"+url.PathEscape(id), of(tenant), nil, &e)
 }
 
+// QueuesAmong returns those of some names that are queues of the tenant's interactions.
+func (c *Client) QueuesAmong(ctx context.Context, tenant string, names []string) ([]string, error) {
+	var found api.Listing[string]
+	q := of(tenant)
+	q["name"] = names
+	err := c.call(ctx, http.MethodGet, "/queues", q, nil, &found)
+	return found.Items, err
+}
+
 // CreateExport asks for an export.
 func (c *Client) CreateExport(ctx context.Context, tenant string, in api.ExportInput) (e schemas.Export, err error) {
 	return e, c.call(ctx, http.MethodPost, "/exports", of(tenant), in, &e)

@@ -56,6 +56,8 @@ type Export struct {
 	// at or past it is exported.
 	Since       schemas.Snapshot
 	SinceExport string
+	// Scattered is what the plan says.
+	Scattered bool
 	// SplitSize bounds the JSON Lines bytes of a part.
 	SplitSize int64
 	// WithoutAttachments leaves out the attachments of interactions.
@@ -75,7 +77,7 @@ type Export struct {
 
 // query selects the export's rows.
 func (x Export) query() warehouse.Query {
-	return warehouse.Query{Filter: x.Filter, Snapshot: x.Snapshot, Since: x.Since}
+	return warehouse.Query{Filter: x.Filter, Snapshot: x.Snapshot, Since: x.Since, Scattered: x.Scattered}
 }
 
 // Options of an Exporter; all fields but LifetimeByTenant are required.

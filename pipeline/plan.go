@@ -55,7 +55,9 @@ func (e *Exporter) Plan(ctx context.Context, x Export) (schemas.Plan, error) {
 		if err != nil {
 			return plan, err
 		}
+		x.Scattered = extent.Scattered
 		plan := pack(chunks, x.SplitSize)
+		plan.Scattered = extent.Scattered
 		if err := agree(plan, chunks, extent); err != nil {
 			return plan, err
 		}
@@ -73,7 +75,7 @@ func (e *Exporter) Plan(ctx context.Context, x Export) (schemas.Plan, error) {
 }
 
 // counted counts and cuts the rows at the same time. Only if a line turns out to be so
-// large that the pieces must be finer are they cut again.
+// large that the pieces must be finer, or rows to be scattered, are they cut again.
 func (e *Exporter) counted(ctx context.Context, x Export) (extent warehouse.Extent, chunks []warehouse.Chunk, err error) {
 	query, coarse := x.query(), chunkRows(x.SplitSize, 1)
 	both, bothCtx := errgroup.WithContext(ctx)
@@ -87,7 +89,9 @@ func (e *Exporter) counted(ctx context.Context, x Export) (extent warehouse.Exte
 	if err := both.Wait(); err != nil {
 		return extent, nil, err
 	}
-	if fine := chunkRows(x.SplitSize, extent.Largest); fine < coarse && extent.Rows > 0 {
+	fine := chunkRows(x.SplitSize, extent.Largest)
+	if fine < coarse && extent.Rows > 0 || extent.Scattered {
+		query.Scattered = extent.Scattered
 		chunks, err = e.source.Chunks(ctx, query, fine)
 	}
 	return extent, chunks, err
@@ -95,7 +99,7 @@ func (e *Exporter) counted(ctx context.Context, x Export) (extent warehouse.Exte
 
 // agree is an error unless the plan has all that was counted.
 func agree(plan schemas.Plan, chunks []warehouse.Chunk, extent warehouse.Extent) error {
-	planned := warehouse.Extent{Rows: plan.Rows, Bytes: plan.Bytes, Largest: extent.Largest}
+	planned := warehouse.Extent{Rows: plan.Rows, Bytes: plan.Bytes, Largest: extent.Largest, Scattered: extent.Scattered}
 	for _, c := range chunks {
 		planned.Attached += c.Attached
 	}

@@ -86,6 +86,9 @@ type Plan struct {
 	// Attachments and AttachmentBytes are those of the others.
 	Attachments     int64 `json:"attachments,omitempty"`
 	AttachmentBytes int64 `json:"attachment_bytes,omitempty"`
+	// Scattered says that versions of one row lie in several partitions of the topic, and
+	// that the newest is chosen by when they were published.
+	Scattered bool `json:"scattered,omitempty"`
 }
 
 // Totals is what a plan says of an export; what is not known before, is 0.

@@ -29,6 +29,17 @@ func SourceOf(entity string) (Topic, bool) {
 	return "", false
 }
 
+// EntityOf is the entity whose rows come from a source topic; empty if none do.
+func EntityOf(topic Topic) string {
+	switch topic {
+	case TopicInteractions:
+		return EntityInteraction
+	case TopicContacts:
+		return EntityContact
+	}
+	return ""
+}
+
 // Actions a message on cdds.export.requests can ask for.
 const (
 	ActionCreate = "create"

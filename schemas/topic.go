@@ -96,6 +96,13 @@ func TopicOf(group string) Topic {
 	return ""
 }
 
+// The configuration of a topic whose records have the time at which they were appended, as
+// source topics should.
+const (
+	TimestampType = "message.timestamp.type"
+	LogAppendTime = "LogAppendTime"
+)
+
 // SourceTopics lists the topics whose records become rows.
 func SourceTopics() []Topic { return []Topic{TopicInteractions, TopicContacts} }
 

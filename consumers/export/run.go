@@ -153,6 +153,7 @@ func (w *Worker) run(ctx context.Context, x pipeline.Export, r *schemas.ExportRe
 	if err != nil {
 		return err
 	}
+	x.Scattered = plan.Scattered
 	if plan.Rows == 0 { // whoever has rows is known
 		if err := w.checkTenant(ctx, r); err != nil {
 			return err

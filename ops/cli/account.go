@@ -171,3 +171,41 @@ func checkIncarnation(ctx context.Context, s *services, topic schemas.Topic) (st
 	}
 	return "the one that was found first", nil
 }
+
+// shownScattered bounds the ids that are looked for in several partitions.
+const shownScattered = 1000
+
+// checkPartitioning wants records to have the time at which they were appended, since that
+// decides between versions in several partitions, and says whether there are such.
+func checkPartitioning(ctx context.Context, s *services, topic schemas.Topic) (string, error) {
+	described, err := s.admin.DescribeTopicConfigs(ctx, string(topic))
+	if err != nil {
+		return "", fmt.Errorf("describe topic %s: %w", topic, err)
+	}
+	config, err := described.On(string(topic), nil)
+	if err != nil {
+		return "", fmt.Errorf("describe topic %s: %w", topic, err)
+	}
+	for _, c := range config.Configs {
+		if c.Key == schemas.TimestampType && c.MaybeValue() != schemas.LogAppendTime {
+			return "", fmt.Errorf("%s is %s: of versions in several partitions a producer's clock decides which is the newest; set it to %s (kafka-configs.sh --alter --topic %s --add-config %s=%s)",
+				c.Key, c.MaybeValue(), schemas.LogAppendTime, topic, schemas.TimestampType, schemas.LogAppendTime)
+		}
+	}
+	n, err := s.warehouse.Scattered(ctx, topic, shownScattered)
+	if err != nil {
+		return "", err
+	}
+	if n > 0 {
+		return fmt.Sprintf("%s ids have versions in several partitions; exports hold the one published last, but let all producers use one partitioner (murmur2)", atLeast(n, shownScattered)), nil
+	}
+	return "every id is in one partition", nil
+}
+
+// atLeast is a count that was not taken further than limit.
+func atLeast(n, limit int64) string {
+	if n >= limit {
+		return "at least " + count(limit)
+	}
+	return count(n)
+}

@@ -67,6 +67,8 @@ func (s *session) doctor(ctx context.Context, all *services) error {
 			return checkAccount(ctx, s, topic)
 		}}, check{"topic " + string(topic), func(ctx context.Context, s *services) (string, error) {
 			return checkIncarnation(ctx, s, topic)
+		}}, check{"partitions of " + string(topic), func(ctx context.Context, s *services) (string, error) {
+			return checkPartitioning(ctx, s, topic)
 		}})
 	}
 	var findings []finding

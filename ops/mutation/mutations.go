@@ -67,6 +67,10 @@ var mutations = []mutation{
 		"consumers/export/barrier.go", "if waited > w.IngestWait || len(b.gone) > 0 {", "if waited < 0 {",
 		"ops/app", "TestAnExportThatWaitedTooLongFailsWithTheReason",
 	}, {
+		"barrier", "of versions in several partitions the one published last counts",
+		"pipeline/warehouse/extent.go", "return e, versions > rows, err", "return e, versions < rows, err",
+		"pipeline/warehouse", "TestChunksAndRowsAreWhatTheModelSays",
+	}, {
 		"barrier", "a snapshot ends where readers do",
 		"ops/connect/offsets.go", "o.brokers.Stable(ctx", "o.brokers.Ends(ctx",
 		"ops/app", "TestAnOpenTransactionHoldsUpNoExport",

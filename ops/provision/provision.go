@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -59,11 +60,18 @@ func topicConfig(topic schemas.Topic, c config.Kafka) map[string]*string {
 			"retention.bytes":   text(-1),
 		}
 	}
-	return map[string]*string{
+	config := map[string]*string{
 		"max.message.bytes": text(int64(limit)),
 		"retention.ms":      text(-1),
 		"retention.bytes":   text(int64(c.RetentionBytes)),
 	}
+	if slices.Contains(schemas.SourceTopics(), topic) {
+		// Of versions in several partitions the one appended last counts; a producer's clock
+		// could make an old one win.
+		appendTime := schemas.LogAppendTime
+		config[schemas.TimestampType] = &appendTime
+	}
+	return config
 }
 
 // All creates topics, tables, the bucket and, beside it, that for attachments. progress is told each step.

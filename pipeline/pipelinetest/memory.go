@@ -141,13 +141,27 @@ func (s *Source) versions(q warehouse.Query) (all []row) {
 	return all
 }
 
-// rows are the newest versions that pass the filter, in order.
-func (s *Source) rows(q warehouse.Query) (all []row) {
+// ofPartitions are the newest version of each row in each partition, by row and partition.
+func (s *Source) ofPartitions(q warehouse.Query) []row {
 	versions := s.versions(q)
 	slices.SortFunc(versions, func(a, b row) int {
-		return cmp.Or(a.key.Compare(b.key), cmp.Compare(b.record.Offset, a.record.Offset), cmp.Compare(b.record.Partition, a.record.Partition))
+		return cmp.Or(a.key.Compare(b.key), cmp.Compare(a.record.Partition, b.record.Partition), cmp.Compare(b.record.Offset, a.record.Offset))
 	})
-	newest := slices.CompactFunc(versions, func(a, b row) bool { return a.key.Compare(b.key) == 0 })
+	return slices.CompactFunc(versions, func(a, b row) bool {
+		return a.key.Compare(b.key) == 0 && a.record.Partition == b.record.Partition
+	})
+}
+
+// rows are the newest versions that pass the filter, in order.
+func (s *Source) rows(q warehouse.Query) (all []row) {
+	newest := s.ofPartitions(q)
+	slices.SortStableFunc(newest, func(a, b row) int {
+		if q.Scattered {
+			return cmp.Or(a.key.Compare(b.key), b.record.Time.Compare(a.record.Time), cmp.Compare(b.record.Partition, a.record.Partition))
+		}
+		return cmp.Or(a.key.Compare(b.key), cmp.Compare(b.record.Offset, a.record.Offset))
+	})
+	newest = slices.CompactFunc(newest, func(a, b row) bool { return a.key.Compare(b.key) == 0 })
 	for _, r := range newest {
 		if passes(q.Filter, r.record.Event) {
 			all = append(all, r)
@@ -175,6 +189,9 @@ func passes(f schemas.Filter, e *schemas.Interaction) bool {
 
 // Extent is how much the query selects.
 func (s *Source) Extent(_ context.Context, q warehouse.Query) (e warehouse.Extent, _ error) {
+	all := s.ofPartitions(q)
+	e.Scattered = len(slices.CompactFunc(slices.Clone(all), func(a, b row) bool { return a.key.Compare(b.key) == 0 })) < len(all)
+	q.Scattered = e.Scattered
 	for _, r := range s.rows(q) {
 		e.Rows++
 		e.Bytes += r.bytes()

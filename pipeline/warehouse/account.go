@@ -106,3 +106,24 @@ SETTINGS do_not_merge_across_partitions_select_final = 1`, tableFor(topic))).Sca
 	}
 	return n, nil
 }
+
+// Scattered is how many rows of a source topic have versions in several partitions, as far
+// as a few seconds show; more than limit are not counted.
+func (w *Warehouse) Scattered(ctx context.Context, topic schemas.Topic, limit int64) (n int64, err error) {
+	t, err := tableOf(schemas.EntityOf(topic))
+	if err != nil {
+		return 0, err
+	}
+	ctx = withSettings(ctx, clickhouse.Settings{"max_execution_time": scatteredSeconds, "timeout_overflow_mode": "break"})
+	row := "tenant_id, " + t.time + ", " + t.id
+	err = w.conn.QueryRow(ctx, fmt.Sprintf(`
+SELECT toInt64(count()) FROM (
+  SELECT 1 FROM (SELECT %[1]s FROM %[2]s ORDER BY %[1]s, source_partition LIMIT 1 BY %[1]s, source_partition)
+  LIMIT 1 OFFSET 1 BY %[1]s LIMIT %[3]d)`, row, t.name, limit)).Scan(&n)
+	if err != nil {
+		return 0, fmt.Errorf("look for ids of %s in several partitions: %w", topic, err)
+	}
+	return n, nil
+}
+
+const scatteredSeconds = 5

@@ -17,7 +17,7 @@ import (
 var (
 	bodyColumns = []clickhouse.ColumnNameAndType{
 		{Name: "body", Type: "String"}, {Name: "body_bytes", Type: "UInt32"},
-		{Name: "source_partition", Type: "Int32"}, {Name: "source_offset", Type: "Int64"},
+		{Name: "source_partition", Type: "Int32"}, {Name: "source_offset", Type: "Int64"}, {Name: "published_at", Type: "DateTime64(3, 'UTC')"},
 	}
 	interactionColumns = append([]clickhouse.ColumnNameAndType{
 		{Name: "tenant_id", Type: "LowCardinality(String)"}, {Name: "started_at", Type: "DateTime64(3, 'UTC')"}, {Name: "interaction_id", Type: "String"},
@@ -115,7 +115,7 @@ func insert[E any](ctx context.Context, w *Warehouse, table string, columns []cl
 // fill puts the leading columns into the block, and then the bodies and positions.
 func fill[E any](block driver.Batch, batches []schemas.Batch[E], body func(E) []byte, leading []any) error {
 	n := count(batches)
-	sizes, partitions, offsets := make([]uint32, 0, n), make([]int32, 0, n), make([]int64, 0, n)
+	sizes, partitions, offsets, published := make([]uint32, 0, n), make([]int32, 0, n), make([]int64, 0, n), make([]time.Time, 0, n)
 	lines := block.Column(len(leading))
 	for _, b := range batches {
 		for _, r := range b.Records {
@@ -132,6 +132,7 @@ func fill[E any](block driver.Batch, batches []schemas.Batch[E], body func(E) []
 			}
 			// The line feed that ends a line of an export counts.
 			sizes, partitions, offsets = append(sizes, uint32(len(line)+1)), append(partitions, r.Partition), append(offsets, r.Offset)
+			published = append(published, r.Time.Time)
 		}
 	}
 	for i, column := range leading {
@@ -139,7 +140,7 @@ func fill[E any](block driver.Batch, batches []schemas.Batch[E], body func(E) []
 			return fmt.Errorf("column %d: %w", i+1, err)
 		}
 	}
-	for i, column := range []any{sizes, partitions, offsets} {
+	for i, column := range []any{sizes, partitions, offsets, published} {
 		if err := block.Column(len(leading) + 1 + i).Append(column); err != nil {
 			return fmt.Errorf("column %d: %w", len(leading)+2+i, err)
 		}

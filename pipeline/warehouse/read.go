@@ -24,6 +24,10 @@ type Query struct {
 	Snapshot schemas.Snapshot
 	// Since is empty for all from the beginning.
 	Since schemas.Snapshot
+	// Scattered says that versions of one row lie in several partitions, as Extent found:
+	// producers partition their ids differently, or partitions were added. Then the newest
+	// of each partition are compared by when they were published.
+	Scattered bool
 }
 
 // Chunk is a run of consecutive rows: the finest pieces a plan is made from.
@@ -37,21 +41,44 @@ type Chunk struct {
 }
 
 // newest selects, in export order, the newest version within the snapshots of each
-// row between two inclusive keys. Of versions in several partitions (only a
-// producer that does not key by id makes those) the one at the highest offset is
-// taken, so that the choice is the same every time.
+// row between two inclusive keys. Within a partition the version at the higher offset is
+// newer. Between partitions offsets say nothing: there the version that was published
+// later is newer, or else the one in the higher partition, so that the choice is the same
+// every time.
 //
 // LIMIT 1 BY on a prefix of the sorting key streams without a full sort. FINAL
 // would not do: it keeps the newest version even past the snapshot, and the row
 // would be lost.
-func (q Query) newest(t table, columns string) string { return q.newestWithin(t, columns, true) }
+func (q Query) newest(t table, columns string) string {
+	if q.Scattered {
+		return q.acrossPartitions(q.within(t, columns+scatteredColumns, true, "source_partition"))
+	}
+	return q.within(t, columns, true)
+}
 
 // newestOfAll is newest of all rows the filter's range has.
-func (q Query) newestOfAll(t table, columns string) string { return q.newestWithin(t, columns, false) }
+func (q Query) newestOfAll(t table, columns string) string {
+	if q.Scattered {
+		return q.acrossPartitions(q.within(t, columns+scatteredColumns, false, "source_partition"))
+	}
+	return q.within(t, columns, false)
+}
 
-// newestWithin says only what is needed: for a few rows ClickHouse takes longer to
-// analyze conditions than to read.
-func (q Query) newestWithin(t table, columns string, keys bool) string {
+// scatteredColumns are what acrossPartitions decides by.
+const scatteredColumns = ", source_partition AS in_partition, published_at AS was_published"
+
+// acrossPartitions selects, of the newest versions of each partition, the newest.
+func (q Query) acrossPartitions(ofPartitions string) string {
+	return `
+SELECT * EXCEPT(in_partition, was_published) FROM (` + ofPartitions + `)
+ORDER BY t, id, was_published DESC, in_partition DESC
+LIMIT 1 BY t, id`
+}
+
+// within selects the newest version of each row, or of each row and what else by names. It
+// says only what is needed: for a few rows ClickHouse takes longer to analyze conditions
+// than to read.
+func (q Query) within(t table, columns string, keys bool, by ...string) string {
 	more := ""
 	if keys {
 		more += `
@@ -62,6 +89,7 @@ func (q Query) newestWithin(t table, columns string, keys bool) string {
 		more += `
   AND source_offset >= arrayElement({since:Array(Int64)}, source_partition + 1)`
 	}
+	row := strings.Join(append([]string{t.time, t.id}, by...), ", ")
 	return fmt.Sprintf(`
 SELECT %[1]s%[5]s AS t, %[3]s AS id, %[4]s
 FROM %[2]s
@@ -69,8 +97,8 @@ WHERE tenant_id = {tenant:String}
   AND %[5]s >= fromUnixTimestamp64Milli({from:Int64}, 'UTC')
   AND %[5]s <= fromUnixTimestamp64Milli({last:Int64}, 'UTC')
   AND source_offset < arrayElement({snapshot:Array(Int64)}, source_partition + 1)`+more+`
-ORDER BY %[5]s, %[3]s, source_offset DESC, source_partition DESC, stated DESC
-LIMIT 1 BY %[5]s, %[3]s`, q.passing(t), t.name, t.id, columns, t.time)
+ORDER BY %[6]s, source_offset DESC, stated DESC
+LIMIT 1 BY %[6]s`, q.passing(t), t.name, t.id, columns, t.time, row)
 }
 
 // passing is a column that says whether a version passes the filter. It is looked at
@@ -188,31 +216,6 @@ func scanChunks(rows driver.Rows) (chunks []Chunk, err error) {
 		return nil, fmt.Errorf("the answer of ClickHouse breaks off after %d chunks", len(chunks))
 	}
 	return chunks, nil
-}
-
-// Extent is how much a query selects.
-type Extent struct {
-	Rows int64
-	// Bytes is the size of the rows' JSON Lines, Largest that of the largest line.
-	Bytes, Largest int64
-	// Attached is how many of the rows have attachments.
-	Attached int64
-}
-
-// Extent returns how much the query selects, or ErrUnstated. It is computed independently
-// of Chunks, so that the two together prove that neither was cut short. It depends on the
-// snapshots alone, not on how far ClickHouse has merged.
-func (w *Warehouse) Extent(ctx context.Context, q Query) (e Extent, err error) {
-	t, err := tableOf(q.Filter.Entity)
-	if err != nil {
-		return e, err
-	}
-	sql := fmt.Sprintf("SELECT toInt64(count()), toInt64(sum(body_bytes)), toInt64(max(body_bytes)), toInt64(sum(with_files)) FROM (%s) WHERE passes",
-		q.newestOfAll(t, "body_bytes, "+t.attached()+" AS with_files"))
-	if err := w.conn.QueryRow(ctx, sql, q.arguments(schemas.RowKey{Time: q.Filter.From}, nil)...).Scan(&e.Rows, &e.Bytes, &e.Largest, &e.Attached); err != nil {
-		return e, fmt.Errorf("extent of the export in %s: %w", t.name, err)
-	}
-	return e, w.checkAttributes(ctx, q, t)
 }
 
 // linesSettings suit answers of stored lines: formatting them on many threads costs more

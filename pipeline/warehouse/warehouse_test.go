@@ -74,6 +74,7 @@ type version struct {
 	media     string
 	partition int32
 	offset    int64
+	published schemas.Time
 	text      string
 	// files are the sizes of its attachments.
 	files []uint32
@@ -88,7 +89,7 @@ func (v version) record(tenant string) schemas.Record[*schemas.Interaction] {
 		}
 		e.Attachments = append(e.Attachments, a)
 	}
-	return schemas.Record[*schemas.Interaction]{Event: e, Partition: v.partition, Offset: v.offset}
+	return schemas.Record[*schemas.Interaction]{Event: e, Partition: v.partition, Offset: v.offset, Time: v.published}
 }
 
 func (v version) line(tenant string) string {
@@ -99,19 +100,25 @@ func (v version) line(tenant string) string {
 	return string(b)
 }
 
-// versions draws a history: positions are unique, identities repeat, an identity
-// stays in its partition as Kafka keys have it.
+// versions draws a history: positions are unique, identities repeat. An identity stays in
+// its partition as Kafka keys have it, or they are scattered: there are two partitioners, or
+// partitions were added.
 func versions(t *rapid.T) []version {
+	scattered := rapid.Bool().Draw(t, "scattered")
 	next := [3]int64{}
 	var all []version
 	for n := range rapid.IntRange(0, 40).Draw(t, "versions") {
 		id := rapid.IntRange(0, len(oddIDs)-1).Draw(t, "id")
 		p := int32(id % len(next))
+		if scattered && rapid.IntRange(0, 3).Draw(t, "elsewhere") == 0 {
+			p = int32(rapid.IntRange(0, len(next)-1).Draw(t, "partition"))
+		}
 		all = append(all, version{
 			id: oddIDs[id], at: schemas.TimeOf(from.Add(time.Duration(id%4) * 24 * 40 * time.Hour)),
 			media: rapid.SampledFrom([]string{"chat", "voice"}).Draw(t, "media"), partition: p, offset: next[p],
-			text:  fmt.Sprintf("version %d %s", n, strings.Repeat("ü", rapid.IntRange(0, 30).Draw(t, "length"))),
-			files: rapid.SliceOfN(rapid.SampledFrom([]uint32{0, 1, 2, 3, 100, 101, schemas.MaxObjectBytes}), 0, 3).Draw(t, "files"),
+			published: schemas.TimeOf(from.Add(time.Duration(rapid.IntRange(0, 5).Draw(t, "published")) * time.Second)),
+			text:      fmt.Sprintf("version %d %s", n, strings.Repeat("ü", rapid.IntRange(0, 30).Draw(t, "length"))),
+			files:     rapid.SliceOfN(rapid.SampledFrom([]uint32{0, 1, 2, 3, 100, 101, schemas.MaxObjectBytes}), 0, 3).Draw(t, "files"),
 		})
 		next[p] += rapid.Int64Range(1, 3).Draw(t, "step")
 	}
@@ -132,12 +139,20 @@ func expected(all []version, q warehouse.Query) []version {
 		if v.at.Before(q.Filter.From.Time) || !v.at.Before(q.Filter.To.Time) {
 			continue
 		}
-		if old, ok := newest[v.id]; !ok || v.offset > old.offset {
-			newest[v.id] = v
+		key := fmt.Sprint(v.partition, v.id)
+		if old, ok := newest[key]; !ok || v.offset > old.offset {
+			newest[key] = v
+		}
+	}
+	across := map[string]version{}
+	for _, v := range newest {
+		old, ok := across[v.id]
+		if later := v.published.Compare(old.published); !ok || later > 0 || later == 0 && v.partition > old.partition {
+			across[v.id] = v
 		}
 	}
 	var rows []version
-	for _, v := range newest {
+	for _, v := range across {
 		if len(q.Filter.MediaTypes) == 0 || slices.Contains(q.Filter.MediaTypes, v.media) {
 			rows = append(rows, v)
 		}
@@ -179,6 +194,14 @@ func TestChunksAndRowsAreWhatTheModelSays(t *testing.T) {
 			q.Filter.To = schemas.TimeOf(from.Add(3 * 24 * 40 * time.Hour))
 		}
 		want := expected(all, q)
+		extent, err := w.Extent(t.Context(), q)
+		if err != nil {
+			rt.Fatal(err)
+		}
+		if extent.Rows != int64(len(want)) {
+			rt.Fatalf("the extent has %d rows, want %d", extent.Rows, len(want))
+		}
+		q.Scattered = extent.Scattered
 		size := rapid.Int64Range(1, 7).Draw(rt, "chunk")
 		chunks, err := w.Chunks(t.Context(), q, size)
 		if err != nil {

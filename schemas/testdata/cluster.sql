@@ -339,3 +339,15 @@ ALTER TABLE dead_letters_local ON CLUSTER 'cdds' ADD COLUMN IF NOT EXISTS next I
 -- 0033_dead_letters_next
 ALTER TABLE dead_letters ON CLUSTER 'cdds' ADD COLUMN IF NOT EXISTS next Int64 AFTER source_offset
 ;
+-- 0034_interactions_published
+ALTER TABLE interactions_local ON CLUSTER 'cdds' ADD COLUMN IF NOT EXISTS published_at DateTime64(3, 'UTC') CODEC(Delta, ZSTD(1)) AFTER source_offset
+;
+-- 0034_interactions_published
+ALTER TABLE interactions ON CLUSTER 'cdds' ADD COLUMN IF NOT EXISTS published_at DateTime64(3, 'UTC') CODEC(Delta, ZSTD(1)) AFTER source_offset
+;
+-- 0035_contacts_published
+ALTER TABLE contacts_local ON CLUSTER 'cdds' ADD COLUMN IF NOT EXISTS published_at DateTime64(3, 'UTC') CODEC(Delta, ZSTD(1)) AFTER source_offset
+;
+-- 0035_contacts_published
+ALTER TABLE contacts ON CLUSTER 'cdds' ADD COLUMN IF NOT EXISTS published_at DateTime64(3, 'UTC') CODEC(Delta, ZSTD(1)) AFTER source_offset
+;

@@ -64,6 +64,7 @@ func New(kafka []kgo.Opt, source string, reg prometheus.Registerer) (*Publisher,
 	options := append(append([]kgo.Opt(nil), kafka...),
 		kgo.RequiredAcks(kgo.AllISRAcks()),
 		kgo.ProducerLinger(linger),
+		kgo.RecordPartitioner(byRecord{kgo.UniformBytesPartitioner(64<<10, true, true, nil)}),
 		kgo.ProducerBatchMaxBytesFn(maxBatch),
 		// On interactions Snappy is a third faster than LZ4 for the same size; zstd
 		// is a quarter smaller at a third of the speed.

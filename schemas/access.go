@@ -10,12 +10,13 @@ import (
 const AllTenants = "*"
 
 // AccessRecord is one thing that decides who may do what: a user, an API token or
-// the end of sessions, on the compacted topic cdds.access. The last record of a key
-// counts. It holds digests of secrets, never a secret.
+// the end of sessions, on the compacted topic cdds.access. Of users and tokens each
+// version replaces the one before (see Versions); of ends of sessions the last record of
+// a key counts. It holds digests of secrets, never a secret.
 type AccessRecord struct {
 	// RecordID is the key: UserRecordID, TokenRecordID or SignOutRecordID.
 	RecordID string `json:"id"`
-	// Revision counts the changes of the record from 1.
+	// Revision counts the versions of a user or a token from 1.
 	Revision  int64  `json:"revision"`
 	UpdatedAt Time   `json:"updated_at"`
 	UpdatedBy string `json:"updated_by,omitempty"`
@@ -59,6 +60,9 @@ type APIToken struct {
 	SHA256    string `json:"sha256"`
 	CreatedAt Time   `json:"created_at"`
 	CreatedBy string `json:"created_by,omitempty"`
+	// Owner is the subject that is responsible for the token, such as user/NAME: who made
+	// it, or the owner of the token that made it. The token ends with its owner.
+	Owner     string `json:"owner,omitempty"`
 	ExpiresAt Time   `json:"expires_at"`
 	// RevokedAt is zero while it serves.
 	RevokedAt Time `json:"revoked_at,omitzero"`
@@ -109,6 +113,9 @@ func (a *AccessRecord) Topic() Topic { return TopicAccess }
 
 // Key is the record's id.
 func (a *AccessRecord) Key() string { return a.RecordID }
+
+// Version is the revision.
+func (a *AccessRecord) Version() int64 { return a.Revision }
 
 // Type is the CloudEvents type.
 func (a *AccessRecord) Type() string { return "cdds.access.v1" }
@@ -190,6 +197,7 @@ func (p *problems) token(t *APIToken) {
 	p.instant("expires_at", t.ExpiresAt, true)
 	p.instant("revoked_at", t.RevokedAt, false)
 	p.short("created_by", t.CreatedBy)
+	p.id("owner", t.Owner, false)
 }
 
 // scope checks whose data a role is for.

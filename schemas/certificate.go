@@ -13,7 +13,7 @@ import (
 )
 
 // Certificate is a recipient's certificate registered for a tenant, on
-// cdds.certificates: the last event of a fingerprint says what it is. It never holds a
+// cdds.certificates: the last version (see Versions) says what it is. It never holds a
 // private key.
 type Certificate struct {
 	TenantID string `json:"tenant_id"`
@@ -43,7 +43,13 @@ type Certificate struct {
 	Removed   bool   `json:"removed,omitempty"`
 	UpdatedAt Time   `json:"updated_at"`
 	UpdatedBy string `json:"updated_by,omitempty"`
+	// Revision counts the versions of the registration from 1. 0, or none, replaces
+	// whatever version there is.
+	Revision int `json:"revision,omitempty"`
 }
+
+// Version is the revision.
+func (c *Certificate) Version() int64 { return int64(c.Revision) }
 
 // Replacements is a fingerprint and, in turn, those of the certificates that replaced it,
 // as far as they are registered: the last is the one to seal for, and without any of them
@@ -131,6 +137,9 @@ func (c *Certificate) Validate() error {
 	p.short("updated_by", c.UpdatedBy)
 	if len(c.Name) > maxTitleBytes {
 		p.add("name", "has %d bytes; the limit is %d", len(c.Name), maxTitleBytes)
+	}
+	if c.Revision < 0 {
+		p.add("revision", "%d must not be negative", c.Revision)
 	}
 	if c.ReplacedBy != "" && (!fingerprintPattern.MatchString(c.ReplacedBy) || c.ReplacedBy == c.Fingerprint) {
 		p.add("replaced_by", "must be the SHA-256 fingerprint of another certificate in 64 lower-case hex digits")

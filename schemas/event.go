@@ -74,6 +74,8 @@ func Encode(e any) ([]byte, error) {
 			return event.Body, nil
 		}
 		e = (*plainContact)(event)
+	case Attempt:
+		return Encode(event.Versioned)
 	}
 	var buf bytes.Buffer
 	enc := json.NewEncoder(&buf)

@@ -74,8 +74,8 @@ const (
 // JobStates lists the states of a job.
 func JobStates() []string { return []string{JobActive, JobSuspended, JobDeleted} }
 
-// Job is the definition of exports to come, on cdds.jobs: the last event of a job says
-// what it is. Each run is an export of its own.
+// Job is the definition of exports to come, on cdds.jobs: its last version (see Versions)
+// says what it is. Each run is an export of its own.
 type Job struct {
 	TenantID    string `json:"tenant_id"`
 	JobID       string `json:"job_id"`
@@ -113,9 +113,12 @@ type Job struct {
 	// the job was made, its schedule was changed or it was resumed; resuming one that runs
 	// once leaves it, or its run would be another one.
 	EffectiveAt Time `json:"effective_at"`
-	// Revision counts the job's events from 1.
+	// Revision counts the job's versions from 1.
 	Revision int `json:"revision"`
 }
+
+// Version is the revision.
+func (j *Job) Version() int64 { return int64(j.Revision) }
 
 // Schedule says when a job runs.
 type Schedule struct {

@@ -16,10 +16,10 @@ const (
 
 	TopicErasureRequests Topic = "cdds.erasure.requests"
 
-	// TopicAccess is compacted: users, tokens and ended sessions, by record id.
+	// TopicAccess is compacted: users, tokens and ended sessions, by record id; see Versions.
 	TopicAccess Topic = "cdds.access"
 
-	// Compacted, keyed by tenant and id: the last event of a key is what there is.
+	// Compacted, keyed by tenant and id: the last version of each; see Versions.
 	TopicJobs         Topic = "cdds.jobs"
 	TopicCertificates Topic = "cdds.certificates"
 

@@ -1,11 +1,12 @@
 // Package definitions keeps what admins defined, jobs and certificates, in memory: every
-// process its own copy of the compacted topics cdds.jobs and cdds.certificates, of which
-// the last event of each key counts.
+// process its own copy of the compacted topics cdds.jobs and cdds.certificates. Of events
+// that replace the same version the first one counts (see schemas.Versions).
 //
 // # Metrics
 //
 //	cdds_definitions{kind}                  jobs and certificates in memory, deleted ones included
 //	cdds_definitions_unreadable_total{kind} events that were no valid definition and changed nothing
+//	cdds_definitions_outdated_total{kind}   versions that came after another writer's and changed nothing
 //	cdds_recipient_certificates{left}       recipient certificates in use, by what is left of them
 //	cdds_recipient_certificate_expiry_timestamp_seconds{tenant}  when a tenant's first one ends, of the 100 tenants where that is soonest
 package definitions
@@ -63,6 +64,8 @@ type Definitions struct {
 	opts       Options
 	held       *prometheus.GaugeVec
 	unreadable *prometheus.CounterVec
+	outdated   *prometheus.CounterVec
+	versions   schemas.Versions
 
 	mu           sync.RWMutex
 	jobs         map[key]held[schemas.Job]
@@ -101,9 +104,11 @@ func New(o Options) (*Definitions, error) {
 			Name: "cdds_definitions", Help: "Jobs and certificates in memory, deleted ones included."}, []string{"kind"}),
 		unreadable: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "cdds_definitions_unreadable_total", Help: "Events that were no valid definition and changed nothing."}, []string{"kind"}),
+		outdated: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "cdds_definitions_outdated_total", Help: "Versions that came after another writer's and changed nothing."}, []string{"kind"}),
 	}
 	if o.Registerer != nil {
-		for _, c := range []prometheus.Collector{d.held, d.unreadable, newExpiry(d, o.Now)} {
+		for _, c := range []prometheus.Collector{d.held, d.unreadable, d.outdated, newExpiry(d, o.Now)} {
 			if err := o.Registerer.Register(c); err != nil {
 				return nil, fmt.Errorf("definitions: register metrics: %w", err)
 			}
@@ -130,6 +135,9 @@ func (d *Definitions) Ready() error {
 // error if that takes too long.
 func (d *Definitions) Sync(ctx context.Context) error { return d.opts.Log.Sync(ctx) }
 
+// Versions are those of the definitions, for who changes them.
+func (d *Definitions) Versions() *schemas.Versions { return &d.versions }
+
 // Changed is closed at the next change. Ask for it before looking: what changes after
 // is then not missed.
 func (d *Definitions) Changed() <-chan struct{} {
@@ -138,50 +146,67 @@ func (d *Definitions) Changed() <-chan struct{} {
 	return d.changed
 }
 
-// Apply takes one record. A value that is no valid definition, or is about another key
-// than the record's, changes nothing: what there was before stays.
-func (d *Definitions) Apply(topic schemas.Topic, recordKey, value []byte) {
+// Apply takes one message. A value that is no valid definition, is about another key than
+// the message's, or came after another writer's version, changes nothing.
+func (d *Definitions) Apply(topic schemas.Topic, messageKey, value []byte) {
 	switch topic {
 	case schemas.TopicJobs:
-		apply(d, "job", d.jobs, recordKey, value, schemas.DecodeJob)
+		apply(d, topic, "job", d.jobs, messageKey, value, schemas.DecodeJob)
 	case schemas.TopicCertificates:
-		apply(d, "certificate", d.certificates, recordKey, value, schemas.DecodeCertificate)
+		apply(d, topic, "certificate", d.certificates, messageKey, value, schemas.DecodeCertificate)
 	}
 }
 
 func apply[T any, E interface {
 	*T
-	schemas.Event
-}](d *Definitions, kind string, all map[key]held[T], recordKey, value []byte, decode func([]byte) (E, error)) {
-	tenantID, id, _ := strings.Cut(string(recordKey), "/")
-	k := key{tenantID, id}
-	var next held[T]
-	if value != nil {
-		e, err := decode(value)
-		if err == nil && e.Key() != string(recordKey) {
-			err = errors.New("the record's key is not tenant and id of the definition")
+	schemas.Versioned
+}](d *Definitions, topic schemas.Topic, kind string, all map[key]held[T], messageKey, value []byte, decode func([]byte) (E, error)) {
+	if value == nil {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		if record, gone := d.versions.Remove(topic, string(messageKey)); gone {
+			set(d, kind, all, keyOf(record), nil)
 		}
-		if err != nil {
-			d.unreadable.WithLabelValues(kind).Inc()
-			d.opts.Logger.Warn("a definition is not valid and was passed over", "kind", kind, "error", err)
-			return
-		}
-		next = held[T]{*e, int64(len(recordKey) + len(value))}
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	bytes := d.bytes - all[k].size + next.size
-	if bytes > d.opts.MaxBytes && next.size > all[k].size {
-		d.full = true
-		d.opts.Logger.Error("no room for a definition; raise the limit or delete some", "kind", kind, "tenant", tenantID)
 		return
 	}
-	d.bytes = bytes
-	if value == nil {
-		delete(all, k)
-	} else {
-		all[k] = next
+	e, err := decode(value)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var counts bool
+	if err == nil {
+		counts, err = d.versions.Take(string(messageKey), e)
 	}
+	switch {
+	case err != nil:
+		d.unreadable.WithLabelValues(kind).Inc()
+		d.opts.Logger.Warn("an invalid definition was skipped", "kind", kind, "error", err)
+	case !counts:
+		d.outdated.WithLabelValues(kind).Inc()
+	default:
+		set(d, kind, all, keyOf(e.Key()), &held[T]{*e, int64(len(messageKey) + len(value))})
+	}
+}
+
+func keyOf(record string) key {
+	tenantID, id, _ := strings.Cut(record, "/")
+	return key{tenantID, id}
+}
+
+// set makes next the definition at k; nil removes it. The caller holds d.mu.
+func set[T any](d *Definitions, kind string, all map[key]held[T], k key, next *held[T]) {
+	bytes := d.bytes - all[k].size
+	if next != nil {
+		if bytes+next.size > d.opts.MaxBytes && next.size > all[k].size {
+			d.full = true
+			d.opts.Logger.Error("no room for a definition; raise the limit or delete some", "kind", kind, "tenant", k.tenantID)
+			return
+		}
+		bytes += next.size
+		all[k] = *next
+	} else {
+		delete(all, k)
+	}
+	d.bytes = bytes
 	d.held.WithLabelValues(kind).Set(float64(len(all)))
 	close(d.changed)
 	d.changed = make(chan struct{})

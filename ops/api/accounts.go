@@ -73,7 +73,7 @@ func (a *API) accounts() {
 		return give(Password{password}, err)
 	})
 	register(a, huma.Operation{
-		OperationID: "delete-user", Method: http.MethodDelete, Path: "/users/{name}", Tags: users, Summary: "End a user and its sessions",
+		OperationID: "delete-user", Method: http.MethodDelete, Path: "/users/{name}", Tags: users, Summary: "Delete a user; its sessions and tokens end",
 		Errors: []int{400, 401, 403, 404, 409, 422, 429},
 	}, func(ctx context.Context, in *UserPath) (*struct{}, error) {
 		return done(ctx, a, in.Scope, func(h *admin.Handle) error { return h.DeleteUser(ctx, in.Name) })

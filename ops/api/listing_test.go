@@ -42,6 +42,14 @@ type discard struct{}
 
 func (discard) Publish(context.Context, ...schemas.Event) error { return nil }
 
+// known makes what is changed known, where nobody else changes anything.
+type known struct{ directory *auth.Directory }
+
+func (k known) Change(_ context.Context, v schemas.Versioned) error {
+	k.directory.Apply(v.(*schemas.AccessRecord))
+	return nil
+}
+
 // still is a log that has nothing to read and positions with nothing behind.
 type still struct{}
 
@@ -73,7 +81,7 @@ func newDesk(t testing.TB, tenant string, exports, jobs int) *desk {
 	clock := func() time.Time { return d.now }
 
 	directory := auth.NewDirectory(clock)
-	service, err := auth.New(auth.Options{Directory: directory, Publisher: discard{}, Key: make([]byte, auth.KeySize), Now: clock})
+	service, err := auth.New(auth.Options{Directory: directory, Records: known{directory}, Publisher: discard{}, Key: make([]byte, auth.KeySize), Now: clock})
 	check(t, err)
 	_, d.token, err = service.CreateToken(t.Context(), auth.Principal{Name: "test"}, schemas.APIToken{
 		Name: "test", TenantID: tenant, Role: schemas.RoleAdministrator, ExpiresAt: schemas.TimeOf(d.now.Add(24 * time.Hour)),

@@ -23,6 +23,7 @@ import (
 	"cdds/ops/config"
 	"cdds/ops/connect"
 	"cdds/ops/console"
+	"cdds/producers"
 	"cdds/producers/schedule"
 	"cdds/schemas"
 )
@@ -68,7 +69,7 @@ func buildWeb(a *App) ([]role, error) {
 		return nil, err
 	}
 	w.auth, err = auth.New(auth.Options{
-		Directory: w.directory, Publisher: a.publisher, Key: key, Secure: c.Secure(),
+		Directory: w.directory, Records: producers.NewRecords(a.publisher, w.directory.Versions()), Publisher: a.publisher, Key: key, Secure: c.Secure(),
 		Idle: c.SessionIdle, Absolute: c.SessionAbsolute, TrustedProxies: proxies, OIDC: provider(c, w.url),
 		Registerer: a.Registry, Logger: w.log, Now: a.Now,
 	})
@@ -139,7 +140,7 @@ func (w *web) run(ctx context.Context) error {
 	group.Go(func() error {
 		return w.replica.Run(each, func(_ schemas.Topic, key, value []byte) {
 			if err := w.directory.Read(key, value); err != nil {
-				w.log.Warn("an access record is not valid and was passed over", "error", err)
+				w.log.Warn("an invalid access record was skipped", "error", err)
 			}
 		})
 	})
@@ -151,7 +152,7 @@ func (w *web) run(ctx context.Context) error {
 	return nil // the end was asked for
 }
 
-// firstUser makes an administrator where nobody could sign in.
+// firstUser makes the first administrator of a new system.
 func (w *web) firstUser(ctx context.Context) error {
 	if !w.app.Config.Web.FirstUser {
 		return nil
@@ -163,6 +164,9 @@ func (w *web) firstUser(ctx context.Context) error {
 	if err != nil {
 		// Where ctx has ended, run says nil of it.
 		return fmt.Errorf("make the first user: %w", errors.Join(err, ctx.Err()))
+	}
+	if w.app.Config.Web.OIDC.Issuer == "" && len(w.directory.Users(schemas.AllTenants)) == 0 {
+		w.log.Warn("all users were deleted, so nobody can sign in with a password; `cdds user add` makes a user")
 	}
 	if password != "" && w.app.FirstUser != nil {
 		w.app.FirstUser(auth.FirstUser, password)

@@ -72,29 +72,8 @@ func newSiteOf(t *testing.T, roles []string, change ...func(*config.Config)) *si
 	for _, c := range change {
 		c(&w.config)
 	}
-	s := &site{world: w, log: new(syncBuffer)}
-	first := make(chan string, 1)
-	a, err := app.New(app.Options{
-		Config: w.config, Roles: roles, Name: "test", Registry: prometheus.NewRegistry(),
-		Logger:    slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
-		FirstUser: func(_, password string) { first <- password },
-	})
-	check(t, err)
-	s.url, s.metrics = a.WebURL(), "http://"+a.MetricsAddr()
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- a.Run(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Error("the app ended with:", err)
-		}
-		for _, secret := range s.secrets {
-			if strings.Contains(s.log.String(), secret) {
-				t.Errorf("the log holds the secret %.12s...", secret)
-			}
-		}
-	})
+	s := &site{world: w}
+	first := s.start(roles)
 	var password string
 	select {
 	case password = <-first:
@@ -107,6 +86,48 @@ func newSiteOf(t *testing.T, roles []string, change ...func(*config.Config)) *si
 	s.root.must(200, "POST", "/session", map[string]any{"name": "admin", "password": password})
 	s.root.must(204, "PUT", "/session/password", map[string]any{"old": password, "new": s.password})
 	return s
+}
+
+// start runs an app until the test ends, and returns what the first user's password comes
+// from.
+func (s *site) start(roles []string) (first <-chan string) {
+	s.t.Helper()
+	made := make(chan string, 1)
+	s.log = new(syncBuffer)
+	a, err := app.New(app.Options{
+		Config: s.config, Roles: roles, Name: "test", Registry: prometheus.NewRegistry(),
+		Logger:    slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		FirstUser: func(_, password string) { made <- password },
+	})
+	check(s.t, err)
+	s.url, s.metrics = a.WebURL(), "http://"+a.MetricsAddr()
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- a.Run(ctx) }()
+	s.t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			s.t.Error("the app ended with:", err)
+		}
+		for _, secret := range s.secrets {
+			if strings.Contains(s.log.String(), secret) {
+				s.t.Errorf("the log holds the secret %.12s...", secret)
+			}
+		}
+	})
+	return made
+}
+
+// replica is another process of the web role at the same services.
+func (s *site) replica() *site {
+	s.t.Helper()
+	w := *s.world
+	r := &site{world: &w, password: s.password, secrets: s.secrets}
+	r.start([]string{"web"})
+	r.awaitReady(200)
+	r.root = r.browser()
+	r.root.must(200, "POST", "/session", map[string]any{"name": "admin", "password": s.password})
+	return r
 }
 
 // browser is somebody with cookies who is not signed in.

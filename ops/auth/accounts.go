@@ -18,16 +18,16 @@ import (
 
 // Errors of accounts.
 var (
-	ErrUnknown = errors.New("there is no such user or token")
-	ErrTaken   = errors.New("the name is taken, or was once: names are not given twice")
+	ErrUnknown = errors.New("no such user or token")
+	ErrTaken   = errors.New("the username is taken, or was; usernames cannot be reused")
 )
 
 // MaxTokenLife is the longest an API token may serve.
 const MaxTokenLife = 366 * 24 * time.Hour
 
-// CreateUser makes a user with a password that serves once, which is returned and
-// nowhere kept. by is who does it; whether it may is for the caller to know. The
-// error may be ErrTaken or a *schemas.InvalidError.
+// CreateUser makes a user with a one-time password, which is returned and not kept. by is
+// who does it; the caller checks whether it may. The error may be ErrTaken, also if
+// another process takes the name at the same time, or a *schemas.InvalidError.
 func (s *Service) CreateUser(ctx context.Context, by Principal, u schemas.User) (password string, err error) {
 	if _, revision, _ := s.Directory.User(u.Name); revision > 0 {
 		return "", ErrTaken
@@ -38,99 +38,118 @@ func (s *Service) CreateUser(ctx context.Context, by Principal, u schemas.User) 
 	if u.PasswordHash, err = s.hasher.Hash(ctx, password); err != nil {
 		return "", err
 	}
-	return password, s.put(ctx, userRecord(u, 1, by.Name, now), s.about(by, u.TenantID, "user.create", schemas.UserRecordID(u.Name), u.Role+" of "+u.TenantID))
+	err = s.change(ctx, userRecord(u, 1, by.Name, now), s.about(by, u.TenantID, "user.create", schemas.UserRecordID(u.Name), u.Role+" of "+u.TenantID))
+	if errors.Is(err, schemas.ErrChanged) {
+		return "", ErrTaken
+	}
+	return password, err
 }
 
-// ResetPassword gives a user a new password that serves once, and ends its sessions.
+// ResetPassword gives a user a new one-time password, and ends its sessions.
 func (s *Service) ResetPassword(ctx context.Context, by Principal, name string) (password string, err error) {
-	u, revision, ok := s.Directory.User(name)
-	if !ok {
-		return "", ErrUnknown
-	}
-	now := s.Now()
 	password = OneTimePassword()
-	if u.PasswordHash, err = s.hasher.Hash(ctx, password); err != nil {
+	hash, err := s.hasher.Hash(ctx, password)
+	if err != nil {
 		return "", err
 	}
-	u.MustChange, u.PasswordAt = true, schemas.TimeOf(now)
-	return password, s.put(ctx, userRecord(u, revision+1, by.Name, now), s.about(by, u.TenantID, "user.reset-password", schemas.UserRecordID(name), ""))
+	return password, s.changeUser(ctx, by, name, "user.reset-password", func(u *schemas.User) string {
+		u.PasswordHash, u.MustChange, u.PasswordAt = hash, true, schemas.TimeOf(s.Now())
+		return ""
+	})
 }
 
-// ChangeUser changes a user's display name and role; it counts from its next request.
+// ChangeUser changes a user's display name and role, from its next request on.
 func (s *Service) ChangeUser(ctx context.Context, by Principal, name, displayName, role string) error {
-	u, revision, ok := s.Directory.User(name)
-	if !ok {
-		return ErrUnknown
-	}
-	u.DisplayName, u.Role = displayName, role
-	return s.put(ctx, userRecord(u, revision+1, by.Name, s.Now()), s.about(by, u.TenantID, "user.change", schemas.UserRecordID(name), role))
+	return s.changeUser(ctx, by, name, "user.change", func(u *schemas.User) string {
+		u.DisplayName, u.Role = displayName, role
+		return role
+	})
 }
 
-// DeleteUser ends a user and its sessions.
+// DeleteUser ends a user, its sessions and the tokens it owns.
 func (s *Service) DeleteUser(ctx context.Context, by Principal, name string) error {
-	u, revision, ok := s.Directory.User(name)
-	if !ok {
-		return ErrUnknown
+	return s.changeUser(ctx, by, name, "user.delete", func(u *schemas.User) string {
+		u.Deleted = true
+		return ""
+	})
+}
+
+// maxAttempts is how often an administrator's change of a user is tried while others
+// change the same user. Whoever changes its own password must hash one first, so it
+// cannot win all of them.
+const maxAttempts = 20
+
+// changeUser makes the next version of a user; change returns the detail to audit. What
+// somebody else changes at the same time stays.
+func (s *Service) changeUser(ctx context.Context, by Principal, name, action string, change func(*schemas.User) (detail string)) (err error) {
+	for range maxAttempts {
+		u, revision, ok := s.Directory.User(name)
+		if !ok {
+			return ErrUnknown
+		}
+		detail := change(&u)
+		err = s.change(ctx, userRecord(u, revision+1, by.Name, s.Now()), s.about(by, u.TenantID, action, schemas.UserRecordID(name), detail))
+		if !errors.Is(err, schemas.ErrChanged) {
+			return err
+		}
 	}
-	u.Deleted = true
-	return s.put(ctx, userRecord(u, revision+1, by.Name, s.Now()), s.about(by, u.TenantID, "user.delete", schemas.UserRecordID(name), ""))
+	return err
 }
 
 // CreateToken makes an API token of t's name, tenant, role and end, and returns it
-// with the secret, which is nowhere kept.
+// with the secret, which is not kept.
 func (s *Service) CreateToken(ctx context.Context, by Principal, t schemas.APIToken) (schemas.APIToken, string, error) {
 	now := s.Now()
 	if !t.ExpiresAt.After(now) || t.ExpiresAt.Sub(now) > MaxTokenLife {
 		return t, "", &schemas.InvalidError{Problems: []string{fmt.Sprintf("expires_at: it must lie in the future, at most %d days from now", int(MaxTokenLife.Hours()/24))}}
 	}
-	t, secret := NewToken(t, by.Name, now)
-	a := tokenRecord(t, 1, by.Name, now)
-	return t, secret, s.put(ctx, a, s.about(by, t.TenantID, "token.create", a.RecordID, t.Name+": "+t.Role+" of "+t.TenantID+" until "+t.ExpiresAt.String()))
-}
-
-// NewToken completes t with a new id and the digest of a new secret, and returns that.
-func NewToken(t schemas.APIToken, by string, now time.Time) (schemas.APIToken, string) {
 	random := make([]byte, 32)
 	_, _ = rand.Read(random)
 	t.TokenID = strings.ToLower(ulid.Make().String())
 	secret := tokenPrefix + t.TokenID + "_" + base64.RawURLEncoding.EncodeToString(random)
 	sum := sha256.Sum256([]byte(secret))
-	t.SHA256, t.CreatedAt, t.CreatedBy, t.RevokedAt = hex.EncodeToString(sum[:]), schemas.TimeOf(now), by, schemas.Time{}
-	return t, secret
-}
-
-// TokenRecord is the first record of a token.
-func TokenRecord(t schemas.APIToken) *schemas.AccessRecord {
-	return tokenRecord(t, 1, t.CreatedBy, t.CreatedAt.Time)
+	t.SHA256, t.CreatedAt, t.CreatedBy, t.Owner, t.RevokedAt = hex.EncodeToString(sum[:]), schemas.TimeOf(now), by.Name, by.owns(), schemas.Time{}
+	a := tokenRecord(t, 1, by.Name, now)
+	return t, secret, s.change(ctx, a, s.about(by, t.TenantID, "token.create", a.RecordID, t.Name+": "+t.Role+" of "+t.TenantID+" until "+t.ExpiresAt.String()))
 }
 
 // RevokeToken ends a token; one that has ended stays so.
-func (s *Service) RevokeToken(ctx context.Context, by Principal, id string) error {
-	t, revision, ok := s.Directory.Token(id)
-	if !ok {
-		return ErrUnknown
+func (s *Service) RevokeToken(ctx context.Context, by Principal, id string) (err error) {
+	for range maxAttempts {
+		t, revision, ok := s.Directory.Token(id)
+		if !ok {
+			return ErrUnknown
+		}
+		if !t.RevokedAt.IsZero() {
+			return nil
+		}
+		now := s.Now()
+		t.RevokedAt = schemas.TimeOf(now)
+		a := tokenRecord(t, revision+1, by.Name, now)
+		err = s.change(ctx, a, s.about(by, t.TenantID, "token.revoke", a.RecordID, t.Name))
+		if !errors.Is(err, schemas.ErrChanged) {
+			return err
+		}
 	}
-	if !t.RevokedAt.IsZero() {
-		return nil
-	}
-	now := s.Now()
-	t.RevokedAt = schemas.TimeOf(now)
-	a := tokenRecord(t, revision+1, by.Name, now)
-	return s.put(ctx, a, s.about(by, t.TenantID, "token.revoke", a.RecordID, t.Name))
+	return err
 }
 
 // FirstUser is the name of the user Bootstrap makes.
 const FirstUser = "admin"
 
-// Bootstrap makes the first administrator if nobody could sign in, and returns the
-// password that serves once; it is empty if there is somebody. The Directory must
-// have read its topic.
+// Bootstrap makes the first administrator of a new system and returns its one-time
+// password. Where there is or ever was a user, or another process makes the first one
+// at the same time, the password is empty. The Directory must have read its topic.
 func (s *Service) Bootstrap(ctx context.Context) (password string, err error) {
-	if !s.Directory.Empty() {
+	if !s.Directory.Unused() {
 		return "", nil
 	}
 	by := Principal{Subject: "system/bootstrap", Name: "bootstrap", Tenant: schemas.AllTenants}
-	return s.CreateUser(ctx, by, schemas.User{Name: FirstUser, DisplayName: "Administrator", TenantID: schemas.AllTenants, Role: schemas.RoleAdministrator})
+	password, err = s.CreateUser(ctx, by, schemas.User{Name: FirstUser, DisplayName: "Administrator", TenantID: schemas.AllTenants, Role: schemas.RoleAdministrator})
+	if errors.Is(err, ErrTaken) {
+		return "", nil
+	}
+	return password, err
 }
 
 func (s *Service) about(by Principal, tenant, action, subject, detail string) *schemas.AuditRecord {

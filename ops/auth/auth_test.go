@@ -2,51 +2,18 @@ package auth_test
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"cdds/ops/auth"
 	"cdds/schemas"
 )
-
-// topic is cdds.access and cdds.audit: what was published, in order.
-type topic struct {
-	mu     sync.Mutex
-	events []schemas.Event
-}
-
-func (p *topic) Publish(_ context.Context, events ...schemas.Event) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, e := range events {
-		if err := e.Validate(); err != nil {
-			return err
-		}
-		p.events = append(p.events, e)
-	}
-	return nil
-}
-
-// audited are the actions and outcomes that were recorded.
-func (p *topic) audited() string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	var all []string
-	for _, e := range p.events {
-		if a, ok := e.(*schemas.AuditRecord); ok {
-			all = append(all, a.Action+" "+a.Outcome)
-		}
-	}
-	return strings.Join(all, ", ")
-}
 
 // house is a Service with a clock of its own and one user, ada of acme.
 type house struct {
@@ -62,7 +29,7 @@ func newHouse(t *testing.T, change ...func(*auth.Options)) *house {
 	t.Helper()
 	h := &house{t: t, topic: &topic{}, now: time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)}
 	clock := func() time.Time { return h.now }
-	o := auth.Options{Directory: auth.NewDirectory(clock), Publisher: h.topic, Key: bytes.Repeat([]byte{7}, auth.KeySize), Now: clock}
+	o := auth.Options{Directory: h.topic.reader(t, clock), Records: h.topic, Publisher: h.topic, Key: bytes.Repeat([]byte{7}, auth.KeySize), Now: clock}
 	for _, c := range change {
 		c(&o)
 	}
@@ -237,15 +204,8 @@ func TestAnotherDirectoryKnowsTheSameFromTheTopic(t *testing.T) {
 	b := h.browser()
 	check(t, b.signIn("ada", password))
 	check(t, b.do(h.SignOutEverywhere))
-	elsewhere := auth.NewDirectory(func() time.Time { return h.now })
-	for _, e := range h.topic.events {
-		if a, ok := e.(*schemas.AccessRecord); ok {
-			value, err := schemas.Encode(a)
-			check(t, err)
-			check(t, elsewhere.Read([]byte(a.Key()), value))
-		}
-	}
-	h.Service, _ = auth.New(auth.Options{Directory: elsewhere, Publisher: h.topic, Key: h.Key, Now: h.Now})
+	elsewhere := h.topic.reader(t, h.Now)
+	h.Service, _ = auth.New(auth.Options{Directory: elsewhere, Records: h.topic, Publisher: h.topic, Key: h.Key, Now: h.Now})
 	if b.signedIn() {
 		t.Error("another process believes a session that was signed out everywhere")
 	}

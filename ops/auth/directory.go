@@ -15,7 +15,8 @@ import (
 // is bounded by what administrators make: users, tokens, and the sign-outs of
 // sessions that would not have ended by themselves yet.
 type Directory struct {
-	now func() time.Time
+	now      func() time.Time
+	versions schemas.Versions
 
 	mu       sync.RWMutex
 	users    map[string]*schemas.AccessRecord // by name
@@ -35,51 +36,67 @@ func NewDirectory(now func() time.Time) *Directory {
 	}
 }
 
-// Read takes in a record as it is on the topic; nil as value forgets the key. What is
-// no valid record, or is about another key, changes nothing and is an error.
+// Versions are those of users and tokens, for who changes them.
+func (d *Directory) Versions() *schemas.Versions { return &d.versions }
+
+// Read takes a message of the topic; nil as value removes the record. A message that is
+// not a valid record, is about another key, or came after another writer's version,
+// changes nothing; the first two are errors.
 func (d *Directory) Read(key, value []byte) error {
 	if value == nil {
-		kind, id, _ := strings.Cut(string(key), "/")
-		d.mu.Lock()
-		defer d.mu.Unlock()
-		switch kind {
-		case "user":
-			delete(d.users, id)
-		case "token":
-			delete(d.tokens, id)
-		}
+		d.remove(string(key))
 		return nil
 	}
 	a, err := schemas.DecodeAccessRecord(value)
 	if err != nil {
 		return err
 	}
-	if a.RecordID != string(key) {
-		return errors.New("the key of the record is not its id")
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if a.SignOut != nil { // these add up, whatever their order
+		if a.RecordID != string(key) {
+			return errors.New("the key of the message is not the record's id")
+		}
+		d.apply(a)
+		return nil
 	}
-	d.Apply(a)
-	return nil
+	counts, err := d.versions.Take(string(key), a)
+	if counts {
+		d.apply(a)
+	}
+	return err
 }
 
-// Apply takes in a record, in the order of the log. One that is older than what is
-// known changes nothing: whoever publishes a record applies it at once, and reads it
-// again a little later.
+func (d *Directory) remove(key string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	record, gone := d.versions.Remove(schemas.TopicAccess, key)
+	if !gone {
+		return
+	}
+	switch kind, id, _ := strings.Cut(record, "/"); kind {
+	case "user":
+		delete(d.users, id)
+	case "token":
+		delete(d.tokens, id)
+	}
+}
+
+// Apply takes a record that counts.
 func (d *Directory) Apply(a *schemas.AccessRecord) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	switch {
-	case a.User != nil:
-		replace(d.users, a.User.Name, a)
-	case a.Token != nil:
-		replace(d.tokens, a.Token.TokenID, a)
-	case a.SignOut != nil:
-		d.signOut(*a.SignOut)
-	}
+	d.apply(a)
 }
 
-func replace(in map[string]*schemas.AccessRecord, key string, a *schemas.AccessRecord) {
-	if known := in[key]; known == nil || a.Revision >= known.Revision {
-		in[key] = a
+func (d *Directory) apply(a *schemas.AccessRecord) {
+	switch {
+	case a.User != nil:
+		d.users[a.User.Name] = a
+	case a.Token != nil:
+		d.tokens[a.Token.TokenID] = a
+	case a.SignOut != nil:
+		d.signOut(*a.SignOut)
 	}
 }
 
@@ -136,7 +153,28 @@ func (d *Directory) Token(id string) (schemas.APIToken, int64, bool) {
 	if a == nil {
 		return schemas.APIToken{}, 0, false
 	}
-	return *a.Token, a.Revision, true
+	return d.token(a), a.Revision, true
+}
+
+// token is a record's token; that of a deleted user was revoked when its owner was
+// deleted.
+func (d *Directory) token(a *schemas.AccessRecord) schemas.APIToken {
+	t := *a.Token
+	if name, ok := strings.CutPrefix(ownerOf(t), schemas.UserRecordID("")); ok && t.RevokedAt.IsZero() {
+		if owner := d.users[name]; owner != nil && owner.User.Deleted {
+			t.RevokedAt = owner.UpdatedAt
+		}
+	}
+	return t
+}
+
+// ownerOf is the subject that is responsible for a token. Earlier releases kept only the
+// name of who made it.
+func ownerOf(t schemas.APIToken) string {
+	if t.Owner == "" {
+		return schemas.UserRecordID(t.CreatedBy)
+	}
+	return t.Owner
 }
 
 // Tokens returns the tokens of a tenant, the latest first; with schemas.AllTenants,
@@ -146,7 +184,7 @@ func (d *Directory) Tokens(tenant string) []schemas.APIToken {
 	defer d.mu.RUnlock()
 	var all []schemas.APIToken
 	for _, a := range d.tokens {
-		if t := *a.Token; tenant == schemas.AllTenants || t.TenantID == tenant {
+		if t := d.token(a); tenant == schemas.AllTenants || t.TenantID == tenant {
 			all = append(all, t)
 		}
 	}
@@ -156,16 +194,11 @@ func (d *Directory) Tokens(tenant string) []schemas.APIToken {
 	return all
 }
 
-// Empty reports whether nobody could sign in with a password.
-func (d *Directory) Empty() bool {
+// Unused reports whether there never was a user, not even one that was deleted.
+func (d *Directory) Unused() bool {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
-	for _, a := range d.users {
-		if !a.User.Deleted {
-			return false
-		}
-	}
-	return true
+	return len(d.users) == 0
 }
 
 // ended reports whether a session was ended by a sign-out.

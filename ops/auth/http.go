@@ -28,7 +28,9 @@ func (s *Service) Middleware(next http.Handler) http.Handler {
 	})
 }
 
-func (s *Service) authenticate(w http.ResponseWriter, r *http.Request) (Principal, error) {
+// Identify returns who makes a request, as of now. What goes on for long asks again: a
+// session or a token may have ended since.
+func (s *Service) Identify(r *http.Request) (Principal, error) {
 	if header := r.Header.Get("Authorization"); header != "" {
 		scheme, token, _ := strings.Cut(header, " ")
 		if !strings.EqualFold(scheme, "Bearer") {
@@ -36,12 +38,15 @@ func (s *Service) authenticate(w http.ResponseWriter, r *http.Request) (Principa
 		}
 		return s.tokenOf(r, strings.TrimSpace(token))
 	}
-	p, err := s.sessionOf(r)
-	if err != nil {
+	return s.sessionOf(r)
+}
+
+// authenticate identifies and keeps a session alive that somebody uses: a page that
+// refreshes itself does not count as use.
+func (s *Service) authenticate(w http.ResponseWriter, r *http.Request) (Principal, error) {
+	p, err := s.Identify(r)
+	if err != nil || p.Via == ViaToken || r.Header.Get("HX-Request") != "" {
 		return p, err
-	}
-	if r.Header.Get("HX-Request") != "" { // a page that renews itself is nobody at work
-		return p, nil
 	}
 	if now := s.Now(); now.Sub(p.session.Seen) > resealAfter {
 		p.session.Seen = now

@@ -61,7 +61,7 @@ func TestPeopleSignInThroughAProviderWithTheRoleTheirClaimsGive(t *testing.T) {
 	issuer := provider(t, site.URL+auth.CallbackPath)
 	h = newHouse(t, func(o *auth.Options) {
 		o.Now = time.Now
-		o.Directory = auth.NewDirectory(nil)
+		o.Directory = o.Publisher.(*topic).reader(t, time.Now)
 		o.OIDC = &auth.OIDC{
 			Issuer: issuer, ClientID: "cdds", ClientSecret: "a client secret", RedirectURL: site.URL + auth.CallbackPath,
 			Grants: []auth.Grant{{Claim: "email", Value: "test-user@zitadel.ch", Tenant: "acme", Role: schemas.RoleViewer}},

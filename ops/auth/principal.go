@@ -7,7 +7,8 @@
 // which every process reads into a [Directory]. There are only digests of secrets.
 // A session is a sealed cookie and nothing else: any process with the same key can
 // read it. It ends when it was idle for too long, when it is too old, when its user
-// signs out (there or everywhere), is changed or deleted, or sets another password.
+// signs out (there or everywhere), is deleted, or sets another password. A token ends
+// when it expires, is revoked, or its owner is deleted.
 //
 // Metrics, given a registerer:
 //
@@ -15,6 +16,7 @@
 package auth
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -70,7 +72,12 @@ type Principal struct {
 	MustChangePassword bool `json:"must_change_password,omitempty"`
 
 	session session
+	owner   string // of the token it came with
 }
+
+// owns is the subject that owns the tokens p makes: a token's are its owner's, so that
+// they end with the user behind it.
+func (p Principal) owns() string { return cmp.Or(p.owner, p.Subject) }
 
 // May reports whether the role allows it. For whom is another question: see Sees.
 func (p Principal) May(permission Permission) bool {

@@ -26,9 +26,17 @@ type Publisher interface {
 	Publish(ctx context.Context, events ...schemas.Event) error
 }
 
+// Records changes users and tokens, each by one writer at a time.
+type Records interface {
+	// Change publishes the next version of a record and returns once the Directory has
+	// it, or with schemas.ErrChanged if another process was first.
+	Change(ctx context.Context, v schemas.Versioned) error
+}
+
 // Options of a Service.
 type Options struct {
 	Directory *Directory
+	Records   Records
 	Publisher Publisher
 	// Key seals cookies: KeySize bytes, the same in all processes behind one name.
 	Key []byte
@@ -183,7 +191,14 @@ func (s *Service) end(ctx context.Context, p Principal, sessionID, action, detai
 			Subject: p.Subject, SessionID: sessionID, At: schemas.TimeOf(now), Until: schemas.TimeOf(now.Add(s.Absolute)),
 		},
 	}
-	return s.put(ctx, a, s.record(p, action, schemas.OutcomeDone, detail))
+	if err := a.Validate(); err != nil {
+		return err
+	}
+	if err := s.Publisher.Publish(ctx, a, s.record(p, action, schemas.OutcomeDone, detail)); err != nil {
+		return err
+	}
+	s.Directory.Apply(a)
+	return nil
 }
 
 // ChangePassword sets a new password of the signed-in user, who proves that it knows
@@ -223,7 +238,11 @@ func (s *Service) ChangePassword(w http.ResponseWriter, r *http.Request, before,
 		return err
 	}
 	u.MustChange, u.PasswordAt = false, schemas.TimeOf(now)
-	if err := s.put(r.Context(), userRecord(u, revision+1, p.Name, now), s.record(p, "password.change", schemas.OutcomeDone, "")); err != nil {
+	err = s.change(r.Context(), userRecord(u, revision+1, p.Name, now), s.record(p, "password.change", schemas.OutcomeDone, ""))
+	if _, _, still := s.Directory.User(p.Name); errors.Is(err, schemas.ErrChanged) && !still {
+		return ErrSession
+	}
+	if err != nil {
 		return err
 	}
 	return s.begin(w, session{Subject: p.Subject, Name: p.Name, Via: ViaPassword, Began: u.PasswordAt.Time})
@@ -244,20 +263,18 @@ func (s *Service) tokenOf(r *http.Request, token string) (Principal, error) {
 		s.signIns.WithLabelValues(ViaToken, schemas.OutcomeRefused).Inc()
 		return Principal{}, ErrCredentials
 	}
-	return Principal{Subject: schemas.TokenRecordID(t.TokenID), Name: t.Name, Tenant: t.TenantID, Role: t.Role, Via: ViaToken, From: from}, nil
+	return Principal{
+		Subject: schemas.TokenRecordID(t.TokenID), Name: t.Name, Tenant: t.TenantID, Role: t.Role, Via: ViaToken, From: from, owner: ownerOf(t),
+	}, nil
 }
 
-// put publishes a record with what is audited about it, and applies it here at once,
-// so that who changed something sees it changed.
-func (s *Service) put(ctx context.Context, a *schemas.AccessRecord, audit *schemas.AuditRecord) error {
-	if err := a.Validate(); err != nil {
+// change makes a record's next version and audits it. What lost to another writer is
+// no change, and a change is audited although whoever asked for it has gone away.
+func (s *Service) change(ctx context.Context, a *schemas.AccessRecord, audit *schemas.AuditRecord) error {
+	if err := s.Records.Change(ctx, a); err != nil {
 		return err
 	}
-	if err := s.Publisher.Publish(ctx, a, audit); err != nil {
-		return err
-	}
-	s.Directory.Apply(a)
-	return nil
+	return s.Publisher.Publish(context.WithoutCancel(ctx), audit)
 }
 
 func (s *Service) audit(ctx context.Context, p Principal, action, outcome, detail string) error {

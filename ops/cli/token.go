@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"context"
 	"fmt"
 	"time"
 
@@ -10,7 +9,6 @@ import (
 	"cdds/ops/api"
 	"cdds/ops/api/client"
 	"cdds/ops/auth"
-	"cdds/producers"
 	"cdds/schemas"
 )
 
@@ -53,12 +51,12 @@ Kafka makes the first.
 				return usageError{fmt.Errorf("--expires %s: choose up to %s", f.lives, auth.MaxTokenLife)}
 			}
 			var secret string
-			err := s.anywhere(func(c *client.Client) (err error) {
+			err := s.withAccounts(cmd.Context(), func(c *client.Client) (err error) {
 				made, err := c.CreateToken(cmd.Context(), t.TenantID, t.Name, t.Role, t.ExpiresAt)
 				t.TokenID, secret = made.TokenID, made.Secret
 				return err
-			}, func(services *services) (err error) {
-				t, secret, err = publishToken(cmd.Context(), services, t)
+			}, func(a *auth.Service) (err error) {
+				t, secret, err = a.CreateToken(cmd.Context(), onTheMachine(), t)
 				return err
 			})
 			if err != nil {
@@ -79,26 +77,6 @@ Kafka makes the first.
 	_ = cmd.MarkFlagRequired("name")
 	_ = cmd.RegisterFlagCompletionFunc("role", cobra.FixedCompletions(schemas.Roles(), cobra.ShellCompDirectiveNoFileComp))
 	return cmd
-}
-
-// publishToken makes a token without a server.
-func publishToken(ctx context.Context, services *services, t schemas.APIToken) (schemas.APIToken, string, error) {
-	now := time.Now()
-	t, secret := auth.NewToken(t, whoami(), now)
-	record := auth.TokenRecord(t)
-	if err := record.Validate(); err != nil {
-		return t, "", usageError{err}
-	}
-	publisher, err := producers.New(services.kafka, "cdds/cli", nil)
-	if err != nil {
-		return t, "", err
-	}
-	defer publisher.Close()
-	audit := auth.Audit(onTheMachine(), t.TenantID, "token.create", record.RecordID, schemas.OutcomeDone, t.Name+": "+t.Role+" of "+t.TenantID, now)
-	if err := publisher.Publish(ctx, record, audit); err != nil {
-		return t, "", unreachable(err)
-	}
-	return t, secret, nil
 }
 
 func newTokenList(s *session) *cobra.Command {

@@ -25,9 +25,8 @@ func newUser(s *session) *cobra.Command {
 		Long: `Make, list and remove the people who sign in to the console with a password, and give
 them new ones. Where web.oidc is set, people sign in through the provider instead.
 
-A name is one person's for the whole service, whatever the tenant: two tenants cannot both
-have an "alice", and a name that was removed is not given again, since the audit trail
-speaks of it.
+Usernames are unique across tenants: two tenants cannot both have an "alice". A removed
+username cannot be reused, because the audit trail names it.
 
 ` + exitCodes,
 		Args: cobra.NoArgs,
@@ -146,7 +145,8 @@ func newUserPassword(s *session) *cobra.Command {
 func newUserRemove(s *session) *cobra.Command {
 	var tenant string
 	cmd := &cobra.Command{
-		Use: "remove NAME", Short: "End a user and its sessions", Long: "End a user and its sessions. Its name is not given again.\n\n" + exitCodes,
+		Use: "remove NAME", Short: "End a user, its sessions and its API tokens",
+		Long:    "End a user, its sessions and the API tokens it made. The username cannot be reused.\n\n" + exitCodes,
 		Example: examples("cdds user remove alice --tenant acme"),
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -196,7 +196,8 @@ func (s *session) withAccounts(ctx context.Context, there func(*client.Client) e
 		defer publisher.Close()
 		key := make([]byte, auth.KeySize) // of sessions, of which none begins here
 		_, _ = rand.Read(key)
-		accounts, err := auth.New(auth.Options{Directory: auth.NewDirectory(nil), Publisher: publisher, Key: key})
+		directory := auth.NewDirectory(nil)
+		accounts, err := auth.New(auth.Options{Directory: directory, Records: producers.NewRecords(publisher, directory.Versions()), Publisher: publisher, Key: key})
 		if err != nil {
 			return err
 		}
@@ -235,7 +236,7 @@ func refusedAccount(err error) error {
 	switch {
 	case errors.As(err, &invalid):
 		return usageError{err}
-	case errors.Is(err, auth.ErrTaken), errors.Is(err, auth.ErrUnknown):
+	case errors.Is(err, auth.ErrTaken), errors.Is(err, auth.ErrUnknown), errors.Is(err, schemas.ErrChanged):
 		return refused(err)
 	case err != nil && codeOf(err) == exitFailure:
 		return unreachable(err)

@@ -54,10 +54,7 @@ func (h *Handle) AddCertificate(ctx context.Context, name string, file []byte) (
 	if known, ok := h.Definitions.Certificate(h.tenant, c.Fingerprint); ok && !known.Removed {
 		return known, nil
 	}
-	if err := h.change(ctx, "certificate.add", c.Fingerprint, c.Subject, c); err != nil {
-		return *c, err
-	}
-	return *c, h.Definitions.Sync(ctx)
+	return *c, h.revised(ctx, "certificate.add", c.Fingerprint, c.Subject, c)
 }
 
 // register reads and judges a file.
@@ -76,7 +73,8 @@ func (h *Handle) register(name string, file []byte) (*schemas.Certificate, error
 		return nil, invalid(err.Error())
 	}
 	c := schemas.NewCertificate(h.tenant, certs[0], h.who.Name, schemas.TimeOf(h.Now()))
-	c.Name = name
+	known, _ := h.Definitions.Certificate(h.tenant, c.Fingerprint)
+	c.Name, c.Revision = name, known.Revision+1
 	return c, c.Validate()
 }
 
@@ -100,11 +98,13 @@ func (h *Handle) ReplaceCertificate(ctx context.Context, fingerprint, name strin
 	if err != nil {
 		return schemas.Certificate{}, h.refuse(ctx, "certificate.replace", fingerprint, err)
 	}
-	old.ReplacedBy, old.UpdatedAt, old.UpdatedBy = c.Fingerprint, c.UpdatedAt, h.who.Name
-	if err := h.change(ctx, "certificate.replace", fingerprint, "by "+c.Fingerprint, c, &old); err != nil {
-		return *c, err
+	if known, ok := h.Definitions.Certificate(h.tenant, c.Fingerprint); !ok || known.Removed || known.ReplacedBy != "" || known.Name != c.Name {
+		if err := h.revised(ctx, "certificate.add", c.Fingerprint, c.Subject, c); err != nil {
+			return *c, err
+		}
 	}
-	return *c, h.Definitions.Sync(ctx)
+	old.ReplacedBy, old.UpdatedAt, old.UpdatedBy, old.Revision = c.Fingerprint, c.UpdatedAt, h.who.Name, old.Revision+1
+	return *c, h.revised(ctx, "certificate.replace", fingerprint, "by "+c.Fingerprint, &old)
 }
 
 // RemoveCertificate has nothing sealed for a certificate any more. While active jobs
@@ -125,11 +125,8 @@ func (h *Handle) RemoveCertificate(ctx context.Context, fingerprint string) erro
 			return h.refuse(ctx, "certificate.remove", fingerprint, &ConflictError{"job " + j.JobID + " seals for it; suspend or change the job first"})
 		}
 	}
-	c.Removed, c.UpdatedAt, c.UpdatedBy = true, schemas.TimeOf(h.Now()), h.who.Name
-	if err := h.change(ctx, "certificate.remove", fingerprint, c.Subject, &c); err != nil {
-		return err
-	}
-	return h.Definitions.Sync(ctx)
+	c.Removed, c.UpdatedAt, c.UpdatedBy, c.Revision = true, schemas.TimeOf(h.Now()), h.who.Name, c.Revision+1
+	return h.revised(ctx, "certificate.remove", fingerprint, c.Subject, &c)
 }
 
 // usable says why nothing can be sealed for a registered certificate; nil if it can.

@@ -2,7 +2,6 @@ package admin
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 
@@ -22,12 +21,7 @@ type Definitions interface {
 	Certificate(tenantID, fingerprint string) (schemas.Certificate, bool)
 	// Recipient is the certificate to use where fingerprint is named.
 	Recipient(tenantID, fingerprint string) (schemas.Certificate, error)
-	// Sync returns once everything acknowledged before is known.
-	Sync(ctx context.Context) error
 }
-
-// ErrRevision says that somebody else changed a job meanwhile.
-var ErrRevision = errors.New("the job was changed meanwhile; read it again")
 
 // QueuesAmong returns those of some names that are queues of the tenant's interactions.
 func (h *Handle) QueuesAmong(ctx context.Context, names []string) ([]string, error) {
@@ -61,9 +55,8 @@ func (h *Handle) job(id string) (schemas.Job, error) {
 	return j, nil
 }
 
-// SaveJob makes a job, or changes one: then revision must be the one it was read in,
-// or it is ErrRevision; 0 makes a new one. Who, when and which revision are the
-// handle's to say.
+// SaveJob makes a job if revision is 0, or changes the one that was read in revision. Of
+// two changes of one revision one succeeds, the other is schemas.ErrChanged.
 func (h *Handle) SaveJob(ctx context.Context, j schemas.Job, revision int) (schemas.Job, error) {
 	action := "job.change"
 	if revision == 0 {
@@ -82,7 +75,7 @@ func (h *Handle) SaveJob(ctx context.Context, j schemas.Job, revision int) (sche
 	case ok && known.Deleted():
 		return j, h.refuse(ctx, action, j.JobID, &ConflictError{"job " + j.JobID + " was deleted; ids are not given twice"})
 	case ok && known.Revision != revision:
-		return j, h.refuse(ctx, action, j.JobID, ErrRevision)
+		return j, h.refuse(ctx, action, j.JobID, schemas.ErrChanged)
 	case !ok && revision != 0:
 		return j, ErrNotFound
 	case ok:
@@ -94,7 +87,7 @@ func (h *Handle) SaveJob(ctx context.Context, j schemas.Job, revision int) (sche
 	return h.revise(ctx, action, j, previous)
 }
 
-// revise publishes a job's next revision and waits until this process knows it.
+// revise makes a job's next revision.
 func (h *Handle) revise(ctx context.Context, action string, j schemas.Job, previous *schemas.Job) (schemas.Job, error) {
 	next := j.Revised(previous, h.who.Name, schemas.TimeOf(h.Now()))
 	err := next.Validate()
@@ -114,10 +107,7 @@ func (h *Handle) revise(ctx context.Context, action string, j schemas.Job, previ
 	if err != nil {
 		return *next, h.refuse(ctx, action, subjectOf(next.JobID), err)
 	}
-	if err := h.change(ctx, action, next.JobID, next.Title, next); err != nil {
-		return *next, err
-	}
-	return *next, h.Definitions.Sync(ctx)
+	return *next, h.revised(ctx, action, next.JobID, next.Title, next)
 }
 
 // SetJobState suspends, resumes (active) or deletes a job. Deleting one keeps the

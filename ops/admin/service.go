@@ -55,6 +55,13 @@ type Publisher interface {
 	Publish(ctx context.Context, events ...schemas.Event) error
 }
 
+// Records changes jobs and certificates, each by one writer at a time.
+type Records interface {
+	// Change publishes the next version and returns once Definitions have it, or with
+	// schemas.ErrChanged if somebody else was first.
+	Change(ctx context.Context, v schemas.Versioned) error
+}
+
 // Positions tell how far ingest is behind; *connect.Offsets does.
 type Positions interface {
 	EndOffsets(ctx context.Context, topic schemas.Topic) (schemas.Snapshot, error)
@@ -76,6 +83,7 @@ type Options struct {
 	History     History
 	Objects     Objects
 	Publisher   Publisher
+	Records     Records
 	Positions   Positions
 	Accounts    Accounts
 	Definitions Definitions
@@ -122,7 +130,8 @@ func New(o Options) *Service {
 	return &Service{Options: o, recent: newRecent()}
 }
 
-// Errors beside auth.ErrForbidden, *schemas.InvalidError and warehouse.ErrPage.
+// Errors beside auth.ErrForbidden, *schemas.InvalidError, schemas.ErrChanged and
+// warehouse.ErrPage.
 var (
 	// ErrNotFound says that there is no such thing in the tenant.
 	ErrNotFound = errors.New("there is no such thing")
@@ -208,6 +217,20 @@ func (h *Handle) refuse(ctx context.Context, action, subject string, reason erro
 }
 
 const maxDetail = 1000
+
+// revised makes the next version of a job or a certificate, and then its audit record:
+// what lost to another writer was refused, and what was done is audited although whoever
+// asked for it has gone away.
+func (h *Handle) revised(ctx context.Context, action, subject, detail string, v schemas.Versioned) error {
+	err := h.Records.Change(ctx, v)
+	if errors.Is(err, schemas.ErrChanged) {
+		return h.refuse(ctx, action, subject, err)
+	}
+	if err != nil {
+		return err
+	}
+	return h.change(context.WithoutCancel(ctx), action, subject, detail)
+}
 
 // change publishes what is changed together with its record.
 func (h *Handle) change(ctx context.Context, action, subject, detail string, events ...schemas.Event) error {

@@ -37,8 +37,8 @@ func (a *API) problem(ctx context.Context, err error) error {
 		return huma.Error422UnprocessableEntity(password.Reason)
 	case errors.As(err, &conflict):
 		return huma.Error409Conflict(conflict.Reason)
-	case errors.Is(err, admin.ErrRevision):
-		return huma.Error412PreconditionFailed(admin.ErrRevision.Error())
+	case errors.Is(err, schemas.ErrChanged):
+		return huma.Error412PreconditionFailed(schemas.ErrChanged.Error())
 	case errors.As(err, &throttled):
 		wait := strconv.Itoa(int(math.Ceil(throttled.After.Seconds())))
 		return huma.ErrorWithHeaders(huma.Error429TooManyRequests(throttled.Error()), http.Header{"Retry-After": {wait}})

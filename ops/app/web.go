@@ -93,7 +93,8 @@ func (a *App) administration(w *web) (*admin.Service, error) {
 	}
 	inline := a.Config.Export.InlineCertificates
 	return admin.New(admin.Options{
-		History: a.warehouse, Objects: a.bucket, Publisher: a.publisher, Positions: a.offsets,
+		History: a.warehouse, Objects: a.bucket, Publisher: a.publisher,
+		Records: producers.NewRecords(a.publisher, defined.Versions()), Positions: a.offsets,
 		Accounts: w.auth, Directory: w.directory, Definitions: defined,
 		CheckJob: schedule.Check, Next: schedule.Next,
 		Run: func(ctx context.Context, j schemas.Job) (*schemas.ExportRequest, error) {

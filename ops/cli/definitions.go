@@ -17,6 +17,7 @@ type defined struct {
 	*services
 	*definitions.Definitions
 	publisher *producers.Publisher
+	records   *producers.Records
 }
 
 // withDefinitions runs do with the jobs and certificates as of now.
@@ -54,16 +55,23 @@ func (s *session) withDefinitions(ctx context.Context, do func(*defined) error) 
 		if err := known.Sync(ctx); err != nil {
 			return unreachable(err)
 		}
-		return do(&defined{services, known, publisher})
+		return do(&defined{services, known, publisher, producers.NewRecords(publisher, known.Versions())})
 	})
 }
 
-// publish publishes a change with its audit record.
-func (d *defined) publish(ctx context.Context, change schemas.Event, audit *schemas.AuditRecord) error {
-	if err := change.Validate(); err != nil {
+// change makes the next version of a job or a certificate, and then its audit record.
+func (d *defined) change(ctx context.Context, next schemas.Versioned, audit *schemas.AuditRecord) error {
+	if err := next.Validate(); err != nil {
 		return usageError{err}
 	}
-	if err := d.publisher.Publish(ctx, change, audit); err != nil {
+	err := d.records.Change(ctx, next)
+	if errors.Is(err, schemas.ErrChanged) {
+		return refused(err)
+	}
+	if err == nil {
+		err = d.publisher.Publish(context.WithoutCancel(ctx), audit)
+	}
+	if err != nil {
 		return unreachable(err)
 	}
 	return nil

@@ -89,7 +89,7 @@ func (d *defined) saveJob(ctx context.Context, j schemas.Job, previous *schemas.
 			return j, refused(fmt.Errorf("recipient %s: %w", c.Subject, err))
 		}
 	}
-	return *next, d.publish(ctx, next, schemas.AuditOfJob(next, previous, machine()))
+	return *next, d.change(ctx, next, schemas.AuditOfJob(next, previous, machine()))
 }
 
 func (d *defined) setJobState(ctx context.Context, j schemas.Job, state string) (schemas.Job, error) {
@@ -99,7 +99,7 @@ func (d *defined) setJobState(ctx context.Context, j schemas.Job, state string) 
 	changed := j
 	changed.State = state
 	next := changed.Revised(&j, whoami(), schemas.TimeOf(time.Now()))
-	return *next, d.publish(ctx, next, schemas.AuditOfJob(next, &j, machine()))
+	return *next, d.change(ctx, next, schemas.AuditOfJob(next, &j, machine()))
 }
 
 func (d *defined) past(ctx context.Context, j schemas.Job) ([]schemas.Export, []schemas.WebhookDelivery, error) {
@@ -127,13 +127,14 @@ func (d *defined) register(ctx context.Context, tenant, name string, cert *x509.
 		if !known.Removed && known.ReplacedBy == "" && (name == "" || name == known.Name) {
 			return known, nil
 		}
-		previous = &known
+		previous, c.Revision = &known, known.Revision
 		c.AddedAt, c.AddedBy = known.AddedAt, known.AddedBy
 		if name == "" {
 			c.Name = known.Name
 		}
 	}
-	return *c, d.publish(ctx, c, schemas.AuditOfCertificate(c, previous, machine()))
+	c.Revision++
+	return *c, d.change(ctx, c, schemas.AuditOfCertificate(c, previous, machine()))
 }
 
 func (d *defined) replace(ctx context.Context, old schemas.Certificate, name string, cert *x509.Certificate) (schemas.Certificate, error) {
@@ -142,14 +143,14 @@ func (d *defined) replace(ctx context.Context, old schemas.Certificate, name str
 		return c, err
 	}
 	next := old
-	next.ReplacedBy, next.UpdatedAt, next.UpdatedBy = c.Fingerprint, schemas.TimeOf(time.Now()), whoami()
-	return c, d.publish(ctx, &next, schemas.AuditOfCertificate(&next, &old, machine()))
+	next.ReplacedBy, next.UpdatedAt, next.UpdatedBy, next.Revision = c.Fingerprint, schemas.TimeOf(time.Now()), whoami(), old.Revision+1
+	return c, d.change(ctx, &next, schemas.AuditOfCertificate(&next, &old, machine()))
 }
 
 func (d *defined) remove(ctx context.Context, c schemas.Certificate) error {
 	next := c
-	next.Removed, next.UpdatedAt, next.UpdatedBy = true, schemas.TimeOf(time.Now()), whoami()
-	return d.publish(ctx, &next, schemas.AuditOfCertificate(&next, &c, machine()))
+	next.Removed, next.UpdatedAt, next.UpdatedBy, next.Revision = true, schemas.TimeOf(time.Now()), whoami(), c.Revision+1
+	return d.change(ctx, &next, schemas.AuditOfCertificate(&next, &c, machine()))
 }
 
 // far is the registry of a server.

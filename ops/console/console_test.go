@@ -50,12 +50,10 @@ type discard struct{}
 
 func (discard) Publish(context.Context, ...schemas.Event) error { return nil }
 
-// Publish remembers jobs.
-func (d *desk) Publish(_ context.Context, events ...schemas.Event) error {
-	for _, e := range events {
-		if j, ok := e.(*schemas.Job); ok {
-			d.saved = append(d.saved, j)
-		}
+// Change remembers jobs.
+func (d *desk) Change(_ context.Context, v schemas.Versioned) error {
+	if j, ok := v.(*schemas.Job); ok {
+		d.saved = append(d.saved, j)
 	}
 	return nil
 }
@@ -132,7 +130,7 @@ func newDesk(t testing.TB, tenant string, exports, jobs int) *desk {
 	check(t, w.SaveExports(t.Context(), all))
 	d := &desk{t: t, warehouse: w, auth: service, defined: defined, who: auth.Principal{Subject: "user/ada", Name: "ada", Tenant: tenant, Role: schemas.RoleAdministrator}}
 	office := admin.New(admin.Options{
-		History: w, Publisher: d, Positions: still{}, Accounts: service, Directory: directory, Definitions: defined,
+		History: w, Publisher: discard{}, Records: d, Positions: still{}, Accounts: service, Directory: directory, Definitions: defined,
 		CheckJob: schedule.Check, Next: schedule.Next, Now: clock,
 	})
 	pages := console.New(console.Options{Admin: office, Auth: service, URL: "http://127.0.0.1", Now: clock}).Handler()

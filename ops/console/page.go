@@ -141,6 +141,8 @@ func (c *Console) fail(w http.ResponseWriter, r *http.Request, err error) {
 		status, title, text = http.StatusGone, "Gone", "The artifacts were removed: they lived as long as they may, or somebody deleted them. Clone the export to make them again."
 	case errors.As(err, &conflict):
 		status, title, text = http.StatusConflict, "Not as things stand", conflict.Reason
+	case errors.Is(err, schemas.ErrChanged):
+		status, title, text = http.StatusPreconditionFailed, "Changed meanwhile", "Somebody else changed this at the same time. Look at it again, and repeat your change if it is still right."
 	case errors.As(err, &invalid):
 		status, title, text = http.StatusUnprocessableEntity, "Not valid", invalid.Error()
 	case errors.Is(err, warehouse.ErrPage), errors.Is(err, errBad):
@@ -170,7 +172,7 @@ func problemsOf(err error) []string {
 		return []string{conflict.Reason}
 	case errors.As(err, &password):
 		return []string{password.Reason}
-	case errors.Is(err, admin.ErrRevision), errors.Is(err, auth.ErrTaken), errors.Is(err, auth.ErrCredentials), errors.Is(err, auth.ErrThrottled):
+	case errors.Is(err, schemas.ErrChanged), errors.Is(err, auth.ErrTaken), errors.Is(err, auth.ErrCredentials), errors.Is(err, auth.ErrThrottled):
 		return []string{err.Error()}
 	}
 	return nil

@@ -9,7 +9,6 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
-	"cdds/ops/admin"
 	"cdds/schemas"
 )
 
@@ -62,13 +61,24 @@ func (a *API) events() {
 			w.Header().Set("Content-Type", "text/event-stream")
 			// Whoever is between must not collect events.
 			w.Header().Set("X-Accel-Buffering", "no")
-			_ = follow(ctx, h, first, stream{w, http.NewResponseController(w)})
+			_ = follow(ctx, first, stream{w, http.NewResponseController(w)}, func() (schemas.Export, error) {
+				p, err := a.Auth.Identify(r)
+				if err != nil {
+					return schemas.Export{}, err
+				}
+				h, err := a.Admin.For(p, in.Tenant)
+				if err != nil {
+					return schemas.Export{}, err
+				}
+				return h.Export(ctx, in.ID)
+			})
 		}}, nil
 	})
 }
 
-// follow sends how an export stands until it has ended, ctx has, or nobody reads.
-func follow(ctx context.Context, h *admin.Handle, e schemas.Export, out stream) error {
+// follow sends how an export stands until it has ended, ctx has, nobody reads, or whoever
+// reads may not any more.
+func follow(ctx context.Context, e schemas.Export, out stream, ask func() (schemas.Export, error)) error {
 	if err := out.send(e); err != nil {
 		return err
 	}
@@ -78,7 +88,7 @@ func follow(ctx context.Context, h *admin.Handle, e schemas.Export, out stream) 
 	for !e.State.Ended() {
 		select {
 		case <-poll.C:
-			now, err := h.Export(ctx, e.ExportID)
+			now, err := ask()
 			if err != nil { // history is away for a moment, or for good: the stream's end tells
 				return err
 			}

@@ -162,8 +162,8 @@ func (e *Exporter) zipAttachments(ctx context.Context, x Export, dst *spool, r *
 	return nil
 }
 
-// object writes the content of an attachment that its event refers to. Trying again
-// helps if its error is not nil; anything else is a problem of the attachment.
+// object writes the content of an attachment that its event refers to. An error means that
+// trying again can help; what cannot be mended so is a problem of the attachment.
 func (e *Exporter) object(ctx context.Context, z *attachmentZip, a attached, place int) error {
 	line := &z.lines[place]
 	// Validated when it was published, and once more here: rows stored before that was
@@ -177,11 +177,15 @@ func (e *Exporter) object(ctx context.Context, z *attachmentZip, a attached, pla
 		return nil
 	}
 	r, err := e.objects.Open(ctx, a.Object)
-	if errors.Is(err, bucket.ErrNotFound) {
+	var refused *bucket.RefusedError
+	switch {
+	case errors.Is(err, bucket.ErrNotFound):
 		line.Problem = "the object is not there"
 		return nil
-	}
-	if err != nil {
+	case errors.As(err, &refused):
+		line.Problem = refused.Error()
+		return nil
+	case err != nil:
 		return fmt.Errorf("attachment object %s: %w", a.Object, err)
 	}
 	defer r.Close()

@@ -182,3 +182,33 @@ func (w *world) decrypts(e schemas.Export, contents map[string][]byte) {
 		w.t.Error("a file that was there is overwritten")
 	}
 }
+
+func TestAnAttachmentThatTheStoreCanNeverHaveIsALineOfTheIndexAndNoMore(t *testing.T) {
+	w := newWorld(t)
+	w.run("ingest", "export", "history", "erasure")
+	objects := w.bucket.Sibling(w.config.S3.AttachmentsBucket)
+	content := []byte("here")
+	check(t, objects.PutBytes(t.Context(), "acme/here", content, "application/octet-stream"))
+	longkey := of("eve", 1)
+	longkey.Attachments = []schemas.Attachment{
+		referring("a", "acme/"+strings.Repeat("k", 300), []byte("abc")), // longer than the file system under the store takes
+		referring("b", "acme/here", content),
+	}
+	w.publish(interaction("acme", 2), longkey, w.request("acme", "e1"))
+	e := w.await("acme", "e1")
+	if e.State != schemas.Completed || e.Done.Rows != 2 || e.Done.Attachments != 2 || e.Done.AttachmentProblems != 1 {
+		t.Fatalf("%s, %+v, %+v", e.State, e.Failure, e.Done)
+	}
+	contents, problems := w.unpack(e)
+	if got := problems["i-000001/a"]; got != "the store can have no object of that key: KeyTooLongError (400)" {
+		t.Errorf("the index says %q", got)
+	}
+	if got := string(contents["i-000001/b"]); got != "here" {
+		t.Errorf("the other attachment is %q", got)
+	}
+
+	w.publish(&schemas.ErasureRequest{TenantID: "acme", ErasureID: "case-1", ContactID: "eve"})
+	if erasure := w.awaitErasure("acme", "case-1"); erasure.Rows != 1 {
+		t.Errorf("the erasure removed %d rows", erasure.Rows)
+	}
+}

@@ -131,14 +131,13 @@ func (b *Bucket) Stat(ctx context.Context, key string) (Object, error) {
 	return Object{Key: key, Size: info.Size, Modified: info.LastModified, Metadata: metadata}, nil
 }
 
-// Open streams the object at key, or is ErrNotFound. The caller closes it.
+// Open streams the object at key, or is ErrNotFound or a *RefusedError. The caller closes
+// it.
 func (b *Bucket) Open(ctx context.Context, key string) (io.ReadCloser, error) {
-	r, err := b.client.GetObject(ctx, b.name, key, minio.GetObjectOptions{})
+	// One GET: the answer to a HEAD has no code, only a status.
+	r, _, _, err := minio.Core{Client: b.client}.GetObject(ctx, b.name, key, minio.GetObjectOptions{})
 	if err != nil {
 		return nil, wrap("get", key, err)
-	}
-	if _, err := r.Stat(); err != nil { // GetObject asks nothing before the first read
-		return nil, errors.Join(wrap("get", key, err), r.Close())
 	}
 	return r, nil
 }
@@ -172,18 +171,16 @@ func (b *Bucket) List(ctx context.Context, prefix string) ([]Object, error) {
 	return all, nil
 }
 
-// Remove removes the object at key; none there is no error.
+// Remove removes the object at key. It is no error that there is none, or can be none.
 func (b *Bucket) Remove(ctx context.Context, key string) error {
 	err := b.client.RemoveObject(ctx, b.name, key, minio.RemoveObjectOptions{})
-	if err != nil && minio.ToErrorResponse(err).StatusCode != http.StatusNotFound {
-		return fmt.Errorf("remove %s: %w", key, err)
+	if err == nil {
+		return nil
 	}
-	return nil
-}
-
-func wrap(verb, key string, err error) error {
-	if minio.ToErrorResponse(err).StatusCode == http.StatusNotFound {
-		return fmt.Errorf("%s %s: %w", verb, key, ErrNotFound)
+	err = wrap("remove", key, err)
+	var refused *RefusedError
+	if errors.Is(err, ErrNotFound) || errors.As(err, &refused) && refused.Impossible {
+		return nil
 	}
-	return fmt.Errorf("%s %s: %w", verb, key, err)
+	return err
 }

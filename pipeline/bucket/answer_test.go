@@ -1,0 +1,155 @@
+package bucket_test
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/minio/minio-go/v7"
+	"github.com/minio/minio-go/v7/pkg/credentials"
+
+	"cdds/pipeline/bucket"
+)
+
+// answering is a bucket of a store that gives the same answer to everything.
+func answering(t *testing.T, status int, code string) *bucket.Bucket {
+	t.Helper()
+	store := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/xml")
+		w.WriteHeader(status)
+		if code != "" && r.Method != http.MethodHead {
+			_, _ = fmt.Fprintf(w, `<?xml version="1.0" encoding="UTF-8"?><Error><Code>%s</Code><Message>m</Message></Error>`, code)
+		}
+	}))
+	t.Cleanup(store.Close)
+	client, err := minio.New(strings.TrimPrefix(store.URL, "http://"), &minio.Options{
+		Creds: credentials.NewStaticV4("key", "secret", ""), Region: "us-east-1", MaxRetries: 1,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return bucket.New(client, "bucket")
+}
+
+// What asking again can change is passing; the rest has an end at once.
+func TestEveryAnswerOfTheStoreHasOneMeaning(t *testing.T) {
+	const absent, impossible, refused, passing = "absent", "impossible", "refused", "passing"
+	for _, c := range []struct {
+		status int
+		code   string
+		want   string
+	}{
+		{404, "NoSuchKey", absent},
+		{404, "NoSuchVersion", absent},
+		{404, "", absent},
+		{404, "NoSuchBucket", passing},
+		{404, "XAdminUserNotFound", passing},
+
+		{400, "KeyTooLongError", impossible},
+		{400, "KeyTooLong", impossible},
+		{400, "InvalidURI", impossible},
+
+		{403, "AccessDenied", refused},
+		{403, "", refused},
+		{403, "InvalidObjectState", refused},
+		{403, "AllAccessDisabled", passing},
+		{403, "InvalidAccessKeyId", passing},
+		{403, "SignatureDoesNotMatch", passing},
+		{403, "RequestTimeTooSkewed", passing},
+		{403, "RequestExpired", passing},
+		{403, "InvalidToken", passing},
+		{401, "SomethingElse", refused},
+		{405, "MethodNotAllowed", refused},
+		{410, "Gone", refused},
+		{416, "InvalidRange", refused},
+		{451, "", refused},
+		{400, "InvalidArgument", refused},
+		{400, "", refused},
+		{400, "AuthorizationHeaderMalformed", passing},
+		{400, "ExpiredToken", passing},
+		{400, "TokenRefreshRequired", passing},
+		{400, "RequestTimeout", passing},
+		{400, "IncompleteBody", passing},
+		{400, "BadDigest", passing},
+		{400, "XAmzContentSHA256Mismatch", passing},
+		{409, "OperationAborted", passing},
+		{409, "ConditionalRequestConflict", passing},
+		{408, "", passing},
+		{425, "", passing},
+		{429, "TooManyRequests", passing},
+		{499, "", passing},
+
+		{500, "InternalError", passing},
+		{501, "NotImplemented", refused},
+		{502, "", passing},
+		{503, "SlowDown", passing},
+		{503, "ServiceUnavailable", passing},
+		{504, "", passing},
+		{520, "", passing},
+	} {
+		b := answering(t, c.status, c.code)
+		_, err := b.Open(t.Context(), "acme/k")
+		var r *bucket.RefusedError
+		got := passing
+		switch {
+		case err == nil:
+			got = "none"
+		case errors.Is(err, bucket.ErrNotFound):
+			got = absent
+		case errors.As(err, &r) && r.Impossible:
+			got = impossible
+		case errors.As(err, &r):
+			got = refused
+		}
+		if got != c.want {
+			t.Errorf("%d %s is %s (%v), want %s", c.status, c.code, got, err, c.want)
+		}
+		if r != nil && c.code != "" && !strings.Contains(r.Error(), fmt.Sprintf("%s (%d)", c.code, c.status)) {
+			t.Errorf("%d %s reads %q", c.status, c.code, r)
+		}
+		// What cannot be there is removed; what may be there is not.
+		if err := b.Remove(t.Context(), "acme/k"); (err == nil) != (c.want == absent || c.want == impossible) {
+			t.Errorf("%d %s: removing says %v", c.status, c.code, err)
+		}
+	}
+}
+
+func TestNoAnswerAtAllIsPassing(t *testing.T) {
+	away := httptest.NewServer(http.NotFoundHandler())
+	client, err := minio.New(strings.TrimPrefix(away.URL, "http://"), &minio.Options{Creds: credentials.NewStaticV4("key", "secret", ""), Region: "us-east-1", MaxRetries: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	away.Close()
+	_, err = bucket.New(client, "bucket").Open(t.Context(), "acme/k")
+	var r *bucket.RefusedError
+	if err == nil || errors.Is(err, bucket.ErrNotFound) || errors.As(err, &r) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestAKeyThatTheStoreCannotHaveIsToldApart(t *testing.T) {
+	b := open(t, "impossible")
+	if err := b.PutBytes(t.Context(), "acme/x", []byte("x"), "text/plain"); err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range []string{"acme/" + strings.Repeat("k", 300), "acme/" + strings.Repeat("k/", 700), "acme/\xff"} {
+		_, err := b.Open(t.Context(), key)
+		var r *bucket.RefusedError
+		if !errors.As(err, &r) || !r.Impossible {
+			t.Errorf("%.40q: %v", key, err)
+		}
+	}
+	r, err := b.Open(t.Context(), "acme/x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if content, err := io.ReadAll(r); err != nil || string(content) != "x" {
+		t.Errorf("%q, %v", content, err)
+	}
+}

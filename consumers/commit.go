@@ -6,9 +6,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
-	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 const (
@@ -19,7 +17,7 @@ const (
 
 // commitLoop commits positions soon after they move, until stop is closed. It does
 // not commit a last time: leaving the group does.
-func (g *Group[E]) commitLoop(client *kgo.Client, stop <-chan struct{}) {
+func (g *Group[E]) commitLoop(member Member, stop <-chan struct{}) {
 	failures := 0
 	for {
 		select {
@@ -28,7 +26,7 @@ func (g *Group[E]) commitLoop(client *kgo.Client, stop <-chan struct{}) {
 			return
 		}
 		wait := commitInterval
-		if err := g.commitOwned(client); err == nil {
+		if err := g.commitOwned(member); err == nil {
 			failures = 0
 		} else {
 			failures++
@@ -44,15 +42,14 @@ func (g *Group[E]) commitLoop(client *kgo.Client, stop <-chan struct{}) {
 	}
 }
 
-func (g *Group[E]) commitOwned(client *kgo.Client) error {
-	g.commitMu.Lock()
-	defer g.commitMu.Unlock()
-	return g.commit(context.Background(), client, g.partitions())
+func (g *Group[E]) commitOwned(member Member) error {
+	g.committing.lock()
+	defer g.committing.unlock()
+	return g.commit(context.Background(), member, g.partitions())
 }
 
-// commit writes the positions that moved; g.commitMu is held.
-func (g *Group[E]) commit(ctx context.Context, client *kgo.Client, parts []*partition[E]) error {
-	topic := string(g.opts.Topic)
+// commit writes the positions that moved; g.committing is held.
+func (g *Group[E]) commit(ctx context.Context, member Member, parts []*partition[E]) error {
 	moved := make(map[int32]kgo.EpochOffset)
 	byID := make(map[int32]*partition[E])
 	for _, p := range parts {
@@ -65,25 +62,26 @@ func (g *Group[E]) commit(ctx context.Context, client *kgo.Client, parts []*part
 	}
 	ctx, cancel := context.WithTimeout(ctx, commitTimeout)
 	defer cancel()
-	var failed error
-	client.CommitOffsetsSync(ctx, map[string]map[int32]kgo.EpochOffset{topic: moved},
-		func(_ *kgo.Client, _ *kmsg.OffsetCommitRequest, resp *kmsg.OffsetCommitResponse, err error) {
-			if err != nil {
-				failed = err
-				return
+	refused, failed := member.Commit(ctx, moved)
+	if failed == nil {
+		for id, p := range byID {
+			if err := refused[id]; err != nil {
+				failed = errors.Join(failed, fmt.Errorf("partition %d: %w", id, err))
+			} else {
+				p.committedTo(moved[id])
 			}
-			for _, t := range resp.Topics {
-				for _, rp := range t.Partitions {
-					if err := kerr.ErrorForCode(rp.ErrorCode); err != nil {
-						failed = errors.Join(failed, fmt.Errorf("partition %d: %w", rp.Partition, err))
-					} else if p := byID[rp.Partition]; p != nil {
-						p.committedTo(moved[rp.Partition])
-					}
-				}
-			}
-		})
+		}
+	}
 	if failed != nil {
 		g.metrics.commitFailures.Inc()
 	}
 	return failed
 }
+
+// turn is a mutex that may be held while Kafka is asked: whoever waits for it is seen to
+// wait, not to work, where time is simulated (testing/synctest).
+type turn chan struct{}
+
+func newTurn() turn    { return make(turn, 1) }
+func (t turn) lock()   { t <- struct{}{} }
+func (t turn) unlock() { <-t }

@@ -53,11 +53,11 @@
 //
 // # Non-obvious
 //
-//   - The committer holds commitMu from reading positions until Kafka has answered,
-//     and a revocation takes the same lock. Kafka checks a commit's generation, not
+//   - The committer holds Group.committing from reading positions until Kafka has answered,
+//     and a revocation takes the same turn. Kafka checks a commit's generation, not
 //     who owns the partition: a commit prepared before a rebalance and sent after it
 //     would be accepted, and would rewind what the new owner has committed.
-//   - Assignment, revocation and loss never run between a poll and AllowRebalance
+//   - Assignment, revocation and loss never run between a poll and the next Allow
 //     (BlockRebalanceOnPoll), and between the two we only append to queues. So a
 //     record never joins the queue of a partition that is no longer ours, and a slow
 //     handler never delays a rebalance by more than it takes to obey its context.

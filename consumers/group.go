@@ -12,7 +12,6 @@ import (
 	"cdds/schemas"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/twmb/franz-go/pkg/kgo"
 	"go.opentelemetry.io/otel/trace"
 )
 
@@ -49,13 +48,8 @@ type DeadLetters interface {
 
 // Options says what a Group reads, how it cuts batches, and who takes them.
 type Options[E any] struct {
-	// Kafka says how to reach the brokers: seeds, TLS, SASL, hooks. Group and
-	// topic, fetch sizes and commits are the Group's own. The Group has one client with them
-	// at a time.
-	Kafka []kgo.Opt
-	// Reread are the same for the clients of Group.Reread, of which there may be several.
-	// Nil: Kafka, which then must have no hooks that serve one client only.
-	Reread []kgo.Opt
+	// Cluster has the topic and the group.
+	Cluster Cluster
 	// GroupID is the consumer group of the topic's first incarnation; see schemas.Lineage.
 	GroupID string
 	Topic   schemas.Topic
@@ -108,17 +102,6 @@ const (
 	defaultMaxBytes   = 4 << 20
 	defaultDrain      = 30 * time.Second
 
-	// See Memory in the package documentation. They count bytes as they travel, and
-	// compressed JSON unpacks to several times as much, so they are small. A producer
-	// batch over these is still delivered, alone (KIP-74): a partition's must hold what
-	// producers send by default (max.request.size, 1 MiB), or else a Group that catches up
-	// gets one partition at a time.
-	fetchMaxBytes          = 4 << 20
-	fetchMaxPartitionBytes = 1 << 20
-	// fetchMaxWait bounds how long a partition that is resumed waits for a fetch
-	// under way without it. The price is two empty fetches a second when idle.
-	fetchMaxWait = 500 * time.Millisecond
-
 	// leaveTimeout bounds saying goodbye to a group coordinator that is gone.
 	leaveTimeout = 5 * time.Second
 	// stuckAfter is how long something may fail before the Group is not ready.
@@ -131,8 +114,8 @@ func (o *Options[E]) setDefaults() error {
 		return errors.New("consumers: GroupID is missing")
 	case o.Topic == "":
 		return errors.New("consumers: Topic is missing")
-	case o.Decode == nil || o.Handler == nil || o.DeadLetters == nil:
-		return errors.New("consumers: Decode, Handler and DeadLetters are required")
+	case o.Cluster == nil || o.Decode == nil || o.Handler == nil || o.DeadLetters == nil:
+		return errors.New("consumers: Cluster, Decode, Handler and DeadLetters are required")
 	case o.MaxRecords < 0 || o.MaxBytes < 0 || o.MaxBuffered < 0 || o.InFlight < 0 || o.Linger < 0 || o.Drain < 0:
 		return errors.New("consumers: limits must not be negative; leave them 0 for the default")
 	}
@@ -141,9 +124,6 @@ func (o *Options[E]) setDefaults() error {
 	orDefault(&o.MaxBuffered, 3*o.MaxBytes)
 	orDefault(&o.InFlight, 1)
 	orDefault(&o.Drain, defaultDrain)
-	if o.Reread == nil {
-		o.Reread = o.Kafka
-	}
 	orDefault(&o.settleEvery, defaultSettleEvery)
 	orDefault(&o.Logger, slog.Default())
 	o.Logger = o.Logger.With("group", o.GroupID, "topic", string(o.Topic))
@@ -164,9 +144,9 @@ type Group[E any] struct {
 	metrics groupMetrics
 	made    time.Time
 	started atomic.Bool
-	client  atomic.Pointer[kgo.Client]
+	member  atomic.Pointer[Member]
 
-	// A session is the time with one client, on one incarnation of the topic. lineage is
+	// A session is the time with one member, on one incarnation of the topic. lineage is
 	// what it reads; work is cancelled when its handlers must stop; stopping is closed when
 	// no new batch may begin.
 	lineage  schemas.Lineage
@@ -177,10 +157,10 @@ type Group[E any] struct {
 	freed chan struct{} // capacity 1: some partition holds less
 	dirty chan struct{} // capacity 1: some position moved
 
-	mu    sync.Mutex // commitMu before mu before partition.mu
+	mu    sync.Mutex // committing before mu before partition.mu
 	owned map[int32]*partition[E]
 
-	commitMu sync.Mutex
+	committing turn
 
 	unsettled  atomic.Pointer[error] // why the positions are not known yet
 	pollErrors everySoOften
@@ -203,33 +183,11 @@ func New[E any](opts Options[E]) (*Group[E], error) {
 		freed:   make(chan struct{}, 1),
 		dirty:   make(chan struct{}, 1),
 		owned:   make(map[int32]*partition[E]),
+
+		committing: newTurn(),
 	}
 	metrics.lagSeconds.add(opts.GroupID, g.behindSince)
-	if err := kgo.ValidateOpts(g.kafka()...); err != nil {
-		return nil, fmt.Errorf("consumers: Kafka options: %w", err)
-	}
 	return g, nil
-}
-
-func (g *Group[E]) kafka() []kgo.Opt {
-	return append(append([]kgo.Opt{kgo.FetchMaxWait(fetchMaxWait)}, g.opts.Kafka...),
-		kgo.ConsumerGroup(g.lineage.Group(g.opts.GroupID)),
-		kgo.ConsumeTopics(string(g.opts.Topic)),
-		kgo.Balancers(kgo.CooperativeStickyBalancer()),
-		kgo.DisableAutoCommit(),
-		kgo.BlockRebalanceOnPoll(),
-		kgo.OnPartitionsAssigned(g.assigned),
-		kgo.OnPartitionsRevoked(g.revoked),
-		kgo.OnPartitionsLost(g.lost),
-		kgo.AdjustFetchOffsetsFn(g.offsetsFetched),
-		// An offset that is not in the log any more: start at what still exists.
-		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
-		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
-		kgo.KeepControlRecords(),
-		kgo.FetchMaxBytes(fetchMaxBytes),
-		kgo.FetchMaxPartitionBytes(fetchMaxPartitionBytes),
-		kgo.MaxDecompressBatchBytes(MaxBatchBytes),
-	)
 }
 
 // lingersUntil is the moment until which a batch whose first record came at since waits
@@ -245,14 +203,14 @@ func (g *Group[E]) lingersUntil(since time.Time) time.Time {
 // Ready is nil when the Group has joined and nothing has been failing for more than
 // a few seconds; otherwise it says what is wrong.
 func (g *Group[E]) Ready() error {
-	client := g.client.Load()
-	if client == nil {
+	member := g.member.Load()
+	if member == nil {
 		if err := g.unsettled.Load(); err != nil {
 			return fmt.Errorf("group %s has not started: %w", g.opts.GroupID, *err)
 		}
 		return fmt.Errorf("group %s is not running", g.opts.GroupID)
 	}
-	if _, generation := client.GroupMetadata(); generation < 0 {
+	if !(*member).Joined() {
 		return fmt.Errorf("group %s has not joined; are the brokers up and does topic %s exist?", g.opts.GroupID, g.opts.Topic)
 	}
 	for _, p := range g.partitions() {

@@ -127,7 +127,7 @@ func TestTwoGroupsShareOneRegisterer(t *testing.T) {
 	reg := prometheus.NewRegistry()
 	for _, id := range []string{"one", "two"} {
 		if _, err := New(Options[*schemas.Interaction]{
-			GroupID: id, Topic: topic, Decode: schemas.DecodeInteraction,
+			Cluster: kafka{}, GroupID: id, Topic: topic, Decode: schemas.DecodeInteraction,
 			Handler: newTable(), DeadLetters: newTable(), Registerer: reg,
 		}); err != nil {
 			t.Fatal(err)
@@ -137,7 +137,7 @@ func TestTwoGroupsShareOneRegisterer(t *testing.T) {
 
 func TestNewRefusesIncompleteOptions(t *testing.T) {
 	whole := Options[*schemas.Interaction]{
-		GroupID: group, Topic: topic, Decode: schemas.DecodeInteraction, Handler: newTable(), DeadLetters: newTable(),
+		Cluster: kafka{}, GroupID: group, Topic: topic, Decode: schemas.DecodeInteraction, Handler: newTable(), DeadLetters: newTable(),
 	}
 	for name, spoil := range map[string]func(*Options[*schemas.Interaction]){
 		"no group":        func(o *Options[*schemas.Interaction]) { o.GroupID = "" },
@@ -145,14 +145,18 @@ func TestNewRefusesIncompleteOptions(t *testing.T) {
 		"no handler":      func(o *Options[*schemas.Interaction]) { o.Handler = nil },
 		"no dead letters": func(o *Options[*schemas.Interaction]) { o.DeadLetters = nil },
 		"negative limit":  func(o *Options[*schemas.Interaction]) { o.MaxBytes = -1 },
-		"bad Kafka options": func(o *Options[*schemas.Interaction]) {
-			o.Kafka = []kgo.Opt{kgo.SessionTimeout(-time.Second)}
-		},
+		"no cluster":      func(o *Options[*schemas.Interaction]) { o.Cluster = nil },
 	} {
 		opts := whole
 		spoil(&opts)
 		if _, err := New(opts); err == nil {
 			t.Errorf("%s: New accepts it", name)
 		}
+	}
+	if _, err := New(whole); err != nil {
+		t.Error(err)
+	}
+	if _, err := NewCluster([]kgo.Opt{kgo.SessionTimeout(-time.Second)}, nil); err == nil {
+		t.Error("NewCluster accepts bad options")
 	}
 }

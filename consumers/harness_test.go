@@ -195,13 +195,18 @@ func (m *member) leave() {
 func join(t testing.TB, c *kfake.Cluster, s *table, change ...func(*Options[*schemas.Interaction])) *member {
 	t.Helper()
 	m := &member{reg: prometheus.NewRegistry(), ended: make(chan struct{})}
+	kafka := []kgo.Opt{
+		kgo.SeedBrokers(c.ListenAddrs()...),
+		kgo.HeartbeatInterval(50 * time.Millisecond),
+		kgo.FetchMaxWait(50 * time.Millisecond),
+		kgo.MetadataMinAge(50 * time.Millisecond),
+	}
+	cluster, err := NewCluster(kafka, kafka)
+	if err != nil {
+		t.Fatal(err)
+	}
 	opts := Options[*schemas.Interaction]{
-		Kafka: []kgo.Opt{
-			kgo.SeedBrokers(c.ListenAddrs()...),
-			kgo.HeartbeatInterval(50 * time.Millisecond),
-			kgo.FetchMaxWait(50 * time.Millisecond),
-			kgo.MetadataMinAge(50 * time.Millisecond),
-		},
+		Cluster:     cluster,
 		GroupID:     group,
 		Topic:       topic,
 		Decode:      schemas.DecodeInteraction,

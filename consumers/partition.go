@@ -19,7 +19,7 @@ import (
 // that empties it.
 type partition[E any] struct {
 	g      *Group[E]
-	client *kgo.Client
+	member Member
 	id     int32
 	log    *slog.Logger
 	// attributes of its spans; nil where nothing is traced.
@@ -56,10 +56,10 @@ type partition[E any] struct {
 	fetchErr error
 }
 
-func newPartition[E any](g *Group[E], client *kgo.Client, id int32) *partition[E] {
+func newPartition[E any](g *Group[E], member Member, id int32) *partition[E] {
 	ctx, cancel := context.WithCancel(g.work) //nolint:gosec // stop calls it when the partition goes
 	return &partition[E]{
-		g: g, client: client, id: id,
+		g: g, member: member, id: id,
 		log:        g.opts.Logger.With("partition", id),
 		attributes: g.attributes(id),
 		ctx:        ctx,
@@ -371,7 +371,7 @@ func (p *partition[E]) close() {
 	defer p.mu.Unlock()
 	p.closed = true
 	if p.paused {
-		p.client.ResumeFetchPartitions(p.self())
+		p.member.Resume(p.id)
 	}
 	p.g.metrics.lag.Sub(float64(p.lag))
 	p.lag, p.behind = 0, time.Time{}

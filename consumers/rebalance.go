@@ -4,22 +4,19 @@ import (
 	"context"
 	"maps"
 	"slices"
-
-	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// The four callbacks below are called one at a time, and never between a poll and
-// AllowRebalance. Each is also called with nothing in it.
+// The callbacks of a Membership are called one at a time, and never between a poll and
+// Allow. Each is also called with nothing in it.
 
-func (g *Group[E]) assigned(_ context.Context, client *kgo.Client, all map[string][]int32) {
-	ids := all[string(g.opts.Topic)]
+func (g *Group[E]) assigned(member Member, ids []int32) {
 	if len(ids) == 0 {
 		return
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for _, id := range ids {
-		p := newPartition(g, client, id)
+		p := newPartition(g, member, id)
 		g.owned[id] = p
 		go p.run()
 	}
@@ -27,38 +24,38 @@ func (g *Group[E]) assigned(_ context.Context, client *kgo.Client, all map[strin
 	g.opts.Logger.Info("partitions assigned", "partitions", ids, "owned", len(g.owned))
 }
 
-// offsetsFetched settles where each partition is read from, and tells it, so that it can
-// notice when the log no longer has that offset.
-func (g *Group[E]) offsetsFetched(ctx context.Context, offsets map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error) {
+// begin settles where each partition is read from and informs it, so that it can notice
+// when the log no longer has that offset.
+func (g *Group[E]) begin(ctx context.Context, member Member, committed map[int32]int64) (map[int32]int64, error) {
+	from := map[int32]int64{}
 	earlier := map[string]map[int32]Committed{} // what groups of earlier incarnations committed
-	for id, o := range offsets[string(g.opts.Topic)] {
-		at, committed := o.EpochOffset().Offset, true
+	for _, id := range slices.Sorted(maps.Keys(committed)) {
+		at := committed[id]
 		if at < 0 && g.lineage == nil {
 			continue // where the log begins
 		}
 		if at < 0 {
 			var err error
-			if at, err = g.origin(ctx, id, earlier); err != nil {
+			if at, err = g.origin(ctx, member, id, earlier); err != nil {
 				return nil, err
 			}
-			committed = false
-			offsets[string(g.opts.Topic)][id] = kgo.NewOffset().At(at)
 		}
+		from[id] = at
 		if p := g.partition(id); p != nil {
-			p.beginAt(at, committed)
+			p.beginAt(at, committed[id] >= 0)
 		}
 	}
-	return offsets, nil
+	return from, nil
 }
 
 // origin is where to begin to read a partition that the group has committed nothing of.
-func (g *Group[E]) origin(ctx context.Context, partition int32, earlier map[string]map[int32]Committed) (int64, error) {
+func (g *Group[E]) origin(ctx context.Context, member Member, partition int32, earlier map[string]map[int32]Committed) (int64, error) {
 	from := g.lineage.Origin(g.opts.GroupID, partition)
 	for _, group := range from.Groups[1:] { // the first is this one
 		committed, asked := earlier[group]
 		if !asked {
 			var err error
-			if committed, err = Kafka(g.client.Load()).Committed(ctx, group, g.opts.Topic); err != nil {
+			if committed, err = member.Brokers().Committed(ctx, group, g.opts.Topic); err != nil {
 				return 0, err
 			}
 			earlier[group] = committed
@@ -71,14 +68,14 @@ func (g *Group[E]) origin(ctx context.Context, partition int32, earlier map[stri
 }
 
 // revoked hands partitions over: work ends, then what is done is committed.
-func (g *Group[E]) revoked(ctx context.Context, client *kgo.Client, all map[string][]int32) {
-	leaving := g.end(all[string(g.opts.Topic)])
+func (g *Group[E]) revoked(ctx context.Context, member Member, ids []int32) {
+	leaving := g.end(ids)
 	if len(leaving) == 0 {
 		return
 	}
-	g.commitMu.Lock()
-	defer g.commitMu.Unlock()
-	if err := g.commit(ctx, client, leaving); err != nil {
+	g.committing.lock()
+	defer g.committing.unlock()
+	if err := g.commit(ctx, member, leaving); err != nil {
 		g.opts.Logger.Warn("the last commit before a rebalance failed; records will be handled again", "error", err)
 	}
 	g.forget(leaving)
@@ -86,14 +83,14 @@ func (g *Group[E]) revoked(ctx context.Context, client *kgo.Client, all map[stri
 
 // lost ends work on partitions that already belong to another member: there is
 // nothing to commit, and to try could rewind the new owner.
-func (g *Group[E]) lost(_ context.Context, _ *kgo.Client, all map[string][]int32) {
-	leaving := g.end(all[string(g.opts.Topic)])
+func (g *Group[E]) lost(ids []int32) {
+	leaving := g.end(ids)
 	if len(leaving) == 0 {
 		return
 	}
-	g.opts.Logger.Warn("partitions lost; records handled since the last commit will be handled again", "partitions", all[string(g.opts.Topic)])
-	g.commitMu.Lock()
-	defer g.commitMu.Unlock()
+	g.opts.Logger.Warn("partitions lost; records handled since the last commit will be handled again", "partitions", ids)
+	g.committing.lock()
+	defer g.committing.unlock()
 	g.forget(leaving)
 }
 

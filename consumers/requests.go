@@ -6,16 +6,13 @@ import (
 	"time"
 
 	"cdds/schemas"
-
-	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // Requests reads the topic of export requests back. It is in no group and commits
 // nothing.
 type Requests struct {
-	// Kafka says how to reach the brokers.
-	Kafka []kgo.Opt
+	Cluster Cluster
+	Brokers Brokers
 	// Positions say where in the topic a position is. Nil: positions are offsets.
 	Positions Positions
 }
@@ -29,7 +26,6 @@ const lookBackTimeout = 2 * time.Minute
 func (q Requests) Earlier(ctx context.Context, partition int32, position int64, tenantID, exportID string) (*schemas.ExportRequest, error) {
 	ctx, cancel := context.WithTimeout(ctx, lookBackTimeout)
 	defer cancel()
-	const topic = string(schemas.TopicExportRequests)
 	end := position
 	if q.Positions != nil {
 		l, err := q.Positions.Settle(ctx, schemas.TopicExportRequests)
@@ -42,34 +38,24 @@ func (q Requests) Earlier(ctx context.Context, partition int32, position int64, 
 		}
 		end = offset
 	}
-	client, err := kgo.NewClient(append(append([]kgo.Opt{kgo.FetchMaxWait(fetchMaxWait)}, q.Kafka...),
-		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: {partition: kgo.NewOffset().AtStart()}}),
-		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
-		kgo.FetchMaxBytes(fetchMaxBytes),
-		kgo.FetchMaxPartitionBytes(fetchMaxPartitionBytes))...)
+	starts, err := q.Brokers.Starts(ctx, schemas.TopicExportRequests)
+	if err != nil || int(partition) >= len(starts) {
+		return nil, err
+	}
+	log, err := q.Cluster.Follow(schemas.TopicExportRequests, partition, starts[partition])
 	if err != nil {
-		return nil, fmt.Errorf("consumers: Kafka client: %w", err)
+		return nil, err
 	}
-	defer client.Close()
-	starts, err := kadm.NewClient(client).ListStartOffsets(ctx, topic)
-	if err == nil {
-		err = starts.Error()
-	}
-	if err != nil {
-		return nil, fmt.Errorf("first offsets of topic %s: %w", topic, err)
-	}
-	if start, ok := starts.Lookup(topic, partition); ok && start.Offset >= end {
-		return nil, nil // retention was here
-	}
+	defer log.Close()
 	var found *schemas.ExportRequest
-	for {
-		fetches := client.PollFetches(ctx)
-		if err := fetches.Err(); err != nil {
-			return nil, fmt.Errorf("read topic %s back: %w", topic, err)
+	for next := starts[partition]; next < end; {
+		records, err := fetchBelow(ctx, log, end)
+		if err != nil {
+			return nil, fmt.Errorf("read topic %s back: %w", schemas.TopicExportRequests, err)
 		}
-		for _, r := range fetches.Records() {
-			if r.Offset >= end {
-				return found, nil
+		for _, r := range records {
+			if next = r.next; r.nothing || r.tooLarge || r.Attrs.IsControl() {
+				continue
 			}
 			asked, err := schemas.DecodeExportRequest(r.Value)
 			if err == nil && !asked.Controls() && asked.TenantID == tenantID && asked.ExportID == exportID {
@@ -77,4 +63,5 @@ func (q Requests) Earlier(ctx context.Context, partition int32, position int64, 
 			}
 		}
 	}
+	return found, nil
 }

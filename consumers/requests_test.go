@@ -39,7 +39,11 @@ func TestTheRequestOfAnExportIsFoundBeforeAnOffset(t *testing.T) {
 		ask("acme", "e", 1), ask("globex", "e", 2), "{", ask("acme", "f", 3), ask("acme", "e", 4), // 0 to 4
 		`{"action":"retry","tenant_id":"acme","export_id":"e"}`, // 5
 		ask("acme", "e", 6))
-	q := Requests{Kafka: brokers}
+	cluster, err := NewCluster(brokers, brokers)
+	if err != nil {
+		t.Fatal(err)
+	}
+	q := Requests{Cluster: cluster, Brokers: Kafka(client)}
 	find := func(end int64, tenant, export string) int64 {
 		t.Helper()
 		r, err := q.Earlier(t.Context(), 0, end, tenant, export)

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"cdds/schemas"
@@ -26,25 +25,21 @@ const (
 // has them, beside the records that arrive meanwhile, and returns how many records it
 // handled. What another member handles at the same time is handled twice, without effect.
 func (g *Group[E]) Reread(ctx context.Context, runs []schemas.Run) (handled int, err error) {
-	client := g.client.Load()
-	if client == nil {
+	member := g.member.Load()
+	if member == nil {
 		return 0, nil
 	}
-	starts, err := kadm.NewClient(client).ListStartOffsets(ctx, string(g.opts.Topic))
-	if err == nil {
-		err = starts.Error()
-	}
+	starts, err := (*member).Brokers().Starts(ctx, g.opts.Topic)
 	if err != nil {
-		return 0, fmt.Errorf("first offsets of topic %s: %w", g.opts.Topic, err)
+		return 0, err
 	}
 	for _, run := range joined(runs) {
 		first, there := g.lineage.Offset(run.Partition, run.First)
-		start, known := starts.Lookup(string(g.opts.Topic), run.Partition)
-		if p := g.partition(run.Partition); p == nil || !there || !known {
+		if p := g.partition(run.Partition); p == nil || !there || int(run.Partition) >= len(starts) {
 			continue
 		}
 		next := first + run.Next - run.First
-		if first = max(first, start.Offset); first >= next {
+		if first = max(first, starts[run.Partition]); first >= next {
 			continue
 		}
 		n, err := g.reread(ctx, run.Partition, first, next)
@@ -77,22 +72,14 @@ func joined(runs []schemas.Run) []schemas.Run {
 
 // reread handles the records of a partition from first to next, exclusive.
 func (g *Group[E]) reread(ctx context.Context, partition int32, first, next int64) (handled int, err error) {
-	topic := string(g.opts.Topic)
-	client, err := kgo.NewClient(append(slices.Clone(g.opts.Reread),
-		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: {partition: kgo.NewOffset().At(first)}}),
-		kgo.ConsumeResetOffset(kgo.NoResetOffset()),
-		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
-		kgo.KeepControlRecords(),
-		kgo.FetchMaxBytes(fetchMaxBytes),
-		kgo.FetchMaxPartitionBytes(fetchMaxPartitionBytes),
-		kgo.MaxDecompressBatchBytes(MaxBatchBytes))...)
+	log, err := g.opts.Cluster.Follow(g.opts.Topic, partition, first)
 	if err != nil {
-		return 0, fmt.Errorf("consumers: Kafka client: %w", err)
+		return 0, err
 	}
-	defer client.Close()
+	defer log.Close()
 	in := &intake[E]{topic: g.opts.Topic, partition: partition, lineage: g.lineage, decode: g.opts.Decode, expected: first}
 	for in.expected < next {
-		records, err := fetchBelow(ctx, client, next)
+		records, err := fetchBelow(ctx, log, next)
 		if err != nil {
 			return handled, err
 		}
@@ -115,11 +102,11 @@ func (g *Group[E]) reread(ctx context.Context, partition int32, first, next int6
 
 // fetchBelow returns what comes next of a partition, as far as it lies below next. If what
 // comes lies past that, it is one element without a record that ends there.
-func fetchBelow(ctx context.Context, client *kgo.Client, next int64) ([]fetched, error) {
+func fetchBelow(ctx context.Context, log Follower, next int64) ([]fetched, error) {
 	ctx, cancel := context.WithTimeout(ctx, rereadTimeout)
 	defer cancel()
 	for {
-		fetches := client.PollFetches(ctx)
+		fetches := log.Poll(ctx)
 		var all []fetched
 		past := false
 		for _, r := range fetches.Records() {
@@ -131,7 +118,7 @@ func fetchBelow(ctx context.Context, client *kgo.Client, next int64) ([]fetched,
 		var tooLarge *kgo.ErrDecompressTooLarge
 		switch err := fetches.Err(); {
 		case errors.As(err, &tooLarge):
-			client.SetOffsets(map[string]map[int32]kgo.EpochOffset{tooLarge.Topic: {tooLarge.Partition: {Epoch: tooLarge.Epoch, Offset: tooLarge.NextOffset}}})
+			log.Seek(kgo.EpochOffset{Epoch: tooLarge.Epoch, Offset: tooLarge.NextOffset})
 			if tooLarge.Offset < next {
 				all = append(all, notUnpacked(tooLarge))
 			}

@@ -57,7 +57,7 @@ func (p *partition[E]) pauseIfFull() {
 	defer p.mu.Unlock()
 	if !p.closed && p.held >= p.g.share.Load() {
 		p.paused = true
-		p.client.PauseFetchPartitions(p.self())
+		p.member.Pause(p.id)
 	}
 }
 
@@ -66,13 +66,9 @@ func (p *partition[E]) release(bytes int64) {
 	p.held -= bytes
 	if p.paused && p.held <= p.g.share.Load()/2 {
 		p.paused = false
-		p.client.ResumeFetchPartitions(p.self())
+		p.member.Resume(p.id)
 	}
 	signal(p.g.freed)
-}
-
-func (p *partition[E]) self() map[string][]int32 {
-	return map[string][]int32{string(p.g.opts.Topic): {p.id}}
 }
 
 // signal notes on a channel of capacity 1 that something happened.

@@ -3,7 +3,6 @@ package consumers
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"cdds/schemas"
@@ -98,17 +97,20 @@ func (g *Group[E]) session(ctx context.Context) error {
 	g.work, g.stopping = work, make(chan struct{})
 	clear(g.owned)
 	g.mu.Unlock()
-	client, err := kgo.NewClient(g.kafka()...)
+	member, err := g.opts.Cluster.Join(Membership{
+		Group: g.lineage.Group(g.opts.GroupID), Topic: g.opts.Topic,
+		Assigned: g.assigned, Begin: g.begin, Revoked: g.revoked, Lost: g.lost,
+	})
 	if err != nil {
-		return fmt.Errorf("consumers: Kafka client: %w", err)
+		return err
 	}
-	g.client.Store(client)
+	g.member.Store(&member)
 
 	committing := make(chan struct{})
 	stopCommitting := make(chan struct{})
 	go func() {
 		defer close(committing)
-		g.commitLoop(client, stopCommitting)
+		g.commitLoop(member, stopCommitting)
 	}()
 	polling, endPolling := context.WithCancelCause(ctx)
 	watching := make(chan struct{})
@@ -117,7 +119,7 @@ func (g *Group[E]) session(ctx context.Context) error {
 		g.watch(polling, endPolling)
 	}()
 
-	g.poll(polling, client, endPolling)
+	g.poll(polling, member, endPolling)
 
 	endPolling(nil)
 	<-watching
@@ -126,11 +128,11 @@ func (g *Group[E]) session(ctx context.Context) error {
 	<-committing
 	leaving, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveTimeout)
 	defer cancel()
-	if err := client.LeaveGroupContext(leaving); err != nil { // revokes, so it commits
+	if err := member.Leave(leaving); err != nil { // revokes, so it commits
 		g.opts.Logger.Warn("the group was not left in order; its partitions move on when the session times out", "error", err)
 	}
-	client.Close()
-	g.client.Store(nil)
+	member.Close()
+	g.member.Store(nil)
 	return nil
 }
 
@@ -153,29 +155,29 @@ func (g *Group[E]) watch(ctx context.Context, end context.CancelCauseFunc) {
 
 // poll moves fetched records to their partitions' queues until ctx is cancelled.
 // Rebalances are held up only while it does so, never while it waits.
-func (g *Group[E]) poll(ctx context.Context, client *kgo.Client, end context.CancelCauseFunc) {
-	defer client.AllowRebalance() // a cancelled poll blocks rebalances too
+func (g *Group[E]) poll(ctx context.Context, member Member, end context.CancelCauseFunc) {
+	defer member.Allow() // a cancelled poll blocks rebalances too
 	for {
 		g.awaitRoom(ctx)
-		fetches := client.PollFetches(ctx)
+		fetches := member.Poll(ctx)
 		if ctx.Err() != nil || fetches.IsClientClosed() {
 			return // what was polled last is not committed and comes again
 		}
 		fetches.EachPartition(func(f kgo.FetchTopicPartition) {
-			if ctx.Err() == nil && !g.arrive(ctx, client, f) {
+			if ctx.Err() == nil && !g.arrive(ctx, member, f) {
 				end(errReplaced)
 			}
 		})
 		if ctx.Err() != nil {
 			return
 		}
-		client.AllowRebalance()
+		member.Allow()
 	}
 }
 
 // arrive queues what came of a partition; false if it is not of the incarnation that the
 // session reads.
-func (g *Group[E]) arrive(ctx context.Context, client *kgo.Client, f kgo.FetchTopicPartition) bool {
+func (g *Group[E]) arrive(ctx context.Context, member Member, f kgo.FetchTopicPartition) bool {
 	p := g.partition(f.Partition)
 	// A log that lost records has another leader. That it has one need not be noticed
 	// otherwise by a member that was behind what got lost.
@@ -185,15 +187,15 @@ func (g *Group[E]) arrive(ctx context.Context, client *kgo.Client, f kgo.FetchTo
 	if p != nil && !p.push(f.FetchPartition) {
 		return false
 	}
-	return f.Err == nil || g.pollFailed(client, p, f)
+	return f.Err == nil || g.pollFailed(member, p, f)
 }
 
 // pollFailed sees to an error that the client delivers in place of records; false if it
 // says that the log is not the one that was read. Most errors are retried by the client.
-func (g *Group[E]) pollFailed(client *kgo.Client, p *partition[E], f kgo.FetchTopicPartition) bool {
+func (g *Group[E]) pollFailed(member Member, p *partition[E], f kgo.FetchTopicPartition) bool {
 	var tooLarge *kgo.ErrDecompressTooLarge
 	if errors.As(f.Err, &tooLarge) {
-		return p == nil || g.pass(client, p, tooLarge)
+		return p == nil || g.pass(member, p, tooLarge)
 	}
 	var lost *kgo.ErrDataLoss
 	if errors.As(f.Err, &lost) {
@@ -213,15 +215,15 @@ func (g *Group[E]) pollFailed(client *kgo.Client, p *partition[E], f kgo.FetchTo
 
 // pass dead-letters a batch that was not unpacked and goes on behind it: the client has
 // stopped reading the partition. No commit may be under way meanwhile.
-func (g *Group[E]) pass(client *kgo.Client, p *partition[E], e *kgo.ErrDecompressTooLarge) bool {
+func (g *Group[E]) pass(member Member, p *partition[E], e *kgo.ErrDecompressTooLarge) bool {
 	g.opts.Logger.Error("a batch is too large to be unpacked; its records are dead-lettered by position",
 		"partition", e.Partition, "offset", e.Offset, "next", e.NextOffset, "limit_bytes", MaxBatchBytes)
 	if !p.skip(e) {
 		return false
 	}
-	g.commitMu.Lock()
-	defer g.commitMu.Unlock()
-	client.SetOffsets(map[string]map[int32]kgo.EpochOffset{e.Topic: {e.Partition: {Epoch: e.Epoch, Offset: e.NextOffset}}})
+	g.committing.lock()
+	defer g.committing.unlock()
+	member.Seek(e.Partition, kgo.EpochOffset{Epoch: e.Epoch, Offset: e.NextOffset})
 	return true
 }
 

@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"cdds/consumers"
 	"cdds/consumers/audit"
 	"cdds/consumers/export"
@@ -117,7 +119,7 @@ func buildExport(a *App) ([]role, error) {
 	if err != nil {
 		return nil, err
 	}
-	kafka, err := connect.Kafka(a.Config.Kafka, "export.requests", nil)
+	cluster, err := a.cluster("export.requests", nil)
 	if err != nil {
 		return nil, err
 	}
@@ -128,7 +130,7 @@ func buildExport(a *App) ([]role, error) {
 			Certificate: signer.Certificate, Key: signer.Key,
 			Lifetime: c.Lifetime, LifetimeByTenant: c.LifetimeByTenant, Now: time.Now,
 		}),
-		Log: a.offsets, Requests: consumers.Requests{Kafka: kafka, Positions: a.settler}, Ledger: a.warehouse,
+		Log: a.offsets, Requests: consumers.Requests{Cluster: cluster, Brokers: consumers.Kafka(a.client), Positions: a.settler}, Ledger: a.warehouse,
 		Publisher: a.publisher, Tenants: a.warehouse, Certificates: registered,
 		Name: a.Name, Slots: c.Slots, TenantSlots: c.TenantSlots,
 		InlineCertificates: c.InlineCertificates != nil && *c.InlineCertificates,
@@ -153,14 +155,11 @@ func groupRole[E any](name string, o consumers.Options[E], a *App) (role, error)
 
 // newGroup completes what all consumer groups share.
 func newGroup[E any](name string, o consumers.Options[E], a *App) (role, *consumers.Group[E], error) {
-	kafka, err := connect.Kafka(a.Config.Kafka, name, a.Registry)
-	if err != nil {
+	var err error
+	if o.Cluster, err = a.cluster(name, a.Registry); err != nil {
 		return role{}, nil, err
 	}
-	o.Kafka, o.Positions = kafka, a.settler
-	if o.Reread, err = connect.Kafka(a.Config.Kafka, name+".reread", nil); err != nil {
-		return role{}, nil, err
-	}
+	o.Positions = a.settler
 	o.DeadLetters = deadLetters{a}
 	o.Registerer = a.Registry
 	o.Tracer = a.traces.Tracer(name)
@@ -170,6 +169,19 @@ func newGroup[E any](name string, o consumers.Options[E], a *App) (role, *consum
 		return role{}, nil, err
 	}
 	return role{name, g.Run, g.Ready}, g, nil
+}
+
+// cluster is the Kafka that a role reads. reg takes the metrics of its member.
+func (a *App) cluster(name string, reg prometheus.Registerer) (consumers.Cluster, error) {
+	members, err := connect.Kafka(a.Config.Kafka, name, reg)
+	if err != nil {
+		return nil, err
+	}
+	followers, err := connect.Kafka(a.Config.Kafka, name+".again", nil)
+	if err != nil {
+		return nil, err
+	}
+	return consumers.NewCluster(members, followers)
 }
 
 // deadLetters keeps the bytes on the dead-letter topic and the positions in

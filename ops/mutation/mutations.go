@@ -45,7 +45,7 @@ var mutations = []mutation{
 		"producers", "TestALetterOfAnyRecordFitsItsTopic",
 	}, {
 		"ingest", "a batch that unpacks to absurd size is passed",
-		"consumers/session.go", "return p == nil || g.pass(client, p, tooLarge)", "return true",
+		"consumers/session.go", "return p == nil || g.pass(member, p, tooLarge)", "return true",
 		"consumers", "TestABatchThatUnpacksToAbsurdSizeIsDeadLetteredByItsPositions",
 	}, {
 		"ingest", "a topic that is made again has new positions",
@@ -224,7 +224,7 @@ var mutations = []mutation{
 	// What is down is waited for, in bounded memory, and nothing is lost.
 	{
 		"pressure", "a partition that is stuck is left out of polls",
-		"consumers/room.go", "p.client.PauseFetchPartitions(p.self())", "p.paused = false",
+		"consumers/room.go", "p.member.Pause(p.id)", "p.paused = false",
 		"consumers", "TestStuckPartitionHoldsItsShareAndOthersGoOn",
 	}, {
 		"pressure", "who is stuck is not ready",

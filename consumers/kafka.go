@@ -1,0 +1,164 @@
+package consumers
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"cdds/schemas"
+)
+
+const (
+	// See Memory in the package documentation. They count bytes as they travel, and
+	// compressed JSON unpacks to several times as much, so they are small. A producer
+	// batch over these is still delivered, alone (KIP-74): a partition's must hold what
+	// producers send by default (max.request.size, 1 MiB), or else a Group that catches up
+	// gets one partition at a time.
+	fetchMaxBytes          = 4 << 20
+	fetchMaxPartitionBytes = 1 << 20
+	// fetchMaxWait bounds how long a partition that is resumed waits for a fetch
+	// under way without it. The price is two empty fetches a second when idle.
+	fetchMaxWait = 500 * time.Millisecond
+)
+
+// kafka is the Cluster that client options lead to.
+type kafka struct{ members, followers []kgo.Opt }
+
+// NewCluster returns the brokers that client options lead to: seeds, TLS, SASL, hooks. The
+// rest is set here. Each Member has a client with the options for members, one at a time;
+// each Follower has one with those for followers, several at once: their hooks must not
+// serve one client only. It reaches for no broker.
+func NewCluster(members, followers []kgo.Opt) (Cluster, error) {
+	for _, opts := range [][]kgo.Opt{append(reading(members), kgo.ConsumerGroup("any")), reading(followers)} {
+		if err := kgo.ValidateOpts(opts...); err != nil {
+			return nil, fmt.Errorf("consumers: Kafka options: %w", err)
+		}
+	}
+	return kafka{members, followers}, nil
+}
+
+// reading adds the options of whoever reads records for good.
+func reading(opts []kgo.Opt) []kgo.Opt {
+	return append(append([]kgo.Opt{kgo.FetchMaxWait(fetchMaxWait)}, opts...),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.KeepControlRecords(),
+		kgo.FetchMaxBytes(fetchMaxBytes),
+		kgo.FetchMaxPartitionBytes(fetchMaxPartitionBytes),
+		kgo.MaxDecompressBatchBytes(MaxBatchBytes),
+	)
+}
+
+func (k kafka) Join(m Membership) (Member, error) {
+	topic := string(m.Topic)
+	made, joined := make(chan struct{}), kafkaMember{topic: topic}
+	begin := func(ctx context.Context, offsets map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error) {
+		<-made
+		committed := make(map[int32]int64, len(offsets[topic]))
+		for p, o := range offsets[topic] {
+			committed[p] = max(o.EpochOffset().Offset, -1)
+		}
+		from, err := m.Begin(ctx, joined, committed)
+		for p, at := range from {
+			if at != committed[p] {
+				offsets[topic][p] = kgo.NewOffset().At(at)
+			}
+		}
+		return offsets, err
+	}
+	client, err := kgo.NewClient(append(reading(k.members),
+		kgo.ConsumerGroup(m.Group),
+		kgo.ConsumeTopics(topic),
+		kgo.Balancers(kgo.CooperativeStickyBalancer()),
+		kgo.DisableAutoCommit(),
+		kgo.BlockRebalanceOnPoll(),
+		kgo.OnPartitionsAssigned(func(_ context.Context, c *kgo.Client, all map[string][]int32) {
+			m.Assigned(kafkaMember{c, topic}, all[topic])
+		}),
+		kgo.OnPartitionsRevoked(func(ctx context.Context, c *kgo.Client, all map[string][]int32) {
+			m.Revoked(ctx, kafkaMember{c, topic}, all[topic])
+		}),
+		kgo.OnPartitionsLost(func(_ context.Context, _ *kgo.Client, all map[string][]int32) { m.Lost(all[topic]) }),
+		kgo.AdjustFetchOffsetsFn(begin),
+		// An offset that is not in the log any more: start at what still exists.
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
+	)...)
+	if err != nil {
+		return nil, fmt.Errorf("consumers: Kafka client: %w", err)
+	}
+	joined.client = client
+	close(made)
+	return joined, nil
+}
+
+// kafkaMember is a Member, by a client of its own.
+type kafkaMember struct {
+	client *kgo.Client
+	topic  string
+}
+
+func (m kafkaMember) Poll(ctx context.Context) kgo.Fetches { return m.client.PollFetches(ctx) }
+func (m kafkaMember) Allow()                               { m.client.AllowRebalance() }
+func (m kafkaMember) Pause(partition int32)                { m.client.PauseFetchPartitions(m.only(partition)) }
+func (m kafkaMember) Resume(partition int32)               { m.client.ResumeFetchPartitions(m.only(partition)) }
+func (m kafkaMember) Brokers() Brokers                     { return Kafka(m.client) }
+func (m kafkaMember) Leave(ctx context.Context) error      { return m.client.LeaveGroupContext(ctx) }
+func (m kafkaMember) Close()                               { m.client.Close() }
+
+func (m kafkaMember) Seek(partition int32, to kgo.EpochOffset) {
+	m.client.SetOffsets(map[string]map[int32]kgo.EpochOffset{m.topic: {partition: to}})
+}
+
+func (m kafkaMember) Joined() bool {
+	_, generation := m.client.GroupMetadata()
+	return generation >= 0
+}
+
+func (m kafkaMember) only(partition int32) map[string][]int32 {
+	return map[string][]int32{m.topic: {partition}}
+}
+
+func (m kafkaMember) Commit(ctx context.Context, offsets map[int32]kgo.EpochOffset) (refused map[int32]error, err error) {
+	refused = map[int32]error{}
+	m.client.CommitOffsetsSync(ctx, map[string]map[int32]kgo.EpochOffset{m.topic: offsets},
+		func(_ *kgo.Client, _ *kmsg.OffsetCommitRequest, response *kmsg.OffsetCommitResponse, failed error) {
+			if err = failed; err != nil {
+				return
+			}
+			for _, t := range response.Topics {
+				for _, p := range t.Partitions {
+					if refusal := kerr.ErrorForCode(p.ErrorCode); refusal != nil {
+						refused[p.Partition] = refusal
+					}
+				}
+			}
+		})
+	return refused, err
+}
+
+func (k kafka) Follow(topic schemas.Topic, partition int32, from int64) (Follower, error) {
+	client, err := kgo.NewClient(append(reading(k.followers),
+		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{string(topic): {partition: kgo.NewOffset().At(from)}}),
+		kgo.ConsumeResetOffset(kgo.NoResetOffset()))...)
+	if err != nil {
+		return nil, fmt.Errorf("consumers: Kafka client: %w", err)
+	}
+	return kafkaFollower{client, string(topic), partition}, nil
+}
+
+// kafkaFollower is a Follower, by a client of its own.
+type kafkaFollower struct {
+	client    *kgo.Client
+	topic     string
+	partition int32
+}
+
+func (f kafkaFollower) Poll(ctx context.Context) kgo.Fetches { return f.client.PollFetches(ctx) }
+func (f kafkaFollower) Close()                               { f.client.Close() }
+
+func (f kafkaFollower) Seek(to kgo.EpochOffset) {
+	f.client.SetOffsets(map[string]map[int32]kgo.EpochOffset{f.topic: {f.partition: to}})
+}

@@ -28,7 +28,7 @@ func TimeOf(t time.Time) Time {
 func ParseTime(s string) (Time, error) {
 	t, err := time.Parse(time.RFC3339Nano, s)
 	if err != nil || !strict(s) {
-		return Time{}, fmt.Errorf("%q is not an RFC 3339 time such as 2026-10-05T07:13:35.364Z", shorten(s))
+		return Time{}, fmt.Errorf("%q is not a time such as 2026-10-05T07:13:35.364Z (RFC 3339)%s", shorten(s), nearly(s))
 	}
 	parsed := TimeOf(t)
 	// The zero time is what a producer wrote that meant "none"; the years come from
@@ -48,6 +48,21 @@ func strict(s string) bool {
 	}
 	n := len(s)
 	return s[n-1] == 'Z' || s[n-5:n-3] < "24" && s[n-2:] < "60"
+}
+
+// nearly says what a text lacks that is a time in all but one respect; otherwise it is
+// empty. RFC 3339 allows the first two, but few programs read them.
+func nearly(s string) string {
+	reads := func(s string) bool { _, err := time.Parse(time.RFC3339Nano, s); return err == nil && strict(s) }
+	switch {
+	case reads(strings.ToUpper(s)):
+		return ": write T and Z as capitals"
+	case len(s) > 19 && s[16:19] == ":60" && reads(s[:16]+":59"+s[19:]):
+		return ": CDDS takes no leap second, so write :59"
+	case reads(s + "Z"):
+		return ": add Z for UTC, or an offset such as +02:00"
+	}
+	return ""
 }
 
 // String is the wire form, or the empty string for the zero time.

@@ -98,7 +98,44 @@ func (fs *files) read(in input, each func(*block) error) error {
 		return fmt.Errorf("%s: %w", in.name, err)
 	}
 	defer done()
-	return split(in.name, plain, each)
+	text := bufio.NewReaderSize(plain, readSize)
+	head, _ := text.Peek(4) // split meets the error
+	if name := encodingOf(head); name != "" {
+		return &EncodingError{in.name, name}
+	}
+	return split(in.name, text, each)
+}
+
+// EncodingError says that a file is text, but not UTF-8.
+type EncodingError struct {
+	File string
+	// Encoding is its name, as iconv knows it.
+	Encoding string
+}
+
+func (e *EncodingError) Error() string {
+	return fmt.Sprintf("%s is %s, and only UTF-8 is read", e.File, e.Encoding)
+}
+
+// encodingOf names the encoding of a file that begins with head, if it is UTF-16 or
+// UTF-32: by a byte order mark, or by where the zeros are, since JSON begins with two
+// characters of ASCII (RFC 4627 section 3).
+func encodingOf(head []byte) string {
+	if len(head) < 4 {
+		return ""
+	}
+	zeros := [4]bool{head[0] == 0, head[1] == 0, head[2] == 0, head[3] == 0}
+	switch {
+	case bytes.Equal(head, []byte{0xff, 0xfe, 0, 0}), zeros == [4]bool{false, true, true, true}:
+		return "UTF-32LE"
+	case bytes.Equal(head, []byte{0, 0, 0xfe, 0xff}), zeros == [4]bool{true, true, true, false}:
+		return "UTF-32BE"
+	case bytes.HasPrefix(head, []byte{0xff, 0xfe}), zeros == [4]bool{false, true, false, true}:
+		return "UTF-16LE"
+	case bytes.HasPrefix(head, []byte{0xfe, 0xff}), zeros == [4]bool{true, false, true, false}:
+		return "UTF-16BE"
+	}
+	return ""
 }
 
 // readSize is the unit of reading in bytes.
@@ -120,7 +157,8 @@ func decompress(r *bufio.Reader) (plain io.Reader, done func(), err error) {
 		if err != nil {
 			return nil, nil, err
 		}
-		return z, func() { _ = z.Close() }, nil
+		z.Multistream(false)
+		return members{z, r}, func() { _ = z.Close() }, nil
 	case bytes.Equal(magic, []byte{0x28, 0xb5, 0x2f, 0xfd}):
 		// Decoding ahead on other goroutines would take them from decoding JSON.
 		z, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxWindow))
@@ -130,4 +168,47 @@ func decompress(r *bufio.Reader) (plain io.Reader, done func(), err error) {
 		return z, z.Close, nil
 	}
 	return r, func() {}, nil
+}
+
+// members reads the members of a gzip file one after the other. Zeros between and after
+// them are skipped, as gzip does: tapes and some file systems fill blocks with them.
+type members struct {
+	z *gzip.Reader // of one member
+	r *bufio.Reader
+}
+
+func (m members) Read(p []byte) (int, error) {
+	for {
+		n, err := m.z.Read(p)
+		if n > 0 && errors.Is(err, io.EOF) {
+			return n, nil // the member ends; the next call moves on
+		}
+		if n > 0 || !errors.Is(err, io.EOF) {
+			return n, err
+		}
+		if err := m.next(); err != nil {
+			return 0, err
+		}
+	}
+}
+
+// next moves on to the next member; io.EOF if there is none.
+func (m members) next() error {
+	for {
+		b, err := m.r.ReadByte()
+		if err != nil {
+			return err
+		}
+		if b != 0 {
+			break
+		}
+	}
+	if err := m.r.UnreadByte(); err != nil {
+		return err
+	}
+	if err := m.z.Reset(m.r); err != nil {
+		return fmt.Errorf("after its compressed data comes something that is not gzip: %w", err)
+	}
+	m.z.Multistream(false)
+	return nil
 }

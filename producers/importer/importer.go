@@ -38,6 +38,9 @@ type Options struct {
 	// Progress is told how many bytes of the files have been read, compressed ones
 	// as they are; total is 0 if unknown. nil tells nobody. Calls do not overlap.
 	Progress func(done, total int64)
+	// Refused is called with every refused line, in order and one at a time. Its error
+	// ends the import. nil leaves it at the first few, which are in the Report.
+	Refused func(Refusal) error
 }
 
 // Report says what became of the lines. Read = Published + Refused once Import has
@@ -90,7 +93,7 @@ func Import(ctx context.Context, o Options) (Report, error) {
 	work := make(chan *block, workers)
 	ordered := make(chan *block, 2*workers)
 	memory := semaphore.NewWeighted(maxInFlight)
-	outcome := &outcome{}
+	outcome := &outcome{refused: o.Refused}
 
 	// A file that cannot be read further ends the reading only, so that the lines
 	// before are published; an event that cannot be published ends everything. What
@@ -156,6 +159,8 @@ func Import(ctx context.Context, o Options) (Report, error) {
 
 // outcome counts what becomes of lines; deliveries end on the Publisher's goroutines.
 type outcome struct {
+	refused func(Refusal) error // may be nil
+
 	mu     sync.Mutex
 	report Report
 	// failed is the earliest of the lines that could not be published.
@@ -180,11 +185,14 @@ func (e *PublishError) Unwrap() error { return e.Err }
 // has failed.
 func (o *outcome) publish(ctx context.Context, to Publisher, b *block) error {
 	for i, line := range b.lines {
-		read, err := o.count(b, line)
+		read, err := o.count(line)
 		if err != nil {
 			return err
 		}
 		if line.refused != nil {
+			if err := o.refuse(Refusal{b.file, line.number, line.refused.Code, line.refused.Reason}); err != nil {
+				return err
+			}
 			continue
 		}
 		// Nothing below may hold the block, so that its memory goes with the events.
@@ -203,8 +211,8 @@ func (o *outcome) publish(ctx context.Context, to Publisher, b *block) error {
 	return nil
 }
 
-// count counts a line and keeps its refusal. It returns the line's place among all.
-func (o *outcome) count(b *block, line decodedLine) (int64, error) {
+// count counts a line and returns its place among all.
+func (o *outcome) count(line decodedLine) (int64, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.failed != nil {
@@ -213,11 +221,21 @@ func (o *outcome) count(b *block, line decodedLine) (int64, error) {
 	o.report.Read++
 	if line.refused != nil {
 		o.report.Refused++
-		if len(o.report.Refusals) < maxRefusals {
-			o.report.Refusals = append(o.report.Refusals, Refusal{b.file, line.number, line.refused.Code, line.refused.Reason})
-		}
 	}
 	return o.report.Read, nil
+}
+
+// refuse keeps a refusal if it is one of the first, and hands it on.
+func (o *outcome) refuse(r Refusal) error {
+	o.mu.Lock()
+	if len(o.report.Refusals) < maxRefusals {
+		o.report.Refusals = append(o.report.Refusals, r)
+	}
+	o.mu.Unlock()
+	if o.refused == nil {
+		return nil
+	}
+	return o.refused(r)
 }
 
 func (o *outcome) result() (Report, error) {

@@ -125,7 +125,7 @@ func (in *intake[E]) letterOfBatch(r fetched) schemas.DeadLetter {
 		Offset:    in.position(r.Offset),
 		Next:      in.position(r.next-1) + 1,
 		Code:      schemas.CodeTooLarge,
-		Reason: fmt.Sprintf("the batch of the %d records from offset %d unpacks to more than %d MiB and was not read; publish its records again in smaller batches",
-			r.next-r.Offset, r.Offset, MaxBatchBytes>>20),
+		Reason: fmt.Sprintf("the batch of %s from offset %d unpacks to more than %d MiB and was not read; publish its records again in smaller batches",
+			schemas.Counted(r.next-r.Offset, "record"), r.Offset, MaxBatchBytes>>20),
 	}
 }

@@ -203,7 +203,7 @@ func (r *Replica) Sync(ctx context.Context) error {
 		select {
 		case <-moved:
 		case <-ctx.Done():
-			return fmt.Errorf("%d records of definitions are not read yet: %w", behind, ctx.Err())
+			return fmt.Errorf("not read yet: %s of definitions: %w", schemas.Counted(behind, "record"), ctx.Err())
 		}
 	}
 }

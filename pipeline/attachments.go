@@ -50,7 +50,7 @@ func (e *Exporter) planAttachments(ctx context.Context, x Export, chunks []wareh
 		got, err = e.packStoredAttachments(ctx, x, first.First, last.Last, plan)
 	}
 	if err == nil && got != expected { // an answer that was cut short would be a plan that lies
-		err = fmt.Errorf("plan attachments: %d interactions with some were read, and there are %d", got, expected)
+		err = fmt.Errorf("plan attachments: read %s with some, and there are %d", schemas.Counted(got, "interaction"), expected)
 	}
 	return err
 }
@@ -135,7 +135,7 @@ func (e *Exporter) zipAttachments(ctx context.Context, x Export, dst *spool, r *
 		}
 		planned += a.PlannedBytes()
 		if int64(len(z.lines)) == r.Rows || planned > r.Bytes {
-			return fmt.Errorf("the part has more than the %d attachments with %d bytes of the plan: %w", r.Rows, r.Bytes, errUnplanned)
+			return fmt.Errorf("the part has more than the %s with %s of the plan: %w", schemas.Counted(r.Rows, "attachment"), schemas.Counted(r.Bytes, "byte"), errUnplanned)
 		}
 		z.lines = append(z.lines, a.line())
 		if a.Object != "" {
@@ -148,7 +148,7 @@ func (e *Exporter) zipAttachments(ctx context.Context, x Export, dst *spool, r *
 		return err
 	}
 	if int64(len(z.lines)) != r.Rows || planned != r.Bytes {
-		return fmt.Errorf("the part has %d attachments with %d bytes where the plan says %d and %d: %w", len(z.lines), planned, r.Rows, r.Bytes, errUnplanned)
+		return fmt.Errorf("the part has %s with %s where the plan says %d and %d: %w", schemas.Counted(len(z.lines), "attachment"), schemas.Counted(planned, "byte"), r.Rows, r.Bytes, errUnplanned)
 	}
 	for i, a := range referred {
 		if err := e.object(ctx, z, a, places[i]); err != nil {
@@ -199,9 +199,9 @@ func (e *Exporter) object(ctx context.Context, z *attachmentZip, a attached, pla
 	}
 	switch {
 	case n > a.Size:
-		line.Problem = fmt.Sprintf("the object has more than the %d bytes its event says", a.Size)
+		line.Problem = fmt.Sprintf("the object has more than the %s its event says", schemas.Counted(a.Size, "byte"))
 	case n < a.Size:
-		line.Problem = fmt.Sprintf("the object has %d bytes, and its event says %d", n, a.Size)
+		line.Problem = fmt.Sprintf("the object has %s, and its event says %d", schemas.Counted(n, "byte"), a.Size)
 	case hexSum(sum) != a.SHA256:
 		line.Problem = "the object has another SHA-256 than its event says: " + hexSum(sum)
 	default:
@@ -231,7 +231,7 @@ func (z *attachmentZip) inline(a attached, place int) error {
 	case a.Content == "" && a.Size != 0:
 		line.Problem = "its event carries neither its content nor an object"
 	case a.Size != 0 && a.Size != int64(len(content)):
-		line.Problem = fmt.Sprintf("the content has %d bytes, and its event says %d", len(content), a.Size)
+		line.Problem = fmt.Sprintf("the content has %s, and its event says %d", schemas.Counted(len(content), "byte"), a.Size)
 	case a.SHA256 != "" && a.SHA256 != sum:
 		line.Problem = "the content has another SHA-256 than its event says: " + sum
 	default:

@@ -135,7 +135,7 @@ func (e *Exporter) zip(ctx context.Context, x Export, dst *spool, r *schemas.Rec
 		return fmt.Errorf("zip: %w", err)
 	}
 	if lines.rows != r.Rows || lines.bytes != r.Bytes {
-		return fmt.Errorf("the part has %d rows and %d bytes where the plan says %d and %d: %w", lines.rows, lines.bytes, r.Rows, r.Bytes, errUnplanned)
+		return fmt.Errorf("the part has %s and %s where the plan says %d and %d: %w", schemas.Counted(lines.rows, "row"), schemas.Counted(lines.bytes, "byte"), r.Rows, r.Bytes, errUnplanned)
 	}
 	r.JSONLSHA256 = hexSum(lines.sum)
 	r.ZipBytes, r.ZipSHA256 = dst.size, hexSum(zipSum)
@@ -195,7 +195,7 @@ func (e *Exporter) adopt(ctx context.Context, x Export, part schemas.Part, key s
 		r.IndexBytes, r.Problems = number(metaIndexBytes), number(metaProblems)
 	}
 	if number(metaRows) != part.Rows || number(metaJSONLBytes) != part.Bytes {
-		return r, Permanent(fmt.Errorf("the stored part %s has %s rows and %s bytes where the plan says %d and %d", key, o.Metadata[metaRows], o.Metadata[metaJSONLBytes], part.Rows, part.Bytes))
+		return r, Permanent(fmt.Errorf("the stored part %s has rows %s and bytes %s where the plan says %d and %d", key, o.Metadata[metaRows], o.Metadata[metaJSONLBytes], part.Rows, part.Bytes))
 	}
 	return r, nil
 }
@@ -247,7 +247,7 @@ func (c *lineCounter) Write(p []byte) (int, error) {
 	c.rows += int64(bytes.Count(p, []byte{'\n'}))
 	c.bytes += int64(len(p))
 	if c.bytes > c.limit {
-		return 0, fmt.Errorf("the part has more than the %d bytes of the plan: %w", c.limit, errUnplanned)
+		return 0, fmt.Errorf("the part has more than the %s of the plan: %w", schemas.Counted(c.limit, "byte"), errUnplanned)
 	}
 	return c.sum.Write(p)
 }

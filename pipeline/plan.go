@@ -67,7 +67,7 @@ func (e *Exporter) Plan(ctx context.Context, x Export) (schemas.Plan, error) {
 			}
 		}
 		if len(plan.Parts) > maxParts {
-			return plan, Permanent(fmt.Errorf("the export would have %d parts and the limit is %d: ask for a larger split_size or a shorter range", len(plan.Parts), maxParts))
+			return plan, Permanent(fmt.Errorf("the export would have %s and the limit is %d: choose a larger split_size or a shorter range", schemas.Counted(len(plan.Parts), "part"), maxParts))
 		}
 		return plan, nil
 	})
@@ -104,8 +104,8 @@ func agree(plan schemas.Plan, chunks []warehouse.Chunk, extent warehouse.Extent)
 		planned.Attached += c.Attached
 	}
 	if planned != extent {
-		return fmt.Errorf("the plan has %d rows with %d bytes and %d with attachments, and counted were %d, %d and %d",
-			planned.Rows, planned.Bytes, planned.Attached, extent.Rows, extent.Bytes, extent.Attached)
+		return fmt.Errorf("the plan has %s with %s and %d with attachments, and counted were %d, %d and %d",
+			schemas.Counted(planned.Rows, "row"), schemas.Counted(planned.Bytes, "byte"), planned.Attached, extent.Rows, extent.Bytes, extent.Attached)
 	}
 	return nil
 }

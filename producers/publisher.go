@@ -174,7 +174,7 @@ func (p *Publisher) outcome(r *kgo.Record, err error) error {
 	case errors.Is(err, kerr.UnknownTopicOrPartition):
 		return fmt.Errorf("publish to %s: %w; `cdds provision` creates the topics", r.Topic, err)
 	case errors.Is(err, kerr.MessageTooLarge):
-		return fmt.Errorf("publish to %s: %w (%d bytes); raise the topic's max.message.bytes to %d", r.Topic, err, len(r.Value), limit(r.Topic))
+		return fmt.Errorf("publish to %s: %w (%s); raise the topic's max.message.bytes to %d", r.Topic, err, schemas.Counted(len(r.Value), "byte"), limit(r.Topic))
 	case errors.Is(err, kgo.ErrRecordTimeout), errors.Is(err, kgo.ErrRecordRetries):
 		return fmt.Errorf("publish to %s: no acknowledgement within %s; check that its brokers are up: %w", r.Topic, deliveryTimeout, err)
 	}

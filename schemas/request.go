@@ -350,7 +350,7 @@ func (p *problems) media(types []string, entity string) {
 
 func (p *problems) shape(split int64, encoding, compression, attachments string) {
 	if split != 0 && (split < minSplitSize || split > maxSplitSize) {
-		p.add("split_size", "%d bytes is outside %d to %d (64 KiB to 256 MiB)", split, minSplitSize, maxSplitSize)
+		p.add("split_size", "%d is outside %d to %d bytes (64 KiB to 256 MiB)", split, minSplitSize, maxSplitSize)
 	}
 	p.oneOf("encoding", encoding, Encodings(), false)
 	p.oneOf("compression", compression, Compressions(), false)

@@ -24,7 +24,7 @@ func TestRequestReportsEachBrokenRule(t *testing.T) {
 		"from: 2026-11-01T00:00:00.000Z mus":                 func(r *schemas.ExportRequest) { r.From = r.To },
 		"media_types: \"fax\" is unknown":                    func(r *schemas.ExportRequest) { r.MediaTypes = []string{"voice", "fax"} },
 		"media_types: contacts have none":                    func(r *schemas.ExportRequest) { r.Entity = schemas.EntityContact },
-		"split_size: 1 bytes is outside":                     func(r *schemas.ExportRequest) { r.SplitSize = 1 },
+		"split_size: 1 is outside":                           func(r *schemas.ExportRequest) { r.SplitSize = 1 },
 		"encoding: \"pem\" is unknown":                       func(r *schemas.ExportRequest) { r.Encoding = "pem" },
 		"recipients: there is none":                          func(r *schemas.ExportRequest) { r.Recipients = nil },
 		"recipients: there are 33":                           func(r *schemas.ExportRequest) { r.Recipients = make([]schemas.Recipient, 33) },

@@ -138,7 +138,7 @@ func (h *Handler) erase(ctx context.Context, r schemas.ErasureRequest) error {
 		}
 	}
 	e.State, e.Waiting, e.DoneAt = schemas.ErasureDone, "", schemas.TimeOf(h.Now())
-	if err := h.audit(ctx, e, schemas.OutcomeDone, fmt.Sprintf("%s: %d versions and %d objects of attachments removed, %d exports with artifacts held some", about(r), e.Rows, e.Objects, len(e.Exports))); err != nil {
+	if err := h.audit(ctx, e, schemas.OutcomeDone, fmt.Sprintf("%s: %s and %s of attachments removed, %s with artifacts held some", about(r), schemas.Counted(e.Rows, "version"), schemas.Counted(e.Objects, "object"), schemas.Counted(len(e.Exports), "export"))); err != nil {
 		return err
 	}
 	h.Logger.InfoContext(ctx, "erased", "tenant", r.TenantID, "erasure", r.ErasureID, "rows", e.Rows, "exports", len(e.Exports))
@@ -186,7 +186,7 @@ func (h *Handler) awaitIngest(ctx context.Context, e schemas.Erasure) error {
 		}
 		if !told {
 			told = true
-			e.Waiting = fmt.Sprintf("waiting for ingest: %d records behind", behind)
+			e.Waiting = fmt.Sprintf("waiting for ingest: %s behind", schemas.Counted(behind, "record"))
 			if err := h.Store.SaveErasure(ctx, e); err != nil {
 				return err
 			}
@@ -194,7 +194,7 @@ func (h *Handler) awaitIngest(ctx context.Context, e schemas.Erasure) error {
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():
-			return fmt.Errorf("ingest is %d records behind; check the ingest role: %w", behind, ctx.Err())
+			return fmt.Errorf("ingest is %s behind; check the ingest role: %w", schemas.Counted(behind, "record"), ctx.Err())
 		}
 	}
 }

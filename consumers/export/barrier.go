@@ -135,17 +135,17 @@ func (b *barrier) reason(waited time.Duration) error {
 		return fmt.Errorf("records of %s are missing: %s: %w", b.topic, places(b.gone), errGone)
 	}
 	if b.lost > 0 {
-		return fmt.Errorf("%s records of %s that ingest had stored are missing: %w", grouped(b.lost), b.topic, errLost)
+		return fmt.Errorf("missing: %s of %s that ingest had stored: %w", schemas.Counted(b.lost, "record"), b.topic, errLost)
 	}
-	return fmt.Errorf("ingest is still %d records behind after %s", b.behind, waited.Round(time.Second))
+	return fmt.Errorf("ingest is still %s behind after %s", schemas.Counted(b.behind, "record"), waited.Round(time.Second))
 }
 
 // waiting is the sentence an admin reads meanwhile.
 func (b *barrier) waiting(waited time.Duration) string {
 	if b.lost > 0 {
-		return fmt.Sprintf("waiting for %s records of %s that ingest had stored: %v", grouped(b.lost), b.topic, errLost)
+		return fmt.Sprintf("waiting for %s of %s that ingest had stored: %v", schemas.Counted(b.lost, "record"), b.topic, errLost)
 	}
-	s := fmt.Sprintf("waiting for ingest: %s records behind", grouped(b.behind))
+	s := "waiting for ingest: " + schemas.Counted(b.behind, "record") + " behind"
 	if progress := b.first - b.behind; progress > 0 && waited > 0 {
 		left := time.Duration(float64(waited) * float64(b.behind) / float64(progress))
 		s += fmt.Sprintf(", about %s", max(left.Round(time.Second), time.Second))
@@ -158,19 +158,10 @@ func places(runs []schemas.Run) string {
 	var all []string
 	for i, r := range runs {
 		if i == 3 {
-			all = append(all, fmt.Sprintf("and %d more runs", len(runs)-i))
+			all = append(all, "and "+schemas.Counted(len(runs)-i, "more run"))
 			break
 		}
-		all = append(all, fmt.Sprintf("%s at positions %d to %d of partition %d", grouped(r.Next-r.First), r.First, r.Next-1, r.Partition))
+		all = append(all, fmt.Sprintf("%s at positions %d to %d of partition %d", schemas.Grouped(r.Next-r.First), r.First, r.Next-1, r.Partition))
 	}
 	return strings.Join(all, ", ")
-}
-
-// grouped writes 12000 as 12,000.
-func grouped(n int64) string {
-	s := fmt.Sprint(n)
-	for i := len(s) - 3; i > 0; i -= 3 {
-		s = s[:i] + "," + s[i:]
-	}
-	return s
 }

@@ -122,7 +122,7 @@ func (w *Worker) lifetime(r *schemas.ExportRequest) (time.Duration, error) {
 
 func days(d time.Duration) string {
 	if d%day == 0 {
-		return fmt.Sprintf("%d days", d/day)
+		return schemas.Counted(int(d/day), "day")
 	}
 	return d.String()
 }

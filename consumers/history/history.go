@@ -65,7 +65,7 @@ func New(store Store, reg prometheus.Registerer) (*Handler, error) {
 // store's.
 func (h *Handler) Handle(ctx context.Context, b schemas.Batch[*schemas.ExportStatus]) error {
 	if err := h.store.InsertStatus(ctx, b); err != nil {
-		return fmt.Errorf("insert %d status events: %w", len(b.Records), err)
+		return fmt.Errorf("insert %s: %w", schemas.Counted(len(b.Records), "status event"), err)
 	}
 	var touched []id
 	arrived := make(map[id][]*schemas.ExportStatus)
@@ -89,7 +89,7 @@ func (h *Handler) Handle(ctx context.Context, b schemas.Batch[*schemas.ExportSta
 		exports = append(exports, schemas.Fold(append(events, arrived[of]...)...))
 	}
 	if err := h.store.SaveExports(ctx, exports); err != nil {
-		return fmt.Errorf("save %d exports: %w", len(exports), err)
+		return fmt.Errorf("save %s: %w", schemas.Counted(len(exports), "export"), err)
 	}
 	h.pace.folded(exports)
 	h.events.Add(float64(len(b.Records)))

@@ -99,7 +99,7 @@ func (h *Handler[E]) Handle(ctx context.Context, b schemas.Batch[E]) error {
 		return nil
 	}
 	if err := h.stored(ctx, b); err != nil {
-		return fmt.Errorf("insert %d rows of %s partition %d from offset %d: %w", len(b.Records), b.Topic, b.Partition, b.First, err)
+		return fmt.Errorf("insert %s of %s partition %d from offset %d: %w", schemas.Counted(len(b.Records), "row"), b.Topic, b.Partition, b.First, err)
 	}
 	return nil
 }

@@ -121,7 +121,7 @@ func TestFailedInsertIsAnErrorThatSaysWhatWasToBeStored(t *testing.T) {
 		t.Fatal(err)
 	}
 	err = h.Handle(t.Context(), batch(schemas.TopicInteractions, &schemas.Interaction{}))
-	if !errors.Is(err, errDown) || !strings.Contains(err.Error(), "1 rows of cdds.interactions partition 0 from offset 0") {
+	if !errors.Is(err, errDown) || !strings.Contains(err.Error(), "1 row of cdds.interactions partition 0 from offset 0") {
 		t.Errorf("error = %v", err)
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/x509"
 	"errors"
-	"fmt"
 	"io"
 	"slices"
 	"time"
@@ -67,7 +66,7 @@ func (h *Handle) register(name string, file []byte) (*schemas.Certificate, error
 		return nil, invalid(err.Error())
 	}
 	if len(certs) != 1 {
-		return nil, invalid(fmt.Sprintf("the file holds %d certificates; give one at a time", len(certs)))
+		return nil, invalid("the file holds " + schemas.Counted(len(certs), "certificate") + "; give one at a time")
 	}
 	if err := smime.CheckRecipient(certs[0], h.Now()); err != nil {
 		return nil, invalid(err.Error())

@@ -172,7 +172,7 @@ func (h *Handle) checkRetention(days int) error {
 		return nil
 	}
 	if longest := h.Lifetime(h.tenant); time.Duration(days)*24*time.Hour > longest {
-		return &schemas.InvalidError{Problems: []string{fmt.Sprintf("retention_days: %d is more than the %d days that artifacts of tenant %s may live", days, int(longest.Hours()/24), h.tenant)}}
+		return &schemas.InvalidError{Problems: []string{fmt.Sprintf("retention_days: %d is more than the %s that artifacts of tenant %s may live", days, schemas.Counted(int(longest.Hours()/24), "day"), h.tenant)}}
 	}
 	return nil
 }

@@ -39,7 +39,7 @@ type sealer struct{ aead cipher.AEAD }
 
 func newSealer(key []byte) (*sealer, error) {
 	if len(key) != KeySize {
-		return nil, fmt.Errorf("the key of sessions has %d bytes, not %d", len(key), KeySize)
+		return nil, fmt.Errorf("the key of sessions has %s, not %d", schemas.Counted(len(key), "byte"), KeySize)
 	}
 	block, err := aes.NewCipher(key)
 	if err != nil {
@@ -78,7 +78,7 @@ func EnsureKey(file string) ([]byte, error) {
 		return key, nil
 	}
 	if err == nil {
-		return nil, fmt.Errorf("%s has %d bytes where the key of sessions has %d; remove it to get a new one", file, len(key), KeySize)
+		return nil, fmt.Errorf("%s has %s where the key of sessions has %d; remove it to get a new one", file, schemas.Counted(len(key), "byte"), KeySize)
 	}
 	if !errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("read the key of sessions: %w", err)

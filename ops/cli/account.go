@@ -110,8 +110,8 @@ func (s *session) showAccount(ctx context.Context, services *services, topics []
 		for _, a := range all {
 			for _, p := range a.Partitions {
 				rows = append(rows, []string{
-					string(a.Topic), fmt.Sprint(p.Partition), count(p.Stored), count(p.DeadLetters), count(p.Voids),
-					count(p.Erased), count(p.AgedOut), count(p.WrittenOff), count(p.Missing),
+					string(a.Topic), fmt.Sprint(p.Partition), schemas.Grouped(p.Stored), schemas.Grouped(p.DeadLetters), schemas.Grouped(p.Voids),
+					schemas.Grouped(p.Erased), schemas.Grouped(p.AgedOut), schemas.Grouped(p.WrittenOff), schemas.Grouped(p.Missing),
 				})
 			}
 		}
@@ -149,11 +149,11 @@ func checkAccount(ctx context.Context, s *services, topic schemas.Topic) (string
 	}
 	switch missing := a.missing(); {
 	case len(a.Gone) > 0:
-		return "", fmt.Errorf("%s records are missing, and Kafka no longer has %s; restore ClickHouse from a backup that has them, or write them off", count(missing), places(a.Gone))
+		return "", fmt.Errorf("missing: %s, and Kafka no longer has %s; restore ClickHouse from a backup that has them, or write them off", schemas.Counted(missing, "record"), places(a.Gone))
 	case missing > 0:
-		return "", fmt.Errorf("%s records that ingest had stored are not in ClickHouse; the ingest role reads them again from Kafka", count(missing))
+		return "", fmt.Errorf("not in ClickHouse: %s that ingest had stored; the ingest role reads them again from Kafka", schemas.Counted(missing, "record"))
 	}
-	return fmt.Sprintf("%s stored, %s dead-lettered, %s erased, none missing", count(stored), count(letters), count(erased)), nil
+	return fmt.Sprintf("%s stored, %s dead-lettered, %s erased, none missing", schemas.Grouped(stored), schemas.Grouped(letters), schemas.Grouped(erased)), nil
 }
 
 // checkIncarnation says whether a topic still is the one that CDDS found first.
@@ -167,7 +167,7 @@ func checkIncarnation(ctx context.Context, s *services, topic schemas.Topic) (st
 	case schemas.IncarnationReplaced:
 		return fmt.Sprintf("was deleted and made again, or is in another Kafka, since %s; what ClickHouse holds of before stays in exports", now.DecidedAt), nil
 	case schemas.IncarnationTruncated:
-		return fmt.Sprintf("its log lost records on %s, in %d partitions; what ClickHouse holds of them stays in exports", now.DecidedAt, len(now.Begins)), nil
+		return fmt.Sprintf("its log lost records on %s, in %s; what ClickHouse holds of them stays in exports", now.DecidedAt, schemas.Counted(len(now.Begins), "partition")), nil
 	}
 	return "the one that was found first", nil
 }

@@ -87,7 +87,7 @@ func oneRecipient(file string) (*x509.Certificate, error) {
 		return nil, usageError{fmt.Errorf("%s: %w", file, err)}
 	}
 	if len(certs) != 1 {
-		return nil, usageError{fmt.Errorf("%s holds %d certificates; give the receiver's own, without its issuers", file, len(certs))}
+		return nil, usageError{fmt.Errorf("%s holds %s; give the receiver's own, without its issuers", file, schemas.Counted(len(certs), "certificate"))}
 	}
 	if err := smime.CheckRecipient(certs[0], time.Now()); err != nil {
 		return nil, refused(fmt.Errorf("%s: %w", file, err))

@@ -133,13 +133,13 @@ func (d *demo) prove(ctx context.Context, c config.Config) (_ []proof, err error
 	if err := d.writeSample(file); err != nil {
 		return nil, err
 	}
-	d.say("importing %s interactions", count(int64(d.rows)))
+	d.say("importing %s", schemas.Counted(d.rows, "interaction"))
 	report, err := d.importFiles(ctx, d.services, schemas.TopicInteractions, []string{file})
 	if err != nil {
 		return nil, err
 	}
 	if report.Published != int64(d.rows) {
-		return nil, unproven(fmt.Errorf("%d of %d interactions were published", report.Published, d.rows))
+		return nil, unproven(fmt.Errorf("published %d of %s", report.Published, schemas.Counted(d.rows, "interaction")))
 	}
 	if err := d.makeKeys(); err != nil {
 		return nil, err
@@ -190,7 +190,7 @@ func (d *demo) proveTenant(ctx context.Context, tenant, signer string) (proof, e
 		return p, err
 	}
 	dir := filepath.Join(d.dir, "download", tenant)
-	d.say("%s: downloading and verifying %d parts", tenant, e.Done.Parts)
+	d.say("%s: downloading and verifying %s", tenant, schemas.Counted(e.Done.Parts, "part"))
 	if err := d.download(ctx, d.services.open, e, dir); err != nil {
 		return p, err
 	}
@@ -218,7 +218,7 @@ func (d *demo) proveTenant(ctx context.Context, tenant, signer string) (proof, e
 	t := e.Done
 	p = proof{tenant, e.ExportID, t.Rows, t.Parts, t.JSONLBytes, t.ZipBytes, t.SealedBytes, seconds, t.Attachments, came.equal(d.went[tenant])}
 	if !p.Equal {
-		return p, unproven(fmt.Errorf("%d lines came out and %d went in, and they differ", came.lines(), d.went[tenant].lines()))
+		return p, unproven(fmt.Errorf("%s came out and %d went in, and they differ", schemas.Counted(came.lines(), "line"), d.went[tenant].lines()))
 	}
 	return p, nil
 }
@@ -255,8 +255,8 @@ func (d *demo) show(proofs []proof, took time.Duration) error {
 		rows := [][]string{{"TENANT", "ROWS", "PARTS", "JSON LINES", "ZIP", "SEALED", "RATIO", "FILES", "EXPORT", "IN = OUT"}}
 		for _, p := range proofs {
 			rows = append(rows, []string{
-				p.Tenant, count(p.Rows), fmt.Sprint(p.Parts), size(p.JSONLBytes), size(p.ZipBytes), size(p.SealedBytes),
-				fmt.Sprintf("%.2f", float64(p.JSONLBytes)/float64(p.ZipBytes)), count(p.Attachments), fmt.Sprintf("%.2f s", p.Seconds), "every line",
+				p.Tenant, schemas.Grouped(p.Rows), fmt.Sprint(p.Parts), size(p.JSONLBytes), size(p.ZipBytes), size(p.SealedBytes),
+				fmt.Sprintf("%.2f", float64(p.JSONLBytes)/float64(p.ZipBytes)), schemas.Grouped(p.Attachments), fmt.Sprintf("%.2f s", p.Seconds), "every line",
 			})
 		}
 		d.table(rows)

@@ -123,7 +123,7 @@ func checkKafka(ctx context.Context, s *services) (string, error) {
 	if len(missing) > 0 {
 		return "", fmt.Errorf("topics are missing: %s; `cdds provision` creates them", strings.Join(missing, ", "))
 	}
-	return fmt.Sprintf("%d topics", len(schemas.Topics())), nil
+	return schemas.Counted(len(schemas.Topics()), "topic"), nil
 }
 
 func checkClickHouse(ctx context.Context, s *services) (string, error) {
@@ -177,7 +177,7 @@ func checkGroup(ctx context.Context, s *services, group string) (string, error) 
 			return "", err
 		}
 	}
-	return fmt.Sprintf("%d running, %s records behind", len(lag.Members), count(behind)), nil
+	return fmt.Sprintf("%d running, %s behind", len(lag.Members), schemas.Counted(behind, "record")), nil
 }
 
 // settleTime is how long a role that is behind has to get on.
@@ -209,7 +209,7 @@ func checkMoving(ctx context.Context, s *services, group string, behind int64) e
 			return nil
 		}
 	}
-	return fmt.Errorf("%s records behind and standing still; /readyz and the log of the role say why", count(behind))
+	return fmt.Errorf("%s behind and standing still; /readyz and the log of the role say why", schemas.Counted(behind, "record"))
 }
 
 func totalLag(l kadm.DescribedGroupLag) int64 {

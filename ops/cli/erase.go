@@ -129,7 +129,7 @@ func (s *session) toldErasure(e schemas.Erasure) error {
 		if e.State != schemas.ErasureDone {
 			return
 		}
-		fmt.Fprintf(s.out, "%s versions removed; exports with artifacts that hold some: %d\n", count(e.Rows), len(e.Exports))
+		fmt.Fprintf(s.out, "%s removed; exports with artifacts that hold some: %d\n", schemas.Counted(e.Rows, "version"), len(e.Exports))
 		if len(e.Exports) == 0 {
 			return
 		}
@@ -139,7 +139,7 @@ func (s *session) toldErasure(e schemas.Erasure) error {
 			if x.Deleted {
 				deletion = "asked for"
 			}
-			rows = append(rows, []string{x.ExportID, string(x.State), count(x.Rows), x.ExpiresAt.String(), deletion})
+			rows = append(rows, []string{x.ExportID, string(x.State), schemas.Grouped(x.Rows), x.ExpiresAt.String(), deletion})
 		}
 		s.table(rows)
 	})

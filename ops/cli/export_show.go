@@ -75,7 +75,7 @@ func (s *session) list(tenant string, all []schemas.Export) {
 		}
 		rows = append(rows, []string{
 			e.ExportID, string(e.State), entity, e.RequestedAt.String(), fmt.Sprintf("%d/%d", e.Done.Parts, e.Planned.Parts),
-			count(e.Done.Rows), attachmentCount(e.Done), size(e.Done.SealedBytes), expires,
+			schemas.Grouped(e.Done.Rows), attachmentCount(e.Done), size(e.Done.SealedBytes), expires,
 		})
 	}
 	s.table(rows)
@@ -84,9 +84,9 @@ func (s *session) list(tenant string, all []schemas.Export) {
 // attachmentCount tells problems too: an export with some is complete, but not quietly.
 func attachmentCount(t schemas.Totals) string {
 	if t.AttachmentProblems > 0 {
-		return fmt.Sprintf("%s, %s missing", count(t.Attachments), count(t.AttachmentProblems))
+		return fmt.Sprintf("%s, %s missing", schemas.Grouped(t.Attachments), schemas.Grouped(t.AttachmentProblems))
 	}
-	return count(t.Attachments)
+	return schemas.Grouped(t.Attachments)
 }
 
 func daysLeft(t time.Time) string {
@@ -94,7 +94,7 @@ func daysLeft(t time.Time) string {
 	if left <= 0 {
 		return "expired"
 	}
-	return fmt.Sprintf("in %d days", int(left.Hours()/24))
+	return "in " + schemas.Counted(int(left.Hours()/24), "day")
 }
 
 func newExportShow(s *session) *cobra.Command {
@@ -162,13 +162,13 @@ func (s *session) describe(e schemas.Export) {
 	}
 	if e.Planned.Parts > 0 || e.State == schemas.Completed {
 		add("parts", fmt.Sprintf("%d of %d", e.Done.Parts, e.Planned.Parts))
-		add("rows", fmt.Sprintf("%s of %s", count(e.Done.Rows), count(e.Planned.Rows)))
+		add("rows", fmt.Sprintf("%s of %s", schemas.Grouped(e.Done.Rows), schemas.Grouped(e.Planned.Rows)))
 		add("json lines", size(e.Done.JSONLBytes))
 		if e.Planned.Attachments > 0 {
-			add("attachments", fmt.Sprintf("%s of %s, %s", count(e.Done.Attachments), count(e.Planned.Attachments), size(e.Done.AttachmentBytes)))
+			add("attachments", fmt.Sprintf("%s of %s, %s", schemas.Grouped(e.Done.Attachments), schemas.Grouped(e.Planned.Attachments), size(e.Done.AttachmentBytes)))
 		}
 		if n := e.Done.AttachmentProblems; n > 0 {
-			add("problems", plural(n, "attachment")+" could not be had: missing, or not what the event says; the index says why")
+			add("problems", schemas.Counted(n, "attachment")+" could not be had: missing, or not what the event says; the index says why")
 		}
 		add("sealed", size(e.Done.SealedBytes))
 	}

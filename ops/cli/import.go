@@ -88,7 +88,7 @@ func (s *session) imported(report importer.Report, err error, strict bool) error
 		return err
 	}
 	if err == nil && strict && report.Refused > 0 {
-		err = refused(fmt.Errorf("%s refused", plural(report.Refused, "line")))
+		err = refused(fmt.Errorf("%s refused", schemas.Counted(report.Refused, "line")))
 	}
 	told := struct {
 		importer.Report
@@ -99,15 +99,15 @@ func (s *session) imported(report importer.Report, err error, strict bool) error
 	}
 	wrote := s.result(told, func() {
 		s.table([][]string{
-			{"Read", plural(report.Read, "line")},
-			{"Published", count(report.Published)},
-			{"Refused", count(report.Refused)},
+			{"Read", schemas.Counted(report.Read, "line")},
+			{"Published", schemas.Grouped(report.Published)},
+			{"Refused", schemas.Grouped(report.Refused)},
 		})
 		for _, r := range report.Refusals {
 			fmt.Fprintf(s.out, "%s line %d: %s\n", r.File, r.Line, printable(r.Reason))
 		}
 		if more := report.Refused - int64(len(report.Refusals)); more > 0 {
-			fmt.Fprintf(s.out, "and %s more\n", count(more))
+			fmt.Fprintf(s.out, "and %s more\n", schemas.Grouped(more))
 		}
 	})
 	if err != nil {

@@ -125,7 +125,7 @@ func holds(t schemas.Timeframe) string {
 	case schemas.TimeframeFixed:
 		return t.From.String() + " to " + t.To.String()
 	case schemas.TimeframeLastDays:
-		return fmt.Sprintf("the last %d days", t.Days)
+		return "the last " + schemas.Counted(t.Days, "day")
 	case schemas.TimeframeSinceLastRun:
 		return "since the last run"
 	}
@@ -185,7 +185,7 @@ func (s *session) showJob(j schemas.Job, runs []schemas.Export, deliveries []sch
 		add("cipher", j.Cipher)
 		add("key transport", j.KeyTransport)
 		if j.RetentionDays > 0 {
-			add("retention", fmt.Sprintf("%d days", j.RetentionDays))
+			add("retention", schemas.Counted(j.RetentionDays, "day"))
 		}
 		if j.Webhook != nil {
 			add("webhook", j.Webhook.URL)
@@ -202,7 +202,7 @@ func (s *session) showJob(j schemas.Job, runs []schemas.Export, deliveries []sch
 				if e.Request != nil {
 					due = e.Request.ScheduledAt.String()
 				}
-				rows = append(rows, []string{e.ExportID, due, string(e.State), count(e.Done.Rows), size(e.Done.SealedBytes)})
+				rows = append(rows, []string{e.ExportID, due, string(e.State), schemas.Grouped(e.Done.Rows), size(e.Done.SealedBytes)})
 			}
 			s.table(rows)
 		}

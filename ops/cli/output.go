@@ -91,5 +91,3 @@ func (b *bar) end(err error) {
 }
 
 func size(n int64) string { return humanize.IBytes(uint64(max(n, 0))) }
-
-func count(n int64) string { return humanize.Comma(n) }

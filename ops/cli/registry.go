@@ -227,7 +227,7 @@ func findCertificate(ctx context.Context, r registry, tenant, fingerprint string
 	case 1:
 		return found[0], nil
 	}
-	return schemas.Certificate{}, usageError{withHint(fmt.Errorf("%d certificates begin with %s", len(found), fingerprint), hint)}
+	return schemas.Certificate{}, usageError{withHint(fmt.Errorf("%s begin with %s", schemas.Counted(len(found), "certificate"), fingerprint), hint)}
 }
 
 // usedBy lists the ids of the tenant's jobs that name each certificate, or one that it

@@ -75,7 +75,7 @@ func openAttachments(ctx context.Context, part, cert, key string, r schemas.Rece
 	}
 	lines := strings.Split(strings.TrimSuffix(string(index), "\n"), "\n")
 	if int64(len(lines)) != r.Rows {
-		return unproven(fmt.Errorf("%s lists %d attachments, not %d", part, len(lines), r.Rows))
+		return unproven(fmt.Errorf("%s lists %s, not %d", part, schemas.Counted(len(lines), "attachment"), r.Rows))
 	}
 	for _, text := range lines {
 		var line schemas.AttachmentLine

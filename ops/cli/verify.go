@@ -154,7 +154,7 @@ func (s *session) received(x receivedExport, err error) error {
 }
 
 func (x receivedExport) rows() [][]string {
-	parts := fmt.Sprintf("%s, %s, all there and unchanged", plural(int64(x.Totals.Parts), "part"), size(x.Totals.SealedBytes))
+	parts := fmt.Sprintf("%s, %s, all there and unchanged", schemas.Counted(x.Totals.Parts, "part"), size(x.Totals.SealedBytes))
 	signedBy := x.Signer.Subject + ", SHA-256 " + x.Signer.Fingerprint
 	trust := "the signer is the one you named"
 	if !x.Signer.Pinned {
@@ -166,7 +166,7 @@ func (x receivedExport) rows() [][]string {
 	}
 	rows := [][]string{
 		{"Export", x.ExportID + " of tenant " + x.TenantID},
-		{"Holds", plural(x.Totals.Rows, x.Filter.Entity) + ", " + x.Filter.From.String() + " to " + x.Filter.To.String()},
+		{"Holds", schemas.Counted(x.Totals.Rows, x.Filter.Entity) + ", " + x.Filter.From.String() + " to " + x.Filter.To.String()},
 		{"Attachments", attachmentCount(*x.Totals)},
 		{"Complete", fmt.Sprintf("as of offsets [%s] of %s", strings.Join(offsets, " "), x.Topic)},
 		{"Parts", parts},
@@ -177,10 +177,10 @@ func (x receivedExport) rows() [][]string {
 		rows = slices.DeleteFunc(rows, func(row []string) bool { return row[0] == "Attachments" })
 	}
 	if n := len(x.Written) + len(x.Kept); n > 0 {
-		rows = append(rows, []string{"Written", fmt.Sprintf("%s of JSON Lines, %s", plural(int64(len(x.Written)), "file"), size(x.Totals.JSONLBytes))})
+		rows = append(rows, []string{"Written", fmt.Sprintf("%s of JSON Lines, %s", schemas.Counted(len(x.Written), "file"), size(x.Totals.JSONLBytes))})
 	}
 	if len(x.Kept) > 0 {
-		rows = append(rows, []string{"Kept", plural(int64(len(x.Kept)), "file") + " from an earlier run"})
+		rows = append(rows, []string{"Kept", schemas.Counted(len(x.Kept), "file") + " from an earlier run"})
 	}
 	return rows
 }
@@ -191,7 +191,7 @@ func (x receivedExport) violationRows() [][]string {
 		rows = append(rows, []string{printable(v.File), string(v.Rule), printable(v.Detail)})
 	}
 	if x.Omitted > 0 {
-		rows = append(rows, []string{fmt.Sprintf("and %s more", count(int64(x.Omitted)))})
+		rows = append(rows, []string{fmt.Sprintf("and %s more", schemas.Grouped(x.Omitted))})
 	}
 	return rows
 }
@@ -203,11 +203,4 @@ func printable(s string) string {
 		return s
 	}
 	return quoted
-}
-
-func plural(n int64, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return count(n) + " " + noun + "s"
 }

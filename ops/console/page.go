@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"path"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -182,20 +183,21 @@ func queryEscape(s string) string { return url.QueryEscape(s) }
 
 // functions of the templates.
 var functions = template.FuncMap{
-	"bytes":  func(n int64) string { return humanize.IBytes(uint64(max(0, n))) },
-	"count":  func(n int64) string { return humanize.Comma(n) },
-	"icount": func(n int) string { return humanize.Comma(int64(n)) },
-	"day":    func(t schemas.Time) string { return t.UTC().Format("2006-01-02") },
-	"minute": func(t schemas.Time) string { return t.UTC().Format("2006-01-02 15:04") },
-	"second": func(t schemas.Time) string { return t.UTC().Format("2006-01-02 15:04:05") },
-	"days":   func(now, until schemas.Time) int { return int(until.Sub(now.Time).Hours() / 24) },
-	"over":   func(now, until schemas.Time) bool { return !now.Before(until.Time) },
-	"took":   func(from, to schemas.Time) string { return to.Sub(from.Time).Round(100 * time.Millisecond).String() },
-	"has":    func(list []string, s string) bool { return slices.Contains(list, s) },
-	"short":  func(s string) string { return s[:min(len(s), 12)] },
-	"join":   strings.Join,
-	"queue":  schemas.QueueText,
-	"input":  inputOf,
+	"bytes": func(n int64) string { return humanize.IBytes(uint64(max(0, n))) },
+	"count": func(n any) string { return schemas.Grouped(reflect.ValueOf(n).Int()) },
+	// counted is "1 part" or "2 parts".
+	"counted": func(n any, noun string) string { return schemas.Counted(reflect.ValueOf(n).Int(), noun) },
+	"day":     func(t schemas.Time) string { return t.UTC().Format("2006-01-02") },
+	"minute":  func(t schemas.Time) string { return t.UTC().Format("2006-01-02 15:04") },
+	"second":  func(t schemas.Time) string { return t.UTC().Format("2006-01-02 15:04:05") },
+	"days":    func(now, until schemas.Time) int { return int(until.Sub(now.Time).Hours() / 24) },
+	"over":    func(now, until schemas.Time) bool { return !now.Before(until.Time) },
+	"took":    func(from, to schemas.Time) string { return to.Sub(from.Time).Round(100 * time.Millisecond).String() },
+	"has":     func(list []string, s string) bool { return slices.Contains(list, s) },
+	"short":   func(s string) string { return s[:min(len(s), 12)] },
+	"join":    strings.Join,
+	"queue":   schemas.QueueText,
+	"input":   inputOf,
 	// elide leaves an export's id out of the name of its file: it stands beside it.
 	"elide": func(name, id string) string { return strings.ReplaceAll(name, id, "…") },
 	// ever says that a range leaves nothing out.

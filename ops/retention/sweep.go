@@ -131,7 +131,7 @@ func (k *Keeper) sweepHistory(ctx context.Context, e schemas.Export, report *Rep
 	if now, _, err := k.History.Export(ctx, e.TenantID, e.ExportID); err != nil || now.State != schemas.Completed {
 		return err
 	}
-	reason := fmt.Sprintf("lost: %d of its %d objects are gone from the store; ask for it again under a new id with the same snapshot", gone, len(artifacts))
+	reason := fmt.Sprintf("lost: of its objects %d of %d are gone from the store; ask for it again under a new id with the same snapshot", gone, len(artifacts))
 	if err := k.remove(ctx, e, reason); err != nil {
 		return err
 	}

@@ -126,7 +126,7 @@ func (d *decryption) attachment(ctx context.Context, entry *zip.File, line schem
 			return zipError(part, err)
 		}
 		if n != line.Size {
-			return violated(part.Name, RuleContent, "%s has %d bytes where the index says %d", line.File, n, line.Size)
+			return violated(part.Name, RuleContent, "%s has %s where the index says %d", line.File, schemas.Counted(n, "byte"), line.Size)
 		}
 		return matches(part.Name, RuleContent, line.File+": its", sum, line.SHA256)
 	})
@@ -156,7 +156,7 @@ func (d *decryption) place(name string, write func(io.Writer) error) error {
 // readIndex reads the index and holds it to the manifest.
 func readIndex(ctx context.Context, entry *zip.File, part schemas.Receipt) ([]byte, []schemas.AttachmentLine, error) {
 	if part.Rows > maxAttachments || part.IndexBytes > part.Rows*maxIndexLine {
-		return nil, nil, violated(part.Name, RuleZip, "its index of %d lines with %d bytes is too large", part.Rows, part.IndexBytes)
+		return nil, nil, violated(part.Name, RuleZip, "its index of %s with %s is too large", schemas.Counted(part.Rows, "line"), schemas.Counted(part.IndexBytes, "byte"))
 	}
 	r, err := openEntry(entry, part, part.IndexBytes)
 	if err != nil {
@@ -186,7 +186,7 @@ func readIndex(ctx context.Context, entry *zip.File, part schemas.Receipt) ([]by
 		}
 	}
 	if int64(len(lines)) != part.Rows || problems != part.Problems {
-		return nil, nil, violated(part.Name, RuleContent, "its index has %d attachments with %d problems where the manifest says %d and %d", len(lines), problems, part.Rows, part.Problems)
+		return nil, nil, violated(part.Name, RuleContent, "its index has %s with %s where the manifest says %d and %d", schemas.Counted(len(lines), "attachment"), schemas.Counted(problems, "problem"), part.Rows, part.Problems)
 	}
 	return index, lines, nil
 }
@@ -235,7 +235,7 @@ func openEntry(entry *zip.File, part schemas.Receipt, size int64) (io.ReadCloser
 	case entry.Method != zip.Deflate && entry.Method != zip.Store:
 		return nil, violated(part.Name, RuleZip, "its zip's entry is compressed with method %d, not deflate", entry.Method)
 	case entry.UncompressedSize64 != uint64(size):
-		return nil, violated(part.Name, RuleZip, "its zip's entry has %d bytes where the manifest says %d", entry.UncompressedSize64, size)
+		return nil, violated(part.Name, RuleZip, "its zip's entry has %s where the manifest says %d", schemas.Counted(entry.UncompressedSize64, "byte"), size)
 	}
 	r, err := entry.Open()
 	if err != nil {

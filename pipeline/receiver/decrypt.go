@@ -224,7 +224,7 @@ func (d *decryption) unseal(ctx context.Context, spool *os.File, part schemas.Re
 		return err
 	}
 	if n != part.ZipBytes {
-		return violated(part.Name, RuleZip, "its zip does not have the %d bytes that the manifest says", part.ZipBytes)
+		return violated(part.Name, RuleZip, "its zip does not have the %s that the manifest says", schemas.Counted(part.ZipBytes, "byte"))
 	}
 	return matches(part.Name, RuleZip, "its zip's", zipSum, part.ZipSHA256)
 }

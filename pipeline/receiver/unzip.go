@@ -25,7 +25,7 @@ func unzip(ctx context.Context, dst io.Writer, spool *os.File, name string, part
 		return err
 	}
 	if len(archive.File) != 1 {
-		return violated(part.Name, RuleZip, "its zip has %d entries, not one", len(archive.File))
+		return violated(part.Name, RuleZip, "its zip has %s, not one", schemas.Counted(len(archive.File), "entry"))
 	}
 	entry := archive.File[0]
 	if entry.Name != name {
@@ -42,7 +42,7 @@ func unzip(ctx context.Context, dst io.Writer, spool *os.File, name string, part
 		return zipError(part, err)
 	}
 	if lines.bytes != part.Bytes || lines.rows != part.Rows {
-		return violated(part.Name, RuleContent, "it has %d rows and %d bytes where the manifest says %d and %d", lines.rows, lines.bytes, part.Rows, part.Bytes)
+		return violated(part.Name, RuleContent, "it has %s and %s where the manifest says %d and %d", schemas.Counted(lines.rows, "row"), schemas.Counted(lines.bytes, "byte"), part.Rows, part.Bytes)
 	}
 	return matches(part.Name, RuleContent, "its JSON Lines have the", lines.sum, part.JSONLSHA256)
 }
@@ -67,7 +67,7 @@ func checkDirectory(zipped io.ReaderAt, size int64, entries int) error {
 		return zip.ErrFormat
 	}
 	if n := binary.LittleEndian.Uint16(end[10:]); n < 1 || int(n) > entries {
-		return fmt.Errorf("%w: it has %d entries, not %d", zip.ErrFormat, n, entries)
+		return fmt.Errorf("%w: it has %s, not %d", zip.ErrFormat, schemas.Counted(n, "entry"), entries)
 	}
 	length, offset := int64(binary.LittleEndian.Uint32(end[12:])), int64(binary.LittleEndian.Uint32(end[16:]))
 	if length > maxDirectory || offset+length+endSize != size {

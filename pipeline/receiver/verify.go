@@ -142,7 +142,7 @@ func verifyPart(ctx context.Context, root *os.Root, part schemas.Receipt, p *pro
 	}
 	defer f.Close()
 	if size != part.SealedBytes {
-		return violated(part.Name, RuleSize, "it has %d bytes where the manifest says %d", size, part.SealedBytes)
+		return violated(part.Name, RuleSize, "it has %s where the manifest says %d", schemas.Counted(size, "byte"), part.SealedBytes)
 	}
 	sum := sha256.New()
 	if _, err := io.CopyBuffer(sum, p.reader(ctx, f), make([]byte, 256<<10)); err != nil {

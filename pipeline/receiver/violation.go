@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"cdds/schemas"
 )
 
 // Rule names what an export directory must satisfy.
@@ -71,7 +73,7 @@ func (e *UnprovenError) Error() string {
 	if n == 1 {
 		return "the export is not proven: " + e.Violations[0].Error()
 	}
-	return fmt.Sprintf("the export is not proven: %d violations, the first: %v", n, e.Violations[0])
+	return fmt.Sprintf("the export is not proven: %s, the first: %v", schemas.Counted(n, "violation"), e.Violations[0])
 }
 
 // Unwrap returns the violations, for errors.Is and errors.As.

@@ -138,7 +138,7 @@ func (o Options) check(recipients []*x509.Certificate) error {
 	case o.Cipher != AES256CBC && o.Cipher != AES256GCM:
 		return fmt.Errorf("smime: unknown cipher %d", o.Cipher)
 	case o.Cipher == AES256GCM && o.ContentSize > MaxGCMContent:
-		return fmt.Errorf("smime: content of %d bytes: AES-256-GCM seals at most %d, which a reader must hold in memory", o.ContentSize, MaxGCMContent)
+		return fmt.Errorf("smime: content of size %d: AES-256-GCM seals at most %d, which a reader must hold in memory", o.ContentSize, MaxGCMContent)
 	case o.KeyTransport != PKCS1v15 && o.KeyTransport != OAEP:
 		return fmt.Errorf("smime: unknown key transport %d", o.KeyTransport)
 	case len(o.Filename) > maxFilename:
@@ -189,7 +189,7 @@ func (w *writer) Write(p []byte) (int, error) {
 	case w.closed:
 		return 0, errors.New("smime: write after close")
 	case int64(len(p)) > w.left:
-		w.err = fmt.Errorf("%w: %d bytes too many", ErrSize, int64(len(p))-w.left)
+		w.err = fmt.Errorf("%w: bytes too many: %d", ErrSize, int64(len(p))-w.left)
 		return 0, w.err
 	}
 	for done := 0; done < len(p); {
@@ -213,7 +213,7 @@ func (w *writer) Close() error {
 	}
 	w.closed = true
 	if w.left > 0 {
-		w.err = fmt.Errorf("%w: %d bytes are missing", ErrSize, w.left)
+		w.err = fmt.Errorf("%w: bytes missing: %d", ErrSize, w.left)
 		return w.err
 	}
 	if w.gcm != nil {

@@ -17,10 +17,10 @@ func (h *head) readGCM(params asn1.RawValue) error {
 		return malformed("the parameters of AES-GCM are unreadable")
 	}
 	if len(p.Nonce) != gcmNonceSize {
-		return unsupported("its nonce has %d bytes, not %d", len(p.Nonce), gcmNonceSize)
+		return unsupported("its nonce has the length %d, not %d", len(p.Nonce), gcmNonceSize)
 	}
 	if p.ICVLen < 12 || p.ICVLen > gcmTagSize {
-		return malformed("a MAC of %d bytes is none of AES-GCM", p.ICVLen)
+		return malformed("a MAC of length %d is none of AES-GCM", p.ICVLen)
 	}
 	h.iv, h.tagSize = p.Nonce, p.ICVLen
 	return nil
@@ -41,7 +41,7 @@ type gcmReader struct {
 func newGCMReader(ber *berReader, body io.Reader, block cipher.Block, h *head) (io.Reader, error) {
 	gcm, err := cipher.NewGCMWithTagSize(block, h.tagSize)
 	if err != nil {
-		return nil, unsupported("a MAC of %d bytes", h.tagSize)
+		return nil, unsupported("a MAC of length %d", h.tagSize)
 	}
 	return &gcmReader{ber: ber, body: body, gcm: gcm, head: h}, nil
 }
@@ -73,7 +73,7 @@ func (r *gcmReader) open() ([]byte, error) {
 		return nil, err
 	}
 	if len(tag) != r.head.tagSize {
-		return nil, malformed("its MAC has %d bytes where %d are announced", len(tag), r.head.tagSize)
+		return nil, malformed("its MAC has the length %d where %d is announced", len(tag), r.head.tagSize)
 	}
 	content := append(sealed.Bytes(), tag...)
 	plain, err := r.gcm.Open(content[:0], r.head.iv, content, attributes)

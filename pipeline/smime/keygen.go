@@ -58,7 +58,7 @@ func GenerateKeyPair(opts KeyOptions) (certPEM, keyPEM []byte, err error) {
 	case opts.CommonName == "" || len(opts.CommonName) > 64:
 		return nil, nil, fmt.Errorf("smime: common name %q must have 1 to 64 characters", opts.CommonName)
 	case opts.Bits < MinKeyBits || opts.Bits > maxKeygenBits:
-		return nil, nil, fmt.Errorf("smime: key of %d bits: choose %d to %d", opts.Bits, MinKeyBits, maxKeygenBits)
+		return nil, nil, fmt.Errorf("smime: key size %d: choose %d to %d", opts.Bits, MinKeyBits, maxKeygenBits)
 	case opts.Validity < 0:
 		return nil, nil, fmt.Errorf("smime: validity %v must be positive", opts.Validity)
 	}

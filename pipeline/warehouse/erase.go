@@ -99,7 +99,7 @@ GROUP BY source_partition, of_block`, t.topic, kindErased, t.name, t.matches()))
 			return fmt.Errorf("check erasure %s: %w", e.Request.ErasureID, err)
 		}
 		if left > 0 {
-			return fmt.Errorf("erase %s: %d rows are still in %s", e.Request.ErasureID, left, t.name)
+			return fmt.Errorf("erase %s: still in %s: %s", e.Request.ErasureID, t.name, schemas.Counted(left, "row"))
 		}
 	}
 	return nil

@@ -187,7 +187,7 @@ ORDER BY place`, n, q.newestOfAll(t, "body_bytes, "+t.attached()+" AS with_files
 		inOrder := i == 0 || chunks[i-1].Last.Compare(c.First) < 0
 		full := c.Rows == n || i == len(chunks)-1
 		if !inOrder || !full { // rows were numbered out of order: never guess
-			return nil, fmt.Errorf("plan over %s: chunk %d of %d is out of order or has %d rows instead of %d", t.name, i+1, len(chunks), c.Rows, n)
+			return nil, fmt.Errorf("plan over %s: chunk %d of %d is out of order or has %s instead of %d", t.name, i+1, len(chunks), schemas.Counted(c.Rows, "row"), n)
 		}
 	}
 	return chunks, nil
@@ -213,7 +213,7 @@ func scanChunks(rows driver.Rows) (chunks []Chunk, err error) {
 		return nil, err
 	}
 	if !ended {
-		return nil, fmt.Errorf("the answer of ClickHouse breaks off after %d chunks", len(chunks))
+		return nil, fmt.Errorf("the answer of ClickHouse breaks off after %s", schemas.Counted(len(chunks), "chunk"))
 	}
 	return chunks, nil
 }

@@ -107,7 +107,7 @@ func latest(a, b time.Time) time.Time {
 func following(s schemas.Schedule, after time.Time) (time.Time, error) {
 	if s.Run == schemas.RunHours {
 		if s.EveryHours < 1 {
-			return after, fmt.Errorf("a job cannot run every %d hours", s.EveryHours)
+			return after, fmt.Errorf("a job cannot run every %s", schemas.Counted(s.EveryHours, "hour"))
 		}
 		t := after.UTC().Truncate(time.Hour).Add(time.Hour)
 		for t.Hour()%s.EveryHours != 0 {

@@ -91,7 +91,7 @@ func New(o Options) (*Generator, error) {
 	case o.Events == nil:
 		return nil, errors.New("traffic: there are no events")
 	case !(o.Rate >= 0): // NaN too
-		return nil, fmt.Errorf("traffic: the rate is %v events per second; give a positive number, or 0 for as fast as possible", o.Rate)
+		return nil, fmt.Errorf("traffic: the rate is %v per second; give a positive number, or 0 for as fast as possible", o.Rate)
 	}
 	if o.Interval <= 0 {
 		o.Interval = time.Second
@@ -125,7 +125,7 @@ func (g *Generator) Run(ctx context.Context) error {
 	case ctx.Err() != nil && (err != nil || p.Failed > 0):
 		return context.Cause(ctx)
 	case p.Failed > 0:
-		return fmt.Errorf("traffic: %d of %d events failed; the first: %w", p.Failed, p.Sent, g.firstError)
+		return fmt.Errorf("traffic: %d of %s failed; the first: %w", p.Failed, schemas.Counted(p.Sent, "event"), g.firstError)
 	case err != nil:
 		return err
 	}

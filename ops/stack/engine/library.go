@@ -175,7 +175,7 @@ func writeFile(path string, src io.Reader, size int64) (err error) {
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
 	if n, err := io.Copy(f, src); err != nil || n != size {
-		return fmt.Errorf("unpack %d bytes of the library, got %d: %v", size, n, err)
+		return fmt.Errorf("unpack the library: its size is %d, not %d: %v", n, size, err)
 	}
 	return f.Sync()
 }

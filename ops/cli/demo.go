@@ -134,7 +134,7 @@ func (d *demo) prove(ctx context.Context, c config.Config) (_ []proof, err error
 		return nil, err
 	}
 	d.say("importing %s", schemas.Counted(d.rows, "interaction"))
-	report, err := d.importFiles(ctx, d.services, schemas.TopicInteractions, []string{file})
+	report, err := d.importFiles(ctx, d.services, schemas.TopicInteractions, []string{file}, nil)
 	if err != nil {
 		return nil, err
 	}

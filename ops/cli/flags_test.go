@@ -14,7 +14,7 @@ import (
 // in backticks of a flag's description for it, and a Go type where there is none.
 var placeholders = []string{
 	"NAME=VALUE", "URL", "bits", "cipher", "day", "days", "directions", "directory", "duration", "encoding", "entity",
-	"expression", "file", "hours", "id", "level", "name", "number", "queues", "role", "roles", "rule", "scheme", "size",
+	"expression", "file", "hours", "id", "level", "name", "number", "queue", "role", "roles", "rule", "scheme", "size",
 	"state", "statuses", "tenant", "text", "time", "title", "topics", "types", "weekday", "zone",
 }
 

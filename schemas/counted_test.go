@@ -31,7 +31,7 @@ func TestNumbersOfThingsReadAsPeopleWriteThem(t *testing.T) {
 }
 
 // things are nouns that programs and people count here.
-const things = `artifacts|attachments|bytes|certificates|chunks|days|entries|events|exports|files|hours|interactions|items|jobs|lines|objects|parts|partitions|problems|records|rows|runs|tenants|tokens|topics|users|versions|violations`
+const things = `artifacts|attachments|bytes|certificates|chunks|days|entries|events|exports|files|hours|ids|interactions|items|jobs|lines|objects|parts|partitions|problems|records|rows|runs|tenants|tokens|topics|users|versions|violations`
 
 var (
 	byHand = regexp.MustCompile(`(%[dsv]|\{\{(count |\.)[^}]*\}\}) (` + things + `)\b`)

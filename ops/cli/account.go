@@ -197,7 +197,7 @@ func checkPartitioning(ctx context.Context, s *services, topic schemas.Topic) (s
 		return "", err
 	}
 	if n > 0 {
-		return fmt.Sprintf("%s ids have versions in several partitions; exports hold the one published last, but let all producers use one partitioner (murmur2)", atLeast(n, shownScattered)), nil
+		return fmt.Sprintf("ids with versions in several partitions: %s; exports hold the one published last, but let all producers use one partitioner (murmur2)", atLeast(n, shownScattered)), nil
 	}
 	return "every id is in one partition", nil
 }
@@ -205,7 +205,7 @@ func checkPartitioning(ctx context.Context, s *services, topic schemas.Topic) (s
 // atLeast is a count that was not taken further than limit.
 func atLeast(n, limit int64) string {
 	if n >= limit {
-		return "at least " + count(limit)
+		return "at least " + schemas.Grouped(limit)
 	}
-	return count(n)
+	return schemas.Grouped(n)
 }

@@ -27,6 +27,8 @@ var (
 	creates = regexp.MustCompile(`(?m)^CREATE TABLE IF NOT EXISTS (\w+)$`)
 	alters  = regexp.MustCompile(`(?m)^ALTER TABLE (\w+)`)
 	engine  = regexp.MustCompile(`(?m)^ENGINE = (Replacing|Aggregating)MergeTree(?:\((\w+)\))?$`)
+	// orders is what a Distributed table, which holds no rows, does not take.
+	orders = regexp.MustCompile(`,\s+MODIFY ORDER BY \([^)]*\)`)
 )
 
 // LocalTable is the table that holds a shard's rows of the Distributed table of a name.
@@ -52,7 +54,7 @@ func onCluster(s Statement, cluster, database string) []Statement {
 		if !strings.Contains(s.SQL, " COLUMN ") { // settings and projections are of what holds rows
 			return []Statement{local}
 		}
-		return []Statement{local, {s.Name, alters.ReplaceAllString(s.SQL, "ALTER TABLE "+on)}}
+		return []Statement{local, {s.Name, orders.ReplaceAllLiteralString(alters.ReplaceAllString(s.SQL, "ALTER TABLE "+on), "")}}
 	}
 	m := creates.FindStringSubmatch(s.SQL)
 	if m == nil || !engine.MatchString(s.SQL) || shardedBy[m[1]] == "" {

@@ -1,6 +1,7 @@
 package app_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -59,6 +60,37 @@ func TestNothingThatClickHouseLostIsLeftOutOfACompletedExport(t *testing.T) {
 		}
 		if rows, letters := w.stored(schemas.TopicInteractions); rows != 500 || letters != 1 {
 			t.Errorf("%s was lost and read again: %d rows and %d dead letters, want 500 and 1", id, rows, letters)
+		}
+	}
+}
+
+// TestHistoryReadsAgainWhatClickHouseLost loses events that history had committed, those of
+// one export and then all of them, while history goes on.
+func TestHistoryReadsAgainWhatClickHouseLost(t *testing.T) {
+	w := newWorld(t)
+	w.run("ingest", "export", "history")
+	w.load("acme", 0, 10)
+	ids := []string{"e0", "e1"}
+	w.publish(w.request("acme", "e0"), w.request("acme", "e1"))
+	w.await("acme", "e0")
+	w.await("acme", "e1")
+	for n, loss := range [][]string{
+		{
+			"ALTER TABLE exports DELETE WHERE export_id = 'e0' SETTINGS mutations_sync = 2",
+			"ALTER TABLE export_events DELETE WHERE export_id = 'e0' SETTINGS mutations_sync = 2",
+		},
+		{"TRUNCATE TABLE artifacts", "TRUNCATE TABLE exports", "TRUNCATE TABLE export_events"},
+	} {
+		for _, sql := range loss {
+			w.exec(sql)
+		}
+		after := fmt.Sprintf("after-%d", n)
+		w.publish(w.request("acme", after))
+		ids = append(ids, after)
+		for _, id := range ids {
+			if e := w.await("acme", id); e.State != schemas.Completed || e.Done.Parts != 1 {
+				t.Errorf("after loss %d %s is %s with %d parts", n, id, e.State, e.Done.Parts)
+			}
 		}
 	}
 }

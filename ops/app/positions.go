@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -34,10 +35,8 @@ func (a *App) settles() error {
 
 // stored is how far ClickHouse has a topic.
 func (a *App) stored(ctx context.Context, topic schemas.Topic) (map[int32]int64, error) {
-	for _, source := range schemas.SourceTopics() {
-		if topic == source {
-			return a.warehouse.Reached(ctx, topic)
-		}
+	if topic == schemas.TopicExportStatus || slices.Contains(schemas.SourceTopics(), topic) {
+		return a.warehouse.Reached(ctx, topic)
 	}
 	return nil, nil
 }
@@ -59,7 +58,7 @@ func (a *App) announce(ctx context.Context, i schemas.Incarnation) {
 }
 
 const (
-	// healEvery is how often ingest looks for records that ClickHouse has lost.
+	// healEvery is how often ingest and history look for records that ClickHouse has lost.
 	healEvery = 15 * time.Second
 	// healRetry is the pause after a look that failed, or that found some.
 	healRetry = time.Second
@@ -72,14 +71,15 @@ type rereader interface {
 	Reread(ctx context.Context, runs []schemas.Run) (handled int, err error)
 }
 
-// healer is the part of ingest that reads records again which ClickHouse has lost, as far
-// as Kafka still has them: after a restore of an older backup, a lost volume, a dropped month.
-func (a *App) healer(topic schemas.Topic, group rereader) role {
-	log := a.Logger.With("role", "ingest.heal", "topic", string(topic))
-	return role{"ingest.heal." + string(topic), func(ctx context.Context) error {
+// healer is the part of ingest and history that reads records again which ClickHouse has
+// lost, as far as Kafka still has them: after a restore of an older backup, a lost volume, a
+// dropped month. group is the id of the consumer group that stored them.
+func (a *App) healer(name, group string, topic schemas.Topic, r rereader) role {
+	log := a.Logger.With("role", name, "topic", string(topic))
+	return role{name + "." + string(topic), func(ctx context.Context) error {
 		for {
 			pause := healEvery
-			missing, handled, err := a.heal(ctx, topic, group)
+			missing, handled, err := a.heal(ctx, group, topic, r)
 			if missing || err != nil {
 				pause = healRetry
 			}
@@ -98,26 +98,22 @@ func (a *App) healer(topic schemas.Topic, group rereader) role {
 	}, func() error { return nil }}
 }
 
-// heal reads again what is missing below the committed positions, and returns whether
-// anything was missing that Kafka has.
-func (a *App) heal(ctx context.Context, topic schemas.Topic, group rereader) (missing bool, handled int, err error) {
+// heal reads again what is missing below the committed positions and Kafka still has, and
+// returns whether there was any.
+func (a *App) heal(ctx context.Context, group string, topic schemas.Topic, r rereader) (missing bool, handled int, err error) {
 	// Positions first: what is committed then is stored by the time it is looked for.
-	done, err := a.offsets.Ingested(ctx, topic)
+	done, err := a.offsets.Handled(ctx, group, topic)
 	if err != nil {
 		return false, 0, err
 	}
-	used, err := a.offsets.Used(ctx, topic, done)
+	present, err := a.offsets.Present(ctx, topic, done)
 	if err != nil {
 		return false, 0, err
 	}
-	gaps, _, err := a.warehouse.Gaps(ctx, topic, used, gapsAtOnce)
+	gaps, _, err := a.warehouse.Gaps(ctx, topic, present, gapsAtOnce)
 	if err != nil || len(gaps) == 0 {
 		return false, 0, err
 	}
-	gone, err := a.offsets.Gone(ctx, topic, gaps)
-	if err != nil {
-		return false, 0, err
-	}
-	handled, err = group.Reread(ctx, gaps)
-	return len(gone) < len(gaps), handled, err
+	handled, err = r.Reread(ctx, gaps)
+	return true, handled, err
 }

@@ -71,7 +71,8 @@ func buildIngest(a *App) ([]role, error) {
 	}
 	return []role{
 		buildRemember(a, forgetting), interactions, contacts,
-		a.healer(schemas.TopicInteractions, group1), a.healer(schemas.TopicContacts, group2),
+		a.healer("ingest.heal", schemas.IngestGroup(schemas.TopicInteractions), schemas.TopicInteractions, group1),
+		a.healer("ingest.heal", schemas.IngestGroup(schemas.TopicContacts), schemas.TopicContacts, group2),
 	}, nil
 }
 
@@ -80,7 +81,7 @@ func buildHistory(a *App) ([]role, error) {
 	if err != nil {
 		return nil, err
 	}
-	r, err := groupRole("history", consumers.Options[*schemas.ExportStatus]{
+	r, group, err := newGroup("history", consumers.Options[*schemas.ExportStatus]{
 		GroupID: schemas.GroupHistory, Topic: schemas.TopicExportStatus,
 		Decode: schemas.DecodeExportStatus, Handler: project,
 		MaxRecords: history.MaxRecords, Linger: history.Linger, SpanPerRecord: true,
@@ -101,7 +102,7 @@ func buildHistory(a *App) ([]role, error) {
 		Decode: schemas.DecodeWebhookDelivery, Handler: history.Deliveries{Store: a.warehouse},
 		MaxRecords: history.MaxRecords, Linger: history.Linger, SpanPerRecord: true,
 	}, a)
-	return []role{r, trail, deliveries}, err
+	return []role{r, a.healer("history.heal", schemas.GroupHistory, schemas.TopicExportStatus, group), trail, deliveries}, err
 }
 
 // exportsInHand bounds the exports of one partition that wait or run at once.

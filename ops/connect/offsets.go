@@ -74,10 +74,15 @@ func (o *Offsets) Seal(ctx context.Context, topic schemas.Topic, snapshot schema
 	return o.brokers.Commit(ctx, group, topic, offsets)
 }
 
-// Ingested is, per partition, the first position that ingest has not stored or
+// Ingested is Handled of the topic's ingest group.
+func (o *Offsets) Ingested(ctx context.Context, topic schemas.Topic) (schemas.Snapshot, error) {
+	return o.Handled(ctx, schemas.IngestGroup(topic), topic)
+}
+
+// Handled is, per partition, the first position that a group has not handled or
 // dead-lettered. Records that retention removed cannot be waited for and count as done:
 // they are missing.
-func (o *Offsets) Ingested(ctx context.Context, topic schemas.Topic) (schemas.Snapshot, error) {
+func (o *Offsets) Handled(ctx context.Context, group string, topic schemas.Topic) (schemas.Snapshot, error) {
 	ctx, cancel := context.WithTimeout(ctx, offsetsTimeout)
 	defer cancel()
 	l, log, err := o.settler.SettleLog(ctx, topic)
@@ -87,15 +92,15 @@ func (o *Offsets) Ingested(ctx context.Context, topic schemas.Topic) (schemas.Sn
 	known := map[string]map[int32]consumers.Committed{}
 	done := make(schemas.Snapshot, len(log.Starts))
 	for p := range done {
-		from := l.Origin(schemas.IngestGroup(topic), int32(p))
+		from := l.Origin(group, int32(p))
 		done[p] = max(from.Offset, log.Starts[p])
-		for _, group := range from.Groups {
-			if known[group] == nil {
-				if known[group], err = o.brokers.Committed(ctx, group, topic); err != nil {
+		for _, of := range from.Groups {
+			if known[of] == nil {
+				if known[of], err = o.brokers.Committed(ctx, of, topic); err != nil {
 					return nil, err
 				}
 			}
-			if at, ok := known[group][int32(p)]; ok {
+			if at, ok := known[of][int32(p)]; ok {
 				done[p] = max(done[p], at.Offset)
 				break
 			}
@@ -115,6 +120,21 @@ func (o *Offsets) Used(ctx context.Context, topic schemas.Topic, to schemas.Snap
 		used = append(used, l.Used(int32(p), position)...)
 	}
 	return used, nil
+}
+
+// Present returns the positions below a snapshot whose records Kafka still has.
+func (o *Offsets) Present(ctx context.Context, topic schemas.Topic, to schemas.Snapshot) ([]schemas.Run, error) {
+	l, log, err := o.settler.SettleLog(ctx, topic)
+	if err != nil {
+		return nil, err
+	}
+	var present []schemas.Run
+	for p, position := range to {
+		if next, there := l.Offset(int32(p), position); there && p < len(log.Starts) {
+			present = append(present, l.Runs(int32(p), log.Starts[p], next)...)
+		}
+	}
+	return present, nil
 }
 
 // Gone returns what of runs of positions Kafka does not have any more.

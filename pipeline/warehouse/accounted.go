@@ -108,10 +108,13 @@ func bitmaps(topic schemas.Topic) string {
   FROM accounted WHERE topic = {topic:String} GROUP BY source_partition, block, kind`, tableFor(topic))
 }
 
-// tableFor is the table of a source topic.
+// tableFor is the table of a source topic, or of the status topic.
 func tableFor(topic schemas.Topic) string {
-	if topic == schemas.TopicContacts {
+	switch topic {
+	case schemas.TopicContacts:
 		return "contacts"
+	case schemas.TopicExportStatus:
+		return "export_events"
 	}
 	return "interactions"
 }

@@ -13,17 +13,18 @@ import (
 	"cdds/schemas"
 )
 
-// InsertStatus stores status events. Storing one again changes nothing.
+// InsertStatus stores status events, each with its position. Storing one again changes
+// nothing.
 func (w *Warehouse) InsertStatus(ctx context.Context, b schemas.Batch[*schemas.ExportStatus]) error {
 	if len(b.Records) == 0 {
 		return nil
 	}
-	return w.insertBlock(ctx, "export_events", "tenant_id, export_id, event_id, state, time, body, source_partition, source_offset", func(block driver.Batch) error {
+	return w.insertBlock(ctx, "export_events", "tenant_id, export_id, event_id, state, time, body, source_partition, source_offset, position_partition, position_offset", func(block driver.Batch) error {
 		for _, r := range b.Records {
 			s := r.Event
 			body, err := schemas.Encode(s)
 			if err == nil {
-				err = block.Append(s.TenantID, s.ExportID, s.EventID, string(s.State), s.Time.Time, string(body), r.Partition, r.Offset)
+				err = block.Append(s.TenantID, s.ExportID, s.EventID, string(s.State), s.Time.Time, string(body), r.Partition, r.Offset, r.Partition, r.Offset)
 			}
 			if err != nil {
 				return err
@@ -33,7 +34,8 @@ func (w *Warehouse) InsertStatus(ctx context.Context, b schemas.Batch[*schemas.E
 	})
 }
 
-// StatusEvents returns every event of an export, each once, in no particular order.
+// StatusEvents returns every event of an export in no particular order, those that were
+// published again included.
 func (w *Warehouse) StatusEvents(ctx context.Context, tenantID, exportID string) ([]*schemas.ExportStatus, error) {
 	return decoded[*schemas.ExportStatus](ctx, w, "events of an export",
 		"SELECT body FROM export_events FINAL WHERE tenant_id = {tenant:String} AND export_id = {export:String}",

@@ -5,22 +5,13 @@ import (
 
 	"github.com/ClickHouse/clickhouse-go/v2"
 
-	"cdds/ops/stack/stacktest"
 	"cdds/pipeline/warehouse"
 	"cdds/schemas"
 )
 
 func TestListingsHoldExportsOfBeforeThereWereSummaries(t *testing.T) {
 	w := open(t)
-	e := stacktest.Shared(t).Endpoints().ClickHouse
-	conn, err := clickhouse.Open(&clickhouse.Options{
-		Protocol: clickhouse.HTTP, Addr: []string{e.Addr},
-		Auth: clickhouse.Auth{Database: e.Database, Username: e.Username, Password: e.Password},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = conn.Close() })
+	conn := connection(t)
 	export := func(id string) schemas.Export {
 		return schemas.Export{
 			TenantID: "summaries", ExportID: id, State: schemas.Completed, RequestedAt: from, UpdatedAt: from, Events: 3,

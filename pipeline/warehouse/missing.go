@@ -12,8 +12,8 @@ import (
 	"cdds/schemas"
 )
 
-// Missing is how many of the positions of a source topic that were used ClickHouse does not
-// account for: their records are neither stored, dead-lettered, erased, aged out nor
+// Missing is how many of the positions of a source topic, or of the status topic, that were
+// used ClickHouse does not account for: their records are neither stored, dead-lettered, erased, aged out nor
 // written off, and yet readers of the topic saw a record there.
 //
 // Committed offsets cannot answer this: they say what was stored, not what still is. The
@@ -194,7 +194,7 @@ FROM (%s) WHERE p = {partition:Int32} AND block = {block:Int64}`, bitmaps(topic)
 	return joinedRuns(gaps), nil
 }
 
-// Reached is, per partition of a source topic, the first position past all that ClickHouse
+// Reached is, per partition of such a topic, the first position past all that ClickHouse
 // has an account of.
 func (w *Warehouse) Reached(ctx context.Context, topic schemas.Topic) (map[int32]int64, error) {
 	seen, err := w.seen(ctx, topic)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"pgregory.net/rapid"
 
 	"cdds/ops/stack/stacktest"
@@ -22,8 +23,8 @@ import (
 
 func TestMain(m *testing.M) { stacktest.Main(m) }
 
-// open returns a warehouse on the shared stack. Tests use tenants of their own.
-func open(t testing.TB) *warehouse.Warehouse {
+// connection returns one to the shared stack's ClickHouse.
+func connection(t testing.TB) driver.Conn {
 	t.Helper()
 	e := stacktest.Shared(t).Endpoints().ClickHouse
 	conn, err := clickhouse.Open(&clickhouse.Options{
@@ -34,7 +35,13 @@ func open(t testing.TB) *warehouse.Warehouse {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = conn.Close() })
-	w := warehouse.New(conn)
+	return conn
+}
+
+// open returns a warehouse on the shared stack. Tests use tenants of their own.
+func open(t testing.TB) *warehouse.Warehouse {
+	t.Helper()
+	w := warehouse.New(connection(t))
 	for range 2 { // safe to repeat
 		if err := w.Migrate(t.Context()); err != nil {
 			t.Fatal(err)
@@ -46,14 +53,7 @@ func open(t testing.TB) *warehouse.Warehouse {
 // lose makes the shared stack's ClickHouse lose rows, as a restore from an older backup does.
 func lose(t *testing.T, table, where string) {
 	t.Helper()
-	e := stacktest.Shared(t).Endpoints().ClickHouse
-	conn, err := clickhouse.Open(&clickhouse.Options{
-		Protocol: clickhouse.HTTP, Addr: []string{e.Addr},
-		Auth: clickhouse.Auth{Database: e.Database, Username: e.Username, Password: e.Password},
-	})
-	check(t, err)
-	defer conn.Close()
-	check(t, conn.Exec(t.Context(), "ALTER TABLE "+table+" DELETE WHERE "+where+" SETTINGS mutations_sync = 2"))
+	check(t, connection(t).Exec(t.Context(), "ALTER TABLE "+table+" DELETE WHERE "+where+" SETTINGS mutations_sync = 2"))
 }
 
 var (

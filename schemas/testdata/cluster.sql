@@ -351,3 +351,20 @@ ALTER TABLE contacts_local ON CLUSTER 'cdds' ADD COLUMN IF NOT EXISTS published_
 -- 0035_contacts_published
 ALTER TABLE contacts ON CLUSTER 'cdds' ADD COLUMN IF NOT EXISTS published_at DateTime64(3, 'UTC') CODEC(Delta, ZSTD(1)) AFTER source_offset
 ;
+-- 0040_export_events_position
+ALTER TABLE export_events_local ON CLUSTER 'cdds'
+    ADD COLUMN IF NOT EXISTS position_partition Int32,
+    ADD COLUMN IF NOT EXISTS position_offset Int64,
+    MODIFY ORDER BY (tenant_id, export_id, event_id, position_partition, position_offset)
+;
+-- 0040_export_events_position
+ALTER TABLE export_events ON CLUSTER 'cdds'
+    ADD COLUMN IF NOT EXISTS position_partition Int32,
+    ADD COLUMN IF NOT EXISTS position_offset Int64
+;
+-- 0041_export_events_rebuild_projections
+ALTER TABLE export_events_local ON CLUSTER 'cdds' MODIFY SETTING deduplicate_merge_projection_mode = 'rebuild'
+;
+-- 0042_export_events_positions
+ALTER TABLE export_events_local ON CLUSTER 'cdds' ADD PROJECTION IF NOT EXISTS positions (SELECT source_partition, bitShiftRight(source_offset, 20) AS block, groupBitmapState(toUInt32(bitAnd(source_offset, 1048575))) GROUP BY source_partition, block)
+;

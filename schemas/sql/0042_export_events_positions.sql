@@ -1,0 +1,2 @@
+-- See 0031.
+ALTER TABLE export_events ADD PROJECTION IF NOT EXISTS positions (SELECT source_partition, bitShiftRight(source_offset, 20) AS block, groupBitmapState(toUInt32(bitAnd(source_offset, 1048575))) GROUP BY source_partition, block)

@@ -2,16 +2,19 @@ package app_test
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"net/http"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"cdds/ops/app"
 	"cdds/ops/cli"
 	"cdds/ops/connect"
 	"cdds/ops/provision"
+	"cdds/ops/retention"
 	"cdds/schemas"
 )
 
@@ -72,6 +75,9 @@ func TestAfterARestoreAnExportIsWhatItWasAndTheErasedStayErased(t *testing.T) {
 	}
 	w.doctor(dir)
 	stop()
+	artifacts := slices.Concat(w.artifactsIn("acme", "first"), w.artifactsIn("acme", "before"))
+	ahead := 48 * time.Hour // to retention all of them are older than its grace
+	keeper := w.keeperAt(func() time.Time { return time.Now().Add(ahead) })
 
 	for _, drill := range []string{"backup", "nothing"} {
 		t.Run("From"+drill, func(t *testing.T) {
@@ -82,10 +88,15 @@ func TestAfterARestoreAnExportIsWhatItWasAndTheErasedStayErased(t *testing.T) {
 				w.sql("CREATE DATABASE %s", database)
 			}
 			check(t, provision.All(t.Context(), w.admin, w.warehouse, w.bucket, w.config, func(string) {}))
-			for _, group := range []string{schemas.GroupHistory, schemas.GroupAudit, schemas.GroupDeliveries} {
+			for _, group := range []string{schemas.GroupAudit, schemas.GroupDeliveries} {
 				_, err := w.admin.DeleteGroup(t.Context(), group)
 				check(t, err)
 			}
+			impatient, cancel := context.WithTimeout(t.Context(), time.Second)
+			if report, err := keeper.Sweep(impatient); err == nil || report != (retention.Report{}) {
+				t.Errorf("history has read nothing yet, and the sweep did %+v, %v", report, err)
+			}
+			cancel()
 			stop := w.run("ingest")
 			defer stop()
 			w.awaitReady(http.StatusOK)
@@ -106,8 +117,19 @@ func TestAfterARestoreAnExportIsWhatItWasAndTheErasedStayErased(t *testing.T) {
 					t.Errorf("of the erasure of %s is known: %+v", contact, e)
 				}
 			}
-			if e := w.await("acme", "first"); e.State != schemas.Completed {
-				t.Errorf("history says that the first export is %s", e.State)
+			for _, id := range []string{"first", "before"} {
+				if e := w.await("acme", id); e.State != schemas.Completed {
+					t.Errorf("history says that the export %s is %s", id, e.State)
+				}
+			}
+			for range 2 {
+				if report, err := keeper.Sweep(t.Context()); err != nil || report != (retention.Report{}) {
+					t.Errorf("the sweep did %+v, %v", report, err)
+				}
+				ahead += 25 * time.Hour
+			}
+			if left := slices.Concat(w.artifactsIn("acme", "first"), w.artifactsIn("acme", "before")); !slices.Equal(left, artifacts) {
+				t.Errorf("of the artifacts %v are left of %v", left, artifacts)
 			}
 			w.doctor(dir)
 		})

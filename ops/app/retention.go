@@ -14,13 +14,13 @@ func buildRetention(a *App) ([]role, error) {
 	}
 	c := a.Config
 	keeper := retention.New(retention.Options{
-		History: a.warehouse, Objects: a.bucket, Publisher: a.publisher,
+		History: a.warehouse, Log: a.offsets, Objects: a.bucket, Publisher: a.publisher,
 		// Removing needs nothing but the store.
 		Artifacts: pipeline.New(pipeline.Options{Store: a.bucket, Now: now}),
 		Lifetime:  c.Export.LifetimeOf,
 		Every:     c.Retention.Every, SweepEvery: c.Retention.SweepEvery, Grace: c.Retention.Grace,
 		Name: a.Name, Registerer: a.Registry, Logger: a.Logger.With("role", "retention"), Now: now,
 	})
-	ready := func() error { return nil } // a pass that fails is told by its metric
+	ready := func() error { return nil } // a pass that fails shows in its metric
 	return []role{{"retention", keeper.Run, ready}}, nil
 }

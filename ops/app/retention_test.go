@@ -1,8 +1,10 @@
 package app_test
 
 import (
+	"bytes"
 	"context"
 	"log/slog"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -10,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"cdds/ops/app"
+	"cdds/ops/cli"
 	"cdds/ops/connect"
 	"cdds/ops/retention"
 	"cdds/pipeline"
@@ -44,9 +47,13 @@ func (w *world) runAhead(ahead time.Duration, roles ...string) (stop func()) {
 
 // keeper is retention as it would be that much later, one pass at a time.
 func (w *world) keeper(ahead time.Duration) *retention.Keeper {
-	now := func() time.Time { return time.Now().Add(ahead) }
+	return w.keeperAt(func() time.Time { return time.Now().Add(ahead) })
+}
+
+// keeperAt is retention with a clock.
+func (w *world) keeperAt(now func() time.Time) *retention.Keeper {
 	return retention.New(retention.Options{
-		History: w.warehouse, Objects: w.bucket, Publisher: w.publisher,
+		History: w.warehouse, Log: w.offsets(), Objects: w.bucket, Publisher: w.publisher,
 		Artifacts: pipeline.New(pipeline.Options{Store: w.bucket, Now: now}),
 		Lifetime:  func(string) time.Duration { return 30 * 24 * time.Hour }, Grace: 24 * time.Hour,
 		Name: "test", Registerer: prometheus.NewRegistry(), Logger: slog.New(slog.DiscardHandler), Now: now,
@@ -113,23 +120,58 @@ func TestAfterThirtyDaysObjectsStatusAndHistoryAgree(t *testing.T) {
 }
 
 func TestTheSweepRemovesOrphansAndOwnsUpToWhatIsLost(t *testing.T) {
-	w := newWorld(t)
+	dir := t.TempDir()
+	w := newWorldIn(t, dir)
 	w.run("ingest", "export", "history")
 	w.load("acme", 0, 20)
 	w.publish(w.request("acme", "whole"), w.request("acme", "holed"))
 	w.await("acme", "whole")
 	holed := w.await("acme", "holed")
 	check(t, w.bucket.Remove(t.Context(), holed.Parts[0].Key))
-	check(t, w.bucket.PutBytes(t.Context(), "acme/ghost/accepted.json", []byte("{}"), "application/json"))
-	check(t, w.bucket.PutBytes(t.Context(), "acme/ghost/x.p7m", []byte("x"), "application/pkcs7-mime"))
+	for _, name := range []string{"accepted.json", "interaction-ghost-0001.jsonl.zip.p7m"} {
+		check(t, w.bucket.PutBytes(t.Context(), "acme/ghost/"+name, []byte("{}"), "application/octet-stream"))
+	}
 
 	if report, err := w.keeper(time.Hour).Sweep(t.Context()); err != nil || report != (retention.Report{}) {
 		t.Fatalf("within the grace the sweep did %+v, %v", report, err)
 	}
-	report, err := w.keeper(48 * time.Hour).Sweep(t.Context())
-	if err != nil || report != (retention.Report{Orphans: 2, Lost: 1}) {
+	ahead := 48 * time.Hour
+	keeper := w.keeperAt(func() time.Time { return time.Now().Add(ahead) })
+	for range 2 { // of three exports two are too many to settle unasked
+		if report, err := keeper.Sweep(t.Context()); err != nil || report != (retention.Report{Stopped: 2}) {
+			t.Fatalf("unasked the sweep did %+v, %v", report, err)
+		}
+		ahead += 25 * time.Hour
+	}
+	cdds := func(args ...string) (code int, said string) {
+		var out bytes.Buffer
+		code = cli.Main(append([]string{"--data-dir", dir, "retention"}, args...), strings.NewReader(""), &out, &out)
+		return code, out.String()
+	}
+	code, said := cdds()
+	shown := regexp.MustCompile(`disagree about 2 of 3 exports\ncompleted, but objects are missing: 1\nin the bucket, but unknown to history: 1\n(?s:.*)acme/ghost: (?s:.*)acme/holed: lost(?s:.*)cdds retention confirm (\S+)\n`).FindStringSubmatch(said)
+	if code != 0 || shown == nil {
+		t.Fatalf("cdds retention says, with code %d: %s", code, said)
+	}
+	if code, said := cdds("confirm", "another"); code != 3 || !strings.Contains(said, "not by another") {
+		t.Errorf("another stop is confirmed with code %d: %s", code, said)
+	}
+	if code, said := cdds("confirm", shown[1]); code != 0 {
+		t.Fatalf("the confirmation ends with code %d: %s", code, said)
+	}
+	if report, err := keeper.Sweep(t.Context()); err != nil || report != (retention.Report{Orphans: 2, Lost: 1}) {
 		t.Fatalf("the sweep did %+v, %v; want two orphans and a loss", report, err)
 	}
+	if code, said := cdds(); code != 0 || !strings.Contains(said, "It is confirmed") {
+		t.Errorf("before the next sweep cdds retention says, with code %d: %s", code, said)
+	}
+	if report, err := keeper.Sweep(t.Context()); err != nil || report != (retention.Report{}) {
+		t.Errorf("afterwards the sweep did %+v, %v", report, err)
+	}
+	if code, said := cdds("confirm", shown[1]); code != 3 || !strings.Contains(said, "retention is not stopped") {
+		t.Errorf("what is settled is confirmed with code %d: %s", code, said)
+	}
+	w.awaitAudit("*", "retention.confirm")
 	e := w.awaitThat("acme", "holed", func(e schemas.Export) bool { return e.State == schemas.Expired })
 	if !strings.Contains(e.Reason, "1 of its 3 objects") || len(w.artifactsIn("acme", "holed")) != 0 {
 		t.Errorf("it is expired because %q with %v", e.Reason, w.artifactsIn("acme", "holed"))

@@ -189,6 +189,30 @@ var mutations = []mutation{
 		"retention", "history of objects that are gone is corrected",
 		"ops/retention/sweep.go", "if gone == 0 {", "if gone >= 0 {",
 		"ops/app", "TestTheSweepRemovesOrphansAndOwnsUpToWhatIsLost",
+	}, {
+		"retention", "nothing is removed before history holds what Kafka has",
+		"ops/retention/caughtup.go", "if behind == 0 {", "if behind >= 0 {",
+		"ops/retention", "TestNothingIsRemovedBeforeHistoryHoldsWhatKafkaHas",
+	}, {
+		"retention", "history reads again what ClickHouse lost",
+		"ops/app/roles.go", "return []role{r, a.healer(\"history.heal\", schemas.GroupHistory, schemas.TopicExportStatus, group), trail", "_ = group\n\treturn []role{r, trail",
+		"ops/app", "TestHistoryReadsAgainWhatClickHouseLost",
+	}, {
+		"retention", "a disagreement is seen twice before it is settled",
+		"ops/retention/sweep.go", "k.seen.since(f, now.Add(-k.Grace))", "k.seen.since(f, now)",
+		"ops/retention", "TestADisagreementIsSettledOnlyWhenItIsSeenAgainAGraceLater",
+	}, {
+		"retention", "too many disagreements wait for an operator",
+		"ops/retention/sweep.go", "(!stopped || f.kind.proven())", "(!stopped || f.kind != unproven)",
+		"ops/retention", "TestTooManyDisagreementsStopTheSweepUntilTheyAreConfirmed",
+	}, {
+		"retention", "what the bucket proves is kept",
+		"ops/retention/sweep.go", "case !accepted || standing.Cancelled || over:", "case !known:",
+		"ops/retention", "TestWhatTheBucketProvesIsKeptThoughHistoryAndKafkaLostIt",
+	}, {
+		"retention", "an event alone removes nothing",
+		"ops/retention/retention.go", "case !standing.Cancelled && !standing.Over(k.Now(), lifetime):", "case !standing.Cancelled && kept < 0:",
+		"ops/retention", "TestWhatEventsSayIsNotBelievedWhereTheBucketSaysOtherwise",
 	},
 
 	// Attachments are there with their content.

@@ -40,6 +40,7 @@ var accesses = map[string]Access{
 	},
 	"retention": {
 		Writes: []schemas.Topic{schemas.TopicExportStatus, schemas.TopicAudit},
+		Asks:   []string{schemas.GroupHistory},
 	},
 	"erasure": {
 		Reads:  []schemas.Topic{schemas.TopicErasureRequests},

@@ -1,14 +1,21 @@
 // Package retention removes artifacts whose time is over and keeps bucket and history
-// in agreement. It removes first and tells afterwards, under event ids that depend on
+// in agreement. It removes first and reports afterwards, under event ids that depend on
 // the fact alone: a process that dies between the two repeats both without effect,
 // and so may several processes at once.
+//
+// It deletes nothing on a guess. Events can be forged and history can be lost or
+// restored, so history only says where to look: what may go is what the bucket's own
+// documents say, the manifest above all. See Keeper.Sweep.
 //
 // # Metrics
 //
 //	cdds_retention_expired_total           exports whose artifacts were removed because their time was over
-//	cdds_retention_orphans_total           objects removed because history does not know their export
+//	cdds_retention_orphans_total           objects removed because neither history nor the bucket knows their export
 //	cdds_retention_leftovers_total         exports that had ended and still had objects, which were removed
 //	cdds_retention_lost_total              completed exports that objects were missing of
+//	cdds_retention_history_behind_events   status events that Kafka has and history lacks; nothing is removed until it is 0
+//	cdds_retention_disagreements{kind}     exports about which bucket and history disagree after the last sweep, by kind: orphan, lost, leftover, ended, unproven
+//	cdds_retention_stopped_exports         exports that an operator must confirm before the sweep goes on; 0 if it is not stopped
 //	cdds_retention_failures_total{pass}    passes that failed, by pass: expire, sweep; the next one tries again
 //	cdds_retention_last_success_timestamp_seconds{pass}  when the last pass that worked ended, in Unix time
 //	cdds_artifacts_exports                 exports whose artifacts are kept, as of the last pass
@@ -30,6 +37,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
+	"cdds/pipeline"
 	"cdds/pipeline/bucket"
 	"cdds/schemas"
 )
@@ -40,18 +48,25 @@ type History interface {
 	ExportsIn(ctx context.Context, states []schemas.State, afterTenant, afterExport string, limit int) ([]schemas.Export, error)
 	// Export returns one export, false if it is unknown.
 	Export(ctx context.Context, tenantID, exportID string) (schemas.Export, bool, error)
+	// Missing is how many of these positions of the status topic are not accounted for.
+	Missing(ctx context.Context, topic schemas.Topic, runs []schemas.Run) (int64, error)
 }
 
 // Objects are what is stored; *bucket.Bucket is one.
 type Objects interface {
 	Folders(ctx context.Context, prefix string) iter.Seq2[string, error]
 	List(ctx context.Context, prefix string) ([]bucket.Object, error)
-	Stat(ctx context.Context, key string) (bucket.Object, error)
+	// PutBytes is bucket.ErrExists if the key is taken, GetBytes bucket.ErrNotFound if it
+	// has no object.
+	PutBytes(ctx context.Context, key string, content []byte, contentType string) error
+	GetBytes(ctx context.Context, key string, limit int64) ([]byte, error)
 	Remove(ctx context.Context, key string) error
 }
 
 // Artifacts removes those of an export; *pipeline.Exporter does.
 type Artifacts interface {
+	// Standing is what the bucket itself says of an export.
+	Standing(ctx context.Context, tenantID, exportID string) (pipeline.Standing, error)
 	// End records how the export ended, unless that stands already: a failed one that
 	// is expired cannot be retried.
 	End(ctx context.Context, tenantID, exportID string, state schemas.State) (schemas.State, error)
@@ -69,6 +84,7 @@ type Publisher interface {
 // Options of a Keeper.
 type Options struct {
 	History   History
+	Log       Log
 	Objects   Objects
 	Artifacts Artifacts
 	Publisher Publisher
@@ -77,8 +93,8 @@ type Options struct {
 	Lifetime func(tenantID string) time.Duration
 	// Every and SweepEvery are the pauses between passes of the two kinds.
 	Every, SweepEvery time.Duration
-	// Grace is how old a disagreement must be to be repaired: history follows the
-	// bucket by moments, and by however long it was down.
+	// Grace is how old a disagreement must be to count, and how long it must stand from
+	// then on to be settled.
 	Grace time.Duration
 	// Name is told in events, such as host and process id.
 	Name       string
@@ -95,7 +111,10 @@ type Keeper struct {
 	failures                          *prometheus.CounterVec
 	last                              *prometheus.GaugeVec
 	kept, keptBytes, overdue, next    prometheus.Gauge
+	historyBehind, stoppedExports     prometheus.Gauge
+	disagreements                     *prometheus.GaugeVec
 	tenants                           *tenants
+	seen                              sightings
 }
 
 // New returns a Keeper. It starts nothing.
@@ -113,15 +132,22 @@ func New(o Options) *Keeper {
 	}
 	return &Keeper{
 		tenants:   byTenant,
+		seen:      sightings{},
 		Options:   o,
 		expired:   counter("expired_total", "Exports whose artifacts were removed because their time was over."),
-		orphans:   counter("orphans_total", "Objects removed because history does not know their export."),
+		orphans:   counter("orphans_total", "Objects removed because neither history nor the bucket knows their export."),
 		leftovers: counter("leftovers_total", "Exports that had ended and still had objects, which were removed."),
 		lost:      counter("lost_total", "Completed exports that objects were missing of."),
 		failures: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "cdds_retention_failures_total", Help: "Passes that failed, by pass."}, []string{"pass"}),
 		last: f.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "cdds_retention_last_success_timestamp_seconds", Help: "When the last pass that worked ended, in Unix time, by pass."}, []string{"pass"}),
+		historyBehind: f.NewGauge(prometheus.GaugeOpts{
+			Name: "cdds_retention_history_behind_events", Help: "Status events that Kafka has and history lacks; nothing is removed until it is 0."}),
+		disagreements: f.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "cdds_retention_disagreements", Help: "Exports about which bucket and history disagree after the last sweep, by kind."}, []string{"kind"}),
+		stoppedExports: f.NewGauge(prometheus.GaugeOpts{
+			Name: "cdds_retention_stopped_exports", Help: "Exports that an operator must confirm before the sweep goes on; 0 if it is not stopped."}),
 		kept: f.NewGauge(prometheus.GaugeOpts{
 			Name: "cdds_artifacts_exports", Help: "Exports whose artifacts are kept, as of the last pass."}),
 		keptBytes: f.NewGauge(prometheus.GaugeOpts{
@@ -157,7 +183,7 @@ func (k *Keeper) Run(ctx context.Context) error {
 func (k *Keeper) pass(ctx context.Context, name string, do func(context.Context) (Report, error)) {
 	report, err := do(ctx)
 	if report != (Report{}) {
-		k.Logger.Info("retention "+name, "expired", report.Expired, "orphans", report.Orphans, "leftovers", report.Leftovers, "lost", report.Lost)
+		k.Logger.Info("retention "+name, "expired", report.Expired, "orphans", report.Orphans, "leftovers", report.Leftovers, "ended", report.Ended, "lost", report.Lost)
 	}
 	switch {
 	case ctx.Err() != nil:
@@ -173,21 +199,29 @@ func (k *Keeper) pass(ctx context.Context, name string, do func(context.Context)
 type Report struct {
 	// Expired exports were removed because their time was over.
 	Expired int
-	// Orphans are objects removed because history does not know their export.
+	// Orphans are objects removed because neither history nor the bucket knows their export.
 	Orphans int
 	// Leftovers are exports that had ended and still had objects, now removed.
 	Leftovers int
+	// Ended are exports that had ended, which history had missed.
+	Ended int
 	// Lost are completed exports that objects were missing of.
 	Lost int
+	// Stopped is how many exports wait for an operator's word.
+	Stopped int
 }
 
 // pageSize is how many exports are held at once.
 const pageSize = 200
 
-// Expire removes the artifacts of every export whose time is over and says so. What
-// fails does not keep the rest from being done; the error joins all.
+// Expire removes the artifacts of every export whose time is over, by history and by the
+// bucket, and says so. What fails does not keep the rest from being done; the error
+// joins all.
 func (k *Keeper) Expire(ctx context.Context) (Report, error) {
 	var report Report
+	if err := k.awaitHistory(ctx); err != nil {
+		return report, err
+	}
 	var kept, bytes, overdue, next float64
 	tenants := map[string]holding{}
 	err := k.each(ctx, []schemas.State{schemas.Completed, schemas.Failed}, func(e schemas.Export) error {
@@ -200,6 +234,17 @@ func (k *Keeper) Expire(ctx context.Context) (Report, error) {
 			if at, ok := dueAt(e, lifetime); ok && (next == 0 || float64(at.Unix()) < next) {
 				next = float64(at.Unix())
 			}
+			return nil
+		}
+		standing, err := k.Artifacts.Standing(ctx, e.TenantID, e.ExportID)
+		switch {
+		case err != nil:
+			overdue++
+			return err
+		case standing.Accepted == nil && standing.Manifest == nil:
+			return nil // nothing is there: if there was something, the sweep finds out
+		case !standing.Cancelled && !standing.Over(k.Now(), lifetime):
+			kept++ // whatever history says, the manifest promises more
 			return nil
 		}
 		if err := k.remove(ctx, e, "its artifacts were kept as long as agreed"); err != nil {
@@ -236,7 +281,7 @@ func dueAt(e schemas.Export, lifetime time.Duration) (time.Time, bool) {
 	return time.Time{}, false
 }
 
-// remove takes an export's artifacts away and tells history and audit why.
+// remove takes an export's artifacts away and reports why to history and audit.
 func (k *Keeper) remove(ctx context.Context, e schemas.Export, reason string) error {
 	if _, err := k.Artifacts.End(ctx, e.TenantID, e.ExportID, schemas.Expired); err != nil {
 		return fmt.Errorf("expire export %s of %s: %w", e.ExportID, e.TenantID, err)
@@ -249,7 +294,7 @@ func (k *Keeper) remove(ctx context.Context, e schemas.Export, reason string) er
 		return fmt.Errorf("expire export %s of %s: %w", e.ExportID, e.TenantID, err)
 	}
 	if err := k.Publisher.Publish(ctx, k.events(e, reason)...); err != nil {
-		return fmt.Errorf("tell that export %s of %s is expired: %w", e.ExportID, e.TenantID, err)
+		return fmt.Errorf("report that export %s of %s is expired: %w", e.ExportID, e.TenantID, err)
 	}
 	return nil
 }

@@ -2,11 +2,9 @@ package retention
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"cdds/pipeline"
 	"cdds/pipeline/bucket"
@@ -14,76 +12,268 @@ import (
 	"cdds/schemas"
 )
 
-// Sweep compares bucket and history and repairs what has disagreed for longer than
-// the grace: objects of exports history does not know are removed; so are artifacts
-// of exports that ended without any; and an export that is completed in history but
-// not in the bucket becomes expired, saying what is gone. The error joins what failed.
+// Sweep compares bucket and history. It removes or corrects nothing on a guess: history
+// must hold what Kafka has, a disagreement must be older than the grace, be seen again a
+// grace after it was first seen, and be one the bucket's own documents bear out. Too many
+// at once stop it until an operator has looked (`cdds retention`). The error joins what
+// failed.
 func (k *Keeper) Sweep(ctx context.Context) (Report, error) {
 	var report Report
-	var problems problems
-	for tenant, err := range k.Objects.Folders(ctx, "") {
-		if err != nil {
-			return report, err
-		}
-		if tenant == pipeline.Reserved {
-			continue // decisions that outlive every export
-		}
-		for prefix, err := range k.Objects.Folders(ctx, tenant) {
-			if err != nil {
-				return report, err
-			}
-			problems.add(k.sweepObjects(ctx, prefix, &report))
-			if ctx.Err() != nil {
-				return report, ctx.Err()
-			}
-		}
+	if err := k.awaitHistory(ctx); err != nil {
+		return report, err
 	}
-	problems.add(k.each(ctx, []schemas.State{schemas.Completed}, func(e schemas.Export) error {
-		return k.sweepHistory(ctx, e, &report)
-	}))
+	var problems problems
+	found, compared, err := k.compare(ctx, &problems)
+	if err != nil {
+		return report, err
+	}
+	now := k.Now()
+	k.seen.note(found, now, problems.err() == nil)
+	stop, stopped, err := k.stopped(ctx, found, compared)
+	problems.add(err)
+	if stopped {
+		report.Stopped = stop.Exports
+		k.Logger.Error("retention is stopped: bucket and history disagree about more exports than it settles by itself; `cdds retention` shows them",
+			"exports", stop.Exports, "of", compared, "orphans", stop.Orphans, "lost", stop.Lost)
+	}
+	k.stoppedExports.Set(float64(report.Stopped))
+	left := map[kind][]string{}
+	for _, f := range found {
+		if f.kind != unproven && k.seen.since(f, now.Add(-k.Grace)) && (!stopped || f.kind.proven()) {
+			err := k.settle(ctx, f, &report)
+			problems.add(err)
+			if err == nil {
+				continue
+			}
+		}
+		left[f.kind] = append(left[f.kind], f.tenant+"/"+f.export)
+	}
+	for _, kind := range kinds {
+		k.disagreements.WithLabelValues(string(kind)).Set(float64(len(left[kind])))
+	}
+	if list := left[unproven]; len(list) > 0 {
+		k.Logger.Warn("bucket and history disagree, and neither is corrected", "exports", len(list), "some", list[:min(len(list), examples)])
+	}
 	return report, problems.err()
 }
 
-// sweepObjects looks from the bucket's side at what is stored under one export's
-// prefix, "tenant/export/".
-func (k *Keeper) sweepObjects(ctx context.Context, prefix string, report *Report) error {
-	ids := strings.Split(prefix, "/")
-	if len(ids) != 3 {
-		return nil
+// compare returns every disagreement that is older than the grace, and how many exports
+// were compared. What fails for one export is added to problems.
+func (k *Keeper) compare(ctx context.Context, problems *problems) (found []finding, compared int, err error) {
+	take := func(f finding, err error) {
+		problems.add(err)
+		if f.kind != "" {
+			found = append(found, f)
+		}
 	}
-	e, known, err := k.History.Export(ctx, ids[0], ids[1])
+	stored, completed := 0, 0
+	for tenant, err := range k.Objects.Folders(ctx, "") {
+		if err != nil {
+			return nil, 0, err
+		}
+		for prefix, err := range k.Objects.Folders(ctx, tenant) {
+			if err != nil {
+				return nil, 0, err
+			}
+			ids := strings.Split(prefix, "/")
+			if len(ids) != 3 || (&schemas.ExportRequest{TenantID: ids[0], ExportID: ids[1]}).CheckIDs() != nil {
+				continue // not an export's
+			}
+			stored++
+			take(k.stored(ctx, ids[0], ids[1]))
+			if ctx.Err() != nil {
+				return nil, 0, ctx.Err()
+			}
+		}
+	}
+	err = k.each(ctx, []schemas.State{schemas.Completed}, func(e schemas.Export) error {
+		completed++
+		take(k.completed(ctx, e))
+		return nil
+	})
+	return found, max(stored, completed), err
+}
+
+// stored looks from the bucket's side at what is stored of one export.
+func (k *Keeper) stored(ctx context.Context, tenantID, exportID string) (none finding, err error) {
+	e, known, err := k.History.Export(ctx, tenantID, exportID)
+	if err != nil || known && !emptied(e.State) {
+		return none, err
+	}
+	objects, err := k.Objects.List(ctx, schemas.ExportPrefix(tenantID, exportID))
+	if err != nil {
+		return none, err
+	}
+	since := k.Now().Add(-k.Grace)
+	artifacts, own := 0, 0
+	for _, o := range objects {
+		if o.Modified.After(since) {
+			return none, nil // somebody is at work
+		}
+		if name := nameOf(o); schemas.IsArtifact(exportID, name) {
+			artifacts++
+			own++
+		} else if pipeline.IsOwn(exportID, name) {
+			own++
+		}
+	}
+	if known && artifacts == 0 || own == 0 {
+		return none, nil
+	}
+	standing, err := k.Artifacts.Standing(ctx, tenantID, exportID)
+	accepted := standing.Accepted != nil || standing.Manifest != nil
+	if err != nil || accepted && artifacts == 0 { // decisions outlive artifacts
+		return none, err
+	}
+	over := standing.Over(k.Now(), k.Lifetime(tenantID))
+	f := finding{tenant: tenantID, export: exportID}
+	switch {
+	case known && (standing.Cancelled || over):
+		f.kind, f.why = leftover, fmt.Sprintf("history says that it is %s; the bucket still has %s", e.State, schemas.Counted(artifacts, "artifact"))
+	case known:
+		f.kind, f.why = unproven, fmt.Sprintf("history says that it is %s; the bucket does not", e.State)
+	case !accepted || standing.Cancelled || over:
+		f.kind, f.why = orphan, fmt.Sprintf("history does not know it; the bucket has %s", schemas.Counted(own, "object"))
+	default:
+		f.kind, f.why = unproven, "history does not know it; the bucket says that it was accepted and its time is not over"
+	}
+	return f, nil
+}
+
+// completed looks from history's side whether a completed export is all there.
+func (k *Keeper) completed(ctx context.Context, e schemas.Export) (none finding, err error) {
+	if e.UpdatedAt.After(k.Now().Add(-k.Grace)) {
+		return none, nil
+	}
+	objects, err := k.Objects.List(ctx, schemas.ExportPrefix(e.TenantID, e.ExportID))
+	if err != nil {
+		return none, err
+	}
+	files := warehouse.Artifacts(e)
+	gone := missing(files, objects)
+	if gone == 0 {
+		return none, nil
+	}
+	// What was read of history may be what it said before somebody removed them.
+	now, _, err := k.History.Export(ctx, e.TenantID, e.ExportID)
+	if err != nil || now.State != schemas.Completed {
+		return none, err
+	}
+	standing, err := k.Artifacts.Standing(ctx, e.TenantID, e.ExportID)
+	if err != nil {
+		return none, err
+	}
+	f := finding{kind: lost, tenant: e.TenantID, export: e.ExportID}
+	switch {
+	case len(objects) == 0:
+	case standing.Cancelled:
+		f.kind, f.why = ended, fmt.Sprintf("history says that it is completed; the bucket says that it is %s", standing.Ended)
+		return f, nil
+	case !standing.Completed():
+		f.kind, f.why = unproven, "history says that it is completed; the bucket does not"
+		return f, nil
+	case standing.Manifest != nil: // which is signed, and so counts before what events say
+		listed := e
+		listed.Parts = standing.Manifest.Parts
+		files = warehouse.Artifacts(listed)
+		if gone = missing(files, objects); gone == 0 {
+			f.kind, f.why = unproven, "history has parts that the manifest does not list"
+			return f, nil
+		}
+	}
+	f.why = fmt.Sprintf("lost: the bucket lacks %d of its %s; request it again under a new id with the same snapshot", gone, schemas.Counted(len(files), "object"))
+	return f, nil
+}
+
+// missing counts the files without an object.
+func missing(files []warehouse.Artifact, objects []bucket.Object) (gone int) {
+	there := make(map[string]bool, len(objects))
+	for _, o := range objects {
+		there[o.Key] = true
+	}
+	for _, a := range files {
+		if !there[a.Key] {
+			gone++
+		}
+	}
+	return gone
+}
+
+// settle ends a disagreement, unless it has changed since it was looked at.
+func (k *Keeper) settle(ctx context.Context, f finding, report *Report) error {
+	e, _, err := k.History.Export(ctx, f.tenant, f.export)
 	if err != nil {
 		return err
 	}
-	if known && !emptied(e.State) {
-		return nil
+	var again finding
+	if e.State == schemas.Completed {
+		again, err = k.completed(ctx, e)
+	} else {
+		again, err = k.stored(ctx, f.tenant, f.export)
 	}
-	objects, err := k.Objects.List(ctx, prefix)
-	if err != nil || !settled(objects, k.Now().Add(-k.Grace)) {
+	if err != nil || again != f {
 		return err
 	}
-	if known {
-		if !slices.ContainsFunc(objects, func(o bucket.Object) bool { return isArtifact(o.Key) }) {
-			return nil
-		}
-		if err := k.Artifacts.Discard(ctx, e.TenantID, e.ExportID); err != nil {
+	log := k.Logger.With("tenant", f.tenant, "export_id", f.export, "why", f.why)
+	switch f.kind {
+	case leftover:
+		if err := k.Artifacts.Discard(ctx, f.tenant, f.export); err != nil {
 			return err
 		}
-		k.Logger.Warn("removed artifacts of an export that has none", "tenant", e.TenantID, "export_id", e.ExportID, "state", e.State)
+		log.Warn("removed artifacts of an export that has none")
 		report.Leftovers++
 		k.leftovers.Inc()
+	case orphan:
+		return k.removeOrphan(ctx, f, report)
+	case ended, lost:
+		if err := k.remove(ctx, e, f.why); err != nil {
+			return err
+		}
+		if f.kind == ended {
+			log.Warn("history had missed the end of an export")
+			report.Ended++
+			return nil
+		}
+		log.Error("a completed export was not whole")
+		report.Lost++
+		k.lost.Inc()
+	}
+	return nil
+}
+
+// removeOrphan removes what is stored of an export that history does not know. Where the
+// bucket says what it was, its decisions stay and history learns of it.
+func (k *Keeper) removeOrphan(ctx context.Context, f finding, report *Report) error {
+	objects, err := k.Objects.List(ctx, schemas.ExportPrefix(f.tenant, f.export))
+	if err != nil {
+		return err
+	}
+	standing, err := k.Artifacts.Standing(ctx, f.tenant, f.export)
+	if err != nil {
+		return err
+	}
+	if standing.Accepted != nil || standing.Manifest != nil {
+		e := schemas.Export{TenantID: f.tenant, ExportID: f.export}
+		if err := k.remove(ctx, e, "its artifacts were kept as long as agreed; history had lost it"); err != nil {
+			return err
+		}
+		report.Expired++
+		k.expired.Inc()
 		return nil
 	}
 	// The manifest first, so that nothing ever claims parts that are gone.
-	slices.SortStableFunc(objects, func(a, b bucket.Object) int { return order(a.Key) - order(b.Key) })
+	slices.SortStableFunc(objects, func(a, b bucket.Object) int { return order(a) - order(b) })
 	for _, o := range objects {
+		if !pipeline.IsOwn(f.export, nameOf(o)) {
+			continue
+		}
 		if err := k.Objects.Remove(ctx, o.Key); err != nil {
 			return err
 		}
 		report.Orphans++
 		k.orphans.Inc()
 	}
-	k.Logger.Warn("removed objects of an export history does not know", "prefix", prefix, "objects", len(objects))
+	k.Logger.Warn("removed objects of an export that neither history nor the bucket knows", "tenant", f.tenant, "export_id", f.export)
 	return nil
 }
 
@@ -92,51 +282,17 @@ func emptied(s schemas.State) bool {
 	return s.Ended() && s != schemas.Completed && s != schemas.Failed
 }
 
-// settled reports whether there are objects and none is younger than since.
-func settled(objects []bucket.Object, since time.Time) bool {
-	return len(objects) > 0 && !slices.ContainsFunc(objects, func(o bucket.Object) bool { return o.Modified.After(since) })
+// nameOf is the file name of an object: what follows tenant and export, so that an
+// object further down has none of ours.
+func nameOf(o bucket.Object) string {
+	_, name, _ := strings.Cut(o.Key, "/")
+	_, name, _ = strings.Cut(name, "/")
+	return name
 }
 
-// isArtifact tells the files of an export from the documents that decide what it is.
-func isArtifact(key string) bool {
-	return strings.HasSuffix(key, ".p7m") || order(key) == 0
-}
-
-func order(key string) int {
-	if strings.HasSuffix(key, "/"+schemas.ManifestName) || strings.HasSuffix(key, "/"+schemas.SignatureName) {
+func order(o bucket.Object) int {
+	if name := nameOf(o); name == schemas.ManifestName || name == schemas.SignatureName {
 		return 0
 	}
 	return 1
-}
-
-// sweepHistory looks from history's side whether a completed export is all there.
-func (k *Keeper) sweepHistory(ctx context.Context, e schemas.Export, report *Report) error {
-	if e.UpdatedAt.After(k.Now().Add(-k.Grace)) {
-		return nil
-	}
-	artifacts := warehouse.Artifacts(e)
-	gone := 0
-	for _, a := range artifacts {
-		switch _, err := k.Objects.Stat(ctx, a.Key); {
-		case errors.Is(err, bucket.ErrNotFound):
-			gone++
-		case err != nil:
-			return err
-		}
-	}
-	if gone == 0 {
-		return nil
-	}
-	// What was read of history may be what it said before somebody removed them.
-	if now, _, err := k.History.Export(ctx, e.TenantID, e.ExportID); err != nil || now.State != schemas.Completed {
-		return err
-	}
-	reason := fmt.Sprintf("lost: of its objects %d of %d are gone from the store; ask for it again under a new id with the same snapshot", gone, len(artifacts))
-	if err := k.remove(ctx, e, reason); err != nil {
-		return err
-	}
-	k.Logger.Error("a completed export was not whole", "tenant", e.TenantID, "export_id", e.ExportID, "gone", gone, "of", len(artifacts))
-	report.Lost++
-	k.lost.Inc()
-	return nil
 }

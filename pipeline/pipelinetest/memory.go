@@ -8,10 +8,12 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"iter"
 	"maps"
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"cdds/pipeline/bucket"
 	"cdds/pipeline/warehouse"
@@ -20,6 +22,9 @@ import (
 
 // Store keeps objects in memory; it is a pipeline.Store and safe for concurrent use.
 type Store struct {
+	// Now is the clock of the store; nil means time.Now.
+	Now func() time.Time
+
 	mu      sync.Mutex
 	objects map[string]object
 }
@@ -27,6 +32,7 @@ type Store struct {
 type object struct {
 	content  []byte
 	metadata map[string]string
+	modified time.Time
 }
 
 // NewStore returns an empty Store.
@@ -46,7 +52,11 @@ func (s *Store) Put(_ context.Context, key string, c bucket.Content) error {
 	if _, taken := s.objects[key]; taken {
 		return fmt.Errorf("put %s: %w", key, bucket.ErrExists)
 	}
-	s.objects[key] = object{content, maps.Clone(c.Metadata)}
+	now := s.Now
+	if now == nil {
+		now = time.Now
+	}
+	s.objects[key] = object{content, maps.Clone(c.Metadata), now()}
 	return nil
 }
 
@@ -68,7 +78,7 @@ func (s *Store) Stat(_ context.Context, key string) (bucket.Object, error) {
 	if !ok {
 		return bucket.Object{}, fmt.Errorf("stat %s: %w", key, bucket.ErrNotFound)
 	}
-	return bucket.Object{Key: key, Size: int64(len(o.content)), Metadata: maps.Clone(o.metadata)}, nil
+	return bucket.Object{Key: key, Size: int64(len(o.content)), Modified: o.modified, Metadata: maps.Clone(o.metadata)}, nil
 }
 
 // GetBytes is bucket.ErrNotFound if there is none.
@@ -96,12 +106,30 @@ func (s *Store) List(_ context.Context, prefix string) ([]bucket.Object, error) 
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var all []bucket.Object
-	for _, key := range slices.Sorted(maps.Keys(s.objects)) {
+	for key, o := range s.objects {
 		if strings.HasPrefix(key, prefix) {
-			all = append(all, bucket.Object{Key: key, Size: int64(len(s.objects[key].content))})
+			all = append(all, bucket.Object{Key: key, Size: int64(len(o.content)), Modified: o.modified})
 		}
 	}
+	slices.SortFunc(all, func(a, b bucket.Object) int { return strings.Compare(a.Key, b.Key) })
 	return all, nil
+}
+
+// Folders yields, one level below prefix, every part of a key up to and including the
+// next slash, in order.
+func (s *Store) Folders(ctx context.Context, prefix string) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		all, _ := s.List(ctx, prefix)
+		last := ""
+		for _, o := range all {
+			name, _, below := strings.Cut(strings.TrimPrefix(o.Key, prefix), "/")
+			if folder := prefix + name + "/"; below && folder != last {
+				if last = folder; !yield(folder, nil) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // Remove of an object that is not there is no error.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -57,63 +56,9 @@ func (a *App) announce(ctx context.Context, i schemas.Incarnation) {
 	}
 }
 
-const (
-	// healEvery is how often ingest and history look for records that ClickHouse has lost.
-	healEvery = 15 * time.Second
-	// healRetry is the pause after a look that failed, or that found some.
-	healRetry = time.Second
-	// gapsAtOnce bounds the runs of records that one look reads again.
-	gapsAtOnce = 1000
-)
-
-// rereader is a consumers.Group, whatever its events are.
-type rereader interface {
-	Reread(ctx context.Context, runs []schemas.Run) (handled int, err error)
-}
-
 // healer is the part of ingest and history that reads records again which ClickHouse has
-// lost, as far as Kafka still has them: after a restore of an older backup, a lost volume, a
-// dropped month. group is the id of the consumer group that stored them.
-func (a *App) healer(name, group string, topic schemas.Topic, r rereader) role {
-	log := a.Logger.With("role", name, "topic", string(topic))
-	return role{name + "." + string(topic), func(ctx context.Context) error {
-		for {
-			pause := healEvery
-			missing, handled, err := a.heal(ctx, group, topic, r)
-			if missing || err != nil {
-				pause = healRetry
-			}
-			switch {
-			case err != nil && ctx.Err() == nil:
-				log.Warn("cannot look for records that ClickHouse has lost; retrying", "error", err)
-			case handled > 0:
-				log.Warn("ClickHouse had lost records; they were read from Kafka again", "records", handled)
-			}
-			select {
-			case <-time.After(pause):
-			case <-ctx.Done():
-				return nil
-			}
-		}
-	}, func() error { return nil }}
-}
-
-// heal reads again what is missing below the committed positions and Kafka still has, and
-// returns whether there was any.
-func (a *App) heal(ctx context.Context, group string, topic schemas.Topic, r rereader) (missing bool, handled int, err error) {
-	// Positions first: what is committed then is stored by the time it is looked for.
-	done, err := a.offsets.Handled(ctx, group, topic)
-	if err != nil {
-		return false, 0, err
-	}
-	present, err := a.offsets.Present(ctx, topic, done)
-	if err != nil {
-		return false, 0, err
-	}
-	gaps, _, err := a.warehouse.Gaps(ctx, topic, present, gapsAtOnce)
-	if err != nil || len(gaps) == 0 {
-		return false, 0, err
-	}
-	handled, err = r.Reread(ctx, gaps)
-	return true, handled, err
+// lost. group is the id of the consumer group that stored them.
+func (a *App) healer(name, group string, topic schemas.Topic, r consumers.Rereader) role {
+	h := consumers.Healer{GroupID: group, Topic: topic, Group: r, Log: a.offsets, Ledger: a.warehouse, Logger: a.Logger.With("role", name, "topic", string(topic))}
+	return role{name + "." + string(topic), h.Run, func() error { return nil }}
 }

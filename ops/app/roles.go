@@ -161,7 +161,7 @@ func newGroup[E any](name string, o consumers.Options[E], a *App) (role, *consum
 		return role{}, nil, err
 	}
 	o.Positions = a.settler
-	o.DeadLetters = deadLetters{a}
+	o.DeadLetters = consumers.Letters{Topic: a.publisher, Account: a.warehouse}
 	o.Registerer = a.Registry
 	o.Tracer = a.traces.Tracer(name)
 	o.Logger = a.Logger.With(slog.String("role", name))
@@ -183,23 +183,6 @@ func (a *App) cluster(name string, reg prometheus.Registerer) (consumers.Cluster
 		return nil, err
 	}
 	return consumers.NewCluster(members, followers)
-}
-
-// deadLetters keeps the bytes on the dead-letter topic and the positions in
-// ClickHouse, where the account of each partition is drawn up.
-type deadLetters struct{ a *App }
-
-// Put is idempotent by position: readers of the topic see a letter again at worst.
-func (d deadLetters) Put(ctx context.Context, letters []schemas.DeadLetter) error {
-	if err := d.a.publisher.Put(ctx, letters); err != nil {
-		return err
-	}
-	return d.a.warehouse.RecordDeadLetters(ctx, letters)
-}
-
-// Void is idempotent by position too.
-func (d deadLetters) Void(ctx context.Context, voids []schemas.Void) error {
-	return d.a.warehouse.RecordVoids(ctx, voids)
 }
 
 // errNoSigner names the way out.

@@ -30,7 +30,7 @@ func (g *Group[E]) commitLoop(member Member, stop <-chan struct{}) {
 			failures = 0
 		} else {
 			failures++
-			wait = backoff(failures)
+			wait = g.backoff(failures)
 			g.opts.Logger.Warn("commit failed; repeating it", "error", err, "failures", failures)
 			signal(g.dirty)
 		}

@@ -81,6 +81,8 @@ type Options[E any] struct {
 	// InFlight is how many batches of one partition may be handled at once.
 	// Default: 1, strictly in order.
 	InFlight int
+	// Steady takes chance out of the pauses between retries, so that a run can be repeated.
+	Steady bool
 	// Drain is how long handlers at work may go on after Run was cancelled.
 	// Default: 30 s.
 	Drain time.Duration

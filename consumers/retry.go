@@ -22,10 +22,13 @@ var errStopping = errors.New("the group is stopping")
 
 // backoff is the pause after the nth failure, n from 1: doubling, capped, and
 // between half and all of it by chance, so that members do not return together.
-func backoff(n int) time.Duration {
+func (g *Group[E]) backoff(n int) time.Duration {
 	d := backoffMax
 	if n < 8 {
 		d = min(backoffMin<<(n-1), backoffMax)
+	}
+	if g.opts.Steady {
+		return d
 	}
 	return d/2 + rand.N(d/2)
 }
@@ -75,7 +78,7 @@ func (p *partition[E]) retry(ctx context.Context, what string, s *span, do func(
 			p.log.WarnContext(ctx, what+" failed; retrying", "attempts", n, "next_offset", s.at.Offset, "error", err)
 		}
 		select {
-		case <-time.After(backoff(n)):
+		case <-time.After(p.g.backoff(n)):
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-p.g.stopping:

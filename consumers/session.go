@@ -63,7 +63,7 @@ func (g *Group[E]) settle(ctx context.Context) bool {
 			g.opts.Logger.Warn("cannot tell which positions the topic has; retrying", "attempts", n, "error", err)
 		}
 		select {
-		case <-time.After(backoff(n)):
+		case <-time.After(g.backoff(n)):
 		case <-ctx.Done():
 		}
 	}

@@ -16,6 +16,9 @@ func (w *Worker) retry(ctx context.Context, name string, step func() error) erro
 	policy := backoff.NewExponentialBackOff()
 	policy.InitialInterval = 100 * time.Millisecond
 	policy.MaxInterval = 15 * time.Second
+	if w.Steady {
+		policy.RandomizationFactor = 0
+	}
 	_, err := backoff.Retry(ctx, func() (struct{}, error) {
 		err := step()
 		if err != nil && (pipeline.IsPermanent(err) || ctx.Err() != nil) {

@@ -97,7 +97,9 @@ type Options struct {
 	// IngestWait bounds how long an export waits for ingest; 0 means 10 minutes.
 	IngestWait time.Duration
 	// RetryFor bounds how long a failing step is tried again; 0 means 15 minutes.
-	RetryFor   time.Duration
+	RetryFor time.Duration
+	// Steady takes chance out of the pauses between retries, so that a run can be repeated.
+	Steady     bool
 	Registerer prometheus.Registerer
 	Logger     *slog.Logger
 	// Now is the clock; nil means time.Now.

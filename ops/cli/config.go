@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"os"
 
-	"github.com/goccy/go-yaml"
 	"github.com/spf13/cobra"
+	"go.yaml.in/yaml/v4"
 
 	"cdds/ops/config"
 )
@@ -31,15 +31,15 @@ they come to, secrets hidden, or check it without starting anything.
 				if err != nil {
 					return usageError{err}
 				}
-				text, err := yaml.Marshal(c)
+				text, err := yaml.Dump(c)
 				if err != nil {
 					return err
 				}
-				asJSON, err := yaml.YAMLToJSON(text)
-				if err != nil {
+				var shown map[string]any // by the keys of YAML
+				if err := yaml.Load(text, &shown); err != nil {
 					return err
 				}
-				return s.result(rawJSON(asJSON), func() { fmt.Fprintf(s.out, "%s", text) })
+				return s.result(shown, func() { fmt.Fprintf(s.out, "%s", text) })
 			},
 		},
 		&cobra.Command{
@@ -68,7 +68,7 @@ func (s *session) checkConfig() error {
 		problems = append(problems, checked(c))
 	}
 	for _, name := range config.Unknown(os.Environ()) {
-		problems = append(problems, fmt.Errorf("%s means nothing: it is misspelt, or somebody else's", name))
+		problems = append(problems, fmt.Errorf("unknown variable %s%s", name, config.DidYouMean(name, config.Variables())))
 	}
 	if err := errors.Join(problems...); err != nil {
 		return usageError{err}
@@ -89,9 +89,3 @@ func checked(c config.Config) error {
 	}
 	return c.Check()
 }
-
-// rawJSON is JSON already.
-type rawJSON []byte
-
-// MarshalJSON implements json.Marshaler.
-func (r rawJSON) MarshalJSON() ([]byte, error) { return r, nil }

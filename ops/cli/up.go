@@ -77,8 +77,8 @@ func (s *session) up(ctx context.Context, roles []string, log *slog.Logger) erro
 	if err != nil {
 		return usageError{err}
 	}
-	if unknown := config.Unknown(os.Environ()); len(unknown) > 0 {
-		log.Warn("variables that mean nothing are set: misspelt, or somebody else's", "names", unknown)
+	for _, name := range config.Unknown(os.Environ()) {
+		log.Warn("unknown variable " + name + config.DidYouMean(name, config.Variables()))
 	}
 	for _, role := range roles {
 		if !slices.Contains(app.Roles(), role) {

@@ -12,9 +12,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/caarlos0/env/v11"
 	"github.com/dustin/go-humanize"
-	"github.com/goccy/go-yaml"
 )
 
 // Config is everything that can be configured.
@@ -206,10 +204,10 @@ func (c Config) Embedded() bool {
 	return len(c.Kafka.Brokers) == 0 && len(c.ClickHouse.Addr) == 0 && c.S3.Endpoint == ""
 }
 
-// Load reads the YAML file (none if empty) and then environ, a list of KEY=value.
-// The problems of both are reported at once, with file and line for YAML. Variables
-// that mean nothing are told by Unknown, not here: an orchestrator sets some of its own
-// (CDDS_PORT for a service named cdds).
+// Load reads the YAML file (none if empty) and then environ, a list of KEY=value. The
+// problems of both are reported at once: with file, line and key, or with the variable.
+// Unknown variables are no problem here: an orchestrator sets some of its own (CDDS_PORT
+// for a service named cdds).
 func Load(file string, environ []string) (Config, error) {
 	c := Default()
 	var problems []error
@@ -218,50 +216,16 @@ func Load(file string, environ []string) (Config, error) {
 		if err != nil {
 			return c, fmt.Errorf("read the configuration: %w", err)
 		}
-		if err := yaml.UnmarshalWithOptions(content, &c, yaml.Strict()); err != nil {
-			problems = append(problems, fmt.Errorf("%s: %s", file, yaml.FormatError(err, false, true)))
-		}
+		problems = c.over(file, func() []error { return readYAML(file, content, &c) })
 	}
 	problems = append(problems, c.apply(environ))
 	return c, errors.Join(problems...)
 }
 
+// apply sets what environ says over what there is.
 func (c *Config) apply(environ []string) error {
-	err := env.ParseWithOptions(c, env.Options{
-		Prefix:      "CDDS_",
-		Environment: env.ToMap(environ),
-	})
-	if err != nil {
-		return fmt.Errorf("environment: %w", err)
-	}
-	return c.readSecrets()
-}
-
-// readSecrets replaces secrets by the content of the files named for them.
-func (c *Config) readSecrets() error {
-	var problems []error
-	for _, s := range []struct {
-		file  string
-		value *Secret
-	}{
-		{c.Kafka.SASL.PasswordFile, &c.Kafka.SASL.Password},
-		{c.ClickHouse.PasswordFile, &c.ClickHouse.Password},
-		{c.S3.SecretKeyFile, &c.S3.SecretKey},
-		{c.Webhooks.SecretFile, &c.Webhooks.Secret},
-		{c.Web.OIDC.ClientSecretFile, &c.Web.OIDC.ClientSecret},
-		{c.Tracing.HeadersFile, &c.Tracing.Headers},
-	} {
-		if s.file == "" {
-			continue
-		}
-		content, err := os.ReadFile(s.file)
-		if err != nil {
-			problems = append(problems, fmt.Errorf("read a secret: %w", err))
-			continue
-		}
-		*s.value = Secret(strings.TrimSpace(string(content)))
-	}
-	return errors.Join(problems...)
+	problems := c.over("environment", func() []error { return readEnviron(environ, c) })
+	return errors.Join(append(problems, c.readSecrets())...)
 }
 
 // Check reports every problem of a configuration that is to be used against
@@ -360,32 +324,6 @@ func (e Export) LongestLifetime() time.Duration {
 	}
 	return longest
 }
-
-// Secret is a value that prints as stars.
-type Secret string
-
-// String hides the secret.
-func (s Secret) String() string {
-	if s == "" {
-		return ""
-	}
-	return "***"
-}
-
-// GoString hides the secret.
-func (s Secret) GoString() string { return s.String() }
-
-// MarshalText hides the secret.
-func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
-
-// UnmarshalText takes the value as it is.
-func (s *Secret) UnmarshalText(b []byte) error {
-	*s = Secret(b)
-	return nil
-}
-
-// Reveal returns the secret itself, for the client that needs it.
-func (s Secret) Reveal() string { return string(s) }
 
 // Bytes is a size such as 64MiB, 1GB or 1048576; -1 means unbounded.
 type Bytes int64

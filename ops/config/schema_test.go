@@ -10,9 +10,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/goccy/go-yaml"
 	"github.com/invopop/jsonschema"
 	validator "github.com/santhosh-tekuri/jsonschema/v6"
+	"go.yaml.in/yaml/v4"
 
 	"cdds/ops/config"
 )
@@ -25,7 +25,7 @@ func TestSchemaIsThatOfTheConfiguration(t *testing.T) {
 		Mapper: func(t reflect.Type) *jsonschema.Schema {
 			switch t {
 			case reflect.TypeFor[time.Duration]():
-				return &jsonschema.Schema{Type: "string", Description: "a duration such as 90s, 15m or 720h", Examples: []any{"15m"}}
+				return &jsonschema.Schema{Type: "string", Description: "a duration such as 90s, 15m, 720h or 30d", Examples: []any{"15m"}}
 			case reflect.TypeFor[config.Bytes]():
 				return &jsonschema.Schema{Description: "a size such as 64MiB; -1 means unbounded", Examples: []any{"64MiB"}}
 			case reflect.TypeFor[config.Secret]():
@@ -72,12 +72,8 @@ func TestSchemaTakesAFileAndRefusesAMisspeltKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	validate := func(text []byte) error {
-		asJSON, err := yaml.YAMLToJSON(text)
-		if err != nil {
-			t.Fatal(err)
-		}
-		value, err := validator.UnmarshalJSON(bytes.NewReader(asJSON))
-		if err != nil {
+		var value map[string]any
+		if err := yaml.Load(text, &value); err != nil {
 			t.Fatal(err)
 		}
 		return schema.Validate(value)

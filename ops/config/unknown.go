@@ -4,17 +4,12 @@ import (
 	_ "embed"
 	"slices"
 	"strings"
-
-	"github.com/caarlos0/env/v11"
 )
 
 // Schema is the JSON Schema of the configuration file, for editors.
 //
 //go:embed config.schema.json
 var Schema []byte
-
-// prefix of every variable of CDDS.
-const prefix = "CDDS_"
 
 // others are variables that are no part of Config: of the command line, of the embedded
 // stack, and for tests.
@@ -23,29 +18,10 @@ var others = []string{
 	"CDDS_CHDB_LIBRARY", "CDDS_STACK_KAFKA_LIBS", "CDDS_STACK_MINIO", "CDDS_STACK_CHILD",
 }
 
-// Variables lists every environment variable that sets something of Config.
-func Variables() ([]string, error) {
-	c := Default()
-	params, err := env.GetFieldParamsWithOptions(&c, env.Options{Prefix: prefix})
-	if err != nil {
-		return nil, err
-	}
-	var names []string
-	for _, p := range params {
-		names = append(names, p.Key)
-	}
-	slices.Sort(names)
-	return names, nil
-}
-
 // Unknown lists, in order, the CDDS_ variables of environ that nobody reads: most often
 // one that is misspelt.
 func Unknown(environ []string) []string {
-	known, err := Variables()
-	if err != nil {
-		return nil // Load says so
-	}
-	known = append(known, others...)
+	known := append(Variables(), others...)
 	var unknown []string
 	for _, kv := range environ {
 		name, _, _ := strings.Cut(kv, "=")

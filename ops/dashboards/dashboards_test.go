@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/goccy/go-yaml"
+	"go.yaml.in/yaml/v4"
 )
 
 type rule struct {
@@ -31,7 +31,7 @@ func rules(t *testing.T) []rule {
 				Rules []rule `yaml:"rules"`
 			} `yaml:"groups"`
 		}
-		check(t, yaml.Unmarshal(content, &doc))
+		check(t, yaml.Load(content, &doc))
 		for _, g := range doc.Groups {
 			all = append(all, g.Rules...)
 		}
@@ -134,7 +134,7 @@ func TestEveryMetricOfTheRulesIsScrapedByAJobOfPrometheus(t *testing.T) {
 			Name string `yaml:"job_name"`
 		} `yaml:"scrape_configs"`
 	}
-	check(t, yaml.Unmarshal(content, &settings))
+	check(t, yaml.Load(content, &settings))
 	jobs, foreign := map[string]bool{}, 0
 	for _, j := range settings.Jobs {
 		jobs[j.Name] = true
@@ -210,7 +210,7 @@ func TestPromtoolReadsTheQueriesOfTheDashboards(t *testing.T) {
 	for _, expr := range expressions(t) {
 		entries = append(entries, entry{"query", expr})
 	}
-	content, err := yaml.Marshal(map[string]any{"groups": []any{map[string]any{"name": "panels", "rules": entries}}})
+	content, err := yaml.Dump(map[string]any{"groups": []any{map[string]any{"name": "panels", "rules": entries}}})
 	check(t, err)
 	file := filepath.Join(t.TempDir(), "panels.yml")
 	check(t, os.WriteFile(file, content, 0o600))

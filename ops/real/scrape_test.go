@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"github.com/compose-spec/compose-go/v2/types"
-	"github.com/goccy/go-yaml"
+	"go.yaml.in/yaml/v4"
 )
 
 // scraped is where Prometheus of the compose file looks, by job.
@@ -31,7 +31,7 @@ func scraped(t *testing.T) map[string]struct{ addr, path string } {
 			} `yaml:"static_configs"`
 		} `yaml:"scrape_configs"`
 	}
-	check(t, yaml.Unmarshal(content, &settings))
+	check(t, yaml.Load(content, &settings))
 	jobs := map[string]struct{ addr, path string }{}
 	for _, j := range settings.Jobs {
 		if len(j.Static) != 1 || len(j.Static[0].Targets) != 1 {

@@ -31,7 +31,7 @@ they come to, secrets hidden, or check it without starting anything.
 				if err != nil {
 					return usageError{err}
 				}
-				text, err := yaml.Dump(c)
+				text, err := yaml.Dump(c.Printable())
 				if err != nil {
 					return err
 				}

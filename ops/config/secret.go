@@ -72,6 +72,17 @@ func (c *Config) over(source string, read func() []error) (problems []error) {
 	return problems
 }
 
+// Printable is c as a file that says the same: a secret that is in a file of its own is
+// left out, since the two are one setting. Other secrets print as stars.
+func (c Config) Printable() Config {
+	for _, s := range c.secrets() {
+		if *s.file != "" {
+			*s.value = ""
+		}
+	}
+	return c
+}
+
 // readSecrets reads the secrets that are in files.
 func (c *Config) readSecrets() error {
 	var problems []error

@@ -97,8 +97,8 @@ func CertificateRefs(certs []*x509.Certificate) []schemas.CertificateRef {
 	for i, c := range certs {
 		refs[i] = schemas.CertificateRef{
 			Fingerprint: smime.Fingerprint(c),
-			Subject:     c.Subject.String(),
-			Issuer:      c.Issuer.String(),
+			Subject:     schemas.NameText(c.Subject),
+			Issuer:      schemas.NameText(c.Issuer),
 			Serial:      fmt.Sprintf("%x", c.SerialNumber),
 			NotAfter:    schemas.TimeOf(c.NotAfter),
 		}

@@ -73,7 +73,7 @@ func NewCertificate(tenantID string, cert *x509.Certificate, by string, now Time
 	c := &Certificate{
 		TenantID: tenantID, Fingerprint: hex.EncodeToString(sum[:]),
 		PEM:     string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Raw})),
-		Subject: cert.Subject.String(), Issuer: cert.Issuer.String(), Serial: fmt.Sprintf("%x", cert.SerialNumber),
+		Subject: NameText(cert.Subject), Issuer: NameText(cert.Issuer), Serial: fmt.Sprintf("%x", cert.SerialNumber),
 		KeyUsage: keyUsages(cert.KeyUsage), NotBefore: TimeOf(cert.NotBefore), NotAfter: TimeOf(cert.NotAfter),
 		AddedAt: now, AddedBy: by, UpdatedAt: now, UpdatedBy: by,
 	}
@@ -162,7 +162,10 @@ func (c *Certificate) Validate() error {
 		field string
 		right bool
 	}{
-		{"fingerprint", c.Fingerprint == is.Fingerprint}, {"subject", c.Subject == is.Subject}, {"issuer", c.Issuer == is.Issuer},
+		{"fingerprint", c.Fingerprint == is.Fingerprint},
+		// Or as earlier releases wrote them.
+		{"subject", c.Subject == is.Subject || c.Subject == cert.Subject.String()},
+		{"issuer", c.Issuer == is.Issuer || c.Issuer == cert.Issuer.String()},
 		{"serial", c.Serial == is.Serial}, {"key_bits", c.KeyBits == is.KeyBits}, {"key_usage", slices.Equal(c.KeyUsage, is.KeyUsage)},
 		{"not_before", c.NotBefore == is.NotBefore}, {"not_after", c.NotAfter == is.NotAfter},
 	} {

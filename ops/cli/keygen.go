@@ -13,6 +13,7 @@ import (
 
 	"cdds/ops/shell"
 	"cdds/pipeline/smime"
+	"cdds/schemas"
 )
 
 // keygenFlags are the flags of `keygen`.
@@ -109,7 +110,7 @@ func (s *session) keygen(f keygenFlags) error {
 		return err
 	}
 	cert := certs[0]
-	made := keyPair{f.outCert, f.outKey, smime.Fingerprint(cert), cert.Subject.String(), cert.NotAfter.UTC(), f.bits, purpose}
+	made := keyPair{f.outCert, f.outKey, smime.Fingerprint(cert), schemas.NameText(cert.Subject), cert.NotAfter.UTC(), f.bits, purpose}
 	return s.result(made, func() {
 		s.table([][]string{
 			{"Certificate", made.Certificate, "give this away"},
@@ -117,7 +118,7 @@ func (s *session) keygen(f keygenFlags) error {
 			{"SHA-256", made.Fingerprint},
 			{"Valid until", made.NotAfter.Format(time.DateOnly)},
 		})
-		fmt.Fprintf(s.out, "\nThe same with openssl:\n  %s\n  openssl x509 -in %s -noout -fingerprint -sha256\n", f.openssl(), shell.Quote(f.outCert))
+		s.print("\nThe same with openssl:\n  %s\n  openssl x509 -in %s -noout -fingerprint -sha256\n", f.openssl(), shell.Quote(f.outCert))
 	})
 }
 

@@ -118,7 +118,7 @@ func (s *session) showAccount(ctx context.Context, services *services, topics []
 		s.table(rows)
 		for _, a := range all {
 			if len(a.Gone) > 0 {
-				fmt.Fprintf(s.out, "\n%s: neither ClickHouse nor Kafka has %s\n", a.Topic, places(a.Gone))
+				s.print("\n%s: neither ClickHouse nor Kafka has %s\n", a.Topic, places(a.Gone))
 			}
 		}
 	})

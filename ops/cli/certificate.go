@@ -63,7 +63,7 @@ bits, be valid now and, if it states its key usage, allow keyEncipherment.
 					return err
 				}
 				return s.result(c, func() {
-					fmt.Fprintf(s.out, "registered for tenant %s, valid until %s\n%s\n", tenant, c.NotAfter.Format(time.DateOnly), c.Fingerprint)
+					s.print("registered for tenant %s, valid until %s\n%s\n", tenant, c.NotAfter.Format(time.DateOnly), c.Fingerprint)
 				})
 			})
 		},
@@ -115,7 +115,7 @@ func newCertificateList(s *session) *cobra.Command {
 				}
 				return s.result(map[string]any{"tenant_id": tenant, "certificates": all}, func() {
 					if len(all) == 0 {
-						fmt.Fprintf(s.out, "tenant %s has no certificates; `cdds certificate add --help` says how to register one\n", tenant)
+						s.print("tenant %s has no certificates; `cdds certificate add --help` says how to register one\n", tenant)
 						return
 					}
 					rows := [][]string{{"FINGERPRINT", "NAME", "SUBJECT", "EXPIRES", "STATE", "JOBS"}}
@@ -174,7 +174,7 @@ func newCertificateShow(s *session) *cobra.Command {
 						{"valid", c.NotBefore.Format(time.DateOnly) + " to " + c.NotAfter.Format(time.DateOnly)}, {"state", standing(c)},
 						{"added", c.AddedAt.String() + " by " + c.AddedBy}, {"jobs", strings.Join(used[c.Fingerprint], ", ")},
 					})
-					fmt.Fprintf(s.out, "\n%s", c.PEM)
+					fmt.Fprint(s.out, "\n"+c.PEM)
 				})
 			})
 		},
@@ -217,7 +217,7 @@ old one, whose key the receiver keeps as long as it wants to open that.
 				}
 				old.ReplacedBy = c.Fingerprint
 				return s.result(old, func() {
-					fmt.Fprintf(s.out, "%s\nis used from now on where this was named:\n%s\n", c.Fingerprint, old.Fingerprint)
+					s.print("%s\nis used from now on where this was named:\n%s\n", c.Fingerprint, old.Fingerprint)
 				})
 			})
 		},
@@ -258,7 +258,7 @@ removed with --force only, and their runs are refused; to replace one, rotate it
 					return err
 				}
 				old.Removed = true
-				return s.result(old, func() { fmt.Fprintf(s.out, "removed %s\n", old.Fingerprint) })
+				return s.result(old, func() { s.print("removed %s\n", old.Fingerprint) })
 			})
 		},
 	}
@@ -294,7 +294,7 @@ be. Whoever has the private key opens it:
 					return err
 				}
 				return s.result(map[string]any{"fingerprint": c.Fingerprint, "file": out}, func() {
-					fmt.Fprintf(s.out, "wrote %s; to open it:\n%s\n", out, shell.Command("openssl", "cms", "-decrypt", "-in", out, "-recip", "cert.pem", "-inkey", "key.pem"))
+					s.print("wrote %s; to open it:\n%s\n", out, shell.Command("openssl", "cms", "-decrypt", "-in", out, "-recip", "cert.pem", "-inkey", "key.pem"))
 				})
 			})
 		},

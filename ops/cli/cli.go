@@ -23,7 +23,7 @@ import (
 // session is what every command shares.
 type session struct {
 	in       io.Reader
-	out, err io.Writer
+	out, err terminal
 
 	// json asks for output made for scripts: the last line of stdout is one object.
 	json bool
@@ -63,7 +63,7 @@ func Main(args []string, in io.Reader, out, err io.Writer) int {
 	// After the first signal the default is back, and a second one ends the process.
 	context.AfterFunc(ctx, stop)
 
-	s := &session{in: in, out: out, err: err}
+	s := &session{in: in, out: terminal{out}, err: terminal{err}}
 	root := newRoot(s)
 	root.SetArgs(args)
 	if err := mistyped(root, args); err != nil {

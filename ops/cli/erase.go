@@ -122,14 +122,14 @@ func (s *session) eraseThere(ctx context.Context, c *client.Client, r *schemas.E
 
 func (s *session) toldErasure(e schemas.Erasure) error {
 	return s.result(e, func() {
-		fmt.Fprintf(s.out, "erasure %s is %s\n", e.Request.ErasureID, e.State)
+		s.print("erasure %s is %s\n", e.Request.ErasureID, e.State)
 		if e.Waiting != "" {
-			fmt.Fprintln(s.out, e.Waiting)
+			s.print("%s\n", e.Waiting)
 		}
 		if e.State != schemas.ErasureDone {
 			return
 		}
-		fmt.Fprintf(s.out, "%s removed; exports with artifacts that hold some: %d\n", schemas.Counted(e.Rows, "version"), len(e.Exports))
+		s.print("%s removed; exports with artifacts that hold some: %d\n", schemas.Counted(e.Rows, "version"), len(e.Exports))
 		if len(e.Exports) == 0 {
 			return
 		}

@@ -111,7 +111,8 @@ func (s *session) report(err error) int {
 		line, _ := json.Marshal(object)
 		fmt.Fprintf(s.out, "%s\n", line)
 	}
-	fmt.Fprintf(s.err, "cdds: %s\n", strings.TrimSpace(err.Error()))
+	// Indented, so that no line of a reason looks like a message of its own.
+	fmt.Fprintf(s.err, "cdds: %s\n", strings.ReplaceAll(strings.TrimSpace(err.Error()), "\n", "\n      "))
 	for _, hint := range hintsOf(err) {
 		fmt.Fprintf(s.err, "      %s\n", hint)
 	}

@@ -31,7 +31,7 @@ completed stays as it is.
 				if err != nil {
 					return err
 				}
-				return s.told(e, func() { fmt.Fprintf(s.out, "export %s is %s\n", e.ExportID, e.State) })
+				return s.told(e, func() { s.print("export %s is %s\n", e.ExportID, e.State) })
 			}, func(services *services) error {
 				e, err := s.lookUp(cmd, services, tenant, args[0])
 				if err != nil {
@@ -58,7 +58,7 @@ completed stays as it is.
 				if e, err = s.await(cmd.Context(), services, r, true); err != nil {
 					return err
 				}
-				return s.told(e, func() { fmt.Fprintf(s.out, "export %s is %s\n", e.ExportID, e.State) })
+				return s.told(e, func() { s.print("export %s is %s\n", e.ExportID, e.State) })
 			})
 		},
 	}

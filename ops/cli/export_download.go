@@ -82,7 +82,7 @@ func (s *session) downloadTo(ctx context.Context, open opener, e schemas.Export,
 	return s.result(map[string]any{
 		"export_id": e.ExportID, "tenant_id": e.TenantID, "state": e.State, "dir": dir, "files": e.Done.Parts + 2, "bytes": e.Done.SealedBytes,
 	}, func() {
-		fmt.Fprintf(s.out, "%s, %s, with manifest and signature, in %s\nCheck them: %s\n", schemas.Counted(e.Done.Parts, "part"), size(e.Done.SealedBytes), dir, shell.Command("cdds", "verify", dir, "--signer", signer))
+		s.print("%s, %s, with manifest and signature, in %s\nCheck them: %s\n", schemas.Counted(e.Done.Parts, "part"), size(e.Done.SealedBytes), dir, shell.Command("cdds", "verify", dir, "--signer", signer))
 	})
 }
 

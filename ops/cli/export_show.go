@@ -61,7 +61,7 @@ func newExportList(s *session) *cobra.Command {
 
 func (s *session) list(tenant string, all []schemas.Export) {
 	if len(all) == 0 {
-		fmt.Fprintf(s.out, "tenant %s has no exports; `cdds export create --help` says how to ask for one\n", tenant)
+		s.print("tenant %s has no exports; `cdds export create --help` says how to ask for one\n", tenant)
 		return
 	}
 	rows := [][]string{{"EXPORT", "STATE", "ENTITY", "REQUESTED", "PARTS", "ROWS", "ATTACHMENTS", "SIZE", "EXPIRES"}}
@@ -187,6 +187,6 @@ func (s *session) describe(e schemas.Export) {
 	}
 	s.table(rows)
 	if e.State == schemas.Completed {
-		fmt.Fprintf(s.out, "\nDownload it: %s\n", shell.Command("cdds", "export", "download", e.ExportID, "--tenant", e.TenantID, "--out", schemas.ExportDir(e.ExportID)))
+		s.print("\nDownload it: %s\n", shell.Command("cdds", "export", "download", e.ExportID, "--tenant", e.TenantID, "--out", schemas.ExportDir(e.ExportID)))
 	}
 }

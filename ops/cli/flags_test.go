@@ -20,7 +20,7 @@ var placeholders = []string{
 
 func TestHelpCallsTheValueOfEveryFlagByANounAndThatOfASwitchByNone(t *testing.T) {
 	flags := 0
-	each(newRoot(&session{in: strings.NewReader(""), out: io.Discard, err: io.Discard}), func(c *cobra.Command) {
+	each(newRoot(&session{in: strings.NewReader(""), out: terminal{io.Discard}, err: terminal{io.Discard}}), func(c *cobra.Command) {
 		c.LocalFlags().VisitAll(func(f *pflag.Flag) {
 			flags++
 			name, _ := pflag.UnquoteUsage(f)

@@ -146,10 +146,10 @@ func (s *session) imported(report importer.Report, err error, strict bool) error
 			{"Refused", schemas.Grouped(report.Refused)},
 		})
 		for _, r := range report.Refusals {
-			fmt.Fprintf(s.out, "%s line %d: %s\n", r.File, r.Line, printable(r.Reason))
+			s.print("%s line %d: %s\n", r.File, r.Line, r.Reason)
 		}
 		if more := report.Refused - int64(len(report.Refusals)); more > 0 {
-			fmt.Fprintf(s.out, "and %s more; --rejects FILE writes all of them\n", schemas.Grouped(more))
+			s.print("and %s more; --rejects FILE writes all of them\n", schemas.Grouped(more))
 		}
 	})
 	if err != nil {

@@ -67,7 +67,7 @@ func newJobList(s *session) *cobra.Command {
 func (s *session) listJobs(tenant string, all []schemas.Job) error {
 	return s.result(map[string]any{"tenant_id": tenant, "jobs": all}, func() {
 		if len(all) == 0 {
-			fmt.Fprintf(s.out, "tenant %s has no jobs; `cdds job create --help` says how to make one\n", tenant)
+			s.print("tenant %s has no jobs; `cdds job create --help` says how to make one\n", tenant)
 			return
 		}
 		rows := [][]string{{"JOB", "TITLE", "STATE", "RUNS", "HOLDS", "NEXT"}}
@@ -196,7 +196,8 @@ func (s *session) showJob(j schemas.Job, runs []schemas.Export, deliveries []sch
 		}
 		s.table(rows)
 		if len(runs) > 0 {
-			rows := [][]string{{"\nRUN", "DUE", "STATE", "ROWS", "SIZE"}}
+			fmt.Fprintln(s.out)
+			rows := [][]string{{"RUN", "DUE", "STATE", "ROWS", "SIZE"}}
 			for _, e := range runs {
 				due := ""
 				if e.Request != nil {
@@ -207,7 +208,8 @@ func (s *session) showJob(j schemas.Job, runs []schemas.Export, deliveries []sch
 			s.table(rows)
 		}
 		if len(deliveries) > 0 {
-			rows := [][]string{{"\nTOLD", "EXPORT", "EVENT", "ATTEMPT", "STATUS", "OUTCOME", "REASON"}}
+			fmt.Fprintln(s.out)
+			rows := [][]string{{"TOLD", "EXPORT", "EVENT", "ATTEMPT", "STATUS", "OUTCOME", "REASON"}}
 			for _, d := range deliveries {
 				rows = append(rows, []string{d.Time.String(), d.ExportID, d.Event, fmt.Sprint(d.Attempt), fmt.Sprint(d.StatusCode), d.Outcome, d.Reason})
 			}
@@ -234,7 +236,7 @@ func newJobState(s *session, verb, state, short, long string) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return s.result(next, func() { fmt.Fprintf(s.out, "job %s is %s\n", next.JobID, next.State) })
+				return s.result(next, func() { s.print("job %s is %s\n", next.JobID, next.State) })
 			})
 		},
 	}

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"fmt"
-	"os"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -10,7 +9,6 @@ import (
 	"github.com/dustin/go-humanize"
 	"github.com/vbauerster/mpb/v8"
 	"github.com/vbauerster/mpb/v8/decor"
-	"golang.org/x/term"
 
 	"cdds/schemas"
 )
@@ -34,22 +32,46 @@ func (s *session) result(v any, text func()) error {
 func (s *session) table(rows [][]string) {
 	w := tabwriter.NewWriter(s.out, 0, 0, 2, ' ', 0)
 	for _, row := range rows {
-		fmt.Fprintln(w, strings.Join(row, "\t"))
+		cells := make([]string, len(row))
+		for n, cell := range row {
+			cells[n] = oneLine(cell)
+		}
+		fmt.Fprintln(w, strings.Join(cells, "\t"))
 	}
 	_ = w.Flush()
+}
+
+// print writes a result for people. The lines are those of format: a text among args stays
+// on its line.
+func (s *session) print(format string, args ...any) {
+	fmt.Fprintf(s.out, format, onOneLine(args)...)
 }
 
 // say tells a person what goes on, on stderr, so that stdout stays for results.
 func (s *session) say(format string, args ...any) {
 	if !s.quiet && !s.json {
-		fmt.Fprintf(s.err, format+"\n", args...)
+		fmt.Fprintf(s.err, format+"\n", onOneLine(args)...)
 	}
+}
+
+func onOneLine(args []any) []any {
+	lines := make([]any, len(args))
+	for n, arg := range args {
+		switch a := arg.(type) {
+		case error, fmt.Stringer:
+			lines[n] = oneLine(fmt.Sprint(a))
+		case string:
+			lines[n] = oneLine(a)
+		default:
+			lines[n] = arg
+		}
+	}
+	return lines
 }
 
 // interactive reports whether progress bars make sense.
 func (s *session) interactive() bool {
-	f, ok := s.err.(*os.File)
-	return ok && !s.quiet && !s.json && term.IsTerminal(int(f.Fd()))
+	return !s.quiet && !s.json && s.err.isTerminal()
 }
 
 // bar is a progress bar with rate and time left; without a terminal it does nothing.
@@ -63,7 +85,7 @@ func (s *session) newBar(name string, total int64) *bar {
 	if !s.interactive() {
 		return &bar{}
 	}
-	p := mpb.New(mpb.WithOutput(s.err), mpb.WithWidth(40), mpb.WithRefreshRate(120*time.Millisecond))
+	p := mpb.New(mpb.WithOutput(s.err.Writer), mpb.WithWidth(40), mpb.WithRefreshRate(120*time.Millisecond))
 	return &bar{p, p.AddBar(total,
 		mpb.PrependDecorators(decor.Name(name+" "), decor.CountersKibiByte("% .1f / % .1f")),
 		mpb.AppendDecorators(decor.Percentage(), decor.Name("  "), decor.AverageETA(decor.ET_STYLE_GO)))}

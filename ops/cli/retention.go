@@ -44,19 +44,19 @@ on by itself. ` + "`cdds retention confirm`" + ` says that what it found is true
 }
 
 func (s *session) showStop(stop retention.Stop, confirmed bool) {
-	fmt.Fprintf(s.out, "retention is stopped since %s: bucket and history disagree about %d of %s\n", stop.At, stop.Exports, schemas.Counted(stop.Compared, "export"))
-	fmt.Fprintf(s.out, "completed, but objects are missing: %d\nin the bucket, but unknown to history: %d\n", stop.Lost, stop.Orphans)
+	s.print("retention is stopped since %s: bucket and history disagree about %d of %s\n", stop.At, stop.Exports, schemas.Counted(stop.Compared, "export"))
+	s.print("completed, but objects are missing: %d\nin the bucket, but unknown to history: %d\n", stop.Lost, stop.Orphans)
 	for _, example := range stop.Examples {
-		fmt.Fprintf(s.out, "  %s\n", example)
+		s.print("  %s\n", example)
 	}
 	if more := stop.Exports - len(stop.Examples); more > 0 {
-		fmt.Fprintf(s.out, "  and %d more\n", more)
+		s.print("  and %d more\n", more)
 	}
 	if confirmed {
 		fmt.Fprintln(s.out, "It is confirmed: the next sweep settles what has stood for at least the grace (retention.grace).")
 		return
 	}
-	fmt.Fprintf(s.out, "If that is true, let retention expire and remove them: %s\n", shell.Command("cdds", "retention", "confirm", stop.ID))
+	s.print("If that is true, let retention expire and remove them: %s\n", shell.Command("cdds", "retention", "confirm", stop.ID))
 }
 
 func newRetentionConfirm(s *session) *cobra.Command {
@@ -95,6 +95,6 @@ func (s *session) confirmRetention(ctx context.Context, services *services, id s
 		return unreachable(err)
 	}
 	return s.result(map[string]any{"confirmed": id, "exports": stop.Exports}, func() {
-		fmt.Fprintf(s.out, "confirmed: the next sweep settles up to %s\n", schemas.Counted(stop.Exports, "export"))
+		s.print("confirmed: the next sweep settles up to %s\n", schemas.Counted(stop.Exports, "export"))
 	})
 }

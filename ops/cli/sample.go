@@ -36,9 +36,9 @@ Their tenants are acme, globex and initech, the busiest first.
 			}
 			switch args[0] {
 			case "interactions":
-				return writeSample(s.out, sample.Interactions(seed, rows), nil)
+				return writeSample(s.out.Writer, sample.Interactions(seed, rows), nil)
 			case "contacts":
-				return writeSample(s.out, sample.Contacts(seed, rows), nil)
+				return writeSample(s.out.Writer, sample.Contacts(seed, rows), nil)
 			}
 			return neither(args[0])
 		},

@@ -65,7 +65,7 @@ Kafka makes the first.
 			return s.result(map[string]any{
 				"token_id": t.TokenID, "name": t.Name, "tenant_id": t.TenantID, "role": t.Role, "expires_at": t.ExpiresAt, "secret": secret,
 			}, func() {
-				fmt.Fprintf(s.out, "%s\n", secret)
+				s.print("%s\n", secret)
 				s.say("It is shown this once. It serves as %s of %s until %s.", t.Role, t.TenantID, t.ExpiresAt)
 			})
 		},
@@ -134,7 +134,7 @@ func newTokenRevoke(s *session) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return s.result(map[string]any{"token_id": args[0], "revoked": true}, func() { fmt.Fprintf(s.out, "token %s has ended\n", args[0]) })
+			return s.result(map[string]any{"token_id": args[0], "revoked": true}, func() { s.print("token %s has ended\n", args[0]) })
 		},
 	}
 	tenantFlag(cmd, &tenant)

@@ -10,7 +10,6 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"cdds/ops/app"
 	"cdds/ops/config"
@@ -66,7 +65,7 @@ func (s *session) logger(text string) (*slog.Logger, *slog.LevelVar, error) {
 		return nil, nil, fmt.Errorf("--log-level %q must be debug, info, warn or error", text)
 	}
 	options := &slog.HandlerOptions{Level: level}
-	if f, ok := s.err.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+	if s.err.isTerminal() {
 		return slog.New(slog.NewTextHandler(s.err, options)), level, nil
 	}
 	return slog.New(slog.NewJSONHandler(s.err, options)), level, nil
@@ -101,14 +100,14 @@ func (s *session) up(ctx context.Context, roles []string, log *slog.Logger) erro
 		ready["data_dir"] = s.dataDir
 	}
 	err = s.result(ready, func() {
-		fmt.Fprintf(s.out, "cdds is up: %s\n", strings.Join(append(roles, "metrics http://"+sys.app.MetricsAddr()), ", "))
-		fmt.Fprintf(s.out, "  kafka       %s\n  clickhouse  http://%s\n  s3          %s, bucket %s\n",
+		s.print("cdds is up: %s\n", strings.Join(append(roles, "metrics http://"+sys.app.MetricsAddr()), ", "))
+		s.print("  kafka       %s\n  clickhouse  http://%s\n  s3          %s, bucket %s\n",
 			strings.Join(sys.config.Kafka.Brokers, ","), strings.Join(sys.config.ClickHouse.Addr, ","), sys.config.S3.Endpoint, sys.config.S3.Bucket)
 		if url := sys.app.WebURL(); url != "" {
-			fmt.Fprintf(s.out, "  web         %s\n", url)
+			s.print("  web         %s\n", url)
 		}
 		if sys.local != nil {
-			fmt.Fprintf(s.out, "  data        %s\nIn another terminal: %s\n", s.dataDir, shell.Command("cdds", "--data-dir", s.dataDir, "doctor"))
+			s.print("  data        %s\nIn another terminal: %s\n", s.dataDir, shell.Command("cdds", "--data-dir", s.dataDir, "doctor"))
 		}
 	})
 	if err != nil {
@@ -156,7 +155,7 @@ func (s *session) start(ctx context.Context, c config.Config, roles []string, lo
 // firstUser tells, on the terminal and nowhere else, who can sign in the first time.
 func (s *session) firstUser(name, password string) {
 	_ = s.result(map[string]any{"first_user": name, "one_time_password": password}, func() {
-		fmt.Fprintf(s.out, "Sign in as %s with %s (once: you choose another password then)\n", name, password)
+		s.print("Sign in as %s with %s (once: you choose another password then)\n", name, password)
 	})
 }
 

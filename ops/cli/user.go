@@ -71,7 +71,7 @@ once: to choose another. It is not kept.
 
 func (s *session) toldPassword(name, password string) error {
 	return s.result(map[string]any{"name": name, "password": password}, func() {
-		fmt.Fprintf(s.out, "%s\n", password)
+		s.print("%s\n", password)
 		s.say("It serves %s once, to choose another.", name)
 	})
 }
@@ -160,7 +160,7 @@ func newUserRemove(s *session) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return s.result(map[string]any{"name": args[0], "removed": true}, func() { fmt.Fprintf(s.out, "removed %s\n", args[0]) })
+			return s.result(map[string]any{"name": args[0], "removed": true}, func() { s.print("removed %s\n", args[0]) })
 		},
 	}
 	tenantFlag(cmd, &tenant)

@@ -116,7 +116,7 @@ func receipt(dir string, r receiver.Report, err error) receivedExport {
 		x.Filter, x.Totals = &m.Filter, &m.Totals
 	}
 	if r.Signer != nil {
-		x.Signer = &signer{smime.Fingerprint(r.Signer), r.Signer.Subject.String(), r.Pinned}
+		x.Signer = &signer{smime.Fingerprint(r.Signer), schemas.NameText(r.Signer.Subject), r.Pinned}
 	}
 	var unproven *receiver.UnprovenError
 	if errors.As(err, &unproven) {
@@ -188,19 +188,10 @@ func (x receivedExport) rows() [][]string {
 func (x receivedExport) violationRows() [][]string {
 	rows := [][]string{{"FILE", "RULE", "WHAT IS WRONG"}}
 	for _, v := range x.Violations {
-		rows = append(rows, []string{printable(v.File), string(v.Rule), printable(v.Detail)})
+		rows = append(rows, []string{v.File, string(v.Rule), v.Detail})
 	}
 	if x.Omitted > 0 {
 		rows = append(rows, []string{fmt.Sprintf("and %s more", schemas.Grouped(x.Omitted))})
 	}
 	return rows
-}
-
-// printable keeps a file name that a stranger chose from driving the terminal.
-func printable(s string) string {
-	quoted := strconv.Quote(s)
-	if quoted = quoted[1 : len(quoted)-1]; strings.ReplaceAll(quoted, `\"`, `"`) == s {
-		return s
-	}
-	return quoted
 }

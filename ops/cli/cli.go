@@ -15,6 +15,7 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"cdds/ops/config"
 	"cdds/ops/stack"
@@ -39,10 +40,13 @@ type session struct {
 	began bool
 }
 
-// mark makes every command say that it was reached.
+// mark makes every command say that it was reached, and refuse empty lists.
 func (s *session) mark(cmd *cobra.Command) {
 	if run := cmd.RunE; run != nil {
 		cmd.RunE = func(cmd *cobra.Command, args []string) error {
+			if err := refuseEmpty(cmd); err != nil {
+				return err
+			}
 			s.began = true
 			return run(cmd, args)
 		}
@@ -50,6 +54,27 @@ func (s *session) mark(cmd *cobra.Command) {
 	for _, c := range cmd.Commands() {
 		s.mark(c)
 	}
+}
+
+// emptyClears marks a command whose lists may be empty: what they said before goes.
+const emptyClears = "empty lists clear"
+
+// refuseEmpty refuses a list without a value, such as --signer "$SIGNER" where SIGNER is
+// not set: nothing would be pinned, and nothing filtered, without a word.
+func refuseEmpty(cmd *cobra.Command) (err error) {
+	if _, ok := cmd.Annotations[emptyClears]; ok {
+		return nil
+	}
+	cmd.Flags().Visit(func(f *pflag.Flag) {
+		list, ok := f.Value.(pflag.SliceValue)
+		if !ok || err != nil {
+			return
+		}
+		if values := list.GetSlice(); len(values) == 0 || slices.Contains(values, "") {
+			err = fmt.Errorf("--%s is empty; give it a value, or leave it out", f.Name)
+		}
+	})
+	return err
 }
 
 // Main runs the command line and returns its exit code. It is the only place that

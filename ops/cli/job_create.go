@@ -87,7 +87,8 @@ attributes. An empty --webhook removes it. What runs already goes on as it was a
 			"cdds job change nightly --tenant acme --daily --at 03:30 --time-zone Europe/Berlin",
 			"cdds job change nightly --tenant acme --recipient 9f86d0... --attachments none",
 			"cdds job change nightly --tenant acme --new-webhook-secret"),
-		Args: cobra.ExactArgs(1),
+		Args:        cobra.ExactArgs(1),
+		Annotations: map[string]string{emptyClears: ""},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return s.withRegistry(cmd.Context(), func(r registry) error {
 				known, err := r.job(cmd.Context(), f.tenant, args[0])
@@ -124,8 +125,9 @@ func newJobClone(s *session) *cobra.Command {
 own, and it has not run yet: since-last-run begins from the beginning.
 
 ` + exitCodes,
-		Example: examples(`cdds job clone nightly --tenant acme --title "Nightly, fast" --id nightly-fast --compression fast`),
-		Args:    cobra.ExactArgs(1),
+		Example:     examples(`cdds job clone nightly --tenant acme --title "Nightly, fast" --id nightly-fast --compression fast`),
+		Args:        cobra.ExactArgs(1),
+		Annotations: map[string]string{emptyClears: ""},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return s.withRegistry(cmd.Context(), func(r registry) error {
 				j, err := r.job(cmd.Context(), f.tenant, args[0])

@@ -136,3 +136,18 @@ func member(t *testing.T, object, path string) string {
 	text, _ := v.(string)
 	return text
 }
+
+// A shell that does not know the variable makes --signer "$SIGNER" empty.
+func TestAnEmptyListIsRefusedAndDoesNotMeanEverybodyOrEverything(t *testing.T) {
+	for _, args := range [][]string{
+		{"verify", "history", "--signer", ""},
+		{"decrypt", "history", "--cert", "cert.pem", "--key", "key.pem", "--signer", ""},
+		{"export", "create", "--tenant", "acme", "--from", "2026-09-01", "--to", "2026-09-02", "--recipient", "cert.pem", "--queue", ""},
+		{"export", "create", "--tenant", "acme", "--from", "2026-09-01", "--to", "2026-09-02", "--recipient", "cert.pem", "--media", ""},
+	} {
+		code, _, stderr := run(args...)
+		if code != 2 || !strings.Contains(stderr, "is empty; give it a value") {
+			t.Errorf("cdds %q: exit code %d, %s", args, code, stderr)
+		}
+	}
+}

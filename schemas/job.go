@@ -41,8 +41,9 @@ const (
 	// TimeframeLastDays is the Days calendar days before the scheduled time, in the
 	// schedule's time zone: [scheduled - Days, scheduled).
 	TimeframeLastDays = "last_days"
-	// TimeframeSinceLastRun is what was produced since the last completed run of the
-	// job, late events and updates included; everything if there was none.
+	// TimeframeSinceLastRun is the newest version of each row produced since the last
+	// completed run of the job, late events and updates included; everything if there was
+	// none, or if the job selected other rows then.
 	TimeframeSinceLastRun = "since_last_run"
 )
 

@@ -145,6 +145,9 @@ type ExportRequest struct {
 	// Since is the snapshot of SinceExport, for when the store has nothing of that any
 	// more; what the store says counts.
 	Since Snapshot `json:"since,omitempty"`
+	// StartsOver says why a run of a job that exports what came since its last run holds
+	// everything instead; empty where it does not.
+	StartsOver string `json:"starts_over,omitempty"`
 	// RetentionDays is how long the artifacts live, at most as long as the tenant's may;
 	// 0 means as long as that.
 	RetentionDays int `json:"retention_days,omitempty"`
@@ -327,6 +330,7 @@ func (r *ExportRequest) Validate() error {
 	if r.Since != nil && r.SinceExport == "" {
 		p.add("since", "name the export it is the snapshot of in since_export")
 	}
+	p.short("starts_over", r.StartsOver)
 	p.short("requested_by", r.RequestedBy)
 	return p.err()
 }

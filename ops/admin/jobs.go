@@ -142,6 +142,9 @@ func (h *Handle) RunJob(ctx context.Context, id string) (schemas.Export, error) 
 	if err != nil {
 		return schemas.Export{}, h.refuse(ctx, "job.run", id, err)
 	}
+	if _, again := h.recent.find(h.tenant, r.ExportID); again { // history does not know it yet
+		return schemas.Export{}, h.refuse(ctx, "job.run", id, &ConflictError{fmt.Sprintf("run %s of the job was requested just now", r.ExportID)})
+	}
 	r.RequestedAt, r.RequestedBy = schemas.TimeOf(h.Now()), h.who.Name
 	if err := h.change(ctx, "job.run", id, "export "+r.ExportID, r); err != nil {
 		return schemas.Export{}, err

@@ -90,8 +90,11 @@ type Options struct {
 	// CheckJob says what is wrong with a job beyond its fields, such as a cron
 	// expression with no next time, as a *schemas.InvalidError; nil checks nothing.
 	CheckJob func(schemas.Job) error
-	// Run is the request of a run of a job now.
+	// Run is the request of a run of a job now, or a *ConflictError.
 	Run func(ctx context.Context, j schemas.Job) (*schemas.ExportRequest, error)
+	// CheckRetry is a *ConflictError if a failed run of a job must not be taken up again;
+	// nil checks nothing.
+	CheckRetry func(ctx context.Context, j schemas.Job, failed schemas.Export) error
 	// Next lists when a job is due after an instant, at most n times.
 	Next func(j schemas.Job, after schemas.Time, n int) ([]schemas.Time, error)
 	// Lifetime is how long a tenant's artifacts may live; nil leaves that to the worker.

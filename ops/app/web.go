@@ -98,7 +98,11 @@ func (a *App) administration(w *web) (*admin.Service, error) {
 		Accounts: w.auth, Directory: w.directory, Definitions: defined,
 		CheckJob: schedule.Check, Next: schedule.Next,
 		Run: func(ctx context.Context, j schemas.Job) (*schemas.ExportRequest, error) {
-			return schedule.RunNow(ctx, a.warehouse, j, schemas.TimeOf(w.now()))
+			r, err := schedule.RunNow(ctx, a.warehouse, j, schemas.TimeOf(w.now()))
+			return r, conflictOf(err)
+		},
+		CheckRetry: func(ctx context.Context, j schemas.Job, failed schemas.Export) error {
+			return conflictOf(schedule.CheckRetry(ctx, a.warehouse, j, failed))
 		},
 		Lifetime: a.Config.Export.LifetimeOf,
 		WebhookSecret: func(j schemas.Job) (string, error) {
@@ -106,6 +110,15 @@ func (a *App) administration(w *web) (*admin.Service, error) {
 		},
 		InlineCertificates: inline != nil && *inline, Logger: w.log, Now: a.Now,
 	}), nil
+}
+
+// conflictOf is an overlap of runs as administration tells it, and any other error itself.
+func conflictOf(err error) error {
+	var overlap *schedule.OverlapError
+	if errors.As(err, &overlap) {
+		return &admin.ConflictError{Reason: overlap.Reason}
+	}
+	return err
 }
 
 func (w *web) now() time.Time {

@@ -12,6 +12,7 @@ import (
 
 	"cdds/ops/api/client"
 	"cdds/producers"
+	"cdds/producers/schedule"
 	"cdds/schemas"
 )
 
@@ -19,10 +20,18 @@ func newExportRetry(s *session) *cobra.Command {
 	return s.newControl(control{
 		action: schemas.ActionRetry, short: "Take a failed export up again",
 		long: `Take a failed export up again under its id: same snapshot, same parts. Parts that are
-stored are not made again. It returns when the export has ended.`,
+stored are not made again. It returns when the export has ended. A run of a job that exports
+what came since its last run is refused if another is at work or holds its rows already.`,
 		allows: func(e schemas.Export) bool { return e.State == schemas.Failed },
-		done:   func(before, now schemas.Export) bool { return now.Attempt > before.Attempt && now.State.Ended() },
-		there:  (*client.Client).RetryExport,
+		check: func(ctx context.Context, d *defined, e schemas.Export) error {
+			j, ok := d.Job(e.TenantID, e.Request.JobID)
+			if !ok {
+				return nil
+			}
+			return overlapping(schedule.CheckRetry(ctx, d.warehouse, j, e))
+		},
+		done:  func(before, now schemas.Export) bool { return now.Attempt > before.Attempt && now.State.Ended() },
+		there: (*client.Client).RetryExport,
 	})
 }
 
@@ -42,6 +51,8 @@ type control struct {
 	action, short, long string
 	// allows tells exports it can be asked for.
 	allows func(schemas.Export) bool
+	// check is an error if a run of a job must be left as it is; nil checks nothing.
+	check func(ctx context.Context, d *defined, e schemas.Export) error
 	// done tells when it is done.
 	done func(before, now schemas.Export) bool
 	// there asks a server for it.
@@ -83,6 +94,11 @@ func (s *session) newControl(c control) *cobra.Command {
 				}
 				if !c.allows(before) {
 					return refused(fmt.Errorf("export %s is %s: there is nothing to %s", before.ExportID, before.State, c.action))
+				}
+				if c.check != nil && before.Request != nil && before.Request.JobID != "" {
+					if err := s.withDefinitions(ctx, func(d *defined) error { return c.check(ctx, d, before) }); err != nil {
+						return err
+					}
 				}
 				e, err = s.control(ctx, services, c, before)
 				return err

@@ -53,8 +53,9 @@ the commas; in double quotes it is one queue.
 --as-of repeats the snapshot of an earlier export: the same JSON Lines and zips, byte
 for byte.
 
---since exports only what was produced after a completed export's snapshot, late
-events and updates included: together they hold what one whole export would.
+--since exports, of what was produced after a completed export's snapshot, the newest
+version of each row, late events and updates included. It does not say what left the filter
+or was erased. Give the filter of that export: older rows of another one do not come.
 
 ` + exitCodes,
 		Example: examples(

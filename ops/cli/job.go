@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -249,8 +250,9 @@ func newJobRun(s *session) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "run ID",
 		Short: "Run a job now, whatever its schedule",
-		Long: `Run a job now, also a suspended one. Its schedule stays as it is; a job that exports
-what came since its last run continues from this one.
+		Long: `Run a job now, also a suspended one. Its schedule stays as it is. A job that exports
+what came since its last run continues from this one; while a run of it is at work, another
+is refused.
 
 ` + exitCodes,
 		Example: examples("cdds job run nightly --tenant acme --wait"),
@@ -266,7 +268,7 @@ what came since its last run continues from this one.
 			return s.withJob(cmd.Context(), f.tenant, args[0], func(d *defined, j schemas.Job) error {
 				r, err := schedule.RunNow(cmd.Context(), d.warehouse, j, schemas.TimeOf(time.Now()))
 				if err != nil {
-					return unreachable(err)
+					return overlapping(err)
 				}
 				r.RequestedBy = whoami()
 				e, err := s.submit(cmd.Context(), d.services, r, f)
@@ -284,6 +286,18 @@ what came since its last run continues from this one.
 	cmd.Flags().BoolVar(&f.wait, "wait", false, "wait until the export has ended, showing progress")
 	cmd.Flags().DurationVar(&f.timeout, "timeout", 0, "stop waiting after this `duration`; the export goes on")
 	return cmd
+}
+
+// overlapping gives the error of a run that may not be at work its exit code.
+func overlapping(err error) error {
+	var overlap *schedule.OverlapError
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &overlap):
+		return refused(err)
+	}
+	return unreachable(err)
 }
 
 func newJobSecret(s *session) *cobra.Command {

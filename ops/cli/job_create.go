@@ -35,8 +35,9 @@ clock skips is the moment it jumps, one it shows twice the first of the two. --e
 counts from 00:00 UTC.
 
 Which rows a run holds is one of --all, --from with --to, --last-days, --since-last-run.
-The last holds what was produced since the last completed run, late events and updates
-included: all runs together hold what one whole export would.
+The last holds, of each interaction produced or updated since the last completed run, the
+newest version, late events included. It does not say what left the filter or was erased.
+After a change of the filter it starts over with everything.
 
 --recipient names a registered certificate, by its fingerprint or by its file
 (` + "`cdds certificate add`" + ` registers one).
@@ -122,7 +123,7 @@ func newJobClone(s *session) *cobra.Command {
 		Use:   "clone ID",
 		Short: "Make a job like another one",
 		Long: `Make a job like another one, but for what the flags say. Its webhook has a secret of its
-own, and it has not run yet: since-last-run begins from the beginning.
+own, and it has not run yet: --since-last-run begins with everything.
 
 ` + exitCodes,
 		Example:     examples(`cdds job clone nightly --tenant acme --title "Nightly, fast" --id nightly-fast --compression fast`),

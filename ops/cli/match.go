@@ -18,7 +18,7 @@ type matchFlags struct {
 }
 
 func (m *matchFlags) add(flags *pflag.FlagSet) {
-	flags.StringArrayVar(&m.queues, "queue", nil, "only this `queue`, or several with commas between; repeatable")
+	flags.StringArrayVar(&m.queues, "queue", nil, "only the queue of this `name`, or of several with commas between; repeatable")
 	flags.StringSliceVar(&m.directions, "direction", nil, "only these `directions`: inbound, outbound, internal")
 	flags.StringSliceVar(&m.statuses, "status", nil, "only these `statuses`")
 	flags.StringArrayVar(&m.attributes, "attribute", nil, "only rows with this attribute, `NAME=VALUE`; repeatable")

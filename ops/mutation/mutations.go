@@ -24,6 +24,14 @@ var mutations = []mutation{
 		"consumers/intake.go", "letters = append(letters, in.letter(r.Record, err))", "_ = in.letter",
 		"consumers", "TestMalformedRecordsInEveryPositionAreDeadLettered",
 	}, {
+		"ingest", "a member in other letter case is refused",
+		"schemas/members.go", "if strings.EqualFold(name, known) {", "if name == known {",
+		"schemas", "TestAMemberTwiceOrInOtherLetterCaseIsRefusedInEveryDocumentAtEveryDepth",
+	}, {
+		"ingest", "an id must be Unicode text",
+		"schemas/validate.go", "case !utf8.ValidString(id):", "case !utf8.ValidString(id) && false:",
+		"schemas", "TestIDsMustBeUnicodeText",
+	}, {
 		"ingest", "dead letters are kept before what comes after them is handled",
 		"consumers/partition.go", "\tif len(letters) > 0 {", "\tif len(letters) > 0 && len(batch.Records) == 0 {",
 		"consumers", "TestNothingIsHandledBeforeTheDeadLettersBeforeItAreKept",
@@ -98,6 +106,10 @@ var mutations = []mutation{
 		"exact", "a receiver compares the digest of every file",
 		"pipeline/receiver/verify.go", `"its", sum, part.SealedSHA256)`, `"its", sum, hex.EncodeToString(sum.Sum(nil)))`,
 		"pipeline/receiver", "TestVerifyFindsEveryChange",
+	}, {
+		"exact", "a row that does not state its attributes is not left out",
+		"pipeline/warehouse/attributes.go", "if len(q.Filter.Attributes) == 0 {", "if len(q.Filter.Attributes) >= 0 {",
+		"pipeline/warehouse", "TestARowFromBeforeAttributesWereStoredIsNeverLeftOut",
 	},
 
 	// Runs that continue each other hold every version once.
@@ -109,6 +121,22 @@ var mutations = []mutation{
 		"since", "only a completed export can be continued",
 		"consumers/export/run.go", "case state != schemas.Completed:\n\t\treturn nil, refuse", "case state == schemas.Expired:\n\t\treturn nil, refuse",
 		"consumers/export", "TestOnlyACompletedExportOfTheSameEntityCanBeContinued",
+	}, {
+		"since", "the next run of a job continues the one that reaches furthest",
+		"pipeline/warehouse/jobs.go", "argMax(export_id, (reaches, ended))", "argMax(export_id, (ended, reaches))",
+		"pipeline/warehouse", "TestTheLastCompletedRunReachesFurthestAndAStaleOneIsTold",
+	}, {
+		"since", "a job starts over after a run that ended too late",
+		"producers/schedule/since.go", `case c.Stale != "":`, "case false:",
+		"producers/schedule", "TestAReceiverOfAllRunsHasTheNewestVersionOfEverything",
+	}, {
+		"since", "a job starts over after a change of its filter",
+		"producers/schedule/since.go", "case !sameRows(last.Request, r):", "case false:",
+		"producers/schedule", "TestAReceiverOfAllRunsHasTheNewestVersionOfEverything",
+	}, {
+		"since", "one run is at work at a time",
+		"producers/schedule/since.go", "if !e.State.Ended() && e.ExportID != id {", "if false {",
+		"producers/schedule", "TestWhileARunSinceTheLastIsAtWorkAnotherIsRefusedWithItsID",
 	},
 
 	// Whoever dies, pauses or comes second: one valid set of artifacts.
@@ -224,6 +252,14 @@ var mutations = []mutation{
 		"attachments", "a reference to another tenant's object is not followed",
 		"pipeline/attachments.go", "if err := a.CheckObject(z.filter.TenantID); err != nil {", "if err := a.CheckObject(z.filter.TenantID); err != nil && z == nil {",
 		"pipeline/pipelinetest", "TestAnObjectOfAnotherTenantIsNotOpenedWhateverIsStored",
+	}, {
+		"attachments", "what the store never gives is a line of the index",
+		"pipeline/attachments.go", "case errors.As(err, &refused):", "case errors.As(err, &refused) && z == nil:",
+		"pipeline/pipelinetest", "TestAnAnswerThatNothingChangesEndsInTheIndexAndAnyOtherIsTriedAgain",
+	}, {
+		"attachments", "an export reads attachments by the names that ingest took",
+		"schemas/read.go", "json.Unmarshal(body, &i, readHalves)", "json.Unmarshal(body, &i, readHalves, json.MatchCaseInsensitiveNames(true))",
+		"pipeline/pipelinetest", "TestAStoredInteractionHasTheAttachmentsThatIngestReadInIt",
 	},
 
 	// What is erased is gone, and stays so.

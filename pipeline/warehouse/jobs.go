@@ -2,6 +2,7 @@ package warehouse
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
@@ -16,16 +17,34 @@ func (w *Warehouse) JobRuns(ctx context.Context, tenantID, jobID string, limit i
 		clickhouse.Named("tenant", tenantID), clickhouse.Named("job", jobID), clickhouse.Named("limit", uint32(limit)))
 }
 
-// LastCompletedRun returns the run of a job that was due last of those that were
-// completed, whether or not its artifacts are still there; false if there is none.
-func (w *Warehouse) LastCompletedRun(ctx context.Context, tenantID, jobID string) (schemas.Export, bool, error) {
-	found, err := decoded[schemas.Export](ctx, w, "the last completed run of a job",
-		"SELECT body FROM exports FINAL WHERE tenant_id = {tenant:String} AND job_id = {job:String} AND JSONHas(body, 'completion') ORDER BY scheduled_at DESC, export_id DESC LIMIT 1",
-		clickhouse.Named("tenant", tenantID), clickhouse.Named("job", jobID))
-	if err != nil || len(found) == 0 {
-		return schemas.Export{}, false, err
+// LastCompletedRun returns, of a job's completed runs of an entity, the one whose snapshot
+// reaches furthest, without its parts and whether or not its artifacts are still there;
+// found is false if there is none. stale is the id of a run that ended after one that
+// reaches further, unless a whole run (one that continues none) that reaches at least as
+// far ended after it. Later snapshots of a topic have more positions: each partition's
+// only grow.
+func (w *Warehouse) LastCompletedRun(ctx context.Context, tenantID, jobID, entity string) (last schemas.Export, stale string, found bool, err error) {
+	var id string
+	row := w.conn.QueryRow(ctx, `
+WITH maxIf((ended, export_id), reaches < most) AS late, maxIf(ended, since = 0 AND reaches = most) AS whole
+SELECT argMax(export_id, (reaches, ended)), if(late.1 > whole, late.2, '')
+FROM (
+  SELECT export_id, ended, reaches, since, max(reaches) OVER (ORDER BY ended, reaches DESC ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS most
+  FROM (
+    SELECT export_id, JSONExtractString(summary, 'ended_at') AS ended, JSONLength(summary, 'since') AS since,
+      arraySum(JSONExtract(summary, 'snapshot', 'Array(Int64)')) AS reaches
+    FROM exports FINAL
+    WHERE tenant_id = {tenant:String} AND job_id = {job:String} AND entity = {entity:String} AND JSONHas(summary, 'completion')))`,
+		clickhouse.Named("tenant", tenantID), clickhouse.Named("job", jobID), clickhouse.Named("entity", entity))
+	if err := row.Scan(&id, &stale); err != nil {
+		return last, "", false, fmt.Errorf("read the last completed run of a job: %w", err)
 	}
-	return found[0], true, nil
+	if id == "" {
+		return last, "", false, nil
+	}
+	last, found, err = w.Export(ctx, tenantID, id)
+	last.Parts = nil
+	return last, stale, found, err
 }
 
 // InsertDeliveries stores attempts to tell webhooks. Storing one again changes nothing.

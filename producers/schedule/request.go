@@ -22,10 +22,10 @@ var (
 	everTo   = schemas.TimeOf(time.Date(2199, 12, 31, 23, 59, 59, 999e6, time.UTC))
 )
 
-// Request is the export of the run of a job that was due at an instant. last is the run
-// it continues if the job exports what came since, nil if there is none. Equal
-// arguments give equal requests, but for when it was asked for.
-func Request(j schemas.Job, at schemas.Time, last *schemas.Export) *schemas.ExportRequest {
+// Request is the export of the run of a job that was due at an instant. last are the runs
+// it continues if the job exports what came since, nil if there are none. Equal
+// arguments give equal requests, except for the time they are made.
+func Request(j schemas.Job, at schemas.Time, last *Completed) *schemas.ExportRequest {
 	r := &schemas.ExportRequest{
 		TenantID: j.TenantID, ExportID: RunID(j.JobID, at), Entity: j.Entity,
 		From: everFrom, To: everTo, MediaTypes: j.MediaTypes, Match: j.Match,
@@ -42,35 +42,34 @@ func Request(j schemas.Job, at schemas.Time, last *schemas.Export) *schemas.Expo
 	case schemas.TimeframeLastDays:
 		r.From, r.To = schemas.TimeOf(daysBefore(j.Schedule, at.Time, j.Timeframe.Days)), at
 	case schemas.TimeframeSinceLastRun:
-		// What another entity's snapshot says means nothing.
-		if last != nil && last.Request != nil && last.Request.Entity == j.Entity {
-			r.SinceExport, r.Since = last.ExportID, last.Snapshot
+		if last != nil {
+			last.follow(r)
 		}
 	}
 	return r
 }
 
-// RunNow is the export of a run of a job at now, whatever its schedule. It does not ask
-// for it.
+// RunNow is the export of a run of a job at now, whatever its schedule. It does not
+// request it. It is an *OverlapError if the job exports what came since its last run, and
+// a run is at work.
 func RunNow(ctx context.Context, h History, j schemas.Job, now schemas.Time) (*schemas.ExportRequest, error) {
-	last, err := continued(ctx, h, j)
+	if j.Timeframe.Kind != schemas.TimeframeSinceLastRun {
+		r := Request(j, now, nil)
+		r.ExportID, r.RequestedAt = fmt.Sprintf("%s-%s", j.JobID, ulid.Make()), now
+		return r, nil
+	}
+	runs, err := h.JobRuns(ctx, j.TenantID, j.JobID, recentRuns)
+	if err != nil {
+		return nil, err
+	}
+	if err := overlap(runs, ""); err != nil {
+		return nil, err
+	}
+	last, err := completed(ctx, h, j)
 	if err != nil {
 		return nil, err
 	}
 	r := Request(j, now, last)
-	r.ExportID = fmt.Sprintf("%s-%s", j.JobID, ulid.Make())
-	r.RequestedAt = now
+	r.ExportID, r.RequestedAt = nowID(j, last, runs), now
 	return r, nil
-}
-
-// continued is the run that the next one of a job continues, nil if it continues none.
-func continued(ctx context.Context, h History, j schemas.Job) (*schemas.Export, error) {
-	if j.Timeframe.Kind != schemas.TimeframeSinceLastRun {
-		return nil, nil
-	}
-	last, found, err := h.LastCompletedRun(ctx, j.TenantID, j.JobID)
-	if err != nil || !found {
-		return nil, err
-	}
-	return &last, nil
 }

@@ -44,13 +44,21 @@ func (w *world) JobRuns(context.Context, string, string, int) ([]schemas.Export,
 	return slices.Clone(w.runs), nil
 }
 
-func (w *world) LastCompletedRun(context.Context, string, string) (schemas.Export, bool, error) {
-	for _, e := range w.runs {
-		if e.State == schemas.Completed {
-			return e, true, nil
+func (w *world) LastCompletedRun(_ context.Context, _, _, entity string) (last schemas.Export, stale string, found bool, _ error) {
+	runs := slices.SortedFunc(slices.Values(w.runs), func(a, b schemas.Export) int { return a.EndedAt.Compare(b.EndedAt) })
+	for _, e := range runs {
+		switch {
+		case e.State != schemas.Completed || e.Request.Entity != entity:
+			continue
+		case found && e.Snapshot.Records() < last.Snapshot.Records():
+			stale = e.ExportID
+			continue
+		case e.Request.Since == nil:
+			stale = ""
 		}
+		last, found = e, true
 	}
-	return schemas.Export{}, false, nil
+	return last, stale, found, nil
 }
 
 func (w *world) Publish(_ context.Context, events ...schemas.Event) error {
@@ -66,7 +74,7 @@ func (w *world) Publish(_ context.Context, events ...schemas.Event) error {
 // tell makes history know of the last request, in a state.
 func (w *world) tell(state schemas.State) {
 	r := w.asked[len(w.asked)-1]
-	e := schemas.Export{TenantID: r.TenantID, ExportID: r.ExportID, State: state, Request: r, Snapshot: schemas.Snapshot{int64(len(w.asked))}}
+	e := schemas.Export{TenantID: r.TenantID, ExportID: r.ExportID, State: state, Request: r, Snapshot: schemas.Snapshot{int64(len(w.asked))}, EndedAt: schemas.TimeOf(w.now)}
 	w.runs = slices.DeleteFunc(w.runs, func(o schemas.Export) bool { return o.ExportID == e.ExportID })
 	w.runs = append([]schemas.Export{e}, w.runs...)
 }

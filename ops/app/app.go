@@ -45,6 +45,9 @@ type Options struct {
 	// FirstUser is told once when the web role made the first user: its name and a
 	// password that serves once and is nowhere kept. nil throws it away.
 	FirstUser func(name, password string)
+	// Prepare makes the services ready for the roles. They begin when it returns; until
+	// then /healthz and /readyz are served. nil does nothing.
+	Prepare func(context.Context) error
 }
 
 // App is a set of roles with their clients. Run it once.
@@ -163,22 +166,31 @@ func (a *App) WebURL() string {
 	return a.web.url
 }
 
-// Run runs the roles until ctx ends or one fails, lets work in hand drain, and
-// closes everything. It returns nil after ctx ended.
+// Run prepares, then runs the roles until ctx ends or one fails, lets work in hand drain,
+// and closes everything. It returns nil when ctx ends the roles, and ctx's error when ctx
+// ends before they begin.
 func (a *App) Run(ctx context.Context) error {
 	group, groupCtx := errgroup.WithContext(ctx)
-	for _, r := range a.roles {
-		group.Go(func() error {
-			if err := r.run(groupCtx); err != nil {
-				return fmt.Errorf("role %s: %w", r.name, err)
-			}
-			return nil
-		})
-	}
 	group.Go(func() error {
 		return metrics.Server{Gatherer: a.Registry, Ready: a.Ready}.Serve(groupCtx, a.listener)
 	})
-	a.Logger.Info("running", "roles", strings.Join(a.Options.Roles, ","), "metrics", "http://"+a.MetricsAddr())
+	group.Go(func() error {
+		if a.Prepare != nil {
+			if err := a.Prepare(groupCtx); err != nil {
+				return err
+			}
+		}
+		for _, r := range a.roles {
+			group.Go(func() error {
+				if err := r.run(groupCtx); err != nil {
+					return fmt.Errorf("role %s: %w", r.name, err)
+				}
+				return nil
+			})
+		}
+		a.Logger.Info("running", "roles", strings.Join(a.Options.Roles, ","), "metrics", "http://"+a.MetricsAddr())
+		return nil
+	})
 	err := group.Wait()
 	return errors.Join(err, a.Close())
 }

@@ -93,16 +93,23 @@ func (d *demo) run(ctx context.Context) (err error) {
 	d.dataDir = filepath.Join(d.dir, "data")
 	d.say("starting Kafka, ClickHouse and S3")
 	roles := slices.DeleteFunc(app.Roles(), func(role string) bool { return role == "web" }) // nobody looks
-	sys, err := d.start(ctx, config.Default(), roles, slog.New(slog.NewTextHandler(logFile, nil)))
+	sys, err := d.start(ctx, config.Default(), roles, time.Minute, slog.New(slog.NewTextHandler(logFile, nil)))
 	if err != nil {
 		return err
 	}
 	runCtx, stop := context.WithCancel(ctx)
-	ended := make(chan error, 1)
-	go func() { ended <- sys.run(runCtx) }()
-	proofs, err := d.prove(ctx, sys.config)
-	stop()
-	if err := errors.Join(err, <-ended); err != nil {
+	up, ended := make(chan struct{}), make(chan error, 1)
+	go func() { ended <- sys.run(runCtx, func() error { close(up); return nil }) }()
+	var proofs []proof
+	select {
+	case <-up:
+		proofs, err = d.prove(ctx, sys.config)
+		stop()
+		err = errors.Join(err, <-ended)
+	case err = <-ended:
+		stop()
+	}
+	if err != nil {
 		return err
 	}
 	return d.show(proofs, time.Since(started))

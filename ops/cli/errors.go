@@ -103,8 +103,12 @@ func (s *session) report(err error) int {
 	if told := (silent{}); err == nil || errors.As(err, &told) {
 		return code
 	}
+	text := strings.TrimSpace(err.Error())
+	if text == context.Canceled.Error() {
+		text = "interrupted"
+	}
 	if told := (jsonTold{}); s.json && !errors.As(err, &told) {
-		object := map[string]any{"error": strings.TrimSpace(err.Error()), "exit_code": code, "hints": hintsOf(err)}
+		object := map[string]any{"error": text, "exit_code": code, "hints": hintsOf(err)}
 		if about := (aboutExport{}); errors.As(err, &about) {
 			object["tenant_id"], object["export_id"], object["state"] = about.export.TenantID, about.export.ExportID, about.export.State
 		}
@@ -112,7 +116,7 @@ func (s *session) report(err error) int {
 		fmt.Fprintf(s.out, "%s\n", line)
 	}
 	// Indented, so that no line of a reason looks like a message of its own.
-	fmt.Fprintf(s.err, "cdds: %s\n", strings.ReplaceAll(strings.TrimSpace(err.Error()), "\n", "\n      "))
+	fmt.Fprintf(s.err, "cdds: %s\n", strings.ReplaceAll(text, "\n", "\n      "))
 	for _, hint := range hintsOf(err) {
 		fmt.Fprintf(s.err, "      %s\n", hint)
 	}

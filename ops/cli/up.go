@@ -2,24 +2,24 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"cdds/ops/app"
 	"cdds/ops/config"
-	"cdds/ops/metrics"
 	"cdds/ops/shell"
 )
 
 func newUp(s *session) *cobra.Command {
 	var roles []string
 	var logLevel string
+	var within time.Duration
 	cmd := &cobra.Command{
 		Use:   "up",
 		Short: "Run the system until interrupted",
@@ -27,8 +27,10 @@ func newUp(s *session) *cobra.Command {
 S3 are started too, as child processes on loopback with their data in --data-dir;
 otherwise the roles use the configured services.
 
-Topics, tables and the bucket are created if they are missing. --roles none runs the
-embedded stack alone, for roles in other processes.
+A configured service that does not answer yet is waited for, up to --startup-timeout,
+with a line in the log that says which and why; one that refuses the credentials ends the
+start at once. Topics, tables and the bucket are created if they are missing. --roles none
+runs the embedded stack alone, for roles in other processes.
 
 SIGUSR1 switches the log to debug, and back.
 
@@ -48,11 +50,12 @@ SIGUSR1 switches the log to debug, and back.
 			if len(roles) == 1 && roles[0] == "none" {
 				roles = nil
 			}
-			return s.up(cmd.Context(), roles, log)
+			return s.up(cmd.Context(), roles, within, log)
 		},
 	}
 	cmd.Flags().StringSliceVar(&roles, "roles", app.Roles(), "`roles` to run, or none")
 	cmd.Flags().StringVar(&logLevel, "log-level", envOr("CDDS_LOG_LEVEL", "info"), "`level`: debug, info, warn or error (CDDS_LOG_LEVEL)")
+	cmd.Flags().DurationVar(&within, "startup-timeout", 5*time.Minute, "`duration` to wait for Kafka, ClickHouse and S3 at most")
 	_ = cmd.RegisterFlagCompletionFunc("roles", cobra.FixedCompletions(append(app.Roles(), "none"), cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }
@@ -71,7 +74,7 @@ func (s *session) logger(text string) (*slog.Logger, *slog.LevelVar, error) {
 	return slog.New(slog.NewJSONHandler(s.err, options)), level, nil
 }
 
-func (s *session) up(ctx context.Context, roles []string, log *slog.Logger) error {
+func (s *session) up(ctx context.Context, roles []string, within time.Duration, log *slog.Logger) error {
 	c, err := config.Load(s.configFile, os.Environ())
 	if err != nil {
 		return usageError{err}
@@ -88,10 +91,15 @@ func (s *session) up(ctx context.Context, roles []string, log *slog.Logger) erro
 		return usageError{err}
 	}
 	app.LimitMemory(roles, c.Export)
-	sys, err := s.start(ctx, c, roles, log)
+	sys, err := s.start(ctx, c, roles, within, log)
 	if err != nil {
 		return err
 	}
+	return sys.run(ctx, func() error { return s.isUp(sys, roles) })
+}
+
+// isUp says what runs and where.
+func (s *session) isUp(sys *system, roles []string) error {
 	ready := map[string]any{"ready": true, "roles": roles, "metrics": "http://" + sys.app.MetricsAddr(), "kafka": sys.config.Kafka.Brokers}
 	if url := sys.app.WebURL(); url != "" {
 		ready["web"] = url
@@ -99,7 +107,7 @@ func (s *session) up(ctx context.Context, roles []string, log *slog.Logger) erro
 	if sys.local != nil {
 		ready["data_dir"] = s.dataDir
 	}
-	err = s.result(ready, func() {
+	return s.result(ready, func() {
 		s.print("cdds is up: %s\n", strings.Join(append(roles, "metrics http://"+sys.app.MetricsAddr()), ", "))
 		s.print("  kafka       %s\n  clickhouse  http://%s\n  s3          %s, bucket %s\n",
 			strings.Join(sys.config.Kafka.Brokers, ","), strings.Join(sys.config.ClickHouse.Addr, ","), sys.config.S3.Endpoint, sys.config.S3.Bucket)
@@ -110,46 +118,6 @@ func (s *session) up(ctx context.Context, roles []string, log *slog.Logger) erro
 			s.print("  data        %s\nIn another terminal: %s\n", s.dataDir, shell.Command("cdds", "--data-dir", s.dataDir, "doctor"))
 		}
 	})
-	if err != nil {
-		return errors.Join(err, sys.close())
-	}
-	return sys.run(ctx)
-}
-
-// system is a set of roles and, where nothing is configured, the stack below them.
-type system struct {
-	config config.Config
-	local  *app.Local // nil where services are configured
-	app    *app.App   // nil until it is wired
-}
-
-// start starts the embedded stack where no service is configured, wires the roles and
-// provisions the services. The caller calls run, or closes. The roles come before the
-// services: a port that is taken ends the start before it waits for anything.
-func (s *session) start(ctx context.Context, c config.Config, roles []string, log *slog.Logger) (_ *system, err error) {
-	sys := &system{config: c}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, sys.close())
-		}
-	}()
-	if c.Embedded() {
-		if sys.local, err = app.StartLocal(ctx, s.dataDir, c, log, func(step string) { s.say("%s", step) }); err != nil {
-			return nil, unreachable(err)
-		}
-		sys.config = sys.local.Config
-	}
-	host, _ := os.Hostname()
-	registry := metrics.NewRegistry()
-	metrics.Version(registry, buildVersion())
-	sys.app, err = app.New(app.Options{
-		Config: sys.config, Roles: roles, Name: fmt.Sprintf("%s/%d", host, os.Getpid()),
-		Logger: log, Registry: registry, FirstUser: s.firstUser,
-	})
-	if err != nil {
-		return nil, err
-	}
-	return sys, s.provision(ctx, sys.config)
 }
 
 // firstUser tells, on the terminal and nowhere else, who can sign in the first time.
@@ -157,35 +125,4 @@ func (s *session) firstUser(name, password string) {
 	_ = s.result(map[string]any{"first_user": name, "one_time_password": password}, func() {
 		s.print("Sign in as %s with %s (once: you choose another password then)\n", name, password)
 	})
-}
-
-// run runs the roles until ctx ends, or a role or the stack fails for good.
-func (sys *system) run(ctx context.Context) error {
-	if sys.local == nil {
-		return sys.app.Run(ctx)
-	}
-	ctx, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
-	go func() {
-		if err := sys.local.Stack.Wait(ctx); err != nil && ctx.Err() == nil {
-			stop(err)
-		}
-	}()
-	err := sys.app.Run(ctx)
-	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
-		err = errors.Join(err, cause)
-	}
-	return errors.Join(err, sys.close())
-}
-
-// close gives back what start acquired, also after run.
-func (sys *system) close() error {
-	var problems []error
-	if sys.app != nil {
-		problems = append(problems, sys.app.Close())
-	}
-	if sys.local != nil {
-		problems = append(problems, sys.local.Close())
-	}
-	return errors.Join(problems...)
 }

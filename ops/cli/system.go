@@ -1,0 +1,136 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+
+	"cdds/ops/app"
+	"cdds/ops/config"
+	"cdds/ops/connect"
+	"cdds/ops/metrics"
+)
+
+// system is a set of roles and, where nothing is configured, the stack below them.
+type system struct {
+	config config.Config
+	local  *app.Local // nil where services are configured
+	app    *app.App   // nil until it is wired
+	up     func() error
+}
+
+// start starts the embedded stack where no service is configured, and wires the roles.
+// The caller calls run, which waits for the services up to within, or closes.
+func (s *session) start(ctx context.Context, c config.Config, roles []string, within time.Duration, log *slog.Logger) (_ *system, err error) {
+	sys := &system{config: c}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, sys.close())
+		}
+	}()
+	if c.Embedded() {
+		if sys.local, err = app.StartLocal(ctx, s.dataDir, c, log, func(step string) { s.say("%s", step) }); err != nil {
+			return nil, unreachable(err)
+		}
+		sys.config = sys.local.Config
+	}
+	host, _ := os.Hostname()
+	registry := metrics.NewRegistry()
+	metrics.Version(registry, buildVersion())
+	sys.app, err = app.New(app.Options{
+		Config: sys.config, Roles: roles, Name: fmt.Sprintf("%s/%d", host, os.Getpid()),
+		Logger: log, Registry: registry, FirstUser: s.firstUser,
+		Prepare: func(ctx context.Context) error {
+			if err := s.prepare(ctx, sys.config, within, log); err != nil {
+				return err
+			}
+			return sys.up()
+		},
+	})
+	return sys, err
+}
+
+// prepare waits for the services and creates in them what is missing. A service that goes
+// away in between is waited for again.
+func (s *session) prepare(ctx context.Context, c config.Config, within time.Duration, log *slog.Logger) error {
+	services, err := connectAll(c)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = services.close() }()
+	for until := time.Now().Add(within); ; {
+		if err := connect.Await(ctx, within, services.needed(c), log); err != nil {
+			return notThere(err)
+		}
+		err := s.provision(ctx, c)
+		if err == nil || !connect.Away(err) || time.Now().After(until) {
+			return err
+		}
+		log.Warn("a service went away while topics, tables and buckets were created; trying again", "error", err)
+		select {
+		case <-time.After(time.Second):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// needed are the services that every process needs.
+func (s *services) needed(c config.Config) []connect.Service {
+	return []connect.Service{
+		{Name: "Kafka", At: c.Kafka.Brokers, Ask: s.client.Ping},
+		{Name: "ClickHouse", At: c.ClickHouse.Addr, Ask: s.conn.Ping},
+		{Name: "S3", At: []string{c.S3.Endpoint}, Ask: func(ctx context.Context) error {
+			_, err := s.bucket.Exists(ctx)
+			return err
+		}},
+	}
+}
+
+// notThere adds the ways out to the error of services that did not answer.
+func notThere(err error) error {
+	if errors.Is(err, context.Canceled) {
+		return err
+	}
+	if connect.Refuses(err) {
+		return usageError{withHint(err, "correct its user, password, rights or certificates: `cdds config print` shows what is configured")}
+	}
+	return unreachable(withHint(err, "start them, or correct their addresses: `cdds config print` shows them",
+		"--startup-timeout says how long to wait for them"))
+}
+
+// run runs the roles until ctx ends, or a role or the stack fails for good. It calls up
+// when the roles begin.
+func (sys *system) run(ctx context.Context, up func() error) error {
+	sys.up = up
+	if sys.local == nil {
+		return sys.app.Run(ctx)
+	}
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	go func() {
+		if err := sys.local.Stack.Wait(ctx); err != nil && ctx.Err() == nil {
+			stop(err)
+		}
+	}()
+	err := sys.app.Run(ctx)
+	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
+		err = errors.Join(err, cause)
+	}
+	return errors.Join(err, sys.close())
+}
+
+// close gives back what start acquired, also after run.
+func (sys *system) close() error {
+	var problems []error
+	if sys.app != nil {
+		problems = append(problems, sys.app.Close())
+	}
+	if sys.local != nil {
+		problems = append(problems, sys.local.Close())
+	}
+	return errors.Join(problems...)
+}

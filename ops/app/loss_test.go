@@ -36,7 +36,7 @@ func TestNothingThatClickHouseLostIsLeftOutOfACompletedExport(t *testing.T) {
 	w.run("export", "history")
 	for id, loss := range map[string]struct{ sql, count string }{
 		"everything": {"TRUNCATE TABLE interactions", "500 records"},
-		"one":        {"ALTER TABLE interactions DELETE WHERE interaction_id = 'i-000007' SETTINGS mutations_sync = 2", "1 records"},
+		"one":        {"ALTER TABLE interactions DELETE WHERE interaction_id = 'i-000007' SETTINGS mutations_sync = 2", "1 record"},
 	} {
 		w.exec(loss.sql)
 		w.publish(w.request("acme", id))

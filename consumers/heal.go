@@ -26,6 +26,8 @@ type Healer struct {
 	Group   Rereader
 	Log     HandledLog
 	Ledger  Ledger
+	// Restore accounts again for what was written off, where the ledger forgot. May be nil.
+	Restore func(ctx context.Context) error
 	Logger  *slog.Logger
 }
 
@@ -74,6 +76,11 @@ func (h Healer) Run(ctx context.Context) error {
 // heal reads again what is missing below the committed positions and Kafka still has, and
 // returns whether there was any.
 func (h Healer) heal(ctx context.Context) (missing bool, handled int, err error) {
+	if h.Restore != nil {
+		if err := h.Restore(ctx); err != nil {
+			return false, 0, err
+		}
+	}
 	// Positions first: what is committed then is stored by the time it is looked for.
 	done, err := h.Log.Handled(ctx, h.GroupID, h.Topic)
 	if err != nil {

@@ -26,6 +26,10 @@ func (e *Exporter) Finish(ctx context.Context, x Export, topic schemas.Topic, re
 		SignatureKey: prefix + schemas.SignatureName,
 		Totals:       schemas.Total(receipts),
 	}
+	writeOffs, err := WriteOffs{e.store}.All(ctx, topic, nil)
+	if err != nil {
+		return c, err
+	}
 	var m schemas.Manifest
 	content, err := once(ctx, e.store, c.ManifestKey, &m, func() (schemas.Manifest, error) {
 		now, lifetime := e.now(), x.Lifetime
@@ -41,6 +45,7 @@ func (e *Exporter) Finish(ctx context.Context, x Export, topic schemas.Topic, re
 			Version:     schemas.ManifestVersion, TenantID: x.Filter.TenantID, ExportID: x.ID,
 			Filter: x.Filter, Topic: topic, Snapshot: x.Snapshot,
 			Since: x.Since, SinceExport: x.SinceExport,
+			WrittenOff: schemas.Touching(writeOffs, x.Since, x.Snapshot),
 			CreatedAt: schemas.TimeOf(now), ExpiresAt: schemas.TimeOf(now.Add(lifetime)),
 			Encoding: x.Encoding, Compression: stated(x.Compression), Cipher: cmp.Or(x.Cipher, schemas.CipherCBC), KeyTransport: cmp.Or(x.KeyTransport, schemas.KeyTransportPKCS1),
 			Recipients: CertificateRefs(x.Recipients), Parts: receipts, Totals: c.Totals,

@@ -24,6 +24,9 @@ type Manifest struct {
 	// came at or past it, so that both together are complete as of Snapshot.
 	SinceExport string   `json:"since_export,omitempty"`
 	Since       Snapshot `json:"since,omitempty"`
+	// WrittenOff lists records below the snapshot that were lost for good, of whatever tenant
+	// and time: nobody can tell whether the export would have had any of them.
+	WrittenOff []WrittenOff `json:"written_off,omitempty"`
 	// CreatedAt is when the last part was stored; artifacts go at ExpiresAt.
 	CreatedAt Time   `json:"created_at"`
 	ExpiresAt Time   `json:"expires_at"`

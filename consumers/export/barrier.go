@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"cdds/pipeline"
@@ -132,7 +131,7 @@ func (w *Worker) checkWhole(ctx context.Context, topic schemas.Topic, snapshot s
 // reason is why an export is given up.
 func (b *barrier) reason(waited time.Duration) error {
 	if len(b.gone) > 0 {
-		return fmt.Errorf("records of %s are missing: %s: %w", b.topic, places(b.gone), errGone)
+		return fmt.Errorf("records of %s are missing: %s: %w", b.topic, schemas.Places(b.gone), errGone)
 	}
 	if b.lost > 0 {
 		return fmt.Errorf("missing: %s of %s that ingest had stored: %w", schemas.Counted(b.lost, "record"), b.topic, errLost)
@@ -151,17 +150,4 @@ func (b *barrier) waiting(waited time.Duration) string {
 		s += fmt.Sprintf(", about %s", max(left.Round(time.Second), time.Second))
 	}
 	return s
-}
-
-// places names runs of positions, the first few of them.
-func places(runs []schemas.Run) string {
-	var all []string
-	for i, r := range runs {
-		if i == 3 {
-			all = append(all, "and "+schemas.Counted(len(runs)-i, "more run"))
-			break
-		}
-		all = append(all, fmt.Sprintf("%s at positions %d to %d of partition %d", schemas.Grouped(r.Next-r.First), r.First, r.Next-1, r.Partition))
-	}
-	return strings.Join(all, ", ")
 }

@@ -26,7 +26,7 @@ func describe(f failure) *schemas.Failure {
 		told.Hint = "wait until ingest has read them again from Kafka (`cdds account` shows how far it is), then " + then(told.Retryable)
 	}
 	if errors.Is(f.err, errGone) {
-		told.Hint = "restore ClickHouse from a backup that has them, or write them off (`cdds account write-off`), then " + then(told.Retryable)
+		told.Hint = "restore ClickHouse from a backup that has them, or write them off (`cdds account write-off`), then " + then(told.Retryable) + "; if the topic was replaced since, request the export again under a new id"
 	}
 	if strings.Contains(told.Reason, "split_size") {
 		told.Hint = ""

@@ -2,6 +2,7 @@ package app_test
 
 import (
 	"bytes"
+	"errors"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -11,8 +12,10 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"cdds/consumers/account"
 	"cdds/ops/connect"
 	"cdds/ops/provision"
+	"cdds/pipeline"
 	"cdds/producers"
 	"cdds/schemas"
 )
@@ -151,7 +154,7 @@ func (w *world) awaitCommitted(group string, topic schemas.Topic, partition int3
 }
 
 // TestRecordsThatNobodyHasAnyMoreFailAnExportAtOnce has Kafka delete records before they
-// are ingested.
+// are ingested, and an operator write them off.
 func TestRecordsThatNobodyHasAnyMoreFailAnExportAtOnce(t *testing.T) {
 	w := newWorld(t)
 	w.load("acme", 0, 200)
@@ -161,13 +164,63 @@ func TestRecordsThatNobodyHasAnyMoreFailAnExportAtOnce(t *testing.T) {
 	deleted, err := w.admin.DeleteRecords(t.Context(), trim)
 	check(t, err)
 	check(t, deleted.Error())
-	w.run("ingest", "export", "history")
+	stopIngest := w.run("ingest")
+	w.run("export", "history")
 	w.publish(w.request("acme", "short"))
 	e := w.await("acme", "short")
 	if e.State != schemas.Failed || !e.Failure.Retryable ||
 		!strings.Contains(e.Failure.Reason, "10 at positions 0 to 9 of partition 0: neither ClickHouse nor Kafka has them") || !strings.Contains(e.Failure.Hint, "write them off") {
-		t.Errorf("ten records are gone, and the export is %s with %d rows, %+v", e.State, e.Done.Rows, e.Failure)
+		t.Fatalf("ten records are gone, and the export is %s with %d rows, %+v", e.State, e.Done.Rows, e.Failure)
 	}
+
+	book := account.Book{Log: w.offsets(), Store: w.warehouse, Decisions: pipeline.WriteOffs{Store: w.bucket}, Publisher: w.publisher}
+	elsewhere := []schemas.Run{{Partition: 0, First: 10, Next: 1000}} // stored, or not there yet
+	if _, err := book.WriteOff(t.Context(), schemas.TopicInteractions, elsewhere, "a slip", "alice", "here", time.Now()); !errors.Is(err, account.ErrNothingGone) {
+		t.Errorf("what is stored was written off: %v", err)
+	}
+	off, err := book.WriteOff(t.Context(), schemas.TopicInteractions, nil, "the broker's disk", "alice", "here", time.Now())
+	check(t, err)
+	if off.Records() != 10 || off.Number != 1 {
+		t.Errorf("written off is %+v", off)
+	}
+	retried := func(id string, attempt int) schemas.Export {
+		t.Helper()
+		w.publish(control(schemas.ActionRetry, id))
+		return w.awaitThat("acme", id, func(e schemas.Export) bool { return e.State.Ended() && e.Attempt > attempt })
+	}
+	if e = retried("short", e.Attempt); e.State != schemas.Completed || e.Done.Rows != 190 {
+		t.Fatalf("after the write-off the export is %s with %d rows, want 190: %+v", e.State, e.Done.Rows, e.Failure)
+	}
+	if m := w.manifest(e); len(m.WrittenOff) != 1 || m.WrittenOff[0].Records != 10 || m.WrittenOff[0].Reason != "the broker's disk" {
+		t.Errorf("the manifest says of it %+v", m.WrittenOff)
+	}
+	if n := w.count("SELECT count() FROM audit FINAL WHERE action = 'records.written_off' AND actor = 'alice'"); n != 1 {
+		t.Errorf("the audit trail has %d records of it", n)
+	}
+
+	// It outlives ClickHouse.
+	stopIngest()
+	w.exec("TRUNCATE TABLE interactions")
+	w.exec("TRUNCATE TABLE accounted")
+	w.run("ingest")
+	w.publish(w.request("acme", "later"))
+	e = w.await("acme", "later")
+	for e.State == schemas.Failed && e.Attempt < 60 { // until ingest has restored the account
+		e = retried("later", e.Attempt)
+	}
+	if e.State != schemas.Completed || e.Done.Rows != 190 || len(w.manifest(e).WrittenOff) != 1 {
+		t.Errorf("after ClickHouse was lost it is %s with %d rows, %+v", e.State, e.Done.Rows, e.Failure)
+	}
+}
+
+// manifest reads that of a completed export.
+func (w *world) manifest(e schemas.Export) *schemas.Manifest {
+	w.t.Helper()
+	content, err := w.bucket.GetBytes(w.t.Context(), schemas.ExportPrefix(e.TenantID, e.ExportID)+schemas.ManifestName, 1<<20)
+	check(w.t, err)
+	m, err := schemas.DecodeManifest(content)
+	check(w.t, err)
+	return m
 }
 
 // settle records the topic's first incarnation, as ingest does when it first starts.

@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"cdds/consumers"
+	"cdds/consumers/account"
 	"cdds/ops/connect"
 	"cdds/pipeline"
 	"cdds/schemas"
@@ -60,5 +61,9 @@ func (a *App) announce(ctx context.Context, i schemas.Incarnation) {
 // lost. group is the id of the consumer group that stored them.
 func (a *App) healer(name, group string, topic schemas.Topic, r consumers.Rereader) role {
 	h := consumers.Healer{GroupID: group, Topic: topic, Group: r, Log: a.offsets, Ledger: a.warehouse, Logger: a.Logger.With("role", name, "topic", string(topic))}
+	if slices.Contains(schemas.SourceTopics(), topic) {
+		book := account.Book{Log: a.offsets, Store: a.warehouse, Decisions: pipeline.WriteOffs{Store: a.bucket}, Publisher: a.publisher}
+		h.Restore = func(ctx context.Context) error { return book.Restore(ctx, topic) }
+	}
 	return role{name + "." + string(topic), h.Run, func() error { return nil }}
 }

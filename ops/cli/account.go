@@ -4,12 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
-	"cdds/pipeline/warehouse"
+	"cdds/consumers/account"
+	"cdds/pipeline"
+	"cdds/producers"
 	"cdds/schemas"
 )
 
@@ -23,7 +27,7 @@ has passed: stored, dead-lettered, void (no record for readers, such as the mark
 transaction), erased, aged out, written off or missing. Missing records that Kafka still
 has are read again by the ingest role. Those that Kafka no longer has are listed as gone:
 exports that need them fail until ClickHouse is restored from a backup that has them, or
-until they are written off.
+until they are written off (cdds account write-off).
 
 ` + exitCodes,
 		Example: examples("cdds account", "cdds account --topic cdds.contacts --json"),
@@ -37,69 +41,39 @@ until they are written off.
 			return s.showAccount(cmd.Context(), services, topics)
 		},
 	}
-	var known []string
-	for _, t := range schemas.SourceTopics() {
-		known = append(known, string(t))
-	}
-	cmd.Flags().StringSliceVar(&topics, "topic", known, "only these `topics`")
+	cmd.Flags().StringSliceVar(&topics, "topic", sourceTopics(), "only these `topics`")
+	cmd.AddCommand(newWriteOff(s))
 	return cmd
 }
 
-// topicAccount is what became of the records of a topic.
-type topicAccount struct {
-	Topic        schemas.Topic       `json:"topic"`
-	Incarnations schemas.Lineage     `json:"incarnations"`
-	Partitions   []warehouse.Account `json:"partitions"`
-	// Gone are missing positions that Kafka does not have any more.
-	Gone []schemas.Run `json:"gone"`
+func sourceTopics() (names []string) {
+	for _, t := range schemas.SourceTopics() {
+		names = append(names, string(t))
+	}
+	return names
 }
 
-// missing is how many positions are missing in all.
-func (a topicAccount) missing() (n int64) {
-	for _, p := range a.Partitions {
-		n += p.Missing
+// sourceTopic is the source topic of a name.
+func sourceTopic(name string) (schemas.Topic, error) {
+	if !slices.Contains(sourceTopics(), name) {
+		return "", usageError{fmt.Errorf("--topic %s is not a source topic; source topics are %s", name, strings.Join(sourceTopics(), " and "))}
 	}
-	return n
+	return schemas.Topic(name), nil
 }
 
-// shownGaps bounds the gaps that are looked at and shown.
-const shownGaps = 1000
-
-// accountOf draws up the account of a topic, up to what ingest has committed.
-func accountOf(ctx context.Context, s *services, topic schemas.Topic) (a topicAccount, err error) {
-	a.Topic, a.Gone = topic, []schemas.Run{}
-	if a.Incarnations, err = s.offsets.Lineage(ctx, topic); err != nil {
-		return a, err
-	}
-	// Positions first: what is committed then is stored by the time it is looked for.
-	done, err := s.offsets.Ingested(ctx, topic)
-	if err != nil {
-		return a, err
-	}
-	used, err := s.offsets.Used(ctx, topic, done)
-	if err != nil {
-		return a, err
-	}
-	if a.Partitions, err = s.warehouse.Account(ctx, topic, used); err != nil || a.missing() == 0 {
-		return a, err
-	}
-	gaps, _, err := s.warehouse.Gaps(ctx, topic, used, shownGaps)
-	if err != nil {
-		return a, err
-	}
-	gone, err := s.offsets.Gone(ctx, topic, gaps)
-	a.Gone = append(a.Gone, gone...)
-	return a, err
+// book is the account of the source topics.
+func (s *services) book(publisher account.Publisher) account.Book {
+	return account.Book{Log: s.offsets, Store: s.warehouse, Decisions: pipeline.WriteOffs{Store: s.bucket}, Publisher: publisher}
 }
 
 func (s *session) showAccount(ctx context.Context, services *services, topics []string) error {
-	var all []topicAccount
+	var all []account.Account
 	for _, name := range topics {
-		topic := schemas.Topic(name)
-		if !slices.Contains(schemas.SourceTopics(), topic) {
-			return usageError{fmt.Errorf("--topic %s is not a source topic; source topics are %v", name, schemas.SourceTopics())}
+		topic, err := sourceTopic(name)
+		if err != nil {
+			return err
 		}
-		a, err := accountOf(ctx, services, topic)
+		a, err := services.book(nil).Draw(ctx, topic)
 		if err != nil {
 			return unreachable(err)
 		}
@@ -117,29 +91,93 @@ func (s *session) showAccount(ctx context.Context, services *services, topics []
 		}
 		s.table(rows)
 		for _, a := range all {
+			if now, _ := a.Incarnations.Now(); now.Number > 0 {
+				s.print("\n%s: incarnation %d (%s) since %s\n", a.Topic, now.Number, now.Cause, now.DecidedAt)
+			}
 			if len(a.Gone) > 0 {
-				s.print("\n%s: neither ClickHouse nor Kafka has %s\n", a.Topic, places(a.Gone))
+				s.print("\n%s: neither ClickHouse nor Kafka has %s\n", a.Topic, schemas.Places(a.Gone))
+			}
+			for _, w := range a.WriteOffs {
+				s.print("\n%s: write-off %d of %s by %s on %s: %s\n", a.Topic, w.Number, schemas.Counted(w.Records(), "record"), w.By, w.At, w.Reason)
 			}
 		}
 	})
 }
 
-// places names runs of positions, the first few of them.
-func places(runs []schemas.Run) string {
-	var all []string
-	for i, r := range runs {
-		if i == 5 {
-			all = append(all, fmt.Sprintf("and %d more runs", len(runs)-i))
-			break
-		}
-		all = append(all, fmt.Sprintf("positions %d to %d of partition %d", r.First, r.Next-1, r.Partition))
+func newWriteOff(s *session) *cobra.Command {
+	var topic, reason string
+	var partition int32
+	var first, next int64
+	cmd := &cobra.Command{
+		Use:   "write-off",
+		Short: "Stop waiting for records that are lost for good",
+		Long: `Write off records that neither ClickHouse nor Kafka has any more: exports stop waiting for
+them. Try to get them back first: restore ClickHouse from a backup that has them, or have
+the producers publish them again. A write-off cannot be undone. It is in the audit trail,
+and every manifest whose snapshot lies past the records lists it with the reason.
+
+Without --partition everything that is gone of the topic is written off (cdds account
+lists it). Records that are stored, or that Kafka still has, are never written off.
+
+` + exitCodes,
+		Example: examples(
+			`cdds account write-off --topic cdds.interactions --reason "broker disk lost on 3 May, no backup (OPS-311)"`,
+			`cdds account write-off --topic cdds.contacts --partition 2 --first 100 --next 250 --reason "..."`),
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+			of, err := sourceTopic(topic)
+			if err != nil {
+				return err
+			}
+			var within []schemas.Run
+			if cmd.Flags().Changed("partition") {
+				if within = []schemas.Run{{Partition: partition, First: first, Next: next}}; partition < 0 || first < 0 || next <= first {
+					return usageError{errors.New("--partition, --first and --next must name a run of positions: first below next")}
+				}
+			}
+			services, err := s.connect()
+			if err != nil {
+				return err
+			}
+			defer func() { err = errors.Join(err, services.close()) }()
+			return s.writeOff(cmd.Context(), services, of, within, reason)
+		},
 	}
-	return strings.Join(all, ", ")
+	cmd.Flags().StringVar(&topic, "topic", "", "the source `topic`")
+	cmd.Flags().StringVar(&reason, "reason", "", "why, as manifests and the audit trail state it: `text`")
+	cmd.Flags().Int32Var(&partition, "partition", 0, "only this `partition`")
+	cmd.Flags().Int64Var(&first, "first", 0, "only from this `position` of the partition")
+	cmd.Flags().Int64Var(&next, "next", 0, "only below this `position` of the partition")
+	_ = cmd.MarkFlagRequired("topic")
+	_ = cmd.MarkFlagRequired("reason")
+	cmd.MarkFlagsRequiredTogether("partition", "first", "next")
+	return cmd
+}
+
+func (s *session) writeOff(ctx context.Context, services *services, topic schemas.Topic, within []schemas.Run, reason string) error {
+	publisher, err := producers.New(services.kafka, "cdds/cli", nil)
+	if err != nil {
+		return err
+	}
+	defer publisher.Close()
+	host, _ := os.Hostname()
+	w, err := services.book(publisher).WriteOff(ctx, topic, within, reason, whoami(), host, time.Now())
+	switch {
+	case errors.Is(err, account.ErrNothingGone):
+		return refused(withHint(err, "`cdds account` shows what is missing"))
+	case errors.Is(err, account.ErrNoReason):
+		return usageError{err}
+	case err != nil:
+		return unreachable(err)
+	}
+	return s.result(w, func() {
+		s.print("Written off: %s of %s, as write-off %d. Retry the exports that failed for lack of them.\n", schemas.Places(w.Runs), w.Topic, w.Number)
+	})
 }
 
 // checkAccount wants every record of a source topic to be accounted for.
 func checkAccount(ctx context.Context, s *services, topic schemas.Topic) (string, error) {
-	a, err := accountOf(ctx, s, topic)
+	a, err := s.book(nil).Draw(ctx, topic)
 	if err != nil {
 		return "", err
 	}
@@ -147,9 +185,9 @@ func checkAccount(ctx context.Context, s *services, topic schemas.Topic) (string
 	for _, p := range a.Partitions {
 		stored, letters, erased = stored+p.Stored, letters+p.DeadLetters, erased+p.Erased
 	}
-	switch missing := a.missing(); {
+	switch missing := a.Missing(); {
 	case len(a.Gone) > 0:
-		return "", fmt.Errorf("missing: %s, and Kafka no longer has %s; restore ClickHouse from a backup that has them, or write them off", schemas.Counted(missing, "record"), places(a.Gone))
+		return "", fmt.Errorf("missing: %s, and Kafka no longer has %s; restore ClickHouse from a backup that has them, or write them off", schemas.Counted(missing, "record"), schemas.Places(a.Gone))
 	case missing > 0:
 		return "", fmt.Errorf("not in ClickHouse: %s that ingest had stored; the ingest role reads them again from Kafka", schemas.Counted(missing, "record"))
 	}

@@ -80,15 +80,17 @@ type receivedExport struct {
 	Dir      string `json:"dir"`
 	Verified bool   `json:"verified"`
 	// What the manifest says, once its signature holds.
-	TenantID      string           `json:"tenant_id,omitempty"`
-	ExportID      string           `json:"export_id,omitempty"`
-	Filter        *schemas.Filter  `json:"filter,omitempty"`
-	Topic         schemas.Topic    `json:"topic,omitempty"`
-	Snapshot      schemas.Snapshot `json:"snapshot,omitempty"`
-	Totals        *schemas.Totals  `json:"totals,omitempty"`
-	VerifiedParts int              `json:"verified_parts"`
-	Signer        *signer          `json:"signer,omitempty"`
-	Violations    []violation      `json:"violations,omitempty"`
+	TenantID string           `json:"tenant_id,omitempty"`
+	ExportID string           `json:"export_id,omitempty"`
+	Filter   *schemas.Filter  `json:"filter,omitempty"`
+	Topic    schemas.Topic    `json:"topic,omitempty"`
+	Snapshot schemas.Snapshot `json:"snapshot,omitempty"`
+	// WrittenOff are records that were lost for good before the export was made.
+	WrittenOff    []schemas.WrittenOff `json:"written_off,omitempty"`
+	Totals        *schemas.Totals      `json:"totals,omitempty"`
+	VerifiedParts int                  `json:"verified_parts"`
+	Signer        *signer              `json:"signer,omitempty"`
+	Violations    []violation          `json:"violations,omitempty"`
 	// Omitted counts violations past those listed.
 	Omitted int `json:"violations_omitted,omitempty"`
 	// Written and Kept come with decrypt.
@@ -113,7 +115,7 @@ func receipt(dir string, r receiver.Report, err error) receivedExport {
 	x := receivedExport{Dir: dir, Verified: err == nil, VerifiedParts: r.Verified, Written: r.Written, Kept: r.Kept}
 	if m := r.Manifest; m != nil {
 		x.TenantID, x.ExportID, x.Topic, x.Snapshot = m.TenantID, m.ExportID, m.Topic, m.Snapshot
-		x.Filter, x.Totals = &m.Filter, &m.Totals
+		x.Filter, x.Totals, x.WrittenOff = &m.Filter, &m.Totals, m.WrittenOff
 	}
 	if r.Signer != nil {
 		x.Signer = &signer{smime.Fingerprint(r.Signer), schemas.NameText(r.Signer.Subject), r.Pinned}
@@ -172,6 +174,9 @@ func (x receivedExport) rows() [][]string {
 		{"Parts", parts},
 		{"Signed by", signedBy},
 		{"", trust},
+	}
+	for _, w := range x.WrittenOff {
+		rows = append(rows, []string{"Written off", fmt.Sprintf("%s of the topic, lost for good and written off on %s: %s", schemas.Counted(w.Records, "record"), w.At, w.Reason)})
 	}
 	if x.Totals.Attachments == 0 {
 		rows = slices.DeleteFunc(rows, func(row []string) bool { return row[0] == "Attachments" })

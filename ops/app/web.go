@@ -201,6 +201,10 @@ func (w *web) caughtUp(ctx context.Context) bool {
 	return true
 }
 
+// bodyTimeout is how long a request may take to arrive, body included. It does not bound
+// the answer.
+const bodyTimeout = 10 * time.Second
+
 // drain is how long requests in hand may take once the process is to end.
 const drain = 5 * time.Second
 
@@ -208,7 +212,7 @@ func (w *web) serve(ctx context.Context) error {
 	requests, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	server := &http.Server{
-		Handler: w.handler, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+		Handler: w.handler, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: bodyTimeout, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
 		BaseContext: func(net.Listener) context.Context { return requests },
 		ErrorLog:    slog.NewLogLogger(w.log.Handler(), slog.LevelDebug),
 	}

@@ -24,6 +24,10 @@ func (c *Console) signIn() {
 		c.signInPage(w, r, http.StatusOK)
 	})
 	c.mux.HandleFunc("POST "+Prefix+signInPath, func(w http.ResponseWriter, r *http.Request) {
+		if err := r.ParseForm(); err != nil { // half a form is no attempt
+			c.signInPage(w, r, http.StatusBadRequest, "The form did not arrive in full. Try again.")
+			return
+		}
 		p, err := c.Auth.SignIn(w, r, r.PostFormValue("name"), r.PostFormValue("password"))
 		switch {
 		case errors.Is(err, auth.ErrThrottled):

@@ -70,6 +70,7 @@ func Run(ctx context.Context, opts Options) error {
 	srv := &http.Server{
 		Handler:           e,
 		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       5 * time.Minute, // of an insert, which the services of CDDS give up sooner
 		IdleTimeout:       5 * time.Minute,
 		MaxHeaderBytes:    1 << 20, // settings and short queries travel in the URL
 		BaseContext:       func(net.Listener) context.Context { return queries },

@@ -146,7 +146,7 @@ func (a *API) guard(c huma.Context, next func(huma.Context)) {
 	r, w := humago.Unwrap(c)
 	subject := p.Subject
 	if !ok {
-		subject = "from/" + a.Auth.AddressOf(r)
+		subject = "from/" + a.Auth.NetworkOf(r)
 	}
 	if _, err := a.throttle.Take(subject, time.Now()); err != nil {
 		a.fail(c, err)

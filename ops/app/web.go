@@ -70,7 +70,7 @@ func buildWeb(a *App) ([]role, error) {
 	}
 	w.auth, err = auth.New(auth.Options{
 		Directory: w.directory, Records: producers.NewRecords(a.publisher, w.directory.Versions()), Publisher: a.publisher, Key: key, Secure: c.Secure(),
-		Idle: c.SessionIdle, Absolute: c.SessionAbsolute, TrustedProxies: proxies, OIDC: provider(c, w.url),
+		Idle: c.SessionIdle, Absolute: c.SessionAbsolute, TrustedProxies: proxies, ProxyHops: c.ProxyHops, OIDC: provider(c, w.url),
 		Registerer: a.Registry, Logger: w.log, Now: a.Now,
 	})
 	if err != nil {

@@ -3,9 +3,7 @@ package auth
 import (
 	"encoding/json"
 	"errors"
-	"net"
 	"net/http"
-	"net/netip"
 	"strings"
 )
 
@@ -53,37 +51,6 @@ func (s *Service) authenticate(w http.ResponseWriter, r *http.Request) (Principa
 		return p, s.give(w, p.session)
 	}
 	return p, nil
-}
-
-// AddressOf is where a request came from: the peer, or what a trusted proxy says of it.
-func (s *Service) AddressOf(r *http.Request) string {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		return r.RemoteAddr
-	}
-	// From the nearest on: each hop that is trusted may speak of the one before.
-	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
-	for n := len(hops) - 1; n >= 0 && s.trusts(host); n-- {
-		hop, err := netip.ParseAddr(strings.TrimSpace(hops[n]))
-		if err != nil {
-			break
-		}
-		host = hop.Unmap().String()
-	}
-	return host
-}
-
-func (s *Service) trusts(host string) bool {
-	addr, err := netip.ParseAddr(host)
-	if err != nil {
-		return false
-	}
-	for _, p := range s.TrustedProxies {
-		if p.Contains(addr.Unmap()) {
-			return true
-		}
-	}
-	return false
 }
 
 // Protect refuses what another site makes a browser send (cross-site request

@@ -110,7 +110,7 @@ func (s *Service) StartOIDC(w http.ResponseWriter, r *http.Request) error {
 	if s.OIDC == nil {
 		return fmt.Errorf("%w: no OpenID provider is configured", ErrForbidden)
 	}
-	if _, err := s.byAddress.Take("oidc/"+s.AddressOf(r), s.Now()); err != nil {
+	if _, err := s.byNetwork.Take("oidc/"+s.NetworkOf(r), s.Now()); err != nil {
 		return err
 	}
 	_, config, err := s.OIDC.connect(s.OIDC.client(r.Context()))

@@ -46,6 +46,9 @@ type Options struct {
 	Idle, Absolute time.Duration
 	// TrustedProxies may say in X-Forwarded-For where a request came from.
 	TrustedProxies []netip.Prefix
+	// ProxyHops is how many proxies a request passes, one after the other; 0 means 1. More
+	// would let a client whose own address is among TrustedProxies choose another.
+	ProxyHops int
 	// OIDC lets people sign in through a provider; nil means they cannot.
 	OIDC *OIDC
 	// Registerer may be nil.
@@ -61,9 +64,10 @@ type Service struct {
 	Options
 	sealer    *sealer
 	hasher    *Hasher
-	guesses   *Throttle
+	guesses   *Throttle // by network and name
+	byNetwork *Throttle
 	byUser    *Throttle
-	byAddress *Throttle
+	bySite    *Throttle // by site and name, beyond byUser
 	signIns   *prometheus.CounterVec
 }
 
@@ -74,6 +78,9 @@ func New(o Options) (*Service, error) {
 	}
 	if o.Absolute == 0 {
 		o.Absolute = 12 * time.Hour
+	}
+	if o.ProxyHops == 0 {
+		o.ProxyHops = 1
 	}
 	if o.Now == nil {
 		o.Now = time.Now
@@ -87,11 +94,13 @@ func New(o Options) (*Service, error) {
 	}
 	s := &Service{
 		Options: o, sealer: sealer, hasher: NewHasher(2),
-		// A person who forgot tries a few. Who guesses from one address keeps nobody else
-		// from signing in; from many, it gets some forty thousand a day at best.
+		// A person who forgot tries a few. Who guesses from many networks gets some forty
+		// thousand a day for one name, and three a day more from each site: with those the
+		// user itself signs in while strangers use up the rest.
 		guesses:   NewThrottle(10*time.Second, 5),
+		byNetwork: NewThrottle(3*time.Second, 20),
 		byUser:    NewThrottle(2*time.Second, 50),
-		byAddress: NewThrottle(3*time.Second, 20),
+		bySite:    NewThrottle(8*time.Hour, 3),
 		signIns: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "cdds_sign_ins_total", Help: "Attempts to sign in.",
 		}, []string{"via", "outcome"}),
@@ -109,7 +118,7 @@ func New(o Options) (*Service, error) {
 func (s *Service) SignIn(w http.ResponseWriter, r *http.Request, name, password string) (Principal, error) {
 	name = strings.ToLower(strings.TrimSpace(name))
 	from, now := s.AddressOf(r), s.Now()
-	refunds, err := s.throttle(name, from, now)
+	refund, crowded, err := s.throttle(bounded(name), r, now)
 	if err != nil {
 		s.signIns.WithLabelValues(ViaPassword, "throttled").Inc()
 		return Principal{}, err
@@ -133,11 +142,13 @@ func (s *Service) SignIn(w http.ResponseWriter, r *http.Request, name, password 
 		} else {
 			p.Subject, p.Name = "user/unknown", "unknown" // people type passwords where names belong
 		}
-		return Principal{}, errors.Join(ErrCredentials, s.audit(r.Context(), p, "session.begin", schemas.OutcomeRefused, "wrong name or password"))
+		refused := ErrCredentials
+		if crowded != nil {
+			refused = crowded
+		}
+		return Principal{}, errors.Join(refused, s.audit(r.Context(), p, "session.begin", schemas.OutcomeRefused, "wrong name or password"))
 	}
-	for _, refund := range refunds {
-		refund()
-	}
+	refund()
 	p.Tenant, p.Role, p.MustChangePassword = u.TenantID, u.Role, u.MustChange
 	if err := s.audit(r.Context(), p, "session.begin", schemas.OutcomeDone, "with a password"); err != nil {
 		return Principal{}, err
@@ -147,19 +158,45 @@ func (s *Service) SignIn(w http.ResponseWriter, r *http.Request, name, password 
 	return p, s.begin(w, p.session)
 }
 
-func (s *Service) throttle(name, from string, now time.Time) (refunds []func(), err error) {
-	name = bounded(name)
-	for _, bound := range []struct {
-		*Throttle
-		key string
-	}{{s.byAddress, from}, {s.guesses, from + " " + name}, {s.byUser, name}} {
-		refund, err := bound.Take(bound.key, now)
+// throttle counts an attempt for a name until refund undoes it, or is a *ThrottledError.
+// If too many others attempt the same name, and this attempt is only let through for its
+// site, crowded is that error.
+func (s *Service) throttle(name string, r *http.Request, now time.Time) (refund func(), crowded, err error) {
+	network := s.NetworkOf(r)
+	own, err := take(now, bound{s.byNetwork, network}, bound{s.guesses, network + " " + name})
+	if err != nil {
+		return nil, nil, err
+	}
+	shared, crowded := s.byUser.Take(name, now)
+	if crowded != nil {
+		if shared, err = s.bySite.Take(siteOf(s.AddressOf(r))+" "+name, now); err != nil {
+			return nil, nil, crowded
+		}
+	}
+	return func() { own(); shared() }, crowded, nil
+}
+
+// bound is one key's part of a Throttle.
+type bound struct {
+	*Throttle
+	key string
+}
+
+// take takes one of each, until one is used up.
+func take(now time.Time, bounds ...bound) (refund func(), err error) {
+	var refunds []func()
+	for _, b := range bounds {
+		refund, err := b.Take(b.key, now)
 		if err != nil {
 			return nil, err
 		}
 		refunds = append(refunds, refund)
 	}
-	return refunds, nil
+	return func() {
+		for _, refund := range refunds {
+			refund()
+		}
+	}, nil
 }
 
 // SignOut ends the session of the request, everywhere it may have been copied to.
@@ -213,7 +250,9 @@ func (s *Service) ChangePassword(w http.ResponseWriter, r *http.Request, before,
 		return fmt.Errorf("%w: you signed in through a provider, which has your password", ErrForbidden)
 	}
 	now := s.Now()
-	refunds, err := s.throttle(p.Name, p.From, now)
+	// Whoever is signed in does not share the bound of the name with strangers.
+	network := s.NetworkOf(r)
+	refund, err := take(now, bound{s.byNetwork, network}, bound{s.guesses, network + " " + p.Name}, bound{s.guesses, p.session.ID})
 	if err != nil {
 		return err
 	}
@@ -225,9 +264,7 @@ func (s *Service) ChangePassword(w http.ResponseWriter, r *http.Request, before,
 	if !ok || !known {
 		return errors.Join(ErrCredentials, s.audit(r.Context(), p, "password.change", schemas.OutcomeRefused, "wrong password"))
 	}
-	for _, refund := range refunds {
-		refund()
-	}
+	refund()
 	if before == after {
 		return &PasswordError{"the new password must not be the old one"}
 	}

@@ -193,7 +193,7 @@ func Default() Config {
 		Schedule:   Schedule{Every: time.Second, Late: 5 * time.Minute, MaxCatchUp: 100},
 		Webhooks:   Webhooks{Timeout: 10 * time.Second, FirstRetry: 5 * time.Second, GiveUpAfter: 24 * time.Hour},
 		Retention:  Retention{Every: 5 * time.Minute, SweepEvery: 6 * time.Hour, Grace: 24 * time.Hour},
-		Web:        Web{Listen: DefaultWebListen, SessionIdle: time.Hour, SessionAbsolute: 12 * time.Hour},
+		Web:        Web{Listen: DefaultWebListen, ProxyHops: 1, SessionIdle: time.Hour, SessionAbsolute: 12 * time.Hour},
 		Tracing:    Tracing{SampleRatio: 1},
 	}
 }

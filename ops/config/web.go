@@ -27,10 +27,13 @@ type Web struct {
 	// BehindProxy says that a proxy in front does TLS: without it, plain http is for
 	// loopback only. URL is then needed.
 	BehindProxy bool `yaml:"behind_proxy" env:"BEHIND_PROXY"`
-	// TrustedProxies are networks whose X-Forwarded-For is believed, such as 10.0.0.0/8.
-	// Without those of the proxy in front, everybody has its address: in the audit, and
-	// where guessing is throttled.
+	// TrustedProxies are the proxies whose X-Forwarded-For is believed: addresses, or
+	// networks such as 10.0.0.0/8 from which only proxies reach CDDS. Without the proxy in
+	// front, everybody has its address: in the audit, and where guessing is throttled.
 	TrustedProxies []string `yaml:"trusted_proxies" env:"TRUSTED_PROXIES"`
+	// ProxyHops is how many proxies a request passes, one after the other. What stands in
+	// X-Forwarded-For before those is what the client claims, and is not believed.
+	ProxyHops int `yaml:"proxy_hops" env:"PROXY_HOPS"`
 	// Links sends downloads to short-lived links of the object store.
 	Links bool `yaml:"links" env:"LINKS"`
 	// SessionKeyFile holds the key that seals sessions, made if it is not there; the
@@ -71,13 +74,16 @@ type Grant struct {
 // Secure reports whether people come by https.
 func (w Web) Secure() bool { return w.CertFile != "" || strings.HasPrefix(w.URL, "https://") }
 
-// Proxies are the trusted networks.
+// Proxies are the trusted proxies, each a network.
 func (w Web) Proxies() ([]netip.Prefix, error) {
 	var all []netip.Prefix
 	for _, text := range w.TrustedProxies {
 		p, err := netip.ParsePrefix(text)
+		if addr, bad := netip.ParseAddr(text); bad == nil {
+			p, err = addr.Prefix(addr.BitLen())
+		}
 		if err != nil {
-			return nil, fmt.Errorf("web.trusted_proxies: %q is not a network such as 10.0.0.0/8", text)
+			return nil, fmt.Errorf("web.trusted_proxies: %q is neither an address such as 10.0.0.1 nor a network such as 10.0.0.0/8", text)
 		}
 		all = append(all, p)
 	}
@@ -108,6 +114,9 @@ func (w Web) check(add func(format string, args ...any)) {
 	}
 	if _, err := w.Proxies(); err != nil {
 		add("%v", err)
+	}
+	if w.ProxyHops < 0 {
+		add("web.proxy_hops %d must be at least 1", w.ProxyHops)
 	}
 	if w.OIDC.Issuer == "" {
 		return

@@ -84,6 +84,10 @@ func Readers(t Topic) []string {
 	return nil
 }
 
+// PresenceGroup is the consumer group that shows that a role runs which reads no topic in
+// a group. Nothing is consumed in it.
+func PresenceGroup(role string) string { return "cdds.role." + role }
+
 // TopicOf is the topic that a consumer group reads; empty if the group is none of CDDS.
 func TopicOf(group string) Topic {
 	for _, t := range Topics() {

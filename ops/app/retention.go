@@ -22,5 +22,6 @@ func buildRetention(a *App) ([]role, error) {
 		Name: a.Name, Registerer: a.Registry, Logger: a.Logger.With("role", "retention"), Now: now,
 	})
 	ready := func() error { return nil } // a pass that fails shows in its metric
-	return []role{{"retention", keeper.Run, ready}}, nil
+	seen, err := a.presence("retention")
+	return []role{{"retention", keeper.Run, ready}, seen}, err
 }

@@ -18,5 +18,6 @@ func buildSchedule(a *App) ([]role, error) {
 	if err != nil {
 		return nil, err
 	}
-	return []role{{"schedule", s.Run, s.Ready}}, nil
+	seen, err := a.presence("schedule")
+	return []role{{"schedule", s.Run, s.Ready}, seen}, err
 }

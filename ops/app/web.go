@@ -82,7 +82,8 @@ func buildWeb(a *App) ([]role, error) {
 	}
 	w.handler = w.routes(service)
 	a.web = w
-	return []role{{"web", w.run, w.replica.Ready}}, nil
+	seen, err := a.presence("web")
+	return []role{{"web", w.run, w.replica.Ready}, seen}, err
 }
 
 // administration is what the console and the API stand on.

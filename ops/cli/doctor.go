@@ -8,32 +8,47 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"github.com/twmb/franz-go/pkg/kadm"
 
 	"cdds/ops/connect"
 	"cdds/schemas"
 )
 
 func newDoctor(s *session) *cobra.Command {
-	return &cobra.Command{
+	var roles []string
+	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "Check every service and role, and that no record is missing",
 		Long: `Check that Kafka, ClickHouse and S3 answer and hold what they should, that every role
-is running, and that every record of the source topics is stored or dead-lettered.
+runs somewhere, and that every record of the source topics is stored or dead-lettered.
 It exits 0 only when everything is healthy.
 
+The roles are all there are; webhooks only where webhooks.secret is configured. --roles
+names others, for a system that does without some.
+
 ` + exitCodes,
-		Example: examples("cdds doctor", "cdds --data-dir /var/lib/cdds doctor --json"),
+		Example: examples("cdds doctor", "cdds --data-dir /var/lib/cdds doctor --json", "cdds doctor --roles ingest,export,history"),
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
-			services, err := s.connect()
+			c, err := s.find()
+			if err != nil {
+				return err
+			}
+			if !cmd.Flags().Changed("roles") {
+				roles = impliedRoles(c)
+			}
+			if err := knownRoles(roles); err != nil {
+				return err
+			}
+			services, err := connectAll(c)
 			if err != nil {
 				return err
 			}
 			defer func() { err = errors.Join(err, services.close()) }()
-			return s.doctor(cmd.Context(), services)
+			return s.doctor(cmd.Context(), services, roles)
 		},
 	}
+	cmd.Flags().StringSliceVar(&roles, "roles", nil, "`roles` that must run (default: those that the configuration implies)")
+	return cmd
 }
 
 // finding is what one check found.
@@ -43,24 +58,29 @@ type finding struct {
 	Detail  string `json:"detail"`
 }
 
+// check is one question and how it is answered: with a detail, or with what is wrong.
+type check struct {
+	name string
+	do   func(context.Context, *services) (string, error)
+}
+
 const doctorTimeout = 30 * time.Second
 
-func (s *session) doctor(ctx context.Context, all *services) error {
+func (s *session) doctor(ctx context.Context, all *services, roles []string) error {
 	ctx, cancel := context.WithTimeout(ctx, doctorTimeout)
 	defer cancel()
-	type check struct {
-		name string
-		do   func(context.Context, *services) (string, error)
-	}
 	checks := []check{
 		{"kafka", checkKafka},
 		{"clickhouse", checkClickHouse},
 		{"s3", checkBucket},
 	}
-	for _, group := range roleGroups() {
-		checks = append(checks, check{"role " + strings.TrimPrefix(group, "cdds."), func(ctx context.Context, s *services) (string, error) {
-			return checkGroup(ctx, s, group)
-		}})
+	settled := time.Now().Add(settleTime)
+	for _, role := range roles {
+		for _, c := range checksOfRole(role) {
+			checks = append(checks, check{c.name, func(ctx context.Context, s *services) (string, error) {
+				return untilSettled(ctx, settled, func() (string, error) { return c.do(ctx, s) })
+			}})
+		}
 	}
 	for _, topic := range schemas.SourceTopics() {
 		checks = append(checks, check{"records of " + string(topic), func(ctx context.Context, s *services) (string, error) {
@@ -95,15 +115,6 @@ func (s *session) doctor(ctx context.Context, all *services) error {
 		return silent{unreachable(errors.New("not everything is healthy"))}
 	}
 	return err
-}
-
-// roleGroups are the consumer groups that must have members.
-func roleGroups() []string {
-	var groups []string
-	for _, topic := range schemas.SourceTopics() {
-		groups = append(groups, schemas.IngestGroup(topic))
-	}
-	return append(groups, schemas.GroupExport, schemas.GroupHistory, schemas.GroupAudit, schemas.GroupErasure)
 }
 
 func checkKafka(ctx context.Context, s *services) (string, error) {
@@ -147,75 +158,4 @@ func checkBucket(ctx context.Context, s *services) (string, error) {
 		err = errors.New("the bucket is missing; `cdds provision` creates it")
 	}
 	return "bucket is there", err
-}
-
-// checkGroup wants a role to have members that have joined.
-func checkGroup(ctx context.Context, s *services, group string) (string, error) {
-	l, err := s.offsets.Lineage(ctx, schemas.TopicOf(group))
-	if err != nil {
-		return "", err
-	}
-	base := group
-	group = l.Group(base)
-	lags, err := s.admin.Lag(ctx, group)
-	if err != nil {
-		return "", fmt.Errorf("describe group %s: %w", group, err)
-	}
-	lag := lags[group]
-	if err := lag.Error(); err != nil {
-		return "", fmt.Errorf("describe group %s: %w", group, err)
-	}
-	if len(lag.Members) == 0 {
-		return "", errors.New("no process runs this role; start one with `cdds up`")
-	}
-	if lag.State != "Stable" {
-		return "", fmt.Errorf("the group is %s, not Stable; it may be rebalancing", lag.State)
-	}
-	behind := totalLag(lag)
-	if behind > 0 && base != schemas.GroupExport && base != schemas.GroupErasure {
-		if err := checkMoving(ctx, s, group, behind); err != nil {
-			return "", err
-		}
-	}
-	return fmt.Sprintf("%d running, %s behind", len(lag.Members), schemas.Counted(behind, "record")), nil
-}
-
-// settleTime is how long a role that is behind has to get on.
-const settleTime = 3 * time.Second
-
-// checkMoving wants a group that is behind to come nearer. An export may well take
-// hours; what is stored or projected must not stand still.
-func checkMoving(ctx context.Context, s *services, group string, behind int64) error {
-	before, err := s.admin.FetchOffsets(ctx, group)
-	if err != nil {
-		return fmt.Errorf("offsets of group %s: %w", group, err)
-	}
-	for deadline := time.Now().Add(settleTime); time.Now().Before(deadline); {
-		select {
-		case <-time.After(200 * time.Millisecond):
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-		after, err := s.admin.FetchOffsets(ctx, group)
-		if err != nil {
-			return fmt.Errorf("offsets of group %s: %w", group, err)
-		}
-		moved := false
-		after.Each(func(o kadm.OffsetResponse) {
-			old, ok := before.Lookup(o.Topic, o.Partition)
-			moved = moved || !ok || o.At > old.At
-		})
-		if moved {
-			return nil
-		}
-	}
-	return fmt.Errorf("%s behind and standing still; /readyz and the log of the role say why", schemas.Counted(behind, "record"))
-}
-
-func totalLag(l kadm.DescribedGroupLag) int64 {
-	var n int64
-	for _, member := range l.Lag.Sorted() {
-		n += max(member.Lag, 0)
-	}
-	return n
 }

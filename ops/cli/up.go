@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"slices"
 	"strings"
 	"time"
 
@@ -82,10 +81,8 @@ func (s *session) up(ctx context.Context, roles []string, within time.Duration, 
 	for _, name := range config.Unknown(os.Environ()) {
 		log.Warn("unknown variable " + name + config.DidYouMean(name, config.Variables()))
 	}
-	for _, role := range roles {
-		if !slices.Contains(app.Roles(), role) {
-			return usageError{fmt.Errorf("role %q is unknown; roles are %s", role, strings.Join(app.Roles(), ", "))}
-		}
+	if err := knownRoles(roles); err != nil {
+		return err
 	}
 	if err := checked(c); err != nil {
 		return usageError{err}

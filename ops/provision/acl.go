@@ -18,6 +18,7 @@ type Access struct {
 	Replays []schemas.Topic // read from the start at every start, outside any group
 	Writes  []schemas.Topic // produced to
 	Asks    []string        // groups whose committed offsets it looks at
+	Shows   string          // the group it joins to be seen, if it joins none for Reads
 }
 
 // accesses of roles, and of those outside who produce, ask for exports, or look.
@@ -41,6 +42,7 @@ var accesses = map[string]Access{
 	"retention": {
 		Writes: []schemas.Topic{schemas.TopicExportStatus, schemas.TopicAudit},
 		Asks:   []string{schemas.GroupHistory},
+		Shows:  schemas.PresenceGroup("retention"),
 	},
 	"erasure": {
 		Reads:  []schemas.Topic{schemas.TopicErasureRequests},
@@ -51,6 +53,7 @@ var accesses = map[string]Access{
 	"schedule": {
 		Replays: []schemas.Topic{schemas.TopicJobs, schemas.TopicCertificates},
 		Writes:  []schemas.Topic{schemas.TopicExportRequests},
+		Shows:   schemas.PresenceGroup("schedule"),
 	},
 	"webhooks": {
 		Reads:   []schemas.Topic{schemas.TopicExportStatus},
@@ -62,6 +65,7 @@ var accesses = map[string]Access{
 		Replays: []schemas.Topic{schemas.TopicJobs, schemas.TopicCertificates, schemas.TopicAccess},
 		Writes:  []schemas.Topic{schemas.TopicJobs, schemas.TopicCertificates, schemas.TopicAccess, schemas.TopicExportRequests, schemas.TopicErasureRequests, schemas.TopicAudit},
 		Asks:    readers(schemas.SourceTopics()...),
+		Shows:   schemas.PresenceGroup("web"),
 	},
 	"producer": {
 		Writes: schemas.SourceTopics(),
@@ -98,6 +102,14 @@ func AccessOf(role string) (Access, bool) {
 	return a, ok
 }
 
+// joins are the groups that a role is a member of.
+func (a Access) joins() []string {
+	if a.Shows == "" {
+		return a.Groups
+	}
+	return append(slices.Clone(a.Groups), a.Shows)
+}
+
 // Grant lets principal ("User:cdds-ingest") do what the access says and nothing else,
 // for a cluster that refuses what nobody allowed. It needs Alter on the cluster, and is
 // safe to repeat.
@@ -119,8 +131,8 @@ func (a Access) Grant(ctx context.Context, admin *kadm.Client, principal string)
 	if reads := slices.Concat(a.Reads, a.Replays); len(reads) > 0 {
 		grants = append(grants, on().Topics(names(reads)...).Operations(kadm.OpRead))
 	}
-	if len(a.Groups) > 0 {
-		grants = append(grants, groups(a.Groups).Operations(kadm.OpRead))
+	if joins := a.joins(); len(joins) > 0 {
+		grants = append(grants, groups(joins).Operations(kadm.OpRead))
 	}
 	if len(writes) > 0 {
 		grants = append(grants, on().Topics(names(writes)...).Operations(kadm.OpWrite))

@@ -54,7 +54,7 @@ func accessTable() string {
 		for _, t := range a.Reads {
 			writes = append(writes, t.DeadLetter())
 		}
-		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", role, list(names(slices.Concat(a.Reads, a.Replays))), list(slices.Clone(a.Groups)), list(names(writes)), list(slices.Clone(a.Asks)))
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", role, list(names(slices.Concat(a.Reads, a.Replays))), list(slices.Clone(a.joins())), list(names(writes)), list(slices.Clone(a.Asks)))
 	}
 	return b.String()
 }

@@ -48,7 +48,7 @@ func TestDoctorMissesEveryRoleThatNobodyRuns(t *testing.T) {
 		stops[role] = w.run(role)
 	}
 	w.doctor(dir)
-	for _, role := range []string{"ingest", "retention", "schedule", "webhooks", "web"} {
+	for _, role := range []string{"retention", "webhooks", "web"} {
 		stops[role]()
 		if got, healthy := missing(); healthy || !slices.Equal(got, []string{role}) {
 			t.Errorf("without %s, %v are missed, healthy %t", role, got, healthy)

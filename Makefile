@@ -71,7 +71,7 @@ test-api: bin/cdds ## send the HTTP API what its document allows and what not (s
 
 .PHONY: lint
 lint: $(GOLANGCI_LINT) ## format, vet, layers, comments
-	$(GOLANGCI_LINT) run ./...
+	$(GOLANGCI_LINT) run --allow-parallel-runners ./...
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); exit 1; }
 
 $(GOLANGCI_LINT):

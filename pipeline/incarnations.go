@@ -22,11 +22,49 @@ func incarnationKey(topic schemas.Topic, n int) string {
 type Incarnations struct {
 	// Store keeps the decisions.
 	Store Store
+	// Copies has them too, in case the bucket is lost. May be nil.
+	Copies Copies
+}
+
+// Copies keep copies of incarnations; *warehouse.Warehouse does.
+type Copies interface {
+	// Incarnations returns the copies of a topic's, by number.
+	Incarnations(ctx context.Context, topic schemas.Topic) (schemas.Lineage, error)
+	// KeepIncarnations is safe to repeat.
+	KeepIncarnations(ctx context.Context, all schemas.Lineage) error
 }
 
 // Lineage returns the incarnations of a topic: those that are known already, and those that
-// were decided since.
+// were decided since. If the bucket has none at all although there are copies, it was lost:
+// the copies are decided again, or positions would be used twice.
 func (s Incarnations) Lineage(ctx context.Context, topic schemas.Topic, known schemas.Lineage) (schemas.Lineage, error) {
+	l, err := s.stored(ctx, topic, known)
+	if err != nil || s.Copies == nil {
+		return l, err
+	}
+	if len(known) > 0 { // what somebody else decided since
+		s.keep(ctx, l[len(known):])
+		return l, nil
+	}
+	copies, err := s.Copies.Incarnations(ctx, topic)
+	switch {
+	case err != nil && len(l) > 0: // whoever asks next makes the copies
+		return l, nil
+	case err != nil:
+		return nil, fmt.Errorf("look for copies of the incarnations of topic %s: %w", topic, err)
+	case len(copies) < len(l):
+		return l, s.Copies.KeepIncarnations(ctx, l)
+	}
+	for n := len(l); n < len(copies); n++ {
+		if l, err = s.Decide(ctx, topic, l, copies[n]); err != nil {
+			return nil, err
+		}
+	}
+	return l, nil
+}
+
+// stored returns known and what the bucket has beside it.
+func (s Incarnations) stored(ctx context.Context, topic schemas.Topic, known schemas.Lineage) (schemas.Lineage, error) {
 	l := known[:len(known):len(known)]
 	for {
 		content, err := s.Store.GetBytes(ctx, incarnationKey(topic, len(l)), maxDocument)
@@ -54,7 +92,20 @@ func (s Incarnations) Decide(ctx context.Context, topic schemas.Topic, known sch
 	if err != nil {
 		return nil, fmt.Errorf("decide the incarnation of topic %s: %w", topic, err)
 	}
-	return extended(known[:len(known):len(known)], topic, decided)
+	l, err := extended(known[:len(known):len(known)], topic, decided)
+	if err != nil || s.Copies == nil {
+		return l, err
+	}
+	s.keep(ctx, l[len(known):])
+	return l, nil
+}
+
+// keep copies what was decided. A copy that cannot be made now is made by the next process
+// that starts.
+func (s Incarnations) keep(ctx context.Context, decided schemas.Lineage) {
+	if len(decided) > 0 {
+		_ = s.Copies.KeepIncarnations(ctx, decided)
+	}
 }
 
 func extended(l schemas.Lineage, topic schemas.Topic, next schemas.Incarnation) (schemas.Lineage, error) {

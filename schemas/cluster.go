@@ -21,6 +21,7 @@ var shardedBy = map[string]string{
 	"erased_rows":        "topic, source_partition, source_offset",
 	"webhook_deliveries": "job_id",
 	"accounted":          "topic, source_partition",
+	"incarnations":       "topic",
 }
 
 var (

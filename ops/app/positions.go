@@ -23,7 +23,7 @@ func (a *App) settles() error {
 		return err
 	}
 	a.settler = consumers.NewSettler(consumers.SettlerOptions{
-		Brokers: consumers.Kafka(a.client), Decisions: pipeline.Incarnations{Store: a.bucket}, Stored: a.stored,
+		Brokers: consumers.Kafka(a.client), Decisions: pipeline.Incarnations{Store: a.bucket, Copies: a.warehouse}, Stored: a.stored,
 		Settled: func(topic schemas.Topic, l schemas.Lineage) {
 			incarnations.WithLabelValues(string(topic)).Set(float64(len(l) - 1))
 		},

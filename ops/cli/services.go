@@ -52,12 +52,13 @@ func connectAll(c config.Config) (*services, error) {
 		return nil, err
 	}
 	store := bucket.New(s3, c.S3.Bucket)
+	tables := warehouse.New(conn).OnCluster(c.ClickHouse.Cluster)
 	settler := consumers.NewSettler(consumers.SettlerOptions{
-		Brokers: consumers.Kafka(client), Decisions: pipeline.Incarnations{Store: store}, Name: "cdds " + whoami(),
+		Brokers: consumers.Kafka(client), Decisions: pipeline.Incarnations{Store: store, Copies: tables}, Name: "cdds " + whoami(),
 	})
 	return &services{
 		traces: traces, offsets: connect.NewOffsets(consumers.Kafka(client), settler), kafka: append(opts, traces.Kafka("cli")...), client: client, admin: kadm.NewClient(client),
-		conn: conn, warehouse: warehouse.New(conn).OnCluster(c.ClickHouse.Cluster), bucket: store,
+		conn: conn, warehouse: tables, bucket: store,
 	}, nil
 }
 

@@ -351,6 +351,20 @@ ALTER TABLE contacts_local ON CLUSTER 'cdds' ADD COLUMN IF NOT EXISTS published_
 -- 0035_contacts_published
 ALTER TABLE contacts ON CLUSTER 'cdds' ADD COLUMN IF NOT EXISTS published_at DateTime64(3, 'UTC') CODEC(Delta, ZSTD(1)) AFTER source_offset
 ;
+-- 0036_incarnations
+CREATE TABLE IF NOT EXISTS incarnations_local ON CLUSTER 'cdds'
+(
+    topic  LowCardinality(String),
+    number UInt32,
+    body   String
+)
+ENGINE = ReplicatedReplacingMergeTree('/clickhouse/tables/{shard}/cdds/incarnations_local', '{replica}')
+ORDER BY (topic, number)
+;
+-- 0036_incarnations
+CREATE TABLE IF NOT EXISTS incarnations ON CLUSTER 'cdds' AS incarnations_local
+ENGINE = Distributed('cdds', 'cdds', 'incarnations_local', cityHash64(topic))
+;
 -- 0040_export_events_position
 ALTER TABLE export_events_local ON CLUSTER 'cdds'
     ADD COLUMN IF NOT EXISTS position_partition Int32,

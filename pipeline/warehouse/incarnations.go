@@ -1,0 +1,38 @@
+package warehouse
+
+import (
+	"context"
+	"slices"
+
+	"github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+
+	"cdds/schemas"
+)
+
+// Incarnations returns the copies of a topic's incarnations, by number.
+func (w *Warehouse) Incarnations(ctx context.Context, topic schemas.Topic) (schemas.Lineage, error) {
+	all, err := decoded[schemas.Incarnation](ctx, w, "incarnations of "+string(topic),
+		"SELECT body FROM incarnations FINAL WHERE topic = {topic:String} ORDER BY number", clickhouse.Named("topic", string(topic)))
+	if err != nil {
+		return nil, err
+	}
+	slices.SortFunc(all, func(a, b schemas.Incarnation) int { return a.Number - b.Number })
+	return all, nil
+}
+
+// KeepIncarnations keeps copies of incarnations. Keeping one again changes nothing.
+func (w *Warehouse) KeepIncarnations(ctx context.Context, all schemas.Lineage) error {
+	return w.insertBlock(ctx, "incarnations", "topic, number, body", func(block driver.Batch) error {
+		for _, i := range all {
+			body, err := schemas.Encode(i)
+			if err != nil {
+				return err
+			}
+			if err := block.Append(string(i.Topic), uint32(i.Number), string(body)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}

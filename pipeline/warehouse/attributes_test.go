@@ -131,7 +131,7 @@ const before = `CREATE TABLE interactions
     ingested_at      DateTime64(3, 'UTC') DEFAULT now64(3),
     attributes       Map(String, String) ALIAS JSONExtract(body, 'attributes', 'Map(String, String)')
 )
-ENGINE = ReplacingMergeTree PARTITION BY toYYYYMM(started_at)
+ENGINE = ReplacingMergeTree PARTITION BY toYear(started_at)
 ORDER BY (tenant_id, started_at, interaction_id, source_partition, source_offset)`
 
 func TestARowFromBeforeAttributesWereStoredIsNeverLeftOut(t *testing.T) {

@@ -353,19 +353,31 @@ func TestAStateIsLookedForAmongAllExportsNotAmongTheLatest(t *testing.T) {
 	}
 }
 
-func TestABatchOverManyMonthsGoesInAtOnce(t *testing.T) {
+// TestABatchOverCenturiesMakesABoundedNumberOfParts stores what a hostile or careless
+// producer dates into every month of two centuries.
+func TestABatchOverCenturiesMakesABoundedNumberOfParts(t *testing.T) {
 	w := open(t)
-	b := schemas.Batch[*schemas.Interaction]{Topic: "months", First: 0, Next: 600}
-	for n := range 600 {
-		at := schemas.TimeOf(time.Date(1970, time.Month(1+n), 1, 0, 0, 0, 0, time.UTC))
+	const months = 2400
+	b := schemas.Batch[*schemas.Interaction]{Topic: "months", First: 0, Next: months}
+	for n := range months {
+		at := schemas.TimeOf(time.Date(1900, time.Month(1+n), 1, 0, 0, 0, 0, time.UTC))
 		b.Records = append(b.Records, version{id: fmt.Sprint(n), at: at, media: "chat", offset: int64(n)}.record("months"))
 	}
-	if err := w.InsertInteractions(t.Context(), b); err != nil {
-		t.Fatal(err)
-	}
+	check(t, w.InsertInteractions(t.Context(), b))
 	known, err := w.HasTenant(t.Context(), "months")
 	if err != nil || !known {
 		t.Errorf("the tenant is known: %v, %v", known, err)
+	}
+	e := stacktest.Shared(t).Endpoints().ClickHouse
+	conn, err := clickhouse.Open(&clickhouse.Options{
+		Protocol: clickhouse.HTTP, Addr: []string{e.Addr}, Auth: clickhouse.Auth{Database: e.Database, Username: e.Username, Password: e.Password},
+	})
+	check(t, err)
+	defer conn.Close()
+	var partitions uint64
+	check(t, conn.QueryRow(t.Context(), "SELECT uniqExact(partition_id) FROM system.parts WHERE database = currentDatabase() AND table = 'interactions' AND active").Scan(&partitions))
+	if partitions > 71 {
+		t.Errorf("the table has %d partitions", partitions)
 	}
 }
 

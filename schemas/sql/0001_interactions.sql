@@ -4,6 +4,8 @@
 -- snapshot. The body is the event as published and what exports carry. What queries
 -- filter by is stored beside it as ingest read it: JSONExtract gives nothing for a body
 -- with an integer beyond 64 bits. The aliases are for people who look around.
+-- A producer chooses the dates: partitions are years, and what lies outside some of them is
+-- one partition, so that no insert makes more than 71 parts and no mutation visits more.
 -- Granules are small because exports read by key range: a part should not cost many
 -- rows it does not hold.
 CREATE TABLE IF NOT EXISTS interactions
@@ -37,6 +39,6 @@ CREATE TABLE IF NOT EXISTS interactions
     attachments      Array(String) ALIAS JSONExtractArrayRaw(body, 'attachments')
 )
 ENGINE = ReplacingMergeTree
-PARTITION BY toYYYYMM(started_at)
+PARTITION BY if(toYear(started_at) BETWEEN 1990 AND 2059, toYear(started_at), 0)
 ORDER BY (tenant_id, started_at, interaction_id, source_partition, source_offset)
 SETTINGS index_granularity = 1024

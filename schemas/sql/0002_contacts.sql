@@ -22,6 +22,6 @@ CREATE TABLE IF NOT EXISTS contacts
     notes            String ALIAS JSONExtractString(body, 'notes')
 )
 ENGINE = ReplacingMergeTree
-PARTITION BY toYYYYMM(created_at)
+PARTITION BY if(toYear(created_at) BETWEEN 1990 AND 2059, toYear(created_at), 0)
 ORDER BY (tenant_id, created_at, contact_id, source_partition, source_offset)
 SETTINGS index_granularity = 1024

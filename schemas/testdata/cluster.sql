@@ -30,7 +30,7 @@ CREATE TABLE IF NOT EXISTS interactions_local ON CLUSTER 'cdds'
     attachments      Array(String) ALIAS JSONExtractArrayRaw(body, 'attachments')
 )
 ENGINE = ReplicatedReplacingMergeTree('/clickhouse/tables/{shard}/cdds/interactions_local', '{replica}')
-PARTITION BY toYYYYMM(started_at)
+PARTITION BY if(toYear(started_at) BETWEEN 1990 AND 2059, toYear(started_at), 0)
 ORDER BY (tenant_id, started_at, interaction_id, source_partition, source_offset)
 SETTINGS index_granularity = 1024
 ;
@@ -62,7 +62,7 @@ CREATE TABLE IF NOT EXISTS contacts_local ON CLUSTER 'cdds'
     notes            String ALIAS JSONExtractString(body, 'notes')
 )
 ENGINE = ReplicatedReplacingMergeTree('/clickhouse/tables/{shard}/cdds/contacts_local', '{replica}')
-PARTITION BY toYYYYMM(created_at)
+PARTITION BY if(toYear(created_at) BETWEEN 1990 AND 2059, toYear(created_at), 0)
 ORDER BY (tenant_id, created_at, contact_id, source_partition, source_offset)
 SETTINGS index_granularity = 1024
 ;

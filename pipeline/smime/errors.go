@@ -41,9 +41,13 @@ var (
 	ErrPrivateKey = errors.New("smime: this file contains a private key: " +
 		"keep it secret, treat the key as exposed if the file was sent anywhere, and supply only the certificate")
 
-	// ErrNoCertificate reports that a file offered as a certificate holds none,
-	// or something else beside it.
-	ErrNoCertificate = errors.New("smime: not an X.509 certificate file")
+	// ErrPKCS12 reports that a file offered as a certificate is a PKCS#12 container. It is
+	// an ErrPrivateKey: what is in it, its passphrase hides.
+	ErrPKCS12 error = pkcs12Error{}
+
+	// ErrNoCertificate reports that a file offered as a certificate holds none that can
+	// be read, or something else beside it.
+	ErrNoCertificate = errors.New("smime: not a usable X.509 certificate file")
 
 	// ErrSignature reports a signature that does not verify.
 	ErrSignature = errors.New("smime: signature does not verify")
@@ -52,6 +56,15 @@ var (
 	// those trusted.
 	ErrUntrusted = errors.New("smime: signed by a certificate that is not trusted")
 )
+
+type pkcs12Error struct{}
+
+func (pkcs12Error) Error() string {
+	return "smime: this is a PKCS#12 file (.p12 or .pfx), which can contain a private key: " +
+		"supply only the certificate, which openssl pkcs12 -in FILE -clcerts -nokeys -out cert.pem writes"
+}
+
+func (pkcs12Error) Is(target error) bool { return target == ErrPrivateKey }
 
 func malformed(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrMalformed, fmt.Sprintf(format, args...))

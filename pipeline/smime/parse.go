@@ -16,10 +16,13 @@ const maxCertificateFile = 1 << 20
 // [CheckRecipient].
 //
 // A file that holds a private key in any form, alone or beside certificates
-// (PEM, PKCS#1, PKCS#8 plain or encrypted, SEC 1, PKCS#12, OpenSSH, PuTTY), is
-// refused with [ErrPrivateKey], everything else with [ErrNoCertificate]. No
-// error repeats any byte of the file.
+// (PEM, PKCS#1, PKCS#8 plain or encrypted, SEC 1, OpenSSH, PuTTY), is refused with
+// [ErrPrivateKey], PKCS#12 with [ErrPKCS12], everything else with [ErrNoCertificate],
+// which says what the file is. No error repeats any byte of the file.
 func ParseRecipients(data []byte) ([]*x509.Certificate, error) {
+	if isPKCS12(data) {
+		return nil, ErrPKCS12
+	}
 	if namesPrivateKey(data) || holdsPrivateKey(data) {
 		return nil, ErrPrivateKey
 	}
@@ -29,8 +32,8 @@ func ParseRecipients(data []byte) ([]*x509.Certificate, error) {
 	if !bytes.Contains(data, []byte("-----BEGIN ")) {
 		cert, err := x509.ParseCertificate(data)
 		if err != nil {
-			return nil, fmt.Errorf("%w: it is neither PEM nor one certificate in DER; "+
-				"convert other forms with openssl x509 or openssl pkcs7 -print_certs", ErrNoCertificate)
+			return nil, fmt.Errorf("%w: %s", ErrNoCertificate, kindOf(data, err,
+				"it is neither PEM nor one certificate in DER; convert other forms with openssl x509"))
 		}
 		return []*x509.Certificate{cert}, nil
 	}
@@ -52,13 +55,13 @@ func parsePEM(data []byte) ([]*x509.Certificate, error) {
 		if bad != nil {
 			continue // only private keys matter now
 		}
-		if block.Type != "CERTIFICATE" {
-			bad = fmt.Errorf("%w: PEM block %d is not a CERTIFICATE", ErrNoCertificate, n)
+		if block.Type != "CERTIFICATE" && block.Type != "X509 CERTIFICATE" {
+			bad = fmt.Errorf("%w: %s", ErrNoCertificate, kindOfBlock(block.Type, n))
 			continue
 		}
 		cert, err := x509.ParseCertificate(block.Bytes)
 		if err != nil {
-			bad = fmt.Errorf("%w: the certificate in PEM block %d is unreadable", ErrNoCertificate, n)
+			bad = fmt.Errorf("%w: PEM block %d: %s", ErrNoCertificate, n, kindOf(block.Bytes, err, "the certificate is damaged; copy it whole, or ask its issuer for another"))
 			continue
 		}
 		certs = append(certs, cert)

@@ -27,6 +27,8 @@ type Rule string
 const (
 	RuleKeyType  Rule = "key-type"      // an RSA key, not EC, Ed25519 or RSA-PSS
 	RuleKeySize  Rule = "key-size"      // MinKeyBits to MaxKeyBits
+	RuleExponent Rule = "key-exponent"  // odd, and at least 3
+	RuleSeal     Rule = "seal"          // a content key can be sealed for it
 	RuleStarted  Rule = "not-yet-valid" // notBefore has come
 	RuleExpired  Rule = "expired"       // notAfter has not passed
 	RuleKeyUsage Rule = "key-usage"     // keyEncipherment, if key usage is stated
@@ -44,13 +46,19 @@ func (e *RecipientError) Error() string {
 }
 
 // CheckRecipient reports whether content may be sealed for cert at the time now:
-// an RSA key of [MinKeyBits] to [MaxKeyBits], within its validity, and with
-// keyEncipherment if its key usage is stated (RFC 8551 section 4.4.2 and RFC
+// an RSA key of [MinKeyBits] to [MaxKeyBits] that can be sealed for, within its
+// validity, and with keyEncipherment if its key usage is stated (RFC 8551 section 4.4.2 and RFC
 // 5280 section 4.2.1.3). The error is a [*RecipientError] for the first rule
 // broken. openssl checks none of this when it encrypts.
 func CheckRecipient(cert *x509.Certificate, now time.Time) error {
 	if err := checkKey(cert); err != nil {
 		return err
+	}
+	// What is accepted where a job or a request names it must not fail where it is used.
+	for _, transport := range []KeyTransport{PKCS1v15, OAEP} {
+		if _, err := transport.wrap(cert.PublicKey.(*rsa.PublicKey), make([]byte, keySize)); err != nil {
+			return &RecipientError{RuleSeal, "nothing can be sealed for its key: " + err.Error(), keyHint}
+		}
 	}
 	switch {
 	case now.Before(cert.NotBefore):
@@ -69,15 +77,19 @@ func CheckRecipient(cert *x509.Certificate, now time.Time) error {
 	return nil
 }
 
+const keyHint = "supply a certificate with an RSA key of at least 2048 bits, better 3072"
+
 // checkKey checks what [Encrypt] cannot do without.
 func checkKey(cert *x509.Certificate) error {
-	const hint = "supply a certificate with an RSA key of at least 2048 bits, better 3072"
 	pub, ok := cert.PublicKey.(*rsa.PublicKey)
 	if !ok {
-		return &RecipientError{RuleKeyType, "the key is " + keyName(cert) + ", sealing needs plain RSA (rsaEncryption)", hint}
+		return &RecipientError{RuleKeyType, "the key is " + keyName(cert) + ", sealing needs plain RSA (rsaEncryption)", keyHint}
 	}
 	if bits := pub.N.BitLen(); bits < MinKeyBits || bits > MaxKeyBits {
-		return &RecipientError{RuleKeySize, fmt.Sprintf("the key has %d bits, from %d to %d are accepted", bits, MinKeyBits, MaxKeyBits), hint}
+		return &RecipientError{RuleKeySize, fmt.Sprintf("the key has %d bits, from %d to %d are accepted", bits, MinKeyBits, MaxKeyBits), keyHint}
+	}
+	if pub.E < 3 || pub.E%2 == 0 {
+		return &RecipientError{RuleExponent, fmt.Sprintf("the public exponent of its RSA key is %d, and must be odd and at least 3", pub.E), "supply a certificate whose key has the exponent 65537, as openssl and cdds keygen make them"}
 	}
 	return nil
 }

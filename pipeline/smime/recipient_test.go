@@ -60,6 +60,11 @@ func TestCheckRecipientNamesTheRuleBroken(t *testing.T) {
 	long.PublicKey = &rsa.PublicKey{N: new(big.Int).Lsh(big.NewInt(1), smime.MaxKeyBits), E: 65537}
 	unknown := certify(t, 0, good)
 	unknown.PublicKey = nil
+	withExponent := func(e int) *x509.Certificate {
+		cert := certify(t, 0, good)
+		cert.PublicKey = &rsa.PublicKey{N: good.N, E: e}
+		return cert
+	}
 
 	june := time.Date(2030, 6, 1, 0, 0, 0, 0, time.UTC)
 	for _, c := range []struct {
@@ -78,6 +83,9 @@ func TestCheckRecipientNamesTheRuleBroken(t *testing.T) {
 		{"too late", certify(t, 0, good), time.Date(2030, 12, 31, 0, 0, 1, 0, time.UTC), smime.RuleExpired, "2030-12-31T00:00:00Z"},
 		{"short key", certify(t, 0, short), june, smime.RuleKeySize, "1024 bits"},
 		{"long key", long, june, smime.RuleKeySize, "16385 bits"},
+		{"exponent 1", withExponent(1), june, smime.RuleExponent, "exponent of its RSA key is 1,"},
+		{"even exponent", withExponent(65536), june, smime.RuleExponent, "65536"},
+		{"exponent 3", withExponent(3), june, "", ""},
 		{"EC", certify(t, 0, ecKey), june, smime.RuleKeyType, "EC P-256"},
 		{"Ed25519", certify(t, 0, edKey), june, smime.RuleKeyType, "Ed25519"},
 		{"unknown", unknown, june, smime.RuleKeyType, "1.2.840.113549.1.1.1"},
@@ -93,7 +101,7 @@ func TestCheckRecipientNamesTheRuleBroken(t *testing.T) {
 		if !errors.As(err, &refusal) || refusal.Rule != c.rule || !strings.Contains(refusal.Detail, c.detail) || refusal.Hint == "" {
 			t.Errorf("%s: got %v, want rule %s with %q", c.name, err, c.rule, c.detail)
 		}
-		if c.rule == smime.RuleKeyType || c.rule == smime.RuleKeySize {
+		if c.rule == smime.RuleKeyType || c.rule == smime.RuleKeySize || c.rule == smime.RuleExponent {
 			if _, err := smime.Encrypt(io.Discard, smime.Options{}, c.cert); !errors.As(err, &refusal) {
 				t.Errorf("%s: Encrypt got %v", c.name, err)
 			}

@@ -2,24 +2,24 @@ package cli
 
 import (
 	"crypto"
-	"crypto/rsa"
 	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"os"
+	"strings"
+	"sync"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 
-	"cdds/ops/shell"
 	"cdds/pipeline/receiver"
 	"cdds/pipeline/smime"
 )
 
 // decryptFlags are the flags of `decrypt`.
 type decryptFlags struct {
-	cert, key, out string
-	signers        []string
+	cert, key, passphrase, out string
+	signers                    []string
 }
 
 func newDecrypt(s *session) *cobra.Command {
@@ -33,12 +33,17 @@ Attachments come into a directory for each of their parts, beside the index that
 which interaction each belongs to.
 Each zip and each file is held to the manifest before it gets its name.
 
+--key is PEM, DER or PKCS#12 (.p12, .pfx). If the file also holds the certificate, as
+PKCS#12 does, --cert is not needed. A passphrase is read from --passphrase-file, or asked
+for at the terminal.
+
 Files of an earlier run of the same export are kept, so an interrupted one can be
 repeated. A file of another export is never overwritten.
 
 ` + exitCodes,
 		Example: examples(
 			"cdds decrypt history --cert cert.pem --key key.pem --out plain --signer service.pem",
+			"cdds decrypt history --key pair.p12 --passphrase-file secret.txt --out plain --signer service.pem",
 			"cdds decrypt history --cert cert.pem --key key.pem --out plain --json"),
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -46,7 +51,7 @@ repeated. A file of another export is never overwritten.
 			if err != nil {
 				return err
 			}
-			cert, key, err := f.pair()
+			cert, key, err := f.pair(s.passphrase(f.passphrase))
 			if err != nil {
 				return err
 			}
@@ -58,29 +63,40 @@ repeated. A file of another export is never overwritten.
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&f.cert, "cert", "", "`file` with the certificate the export is sealed for, PEM or DER (required)")
-	flags.StringVar(&f.key, "key", "", "`file` with its RSA private key, PEM or DER, unencrypted (required)")
+	flags.StringVar(&f.cert, "cert", "", "`file` with the certificate the export is sealed for, PEM or DER; not needed if --key holds it")
+	flags.StringVar(&f.key, "key", "", "`file` with its RSA private key: PEM, DER or PKCS#12 (required)")
+	flags.StringVar(&f.passphrase, "passphrase-file", "", "`file` whose first line is the passphrase of the key")
 	flags.StringVar(&f.out, "out", "", "`directory` to write to; made if it is not there (required)")
 	signerFlag(cmd, &f.signers)
 	return cmd
 }
 
 // pair reads the certificate and key. Of several certificates the key's own counts.
-func (f decryptFlags) pair() (*x509.Certificate, crypto.Decrypter, error) {
-	if f.cert == "" || f.key == "" || f.out == "" {
-		return nil, nil, usageError{errors.New("--cert, --key and --out are required; see `cdds decrypt --help`")}
+func (f decryptFlags) pair(passphrase func() (string, error)) (*x509.Certificate, crypto.Decrypter, error) {
+	if f.key == "" || f.out == "" {
+		return nil, nil, usageError{errors.New("--key and --out are required; see `cdds decrypt --help`")}
 	}
-	certs, err := readCertificates(f.cert)
+	keys, err := readKeys("--key", f.key, passphrase)
 	if err != nil {
-		return nil, nil, usageError{fmt.Errorf("--cert %s: %w", f.cert, err)}
+		return nil, nil, err
 	}
-	key, err := readKey(f.key)
-	if err != nil {
-		return nil, nil, fmt.Errorf("--key %s: %w", f.key, err)
+	if keys.Key == nil {
+		return nil, nil, usageError{fmt.Errorf("--key %s: it holds a certificate and no private key", f.key)}
+	}
+	certs := keys.Certificates
+	switch {
+	case f.cert != "" && f.cert != f.key:
+		given, err := readKeys("--cert", f.cert, passphrase)
+		if err != nil {
+			return nil, nil, err
+		}
+		certs = given.Certificates
+	case len(certs) == 0:
+		return nil, nil, usageError{fmt.Errorf("--cert is required: %s holds a private key and no certificate", f.key)}
 	}
 	for _, cert := range certs {
-		if key.PublicKey.Equal(cert.PublicKey) {
-			return cert, key, nil
+		if keys.Key.PublicKey.Equal(cert.PublicKey) {
+			return cert, keys.Key, nil
 		}
 	}
 	return nil, nil, refused(withHint(smime.ErrKeyMismatch, "give the --key that was made together with --cert"))
@@ -89,41 +105,53 @@ func (f decryptFlags) pair() (*x509.Certificate, crypto.Decrypter, error) {
 // maxKeyFile bounds a key file in bytes.
 const maxKeyFile = 1 << 20
 
-// readKey reads an RSA private key: PKCS#8 or PKCS#1, in PEM or DER. No error says
-// anything of what the file holds.
-func readKey(file string) (*rsa.PrivateKey, error) {
+// readKeys reads what a flag names.
+func readKeys(flag, file string, passphrase func() (string, error)) (receiver.Keys, error) {
+	content, err := readSmall(file)
+	if err != nil {
+		return receiver.Keys{}, usageError{fmt.Errorf("%s: %w", flag, err)}
+	}
+	keys, err := receiver.ReadKeys(content, passphrase)
+	switch {
+	case err == nil:
+		return keys, nil
+	case codeOf(err) != exitFailure: // of the passphrase
+		return keys, err
+	}
+	return keys, usageError{fmt.Errorf("%s %s: %w", flag, file, err)}
+}
+
+// readSmall reads a file that holds a key or a passphrase.
+func readSmall(file string) ([]byte, error) {
 	info, err := os.Stat(file)
 	if err != nil {
-		return nil, usageError{err}
+		return nil, err
 	}
 	if info.Size() > maxKeyFile {
-		return nil, usageError{errors.New("too large to be a private key")}
+		return nil, fmt.Errorf("%s is too large to be a key", file)
 	}
-	content, err := os.ReadFile(file)
-	if err != nil {
-		return nil, usageError{err}
-	}
-	for rest := content; ; {
-		var block *pem.Block
-		if block, rest = pem.Decode(rest); block == nil {
-			break
+	return os.ReadFile(file)
+}
+
+// passphrase asks for the passphrase of a key once: a file, or whoever sits at the
+// terminal.
+func (s *session) passphrase(file string) func() (string, error) {
+	return sync.OnceValues(func() (string, error) {
+		if file != "" {
+			content, err := readSmall(file)
+			if err != nil {
+				return "", usageError{fmt.Errorf("--passphrase-file: %w", err)}
+			}
+			line, _, _ := strings.Cut(string(content), "\n")
+			return strings.TrimSuffix(line, "\r"), nil
 		}
-		if block.Type == "ENCRYPTED PRIVATE KEY" || block.Headers["DEK-Info"] != "" {
-			return nil, withHint(usageError{errors.New("the key is encrypted with a passphrase, which cdds does not ask for")},
-				"write it out for the time being: openssl pkey -in "+shell.Quote(file)+" -out plain.pem",
-				"or decrypt with openssl: openssl cms -decrypt -in FILE.p7m -recip CERT -inkey KEY -out FILE.zip")
+		in, ok := s.in.(*os.File)
+		if !ok || !term.IsTerminal(int(in.Fd())) {
+			return "", usageError{withHint(errors.New("the key is encrypted with a passphrase"), "give it in a file: --passphrase-file FILE")}
 		}
-		if block.Type == "PRIVATE KEY" || block.Type == "RSA PRIVATE KEY" {
-			content = block.Bytes
-			break
-		}
-	}
-	if key, err := x509.ParsePKCS1PrivateKey(content); err == nil {
-		return key, nil
-	}
-	parsed, err := x509.ParsePKCS8PrivateKey(content)
-	if key, ok := parsed.(*rsa.PrivateKey); ok && err == nil {
-		return key, nil
-	}
-	return nil, usageError{errors.New("not an RSA private key in PEM or DER")}
+		fmt.Fprint(s.err, "Passphrase of the key: ")
+		text, err := term.ReadPassword(int(in.Fd()))
+		fmt.Fprintln(s.err)
+		return string(text), err
+	})
 }

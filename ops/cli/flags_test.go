@@ -14,8 +14,8 @@ import (
 // in backticks of a flag's description for it, and a Go type where there is none.
 var placeholders = []string{
 	"NAME=VALUE", "URL", "bits", "cipher", "day", "days", "directions", "directory", "duration", "encoding", "entity",
-	"expression", "file", "hours", "id", "level", "name", "number", "queue", "role", "roles", "rule", "scheme", "size",
-	"state", "statuses", "tenant", "text", "time", "title", "topics", "types", "weekday", "zone",
+	"expression", "file", "hours", "id", "level", "name", "number", "partition", "position", "queue", "role", "roles", "rule", "scheme", "size",
+	"state", "statuses", "tenant", "text", "time", "title", "topic", "topics", "types", "weekday", "zone",
 }
 
 func TestHelpCallsTheValueOfEveryFlagByANounAndThatOfASwitchByNone(t *testing.T) {

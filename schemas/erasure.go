@@ -16,10 +16,15 @@ type ErasureRequest struct {
 	RequestedBy     string `json:"requested_by,omitempty"`
 }
 
-// States of an erasure.
+// States of an erasure: accepted, then one of the others.
 const (
 	ErasureAccepted = "accepted"
 	ErasureDone     = "done"
+	// ErasureNothingFound says that nothing was stored of what was to be forgotten: the id
+	// may be misspelt, or it was forgotten before.
+	ErasureNothingFound = "nothing_found"
+	// ErasureRefused says that the tenant is unknown.
+	ErasureRefused = "refused"
 	// ErasureRepeated is one of audit records only: rows that came back were removed.
 	ErasureRepeated = "repeated"
 )
@@ -27,8 +32,10 @@ const (
 // Erasure is where an erasure stands, for admins.
 type Erasure struct {
 	Request ErasureRequest `json:"request"`
-	// State is accepted or done.
-	State string `json:"state"`
+	// State is one of the constants above.
+	State string `json:"state" enum:"accepted,done,nothing_found,refused" doc:"nothing_found: nothing of it was stored, so nothing was removed. refused: see reason."`
+	// Reason says why it was refused, or what was looked for and not found.
+	Reason string `json:"reason,omitempty"`
 	// Interactions and Contacts are as of which point of their topics it forgets.
 	Interactions Snapshot `json:"interactions_snapshot"`
 	Contacts     Snapshot `json:"contacts_snapshot"`
@@ -36,20 +43,29 @@ type Erasure struct {
 	Rows int64 `json:"rows"`
 	// Objects is how many objects that attachments referred to were removed.
 	Objects int64 `json:"objects,omitempty"`
-	// Exports still had artifacts that hold some of them when it was done.
+	// Exports are those whose artifacts hold some of them, or, of those that have not
+	// ended, are to hold some.
 	Exports []AffectedExport `json:"exports"`
 	// Waiting says what an accepted one waits for.
 	Waiting    string `json:"waiting,omitempty"`
 	AcceptedAt Time   `json:"accepted_at"`
-	DoneAt     Time   `json:"done_at,omitzero"`
+	// FoundAt is when Exports were written down, before anything was removed: afterwards
+	// nothing says any more what they hold.
+	FoundAt Time `json:"found_at,omitzero"`
+	// DoneAt is when it ended.
+	DoneAt Time `json:"done_at,omitzero"`
+}
+
+// Ended reports whether the erasure will not change any more.
+func (e Erasure) Ended() bool {
+	return e.State == ErasureDone || e.State == ErasureNothingFound || e.State == ErasureRefused
 }
 
 // AffectedExport is an export whose artifacts hold what was erased.
 type AffectedExport struct {
 	ExportID string `json:"export_id"`
 	State    State  `json:"state"`
-	// Rows is how many of the erased versions lie in its range and snapshot; it holds
-	// at most one version of each.
+	// Rows is how many rows of what was erased it holds.
 	Rows      int64 `json:"rows"`
 	ExpiresAt Time  `json:"expires_at,omitzero"`
 	// Deleted says that its deletion was asked for.

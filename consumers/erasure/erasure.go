@@ -1,9 +1,13 @@
 // Package erasure forgets: it removes what an erasure request is about from
-// ClickHouse and the objects its attachments refer to, keeps it from coming back, and says which artifacts still hold it.
+// ClickHouse and the objects its attachments refer to, keeps it from coming back, and says
+// which artifacts still hold it.
 //
-// The end offsets at the moment a request is accepted are its snapshot. When ingest
-// has stored everything below it, the rows are written down by position, removed, and
-// counted again. From then on ingest drops them should they be read from Kafka again;
+// The end offsets at the moment a request is accepted are its snapshot. When ingest has
+// stored everything below it and history knows every export, the exports that hold a row
+// are written down, each by its own filter, range and snapshots: once the rows are gone,
+// nothing says that any more. Then the rows are written down by position, removed, and
+// counted again. Where nothing is stored of the subject, nothing was forgotten, and the
+// erasure ends as that. From then on ingest drops them should they be read from Kafka again;
 // what was produced later is a new fact and stays. Who was erased goes back to Kafka
 // too, on cdds.erased, for the day ClickHouse is lost or restored from a backup of before. An export at work on the rows fails
 // at the part that has fewer than planned. Kafka itself keeps its records for as long
@@ -17,15 +21,18 @@ import (
 	"strings"
 	"time"
 
+	"cdds/pipeline/warehouse"
 	"cdds/schemas"
 )
 
-// Log tells how far the topics with rows have come.
+// Log tells how far topics and the groups that store them have come.
 type Log interface {
-	// EndOffsets is the snapshot that holds every record acknowledged by now.
+	// EndOffsets is the snapshot that holds every record that readers can see by now.
 	EndOffsets(ctx context.Context, topic schemas.Topic) (schemas.Snapshot, error)
-	// Ingested is, per partition, the first offset not yet stored or dead-lettered.
-	Ingested(ctx context.Context, topic schemas.Topic) (schemas.Snapshot, error)
+	// Handled is, per partition, the first position that a group has not handled.
+	Handled(ctx context.Context, group string, topic schemas.Topic) (schemas.Snapshot, error)
+	// Present returns the positions below a snapshot whose records Kafka still has.
+	Present(ctx context.Context, topic schemas.Topic, to schemas.Snapshot) ([]schemas.Run, error)
 }
 
 // Store is where rows, exports and erasures are; *warehouse.Warehouse is one.
@@ -44,9 +51,14 @@ type Store interface {
 	// ErasedSubjects calls each with what Erase found the erasure to be about, some at a time.
 	ErasedSubjects(ctx context.Context, e schemas.Erasure, each func([]*schemas.ErasedSubject) error) error
 	ErasedRows(ctx context.Context, e schemas.Erasure) (int64, error)
-	// ErasedIn is how many of the erased versions an export may hold.
-	ErasedIn(ctx context.Context, e schemas.Erasure, x schemas.Export) (int64, error)
-	ExportsIn(ctx context.Context, states []schemas.State, afterTenant, afterExport string, limit int) ([]schemas.Export, error)
+	// HasTenant reports whether anything was ever stored for a tenant.
+	HasTenant(ctx context.Context, tenantID string) (bool, error)
+	// Missing is how many of these positions of a topic are not accounted for.
+	Missing(ctx context.Context, topic schemas.Topic, runs []schemas.Run) (int64, error)
+	// Impact reads what Erase would remove, and Holding compares it with the exports that
+	// history knows: also once it is removed.
+	Impact(ctx context.Context, e schemas.Erasure) (warehouse.Impact, error)
+	Holding(ctx context.Context, i warehouse.Impact) ([]schemas.AffectedExport, error)
 }
 
 // Publisher publishes events and returns once they are acknowledged.
@@ -103,7 +115,7 @@ func (h *Handler) erase(ctx context.Context, r schemas.ErasureRequest) error {
 	case known && !e.Request.SameAs(r):
 		other := schemas.Erasure{Request: r, State: "conflict"}
 		return h.audit(ctx, other, schemas.OutcomeRefused, "the erasure id is already used for something else; choose another id")
-	case known && e.State == schemas.ErasureDone:
+	case known && e.Ended():
 		return nil
 	case !known:
 		if e, err = h.accept(ctx, r); err != nil {
@@ -113,9 +125,48 @@ func (h *Handler) erase(ctx context.Context, r schemas.ErasureRequest) error {
 	if err := h.audit(ctx, e, schemas.OutcomeDone, about(r)); err != nil {
 		return err
 	}
-	if err := h.awaitIngest(ctx, e); err != nil {
+	if e.FoundAt.IsZero() {
+		return h.find(ctx, e)
+	}
+	return h.remove(ctx, e, nil)
+}
+
+// find writes down what the erasure is about and which exports hold it, and removes it.
+func (h *Handler) find(ctx context.Context, e schemas.Erasure) error {
+	err := h.await(ctx, e, "ingest",
+		log{schemas.IngestGroup(schemas.TopicInteractions), schemas.TopicInteractions, e.Interactions},
+		log{schemas.IngestGroup(schemas.TopicContacts), schemas.TopicContacts, e.Contacts})
+	if err != nil {
 		return err
 	}
+	known, err := h.Store.HasTenant(ctx, e.Request.TenantID)
+	if err != nil {
+		return err
+	}
+	if !known {
+		e.Reason = fmt.Sprintf("tenant %s is unknown: nothing was ever stored for it", e.Request.TenantID)
+		return h.end(ctx, e, schemas.ErasureRefused, schemas.OutcomeRefused, about(e.Request)+": "+e.Reason)
+	}
+	impact, err := h.Store.Impact(ctx, e)
+	if err != nil {
+		return err
+	}
+	if impact.Versions == 0 {
+		e.Reason = fmt.Sprintf("nothing is stored of %s for tenant %s", about(e.Request), e.Request.TenantID)
+		return h.end(ctx, e, schemas.ErasureNothingFound, schemas.OutcomeFailed, e.Reason)
+	}
+	if e.Exports, err = h.holding(ctx, e, impact); err != nil {
+		return err
+	}
+	e.Rows, e.FoundAt = impact.Versions, schemas.TimeOf(h.Now())
+	if err := h.Store.SaveErasure(ctx, e); err != nil {
+		return err
+	}
+	return h.remove(ctx, e, &impact)
+}
+
+// remove removes what was found. What was found is known unless a process died meanwhile.
+func (h *Handler) remove(ctx context.Context, e schemas.Erasure, found *warehouse.Impact) error {
 	// Before the rows, which alone say where they are.
 	if err := h.removeAttachments(ctx, &e); err != nil {
 		return err
@@ -126,22 +177,34 @@ func (h *Handler) erase(ctx context.Context, r schemas.ErasureRequest) error {
 	if err := h.remember(ctx, e); err != nil {
 		return err
 	}
+	var err error
 	if e.Rows, err = h.Store.ErasedRows(ctx, e); err != nil {
 		return err
 	}
-	if e.Exports, err = h.affected(ctx, e); err != nil {
-		return err
+	if found != nil { // exports that began, or failed, since it was written down
+		if e.Exports, err = h.holding(ctx, e, *found); err != nil {
+			return err
+		}
 	}
-	if r.DeleteArtifacts {
+	if e.Request.DeleteArtifacts {
 		if err := h.deleteExports(ctx, &e); err != nil {
 			return err
 		}
 	}
-	e.State, e.Waiting, e.DoneAt = schemas.ErasureDone, "", schemas.TimeOf(h.Now())
-	if err := h.audit(ctx, e, schemas.OutcomeDone, fmt.Sprintf("%s: %s and %s of attachments removed, %s with artifacts held some", about(r), schemas.Counted(e.Rows, "version"), schemas.Counted(e.Objects, "object"), schemas.Counted(len(e.Exports), "export"))); err != nil {
+	return h.end(ctx, e, schemas.ErasureDone, schemas.OutcomeDone, fmt.Sprintf("%s: removed %s and %s of attachments; artifacts that hold some: %s",
+		about(e.Request), schemas.Counted(e.Rows, "version"), schemas.Counted(e.Objects, "object"), schemas.Counted(len(e.Exports), "export")))
+}
+
+// end records how an erasure ended.
+func (h *Handler) end(ctx context.Context, e schemas.Erasure, state, outcome, detail string) error {
+	e.State, e.Waiting, e.DoneAt = state, "", schemas.TimeOf(h.Now())
+	if e.Exports == nil {
+		e.Exports = []schemas.AffectedExport{}
+	}
+	if err := h.audit(ctx, e, outcome, detail); err != nil {
 		return err
 	}
-	h.Logger.InfoContext(ctx, "erased", "tenant", r.TenantID, "erasure", r.ErasureID, "rows", e.Rows, "exports", len(e.Exports))
+	h.Logger.InfoContext(ctx, "erasure ended", "tenant", e.Request.TenantID, "erasure", e.Request.ErasureID, "state", state, "rows", e.Rows, "exports", len(e.Exports))
 	return h.Store.SaveErasure(ctx, e)
 }
 
@@ -159,34 +222,41 @@ func (h *Handler) accept(ctx context.Context, r schemas.ErasureRequest) (schemas
 }
 
 const (
-	ingestPoll = 50 * time.Millisecond
-	// ingestWait bounds one wait; the erasure is then handled again.
-	ingestWait = 5 * time.Minute
+	waitPoll = 50 * time.Millisecond
+	// waitAtMost bounds one wait; the erasure is then handled again.
+	waitAtMost = 5 * time.Minute
 )
 
-// awaitIngest waits until everything below the snapshot is stored: what came later
-// would not be found.
-func (h *Handler) awaitIngest(ctx context.Context, e schemas.Erasure) error {
-	ctx, cancel := context.WithTimeout(ctx, ingestWait)
+// log is a topic and the group that must have stored it up to a snapshot.
+type log struct {
+	group string
+	topic schemas.Topic
+	to    schemas.Snapshot
+}
+
+// await waits until a role has stored everything below snapshots, and ClickHouse still has
+// it: what comes later would not be found.
+func (h *Handler) await(ctx context.Context, e schemas.Erasure, role string, logs ...log) error {
+	ctx, cancel := context.WithTimeout(ctx, waitAtMost)
 	defer cancel()
-	ticker := time.NewTicker(ingestPoll)
+	ticker := time.NewTicker(waitPoll)
 	defer ticker.Stop()
 	told := false
 	for {
 		var behind int64
-		for topic, snapshot := range map[schemas.Topic]schemas.Snapshot{schemas.TopicInteractions: e.Interactions, schemas.TopicContacts: e.Contacts} {
-			done, err := h.Log.Ingested(ctx, topic)
+		for _, l := range logs {
+			n, err := h.behind(ctx, l)
 			if err != nil {
 				return err
 			}
-			behind += snapshot.Behind(done)
+			behind += n
 		}
 		if behind == 0 {
 			return nil
 		}
 		if !told {
 			told = true
-			e.Waiting = fmt.Sprintf("waiting for ingest: %s behind", schemas.Counted(behind, "record"))
+			e.Waiting = fmt.Sprintf("waiting for %s: %s behind", role, schemas.Counted(behind, "record"))
 			if err := h.Store.SaveErasure(ctx, e); err != nil {
 				return err
 			}
@@ -194,18 +264,47 @@ func (h *Handler) awaitIngest(ctx context.Context, e schemas.Erasure) error {
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():
-			return fmt.Errorf("ingest is %s behind; check the ingest role: %w", schemas.Counted(behind, "record"), ctx.Err())
+			return fmt.Errorf("%s is %s behind; check the %s role: %w", role, schemas.Counted(behind, "record"), role, ctx.Err())
 		}
 	}
+}
+
+// behind is how many records are not stored: not read yet, or lost since, and still in
+// Kafka, so that they come.
+func (h *Handler) behind(ctx context.Context, l log) (int64, error) {
+	done, err := h.Log.Handled(ctx, l.group, l.topic)
+	if err != nil {
+		return 0, err
+	}
+	if n := l.to.Behind(done); n > 0 {
+		return n, nil
+	}
+	present, err := h.Log.Present(ctx, l.topic, l.to)
+	if err != nil {
+		return 0, err
+	}
+	return h.Store.Missing(ctx, l.topic, present)
+}
+
+// holding returns the exports that hold what was found, once history knows every export
+// there is.
+func (h *Handler) holding(ctx context.Context, e schemas.Erasure, found warehouse.Impact) ([]schemas.AffectedExport, error) {
+	end, err := h.Log.EndOffsets(ctx, schemas.TopicExportStatus)
+	if err != nil {
+		return nil, err
+	}
+	if err := h.await(ctx, e, "history", log{schemas.GroupHistory, schemas.TopicExportStatus, end}); err != nil {
+		return nil, err
+	}
+	return h.Store.Holding(ctx, found)
 }
 
 // removeAttachments removes the objects that any erased version refers to, also those
 // that another interaction refers to as well: what they hold is to be forgotten.
 // Objects that are not below the tenant's prefix are nobody's to remove.
 func (h *Handler) removeAttachments(ctx context.Context, e *schemas.Erasure) error {
-	e.Objects = 0
 	removed := map[string]bool{}
-	return h.Store.ErasableBodies(ctx, *e, func(body string) error {
+	err := h.Store.ErasableBodies(ctx, *e, func(body string) error {
 		_, attachments, err := schemas.StoredAttachments([]byte(body))
 		if err != nil {
 			return err
@@ -218,10 +317,14 @@ func (h *Handler) removeAttachments(ctx context.Context, e *schemas.Erasure) err
 				return err
 			}
 			removed[a.Object] = true
-			e.Objects++
 		}
 		return nil
 	})
+	if err != nil || len(removed) == 0 {
+		return err
+	}
+	e.Objects = int64(len(removed))
+	return h.Store.SaveErasure(ctx, *e) // once the rows are gone nobody can count them
 }
 
 // remember publishes who and what was erased. Repeated, it is the same facts again.
@@ -234,41 +337,6 @@ func (h *Handler) remember(ctx context.Context, e schemas.Erasure) error {
 		}
 		return h.Publisher.Publish(ctx, events...)
 	})
-}
-
-const pageSize = 200
-
-// affected lists the tenant's exports whose artifacts may hold what was erased, those
-// still at work included.
-func (h *Handler) affected(ctx context.Context, e schemas.Erasure) ([]schemas.AffectedExport, error) {
-	states := []schemas.State{schemas.Requested, schemas.Planned, schemas.Running, schemas.Failed, schemas.Completed}
-	var all []schemas.AffectedExport
-	for after := ""; ; {
-		page, err := h.Store.ExportsIn(ctx, states, e.Request.TenantID, after, pageSize)
-		if err != nil {
-			return nil, err
-		}
-		for _, x := range page {
-			if x.TenantID != e.Request.TenantID { // the walk goes on to the next tenant
-				return all, nil
-			}
-			n, err := h.Store.ErasedIn(ctx, e, x)
-			if err != nil {
-				return nil, err
-			}
-			if n > 0 {
-				held := schemas.AffectedExport{ExportID: x.ExportID, State: x.State, Rows: n}
-				if x.Completion != nil {
-					held.ExpiresAt = x.Completion.ExpiresAt
-				}
-				all = append(all, held)
-			}
-			after = x.ExportID
-		}
-		if len(page) < pageSize {
-			return all, nil
-		}
-	}
 }
 
 // deleteExports asks for the deletion of each affected export, as an admin would.

@@ -19,7 +19,7 @@ func (a *API) erasures() {
 		Scope
 		Paging
 		Sort  string `query:"sort" enum:"accepted_at,state,erasure_id" default:"accepted_at"`
-		State string `query:"state" enum:"accepted,done"`
+		State string `query:"state" enum:"accepted,done,nothing_found,refused"`
 	}) (*answer[Listing[schemas.Erasure]], error) {
 		return give(on(ctx, a, in.Scope, func(h *admin.Handle) (out Listing[schemas.Erasure], err error) {
 			page, err := in.page(in.Sort)
@@ -42,7 +42,7 @@ func (a *API) erasures() {
 			ID              string `json:"erasure_id,omitempty" maxLength:"128" doc:"A new one if not given."`
 			ContactID       string `json:"contact_id,omitempty" maxLength:"256" doc:"Forget this contact and all its interactions."`
 			InteractionID   string `json:"interaction_id,omitempty" maxLength:"256"`
-			DeleteArtifacts bool   `json:"delete_artifacts,omitempty" doc:"Delete the exports that hold it, too."`
+			DeleteArtifacts bool   `json:"delete_artifacts,omitempty" doc:"Delete the exports that hold it, too, and no others."`
 		}
 	}) (*struct {
 		Location string `header:"Location"`

@@ -35,7 +35,7 @@ func (a *App) settles() error {
 
 // stored is how far ClickHouse has a topic.
 func (a *App) stored(ctx context.Context, topic schemas.Topic) (map[int32]int64, error) {
-	if topic == schemas.TopicExportStatus || slices.Contains(schemas.SourceTopics(), topic) {
+	if slices.Contains(schemas.SourceTopics(), topic) {
 		return a.warehouse.Reached(ctx, topic)
 	}
 	return nil, nil

@@ -88,13 +88,14 @@ func (w *workload) forget(ctx context.Context) {
 			defer func() { <-room }()
 			for done := false; !done && ctx.Err() == nil; hold(ctx, time.Second) {
 				e, _, err := w.system.warehouse.Erasure(ctx, r.TenantID, r.ErasureID)
-				done = err == nil && e.State == schemas.ErasureDone
+				done = err == nil && e.Ended()
 			}
 		})
 	}
 }
 
-// awaitErasures waits until every erasure is done.
+// awaitErasures waits until every erasure has ended. One of what was erased before finds
+// nothing.
 func (c *checker) awaitErasures(ctx context.Context) {
 	for _, r := range c.work.erasures {
 		var e schemas.Erasure
@@ -103,7 +104,7 @@ func (c *checker) awaitErasures(ctx context.Context) {
 			asking, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 			defer cancel()
 			e, _, err = c.system.warehouse.Erasure(asking, r.TenantID, r.ErasureID)
-			return err == nil && e.State == schemas.ErasureDone
+			return err == nil && e.Ended()
 		})
 		c.report.holds(lawEnds, done, "erasure %s is %q (%s), last error %v", r.ErasureID, e.State, e.Waiting, err)
 		if done {

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"cdds/ops/api/client"
+	"cdds/ops/shell"
 	"cdds/producers"
 	"cdds/schemas"
 )
@@ -23,8 +24,10 @@ func newErase(s *session) *cobra.Command {
 		Short: "Forget a contact or an interaction, and say which artifacts still hold it",
 		Long: `Forget a contact with all its interactions, or one interaction: every version that
 was produced before now is removed from ClickHouse and from later exports, also if
-Kafka is read again. With --wait it is told when it is done and which exports still
-have artifacts that hold it; --delete-artifacts deletes those.
+Kafka is read again. With --wait it reports when it is done and which exports have
+artifacts that hold it, each by its own filter, range and snapshot; --delete-artifacts
+deletes those, and no others. If nothing of it is stored, nothing is erased: the exit
+code is 6. A tenant that nothing was ever stored for is refused.
 
 What is produced from now on is stored again. Kafka keeps its records as long as the
 topics' retention says, and what receivers downloaded is theirs to delete.
@@ -120,36 +123,55 @@ func (s *session) eraseThere(ctx context.Context, c *client.Client, r *schemas.E
 	return s.toldErasure(e)
 }
 
+// toldErasure shows how an erasure stands. One that found nothing has not erased anything,
+// and ends the command as that.
 func (s *session) toldErasure(e schemas.Erasure) error {
-	return s.result(e, func() {
-		s.print("erasure %s is %s\n", e.Request.ErasureID, e.State)
-		if e.Waiting != "" {
-			s.print("%s\n", e.Waiting)
-		}
-		if e.State != schemas.ErasureDone {
-			return
-		}
-		s.print("%s removed; exports with artifacts that hold some: %d\n", schemas.Counted(e.Rows, "version"), len(e.Exports))
-		if len(e.Exports) == 0 {
-			return
-		}
-		rows := [][]string{{"EXPORT", "STATE", "VERSIONS", "EXPIRES", "DELETION"}}
-		for _, x := range e.Exports {
-			deletion := "not asked for"
-			if x.Deleted {
-				deletion = "asked for"
-			}
-			rows = append(rows, []string{x.ExportID, string(x.State), schemas.Grouped(x.Rows), x.ExpiresAt.String(), deletion})
-		}
-		s.table(rows)
-	})
+	if err := s.result(e, func() { s.showErasure(e) }); err != nil {
+		return err
+	}
+	switch e.State {
+	case schemas.ErasureNothingFound:
+		return jsonTold{nothing(withHint(errors.New(e.Reason),
+			"check the id: letter case and blanks count",
+			fmt.Sprintf("it may have been erased before: `%s` lists erasures", shell.Command("cdds", "audit", "--tenant", e.Request.TenantID))))}
+	case schemas.ErasureRefused:
+		return jsonTold{refused(errors.New(e.Reason))}
+	}
+	return nil
 }
 
-// awaitErasure asks how an erasure stands until it is done, for as long as ctx lasts.
+func (s *session) showErasure(e schemas.Erasure) {
+	if e.State == schemas.ErasureNothingFound {
+		s.print("erasure %s found nothing\n", e.Request.ErasureID)
+		return
+	}
+	s.print("erasure %s is %s\n", e.Request.ErasureID, e.State)
+	if e.Waiting != "" {
+		s.print("%s\n", e.Waiting)
+	}
+	if e.State != schemas.ErasureDone {
+		return
+	}
+	s.print("%s removed; exports with artifacts that hold some: %d\n", schemas.Counted(e.Rows, "version"), len(e.Exports))
+	if len(e.Exports) == 0 {
+		return
+	}
+	rows := [][]string{{"EXPORT", "STATE", "ROWS", "EXPIRES", "DELETION"}}
+	for _, x := range e.Exports {
+		deletion := "not asked for"
+		if x.Deleted {
+			deletion = "asked for"
+		}
+		rows = append(rows, []string{x.ExportID, string(x.State), schemas.Grouped(x.Rows), x.ExpiresAt.String(), deletion})
+	}
+	s.table(rows)
+}
+
+// awaitErasure asks how an erasure stands until it has ended, for as long as ctx lasts.
 func awaitErasure(ctx context.Context, e schemas.Erasure, every time.Duration, look func(context.Context) (schemas.Erasure, bool, error)) (schemas.Erasure, error) {
 	ticker := time.NewTicker(every)
 	defer ticker.Stop()
-	for e.State != schemas.ErasureDone {
+	for !e.Ended() {
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():

@@ -18,6 +18,7 @@ const (
 	exitRefused     = 3
 	exitUnproven    = 4
 	exitUnreachable = 5
+	exitNothing     = 6
 	exitInterrupted = 130
 )
 
@@ -28,6 +29,7 @@ const exitCodes = `Exit codes:
   3    the request was refused, or what was asked for does not exist
   4    verification failed: something is missing, added or changed
   5    a service is not reachable or not healthy
+  6    nothing was found: nothing was erased
   130  interrupted`
 
 // codedError is an error with its exit code and ways out.
@@ -52,6 +54,7 @@ func withHint(err error, hints ...string) error {
 func refused(err error) error     { return codedError{err, exitRefused, hintsOf(err)} }
 func unproven(err error) error    { return codedError{err, exitUnproven, hintsOf(err)} }
 func unreachable(err error) error { return codedError{err, exitUnreachable, hintsOf(err)} }
+func nothing(err error) error     { return codedError{err, exitNothing, hintsOf(err)} }
 
 // aboutExport is an error that scripts want with the export's id and state.
 type aboutExport struct {

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -134,10 +135,22 @@ func TestTheCommandLineActsThroughAServerWithNothingButAToken(t *testing.T) {
 	}
 	into(&job, admin, "job", "suspend", "nightly")
 	into(&replaced, admin, "certificate", "remove", replaced.ReplacedBy, "--force")
+	exported, err := os.ReadFile(work + "/plain/interaction-0001.jsonl")
+	line, _, _ := bytes.Cut(exported, []byte("\n"))
+	held, decoded := schemas.DecodeInteraction(line)
+	if err != nil || decoded != nil {
+		t.Fatal(err, decoded)
+	}
 	var erasure schemas.Erasure
-	into(&erasure, admin, "erase", "--interaction", "i-000001", "--wait")
-	if erasure.State != schemas.ErasureDone {
+	into(&erasure, admin, "erase", "--interaction", held.InteractionID, "--wait")
+	if named := func(id string) bool {
+		return slices.ContainsFunc(erasure.Exports, func(x schemas.AffectedExport) bool { return x.ExportID == id })
+	}; erasure.State != schemas.ErasureDone || !named("far") || !named(e.ExportID) {
 		t.Errorf("erase said %+v", erasure)
+	}
+	cmd, _ := remote(admin, "erase", "--interaction", strings.ToUpper(held.InteractionID), "--wait", "--tenant", "acme")
+	if err := cmd.Run(); cmd.ProcessState.ExitCode() != 6 {
+		t.Errorf("an erasure of nothing ends with %v", err)
 	}
 	for _, here := range []bool{false, true} { // through the server, then on the services
 		act := func(args ...string) []byte {

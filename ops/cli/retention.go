@@ -30,7 +30,7 @@ on by itself. ` + "`cdds retention confirm`" + ` says that what it found is true
 			return s.withServices(func(services *services) error {
 				stop, confirmed, err := retention.Stopped(cmd.Context(), services.bucket)
 				if errors.Is(err, retention.ErrNotStopped) {
-					return s.result(map[string]any{"stopped": false}, func() { fmt.Fprintln(s.out, "retention is not stopped") })
+					return s.result(map[string]any{"stopped": false}, func() { s.print("retention is not stopped\n") })
 				}
 				if err != nil {
 					return unreachable(err)
@@ -53,7 +53,7 @@ func (s *session) showStop(stop retention.Stop, confirmed bool) {
 		s.print("  and %d more\n", more)
 	}
 	if confirmed {
-		fmt.Fprintln(s.out, "It is confirmed: the next sweep settles what has stood for at least the grace (retention.grace).")
+		s.print("It is confirmed: the next sweep settles what has stood for at least the grace (retention.grace).\n")
 		return
 	}
 	s.print("If that is true, let retention expire and remove them: %s\n", shell.Command("cdds", "retention", "confirm", stop.ID))

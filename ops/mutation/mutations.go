@@ -273,8 +273,20 @@ var mutations = []mutation{
 		"ops/app", "TestWhatAnIngestThatWasPausedStoresAfterTheErasureIsRemovedAgain",
 	}, {
 		"erasure", "exports that held it are deleted where that is asked for",
-		"consumers/erasure/erasure.go", "\tif r.DeleteArtifacts {", "\tif r.DeleteArtifacts && e.Rows < 0 {",
-		"ops/app", "TestAnErasureThatAsksForItDeletesTheExportsThatHeldIt",
+		"consumers/erasure/erasure.go", "\tif e.Request.DeleteArtifacts {", "\tif e.Request.DeleteArtifacts && e.Rows < 0 {",
+		"ops/app", "TestAnErasureNamesAndDeletesTheExportsThatHoldItAndNoOthers",
+	}, {
+		"erasure", "exports that do not hold it are not named",
+		"pipeline/warehouse/impact.go", "found && q.passes(v)", "found",
+		"ops/app", "TestAnErasureNamesAndDeletesTheExportsThatHoldItAndNoOthers",
+	}, {
+		"erasure", "the exports that hold it are written down before it is removed",
+		"consumers/erasure/erasure.go", "e.Rows, e.FoundAt = impact.Versions, schemas.TimeOf(h.Now())", "e.Rows = impact.Versions",
+		"ops/app", "TestAnErasureThatDiedAfterItsRowsWereGoneStillNamesTheExportsThatHoldThem",
+	}, {
+		"erasure", "nothing found is not done",
+		"consumers/erasure/erasure.go", "if impact.Versions == 0 {", "if impact.Versions < 0 {",
+		"ops/app", "TestAnErasureOfNothingIsNotDone",
 	}, {
 		"erasure", "who was erased is kept in Kafka too",
 		"consumers/erasure/erasure.go", "return h.Publisher.Publish(ctx, events...)\n\t})", "return nil\n\t})",

@@ -41,14 +41,14 @@ var accesses = map[string]Access{
 	},
 	"retention": {
 		Writes: []schemas.Topic{schemas.TopicExportStatus, schemas.TopicAudit},
-		Asks:   []string{schemas.GroupHistory},
+		Asks:   readers(schemas.TopicExportStatus),
 		Shows:  schemas.PresenceGroup("retention"),
 	},
 	"erasure": {
 		Reads:  []schemas.Topic{schemas.TopicErasureRequests},
 		Groups: []string{schemas.GroupErasure},
 		Writes: []schemas.Topic{schemas.TopicErased, schemas.TopicExportRequests, schemas.TopicAudit},
-		Asks:   readers(schemas.SourceTopics()...),
+		Asks:   readers(append(schemas.SourceTopics(), schemas.TopicExportStatus)...),
 	},
 	"schedule": {
 		Replays: []schemas.Topic{schemas.TopicJobs, schemas.TopicCertificates},

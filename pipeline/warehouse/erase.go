@@ -179,31 +179,6 @@ func (w *Warehouse) ErasedRows(ctx context.Context, e schemas.Erasure) (int64, e
 	return int64(n), nil
 }
 
-// ErasedIn is how many of an erasure's versions lie in an export's range and below its
-// snapshot: if none, the export never had any of them.
-func (w *Warehouse) ErasedIn(ctx context.Context, e schemas.Erasure, x schemas.Export) (int64, error) {
-	if x.Request == nil || len(x.Snapshot) == 0 {
-		return 0, nil
-	}
-	topic, ok := schemas.SourceOf(x.Request.Entity)
-	if !ok {
-		return 0, nil
-	}
-	var n uint64
-	err := w.conn.QueryRow(ctx, `
-SELECT count() FROM erased_rows FINAL
-WHERE tenant_id = {tenant:String} AND erasure_id = {erasure:String} AND topic = {topic:String}
-  AND time >= fromUnixTimestamp64Milli({from:Int64}, 'UTC') AND time < fromUnixTimestamp64Milli({to:Int64}, 'UTC')
-  AND source_offset < arrayElement({snapshot:Array(Int64)}, source_partition + 1)`,
-		append(eraseArguments(e)[:2], clickhouse.Named("topic", string(topic)),
-			clickhouse.Named("from", x.Request.From.UnixMilli()), clickhouse.Named("to", x.Request.To.UnixMilli()),
-			clickhouse.Named("snapshot", []int64(x.Snapshot)))...).Scan(&n)
-	if err != nil {
-		return 0, fmt.Errorf("look for erased rows in export %s: %w", x.ExportID, err)
-	}
-	return int64(n), nil
-}
-
 // recordErased notes and accounts for the positions of records that were not stored
 // because they are erased.
 func (w *Warehouse) recordErased(ctx context.Context, rows []erasedRow) error {

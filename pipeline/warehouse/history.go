@@ -140,12 +140,17 @@ func (w *Warehouse) Exports(ctx context.Context, tenantID string, state schemas.
 }
 
 // decoded runs a query of one String column and decodes each row from JSON.
-func decoded[T any](ctx context.Context, w *Warehouse, what, sql string, args ...any) ([]T, error) {
+func decoded[T any](ctx context.Context, w *Warehouse, what, sql string, args ...any) (all []T, err error) {
+	err = eachDecoded(ctx, w, what, func(v T) error { all = append(all, v); return nil }, sql, args...)
+	return all, err
+}
+
+// eachDecoded is decoded that hands each over as it comes.
+func eachDecoded[T any](ctx context.Context, w *Warehouse, what string, each func(T) error, sql string, args ...any) error {
 	rows, err := w.conn.Query(ctx, strings.TrimSpace(sql), args...)
 	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", what, err)
+		return fmt.Errorf("read %s: %w", what, err)
 	}
-	var all []T
 	for rows.Next() {
 		var body string
 		var v T
@@ -153,13 +158,15 @@ func decoded[T any](ctx context.Context, w *Warehouse, what, sql string, args ..
 		if err == nil {
 			err = schemas.Read([]byte(body), &v)
 		}
-		if err != nil {
-			return nil, errors.Join(fmt.Errorf("read %s: %w", what, err), rows.Close())
+		if err == nil {
+			err = each(v)
 		}
-		all = append(all, v)
+		if err != nil {
+			return errors.Join(fmt.Errorf("read %s: %w", what, err), rows.Close())
+		}
 	}
 	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
-		return nil, fmt.Errorf("read %s: %w", what, err)
+		return fmt.Errorf("read %s: %w", what, err)
 	}
-	return all, nil
+	return nil
 }

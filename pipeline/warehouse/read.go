@@ -240,13 +240,14 @@ func (w *Warehouse) Rows(ctx context.Context, q Query, first, last schemas.RowKe
 	return &lines{ReadCloser: r}, nil
 }
 
-// HasTenant reports whether any row of any entity belongs to the tenant.
+// HasTenant reports whether any row of any entity belongs, or belonged, to the tenant.
 func (w *Warehouse) HasTenant(ctx context.Context, tenantID string) (bool, error) {
 	var n uint64
 	err := w.conn.QueryRow(ctx, `
 SELECT count() FROM (
   SELECT 1 FROM interactions WHERE tenant_id = {tenant:String} LIMIT 1
-  UNION ALL SELECT 1 FROM contacts WHERE tenant_id = {tenant:String} LIMIT 1)`, clickhouse.Named("tenant", tenantID)).Scan(&n)
+  UNION ALL SELECT 1 FROM contacts WHERE tenant_id = {tenant:String} LIMIT 1
+  UNION ALL SELECT 1 FROM erased_rows WHERE tenant_id = {tenant:String} LIMIT 1)`, clickhouse.Named("tenant", tenantID)).Scan(&n)
 	if err != nil {
 		return false, fmt.Errorf("look for tenant: %w", err)
 	}

@@ -1,0 +1,222 @@
+package warehouse
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+
+	"cdds/schemas"
+)
+
+// Impact is what an erasure is about as it is stored: every version of its subjects, what
+// exports choose and filter by, and no content. It is read before anything is removed, and
+// afterwards still says which exports hold a row of the subjects.
+type Impact struct {
+	erasure schemas.Erasure
+	// Versions is how many versions Erase removes.
+	Versions int64
+
+	rows map[string][]erasableRow // by entity
+}
+
+// erasableRow is a row of a subject with all its versions, those of each partition by
+// offset, the highest first.
+type erasableRow struct {
+	key      schemas.RowKey
+	versions []erasableVersion
+}
+
+type erasableVersion struct {
+	partition                       int32
+	offset                          int64
+	published                       time.Time
+	media, direction, status, queue string
+	attributes                      map[string]string
+	// unreadable says that the attributes are not known.
+	unreadable, attached bool
+}
+
+// Impact reads what an erasure is about.
+func (w *Warehouse) Impact(ctx context.Context, e schemas.Erasure) (Impact, error) {
+	impact := Impact{erasure: e, rows: map[string][]erasableRow{}}
+	for _, t := range erasable {
+		columns := "'', '', '', '', toBool(0)"
+		if t.media {
+			columns = "media_type, direction, status, queue, " + t.attached()
+		}
+		// Versions at or past the erasure's snapshot stay, but an export that chose one of
+		// them does not hold what is erased.
+		rows, err := w.conn.Query(ctx, fmt.Sprintf(`
+SELECT %[1]s, %[2]s, source_partition, source_offset, published_at, %[3]s, attributes, if(stated, '', body)
+FROM %[4]s WHERE tenant_id = {tenant:String} AND %[5]s
+ORDER BY %[1]s, %[2]s, source_partition, source_offset DESC, stated DESC
+LIMIT 1 BY %[1]s, %[2]s, source_partition, source_offset`, t.time, t.id, columns, t.name, t.subject()),
+			append(eraseArguments(e), clickhouse.Named("contact", e.Request.ContactID), clickhouse.Named("interaction", e.Request.InteractionID))...)
+		if err != nil {
+			return impact, fmt.Errorf("look for what erasure %s is about: %w", e.Request.ErasureID, err)
+		}
+		for rows.Next() {
+			if err = impact.scan(rows, t); err != nil {
+				break
+			}
+		}
+		if err := errors.Join(err, rows.Err(), rows.Close()); err != nil {
+			return impact, fmt.Errorf("look for what erasure %s is about: %w", e.Request.ErasureID, err)
+		}
+	}
+	return impact, nil
+}
+
+// subject selects the versions of the subjects of an erasure, whatever their position.
+func (t erasableTable) subject() string {
+	if t.kind == schemas.ErasedContact {
+		return "{contact:String} != '' AND contact_id = {contact:String}"
+	}
+	// Versions that do not name the contact go with those that do.
+	return `(interaction_id = {interaction:String} OR interaction_id IN (
+  SELECT interaction_id FROM interactions
+  WHERE {contact:String} != '' AND tenant_id = {tenant:String} AND contact_id = {contact:String}
+    AND source_offset < arrayElement({interactions:Array(Int64)}, source_partition + 1)))`
+}
+
+func (i *Impact) scan(rows driver.Rows, t erasableTable) error {
+	var at time.Time
+	var id, body string
+	var v erasableVersion
+	if err := rows.Scan(&at, &id, &v.partition, &v.offset, &v.published, &v.media, &v.direction, &v.status, &v.queue, &v.attached, &v.attributes, &body); err != nil {
+		return err
+	}
+	if body != "" { // stored by a release that did not state them
+		v.attributes, v.unreadable = statedIn(t.kind, body)
+	}
+	key := schemas.RowKey{Time: schemas.TimeOf(at), ID: id}
+	all := i.rows[t.kind]
+	if n := len(all); n == 0 || all[n-1].key != key {
+		all = append(all, erasableRow{key: key})
+	}
+	last := &all[len(all)-1]
+	last.versions = append(last.versions, v)
+	i.rows[t.kind] = all
+	if i.erased(t.kind, v) {
+		i.Versions++
+	}
+	return nil
+}
+
+// statedIn reads the attributes of a stored event.
+func statedIn(kind, body string) (attributes map[string]string, unreadable bool) {
+	if kind == schemas.ErasedContact {
+		c, err := schemas.DecodeContact([]byte(body))
+		if err != nil {
+			return nil, true
+		}
+		return c.Attributes, false
+	}
+	e, err := schemas.DecodeInteraction([]byte(body))
+	if err != nil {
+		return nil, true
+	}
+	return e.Attributes, false
+}
+
+// erased reports whether a version goes: it is below the erasure's snapshot.
+func (i Impact) erased(kind string, v erasableVersion) bool {
+	snapshot := i.erasure.Interactions
+	if kind == schemas.ErasedContact {
+		snapshot = i.erasure.Contacts
+	}
+	return within(snapshot, v)
+}
+
+// within reports whether a version is below a snapshot.
+func within(s schemas.Snapshot, v erasableVersion) bool {
+	return int(v.partition) < len(s) && v.offset < s[v.partition]
+}
+
+// holders are the states of exports that have artifacts, or are about to.
+var holders = []string{string(schemas.Requested), string(schemas.Planned), string(schemas.Running), string(schemas.Failed), string(schemas.Completed)}
+
+// Holding returns the exports of the tenant that hold a row of the erasure's subjects: as
+// the version that each chose, if that passes its filter. Of a failed export only the parts
+// count that it stored; one that is still at work is named for what it is to hold. It is one
+// question, however many exports there are.
+func (w *Warehouse) Holding(ctx context.Context, i Impact) ([]schemas.AffectedExport, error) {
+	all := []schemas.AffectedExport{}
+	err := eachDecoded(ctx, w, "exports that hold what is erased", func(x schemas.Export) error {
+		if n := i.heldBy(x); n > 0 {
+			held := schemas.AffectedExport{ExportID: x.ExportID, State: x.State, Rows: n}
+			if x.Completion != nil {
+				held.ExpiresAt = x.Completion.ExpiresAt
+			}
+			all = append(all, held)
+		}
+		return nil
+	}, `
+SELECT if(state = 'failed', body, summary) FROM exports FINAL
+WHERE tenant_id = {tenant:String} AND has({states:Array(String)}, state) ORDER BY export_id`,
+		clickhouse.Named("tenant", i.erasure.Request.TenantID), clickhouse.Named("states", holders))
+	return all, err
+}
+
+// heldBy counts the rows of the subjects that an export holds.
+func (i Impact) heldBy(x schemas.Export) (n int64) {
+	if x.Request == nil {
+		return 0
+	}
+	q := Query{Filter: x.Request.Filter(), Snapshot: x.Snapshot, Since: x.Since}
+	for _, row := range i.rows[q.Filter.Entity] {
+		v, found := q.newestOf(row)
+		if found && q.passes(v) && i.erased(q.Filter.Entity, v) && (x.State != schemas.Failed || stored(x.Parts, row.key, v.attached)) {
+			n++
+		}
+	}
+	return n
+}
+
+// newestOf is the version that the query chooses: see newest.
+func (q Query) newestOf(row erasableRow) (newest erasableVersion, found bool) {
+	if row.key.Time.Before(q.Filter.From.Time) || !row.key.Time.Before(q.Filter.To.Time) {
+		return newest, false
+	}
+	looked := int32(-1)
+	for _, v := range row.versions {
+		if v.partition == looked || !within(q.Snapshot, v) || within(q.Since, v) {
+			continue
+		}
+		looked = v.partition                                 // whose newest it is
+		if !found || !v.published.Before(newest.published) { // the higher partition, if both are as old
+			newest, found = v, true
+		}
+	}
+	return newest, found
+}
+
+// passes is passing, of a version that was read.
+func (q Query) passes(v erasableVersion) bool {
+	for _, in := range []struct {
+		asked []string
+		value string
+	}{{q.Filter.MediaTypes, v.media}, {q.Filter.Queues, v.queue}, {q.Filter.Directions, v.direction}, {q.Filter.Statuses, v.status}} {
+		if len(in.asked) > 0 && !slices.Contains(in.asked, in.value) {
+			return false
+		}
+	}
+	for name, value := range q.Filter.Attributes {
+		if got, has := v.attributes[name]; !v.unreadable && (!has || got != value) {
+			return false
+		}
+	}
+	return true
+}
+
+// stored reports whether one of the parts covers a row, or its attachments.
+func stored(parts []schemas.Receipt, key schemas.RowKey, attached bool) bool {
+	return slices.ContainsFunc(parts, func(p schemas.Receipt) bool {
+		return (p.Kind != schemas.KindAttachments || attached) && p.First.Compare(key) <= 0 && key.Compare(p.Last) <= 0
+	})
+}

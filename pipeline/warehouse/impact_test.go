@@ -1,0 +1,86 @@
+package warehouse_test
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"cdds/pipeline/warehouse"
+	"cdds/schemas"
+)
+
+// TestTheExportsThatHoldAnInteractionAreThoseWhoseModelHasIt compares which exports an
+// erasure names with the rows that the model says each has, over arbitrary histories,
+// filters, ranges and snapshots.
+func TestTheExportsThatHoldAnInteractionAreThoseWhoseModelHasIt(t *testing.T) {
+	w := open(t)
+	runs := 0
+	rapid.Check(t, func(rt *rapid.T) {
+		if runs++; runs > 15 { // each costs queries; the seed varies from run to run
+			return
+		}
+		tenant := fmt.Sprintf("impact-%d-%d", time.Now().UnixNano(), runs)
+		all := versions(rt)
+		for i, v := range all { // of few ids, so that each has many versions, in several partitions
+			n := slices.Index(oddIDs, v.id) % 3
+			all[i].id, all[i].at = oddIDs[n], schemas.TimeOf(from.Add(time.Duration(n)*24*40*time.Hour))
+		}
+		insert(t, rt, w, tenant, all)
+		snapshot := func(label string, most int64) (s schemas.Snapshot) {
+			for range rapid.IntRange(1, 3).Draw(rt, label+" partitions") {
+				s = append(s, rapid.Int64Range(0, most).Draw(rt, label))
+			}
+			return s
+		}
+		erased := snapshot("erasure", 30)
+		goes := func(v version, id string) bool {
+			return v.id == id && int(v.partition) < len(erased) && v.offset < erased[v.partition]
+		}
+		var exports []schemas.Export
+		var have [][]version
+		for n := range 6 {
+			r := &schemas.ExportRequest{TenantID: tenant, ExportID: fmt.Sprintf("e%d", n), Entity: schemas.EntityInteraction, From: from, To: until}
+			if rapid.Bool().Draw(rt, "filtered") {
+				r.MediaTypes = []string{"chat"}
+			}
+			if rapid.Bool().Draw(rt, "range") {
+				r.From, r.To = schemas.TimeOf(from.Add(24*40*time.Hour)), schemas.TimeOf(from.Add(3*24*40*time.Hour))
+			}
+			x := schemas.Export{
+				TenantID: tenant, ExportID: r.ExportID, State: schemas.Completed, Request: r, Events: 1,
+				Snapshot: snapshot("snapshot", 30), Since: snapshot("since", 10),
+			}
+			exports, have = append(exports, x), append(have, expected(all, warehouse.Query{Filter: r.Filter(), Snapshot: x.Snapshot, Since: x.Since}))
+		}
+		check(t, w.SaveExports(t.Context(), exports))
+		for _, id := range oddIDs[:4] {
+			impact, err := w.Impact(t.Context(), schemas.Erasure{Interactions: erased, Request: schemas.ErasureRequest{TenantID: tenant, ErasureID: "case", InteractionID: id}})
+			check(t, err)
+			held, err := w.Holding(t.Context(), impact)
+			check(t, err)
+			got, want := map[string]int64{}, map[string]int64{}
+			for _, x := range held {
+				got[x.ExportID] = x.Rows
+			}
+			for n, rows := range have {
+				for _, v := range rows {
+					if goes(v, id) {
+						want[exports[n].ExportID]++
+					}
+				}
+			}
+			versions := int64(0)
+			for _, v := range all {
+				if goes(v, id) {
+					versions++
+				}
+			}
+			if fmt.Sprint(got) != fmt.Sprint(want) || impact.Versions != versions {
+				rt.Fatalf("of %q %d versions go and %v hold it, want %d and %v", id, impact.Versions, got, versions, want)
+			}
+		}
+	})
+}

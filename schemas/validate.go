@@ -68,6 +68,9 @@ func (p *problems) err() error {
 	return &InvalidError{p.list}
 }
 
+// IsTenant reports whether id can be a tenant's.
+func IsTenant(id string) bool { return tenantPattern.MatchString(id) }
+
 func (p *problems) tenant(id string) {
 	switch {
 	case id == "":

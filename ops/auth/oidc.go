@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -66,6 +67,18 @@ const (
 // ErrGrant says that the provider knows somebody we have no role for.
 var ErrGrant = errors.New("your account has no role here; ask an administrator for one")
 
+// GrantError is an ErrGrant with the reason.
+type GrantError struct{ Reason string }
+
+func (e *GrantError) Error() string { return e.Reason }
+
+// Is makes it an ErrGrant.
+func (e *GrantError) Is(target error) bool { return target == ErrGrant }
+
+// clockSkew is how far the provider's clock may be behind ours: for that long an ID token
+// still counts after it expired.
+const clockSkew = 2 * time.Minute
+
 // flow is what the browser keeps, sealed, while it is at the provider.
 type flow struct {
 	State, Nonce, Verifier, Return string
@@ -88,10 +101,31 @@ func (o *OIDC) connect(ctx context.Context) (*oidc.Provider, *oauth2.Config, err
 	if len(scopes) == 0 {
 		scopes = []string{"profile", "email"}
 	}
+	endpoint := o.provider.Endpoint()
+	endpoint.AuthStyle = o.authStyle()
 	return o.provider, &oauth2.Config{
-		ClientID: o.ClientID, ClientSecret: o.ClientSecret, Endpoint: o.provider.Endpoint(),
+		ClientID: o.ClientID, ClientSecret: o.ClientSecret, Endpoint: endpoint,
 		RedirectURL: o.RedirectURL, Scopes: append([]string{oidc.ScopeOpenID}, scopes...),
 	}, nil
+}
+
+// authStyle is how the client proves who it is: as the provider's discovery document says,
+// because a provider may take a code only once, and a second attempt in another style
+// comes too late.
+func (o *OIDC) authStyle() oauth2.AuthStyle {
+	var says struct {
+		Methods []string `json:"token_endpoint_auth_methods_supported"`
+	}
+	switch err := o.provider.Claims(&says); {
+	case o.ClientSecret == "":
+		return oauth2.AuthStyleInParams
+	case err != nil:
+	case slices.Contains(says.Methods, "client_secret_basic"):
+		return oauth2.AuthStyleInHeader
+	case slices.Contains(says.Methods, "client_secret_post"):
+		return oauth2.AuthStyleInParams
+	}
+	return oauth2.AuthStyleAutoDetect
 }
 
 // client is a context whose calls to the provider have a timeout. The provider keeps
@@ -173,24 +207,26 @@ func (s *Service) finish(r *http.Request) (p Principal, back string, err error) 
 		return p, "", fmt.Errorf("%w: the provider did not take its code back: %w", ErrCredentials, err)
 	}
 	raw, _ := token.Extra("id_token").(string)
-	id, err := provider.Verifier(&oidc.Config{ClientID: s.OIDC.ClientID, Now: s.Now}).Verify(ctx, raw)
+	id, err := provider.Verifier(&oidc.Config{ClientID: s.OIDC.ClientID, Now: func() time.Time { return s.Now().Add(-clockSkew) }}).Verify(ctx, raw)
 	if err != nil {
 		return p, "", fmt.Errorf("%w: the provider's ID token: %w", ErrCredentials, err)
 	}
 	if id.Nonce != f.Nonce {
 		return p, "", fmt.Errorf("%w: the provider's ID token is not for this sign-in", ErrCredentials)
 	}
+	p = Principal{Subject: "oidc/unknown", Name: "unknown", Tenant: schemas.AllTenants, Via: ViaOIDC, From: s.AddressOf(r)}
+	if id.Subject == "" { // or all people without one would be the same
+		return p, "", fmt.Errorf("%w: the provider's ID token does not say who signed in (sub)", ErrCredentials)
+	}
+	p.Subject = oidcSubject(id.Issuer, id.Subject)
 	claims, err := s.OIDC.claims(ctx, provider, id, token)
 	if err != nil {
 		return p, "", err
 	}
-	p = Principal{
-		Subject: oidcSubject(id.Issuer, id.Subject), Name: bounded(nameIn(claims, id.Subject)),
-		Tenant: schemas.AllTenants, Via: ViaOIDC, From: s.AddressOf(r),
-	}
-	tenant, role, ok := grantOf(s.OIDC.Grants, claims)
-	if !ok {
-		return p, "", fmt.Errorf("%w: %w", ErrForbidden, ErrGrant)
+	p.Name = bounded(nameIn(claims, id.Subject))
+	tenant, role, err := grantOf(s.OIDC.Grants, claims)
+	if err != nil {
+		return p, "", fmt.Errorf("%w: %w", ErrForbidden, err)
 	}
 	p.Tenant, p.Role = tenant, role
 	return p, f.Return, nil
@@ -205,7 +241,7 @@ func (o *OIDC) claims(ctx context.Context, provider *oidc.Provider, id *oidc.IDT
 	}
 	complete := claims["preferred_username"] != nil
 	for _, g := range o.Grants {
-		complete = complete && claims[g.Claim] != nil
+		complete = complete && claims[g.Claim] != nil && (g.TenantClaim == "" || claims[g.TenantClaim] != nil)
 	}
 	if complete || provider.UserInfoEndpoint() == "" {
 		return claims, nil
@@ -240,22 +276,28 @@ func oidcSubject(issuer, subject string) string {
 	return "oidc/sha256:" + hex.EncodeToString(sum[:])
 }
 
-// grantOf finds the first grant the claims have.
-func grantOf(grants []Grant, claims map[string]any) (tenant, role string, ok bool) {
+// grantOf finds the first grant the claims have. The error is an ErrGrant.
+func grantOf(grants []Grant, claims map[string]any) (tenant, role string, err error) {
+	err = ErrGrant
 	for _, g := range grants {
 		if !has(claims[g.Claim], g.Value) {
 			continue
 		}
-		tenant := g.Tenant
-		if tenant == "" {
-			// Never from a claim: a provider's text must not be everybody's data.
-			if tenant, _ = claims[g.TenantClaim].(string); tenant == "" || tenant == schemas.AllTenants {
-				continue
-			}
+		if g.Tenant != "" {
+			return g.Tenant, g.Role, nil
 		}
-		return tenant, g.Role, true
+		// * is no tenant id: a provider's text must not be everybody's data.
+		tenant, _ := claims[g.TenantClaim].(string)
+		if schemas.IsTenant(tenant) {
+			return tenant, g.Role, nil
+		}
+		if tenant == "" {
+			err = &GrantError{fmt.Sprintf("your account has a role here, but your provider does not say for which tenant (claim %s); ask its administrator", g.TenantClaim)}
+		} else {
+			err = &GrantError{fmt.Sprintf("your account has a role here, but %q, which your provider says in the claim %s, is not a tenant id: 1 to 63 of a-z 0-9 . _ -; ask its administrator", bounded(tenant), g.TenantClaim)}
+		}
 	}
-	return "", "", false
+	return "", "", err
 }
 
 func has(claim any, value string) bool {

@@ -90,7 +90,10 @@ func (c *Console) through(step func(http.ResponseWriter, *http.Request) error) h
 			return
 		}
 		status, problem := http.StatusForbidden, "Signing in at your organisation was not finished. Try again."
+		var reason *auth.GrantError
 		switch {
+		case errors.As(err, &reason):
+			problem = "You are not signed in: " + reason.Error() + "."
 		case errors.Is(err, auth.ErrGrant):
 			problem = "You are not signed in: " + auth.ErrGrant.Error() + "."
 		case errors.Is(err, auth.ErrForbidden): // who has a role is never refused here

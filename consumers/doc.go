@@ -29,8 +29,8 @@
 // partition has an equal share. While one holds its share nothing is polled; one
 // that still does after a second is paused, until half of it is handled, and the
 // others go on. So a partition that is stuck never starves another. What can be
-// held beyond MaxBuffered is one fetch: 1 MiB or one producer batch for each
-// partition, 4 MiB for each broker, as compressed by the producer.
+// held beyond MaxBuffered is one fetch, unpacked to at most 80 MiB: brokers limit what
+// travels, and a kilobyte can unpack to gigabytes (see unpacker).
 //
 // # Traces
 //

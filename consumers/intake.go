@@ -9,12 +9,7 @@ import (
 	"cdds/schemas"
 )
 
-// MaxBatchBytes is how large a batch of records may be when it is unpacked. Brokers limit
-// compressed sizes only: some kilobytes can unpack to gigabytes. A batch over this is
-// dead-lettered by its positions, without being held.
-const MaxBatchBytes = 32 << 20
-
-// fetched is a record, a batch over MaxBatchBytes that stands for its records, or nothing:
+// fetched is a record, a batch that was not unpacked and stands for its records, or nothing:
 // the word that there is no record before next.
 type fetched struct {
 	*kgo.Record
@@ -23,7 +18,7 @@ type fetched struct {
 	tooLarge, nothing bool
 }
 
-// notUnpacked is what a partition queues in place of a batch over MaxBatchBytes.
+// notUnpacked is what a partition queues in place of a batch over MaxBatchBytes, or of one that does not unpack.
 func notUnpacked(e *kgo.ErrDecompressTooLarge) fetched {
 	record := &kgo.Record{Topic: e.Topic, Partition: e.Partition, Offset: e.Offset, LeaderEpoch: e.Epoch}
 	return fetched{Record: record, next: e.NextOffset, tooLarge: true}
@@ -125,7 +120,7 @@ func (in *intake[E]) letterOfBatch(r fetched) schemas.DeadLetter {
 		Offset:    in.position(r.Offset),
 		Next:      in.position(r.next-1) + 1,
 		Code:      schemas.CodeTooLarge,
-		Reason: fmt.Sprintf("the batch of %s from offset %d unpacks to more than %d MiB and was not read; publish its records again in smaller batches",
+		Reason: fmt.Sprintf("the batch of %s from offset %d cannot be unpacked, or not to less than %d MiB, and was not read; publish its records again in smaller batches",
 			schemas.Counted(r.next-r.Offset, "record"), r.Offset, MaxBatchBytes>>20),
 	}
 }

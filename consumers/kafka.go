@@ -33,7 +33,7 @@ type kafka struct{ members, followers []kgo.Opt }
 // each Follower has one with those for followers, several at once: their hooks must not
 // serve one client only. It reaches for no broker.
 func NewCluster(members, followers []kgo.Opt) (Cluster, error) {
-	for _, opts := range [][]kgo.Opt{append(reading(members), kgo.ConsumerGroup("any")), reading(followers)} {
+	for _, opts := range [][]kgo.Opt{append(reading(members, newUnpacker()), kgo.ConsumerGroup("any")), reading(followers, newUnpacker())} {
 		if err := kgo.ValidateOpts(opts...); err != nil {
 			return nil, fmt.Errorf("consumers: Kafka options: %w", err)
 		}
@@ -41,20 +41,20 @@ func NewCluster(members, followers []kgo.Opt) (Cluster, error) {
 	return kafka{members, followers}, nil
 }
 
-// reading adds the options of whoever reads records for good.
-func reading(opts []kgo.Opt) []kgo.Opt {
+// reading adds the options of whoever reads records for good, and unpacks them with u.
+func reading(opts []kgo.Opt, u *unpacker) []kgo.Opt {
 	return append(append([]kgo.Opt{kgo.FetchMaxWait(fetchMaxWait)}, opts...),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.KeepControlRecords(),
 		kgo.FetchMaxBytes(fetchMaxBytes),
 		kgo.FetchMaxPartitionBytes(fetchMaxPartitionBytes),
-		kgo.MaxDecompressBatchBytes(MaxBatchBytes),
+		kgo.WithDecompressor(u),
 	)
 }
 
 func (k kafka) Join(m Membership) (Member, error) {
 	topic := string(m.Topic)
-	made, joined := make(chan struct{}), kafkaMember{topic: topic}
+	made, joined := make(chan struct{}), kafkaMember{topic: topic, unpacker: newUnpacker()}
 	begin := func(ctx context.Context, offsets map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error) {
 		<-made
 		committed := make(map[int32]int64, len(offsets[topic]))
@@ -69,17 +69,17 @@ func (k kafka) Join(m Membership) (Member, error) {
 		}
 		return offsets, err
 	}
-	client, err := kgo.NewClient(append(reading(k.members),
+	client, err := kgo.NewClient(append(reading(k.members, joined.unpacker),
 		kgo.ConsumerGroup(m.Group),
 		kgo.ConsumeTopics(topic),
 		kgo.Balancers(kgo.CooperativeStickyBalancer()),
 		kgo.DisableAutoCommit(),
 		kgo.BlockRebalanceOnPoll(),
 		kgo.OnPartitionsAssigned(func(_ context.Context, c *kgo.Client, all map[string][]int32) {
-			m.Assigned(kafkaMember{c, topic}, all[topic])
+			m.Assigned(joined.with(c), all[topic])
 		}),
 		kgo.OnPartitionsRevoked(func(ctx context.Context, c *kgo.Client, all map[string][]int32) {
-			m.Revoked(ctx, kafkaMember{c, topic}, all[topic])
+			m.Revoked(ctx, joined.with(c), all[topic])
 		}),
 		kgo.OnPartitionsLost(func(_ context.Context, _ *kgo.Client, all map[string][]int32) { m.Lost(all[topic]) }),
 		kgo.AdjustFetchOffsetsFn(begin),
@@ -96,17 +96,23 @@ func (k kafka) Join(m Membership) (Member, error) {
 
 // kafkaMember is a Member, by a client of its own.
 type kafkaMember struct {
-	client *kgo.Client
-	topic  string
+	client   *kgo.Client
+	unpacker *unpacker
+	topic    string
 }
 
-func (m kafkaMember) Poll(ctx context.Context) kgo.Fetches { return m.client.PollFetches(ctx) }
-func (m kafkaMember) Allow()                               { m.client.AllowRebalance() }
-func (m kafkaMember) Pause(partition int32)                { m.client.PauseFetchPartitions(m.only(partition)) }
-func (m kafkaMember) Resume(partition int32)               { m.client.ResumeFetchPartitions(m.only(partition)) }
-func (m kafkaMember) Brokers() Brokers                     { return Kafka(m.client) }
-func (m kafkaMember) Leave(ctx context.Context) error      { return m.client.LeaveGroupContext(ctx) }
-func (m kafkaMember) Close()                               { m.client.Close() }
+func (m kafkaMember) with(c *kgo.Client) kafkaMember { return kafkaMember{c, m.unpacker, m.topic} }
+
+func (m kafkaMember) Poll(ctx context.Context) kgo.Fetches {
+	return m.unpacker.polled(m.client.PollFetches(ctx))
+}
+
+func (m kafkaMember) Allow()                          { m.client.AllowRebalance() }
+func (m kafkaMember) Pause(partition int32)           { m.client.PauseFetchPartitions(m.only(partition)) }
+func (m kafkaMember) Resume(partition int32)          { m.client.ResumeFetchPartitions(m.only(partition)) }
+func (m kafkaMember) Brokers() Brokers                { return Kafka(m.client) }
+func (m kafkaMember) Leave(ctx context.Context) error { return m.client.LeaveGroupContext(ctx) }
+func (m kafkaMember) Close()                          { m.client.Close() }
 
 func (m kafkaMember) Seek(partition int32, to kgo.EpochOffset) {
 	m.client.SetOffsets(map[string]map[int32]kgo.EpochOffset{m.topic: {partition: to}})
@@ -140,24 +146,29 @@ func (m kafkaMember) Commit(ctx context.Context, offsets map[int32]kgo.EpochOffs
 }
 
 func (k kafka) Follow(topic schemas.Topic, partition int32, from int64) (Follower, error) {
-	client, err := kgo.NewClient(append(reading(k.followers),
+	u := newUnpacker()
+	client, err := kgo.NewClient(append(reading(k.followers, u),
 		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{string(topic): {partition: kgo.NewOffset().At(from)}}),
 		kgo.ConsumeResetOffset(kgo.NoResetOffset()))...)
 	if err != nil {
 		return nil, fmt.Errorf("consumers: Kafka client: %w", err)
 	}
-	return kafkaFollower{client, string(topic), partition}, nil
+	return kafkaFollower{client, u, string(topic), partition}, nil
 }
 
 // kafkaFollower is a Follower, by a client of its own.
 type kafkaFollower struct {
 	client    *kgo.Client
+	unpacker  *unpacker
 	topic     string
 	partition int32
 }
 
-func (f kafkaFollower) Poll(ctx context.Context) kgo.Fetches { return f.client.PollFetches(ctx) }
-func (f kafkaFollower) Close()                               { f.client.Close() }
+func (f kafkaFollower) Poll(ctx context.Context) kgo.Fetches {
+	return f.unpacker.polled(f.client.PollFetches(ctx))
+}
+
+func (f kafkaFollower) Close() { f.client.Close() }
 
 func (f kafkaFollower) Seek(to kgo.EpochOffset) {
 	f.client.SetOffsets(map[string]map[int32]kgo.EpochOffset{f.topic: {f.partition: to}})

@@ -216,7 +216,7 @@ func (g *Group[E]) pollFailed(member Member, p *partition[E], f kgo.FetchTopicPa
 // pass dead-letters a batch that was not unpacked and goes on behind it: the client has
 // stopped reading the partition. No commit may be under way meanwhile.
 func (g *Group[E]) pass(member Member, p *partition[E], e *kgo.ErrDecompressTooLarge) bool {
-	g.opts.Logger.Error("a batch is too large to be unpacked; its records are dead-lettered by position",
+	g.opts.Logger.Error("a batch cannot be unpacked, or is too large to be; its records are dead-lettered by position",
 		"partition", e.Partition, "offset", e.Offset, "next", e.NextOffset, "limit_bytes", MaxBatchBytes)
 	if !p.skip(e) {
 		return false

@@ -148,6 +148,11 @@ func TestTheSweepRemovesOrphansAndOwnsUpToWhatIsLost(t *testing.T) {
 		code = cli.Main(append([]string{"--data-dir", dir, "retention"}, args...), strings.NewReader(""), &out, &out)
 		return code, out.String()
 	}
+	var doctor bytes.Buffer
+	cli.Main([]string{"--data-dir", dir, "doctor", "--roles", "ingest,export,history"}, strings.NewReader(""), &doctor, &doctor)
+	if !strings.Contains(doctor.String(), "bucket and history disagree about 2 of 3 exports") {
+		t.Errorf("the doctor says %s", doctor.String())
+	}
 	code, said := cdds()
 	shown := regexp.MustCompile(`disagree about 2 of 3 exports\ncompleted, but objects are missing: 1\nin the bucket, but unknown to history: 1\n(?s:.*)acme/ghost: (?s:.*)acme/holed: lost(?s:.*)cdds retention confirm (\S+)\n`).FindStringSubmatch(said)
 	if code != 0 || shown == nil {

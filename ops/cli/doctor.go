@@ -73,6 +73,7 @@ func (s *session) doctor(ctx context.Context, all *services, roles []string) err
 		{"kafka", checkKafka},
 		{"clickhouse", checkClickHouse},
 		{"s3", checkBucket},
+		{"retention", checkRetention},
 	}
 	settled := time.Now().Add(settleTime)
 	for _, role := range roles {

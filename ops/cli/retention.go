@@ -43,6 +43,20 @@ on by itself. ` + "`cdds retention confirm`" + ` says that what it found is true
 	return cmd
 }
 
+// checkRetention finds out whether retention waits for an operator.
+func checkRetention(ctx context.Context, s *services) (string, error) {
+	stop, confirmed, err := retention.Stopped(ctx, s.bucket)
+	switch {
+	case errors.Is(err, retention.ErrNotStopped):
+		return "not stopped", nil
+	case err != nil:
+		return "", err
+	case confirmed:
+		return "confirmed: the next sweep goes on", nil
+	}
+	return "", fmt.Errorf("stopped since %s: bucket and history disagree about %d of %s; `cdds retention` shows them", stop.At, stop.Exports, schemas.Counted(stop.Compared, "export"))
+}
+
 func (s *session) showStop(stop retention.Stop, confirmed bool) {
 	s.print("retention is stopped since %s: bucket and history disagree about %d of %s\n", stop.At, stop.Exports, schemas.Counted(stop.Compared, "export"))
 	s.print("completed, but objects are missing: %d\nin the bucket, but unknown to history: %d\n", stop.Lost, stop.Orphans)

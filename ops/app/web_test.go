@@ -216,7 +216,9 @@ func (s *site) furnish(acme *caller) map[string]string {
 	nightly := jobBody("nightly", c.Fingerprint)
 	nightly["webhook"] = map[string]any{"url": "https://hooks.example.com/cdds", "secret_version": 1}
 	acme.must(201, "POST", "/jobs", nightly)
-	acme.must(202, "POST", "/erasures", map[string]any{"erasure_id": "case", "interaction_id": "nobody"})
+	forgotten := interaction("acme", 20)
+	s.publish(forgotten)
+	acme.must(202, "POST", "/erasures", map[string]any{"erasure_id": "case", "interaction_id": forgotten.InteractionID})
 	s.awaitErasure("acme", "case")
 	var p api.Password
 	acme.into(&p, 201, "POST", "/users", map[string]any{"name": "ann", "role": "viewer"})

@@ -15,35 +15,47 @@ import (
 // rememberTimeout bounds one reading of all that was ever erased, some 400 bytes each.
 const rememberTimeout = 10 * time.Minute
 
-// erased reads cdds.erased to its end.
-func (a *App) erased(ctx context.Context) (subjects []*schemas.ErasedSubject, err error) {
+// erasedPage is how many erased subjects are handed on at a time.
+const erasedPage = 1000
+
+// erased reads cdds.erased to its end; it is a warehouse.ErasedLog.
+func (a *App) erased(ctx context.Context, each func([]*schemas.ErasedSubject) error) error {
 	kafka, err := connect.Kafka(a.Config.Kafka, "erased", nil)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	replica, err := consumers.NewReplica(consumers.ReplicaOptions{
 		Kafka: kafka, Topics: []schemas.Topic{schemas.TopicErased}, Logger: a.Logger.With("role", "ingest.erased"),
 	})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	within, cancel := context.WithTimeout(ctx, rememberTimeout)
 	defer cancel()
 	running, stop := context.WithCancel(within)
 	ended := make(chan error, 1)
-	var malformed error
+	var page []*schemas.ErasedSubject
+	var failed error
+	handOn := func() {
+		if failed == nil && len(page) > 0 {
+			failed = each(page)
+		}
+		page = nil
+	}
 	go func() {
 		ended <- replica.Run(running, func(_ schemas.Topic, key, value []byte) {
-			if value == nil {
+			if value == nil || failed != nil {
 				return
 			}
 			s, err := schemas.DecodeErasedSubject(value)
 			if err != nil {
 				// Only CDDS writes here. Going on would bring somebody back.
-				malformed = fmt.Errorf("a record of %s with the key %q: %w", schemas.TopicErased, key, err)
+				failed = fmt.Errorf("a record of %s with the key %q: %w", schemas.TopicErased, key, err)
 				return
 			}
-			subjects = append(subjects, s)
+			if page = append(page, s); len(page) == erasedPage {
+				handOn()
+			}
 		})
 	}()
 	select {
@@ -55,10 +67,11 @@ func (a *App) erased(ctx context.Context) (subjects []*schemas.ErasedSubject, er
 		ended <- err
 	}
 	stop()
-	if err = errors.Join(err, <-ended, malformed); err != nil { // what apply wrote is read once Run has returned
-		return nil, fmt.Errorf("read who was erased: %w", err)
+	err = errors.Join(err, <-ended)
+	if handOn(); err != nil || failed != nil { // once Run has returned, it calls apply no more
+		return fmt.Errorf("read who was erased: %w", errors.Join(err, failed))
 	}
-	return subjects, nil
+	return nil
 }
 
 // rememberPause is between attempts to learn who was erased.

@@ -5,9 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/bits-and-blooms/bloom/v3"
 
 	"cdds/schemas"
 )
@@ -17,21 +22,29 @@ import (
 // by its position and dropped. Dropping it here rather than in every read keeps it out
 // of ClickHouse altogether, and reads as fast as they are. Nothing is stored before the
 // log has been read for who was erased. It is safe for concurrent use.
+//
+// Memory does not grow with what was erased: a Bloom filter of a fixed size says of nearly
+// all records that they are about nobody who was erased, and the rest are looked up.
 type Forgetting struct {
 	*Warehouse
-	log    func(context.Context) ([]*schemas.ErasedSubject, error)
+	log    ErasedLog
 	logger *slog.Logger
 
 	remembered atomic.Bool
 
-	mu       sync.Mutex
-	count    uint64
-	version  string
-	subjects map[subject][]forgotten
+	mu     sync.Mutex
+	state  erasedState
+	erased *bloom.BloomFilter // replaced when it is read anew, and only ever added to
 }
+
+// ErasedLog reads all that was ever erased, and calls each with some at a time.
+type ErasedLog func(ctx context.Context, each func([]*schemas.ErasedSubject) error) error
 
 // subject is whom or what an erasure is about.
 type subject struct{ tenant, kind, id string }
+
+// key is what the filter knows a subject by; ids have no zero byte before their end.
+func (s subject) key() string { return s.tenant + "\x00" + s.kind + "\x00" + s.id }
 
 // forgotten is one erasure of a subject.
 type forgotten struct {
@@ -48,10 +61,15 @@ type erasedRow struct {
 	time            time.Time
 }
 
-// NewForgetting returns w for ingest. log reads all that was ever erased. What was erased
-// is held in memory, some 200 bytes for each contact and interaction, and twice that while
-// the log is read.
-func NewForgetting(w *Warehouse, log func(context.Context) ([]*schemas.ErasedSubject, error), logger *slog.Logger) *Forgetting {
+// What the filter is made for: it has 4.8 MB, and of so many subjects takes one record in a
+// hundred for one of them by mistake. Of more it takes more, and looks more up.
+const (
+	filterSubjects = 4_000_000
+	filterMistakes = 0.01
+)
+
+// NewForgetting returns w for ingest.
+func NewForgetting(w *Warehouse, log ErasedLog, logger *slog.Logger) *Forgetting {
 	return &Forgetting{Warehouse: w, log: log, logger: logger}
 }
 
@@ -75,17 +93,14 @@ func (f *Forgetting) remember(ctx context.Context) error {
 	if f.remembered.Load() {
 		return nil
 	}
-	subjects, err := f.log(ctx)
-	if err != nil {
-		return err
-	}
-	erasures, err := f.Warehouse.Remember(ctx, subjects)
+	erasures, err := f.Warehouse.Remember(ctx, f.log)
 	if err != nil {
 		return fmt.Errorf("erase again what Kafka says was erased: %w", err)
 	}
 	if erasures > 0 {
-		f.logger.Warn("ClickHouse did not know who was erased, and was told", "erasures", erasures)
+		f.logger.Warn("ClickHouse did not know of erasures; they were carried out again", "erasures", erasures)
 	}
+	f.erased = nil
 	f.remembered.Store(true)
 	return nil
 }
@@ -118,9 +133,26 @@ func (f *Forgetting) InsertContacts(ctx context.Context, batches ...schemas.Batc
 
 // keep returns the batches without what is erased, having noted the positions of that.
 func keep[E any](ctx context.Context, f *Forgetting, batches []schemas.Batch[E], of func(E) (tenant string, at time.Time, about []subject)) ([]schemas.Batch[E], error) {
-	subjects, err := f.erased(ctx)
-	if err != nil || len(subjects) == 0 {
+	known, err := f.filter(ctx)
+	if err != nil || known == nil {
 		return batches, err
+	}
+	suspects := map[subject][]forgotten{}
+	for _, b := range batches {
+		for _, r := range b.Records {
+			_, _, about := of(r.Event)
+			for _, s := range about {
+				if known.TestString(s.key()) {
+					suspects[s] = nil
+				}
+			}
+		}
+	}
+	if len(suspects) == 0 {
+		return batches, nil
+	}
+	if err := f.lookUp(ctx, suspects); err != nil {
+		return nil, err
 	}
 	all := make([]schemas.Batch[E], len(batches))
 	var dropped []erasedRow
@@ -128,7 +160,7 @@ func keep[E any](ctx context.Context, f *Forgetting, batches []schemas.Batch[E],
 		kept := make([]schemas.Record[E], 0, len(b.Records))
 		for _, r := range b.Records {
 			tenant, at, about := of(r.Event)
-			if erasure := erasureOf(subjects, about, b.Topic, r.Partition, r.Offset); erasure != "" {
+			if erasure := erasureOf(suspects, about, b.Topic, r.Partition, r.Offset); erasure != "" {
 				dropped = append(dropped, erasedRow{b.Topic, r.Partition, r.Offset, tenant, erasure, at})
 				continue
 			}
@@ -154,52 +186,114 @@ func erasureOf(subjects map[subject][]forgotten, about []subject, topic schemas.
 	return erasure
 }
 
-// erased returns what was erased by now, reading it again only if there is more.
-func (f *Forgetting) erased(ctx context.Context) (map[subject][]forgotten, error) {
+// lookUp fills in the erasures of subjects; most have none.
+func (f *Forgetting) lookUp(ctx context.Context, suspects map[subject][]forgotten) error {
+	for some := range slices.Chunk(slices.Collect(maps.Keys(suspects)), subjectsAtOnce) {
+		tenants, kinds, ids := make([]string, len(some)), make([]string, len(some)), make([]string, len(some))
+		for i, s := range some {
+			tenants[i], kinds[i], ids[i] = s.tenant, s.kind, s.id
+		}
+		rows, err := f.conn.Query(ctx, `
+SELECT tenant_id, kind, id, erasure_id, interactions, contacts FROM erased_subjects
+WHERE (tenant_id, kind, id) IN (SELECT arrayJoin(arrayZip({tenants:Array(String)}, {kinds:Array(String)}, {ids:Array(String)})))`,
+			clickhouse.Named("tenants", tenants), clickhouse.Named("kinds", kinds), clickhouse.Named("ids", ids))
+		if err != nil {
+			return fmt.Errorf("look up erasures: %w", err)
+		}
+		for rows.Next() {
+			var s subject
+			var erasure string
+			var interactions, contacts []int64
+			if err := rows.Scan(&s.tenant, &s.kind, &s.id, &erasure, &interactions, &contacts); err != nil {
+				return errors.Join(fmt.Errorf("look up erasures: %w", err), rows.Close())
+			}
+			suspects[s] = append(suspects[s], forgotten{erasure, map[schemas.Topic]schemas.Snapshot{
+				schemas.TopicInteractions: interactions, schemas.TopicContacts: contacts,
+			}})
+		}
+		if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+			return fmt.Errorf("look up erasures: %w", err)
+		}
+	}
+	return nil
+}
+
+// erasedState says whether more was erased, or less is known, than before.
+type erasedState struct {
+	count  uint64
+	newest time.Time
+}
+
+// filterOverlap is how far back the filter is read again: clocks of ClickHouse's replicas
+// differ.
+const filterOverlap = 10 * time.Minute
+
+// filter returns the filter of all that was erased by now; nil if nothing was.
+func (f *Forgetting) filter(ctx context.Context) (*bloom.BloomFilter, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if err := f.remember(ctx); err != nil {
 		return nil, err
 	}
-	count, version, err := f.state(ctx)
-	if err == nil && count < f.count { // restored, or merged: the log knows
+	now, err := f.erasedState(ctx)
+	if err == nil && now.newest.Before(f.state.newest) { // restored: the log knows
 		f.remembered.Store(false)
 		if err = f.remember(ctx); err == nil {
-			count, version, err = f.state(ctx)
+			now, err = f.erasedState(ctx)
 		}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("look for erasures: %w", err)
 	}
-	f.count = count
-	if version == f.version {
-		return f.subjects, nil
+	since := f.state.newest.Add(-filterOverlap)
+	switch {
+	case now.count == 0:
+		f.state, f.erased = now, nil
+		return nil, nil
+	case f.erased == nil:
+		since = time.Time{}
+	case now == f.state:
+		return f.erased, nil
 	}
-	rows, err := f.conn.Query(ctx, "SELECT tenant_id, kind, id, erasure_id, interactions, contacts FROM erased_subjects FINAL")
-	if err != nil {
-		return nil, fmt.Errorf("read erasures: %w", err)
+	// Others may be reading the old one.
+	filter := bloom.NewWithEstimates(filterSubjects, filterMistakes)
+	if f.erased != nil {
+		filter = f.erased.Copy()
 	}
-	subjects := map[subject][]forgotten{}
-	for rows.Next() {
-		var s subject
-		var erasure string
-		var interactions, contacts []int64
-		if err := rows.Scan(&s.tenant, &s.kind, &s.id, &erasure, &interactions, &contacts); err != nil {
-			return nil, errors.Join(fmt.Errorf("read erasures: %w", err), rows.Close())
-		}
-		subjects[s] = append(subjects[s], forgotten{erasure, map[schemas.Topic]schemas.Snapshot{
-			schemas.TopicInteractions: interactions, schemas.TopicContacts: contacts,
-		}})
+	if err := f.read(ctx, since, filter); err != nil {
+		return nil, err
 	}
-	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
-		return nil, fmt.Errorf("read erasures: %w", err)
-	}
-	f.version, f.subjects = version, subjects // never changed afterwards, only replaced
-	return subjects, nil
+	f.state, f.erased = now, filter
+	return filter, nil
 }
 
-// state tells whether there is more, or less, than there was.
-func (f *Forgetting) state(ctx context.Context) (count uint64, version string, err error) {
-	err = f.conn.QueryRow(ctx, "SELECT count(), toString(max(recorded_at)) FROM erased_subjects").Scan(&count, &version)
-	return count, fmt.Sprint(count, version), err
+// read adds the subjects that were recorded at or past since.
+func (f *Forgetting) read(ctx context.Context, since time.Time, filter *bloom.BloomFilter) error {
+	sql := "SELECT tenant_id, kind, id FROM erased_subjects"
+	var args []any
+	if !since.IsZero() {
+		sql += " WHERE recorded_at >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')"
+		args = append(args, clickhouse.Named("since", since.UnixMicro()))
+	}
+	rows, err := f.conn.Query(ctx, sql, args...)
+	if err != nil {
+		return fmt.Errorf("read erasures: %w", err)
+	}
+	for rows.Next() {
+		var s subject
+		if err := rows.Scan(&s.tenant, &s.kind, &s.id); err != nil {
+			return errors.Join(fmt.Errorf("read erasures: %w", err), rows.Close())
+		}
+		filter.AddString(s.key())
+	}
+	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+		return fmt.Errorf("read erasures: %w", err)
+	}
+	return nil
+}
+
+// erasedState reads a projection of one row for each part.
+func (f *Forgetting) erasedState(ctx context.Context) (s erasedState, err error) {
+	err = f.conn.QueryRow(ctx, "SELECT count(), max(recorded_at) FROM erased_subjects").Scan(&s.count, &s.newest)
+	return s, err
 }

@@ -45,32 +45,30 @@ func (w *Warehouse) ErasedSubjects(ctx context.Context, e schemas.Erasure, each 
 	return each(page)
 }
 
-// Remember is told all that was ever erased, and carries out again what this ClickHouse
-// does not know of, because it is new or restored from a backup of before: nobody of
-// that is stored when it returns, and Forgetting keeps it so. It returns how many
-// erasures those were. It is safe to repeat, and to break off anywhere: an erasure
-// counts as done last.
-func (w *Warehouse) Remember(ctx context.Context, subjects []*schemas.ErasedSubject) (erasures int, err error) {
-	done := map[string]bool{}
-	rows, err := w.conn.Query(ctx, "SELECT tenant_id, erasure_id FROM erasures FINAL WHERE state = {done:String}", clickhouse.Named("done", schemas.ErasureDone))
+// Remember reads all that was ever erased, and carries out again what this ClickHouse does
+// not know of, because it is new or restored from an older backup: none of it is stored
+// when Remember returns, and Forgetting keeps it so. It returns how many erasures those
+// were. It is safe to repeat, and to break off anywhere: an erasure counts as done last. It
+// holds some 300 bytes for each erasure that it carries out again, whatever that is about.
+func (w *Warehouse) Remember(ctx context.Context, log ErasedLog) (erasures int, err error) {
+	unknown := map[string]*schemas.ErasedSubject{} // one of each erasure
+	err = log(ctx, func(subjects []*schemas.ErasedSubject) error {
+		for page := range slices.Chunk(subjects, subjectsAtOnce) {
+			missed, err := w.notDone(ctx, page)
+			if err != nil {
+				return err
+			}
+			if err := w.insertSubjects(ctx, missed); err != nil {
+				return err
+			}
+			for _, s := range missed {
+				unknown[s.Request.ID()] = s
+			}
+		}
+		return nil
+	})
 	if err != nil {
-		return 0, fmt.Errorf("look for erasures: %w", err)
-	}
-	for rows.Next() {
-		var r schemas.ErasureRequest
-		if err := rows.Scan(&r.TenantID, &r.ErasureID); err != nil {
-			return 0, errors.Join(err, rows.Close())
-		}
-		done[r.ID()] = true
-	}
-	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
-		return 0, fmt.Errorf("look for erasures: %w", err)
-	}
-	unknown := map[string][]*schemas.ErasedSubject{}
-	for _, s := range subjects {
-		if id := s.Request.ID(); !done[id] {
-			unknown[id] = append(unknown[id], s)
-		}
+		return 0, err
 	}
 	for _, id := range slices.Sorted(maps.Keys(unknown)) {
 		if err := w.rememberErasure(ctx, unknown[id]); err != nil {
@@ -81,17 +79,44 @@ func (w *Warehouse) Remember(ctx context.Context, subjects []*schemas.ErasedSubj
 	return erasures, nil
 }
 
-// rememberErasure carries out one erasure again, as of the point it had.
-func (w *Warehouse) rememberErasure(ctx context.Context, subjects []*schemas.ErasedSubject) error {
-	first := subjects[0]
+// notDone returns the subjects whose erasures are not done as far as ClickHouse knows.
+func (w *Warehouse) notDone(ctx context.Context, subjects []*schemas.ErasedSubject) (missed []*schemas.ErasedSubject, err error) {
+	tenants, ids := make([]string, len(subjects)), make([]string, len(subjects))
+	for i, s := range subjects {
+		tenants[i], ids[i] = s.Request.TenantID, s.Request.ErasureID
+	}
+	rows, err := w.conn.Query(ctx, `
+SELECT tenant_id, erasure_id FROM erasures FINAL
+WHERE state = {done:String} AND (tenant_id, erasure_id) IN (SELECT arrayJoin(arrayZip({tenants:Array(String)}, {ids:Array(String)})))`,
+		clickhouse.Named("done", schemas.ErasureDone), clickhouse.Named("tenants", tenants), clickhouse.Named("ids", ids))
+	if err != nil {
+		return nil, fmt.Errorf("look for erasures: %w", err)
+	}
+	done := map[string]bool{}
+	for rows.Next() {
+		var r schemas.ErasureRequest
+		if err := rows.Scan(&r.TenantID, &r.ErasureID); err != nil {
+			return nil, errors.Join(err, rows.Close())
+		}
+		done[r.ID()] = true
+	}
+	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+		return nil, fmt.Errorf("look for erasures: %w", err)
+	}
+	for _, s := range subjects {
+		if !done[s.Request.ID()] {
+			missed = append(missed, s)
+		}
+	}
+	return missed, nil
+}
+
+// rememberErasure carries out again the erasure of a subject, as of the point it had. All
+// its subjects are recorded.
+func (w *Warehouse) rememberErasure(ctx context.Context, first *schemas.ErasedSubject) error {
 	e := schemas.Erasure{
 		Request: first.Request, State: schemas.ErasureDone, Interactions: first.Interactions, Contacts: first.Contacts,
 		AcceptedAt: first.ErasedAt, DoneAt: first.ErasedAt, Exports: []schemas.AffectedExport{},
-	}
-	for page := range slices.Chunk(subjects, subjectsAtOnce) {
-		if err := w.insertSubjects(ctx, page); err != nil {
-			return err
-		}
 	}
 	if err := w.removeErased(ctx, e); err != nil {
 		return err

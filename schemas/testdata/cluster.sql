@@ -203,10 +203,14 @@ CREATE TABLE IF NOT EXISTS erased_subjects_local ON CLUSTER 'cdds'
     erasure_id   String,
     interactions Array(Int64),
     contacts     Array(Int64),
-    recorded_at  DateTime64(6, 'UTC') DEFAULT now64(6)
+    recorded_at  DateTime64(6, 'UTC') DEFAULT now64(6),
+
+    INDEX of_erasure erasure_id TYPE bloom_filter GRANULARITY 1,
+    PROJECTION newest (SELECT count(), max(recorded_at))
 )
 ENGINE = ReplicatedReplacingMergeTree('/clickhouse/tables/{shard}/cdds/erased_subjects_local', '{replica}')
-ORDER BY (tenant_id, erasure_id, kind, id)
+ORDER BY (tenant_id, kind, id, erasure_id)
+SETTINGS deduplicate_merge_projection_mode = 'rebuild'
 ;
 -- 0010_erased_subjects
 CREATE TABLE IF NOT EXISTS erased_subjects ON CLUSTER 'cdds' AS erased_subjects_local

@@ -21,12 +21,14 @@ type ReplicaOptions struct {
 	Kafka []kgo.Opt
 	// Topics are read whole: each process has its own copy of what they say.
 	Topics []schemas.Topic
+	// Since leaves out what was produced before; the zero time leaves nothing out.
+	Since time.Time
 	// Logger defaults to slog.Default().
 	Logger *slog.Logger
 }
 
-// Replica reads whole topics from the beginning and goes on with what is produced. It
-// is in no group and commits nothing. Make it with NewReplica; it runs once.
+// Replica reads topics from the beginning, or from a time on, and goes on with what is
+// produced. It is in no group and commits nothing. Make it with NewReplica; it runs once.
 type Replica struct {
 	opts    ReplicaOptions
 	started atomic.Bool
@@ -34,11 +36,13 @@ type Replica struct {
 
 	mu      sync.Mutex
 	admin   *kadm.Client                        // nil unless running
+	next    *listing                            // the one that Sync asks for next; nil if nobody does
 	reached map[schemas.Topic]map[int32]int64   // the next offset to apply
 	moved   chan struct{}                       // closed and replaced when reached grows
 	caught  bool                                // what was there at the start is applied
 	failing map[schemas.Topic]map[int32]failing // partitions Kafka does not deliver
 
+	listing    sync.Mutex // held while a listing is made
 	pollErrors everySoOften
 }
 
@@ -46,9 +50,6 @@ type failing struct {
 	since time.Time
 	err   error
 }
-
-// syncTimeout bounds one Sync.
-const syncTimeout = 20 * time.Second
 
 // NewReplica checks the options. It starts nothing and reaches for no broker.
 func NewReplica(o ReplicaOptions) (*Replica, error) {
@@ -66,14 +67,22 @@ func NewReplica(o ReplicaOptions) (*Replica, error) {
 	return r, kgo.ValidateOpts(r.kafka()...)
 }
 
+func (r *Replica) names() []string {
+	var names []string
+	for _, t := range r.opts.Topics {
+		names = append(names, string(t))
+	}
+	return names
+}
+
 func (r *Replica) kafka() []kgo.Opt {
-	names := make([]string, len(r.opts.Topics))
-	for i, t := range r.opts.Topics {
-		names[i] = string(t)
+	from := kgo.NewOffset().AtStart()
+	if !r.opts.Since.IsZero() {
+		from = kgo.NewOffset().AfterMilli(r.opts.Since.UnixMilli())
 	}
 	return append(append([]kgo.Opt{kgo.FetchMaxWait(fetchMaxWait)}, r.opts.Kafka...),
-		kgo.ConsumeTopics(names...),
-		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
+		kgo.ConsumeTopics(r.names()...),
+		kgo.ConsumeResetOffset(from),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.KeepControlRecords(),
 		kgo.FetchMaxBytes(fetchMaxBytes),
@@ -152,7 +161,7 @@ func (r *Replica) catchUp(ctx context.Context) {
 			r.mu.Unlock()
 			return
 		} else if ctx.Err() == nil {
-			r.opts.Logger.Warn("definitions are not read yet; retrying", "error", err)
+			r.opts.Logger.Warn("topics are not read to their ends yet; retrying", "error", err)
 		}
 		select {
 		case <-time.After(time.Second):
@@ -163,62 +172,6 @@ func (r *Replica) catchUp(ctx context.Context) {
 
 // Started is closed once Run reads, so that Sync can be called.
 func (r *Replica) Started() <-chan struct{} { return r.begun }
-
-// Sync returns once everything acknowledged before the call was applied, or with an
-// error after 20 seconds.
-func (r *Replica) Sync(ctx context.Context) error {
-	r.mu.Lock()
-	admin := r.admin
-	r.mu.Unlock()
-	if admin == nil {
-		return errors.New("the definitions are not being read; is this process shutting down?")
-	}
-	ctx, cancel := context.WithTimeout(ctx, syncTimeout)
-	defer cancel()
-	names := make([]string, len(r.opts.Topics))
-	for i, t := range r.opts.Topics {
-		names[i] = string(t)
-	}
-	start, err := admin.ListStartOffsets(ctx, names...)
-	if err == nil {
-		err = start.Error()
-	}
-	var end kadm.ListedOffsets
-	if err == nil {
-		// The last stable offsets: an open transaction must not hold up who reads what is committed.
-		if end, err = admin.ListCommittedOffsets(ctx, names...); err == nil {
-			err = end.Error()
-		}
-	}
-	if err != nil {
-		return fmt.Errorf("offsets of the definitions: %w; `cdds provision` creates missing topics", err)
-	}
-	for {
-		r.mu.Lock()
-		moved, behind := r.moved, r.behind(start, end)
-		r.mu.Unlock()
-		if behind == 0 {
-			return nil
-		}
-		select {
-		case <-moved:
-		case <-ctx.Done():
-			return fmt.Errorf("not read yet: %s of definitions: %w", schemas.Counted(behind, "record"), ctx.Err())
-		}
-	}
-}
-
-// behind is how many positions before end are not applied.
-func (r *Replica) behind(start, end kadm.ListedOffsets) (n int64) {
-	end.Each(func(o kadm.ListedOffset) {
-		first := int64(0)
-		if s, ok := start.Lookup(o.Topic, o.Partition); ok {
-			first = s.Offset
-		}
-		n += max(0, o.Offset-max(first, r.reached[schemas.Topic(o.Topic)][o.Partition]))
-	})
-	return n
-}
 
 // Ready is nil once what was there at the start is applied and nothing has been failing
 // for more than a few seconds.

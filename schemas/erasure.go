@@ -16,10 +16,12 @@ type ErasureRequest struct {
 	RequestedBy     string `json:"requested_by,omitempty"`
 }
 
-// States of an erasure: accepted, then one of the others.
+// States of an erasure: requested, accepted, then one of the others.
 const (
-	ErasureAccepted = "accepted"
-	ErasureDone     = "done"
+	// ErasureRequested is one that no worker has accepted yet.
+	ErasureRequested = "requested"
+	ErasureAccepted  = "accepted"
+	ErasureDone      = "done"
 	// ErasureNothingFound says that nothing was stored of what was to be forgotten: the id
 	// may be misspelt, or it was forgotten before.
 	ErasureNothingFound = "nothing_found"
@@ -33,7 +35,7 @@ const (
 type Erasure struct {
 	Request ErasureRequest `json:"request"`
 	// State is one of the constants above.
-	State string `json:"state" enum:"accepted,done,nothing_found,refused" doc:"nothing_found: nothing of it was stored, so nothing was removed. refused: see reason."`
+	State string `json:"state" enum:"requested,accepted,done,nothing_found,refused" doc:"nothing_found: nothing of it was stored, so nothing was removed. refused: see reason."`
 	// Reason says why it was refused, or what was looked for and not found.
 	Reason string `json:"reason,omitempty"`
 	// Interactions and Contacts are as of which point of their topics it forgets.

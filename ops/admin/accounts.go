@@ -10,11 +10,11 @@ import (
 
 // Users lists the tenant's users, without their hashes; for who sees all tenants and
 // named none, everybody.
-func (h *Handle) Users() ([]schemas.User, error) {
+func (h *Handle) Users(ctx context.Context) ([]schemas.User, error) {
 	if err := h.reads(auth.Manage); err != nil {
 		return nil, err
 	}
-	all := h.Directory.Users(h.tenant)
+	all := h.directory(ctx).Users(h.tenant)
 	for i := range all {
 		all[i].PasswordHash = ""
 	}
@@ -65,8 +65,11 @@ func (h *Handle) onUser(ctx context.Context, action, name string) error {
 	if err := h.changes(ctx, auth.Manage, action, schemas.UserRecordID(name)); err != nil {
 		return err
 	}
-	u, _, ok := h.Directory.User(name)
-	if !ok || h.tenant != schemas.AllTenants && u.TenantID != h.tenant {
+	u, _, ok := h.directory(ctx).User(name)
+	if !ok {
+		return missing(h.directoryAsOfNow)
+	}
+	if h.tenant != schemas.AllTenants && u.TenantID != h.tenant {
 		return ErrNotFound
 	}
 	if schemas.UserRecordID(name) == h.who.Subject {
@@ -76,11 +79,11 @@ func (h *Handle) onUser(ctx context.Context, action, name string) error {
 }
 
 // Tokens lists the tenant's API tokens, ended ones too, without their digests.
-func (h *Handle) Tokens() ([]schemas.APIToken, error) {
+func (h *Handle) Tokens(ctx context.Context) ([]schemas.APIToken, error) {
 	if err := h.reads(auth.Manage); err != nil {
 		return nil, err
 	}
-	all := h.Directory.Tokens(h.tenant)
+	all := h.directory(ctx).Tokens(h.tenant)
 	for i := range all {
 		all[i].SHA256 = ""
 	}
@@ -104,8 +107,11 @@ func (h *Handle) RevokeToken(ctx context.Context, id string) error {
 	if err := h.changes(ctx, auth.Manage, "token.revoke", schemas.TokenRecordID(subjectOf(id))); err != nil {
 		return err
 	}
-	t, _, ok := h.Directory.Token(id)
-	if !ok || h.tenant != schemas.AllTenants && t.TenantID != h.tenant {
+	t, _, ok := h.directory(ctx).Token(id)
+	if !ok {
+		return missing(h.directoryAsOfNow)
+	}
+	if h.tenant != schemas.AllTenants && t.TenantID != h.tenant {
 		return ErrNotFound
 	}
 	return h.Accounts.RevokeToken(ctx, h.who, id)

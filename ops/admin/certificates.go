@@ -16,24 +16,27 @@ import (
 
 // Certificates lists the tenant's certificates that are not removed, replaced ones
 // included, the latest added first.
-func (h *Handle) Certificates() ([]schemas.Certificate, error) {
+func (h *Handle) Certificates(ctx context.Context) ([]schemas.Certificate, error) {
 	if err := h.reads(auth.Read); err != nil {
 		return nil, err
 	}
-	return h.Definitions.Certificates(h.tenant), nil
+	return h.definitions(ctx).Certificates(h.tenant), nil
 }
 
 // Certificate is one certificate of the tenant, by its SHA-256 fingerprint.
-func (h *Handle) Certificate(fingerprint string) (schemas.Certificate, error) {
+func (h *Handle) Certificate(ctx context.Context, fingerprint string) (schemas.Certificate, error) {
 	if err := h.reads(auth.Read); err != nil {
 		return schemas.Certificate{}, err
 	}
-	return h.certificate(fingerprint)
+	return h.certificate(ctx, fingerprint)
 }
 
-func (h *Handle) certificate(fingerprint string) (schemas.Certificate, error) {
-	c, ok := h.Definitions.Certificate(h.tenant, fingerprint)
-	if !ok || c.Removed {
+func (h *Handle) certificate(ctx context.Context, fingerprint string) (schemas.Certificate, error) {
+	c, ok := h.definitions(ctx).Certificate(h.tenant, fingerprint)
+	if !ok {
+		return schemas.Certificate{}, missing(h.definitionsAsOfNow)
+	}
+	if c.Removed {
 		return schemas.Certificate{}, ErrNotFound
 	}
 	return c, nil
@@ -46,18 +49,18 @@ func (h *Handle) AddCertificate(ctx context.Context, name string, file []byte) (
 	if err := h.changes(ctx, auth.Change, "certificate.add", "certificate"); err != nil {
 		return schemas.Certificate{}, err
 	}
-	c, err := h.register(name, file)
+	c, err := h.register(ctx, name, file)
 	if err != nil {
 		return schemas.Certificate{}, h.refuse(ctx, "certificate.add", "certificate", err)
 	}
-	if known, ok := h.Definitions.Certificate(h.tenant, c.Fingerprint); ok && !known.Removed {
+	if known, ok := h.definitions(ctx).Certificate(h.tenant, c.Fingerprint); ok && !known.Removed {
 		return known, nil
 	}
 	return *c, h.revised(ctx, "certificate.add", c.Fingerprint, c.Subject, c)
 }
 
 // register reads and judges a file.
-func (h *Handle) register(name string, file []byte) (*schemas.Certificate, error) {
+func (h *Handle) register(ctx context.Context, name string, file []byte) (*schemas.Certificate, error) {
 	invalid := func(problem string) error {
 		return &schemas.InvalidError{Problems: []string{"certificate: " + problem}}
 	}
@@ -72,7 +75,7 @@ func (h *Handle) register(name string, file []byte) (*schemas.Certificate, error
 		return nil, invalid(err.Error())
 	}
 	c := schemas.NewCertificate(h.tenant, certs[0], h.who.Name, schemas.TimeOf(h.Now()))
-	known, _ := h.Definitions.Certificate(h.tenant, c.Fingerprint)
+	known, _ := h.definitions(ctx).Certificate(h.tenant, c.Fingerprint)
 	c.Name, c.Revision = name, known.Revision+1
 	return c, c.Validate()
 }
@@ -83,21 +86,21 @@ func (h *Handle) ReplaceCertificate(ctx context.Context, fingerprint, name strin
 	if err := h.changes(ctx, auth.Change, "certificate.replace", subjectOf(fingerprint)); err != nil {
 		return schemas.Certificate{}, err
 	}
-	old, err := h.certificate(fingerprint)
+	old, err := h.certificate(ctx, fingerprint)
 	if err != nil {
 		return old, err
 	}
 	if name == "" {
 		name = old.Name
 	}
-	c, err := h.register(name, file)
+	c, err := h.register(ctx, name, file)
 	if err == nil && c.Fingerprint == old.Fingerprint {
 		err = &ConflictError{"this is the certificate that is to be replaced"}
 	}
 	if err != nil {
 		return schemas.Certificate{}, h.refuse(ctx, "certificate.replace", fingerprint, err)
 	}
-	if known, ok := h.Definitions.Certificate(h.tenant, c.Fingerprint); !ok || known.Removed || known.ReplacedBy != "" || known.Name != c.Name {
+	if known, ok := h.definitions(ctx).Certificate(h.tenant, c.Fingerprint); !ok || known.Removed || known.ReplacedBy != "" || known.Name != c.Name {
 		if err := h.revised(ctx, "certificate.add", c.Fingerprint, c.Subject, c); err != nil {
 			return *c, err
 		}
@@ -112,12 +115,12 @@ func (h *Handle) RemoveCertificate(ctx context.Context, fingerprint string) erro
 	if err := h.changes(ctx, auth.Change, "certificate.remove", subjectOf(fingerprint)); err != nil {
 		return err
 	}
-	c, err := h.certificate(fingerprint)
+	c, err := h.certificate(ctx, fingerprint)
 	if err != nil {
 		return err
 	}
-	registered := h.Definitions.Certificates(h.tenant)
-	for _, j := range h.Definitions.Jobs(h.tenant) {
+	registered := h.definitions(ctx).Certificates(h.tenant)
+	for _, j := range h.definitions(ctx).Jobs(h.tenant) {
 		if j.State == schemas.JobActive && slices.ContainsFunc(j.Recipients, func(named string) bool {
 			return slices.Contains(schemas.Replacements(named, registered), fingerprint)
 		}) {
@@ -129,8 +132,8 @@ func (h *Handle) RemoveCertificate(ctx context.Context, fingerprint string) erro
 }
 
 // usable says why nothing can be sealed for a registered certificate; nil if it can.
-func (h *Handle) usable(fingerprint string) error {
-	c, err := h.Definitions.Recipient(h.tenant, fingerprint)
+func (h *Handle) usable(ctx context.Context, fingerprint string) error {
+	c, err := h.definitions(ctx).Recipient(h.tenant, fingerprint)
 	if err != nil {
 		return errors.New("no certificate with this fingerprint is registered, or it was removed")
 	}
@@ -145,9 +148,9 @@ func (h *Handle) usable(fingerprint string) error {
 const expiryWarning = 30 * 24 * time.Hour
 
 // expiring lists certificates in use that end soon or have ended, the first first.
-func (h *Handle) expiring(now schemas.Time) []schemas.CertificateRef {
+func (h *Handle) expiring(ctx context.Context, now schemas.Time) []schemas.CertificateRef {
 	var all []schemas.CertificateRef
-	for _, c := range h.Definitions.Certificates(h.tenant) {
+	for _, c := range h.definitions(ctx).Certificates(h.tenant) {
 		if c.ReplacedBy == "" && c.NotAfter.Before(now.Add(expiryWarning)) {
 			all = append(all, c.Ref())
 		}
@@ -163,8 +166,8 @@ const sampleText = "It works: you can open what CDDS seals for this certificate.
 
 // Sample is a small S/MIME message sealed for a registered certificate, to try the
 // private key with; sealed as files would be with these choices, which may be empty.
-func (h *Handle) Sample(fingerprint, cipher, keyTransport string) ([]byte, error) {
-	c, err := h.Certificate(fingerprint)
+func (h *Handle) Sample(ctx context.Context, fingerprint, cipher, keyTransport string) ([]byte, error) {
+	c, err := h.Certificate(ctx, fingerprint)
 	if err != nil {
 		return nil, err
 	}

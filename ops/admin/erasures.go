@@ -24,10 +24,25 @@ func (h *Handle) Erasure(ctx context.Context, id string) (schemas.Erasure, error
 		return schemas.Erasure{}, err
 	}
 	e, ok, err := h.History.Erasure(ctx, h.tenant, id)
-	if err == nil && !ok {
-		err = ErrNotFound
+	if err != nil || ok {
+		return e, err
 	}
-	return e, err
+	r, err := h.erasureRequested(ctx, id)
+	if err != nil {
+		return e, err
+	}
+	if r == nil {
+		return e, ErrNotFound
+	}
+	return schemas.Erasure{Request: *r, State: schemas.ErasureRequested, Waiting: "waiting for a worker"}, nil
+}
+
+// erasureRequested is the request of an erasure that history does not know; nil if there
+// is none.
+func (h *Handle) erasureRequested(ctx context.Context, id string) (*schemas.ErasureRequest, error) {
+	ctx, cancel := context.WithTimeout(ctx, syncTimeout)
+	defer cancel()
+	return h.Requests.Erasure(ctx, h.tenant, id)
 }
 
 // Erase asks to forget a contact or an interaction, and returns the request's id.
@@ -45,6 +60,15 @@ func (h *Handle) Erase(ctx context.Context, r schemas.ErasureRequest) (schemas.E
 	known, ok, err := h.History.Erasure(ctx, h.tenant, r.ErasureID)
 	if err != nil {
 		return r, err
+	}
+	if !ok {
+		asked, err := h.erasureRequested(ctx, r.ErasureID)
+		if err != nil {
+			return r, err
+		}
+		if ok = asked != nil; ok {
+			known.Request = *asked
+		}
 	}
 	if ok && !known.Request.SameAs(r) {
 		return r, h.refuse(ctx, "erasure.create", r.ErasureID, &ConflictError{"erasure " + r.ErasureID + " is about something else; choose another id"})

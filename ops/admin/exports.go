@@ -62,13 +62,24 @@ func (h *Handle) export(ctx context.Context, id string) (schemas.Export, error) 
 	if ok {
 		return e, nil
 	}
-	if r, asked := h.recent.find(h.tenant, id); asked {
+	r, err := h.requested(ctx, id)
+	if err != nil {
+		return e, err
+	}
+	if r != nil {
 		return schemas.Export{
 			TenantID: h.tenant, ExportID: id, State: schemas.Requested, Waiting: "waiting for a worker",
 			Request: shown(r), RequestDigest: r.Digest(), RequestedAt: r.RequestedAt, UpdatedAt: r.RequestedAt,
 		}, nil
 	}
 	return e, ErrNotFound
+}
+
+// requested is the request of an export that history does not know; nil if there is none.
+func (h *Handle) requested(ctx context.Context, id string) (*schemas.ExportRequest, error) {
+	ctx, cancel := context.WithTimeout(ctx, syncTimeout)
+	defer cancel()
+	return h.Requests.Export(ctx, h.tenant, id)
 }
 
 // shown is a request as history tells it: certificates by fingerprint.
@@ -110,18 +121,26 @@ func (h *Handle) CreateExport(ctx context.Context, r schemas.ExportRequest, key 
 	if err != nil {
 		return known, err
 	}
-	asked, again := h.recent.find(h.tenant, r.ExportID)
+	digest := known.RequestDigest
+	if !ok {
+		asked, err := h.requested(ctx, r.ExportID)
+		if err != nil {
+			return known, err
+		}
+		if ok = asked != nil; ok {
+			digest = asked.Digest()
+		}
+	}
 	switch {
-	case ok && known.RequestDigest == r.Digest(), again && !ok && asked.Digest() == r.Digest():
+	case ok && digest == r.Digest():
 		return h.export(ctx, r.ExportID)
-	case ok || again:
+	case ok:
 		return schemas.Export{}, h.refuse(ctx, "export.create", r.ExportID, &ConflictError{fmt.Sprintf("export %s was asked for with other content; choose another id or key", r.ExportID)})
 	}
 	detail := fmt.Sprintf("%s from %s to %s", r.Entity, r.From, r.To)
 	if err := h.change(ctx, "export.create", r.ExportID, detail, &r); err != nil {
 		return schemas.Export{}, err
 	}
-	h.recent.add(&r)
 	return h.export(ctx, r.ExportID)
 }
 
@@ -153,7 +172,7 @@ func (h *Handle) checkRequest(ctx context.Context, r *schemas.ExportRequest) err
 				}
 			}
 		case given.Fingerprint != "":
-			if err := h.usable(given.Fingerprint); err != nil {
+			if err := h.usable(ctx, given.Fingerprint); err != nil {
 				return &schemas.InvalidError{Problems: []string{field + err.Error()}}
 			}
 		}
@@ -221,7 +240,7 @@ func (h *Handle) checkRetry(ctx context.Context, id string) error {
 	if err != nil || h.CheckRetry == nil || e.State != schemas.Failed || e.Request == nil || e.Request.JobID == "" {
 		return err
 	}
-	j, ok := h.Definitions.Job(h.tenant, e.Request.JobID)
+	j, ok := h.definitions(ctx).Job(h.tenant, e.Request.JobID)
 	if !ok {
 		return nil
 	}

@@ -21,6 +21,8 @@ type Definitions interface {
 	Certificate(tenantID, fingerprint string) (schemas.Certificate, bool)
 	// Recipient is the certificate to use where fingerprint is named.
 	Recipient(tenantID, fingerprint string) (schemas.Certificate, error)
+	// Sync returns once everything that was acknowledged before is known.
+	Sync(ctx context.Context) error
 }
 
 // QueuesAmong returns those of some names that are queues of the tenant's interactions.
@@ -32,24 +34,27 @@ func (h *Handle) QueuesAmong(ctx context.Context, names []string) ([]string, err
 }
 
 // Jobs lists the tenant's jobs that are not deleted, by id.
-func (h *Handle) Jobs() ([]schemas.Job, error) {
+func (h *Handle) Jobs(ctx context.Context) ([]schemas.Job, error) {
 	if err := h.reads(auth.Read); err != nil {
 		return nil, err
 	}
-	return h.Definitions.Jobs(h.tenant), nil
+	return h.definitions(ctx).Jobs(h.tenant), nil
 }
 
 // Job is one job of the tenant.
-func (h *Handle) Job(id string) (schemas.Job, error) {
+func (h *Handle) Job(ctx context.Context, id string) (schemas.Job, error) {
 	if err := h.reads(auth.Read); err != nil {
 		return schemas.Job{}, err
 	}
-	return h.job(id)
+	return h.job(ctx, id)
 }
 
-func (h *Handle) job(id string) (schemas.Job, error) {
-	j, ok := h.Definitions.Job(h.tenant, id)
-	if !ok || j.Deleted() {
+func (h *Handle) job(ctx context.Context, id string) (schemas.Job, error) {
+	j, ok := h.definitions(ctx).Job(h.tenant, id)
+	if !ok {
+		return schemas.Job{}, missing(h.definitionsAsOfNow)
+	}
+	if j.Deleted() {
 		return schemas.Job{}, ErrNotFound
 	}
 	return j, nil
@@ -69,7 +74,7 @@ func (h *Handle) SaveJob(ctx context.Context, j schemas.Job, revision int) (sche
 		j.JobID = ulid.Make().String()
 	}
 	j.TenantID = h.tenant
-	known, ok := h.Definitions.Job(h.tenant, j.JobID)
+	known, ok := h.definitions(ctx).Job(h.tenant, j.JobID)
 	var previous *schemas.Job
 	switch {
 	case ok && known.Deleted():
@@ -77,7 +82,7 @@ func (h *Handle) SaveJob(ctx context.Context, j schemas.Job, revision int) (sche
 	case ok && known.Revision != revision:
 		return j, h.refuse(ctx, action, j.JobID, schemas.ErrChanged)
 	case !ok && revision != 0:
-		return j, ErrNotFound
+		return j, missing(h.definitionsAsOfNow)
 	case ok:
 		previous = &known
 	}
@@ -99,7 +104,7 @@ func (h *Handle) revise(ctx context.Context, action string, j schemas.Job, previ
 	}
 	if err == nil && next.State == schemas.JobActive {
 		for n, fingerprint := range next.Recipients {
-			if bad := h.usable(fingerprint); bad != nil {
+			if bad := h.usable(ctx, fingerprint); bad != nil {
 				err = &schemas.InvalidError{Problems: []string{fmt.Sprintf("recipients[%d]: %v", n, bad)}}
 			}
 		}
@@ -120,7 +125,7 @@ func (h *Handle) SetJobState(ctx context.Context, id, state string) (schemas.Job
 	if err := h.changes(ctx, auth.Change, action, subjectOf(id)); err != nil {
 		return schemas.Job{}, err
 	}
-	j, err := h.job(id)
+	j, err := h.job(ctx, id)
 	if err != nil || j.State == state {
 		return j, err
 	}
@@ -134,7 +139,7 @@ func (h *Handle) RunJob(ctx context.Context, id string) (schemas.Export, error) 
 	if err := h.changes(ctx, auth.Change, "job.run", subjectOf(id)); err != nil {
 		return schemas.Export{}, err
 	}
-	j, err := h.job(id)
+	j, err := h.job(ctx, id)
 	if err != nil {
 		return schemas.Export{}, err
 	}
@@ -142,20 +147,23 @@ func (h *Handle) RunJob(ctx context.Context, id string) (schemas.Export, error) 
 	if err != nil {
 		return schemas.Export{}, h.refuse(ctx, "job.run", id, err)
 	}
-	if _, again := h.recent.find(h.tenant, r.ExportID); again { // history does not know it yet
+	again, err := h.requested(ctx, r.ExportID)
+	if err != nil {
+		return schemas.Export{}, err
+	}
+	if again != nil { // history does not know it yet
 		return schemas.Export{}, h.refuse(ctx, "job.run", id, &ConflictError{fmt.Sprintf("run %s of the job was requested just now", r.ExportID)})
 	}
 	r.RequestedAt, r.RequestedBy = schemas.TimeOf(h.Now()), h.who.Name
 	if err := h.change(ctx, "job.run", id, "export "+r.ExportID, r); err != nil {
 		return schemas.Export{}, err
 	}
-	h.recent.add(r)
 	return h.export(ctx, r.ExportID)
 }
 
 // NextRuns are the next times an active job is due, at most n.
-func (h *Handle) NextRuns(id string, n int) ([]schemas.Time, error) {
-	j, err := h.Job(id)
+func (h *Handle) NextRuns(ctx context.Context, id string, n int) ([]schemas.Time, error) {
+	j, err := h.Job(ctx, id)
 	if err != nil || j.State != schemas.JobActive {
 		return nil, err
 	}
@@ -168,7 +176,7 @@ func (h *Handle) WebhookSecret(ctx context.Context, id string) (string, error) {
 	if err := h.changes(ctx, auth.Change, "job.secret", subjectOf(id)); err != nil {
 		return "", err
 	}
-	j, err := h.job(id)
+	j, err := h.job(ctx, id)
 	if err != nil {
 		return "", err
 	}

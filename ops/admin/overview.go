@@ -39,7 +39,7 @@ func (h *Handle) Overview(ctx context.Context) (Overview, error) {
 		}
 	}
 	if h.tenant != schemas.AllTenants && h.who.May(auth.Read) {
-		o.Expiring = h.expiring(now)
+		o.Expiring = h.expiring(ctx, now)
 	}
 	return o, nil
 }

@@ -8,8 +8,12 @@
 // of it; a change that is refused leaves a record too.
 //
 // Nothing here decides what a worker decides: a request is published, and history
-// tells what became of it. Listings are pages of ClickHouse queries; jobs and
-// certificates are in memory, as every process has them.
+// shows what became of it. Listings are pages of ClickHouse queries; jobs, certificates,
+// users and tokens are in memory, as every process has them.
+//
+// What was acknowledged to anybody is read at once, whatever process wrote it: before
+// anything is read from a copy in memory, or said not to exist, the copy reads its topic
+// to the end.
 package admin
 
 import (
@@ -55,6 +59,15 @@ type Publisher interface {
 	Publish(ctx context.Context, events ...schemas.Event) error
 }
 
+// Requests are those that history may not know of yet; *recent.Requests is one. They know
+// of everything that was acknowledged before the call.
+type Requests interface {
+	// Export is the request that an export id stands for; nil if there is none.
+	Export(ctx context.Context, tenantID, exportID string) (*schemas.ExportRequest, error)
+	// Erasure is the request that an erasure id stands for; nil if there is none.
+	Erasure(ctx context.Context, tenantID, erasureID string) (*schemas.ErasureRequest, error)
+}
+
 // Records changes jobs and certificates, each by one writer at a time.
 type Records interface {
 	// Change publishes the next version and returns once Definitions have it, or with
@@ -76,11 +89,14 @@ type Accounts interface {
 	DeleteUser(ctx context.Context, by auth.Principal, name string) error
 	CreateToken(ctx context.Context, by auth.Principal, t schemas.APIToken) (schemas.APIToken, string, error)
 	RevokeToken(ctx context.Context, by auth.Principal, id string) error
+	// Sync returns once Directory has everything that was acknowledged before.
+	Sync(ctx context.Context) error
 }
 
 // Options of a Service.
 type Options struct {
 	History     History
+	Requests    Requests
 	Objects     Objects
 	Publisher   Publisher
 	Records     Records
@@ -115,7 +131,6 @@ type Options struct {
 // Service is safe for concurrent use. It starts nothing.
 type Service struct {
 	Options
-	recent  *recent
 	tenants tenantList
 }
 
@@ -130,7 +145,7 @@ func New(o Options) *Service {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Service{Options: o, recent: newRecent()}
+	return &Service{Options: o}
 }
 
 // Errors beside auth.ErrForbidden, *schemas.InvalidError, schemas.ErrChanged and
@@ -155,6 +170,9 @@ type Handle struct {
 	who auth.Principal
 	// tenant is schemas.AllTenants for who sees all and named none.
 	tenant string
+	// definitionsAsOfNow and directoryAsOfNow are how it went to bring this process's
+	// copies up to date; nil until one was needed.
+	definitionsAsOfNow, directoryAsOfNow *error
 }
 
 // For returns the principal's handle on a tenant; empty means its own, or all of them.
@@ -166,7 +184,7 @@ func (s *Service) For(p auth.Principal, tenant string) (*Handle, error) {
 	if tenant == "" || !p.Sees(tenant) {
 		return nil, ErrNotFound
 	}
-	return &Handle{s, p, tenant}, nil
+	return &Handle{Service: s, who: p, tenant: tenant}, nil
 }
 
 // checkRetention refuses what a worker would: artifacts that outlive the tenant's time.

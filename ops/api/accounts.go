@@ -32,7 +32,7 @@ func (a *API) accounts() {
 	register(a, huma.Operation{
 		OperationID: "list-users", Method: http.MethodGet, Path: "/users", Tags: users, Summary: "List users",
 	}, func(ctx context.Context, in *struct{ Scope }) (*answer[Listing[UserView]], error) {
-		list, err := on(ctx, a, in.Scope, (*admin.Handle).Users)
+		list, err := on(ctx, a, in.Scope, func(h *admin.Handle) ([]schemas.User, error) { return h.Users(ctx) })
 		return give(all(list, UserViewOf), err)
 	})
 	register(a, huma.Operation{
@@ -83,7 +83,7 @@ func (a *API) accounts() {
 	register(a, huma.Operation{
 		OperationID: "list-tokens", Method: http.MethodGet, Path: "/tokens", Tags: tokens, Summary: "List API tokens, the latest first",
 	}, func(ctx context.Context, in *struct{ Scope }) (*answer[Listing[TokenView]], error) {
-		list, err := on(ctx, a, in.Scope, (*admin.Handle).Tokens)
+		list, err := on(ctx, a, in.Scope, func(h *admin.Handle) ([]schemas.APIToken, error) { return h.Tokens(ctx) })
 		return give(all(list, TokenViewOf), err)
 	})
 	register(a, huma.Operation{

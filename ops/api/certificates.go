@@ -34,7 +34,7 @@ func (a *API) certificates() {
 	register(a, huma.Operation{
 		OperationID: "list-certificates", Method: http.MethodGet, Path: "/certificates", Tags: tags, Summary: "List registered certificates, the latest first",
 	}, func(ctx context.Context, in *struct{ Scope }) (*answer[Listing[schemas.Certificate]], error) {
-		list, err := on(ctx, a, in.Scope, (*admin.Handle).Certificates)
+		list, err := on(ctx, a, in.Scope, func(h *admin.Handle) ([]schemas.Certificate, error) { return h.Certificates(ctx) })
 		return give(all(list, same), err)
 	})
 	register(a, huma.Operation{
@@ -52,7 +52,7 @@ func (a *API) certificates() {
 	register(a, huma.Operation{
 		OperationID: "show-certificate", Method: http.MethodGet, Path: "/certificates/{fingerprint}", Tags: tags, Summary: "Show a certificate",
 	}, func(ctx context.Context, in *CertificatePath) (*answer[schemas.Certificate], error) {
-		return give(on(ctx, a, in.Scope, func(h *admin.Handle) (schemas.Certificate, error) { return h.Certificate(in.Fingerprint) }))
+		return give(on(ctx, a, in.Scope, func(h *admin.Handle) (schemas.Certificate, error) { return h.Certificate(ctx, in.Fingerprint) }))
 	})
 	register(a, huma.Operation{
 		OperationID: "certificate-sample", Method: http.MethodGet, Path: "/certificates/{fingerprint}/sample", Tags: tags,
@@ -71,7 +71,7 @@ func (a *API) certificates() {
 		Body        []byte
 	}, error) {
 		sample, err := on(ctx, a, in.Scope, func(h *admin.Handle) ([]byte, error) {
-			return h.Sample(in.Fingerprint, in.Cipher, in.Transport)
+			return h.Sample(ctx, in.Fingerprint, in.Cipher, in.Transport)
 		})
 		if err != nil {
 			return nil, err

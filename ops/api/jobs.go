@@ -74,7 +74,7 @@ func (a *API) jobs() {
 	register(a, huma.Operation{
 		OperationID: "list-jobs", Method: http.MethodGet, Path: "/jobs", Tags: tags, Summary: "List jobs",
 	}, func(ctx context.Context, in *struct{ Scope }) (*answer[Listing[schemas.Job]], error) {
-		list, err := on(ctx, a, in.Scope, (*admin.Handle).Jobs)
+		list, err := on(ctx, a, in.Scope, func(h *admin.Handle) ([]schemas.Job, error) { return h.Jobs(ctx) })
 		return give(all(list, same), err)
 	})
 	register(a, huma.Operation{
@@ -91,7 +91,7 @@ func (a *API) jobs() {
 	register(a, huma.Operation{
 		OperationID: "show-job", Method: http.MethodGet, Path: "/jobs/{id}", Tags: tags, Summary: "Show a job",
 	}, func(ctx context.Context, in *JobPath) (*answer[schemas.Job], error) {
-		return give(on(ctx, a, in.Scope, func(h *admin.Handle) (schemas.Job, error) { return h.Job(in.ID) }))
+		return give(on(ctx, a, in.Scope, func(h *admin.Handle) (schemas.Job, error) { return h.Job(ctx, in.ID) }))
 	})
 	register(a, huma.Operation{
 		OperationID: "change-job", Method: http.MethodPut, Path: "/jobs/{id}", Tags: tags, Summary: "Change a job", Errors: conflicts,
@@ -129,7 +129,7 @@ func (a *API) jobs() {
 		JobPath
 		N int `query:"n" minimum:"1" maximum:"100" default:"5"`
 	}) (*answer[Listing[schemas.Time]], error) {
-		times, err := on(ctx, a, in.Scope, func(h *admin.Handle) ([]schemas.Time, error) { return h.NextRuns(in.ID, in.N) })
+		times, err := on(ctx, a, in.Scope, func(h *admin.Handle) ([]schemas.Time, error) { return h.NextRuns(ctx, in.ID, in.N) })
 		return give(all(times, same), err)
 	})
 	register(a, huma.Operation{

@@ -1,12 +1,11 @@
 package app_test
 
 import (
-	"context"
+	"encoding/json"
 	"fmt"
-	"io"
-	"net/http"
+	"maps"
 	"os"
-	"sync"
+	"strings"
 	"testing"
 	"time"
 
@@ -14,173 +13,111 @@ import (
 	"cdds/schemas"
 )
 
-// both sends two requests at once and returns the statuses.
-func both(one, other func() int) (statuses map[int]int) {
-	var wg sync.WaitGroup
-	results := make([]int, 2)
-	for n, send := range []func() int{one, other} {
-		wg.Go(func() { results[n] = send() })
+// through is the same caller, with the same token and cookies, at another process. Cookies
+// are of a host and not of its port.
+func (c *caller) through(s *site) *caller { return &caller{site: s, token: c.token, client: c.client} }
+
+// at is the path below the API's prefix of an answer's Location.
+func at(t *testing.T, location string) string {
+	t.Helper()
+	path, ok := strings.CutPrefix(location, api.Prefix)
+	if !ok {
+		t.Fatalf("the Location is %q", location)
 	}
-	wg.Wait()
-	statuses = map[int]int{}
-	for _, status := range results {
-		statuses[status]++
-	}
-	return statuses
+	return path
 }
 
-func TestADeletedUserStaysDeletedWhileItChangesItsPasswordInALoop(t *testing.T) {
-	here := newSiteOf(t, []string{"web"})
-	there := here.replica()
-	for n := range 6 {
-		name := fmt.Sprintf("looper-%d", n)
-		var made api.Password
-		here.root.into(&made, 201, "POST", "/users?tenant=acme", map[string]any{"name": name, "role": "administrator"})
-		old := made.Password
-		loop := there.browser()
-		there.eventually(func() bool {
-			status, _, _ := loop.send("POST", "/session", map[string]any{"name": name, "password": old})
-			return status == http.StatusOK
-		})
-		var ended sync.WaitGroup
-		changed := make(chan struct{}, 1)
-		ended.Go(func() {
-			for round := range 200 {
-				next := fmt.Sprintf("a good passphrase, number %d", round)
-				status, _, body := loop.send("PUT", "/session/password", map[string]any{"old": old, "new": next})
-				switch status {
-				case http.StatusNoContent:
-					old = next
-					select {
-					case changed <- struct{}{}:
-					default:
-					}
-				case http.StatusUnauthorized:
-					return
-				default:
-					t.Errorf("round %d of the loop: %d %s", round, status, body)
-					return
-				}
-			}
-			t.Error("a deleted user goes on changing its password")
-		})
-		<-changed
-		<-changed
-		here.root.must(204, "DELETE", "/users/"+name+"?tenant=acme", nil)
-		ended.Wait()
-		for where, s := range map[string]*site{"the process that deleted it": here, "the process it changed it at": there} {
-			if status, _, _ := s.browser().send("POST", "/session", map[string]any{"name": name, "password": old}); status != http.StatusUnauthorized {
-				t.Errorf("%s: a deleted user signs in: %d", where, status)
-			}
-			if status, _, _ := s.root.send("POST", "/users/"+name+"/password?tenant=acme", nil); status != http.StatusNotFound {
-				t.Errorf("%s: a deleted user is there: %d", where, status)
-			}
-		}
-	}
-	later := here.replica()
-	var users api.Listing[api.UserView]
-	later.root.into(&users, 200, "GET", "/users?tenant=acme", nil)
-	if len(users.Items) != 0 {
-		t.Errorf("a process that starts later has the users %+v", users.Items)
-	}
-}
-
-func TestOneUsernameIsCreatedOnceHoweverManyProcessesAreAsked(t *testing.T) {
-	here := newSiteOf(t, []string{"web"})
-	there := here.replica()
-	for n := range 10 {
-		body := map[string]any{"name": fmt.Sprintf("new-%d", n), "role": "viewer"}
-		create := func(c *caller, tenant string) func() int {
-			return func() int { status, _, _ := c.send("POST", "/users?tenant="+tenant, body); return status }
-		}
-		if got := both(create(here.root, "acme"), create(there.root, "globex")); got[201] != 1 || got[409] != 1 {
-			t.Errorf("two tenants in two processes made %s at once: %v", body["name"], got)
-		}
-		body = map[string]any{"name": fmt.Sprintf("here-%d", n), "role": "viewer"}
-		if got := both(create(here.root, "acme"), create(here.root, "globex")); got[201] != 1 || got[409] != 1 {
-			t.Errorf("two tenants in one process made %s at once: %v", body["name"], got)
-		}
-	}
-}
-
-func TestOfTwoChangesOfOneRevisionOneSucceeds(t *testing.T) {
-	here := newSiteOf(t, []string{"web"})
-	there := here.replica()
-	pem, err := os.ReadFile(here.cert)
+// TestWhatOneProcessAcknowledgedAnotherOneHasAtOnce has two web processes and nothing
+// else: no worker takes a request, and history learns of none.
+func TestWhatOneProcessAcknowledgedAnotherOneHasAtOnce(t *testing.T) {
+	a := newSiteOf(t, []string{"web"})
+	b := a.replica()
+	onA := a.as("administrator", "acme")
+	onB := onA.through(b) // with a token that was made through A just now
+	pem, err := os.ReadFile(a.cert)
 	check(t, err)
 	var c schemas.Certificate
-	here.root.into(&c, 201, "POST", "/certificates?tenant=acme", pem)
-	here.root.must(201, "POST", "/jobs?tenant=acme", jobBody("nightly", c.Fingerprint))
-	there.eventually(func() bool {
-		status, _, _ := there.root.send("GET", "/jobs/nightly?tenant=acme", nil)
-		return status == http.StatusOK
-	})
-	for revision := 1; revision <= 20; revision++ {
-		change := func(s *site, title string) func() int {
-			return func() int {
-				body := jobBody("", c.Fingerprint)
-				body["revision"], body["title"] = revision, title
-				status, _, _ := s.root.send("PUT", "/jobs/nightly?tenant=acme", body)
-				return status
-			}
-		}
-		other := there
-		if revision%2 == 0 {
-			other = here
-		}
-		if got := both(change(here, "here"), change(other, "there")); got[200] != 1 || got[412] != 1 {
-			t.Fatalf("two changes of revision %d: %v", revision, got)
-		}
-		for _, s := range []*site{here, there} {
-			s.eventually(func() bool {
-				var j schemas.Job
-				s.root.into(&j, 200, "GET", "/jobs/nightly?tenant=acme", nil)
-				return j.Revision == revision+1
-			})
-		}
-	}
-}
+	onA.into(&c, 201, "POST", "/certificates", pem)
+	onB.must(200, "GET", "/certificates/"+c.Fingerprint, nil)
 
-func TestAProcessStartsAlthoughTheLastUserWasDeleted(t *testing.T) {
-	s := newSiteOf(t, []string{"web"})
-	token := s.as("administrator", "*")
-	token.must(204, "DELETE", "/users/admin", nil)
-	w := *s.world
-	next := &site{world: &w}
-	first := next.start([]string{"web"})
-	next.awaitReady(200)
-	select {
-	case <-first:
-		t.Error("the next start made a first user again")
-	default:
+	// post sends to one process and reads the Location from the other, at once.
+	post := func(from, to *caller, path string, body map[string]any) (location string, answer map[string]any) {
+		t.Helper()
+		status, header, b := from.send("POST", path, body)
+		if status >= 300 {
+			t.Fatalf("POST %s: %d %s", path, status, b)
+		}
+		location = at(t, header.Get("Location"))
+		check(t, json.Unmarshal(to.must(200, "GET", location, nil), &answer))
+		return location, answer
 	}
-}
+	for n := range 20 {
+		onA = a.as("administrator", "acme") // who asks too often is throttled
+		onB = onA.through(b)
+		from, to := onA, onB
+		if n%2 == 1 {
+			from, to = onB, onA
+		}
+		id := fmt.Sprintf("e-%d", n)
+		location, answer := post(from, to, "/exports", exportBody(c.Fingerprint, id))
+		if answer["state"] != "requested" {
+			t.Errorf("%s is %v", location, answer["state"])
+		}
+		to.must(202, "POST", "/exports", exportBody(c.Fingerprint, id)) // the same again
+		other := exportBody(c.Fingerprint, id)
+		other["to"] = "2029-01-01T00:00:00Z"
+		to.must(409, "POST", "/exports", other)
+		to.must(202, "POST", location+"/cancel", nil)
+		post(to, from, location+"/clone", nil)
+		post(from, to, "/erasures", map[string]any{"contact_id": "c", "erasure_id": id})
+		to.must(409, "POST", "/erasures", map[string]any{"contact_id": "another", "erasure_id": id})
 
-func TestAStreamEndsWithTheTokenItWasOpenedWith(t *testing.T) {
-	s := newSiteOf(t, []string{"history", "web"}) // nobody exports, so the stream has no end of its own
-	pem, err := os.ReadFile(s.cert)
-	check(t, err)
-	var c schemas.Certificate
-	s.root.into(&c, 201, "POST", "/certificates?tenant=acme", pem)
-	s.root.must(202, "POST", "/exports?tenant=acme", exportBody(c.Fingerprint, "waiting"))
-	viewer := s.as("viewer", "acme")
-	var tokens api.Listing[api.TokenView]
-	s.root.into(&tokens, 200, "GET", "/tokens?tenant=acme", nil)
+		job := fmt.Sprintf("j-%d", n)
+		made := jobBody(job, c.Fingerprint)
+		made["timeframe"] = map[string]any{"kind": "since_last_run"}
+		from.must(201, "POST", "/jobs", made)
+		to.must(200, "GET", "/jobs/"+job, nil)
+		changed := maps.Clone(made)
+		delete(changed, "job_id")
+		changed["revision"], changed["title"] = 1, "Changed"
+		to.must(200, "PUT", "/jobs/"+job, changed)
+		var read schemas.Job
+		from.into(&read, 200, "GET", "/jobs/"+job, nil)
+		if read.Title != "Changed" {
+			t.Errorf("the job is read as %q after it was changed", read.Title)
+		}
+		if !strings.Contains(string(from.must(200, "GET", "/jobs", nil)), job) {
+			t.Errorf("job %s is not listed", job)
+		}
+		post(from, to, "/jobs/"+job+"/run", nil)
+		to.must(409, "POST", "/jobs/"+job+"/run", nil) // that run is at work
+		from.must(200, "DELETE", "/jobs/"+job, nil)
+		to.must(404, "GET", "/jobs/"+job, nil)
 
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-	defer cancel()
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url+api.Prefix+"/exports/waiting/events", nil)
-	check(t, err)
-	r.Header.Set("Authorization", "Bearer "+viewer.token)
-	answer, err := viewer.client.Do(r)
-	check(t, err)
-	defer answer.Body.Close()
-	first := make([]byte, len("event: export"))
-	if _, err := io.ReadFull(answer.Body, first); err != nil || string(first) != "event: export" {
-		t.Fatalf("the stream begins with %q, %v", first, err)
+		name := fmt.Sprintf("user-%d", n)
+		var p api.Password
+		from.into(&p, 201, "POST", "/users", map[string]any{"name": name, "role": "viewer"})
+		a.secrets = append(a.secrets, p.Password)
+		if !strings.Contains(string(to.must(200, "GET", "/users", nil)), `"`+name+`"`) {
+			t.Errorf("user %s is not listed", name)
+		}
+		if n < 3 { // hashing takes its time, and signing in is throttled
+			person := to.site.browser()
+			person.must(200, "POST", "/session", map[string]any{"name": name, "password": p.Password})
+			person.must(204, "PUT", "/session/password", map[string]any{"old": p.Password, "new": a.password})
+			person.through(from.site).must(200, "GET", "/jobs", nil) // no need to change it there
+		}
+		from.must(204, "DELETE", "/users/"+name, nil)
+		to.must(404, "DELETE", "/users/"+name, nil)
 	}
-	s.root.must(204, "DELETE", "/tokens/"+tokens.Items[0].TokenID+"?tenant=acme", nil)
-	if _, err := io.Copy(io.Discard, answer.Body); err != nil {
-		t.Errorf("the stream goes on after the token was revoked: %v", err)
-	}
+	var spare api.NewToken
+	onA.into(&spare, 201, "POST", "/tokens", map[string]any{"name": "spare", "role": "viewer", "expires_at": time.Now().Add(time.Hour).UTC().Format(time.RFC3339)})
+	a.secrets = append(a.secrets, spare.Secret)
+	onB.must(204, "DELETE", "/tokens/"+spare.TokenID, nil)
+
+	// A process that starts later has no memory of its own, and knows them all the same.
+	later := onA.through(a.replica())
+	later.must(200, "GET", "/exports/e-0", nil)
+	later.must(200, "GET", "/erasures/e-19", nil)
+	later.must(404, "GET", "/exports/nobody-asked-for", nil)
 }

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"cdds/consumers"
+	"cdds/consumers/recent"
 	"cdds/consumers/webhooks"
 	"cdds/ops/admin"
 	"cdds/ops/api"
@@ -37,6 +38,7 @@ type web struct {
 	auth      *auth.Service
 	directory *auth.Directory
 	replica   *consumers.Replica
+	requests  *recent.Requests
 	log       *slog.Logger
 }
 
@@ -49,6 +51,9 @@ func buildWeb(a *App) ([]role, error) {
 	}
 	w.replica, err = consumers.NewReplica(consumers.ReplicaOptions{Kafka: kafka, Topics: []schemas.Topic{schemas.TopicAccess}, Logger: w.log})
 	if err != nil {
+		return nil, err
+	}
+	if err := a.requested(w); err != nil {
 		return nil, err
 	}
 	if w.listener, w.url, err = listen(c); err != nil {
@@ -69,7 +74,7 @@ func buildWeb(a *App) ([]role, error) {
 		return nil, err
 	}
 	w.auth, err = auth.New(auth.Options{
-		Directory: w.directory, Records: producers.NewRecords(a.publisher, w.directory.Versions()), Publisher: a.publisher, Key: key, Secure: c.Secure(),
+		Directory: w.directory, Sync: w.replica.Sync, Records: producers.NewRecords(a.publisher, w.directory.Versions()), Publisher: a.publisher, Key: key, Secure: c.Secure(),
 		Idle: c.SessionIdle, Absolute: c.SessionAbsolute, TrustedProxies: proxies, ProxyHops: c.ProxyHops, OIDC: provider(c, w.url),
 		Registerer: a.Registry, Logger: w.log, Now: a.Now,
 	})
@@ -83,7 +88,23 @@ func buildWeb(a *App) ([]role, error) {
 	w.handler = w.routes(service)
 	a.web = w
 	seen, err := a.presence("web")
-	return []role{{"web", w.run, w.replica.Ready}, seen}, err
+	return []role{{"web", w.run, w.replica.Ready}, {"web.requests", w.requests.Run, w.requests.Ready}, seen}, err
+}
+
+// requested makes the copy of the latest requests.
+func (a *App) requested(w *web) error {
+	kafka, err := connect.Kafka(a.Config.Kafka, "requests", a.Registry)
+	if err != nil {
+		return err
+	}
+	log, err := consumers.NewReplica(consumers.ReplicaOptions{
+		Kafka: kafka, Topics: recent.Topics(), Since: recent.Since(time.Now()), Logger: w.log,
+	})
+	if err != nil {
+		return err
+	}
+	w.requests, err = recent.New(log, 0)
+	return err
 }
 
 // administration is what the console and the API stand on.
@@ -94,7 +115,7 @@ func (a *App) administration(w *web) (*admin.Service, error) {
 	}
 	inline := a.Config.Export.InlineCertificates
 	return admin.New(admin.Options{
-		History: a.warehouse, Objects: a.bucket, Publisher: a.publisher,
+		History: a.warehouse, Requests: w.requests, Objects: a.bucket, Publisher: a.publisher,
 		Records: producers.NewRecords(a.publisher, defined.Versions()), Positions: a.offsets,
 		Accounts: w.auth, Directory: w.directory, Definitions: defined,
 		CheckJob: schedule.Check, Next: schedule.Next,

@@ -36,6 +36,9 @@ type Records interface {
 // Options of a Service.
 type Options struct {
 	Directory *Directory
+	// Sync returns once Directory has everything that was acknowledged before; nil if it
+	// always has.
+	Sync      func(ctx context.Context) error
 	Records   Records
 	Publisher Publisher
 	// Key seals cookies: KeySize bytes, the same in all processes behind one name.
@@ -113,6 +116,20 @@ func New(o Options) (*Service, error) {
 	return s, nil
 }
 
+// syncTimeout bounds the wait for what another process wrote.
+const syncTimeout = 5 * time.Second
+
+// Sync returns once Directory has everything that was acknowledged before, or with the
+// reason why that is not certain.
+func (s *Service) Sync(ctx context.Context) error {
+	if s.Options.Sync == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, syncTimeout)
+	defer cancel()
+	return s.Options.Sync(ctx)
+}
+
 // SignIn checks a name and a password, and gives a session's cookie. Its error is
 // ErrCredentials, ErrThrottled (a *ThrottledError) or of the machinery.
 func (s *Service) SignIn(w http.ResponseWriter, r *http.Request, name, password string) (Principal, error) {
@@ -123,6 +140,7 @@ func (s *Service) SignIn(w http.ResponseWriter, r *http.Request, name, password 
 		s.signIns.WithLabelValues(ViaPassword, "throttled").Inc()
 		return Principal{}, err
 	}
+	_ = s.Sync(r.Context()) // or the copy as it is: without Kafka nobody signs in anyway
 	u, _, known := s.Directory.User(name)
 	hash := u.PasswordHash
 	if !known {
@@ -293,6 +311,9 @@ func (s *Service) tokenOf(r *http.Request, token string) (Principal, error) {
 	from := s.AddressOf(r)
 	id, _, ok := strings.Cut(strings.TrimPrefix(token, tokenPrefix), "_")
 	t, _, known := s.Directory.Token(id)
+	if !known && ok && s.Sync(r.Context()) == nil { // another process may have made it just now
+		t, _, known = s.Directory.Token(id)
+	}
 	sum := sha256.Sum256([]byte(token))
 	right := subtle.ConstantTimeCompare([]byte(hex.EncodeToString(sum[:])), []byte(t.SHA256)) == 1
 	now := s.Now()

@@ -161,6 +161,9 @@ func (s *Service) sessionOf(r *http.Request) (Principal, error) {
 	p := Principal{Subject: v.Subject, Name: v.Name, Tenant: v.Tenant, Role: v.Role, Via: v.Via, From: s.AddressOf(r), session: v}
 	if v.Via == ViaPassword {
 		u, _, ok := s.Directory.User(v.Name)
+		if (!ok || u.MustChange) && s.Sync(r.Context()) == nil { // another process may know better
+			u, _, ok = s.Directory.User(v.Name)
+		}
 		if !ok || v.Began.Before(u.PasswordAt.Time) {
 			return Principal{}, ErrSession
 		}

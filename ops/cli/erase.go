@@ -78,7 +78,7 @@ func (s *session) erase(ctx context.Context, services *services, r *schemas.Eras
 		if err := publisher.Publish(ctx, r); err != nil {
 			return unreachable(err)
 		}
-		e = schemas.Erasure{Request: *r, State: "requested"}
+		e = schemas.Erasure{Request: *r, State: schemas.ErasureRequested}
 	}
 	if wait {
 		e, err = awaitErasure(ctx, e, historyPoll, func(ctx context.Context) (schemas.Erasure, bool, error) {
@@ -113,7 +113,7 @@ func (s *session) eraseThere(ctx context.Context, c *client.Client, r *schemas.E
 		return err
 	}
 	if !known {
-		e = schemas.Erasure{Request: asked, State: "requested"}
+		e = schemas.Erasure{Request: asked, State: schemas.ErasureRequested}
 	}
 	if wait {
 		if e, err = awaitErasure(ctx, e, remotePoll, look); err != nil {

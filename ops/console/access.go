@@ -72,10 +72,10 @@ type accessData struct {
 
 func (c *Console) accessPage(q *request, d accessData, problems ...string) error {
 	var err error
-	if d.Users, err = q.Handle.Users(); err != nil {
+	if d.Users, err = q.Handle.Users(q.r.Context()); err != nil {
 		return err
 	}
-	if d.Tokens, err = q.Handle.Tokens(); err != nil {
+	if d.Tokens, err = q.Handle.Tokens(q.r.Context()); err != nil {
 		return err
 	}
 	d.Roles = schemas.Roles()

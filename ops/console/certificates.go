@@ -88,11 +88,11 @@ type certificateRow struct {
 }
 
 func (c *Console) rows(q *request) ([]certificateRow, error) {
-	registered, err := q.Certificates()
+	registered, err := q.Certificates(q.r.Context())
 	if err != nil {
 		return nil, err
 	}
-	jobs, err := q.Jobs()
+	jobs, err := q.Jobs(q.r.Context())
 	if err != nil {
 		return nil, err
 	}
@@ -124,7 +124,7 @@ func (c *Console) certificatePage(q *request, problems ...string) error {
 	if err != nil {
 		return err
 	}
-	cert, err := q.Certificate(q.r.PathValue("fingerprint"))
+	cert, err := q.Certificate(q.r.Context(), q.r.PathValue("fingerprint"))
 	if err != nil {
 		return err
 	}
@@ -146,7 +146,7 @@ func (c *Console) sample(q *request) error {
 	if !q.who.May(auth.Read) {
 		return auth.ErrForbidden
 	}
-	sample, err := q.Sample(q.r.PathValue("fingerprint"), "", "")
+	sample, err := q.Sample(q.r.Context(), q.r.PathValue("fingerprint"), "", "")
 	if err != nil {
 		return err
 	}

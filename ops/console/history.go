@@ -80,7 +80,7 @@ func (c *Console) historyList(q *request) error {
 	}
 	d.Rows = found.Rows
 	d.next(found.Next)
-	jobs, err := q.Jobs()
+	jobs, err := q.Jobs(q.r.Context())
 	if err != nil {
 		return err
 	}
@@ -129,7 +129,7 @@ func (c *Console) exportPage(q *request) error {
 		return err
 	}
 	if e.Request != nil && e.Request.JobID != "" {
-		if j, err := q.Job(e.Request.JobID); err == nil {
+		if j, err := q.Job(q.r.Context(), e.Request.JobID); err == nil {
 			d.Job = &j
 		}
 	}

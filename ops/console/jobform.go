@@ -58,7 +58,7 @@ func (f jobForm) AttributeLines() string {
 }
 
 func (c *Console) editJob(q *request, clone bool) error {
-	j, err := q.Job(q.r.PathValue("id"))
+	j, err := q.Job(q.r.Context(), q.r.PathValue("id"))
 	if err != nil {
 		return err
 	}
@@ -74,7 +74,7 @@ func (c *Console) jobEditor(q *request, f jobForm, problems ...string) error {
 	}
 	f.Media, f.Directions, f.Runs, f.Weekdays = schemas.MediaTypes(), schemas.Directions(), schemas.Runs(), schemas.Weekdays()
 	f.Timeframes, f.CatchUps, f.Compressions = schemas.Timeframes(), schemas.CatchUps(), schemas.Compressions()
-	registered, err := q.Certificates()
+	registered, err := q.Certificates(q.r.Context())
 	if err != nil {
 		return err
 	}
@@ -117,7 +117,7 @@ func (c *Console) saveJob(q *request, id string) error {
 	var known schemas.Job
 	if id != "" {
 		var err error
-		if known, err = q.Job(id); err != nil {
+		if known, err = q.Job(q.r.Context(), id); err != nil {
 			return err
 		}
 	}

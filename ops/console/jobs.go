@@ -63,7 +63,7 @@ type jobsPage struct {
 const jobsOnPage = 50
 
 func (c *Console) jobList(q *request) error {
-	all, err := q.Jobs()
+	all, err := q.Jobs(q.r.Context())
 	if err != nil {
 		return err
 	}
@@ -94,7 +94,7 @@ func (c *Console) jobList(q *request) error {
 	}
 	for _, j := range all {
 		row := jobRow{Job: j, Last: latest[j.JobID]}
-		if next, err := q.NextRuns(j.JobID, 1); err == nil && len(next) > 0 {
+		if next, err := q.NextRuns(q.r.Context(), j.JobID, 1); err == nil && len(next) > 0 {
 			row.Next = next[0]
 		}
 		d.Rows = append(d.Rows, row)
@@ -111,7 +111,7 @@ type jobData struct {
 }
 
 func (c *Console) jobPage(q *request) error {
-	j, err := q.Job(q.r.PathValue("id"))
+	j, err := q.Job(q.r.Context(), q.r.PathValue("id"))
 	if err != nil {
 		return err
 	}
@@ -121,7 +121,7 @@ func (c *Console) jobPage(q *request) error {
 		return err
 	}
 	d.Runs = runs.Rows
-	if d.Next, err = q.NextRuns(j.JobID, 5); err != nil {
+	if d.Next, err = q.NextRuns(q.r.Context(), j.JobID, 5); err != nil {
 		return err
 	}
 	if j.Webhook != nil {

@@ -312,6 +312,25 @@ var mutations = []mutation{
 		"pipeline/warehouse", "TestAnInsertThatIsNeverAnsweredIsGivenUpSoThatItCanBeTriedAgain",
 	},
 
+	// What one web process acknowledged, every other one has.
+	{
+		"replicas", "a copy reads its topic to the end before it says that there is none",
+		"consumers/sync.go", "if behind == 0 {", "if behind >= 0 {",
+		"consumers", "TestWhatWasAcknowledgedIsReadAfterASync",
+	}, {
+		"replicas", "whoever syncs gets an answer of Kafka that is not older",
+		"consumers/sync.go", "r.next = nil // who comes now", "_ = r.next // who comes now",
+		"consumers", "TestWhatWasAcknowledgedIsReadAfterASync",
+	}, {
+		"replicas", "a request that history does not know is looked for in its topic",
+		"ops/admin/exports.go", "return h.Requests.Export(ctx, h.tenant, id)", "return nil, ctx.Err()",
+		"ops/app", "TestWhatOneProcessAcknowledgedAnotherOneHasAtOnce",
+	}, {
+		"replicas", "what Kafka does not confirm is an error",
+		"consumers/recent/recent.go", "err := r.log.Sync(ctx); err != nil {\n\t\treturn nil, err", "err := r.log.Sync(ctx); err != nil {\n\t\treturn nil, nil",
+		"consumers/recent", "TestWhatIsNotCertainIsAnErrorAndNotNothing",
+	},
+
 	// Who did what is on record.
 	{
 		"audit", "controls are recorded",

@@ -15,7 +15,7 @@ import (
 type Access struct {
 	Reads   []schemas.Topic // consumed; its dead letters are written to Reads' own .dlq
 	Groups  []string        // joined for Reads
-	Replays []schemas.Topic // read from the start at every start, outside any group
+	Replays []schemas.Topic // read from the start, or from days ago, at every start, outside any group
 	Writes  []schemas.Topic // produced to
 	Asks    []string        // groups whose committed offsets it looks at
 	Shows   string          // the group it joins to be seen, if it joins none for Reads
@@ -62,7 +62,7 @@ var accesses = map[string]Access{
 		Writes:  []schemas.Topic{schemas.TopicWebhookDeliveries},
 	},
 	"web": {
-		Replays: []schemas.Topic{schemas.TopicJobs, schemas.TopicCertificates, schemas.TopicAccess},
+		Replays: []schemas.Topic{schemas.TopicJobs, schemas.TopicCertificates, schemas.TopicAccess, schemas.TopicExportRequests, schemas.TopicErasureRequests},
 		Writes:  []schemas.Topic{schemas.TopicJobs, schemas.TopicCertificates, schemas.TopicAccess, schemas.TopicExportRequests, schemas.TopicErasureRequests, schemas.TopicAudit},
 		Asks:    readers(schemas.SourceTopics()...),
 		Shows:   schemas.PresenceGroup("web"),

@@ -61,7 +61,7 @@ func (r *Replica) listed(ctx context.Context) (*listing, error) {
 	if l == nil {
 		l = &listing{made: make(chan struct{})}
 		r.next = l
-		go r.list(l, r.admin)
+		go r.list(context.WithoutCancel(ctx), l, r.admin)
 	}
 	r.mu.Unlock()
 	select {
@@ -73,14 +73,14 @@ func (r *Replica) listed(ctx context.Context) (*listing, error) {
 }
 
 // list makes a listing. It outlives whoever asked first: others may wait for it too.
-func (r *Replica) list(l *listing, admin *kadm.Client) {
+func (r *Replica) list(ctx context.Context, l *listing, admin *kadm.Client) {
 	r.listing.Lock()
 	defer r.listing.Unlock()
 	r.mu.Lock()
 	r.next = nil // who comes now comes too late for this one
 	r.mu.Unlock()
 	defer close(l.made)
-	ctx, cancel := context.WithTimeout(context.Background(), syncTimeout)
+	ctx, cancel := context.WithTimeout(ctx, syncTimeout)
 	defer cancel()
 	// The last stable offsets: an open transaction must not hold up who reads what is committed.
 	if l.end, l.err = admin.ListCommittedOffsets(ctx, r.names()...); l.err == nil {

@@ -34,18 +34,18 @@ test: system-tools browser-tools ## every test: unit, property, fuzz seeds, embe
 	go test -timeout 15m ./...
 
 # The packages whose tests use the stack, and those of what only real services have.
-REAL := ./ops/app ./ops/real ./ops/clients ./pipeline/... ./consumers/...
+REAL := ./ops/app ./ops/proof/real ./ops/proof/clients ./pipeline/... ./consumers/...
 .PHONY: test-real
 test-real: system-tools client-tools ## the tests again, on Apache Kafka and MinIO (RUN=regexp for some)
-	@ops/real/with go test -count=1 -timeout 20m $(if $(RUN),-run '$(RUN)') $(REAL)
+	@ops/proof/real/with go test -count=1 -timeout 20m $(if $(RUN),-run '$(RUN)') $(REAL)
 
 .PHONY: chaos-real
 chaos-real: bin/cdds ## make chaos, on Apache Kafka and MinIO
-	@ops/real/with go run ./ops/chaos --bin bin/cdds --for $(or $(FOR),5m) --seed $(or $(SEED),0)
+	@ops/proof/real/with go run ./ops/proof/chaos --bin bin/cdds --for $(or $(FOR),5m) --seed $(or $(SEED),0)
 
 .PHONY: real-services
 real-services: ## fetch Apache Kafka and MinIO for test-real
-	@ops/real/with true
+	@ops/proof/real/with true
 
 .PHONY: test-race
 test-race: system-tools ## the tests under the race detector (needs a C compiler)
@@ -53,17 +53,17 @@ test-race: system-tools ## the tests under the race detector (needs a C compiler
 
 .PHONY: chaos
 chaos: bin/cdds ## break it on purpose for FOR=5m (SEED=n repeats a run) and check every promise
-	@go run ./ops/chaos --bin bin/cdds --for $(or $(FOR),5m) --seed $(or $(SEED),0)
+	@go run ./ops/proof/chaos --bin bin/cdds --for $(or $(FOR),5m) --seed $(or $(SEED),0)
 
 .PHONY: mutation
 mutation: system-tools ## take the mechanism behind each promise away (ONLY=word) and see its test fail
-	@go run ./ops/mutation -only "$(ONLY)"
+	@go run ./ops/proof/mutation -only "$(ONLY)"
 
 .PHONY: bench
 bench: bin/cdds ## measure against what people would use instead (ROWS=n RUNS=n ONLY=export,...); about half an hour
 	@ops/tools/install openssl zip pigz curl
 	@ops/tools/bento || echo "no Bento: ingest is not compared with it"
-	@go run ./ops/bench --bin bin/cdds --rows $(or $(ROWS),1000000) --runs $(or $(RUNS),3) --only "$(ONLY)" --bento "$$(ls .tools/bento 2>/dev/null)" --out ops/docs
+	@go run ./ops/proof/bench --bin bin/cdds --rows $(or $(ROWS),1000000) --runs $(or $(RUNS),3) --only "$(ONLY)" --bento "$$(ls .tools/bento 2>/dev/null)" --out ops/docs
 
 .PHONY: test-api
 test-api: bin/cdds ## send the HTTP API what its document allows and what not (schemathesis, from PyPI)
@@ -83,7 +83,7 @@ system-tools: ## check that openssl and unzip are there, installing them where a
 	@ops/tools/install openssl unzip
 
 .PHONY: client-tools
-client-tools: ## install other people's clients (kcat, Python, Java, aws, gpgsm, NSS, ...) for ops/clients
+client-tools: ## install other people's clients (kcat, Python, Java, aws, gpgsm, NSS, ...) for ops/proof/clients
 	@ops/tools/clients
 
 # Tests of the console need them, and are skipped without.

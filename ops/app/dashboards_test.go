@@ -15,7 +15,7 @@ import (
 
 	"cdds/ops/app"
 	"cdds/ops/dashboards"
-	"cdds/ops/dashboards/picture"
+	"cdds/ops/proof/pictures"
 	"cdds/pipeline/smime"
 	"cdds/schemas"
 	"cdds/schemas/sample"
@@ -42,7 +42,7 @@ func TestEveryPanelOfTheDashboardsShowsDataOfARealRun(t *testing.T) {
 	w.config.Retention.Every = time.Second
 	w.run(app.Roles()...)
 	p := startPrometheus(t, w.metrics[len("http://"):], window)
-	span := picture.Span{From: time.Now()}
+	span := pictures.Span{From: time.Now()}
 	for tenant, left := range map[string]time.Duration{"acme": 20 * 24 * time.Hour, "globex": 400 * 24 * time.Hour} {
 		w.publish(recipient(t, tenant, left))
 	}
@@ -171,16 +171,16 @@ func (p *prometheusServer) judged(t *testing.T) {
 }
 
 // draw takes a picture of every dashboard.
-func draw(t *testing.T, all []dashboards.Dashboard, p *prometheusServer, span picture.Span) {
+func draw(t *testing.T, all []dashboards.Dashboard, p *prometheusServer, span pictures.Span) {
 	t.Helper()
 	pages := http.NewServeMux()
 	for _, d := range all {
-		series := make([][]picture.Series, len(d.Panels))
+		series := make([][]pictures.Series, len(d.Panels))
 		for i, panel := range d.Panels {
 			series[i] = p.lines(panel, span)
 		}
 		var page bytes.Buffer
-		check(t, picture.Page(&page, d, span, fmt.Sprintf("From a run of %.0f s; what is of 5 minutes elsewhere is of %s here.", span.To.Sub(span.From).Seconds(), p.window), series))
+		check(t, pictures.Page(&page, d, span, fmt.Sprintf("From a run of %.0f s; what is of 5 minutes elsewhere is of %s here.", span.To.Sub(span.From).Seconds(), p.window), series))
 		pages.HandleFunc("GET /"+d.File, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(page.Bytes()) })
 	}
 	server := httptest.NewServer(pages)

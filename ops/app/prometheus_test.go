@@ -18,7 +18,7 @@ import (
 	"time"
 
 	"cdds/ops/dashboards"
-	"cdds/ops/dashboards/picture"
+	"cdds/ops/proof/pictures"
 )
 
 // prometheusServer is a real Prometheus with the project's rules, scraping one app
@@ -135,7 +135,7 @@ func (p *prometheusServer) query(expr string) (found []promSeries) {
 }
 
 // lines evaluates a panel over a span of time, second by second.
-func (p *prometheusServer) lines(panel dashboards.Panel, span picture.Span) (all []picture.Series) {
+func (p *prometheusServer) lines(panel dashboards.Panel, span pictures.Span) (all []pictures.Series) {
 	p.t.Helper()
 	for _, q := range panel.Queries {
 		var data struct{ Result []promSeries }
@@ -144,7 +144,7 @@ func (p *prometheusServer) lines(panel dashboards.Panel, span picture.Span) (all
 			"start": {strconv.FormatInt(span.From.Unix(), 10)}, "end": {strconv.FormatInt(span.To.Unix(), 10)},
 		}, &data)
 		for _, s := range data.Result {
-			line := picture.Series{Name: q.Legend}
+			line := pictures.Series{Name: q.Legend}
 			for label, value := range s.Metric {
 				line.Name = strings.ReplaceAll(line.Name, "{{"+label+"}}", value)
 			}
@@ -164,9 +164,9 @@ func (p *prometheusServer) expr(q dashboards.Query) string {
 	return p.shorten(strings.ReplaceAll(q.Expr, "$tenant", ".*"))
 }
 
-func pointOf(v [2]any) (picture.Point, bool) {
+func pointOf(v [2]any) (pictures.Point, bool) {
 	at, _ := v[0].(float64)
 	text, _ := v[1].(string)
 	value, err := strconv.ParseFloat(text, 64)
-	return picture.Point{At: time.UnixMilli(int64(at * 1000)), Value: value}, err == nil && !math.IsNaN(value) && !math.IsInf(value, 0)
+	return pictures.Point{At: time.UnixMilli(int64(at * 1000)), Value: value}, err == nil && !math.IsNaN(value) && !math.IsInf(value, 0)
 }

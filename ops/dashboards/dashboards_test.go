@@ -98,7 +98,7 @@ func TestRulesAndDashboardsNameMetricsThatExist(t *testing.T) {
 	}
 }
 
-// exported says which job of prometheus.yml has a metric that is not ours. ops/real asks a
+// exported says which job of prometheus.yml has a metric that is not ours. ops/proof/real asks a
 // real MinIO for its; ClickHouse makes DiskTotal_NAME and DiskAvailable_NAME of each disk
 // (src/Interpreters/ServerAsynchronousMetrics.cpp), and calls the first one default.
 var exported = map[string]string{

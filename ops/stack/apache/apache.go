@@ -1,7 +1,7 @@
 // Package apache runs Apache Kafka itself where a test wants more than the embedded
 // stack's own broker: a KRaft node of a JVM process, on loopback.
 //
-// The program is a directory of jars (ops/real/fetch brings them from Maven Central) and
+// The program is a directory of jars (ops/proof/real/with brings them from Maven Central) and
 // the java on PATH. Settings are written anew for every start; the data stays.
 package apache
 

@@ -8,7 +8,7 @@
 // objects in S3, the history, and a model of what was acknowledged; decrypted, and line
 // by line.
 //
-//	go run ./ops/chaos --bin bin/cdds --for 3m
+//	go run ./ops/proof/chaos --bin bin/cdds --for 3m
 //
 // It prints the seed, the faults by kind, the laws checked and every violation. The
 // seed repeats the choice of faults and work; when they strike depends on the

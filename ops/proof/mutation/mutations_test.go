@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-const top = "../.."
+const top = "../../.."
 
 func TestEveryMutationHasItsTextOnceAndItsTest(t *testing.T) {
 	for _, m := range mutations {

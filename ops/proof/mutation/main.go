@@ -4,8 +4,8 @@
 // The source is not touched: the compiler is shown another file in its place (go help
 // build, -overlay). A mutation whose test passes has survived, and the command exits 1.
 //
-//	go run ./ops/mutation              # all of them
-//	go run ./ops/mutation -only cancel # those with the word in promise, mechanism or test
+//	go run ./ops/proof/mutation              # all of them
+//	go run ./ops/proof/mutation -only cancel # those with the word in promise, mechanism or test
 package main
 
 import (

@@ -5,7 +5,7 @@
 // the embedded stack in a process of its own and each role in another, so that CPU
 // and memory are those of the role alone.
 //
-//	go run ./ops/bench --bin bin/cdds --rows 1000000 --runs 3
+//	go run ./ops/proof/bench --bin bin/cdds --rows 1000000 --runs 3
 //
 // It prints a table, and with --out writes benchmarks.json, benchmarks.md and the
 // plot the page shows. A figure that could not be measured here is said to be missing.

@@ -1,6 +1,6 @@
-// Package picture draws Grafana dashboards as a web page, for looking at them where
+// Package pictures draws Grafana dashboards as a web page, for looking at them where
 // Grafana is not: panels where they stand, lines as SVG, for light and dark screens.
-package picture
+package pictures
 
 import (
 	"embed"

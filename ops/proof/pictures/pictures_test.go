@@ -1,4 +1,4 @@
-package picture_test
+package pictures_test
 
 import (
 	"strings"
@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"cdds/ops/dashboards"
-	"cdds/ops/dashboards/picture"
+	"cdds/ops/proof/pictures"
 )
 
 func TestValuesAreWrittenInTheirUnit(t *testing.T) {
@@ -19,7 +19,7 @@ func TestValuesAreWrittenInTheirUnit(t *testing.T) {
 		{"bytes", 1536, "1.5 KiB"}, {"Bps", 3 << 20, "3 MiB/s"}, {"ops", 12500, "12.5 K/s"}, {"percentunit", 0.125, "12.5%"},
 		{"none", 7, "7"}, {"none", 2000, "2 K"},
 	} {
-		if got := picture.Format(c.unit, c.value); got != c.want {
+		if got := pictures.Format(c.unit, c.value); got != c.want {
 			t.Errorf("%v %s is written %q, want %q", c.value, c.unit, got, c.want)
 		}
 	}
@@ -32,17 +32,17 @@ func TestAPageShowsLinesNumbersAndWhatIsMissing(t *testing.T) {
 	}
 	at := time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
 	for _, d := range all {
-		series := make([][]picture.Series, len(d.Panels))
+		series := make([][]pictures.Series, len(d.Panels))
 		for i := range series {
 			if i == 0 {
 				continue
 			}
 			for _, name := range []string{"one", "<two>"} {
-				series[i] = append(series[i], picture.Series{Name: name, Points: []picture.Point{{at, 0}, {at.Add(time.Second), 0}, {at.Add(2 * time.Second), float64(i)}}})
+				series[i] = append(series[i], pictures.Series{Name: name, Points: []pictures.Point{{at, 0}, {at.Add(time.Second), 0}, {at.Add(2 * time.Second), float64(i)}}})
 			}
 		}
 		var b strings.Builder
-		if err := picture.Page(&b, d, picture.Span{From: at, To: at.Add(time.Minute)}, "", series); err != nil {
+		if err := pictures.Page(&b, d, pictures.Span{From: at, To: at.Add(time.Minute)}, "", series); err != nil {
 			t.Fatal(err)
 		}
 		if got := strings.Count(b.String(), "No data"); got != 1 {

@@ -20,7 +20,7 @@ import (
 	"cdds/ops/stack/engine"
 )
 
-const top = "../.."
+const top = "../../.."
 
 // TestMain lets this test binary be cdds, under that name and as a child of it.
 func TestMain(m *testing.M) {

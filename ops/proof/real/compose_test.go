@@ -25,7 +25,7 @@ import (
 	"cdds/schemas"
 )
 
-const top = "../.."
+const top = "../../.."
 
 func composed(t *testing.T) *types.Project {
 	t.Helper()

@@ -18,11 +18,21 @@ type Acceptance struct {
 	Request  *schemas.ExportRequest `json:"request"`
 	Snapshot schemas.Snapshot       `json:"snapshot"`
 	// Since is the snapshot of the export this one continues, or nil.
-	Since      schemas.Snapshot `json:"since,omitempty"`
-	AcceptedAt schemas.Time     `json:"accepted_at"`
+	Since schemas.Snapshot `json:"since,omitempty"`
+	// HistoryFrom is before when rows of the tenant were kept no longer, if any.
+	HistoryFrom *schemas.Time `json:"history_from,omitempty"`
+	AcceptedAt  schemas.Time  `json:"accepted_at"`
 	// Certificates are the recipients' in PEM, so that every part is sealed for the same
 	// ones although the registered ones change; none in what earlier versions stored.
 	Certificates []string `json:"certificates,omitempty"`
+}
+
+// From is HistoryFrom, or the zero time.
+func (a Acceptance) From() schemas.Time {
+	if a.HistoryFrom == nil {
+		return schemas.Time{}
+	}
+	return *a.HistoryFrom
 }
 
 // ErrConflict says that the export id stands for another request.

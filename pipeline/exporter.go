@@ -56,6 +56,8 @@ type Export struct {
 	// at or past it is exported.
 	Since       schemas.Snapshot
 	SinceExport string
+	// HistoryFrom is before when rows are kept no longer; they are left out.
+	HistoryFrom schemas.Time
 	// Scattered is what the plan says.
 	Scattered bool
 	// SplitSize bounds the JSON Lines bytes of a part.
@@ -77,7 +79,19 @@ type Export struct {
 
 // query selects the export's rows.
 func (x Export) query() warehouse.Query {
-	return warehouse.Query{Filter: x.Filter, Snapshot: x.Snapshot, Since: x.Since, Scattered: x.Scattered}
+	q := warehouse.Query{Filter: x.Filter, Snapshot: x.Snapshot, Since: x.Since, Scattered: x.Scattered}
+	if x.leavesOut() != nil {
+		q.Filter.From = x.HistoryFrom
+	}
+	return q
+}
+
+// leavesOut is from when on the export has rows, if its range reaches further back.
+func (x Export) leavesOut() *schemas.Time {
+	if x.HistoryFrom.IsZero() || x.HistoryFrom.Compare(x.Filter.From) <= 0 {
+		return nil
+	}
+	return &x.HistoryFrom
 }
 
 // Options of an Exporter; all fields but LifetimeByTenant are required.

@@ -45,8 +45,9 @@ func (e *Exporter) Finish(ctx context.Context, x Export, topic schemas.Topic, re
 			Version:     schemas.ManifestVersion, TenantID: x.Filter.TenantID, ExportID: x.ID,
 			Filter: x.Filter, Topic: topic, Snapshot: x.Snapshot,
 			Since: x.Since, SinceExport: x.SinceExport,
-			WrittenOff: schemas.Touching(writeOffs, x.Since, x.Snapshot),
-			CreatedAt:  schemas.TimeOf(now), ExpiresAt: schemas.TimeOf(now.Add(lifetime)),
+			HistoryFrom: x.leavesOut(),
+			WrittenOff:  schemas.Touching(writeOffs, x.Since, x.Snapshot),
+			CreatedAt:   schemas.TimeOf(now), ExpiresAt: schemas.TimeOf(now.Add(lifetime)),
 			Encoding: x.Encoding, Compression: stated(x.Compression), Cipher: cmp.Or(x.Cipher, schemas.CipherCBC), KeyTransport: cmp.Or(x.KeyTransport, schemas.KeyTransportPKCS1),
 			Recipients: CertificateRefs(x.Recipients), Parts: receipts, Totals: c.Totals,
 		}, nil

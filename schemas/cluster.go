@@ -22,6 +22,7 @@ var shardedBy = map[string]string{
 	"webhook_deliveries": "job_id",
 	"accounted":          "topic, source_partition",
 	"incarnations":       "topic",
+	"aged_out":           "tenant_id",
 }
 
 var (

@@ -27,6 +27,9 @@ type Manifest struct {
 	// WrittenOff lists records below the snapshot that were lost for good, of whatever tenant
 	// and time: nobody can tell whether the export would have had any of them.
 	WrittenOff []WrittenOff `json:"written_off,omitempty"`
+	// HistoryFrom, if there is one, says that rows from before it were left out: they are
+	// kept no longer, and may be gone already.
+	HistoryFrom *Time `json:"history_from,omitempty"`
 	// CreatedAt is when the last part was stored; artifacts go at ExpiresAt.
 	CreatedAt Time   `json:"created_at"`
 	ExpiresAt Time   `json:"expires_at"`

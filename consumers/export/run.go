@@ -112,7 +112,7 @@ func (w *Worker) steps(ctx context.Context, r *schemas.ExportRequest, attempt in
 	cipher, keyTransport := r.Enciphering()
 	x := pipeline.Export{
 		ID: r.ExportID, Filter: r.Filter(), Snapshot: accepted.Snapshot,
-		Since: accepted.Since, SinceExport: r.SinceExport,
+		Since: accepted.Since, SinceExport: r.SinceExport, HistoryFrom: accepted.From(),
 		SplitSize: r.Split(), WithoutAttachments: r.Attachments == schemas.AttachmentsNone,
 		Encoding: r.Sealing(), Cipher: cipher, KeyTransport: keyTransport, Compression: r.Compressing(), Recipients: recipients, Lifetime: lifetime,
 	}
@@ -288,6 +288,9 @@ func (w *Worker) accept(ctx context.Context, r *schemas.ExportRequest, topic sch
 				}
 				a.Snapshot = r.Snapshot
 			}
+			if a.HistoryFrom, err = w.historyFrom(ctx, r); err != nil {
+				return a, err
+			}
 			a.Since, err = w.since(ctx, r, a.Snapshot)
 			return a, err
 		})
@@ -335,6 +338,18 @@ func (w *Worker) since(ctx context.Context, r *schemas.ExportRequest, snapshot s
 		return nil, refuse("export %s reaches past the snapshot in partition %d; name an earlier one", r.SinceExport, p)
 	}
 	return earlier.Snapshot, nil
+}
+
+// historyFrom is before when rows of the tenant are kept no longer, nil if all are kept.
+func (w *Worker) historyFrom(ctx context.Context, r *schemas.ExportRequest) (*schemas.Time, error) {
+	if w.HistoryFrom == nil {
+		return nil, nil
+	}
+	from, err := w.HistoryFrom(ctx, r.TenantID, r.Entity)
+	if err != nil || from.IsZero() {
+		return nil, err
+	}
+	return &from, nil
 }
 
 // checkSnapshot refuses a snapshot that lies in the future.

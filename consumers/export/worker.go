@@ -83,6 +83,9 @@ type Options struct {
 	Ledger    Ledger
 	Publisher Publisher
 	Tenants   Tenants
+	// HistoryFrom is before when rows of a tenant are kept no longer, the zero time if all
+	// are. Nil: all are.
+	HistoryFrom func(ctx context.Context, tenantID, entity string) (schemas.Time, error)
 	// Certificates may be nil; then none is registered.
 	Certificates Certificates
 	// Name is told in status events, such as host and process id.

@@ -1,10 +1,12 @@
 package app
 
 import (
+	"context"
 	"time"
 
 	"cdds/ops/retention"
 	"cdds/pipeline"
+	"cdds/schemas"
 )
 
 func buildRetention(a *App) ([]role, error) {
@@ -23,5 +25,28 @@ func buildRetention(a *App) ([]role, error) {
 	})
 	ready := func() error { return nil } // a pass that fails shows in its metric
 	seen, err := a.presence("retention")
-	return []role{{"retention", keeper.Run, ready}, seen}, err
+	ageing := retention.NewAgeing(retention.AgeingOptions{
+		Rows: a.warehouse, Keep: c.History.Keep, Least: c.History.Least, Every: c.History.AgeEvery, Publisher: a.publisher,
+		Name: a.Name, Registerer: a.Registry, Logger: a.Logger.With("role", "retention.ageing"), Now: now,
+	})
+	return []role{{"retention", keeper.Run, ready}, {"retention.ageing", ageing.Run, ready}, seen}, err
+}
+
+// historyFrom is before when rows of a tenant are kept no longer: as the policy says now, or
+// as what was removed already says.
+func (a *App) historyFrom(ctx context.Context, tenantID, entity string) (schemas.Time, error) {
+	from, err := a.warehouse.AgedBefore(ctx, tenantID, entity)
+	if err != nil {
+		return from, err
+	}
+	now := time.Now
+	if a.Now != nil {
+		now = a.Now
+	}
+	if keep := a.Config.History.Keep(tenantID, entity); keep > 0 {
+		if policy := schemas.TimeOf(now().Add(-keep)); policy.Compare(from) > 0 {
+			return policy, nil
+		}
+	}
+	return from, nil
 }

@@ -87,6 +87,7 @@ type receivedExport struct {
 	Snapshot schemas.Snapshot `json:"snapshot,omitempty"`
 	// WrittenOff are records that were lost for good before the export was made.
 	WrittenOff    []schemas.WrittenOff `json:"written_off,omitempty"`
+	HistoryFrom   *schemas.Time        `json:"history_from,omitempty"`
 	Totals        *schemas.Totals      `json:"totals,omitempty"`
 	VerifiedParts int                  `json:"verified_parts"`
 	Signer        *signer              `json:"signer,omitempty"`
@@ -116,6 +117,7 @@ func receipt(dir string, r receiver.Report, err error) receivedExport {
 	if m := r.Manifest; m != nil {
 		x.TenantID, x.ExportID, x.Topic, x.Snapshot = m.TenantID, m.ExportID, m.Topic, m.Snapshot
 		x.Filter, x.Totals, x.WrittenOff = &m.Filter, &m.Totals, m.WrittenOff
+		x.HistoryFrom = m.HistoryFrom
 	}
 	if r.Signer != nil {
 		x.Signer = &signer{smime.Fingerprint(r.Signer), schemas.NameText(r.Signer.Subject), r.Pinned}
@@ -174,6 +176,9 @@ func (x receivedExport) rows() [][]string {
 		{"Parts", parts},
 		{"Signed by", signedBy},
 		{"", trust},
+	}
+	if x.HistoryFrom != nil {
+		rows = append(rows, []string{"Kept from", x.HistoryFrom.String() + "; what is older is kept no longer and was left out"})
 	}
 	for _, w := range x.WrittenOff {
 		rows = append(rows, []string{"Written off", fmt.Sprintf("%s of the topic, lost for good and written off on %s: %s", schemas.Counted(w.Records, "record"), w.At, w.Reason)})

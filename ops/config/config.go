@@ -24,6 +24,7 @@ type Config struct {
 	Service    Service    `yaml:"service" envPrefix:"SERVICE_"`
 	Export     Export     `yaml:"export" envPrefix:"EXPORT_"`
 	Retention  Retention  `yaml:"retention" envPrefix:"RETENTION_"`
+	History    History    `yaml:"history" envPrefix:"HISTORY_"`
 	Schedule   Schedule   `yaml:"schedule" envPrefix:"SCHEDULE_"`
 	Webhooks   Webhooks   `yaml:"webhooks" envPrefix:"WEBHOOKS_"`
 	Stack      Stack      `yaml:"stack" envPrefix:"STACK_"`
@@ -178,6 +179,69 @@ type Retention struct {
 	Grace time.Duration `yaml:"grace" env:"GRACE"`
 }
 
+// History says how long rows are kept. What is older is removed by the retention role, a
+// day later; exports leave it out at once, and say so.
+type History struct {
+	// KeepInteractions is how long interactions are kept, from when they started; 0 keeps
+	// all. KeepInteractionsByTenant overrides it; in the environment it is acme:730d.
+	KeepInteractions         time.Duration            `yaml:"keep_interactions" env:"KEEP_INTERACTIONS"`
+	KeepInteractionsByTenant map[string]time.Duration `yaml:"keep_interactions_by_tenant" env:"KEEP_INTERACTIONS_BY_TENANT"`
+	// KeepContacts is how long contacts are kept, from when they were created; 0 keeps all.
+	KeepContacts         time.Duration            `yaml:"keep_contacts" env:"KEEP_CONTACTS"`
+	KeepContactsByTenant map[string]time.Duration `yaml:"keep_contacts_by_tenant" env:"KEEP_CONTACTS_BY_TENANT"`
+	// AgeEvery is how often rows that are due are looked for.
+	AgeEvery time.Duration `yaml:"age_every" env:"AGE_EVERY"`
+}
+
+// minKeep is the shortest time that rows are kept: a slip must not remove everything.
+const minKeep = 24 * time.Hour
+
+// of is the policy for an entity: for all tenants, and for some.
+func (h History) of(entity string) (time.Duration, map[string]time.Duration) {
+	if entity == "contact" {
+		return h.KeepContacts, h.KeepContactsByTenant
+	}
+	return h.KeepInteractions, h.KeepInteractionsByTenant
+}
+
+// Keep is how long rows of a tenant are kept; 0 keeps all.
+func (h History) Keep(tenantID, entity string) time.Duration {
+	keep, byTenant := h.of(entity)
+	if own, ok := byTenant[tenantID]; ok {
+		return own
+	}
+	return keep
+}
+
+// Least is the shortest time that rows of any tenant are kept; 0 if all keep all.
+func (h History) Least(entity string) time.Duration {
+	least, byTenant := h.of(entity)
+	for _, keep := range byTenant {
+		if keep > 0 && (least == 0 || keep < least) {
+			least = keep
+		}
+	}
+	return least
+}
+
+func (h History) check(add func(format string, args ...any)) {
+	for name, keep := range map[string]time.Duration{"history.keep_interactions": h.KeepInteractions, "history.keep_contacts": h.KeepContacts} {
+		if keep != 0 && keep < minKeep {
+			add("%s must be 0, which keeps all, or at least 1d", name)
+		}
+	}
+	for name, byTenant := range map[string]map[string]time.Duration{"history.keep_interactions_by_tenant": h.KeepInteractionsByTenant, "history.keep_contacts_by_tenant": h.KeepContactsByTenant} {
+		for tenant, keep := range byTenant {
+			if keep != 0 && keep < minKeep {
+				add("%s: that of %s must be 0, which keeps all, or at least 1d", name, tenant)
+			}
+		}
+	}
+	if h.AgeEvery <= 0 {
+		add("history.age_every must be positive")
+	}
+}
+
 // MinWebhookSecret is the least length of webhooks.secret in bytes.
 const MinWebhookSecret = 32
 
@@ -193,6 +257,7 @@ func Default() Config {
 		Schedule:   Schedule{Every: time.Second, Late: 5 * time.Minute, MaxCatchUp: 100},
 		Webhooks:   Webhooks{Timeout: 10 * time.Second, FirstRetry: 5 * time.Second, GiveUpAfter: 24 * time.Hour},
 		Retention:  Retention{Every: 5 * time.Minute, SweepEvery: 6 * time.Hour, Grace: 24 * time.Hour},
+		History:    History{AgeEvery: time.Hour},
 		Web:        Web{Listen: DefaultWebListen, ProxyHops: 1, SessionIdle: time.Hour, SessionAbsolute: 12 * time.Hour},
 		Tracing:    Tracing{SampleRatio: 1},
 	}
@@ -303,6 +368,7 @@ func (c Config) CheckSettings() error {
 	if c.Retention.Every <= 0 || c.Retention.SweepEvery <= 0 || c.Retention.Grace <= 0 {
 		add("retention.every, retention.sweep_every and retention.grace must be positive")
 	}
+	c.History.check(add)
 	c.Web.check(add)
 	c.Tracing.check(add)
 	return errors.Join(problems...)

@@ -114,7 +114,7 @@ func (w *Warehouse) MissingTables(ctx context.Context) ([]string, error) {
 		return nil, err
 	}
 	var missing []string
-	for _, table := range []string{"interactions", "contacts", "dead_letters", "export_events", "exports", "artifacts", "audit", "erasures", "erased_subjects", "erased_rows", "accounted", "incarnations"} {
+	for _, table := range []string{"interactions", "contacts", "dead_letters", "export_events", "exports", "artifacts", "audit", "erasures", "erased_subjects", "erased_rows", "accounted", "incarnations", "aged_out"} {
 		if !have[table] {
 			missing = append(missing, table)
 		}

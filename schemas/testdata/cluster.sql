@@ -265,10 +265,10 @@ CREATE TABLE IF NOT EXISTS webhook_deliveries ON CLUSTER 'cdds' AS webhook_deliv
 ENGINE = Distributed('cdds', 'cdds', 'webhook_deliveries_local', cityHash64(job_id))
 ;
 -- 0014_interactions_rebuild_projections
-ALTER TABLE interactions_local ON CLUSTER 'cdds' MODIFY SETTING deduplicate_merge_projection_mode = 'rebuild'
+ALTER TABLE interactions_local ON CLUSTER 'cdds' MODIFY SETTING deduplicate_merge_projection_mode = 'rebuild', lightweight_mutation_projection_mode = 'rebuild'
 ;
 -- 0016_contacts_rebuild_projections
-ALTER TABLE contacts_local ON CLUSTER 'cdds' MODIFY SETTING deduplicate_merge_projection_mode = 'rebuild'
+ALTER TABLE contacts_local ON CLUSTER 'cdds' MODIFY SETTING deduplicate_merge_projection_mode = 'rebuild', lightweight_mutation_projection_mode = 'rebuild'
 ;
 -- 0019_interactions_attached
 ALTER TABLE interactions_local ON CLUSTER 'cdds' ADD COLUMN IF NOT EXISTS attached Bool DEFAULT true AFTER body_bytes
@@ -385,4 +385,19 @@ ALTER TABLE export_events_local ON CLUSTER 'cdds' MODIFY SETTING deduplicate_mer
 ;
 -- 0042_export_events_positions
 ALTER TABLE export_events_local ON CLUSTER 'cdds' ADD PROJECTION IF NOT EXISTS positions (SELECT source_partition, bitShiftRight(source_offset, 20) AS block, groupBitmapState(toUInt32(bitAnd(source_offset, 1048575))) GROUP BY source_partition, block)
+;
+-- 0043_aged_out
+CREATE TABLE IF NOT EXISTS aged_out_local ON CLUSTER 'cdds'
+(
+    tenant_id LowCardinality(String),
+    entity    LowCardinality(String),
+    before    DateTime64(3, 'UTC'),
+    at        DateTime64(3, 'UTC')
+)
+ENGINE = ReplicatedReplacingMergeTree('/clickhouse/tables/{shard}/cdds/aged_out_local', '{replica}')
+ORDER BY (tenant_id, entity, before)
+;
+-- 0043_aged_out
+CREATE TABLE IF NOT EXISTS aged_out ON CLUSTER 'cdds' AS aged_out_local
+ENGINE = Distributed('cdds', 'cdds', 'aged_out_local', cityHash64(tenant_id))
 ;

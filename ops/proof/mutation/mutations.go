@@ -243,6 +243,16 @@ var mutations = []mutation{
 		"ops/retention", "TestWhatEventsSayIsNotBelievedWhereTheBucketSaysOtherwise",
 	},
 
+	{
+		"retention", "rows that are aged out stay accounted for",
+		"pipeline/warehouse/ageing.go", "kindAgedOut)}", "\"nothing\")}",
+		"ops/app", "TestHistoryAgesOutAsThePolicySaysAndManifestsSayWhatIsLeftOut",
+	}, {
+		"retention", "exports leave out what is kept no longer",
+		"pipeline/exporter.go", "\t\tq.Filter.From = x.HistoryFrom", "\t\tq.Filter.From = x.Filter.From",
+		"ops/app", "TestHistoryAgesOutAsThePolicySaysAndManifestsSayWhatIsLeftOut",
+	},
+
 	// Attachments are there with their content.
 	{
 		"attachments", "an object's digest is compared with its event's",

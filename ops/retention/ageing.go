@@ -1,0 +1,126 @@
+package retention
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"cdds/schemas"
+)
+
+// Rows are the history of tenants; *warehouse.Warehouse is one.
+type Rows interface {
+	// TenantsBefore lists the tenants that have rows of an entity from before a time.
+	TenantsBefore(ctx context.Context, entity string, before time.Time) ([]string, error)
+	// Age removes rows of a tenant from before a time and returns how many. It is safe to
+	// repeat.
+	Age(ctx context.Context, tenantID, entity string, before, now time.Time) (int64, error)
+}
+
+// AgeingOptions of an Ageing; all are required but Registerer and Now.
+type AgeingOptions struct {
+	Rows Rows
+	// Keep is how long rows of a tenant are kept; 0 keeps them for ever. Least is the
+	// shortest of all tenants', 0 if there is none.
+	Keep  func(tenantID, entity string) time.Duration
+	Least func(entity string) time.Duration
+	// Every is the pause between passes.
+	Every time.Duration
+	// Publisher puts what was removed on record.
+	Publisher  Publisher
+	Name       string
+	Registerer prometheus.Registerer
+	Logger     *slog.Logger
+	// Now is the clock; nil means time.Now.
+	Now func() time.Time
+}
+
+// AgeingGrace is how much longer than the policy says rows are kept. An export that is
+// accepted leaves out what is older than the policy, so that nothing is removed under it
+// for so long.
+const AgeingGrace = 24 * time.Hour
+
+// Ageing removes rows that were kept as long as the policy says. With Registerer it has
+//
+//	cdds_history_aged_rows_total{entity}  rows removed because they were kept as long as the policy says
+//	cdds_history_ageing_failures_total    passes that failed; the next one goes on
+type Ageing struct {
+	AgeingOptions
+	rows     *prometheus.CounterVec
+	failures prometheus.Counter
+}
+
+// NewAgeing returns an Ageing. It starts nothing.
+func NewAgeing(o AgeingOptions) *Ageing {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	f := promauto.With(o.Registerer)
+	return &Ageing{
+		AgeingOptions: o,
+		rows: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "cdds_history_aged_rows_total", Help: "Rows removed because they were kept as long as the policy says."}, []string{"entity"}),
+		failures: f.NewCounter(prometheus.CounterOpts{
+			Name: "cdds_history_ageing_failures_total", Help: "Passes of ageing that failed; the next one goes on."}),
+	}
+}
+
+// Run makes a pass at once and then at intervals, until ctx ends; it then returns nil.
+func (a *Ageing) Run(ctx context.Context) error {
+	for {
+		if err := a.Pass(ctx); err != nil && ctx.Err() == nil {
+			a.failures.Inc()
+			a.Logger.Error("history did not age; the next pass goes on", "error", err)
+		}
+		select {
+		case <-time.After(a.Every):
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// Pass removes what is due now.
+func (a *Ageing) Pass(ctx context.Context) error {
+	now := a.Now()
+	for _, topic := range schemas.SourceTopics() {
+		entity := schemas.EntityOf(topic)
+		least := a.Least(entity)
+		if least == 0 {
+			continue
+		}
+		tenants, err := a.Rows.TenantsBefore(ctx, entity, now.Add(-least-AgeingGrace))
+		if err != nil {
+			return err
+		}
+		for _, tenant := range tenants {
+			if err := a.age(ctx, tenant, entity, now); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (a *Ageing) age(ctx context.Context, tenantID, entity string, now time.Time) error {
+	keep := a.Keep(tenantID, entity)
+	if keep == 0 {
+		return nil
+	}
+	before := schemas.TimeOf(now.Add(-keep - AgeingGrace))
+	rows, err := a.Rows.Age(ctx, tenantID, entity, before.Time, now)
+	if err != nil || rows == 0 {
+		return err
+	}
+	a.rows.WithLabelValues(entity).Add(float64(rows))
+	a.Logger.Info("history aged out", "tenant", tenantID, "entity", entity, "before", before, "rows", rows)
+	return a.Publisher.Publish(ctx, &schemas.AuditRecord{
+		AuditID: fmt.Sprintf("aged/%s/%s/%s", tenantID, entity, before), Time: schemas.TimeOf(now), TenantID: tenantID, Actor: a.Name, From: a.Name,
+		Action: "history.aged_out", Subject: entity, Outcome: schemas.OutcomeDone,
+		Detail: fmt.Sprintf("%s from before %s", schemas.Counted(rows, "version"), before),
+	})
+}

@@ -1,0 +1,90 @@
+package warehouse
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+
+	"cdds/schemas"
+)
+
+// TenantsBefore lists the tenants that have rows of an entity from before a time.
+func (w *Warehouse) TenantsBefore(ctx context.Context, entity string, before time.Time) (tenants []string, err error) {
+	t, err := tableOf(entity)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := w.conn.Query(ctx, fmt.Sprintf("SELECT DISTINCT tenant_id FROM %s WHERE %s < fromUnixTimestamp64Milli({before:Int64}, 'UTC') ORDER BY tenant_id", t.name, t.time),
+		clickhouse.Named("before", before.UnixMilli()))
+	if err != nil {
+		return nil, fmt.Errorf("list tenants with old %s: %w", t.name, err)
+	}
+	for rows.Next() {
+		var tenant string
+		if err := rows.Scan(&tenant); err != nil {
+			return nil, errors.Join(err, rows.Close())
+		}
+		tenants = append(tenants, tenant)
+	}
+	return tenants, errors.Join(rows.Err(), rows.Close())
+}
+
+// AgedBefore is before when rows of a tenant were removed by Age; the zero time if none
+// ever were.
+func (w *Warehouse) AgedBefore(ctx context.Context, tenantID, entity string) (schemas.Time, error) {
+	var n uint64
+	var before time.Time
+	err := w.conn.QueryRow(ctx, "SELECT count(), max(before) FROM aged_out WHERE tenant_id = {tenant:String} AND entity = {entity:String}",
+		clickhouse.Named("tenant", tenantID), clickhouse.Named("entity", entity)).Scan(&n, &before)
+	if err != nil || n == 0 {
+		return schemas.Time{}, err
+	}
+	return schemas.TimeOf(before), nil
+}
+
+// ageSettings make a lightweight delete end with its statement.
+var ageSettings = clickhouse.Settings{"mutations_sync": 2, "lightweight_deletes_sync": 2}
+
+// Age removes the rows of a tenant from before a time and returns how many there were, in
+// all versions. Their positions stay accounted for, as aged out. It is safe to repeat, and
+// to break off anywhere: what is to be removed is written down before anything is.
+//
+// Rows are only marked as deleted, at a tenth of what rewriting the parts would cost; their
+// bytes go when the parts are merged. Erase is for what must be gone at once.
+func (w *Warehouse) Age(ctx context.Context, tenantID, entity string, before, now time.Time) (int64, error) {
+	t, err := tableOf(entity)
+	if err != nil {
+		return 0, err
+	}
+	topic, _ := schemas.SourceOf(entity) // which has a table
+	old := fmt.Sprintf("tenant_id = {tenant:String} AND %s < fromUnixTimestamp64Milli({before:Int64}, 'UTC')", t.time)
+	args := []any{clickhouse.Named("tenant", tenantID), clickhouse.Named("before", before.UnixMilli()), clickhouse.Named("topic", string(topic)), clickhouse.Named("kind", kindAgedOut)}
+	failed := func(err error) error {
+		return fmt.Errorf("remove %s of tenant %s from before %s: %w", t.name, tenantID, schemas.TimeOf(before), err)
+	}
+	var rows uint64
+	if err := w.conn.QueryRow(ctx, "SELECT count() FROM "+t.name+" WHERE "+old, args...).Scan(&rows); err != nil || rows == 0 {
+		return 0, err
+	}
+	err = w.insertBlock(ctx, "aged_out", "tenant_id, entity, before, at", func(block driver.Batch) error {
+		return block.Append(tenantID, entity, before, now)
+	})
+	if err != nil {
+		return 0, failed(err)
+	}
+	err = w.conn.Exec(withSettings(ctx, insertSettings), fmt.Sprintf(`
+INSERT INTO accounted (topic, source_partition, kind, block, whole, offsets)
+SELECT {topic:String}, source_partition, {kind:String}, bitShiftRight(source_offset, 20) AS of_block, 0, groupBitmapState(toUInt32(bitAnd(source_offset, 1048575)))
+FROM %s WHERE %s GROUP BY source_partition, of_block`, t.name, old), args...)
+	if err != nil {
+		return 0, failed(err)
+	}
+	if err := w.conn.Exec(withSettings(ctx, ageSettings), fmt.Sprintf("DELETE FROM %s WHERE %s", w.local(t.name), old), args...); err != nil {
+		return 0, failed(err)
+	}
+	return int64(rows), nil
+}

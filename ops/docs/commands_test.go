@@ -3,10 +3,8 @@ package docs
 import (
 	"bufio"
 	"bytes"
-	"compress/gzip"
 	"context"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,9 +12,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"cdds/schemas"
-	"cdds/schemas/sample"
 )
 
 // shown is where pages say that the web is, unless told otherwise.
@@ -115,7 +110,6 @@ func newHome(t *testing.T) home {
 	check(t, err)
 	h.program(t, "cdds", `if [ "${1:-}" = up ]; then set -- "$@" --help; exec >/dev/null; fi; exec "`+real+`" "$@"`)
 	h.program(t, "make", `exec /usr/bin/env -u MAKEFLAGS "`+lookPath("make")+`" -C "`+project+`" -n "$@" >/dev/null`)
-	writeHistory(t, filepath.Join(dir, "history.jsonl.gz"))
 
 	up := exec.Command(real, "up", "--log-level", "warn")
 	up.Dir, up.Env = dir, append(h.environment(t), "CDDS_WEB_LISTEN=127.0.0.1:0")
@@ -158,7 +152,7 @@ func (h home) room(t *testing.T, name string) string {
 	check(t, err)
 	dir := filepath.Join(h.dir, "rooms", name)
 	check(t, os.MkdirAll(dir, 0o700))
-	for _, from := range []string{h.dir + "/.cdds", h.dir + "/bin", h.dir + "/history.jsonl.gz", project + "/ops", project + "/schemas", project + "/docker-compose.yml"} {
+	for _, from := range []string{h.dir + "/.cdds", h.dir + "/bin", project + "/ops", project + "/schemas", project + "/docker-compose.yml"} {
 		check(t, os.Symlink(from, filepath.Join(dir, filepath.Base(from))))
 	}
 	return dir
@@ -186,22 +180,4 @@ func lookPath(name string) string {
 		return "/bin/true"
 	}
 	return path
-}
-
-// writeHistory writes what a contact centre might bring: two months of a tenant.
-func writeHistory(t *testing.T, file string) {
-	t.Helper()
-	f, err := os.Create(file)
-	check(t, err)
-	zipped := gzip.NewWriter(f)
-	from := time.Date(2026, 9, 1, 0, 0, 0, 0, time.UTC)
-	for i := range sample.InteractionsBetween(1, 2_000, from, from.AddDate(0, 2, 0)) {
-		i.TenantID = "acme"
-		line, err := schemas.Encode(i)
-		check(t, err)
-		_, err = io.WriteString(zipped, string(line)+"\n")
-		check(t, err)
-	}
-	check(t, zipped.Close())
-	check(t, f.Close())
 }

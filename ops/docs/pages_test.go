@@ -16,7 +16,7 @@ import (
 const top = "../.."
 
 // elsewhere are pages whose commands other tests execute.
-var elsewhere = map[string]string{"clients.md": "cdds/ops/proof/clients"}
+var elsewhere = map[string]string{"clients.md": "cdds/ops/proof/clients", "README.md": "TestTheREADMERunsAsPastedInACleanClone"}
 
 // languages are those of blocks: sh is executed, json and yaml are read, the others are shown.
 var languages = []string{"sh", "json", "yaml", "sql", "text", ""}

@@ -10,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"cdds/pipeline/answer"
 	"cdds/schemas"
 )
 
@@ -56,11 +57,11 @@ func (b brokers) TopicID(ctx context.Context, topic schemas.Topic) (string, erro
 	request.Topics = append(request.Topics, of)
 	response, err := request.RequestWith(ctx, b.client)
 	if err != nil {
-		return "", fmt.Errorf("topic %s: %w", topic, err)
+		return "", fmt.Errorf("topic %s: %w", topic, meaning(err))
 	}
 	for _, t := range response.Topics {
 		if err := kerr.ErrorForCode(t.ErrorCode); err != nil {
-			return "", fmt.Errorf("topic %s: %w; `cdds provision` creates missing topics", topic, err)
+			return "", fmt.Errorf("topic %s: %w; `cdds provision` creates missing topics", topic, meaning(err))
 		}
 		if id := kadm.TopicID(t.TopicID); id != (kadm.TopicID{}) {
 			return id.String(), nil
@@ -89,7 +90,7 @@ func offsetsOf(topic schemas.Topic, listed kadm.ListedOffsets, err error) (schem
 		err = listed.Error()
 	}
 	if err != nil {
-		return nil, fmt.Errorf("offsets of topic %s: %w", topic, err)
+		return nil, fmt.Errorf("offsets of topic %s: %w", topic, meaning(err))
 	}
 	partitions := listed[string(topic)]
 	all := make(schemas.Snapshot, len(partitions))
@@ -112,11 +113,11 @@ func (b brokers) Committed(ctx context.Context, group string, topic schemas.Topi
 		return all, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("offsets of group %s: %w", group, err)
+		return nil, fmt.Errorf("offsets of group %s: %w", group, meaning(err))
 	}
 	for p, o := range responses[string(topic)] {
 		if o.Err != nil {
-			return nil, fmt.Errorf("offsets of group %s: %w", group, o.Err)
+			return nil, fmt.Errorf("offsets of group %s: %w", group, meaning(o.Err))
 		}
 		if o.At >= 0 {
 			all[p] = Committed{o.At, o.LeaderEpoch}
@@ -131,7 +132,7 @@ func (b brokers) Commit(ctx context.Context, group string, topic schemas.Topic, 
 		all.AddOffset(string(topic), p, at, -1)
 	}
 	if err := b.admin.CommitAllOffsets(ctx, group, all); err != nil {
-		return fmt.Errorf("commit offsets of group %s: %w", group, err)
+		return fmt.Errorf("commit offsets of group %s: %w", group, meaning(err))
 	}
 	return nil
 }
@@ -147,7 +148,7 @@ func (b brokers) EpochEnds(ctx context.Context, topic schemas.Topic, epochs map[
 	}
 	ends, err := b.admin.OffsetForLeaderEpoch(ctx, request)
 	if err != nil {
-		return nil, fmt.Errorf("leader epochs of topic %s: %w", topic, err)
+		return nil, fmt.Errorf("leader epochs of topic %s: %w", topic, meaning(err))
 	}
 	for p, end := range ends[string(topic)] {
 		if end.Err == nil && end.EndOffset >= 0 {
@@ -155,4 +156,13 @@ func (b brokers) EpochEnds(ctx context.Context, topic schemas.Topic, epochs map[
 		}
 	}
 	return all, nil
+}
+
+// meaning attaches to an error of Kafka what it means.
+func meaning(err error) error {
+	var kafka *kerr.Error
+	if errors.As(err, &kafka) {
+		return &answer.Error{Service: "Kafka", Meaning: answer.Kafka(kafka.Code), Err: err}
+	}
+	return err
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"cdds/pipeline/answer"
 	"cdds/pipeline/bucket"
 	"cdds/schemas"
 )
@@ -47,21 +48,14 @@ func decodeDocument(key string, content []byte, v any) error {
 	return nil
 }
 
-// permanentError marks an error that trying again cannot mend.
-type permanentError struct{ error }
-
-func (e permanentError) Unwrap() error { return e.error }
-
 // Permanent marks err as one that trying again cannot mend. Nil stays nil.
 func Permanent(err error) error {
 	if err == nil {
 		return nil
 	}
-	return permanentError{err}
+	return &answer.Error{Meaning: answer.Permanent, Err: err}
 }
 
-// IsPermanent reports whether err, or an error it wraps, was marked Permanent.
-func IsPermanent(err error) bool {
-	var p permanentError
-	return errors.As(err, &p)
-}
+// IsPermanent reports whether err, or an error it wraps, was marked Permanent, or is the
+// answer of a service that cannot change.
+func IsPermanent(err error) bool { return answer.IsPermanent(err) }

@@ -19,6 +19,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"cdds/pipeline/answer"
 	"cdds/schemas"
 )
 
@@ -170,6 +171,10 @@ func (p *Publisher) outcome(r *kgo.Record, err error) error {
 		return nil
 	}
 	p.failed.WithLabelValues(r.Topic).Inc()
+	var kafka *kerr.Error
+	if errors.As(err, &kafka) {
+		err = &answer.Error{Service: "Kafka", Meaning: answer.Kafka(kafka.Code), Err: err}
+	}
 	switch {
 	case errors.Is(err, kerr.UnknownTopicOrPartition):
 		return fmt.Errorf("publish to %s: %w; `cdds provision` creates the topics", r.Topic, err)

@@ -16,6 +16,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"cdds/pipeline/answer"
 	"cdds/producers"
 	"cdds/schemas"
 	"cdds/schemas/sample"
@@ -178,7 +179,7 @@ func TestPublisherSaysHowToGetOverAnError(t *testing.T) {
 		e := *sample1(t)
 		e.Text = string(incompressible(2 << 20))
 		err = newPublisher(t, cluster, nil).Publish(t.Context(), &e)
-		if !errors.Is(err, kerr.MessageTooLarge) || !strings.Contains(err.Error(), "max.message.bytes") {
+		if !errors.Is(err, kerr.MessageTooLarge) || !answer.IsPermanent(err) || !strings.Contains(err.Error(), "max.message.bytes") {
 			t.Errorf("got %v", err)
 		}
 	})

@@ -10,13 +10,14 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/minio/minio-go/v7"
 	"github.com/twmb/franz-go/pkg/kerr"
+
+	"cdds/pipeline/answer"
 )
 
 // Service is one that a process needs before its roles begin.
@@ -105,43 +106,29 @@ type refusal struct {
 func (e *refusal) Error() string { return e.text }
 func (e *refusal) Unwrap() error { return e.err }
 
-// refusals are ClickHouse's codes for an unknown database, an unknown user or a wrong
-// password, and missing rights.
-var refusals = []int32{81, 192, 193, 194, 497, 516}
-
 // Refuses reports whether err is the answer of a service that will say the same again:
 // wrong credentials or rights, a database that does not exist, a certificate that cannot
 // be trusted. A service that is down, or not up yet, gives no such answer.
 func Refuses(err error) bool {
-	var exception *clickhouse.Exception
-	var answer minio.ErrorResponse
-	var kafka *kerr.Error
 	var untrusted *tls.CertificateVerificationError
 	var notTLS tls.RecordHeaderError
-	switch {
-	case errors.As(err, &exception):
-		return slices.Contains(refusals, exception.Code)
-	case errors.As(err, &answer) && answer.StatusCode != 0:
-		return answer.StatusCode < http.StatusInternalServerError && answer.StatusCode != http.StatusTooManyRequests
-	case errors.As(err, &kafka):
-		return !Away(err)
-	case errors.As(err, &untrusted), errors.As(err, &notTLS):
-		return true
+	if m, answered := meaningOf(err); answered {
+		return m != answer.Passing && m != answer.Contended
 	}
-	return errors.As(err, new(x509.UnknownAuthorityError))
+	return errors.As(err, &untrusted) || errors.As(err, &notTLS) || errors.As(err, new(x509.UnknownAuthorityError))
 }
 
 // Away reports whether err says that a service is down, or not up yet: the same may
 // succeed later.
 func Away(err error) bool {
 	var op *net.OpError
-	var answer minio.ErrorResponse
+	var s3 minio.ErrorResponse
 	var kafka *kerr.Error
 	switch {
 	case errors.As(err, &kafka):
-		return kafka.Retriable || kafka == kerr.InvalidReplicationFactor // brokers may be on their way
-	case errors.As(err, &answer) && answer.StatusCode != 0:
-		return answer.StatusCode >= http.StatusInternalServerError
+		return answer.Kafka(kafka.Code) == answer.Passing
+	case errors.As(err, &s3) && s3.StatusCode != 0:
+		return s3.StatusCode >= http.StatusInternalServerError
 	}
 	return errors.As(err, &op) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, context.DeadlineExceeded)
 }

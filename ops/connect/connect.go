@@ -122,7 +122,7 @@ func ClickHouse(c config.ClickHouse) (driver.Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("clickhouse: %w", err)
 	}
-	return conn, nil
+	return meant{conn}, nil
 }
 
 // S3 returns a client of the object store. It connects on first use.

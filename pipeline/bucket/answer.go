@@ -3,9 +3,10 @@ package bucket
 import (
 	"errors"
 	"fmt"
-	"net/http"
 
 	"github.com/minio/minio-go/v7"
+
+	"cdds/pipeline/answer"
 )
 
 // RefusedError is an answer that asking for the same object again does not change: the
@@ -25,83 +26,39 @@ func (e *RefusedError) Error() string {
 	return fmt.Sprintf("the store does not give the object: %s (%d)", e.Code, e.Status)
 }
 
-// meaning is what an answer says of the object it is about.
-type meaning int
-
-const (
-	// passing is about this moment, or about the service and not about the object, such as
-	// a wrong key or a bucket that is not there: an operator can mend it meanwhile.
-	passing meaning = iota
-	// absent says that there is no object.
-	absent
-	// impossible says that there can be none.
-	impossible
-	// refused says that there may be one, and that it is not to be had.
-	refused
-)
-
-// meanings of S3's codes. A store answers with codes of its own as well; for those the
-// status decides.
-var meanings = map[string]meaning{
-	"NoSuchKey":     absent,
-	"NoSuchVersion": absent,
-
-	"KeyTooLongError":         impossible,
-	"KeyTooLong":              impossible,
-	"InvalidURI":              impossible,
-	"XMinioInvalidObjectName": impossible, // also of minio-go, unasked
-
-	"AccessDenied":       refused,
-	"InvalidObjectState": refused, // archived
-	"MethodNotAllowed":   refused, // a mark of deletion
-
-	"NoSuchBucket":                 passing,
-	"InvalidBucketName":            passing,
-	"AllAccessDisabled":            passing,
-	"InvalidAccessKeyId":           passing,
-	"XAdminUserNotFound":           passing, // versitygw's InvalidAccessKeyId
-	"SignatureDoesNotMatch":        passing,
-	"AuthorizationHeaderMalformed": passing, // another region
-	"InvalidRegion":                passing,
-	"InvalidToken":                 passing,
-	"ExpiredToken":                 passing,
-	"TokenRefreshRequired":         passing,
-	"RequestTimeTooSkewed":         passing,
-	"RequestExpired":               passing,
-	"RequestTimeout":               passing,
-	"IncompleteBody":               passing,
-	"BadDigest":                    passing,
-	"XAmzContentSHA256Mismatch":    passing,
-	"OperationAborted":             passing,
-	"ConditionalRequestConflict":   passing,
+// Means is answer.Impossible or answer.Refused.
+func (e *RefusedError) Means() answer.Meaning {
+	if e.Impossible {
+		return answer.Impossible
+	}
+	return answer.Refused
 }
 
-// meaningOf classifies an answer. An error that is no answer is passing.
-func meaningOf(answer minio.ErrorResponse) meaning {
-	if m, known := meanings[answer.Code]; known {
-		return m
-	}
-	switch status := answer.StatusCode; {
-	case status == http.StatusNotFound:
-		return absent
-	case status == http.StatusRequestTimeout, status == http.StatusTooEarly, status == http.StatusTooManyRequests, status == 499: // nginx: the client went away
-		return passing
-	case status >= 400 && status < 500, status == http.StatusNotImplemented:
-		return refused
-	}
-	return passing
+// meaningOf classifies what minio-go returned. An error that is no answer is Passing.
+func meaningOf(err error) (answer.Meaning, minio.ErrorResponse) {
+	a := minio.ErrorResponse{}
+	errors.As(err, &a)
+	return answer.S3(a.StatusCode, a.Code), a
 }
 
-// wrap says what was done when err happened, as ErrNotFound or a *RefusedError if it is
-// one of those.
+// wrap says what was done when err happened, as ErrNotFound, ErrExists or a *RefusedError if
+// it is one of those.
 func wrap(verb, key string, err error) error {
-	answer := minio.ErrorResponse{}
-	errors.As(err, &answer)
-	switch m := meaningOf(answer); m {
-	case absent:
+	switch m, a := meaningOf(err); m {
+	case answer.Absent:
 		err = ErrNotFound
-	case impossible, refused:
-		err = &RefusedError{answer.StatusCode, answer.Code, m == impossible}
+	case answer.Exists:
+		err = ErrExists
+	case answer.Impossible, answer.Refused:
+		err = &RefusedError{a.StatusCode, a.Code, m == answer.Impossible}
+	default:
+		err = answered(err)
 	}
 	return fmt.Errorf("%s %s: %w", verb, key, err)
+}
+
+// answered attaches the meaning of the answer to err.
+func answered(err error) error {
+	m, _ := meaningOf(err)
+	return &answer.Error{Service: "the object store", Meaning: m, Err: err}
 }

@@ -12,21 +12,28 @@ import (
 	"github.com/minio/minio-go/v7"
 	"github.com/minio/minio-go/v7/pkg/credentials"
 
+	"cdds/pipeline/answer"
 	"cdds/pipeline/bucket"
 )
 
 // answering is a bucket of a store that gives the same answer to everything.
 func answering(t *testing.T, status int, code string) *bucket.Bucket {
 	t.Helper()
-	store := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return served(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/xml")
 		w.WriteHeader(status)
 		if code != "" && r.Method != http.MethodHead {
 			_, _ = fmt.Fprintf(w, `<?xml version="1.0" encoding="UTF-8"?><Error><Code>%s</Code><Message>m</Message></Error>`, code)
 		}
-	}))
-	t.Cleanup(store.Close)
-	client, err := minio.New(strings.TrimPrefix(store.URL, "http://"), &minio.Options{
+	})
+}
+
+// served is a bucket of a store that is a function.
+func served(t *testing.T, store func(http.ResponseWriter, *http.Request)) *bucket.Bucket {
+	t.Helper()
+	server := httptest.NewServer(http.HandlerFunc(store))
+	t.Cleanup(server.Close)
+	client, err := minio.New(strings.TrimPrefix(server.URL, "http://"), &minio.Options{
 		Creds: credentials.NewStaticV4("key", "secret", ""), Region: "us-east-1", MaxRetries: 1,
 	})
 	if err != nil {
@@ -151,5 +158,49 @@ func TestAKeyThatTheStoreCannotHaveIsToldApart(t *testing.T) {
 	defer r.Close()
 	if content, err := io.ReadAll(r); err != nil || string(content) != "x" {
 		t.Errorf("%q, %v", content, err)
+	}
+}
+
+// A write that somebody else is at (409) is not one that is done (412): whoever takes the
+// one for the other adopts an object that may never be there.
+func TestAPutWaitsForAnotherWriterAndThenSeesWhatCameOfIt(t *testing.T) {
+	for name, c := range map[string]struct {
+		answers []int
+		want    error
+	}{
+		"the other writer succeeds": {[]int{409, 409, 412}, bucket.ErrExists},
+		"the other writer fails":    {[]int{409, 200}, nil},
+		"taken long since":          {[]int{412}, bucket.ErrExists},
+	} {
+		var calls int
+		var bodies []string
+		b := served(t, func(w http.ResponseWriter, r *http.Request) {
+			body, _ := io.ReadAll(r.Body)
+			bodies = append(bodies, string(body))
+			status := c.answers[min(calls, len(c.answers)-1)]
+			calls++
+			w.Header().Set("ETag", `"e"`)
+			w.WriteHeader(status)
+			if status != http.StatusOK {
+				_, _ = fmt.Fprintf(w, `<?xml version="1.0" encoding="UTF-8"?><Error><Code>%s</Code></Error>`, map[int]string{409: "ConditionalRequestConflict", 412: "PreconditionFailed"}[status])
+			}
+		})
+		err := b.PutBytes(t.Context(), "acme/k", []byte("all of it"), "text/plain")
+		if !errors.Is(err, c.want) || calls != len(c.answers) {
+			t.Errorf("%s: %d puts, %v", name, calls, err)
+		}
+		for _, body := range bodies {
+			if body != "all of it" {
+				t.Errorf("%s: a try sent %q", name, body)
+			}
+		}
+	}
+}
+
+func TestAWriteAtTheSameKeyThatNeverEndsIsAnErrorThatPasses(t *testing.T) {
+	b := answering(t, 409, "ConditionalRequestConflict")
+	err := b.PutBytes(t.Context(), "acme/k", []byte("x"), "text/plain")
+	if err == nil || errors.Is(err, bucket.ErrExists) || answer.Of(err) != answer.Contended || answer.IsPermanent(err) {
+		t.Errorf("it is %v, which means %d", err, answer.Of(err))
 	}
 }

@@ -10,11 +10,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"strings"
 	"time"
 
 	"github.com/minio/minio-go/v7"
+
+	"cdds/pipeline/answer"
 )
 
 // Errors that callers act on.
@@ -91,6 +92,9 @@ type Content struct {
 // writers exactly one succeeds, and the object is there whole or not at all. The store
 // refuses a body of another digest, which is signed with the request
 // (x-amz-content-sha256), over http and https alike. The body is read again if a try fails.
+//
+// While another writer is at the key the store answers 409, which does not say that there
+// is an object: that writer may fail. Put tries again until the key is taken or free.
 func (b *Bucket) Put(ctx context.Context, key string, content Content) error {
 	options := minio.PutObjectOptions{
 		ContentType:  content.Type,
@@ -102,15 +106,34 @@ func (b *Bucket) Put(ctx context.Context, key string, content Content) error {
 		options.UserTags = map[string]string{expiresTag: expiresValue}
 	}
 	options.SetMatchETagExcept("*")
-	_, err := minio.Core{Client: b.client}.PutObject(ctx, b.name, key, content.Body, content.Size, "", content.SHA256, options)
-	if status := minio.ToErrorResponse(err).StatusCode; status == http.StatusPreconditionFailed || status == http.StatusConflict {
-		return fmt.Errorf("put %s: %w", key, ErrExists)
+	for n := 1; ; n++ {
+		_, err := minio.Core{Client: b.client}.PutObject(ctx, b.name, key, content.Body, content.Size, "", content.SHA256, options)
+		if err == nil {
+			return nil
+		}
+		switch m, _ := meaningOf(err); {
+		case m == answer.Exists:
+			return fmt.Errorf("put %s: %w", key, ErrExists)
+		case m != answer.Contended, n == contendedTries:
+			return fmt.Errorf("put %s: %w", key, answered(err))
+		}
+		select {
+		case <-time.After(contendedPause << n):
+		case <-ctx.Done():
+			return fmt.Errorf("put %s: %w", key, ctx.Err())
+		}
+		if _, err := content.Body.Seek(0, io.SeekStart); err != nil {
+			return fmt.Errorf("put %s: %w", key, err)
+		}
 	}
-	if err != nil {
-		return fmt.Errorf("put %s: %w", key, err)
-	}
-	return nil
 }
+
+// How often a key at which somebody writes is tried, and the pauses in between: some two
+// seconds in all.
+const (
+	contendedTries = 8
+	contendedPause = 10 * time.Millisecond
+)
 
 // PutBytes is Put of a small document.
 func (b *Bucket) PutBytes(ctx context.Context, key string, content []byte, contentType string) error {
@@ -164,7 +187,7 @@ func (b *Bucket) List(ctx context.Context, prefix string) ([]Object, error) {
 	var all []Object
 	for info := range b.client.ListObjectsIter(ctx, b.name, minio.ListObjectsOptions{Prefix: prefix, Recursive: true}) {
 		if info.Err != nil {
-			return nil, fmt.Errorf("list %s: %w", prefix, info.Err)
+			return nil, fmt.Errorf("list %s: %w", prefix, answered(info.Err))
 		}
 		all = append(all, Object{Key: info.Key, Size: info.Size, Modified: info.LastModified})
 	}

@@ -70,7 +70,7 @@ func (b *Bucket) Folders(ctx context.Context, prefix string) iter.Seq2[string, e
 	return func(yield func(string, error) bool) {
 		for info := range b.client.ListObjectsIter(ctx, b.name, minio.ListObjectsOptions{Prefix: prefix}) {
 			if info.Err != nil {
-				yield("", fmt.Errorf("list %s: %w", prefix, info.Err))
+				yield("", fmt.Errorf("list %s: %w", prefix, answered(info.Err)))
 				return
 			}
 			if strings.HasSuffix(info.Key, "/") && !yield(info.Key, nil) {

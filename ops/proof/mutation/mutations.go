@@ -152,6 +152,10 @@ var mutations = []mutation{
 		"takeover", "of two workers' plans and manifests the one stored first counts",
 		"pipeline/once.go", "\t\tif errors.Is(err, bucket.ErrExists) {", "\t\tif errors.Is(err, bucket.ErrExists) && content == nil {",
 		"pipeline/pipelinetest", "TestAZombieThatWakesUpAtAnyStepEndsInTheSameSet",
+	}, {
+		"takeover", "a write that somebody is at is not one that is done",
+		"pipeline/bucket/bucket.go", "case m == answer.Exists:", "case m == answer.Exists, m == answer.Contended:",
+		"pipeline/bucket", "TestAPutWaitsForAnotherWriterAndThenSeesWhatCameOfIt",
 	},
 
 	// Cancel, delete and retry do what they say.

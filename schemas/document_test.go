@@ -35,6 +35,8 @@ func TestEveryFieldHasAPropertyAndEveryPropertyAField(t *testing.T) {
 		"access-record.schema.json#/$defs/token":      schemas.APIToken{},
 		"access-record.schema.json#/$defs/signOut":    schemas.SignOut{},
 		"manifest.schema.json":                        schemas.Manifest{},
+		"manifest.schema.json#/properties/chain":      schemas.Chain{},
+		"removal.schema.json":                         schemas.Removal{},
 		"job.schema.json":                             schemas.Job{},
 		"job.schema.json#/$defs/schedule":             schemas.Schedule{},
 		"job.schema.json#/$defs/timeframe":            schemas.Timeframe{},

@@ -101,6 +101,8 @@ func decode(schema string, b []byte) error {
 		_, err = schemas.DecodeWebhookDelivery(b)
 	case "manifest.schema.json":
 		_, err = schemas.DecodeManifest(b)
+	case "removal.schema.json":
+		_, err = schemas.DecodeRemoval(b)
 	case "export-request.schema.json":
 		r, malformed := schemas.DecodeExportRequest(b)
 		if malformed != nil {

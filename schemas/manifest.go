@@ -1,5 +1,7 @@
 package schemas
 
+import "slices"
+
 // ManifestVersion is the version of the manifest's format.
 const ManifestVersion = 1
 
@@ -24,6 +26,8 @@ type Manifest struct {
 	// came at or past it, so that both together are complete as of Snapshot.
 	SinceExport string   `json:"since_export,omitempty"`
 	Since       Snapshot `json:"since,omitempty"`
+	// Chain is the place in the chain of its job, of a run of a job.
+	Chain *Chain `json:"chain,omitempty"`
 	// WrittenOff lists records below the snapshot that were lost for good, of whatever tenant
 	// and time: nobody can tell whether the export would have had any of them.
 	WrittenOff []WrittenOff `json:"written_off,omitempty"`
@@ -64,6 +68,8 @@ type Totals struct {
 	JSONLBytes  int64 `json:"jsonl_bytes"`
 	ZipBytes    int64 `json:"zip_bytes"`
 	SealedBytes int64 `json:"sealed_bytes"`
+	// Removed counts the rows that a receiver must not have any more.
+	Removed int64 `json:"removed,omitempty"`
 	// Attachments, AttachmentBytes and AttachmentProblems are those of the attachments:
 	// how many are listed, what they are to have together, and how many are listed
 	// without their content.
@@ -76,11 +82,14 @@ type Totals struct {
 func Total(receipts []Receipt) Totals {
 	t := Totals{Parts: len(receipts)}
 	for _, r := range receipts {
-		if r.Kind == KindAttachments {
+		switch r.Kind {
+		case KindAttachments:
 			t.Attachments += r.Rows
 			t.AttachmentBytes += r.Bytes
 			t.AttachmentProblems += r.Problems
-		} else {
+		case KindRemoved:
+			t.Removed += r.Rows
+		default:
 			t.Rows += r.Rows
 			t.JSONLBytes += r.Bytes
 		}
@@ -117,6 +126,9 @@ func DecodeManifest(b []byte) (*Manifest, error) {
 	p.tenant(m.TenantID)
 	p.exportID(m.ExportID)
 	p.oneOf("filter.entity", m.Filter.Entity, Entities(), true)
+	if m.Chain != nil {
+		m.Chain.check(m, &p)
+	}
 	for i, part := range m.Parts {
 		if part.Number != i+1 {
 			p.add("parts", "number %d stands where %d is expected", part.Number, i+1)
@@ -131,7 +143,7 @@ func DecodeManifest(b []byte) (*Manifest, error) {
 		if !sha256Pattern.MatchString(part.SealedSHA256) || !sha256Pattern.MatchString(part.ZipSHA256) || !sha256Pattern.MatchString(part.JSONLSHA256) {
 			p.add("parts", "part %d lacks a digest", i+1)
 		}
-		if part.Kind != "" && part.Kind != KindAttachments {
+		if !slices.Contains(kinds, part.Kind) {
 			p.add("parts", "part %d is of the unknown kind %q", i+1, shorten(part.Kind))
 		}
 		if !part.possible() {

@@ -79,7 +79,7 @@ var devicePattern = regexp.MustCompile(`(?i)^(con|prn|aux|nul|com[0-9]|lpt[0-9])
 
 // subject is what the file names of a part begin with: what it holds.
 func (p Part) subject(entity string) string {
-	if p.Kind == KindAttachments {
+	if p.Kind != "" {
 		return p.Kind
 	}
 	return entity
@@ -90,7 +90,7 @@ func IsArtifact(exportID, name string) bool {
 	if name == ManifestName || name == SignatureName {
 		return true
 	}
-	return slices.ContainsFunc(append(Entities(), KindAttachments), func(subject string) bool {
+	return slices.ContainsFunc(append(Entities(), kinds[1:]...), func(subject string) bool {
 		number, ok := strings.CutPrefix(name, subject+"-"+exportID+"-")
 		n, err := strconv.Atoi(strings.TrimSuffix(number, partSuffix))
 		return ok && err == nil && n > 0 && name == PartName(subject, exportID, Part{Number: n})
@@ -121,7 +121,7 @@ func (s *ExportStatus) checkNames(p *problems) {
 	}
 	if r := s.Part; r != nil {
 		if !slices.ContainsFunc(Entities(), func(entity string) bool { return r.Name == PartName(entity, s.ExportID, r.Part) }) ||
-			r.Number < 1 || r.Kind != "" && r.Kind != KindAttachments {
+			r.Number < 1 || !slices.Contains(kinds, r.Kind) {
 			p.add("part.name", "%q is not the name of part %d of export %s", shorten(r.Name), r.Number, s.ExportID)
 		}
 		own("part.key", r.Key, prefix+r.Name)

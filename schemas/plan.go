@@ -1,6 +1,9 @@
 package schemas
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // Snapshot is a point in the history of a source topic: for each partition, by
 // its number, the first offset that is not part of it. Partitions past its length
@@ -42,21 +45,30 @@ func (k RowKey) Compare(l RowKey) int {
 	return strings.Compare(k.ID, l.ID)
 }
 
-// KindAttachments is the kind of a part that holds attachments; "" holds rows.
-const KindAttachments = "attachments"
+// Kinds of parts beside "", which holds rows.
+const (
+	// KindRemoved is that of a part whose lines are Removals.
+	KindRemoved = "removed"
+	// KindAttachments is that of a part that holds attachments.
+	KindAttachments = "attachments"
+)
+
+// kinds are in the order of parts.
+var kinds = []string{"", KindRemoved, KindAttachments}
 
 // Part is one file of an export: the rows from First to Last, both inclusive, or the
 // attachments of such rows. Between one part's Last and the next one's First there is
-// none of its kind; parts with attachments come after those with rows.
+// none of its kind; parts with removals come after those with rows, and those with
+// attachments after both.
 type Part struct {
 	// Number counts from 1.
 	Number int `json:"number"`
-	// Kind is "" or KindAttachments.
+	// Kind is "" of rows, KindRemoved or KindAttachments.
 	Kind  string `json:"kind,omitempty"`
 	First RowKey `json:"first"`
 	Last  RowKey `json:"last"`
 	// FirstAttachment is the position from 1 of the first attachment within First, and
-	// LastAttachment that of the last within Last; 0 in parts with rows.
+	// LastAttachment that of the last within Last; 0 in parts of other kinds.
 	FirstAttachment int `json:"first_attachment,omitempty"`
 	LastAttachment  int `json:"last_attachment,omitempty"`
 	// Rows is exact: a part that yields another number is an error. Of attachments it
@@ -70,7 +82,7 @@ type Part struct {
 // follows reports whether a part holds what comes after an earlier one.
 func (p Part) follows(earlier Part) bool {
 	if p.Kind != earlier.Kind {
-		return p.Kind == KindAttachments
+		return slices.Index(kinds, p.Kind) > slices.Index(kinds, earlier.Kind)
 	}
 	c := p.First.Compare(earlier.Last)
 	return c > 0 || c == 0 && p.Kind == KindAttachments && p.FirstAttachment > earlier.LastAttachment

@@ -170,9 +170,20 @@ func TestManifestThatContradictsItselfIsRefused(t *testing.T) {
 		"part 1 lacks a digest":                      func(m *schemas.Manifest) { m.Parts[0].ZipSHA256 = "" },
 		"part 2 has an impossible size":              func(m *schemas.Manifest) { m.Parts[1].Last.ID = "b" },
 		"part 2 overlaps":                            func(m *schemas.Manifest) { m.Parts[1].First = m.Parts[0].Last },
-		"totals: are not the sums":                   func(m *schemas.Manifest) { m.Parts = m.Parts[:1] },
+		"part 2 overlaps the one before": func(m *schemas.Manifest) { // removals do not come before rows
+			m.Parts[0].Kind, m.Parts[0].Name, m.Parts[0].Key = schemas.KindRemoved, "removed-e-1-0001.jsonl.zip.p7m", ""
+		},
+		"part 1 is of the unknown kind":             func(m *schemas.Manifest) { m.Parts[0].Kind = "../x" },
+		"chain: has the number 0":                   func(m *schemas.Manifest) { m.Chain.Number = 0 },
+		"chain: names no job":                       func(m *schemas.Manifest) { m.Chain.JobID = "" },
+		"chain: must have both the previous":        func(m *schemas.Manifest) { m.Chain.PreviousManifestSHA256 = "" },
+		"chain: continues \"e-0\", the export \"\"": func(m *schemas.Manifest) { m.SinceExport = "" },
+		"chain: filter_digest is not that":          func(m *schemas.Manifest) { m.Filter.Queues = []string{"other"} },
+		"totals: are not the sums":                  func(m *schemas.Manifest) { m.Parts = m.Parts[:1] },
 	} {
 		m := validManifest()
+		m.SinceExport = "e-0"
+		m.Chain = &schemas.Chain{JobID: "j-1", Number: 2, PreviousExportID: "e-0", PreviousManifestSHA256: digest, FilterDigest: schemas.FilterDigest(m.Filter)}
 		edit(m)
 		if !strings.Contains(problem, "totals") {
 			m.Totals = schemas.Total(m.Parts)

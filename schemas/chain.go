@@ -64,16 +64,18 @@ const (
 	// RemovedFilter: the row's newest version does not pass the filter any more, or lies
 	// outside of the range.
 	RemovedFilter = "filter"
-	// RemovedErased: the row was erased. It may be one that the receiver never had.
+	// RemovedErased: what has the id was erased, whatever its time. The receiver may never
+	// have had it. A row of the id that was published anew is in the same run.
 	RemovedErased = "erased"
 )
 
-// Removal is a line of a part of kind KindRemoved: a row that a receiver must not have any
-// more. What is kept no longer is not listed row by row: the manifest's HistoryFrom says
+// Removal is a line of a part of kind KindRemoved: what a receiver must not have any more,
+// but for the rows of the same run. What is kept no longer is not listed row by row: the manifest's HistoryFrom says
 // from when on rows are kept, and a receiver removes what is older.
 type Removal struct {
 	ID string `json:"id"`
-	// Time is started_at of an interaction, created_at of a contact.
+	// Time is started_at of an interaction, created_at of a contact; absent for every row
+	// of the id.
 	Time   Time   `json:"time"`
 	Reason string `json:"reason"`
 }
@@ -91,10 +93,14 @@ func DecodeRemoval(line []byte) (Removal, error) {
 	if r.ID == "" {
 		p.add("id", "is missing")
 	}
-	if r.Time.IsZero() {
-		p.add("time", "is missing")
-	}
-	if r.Reason != RemovedFilter && r.Reason != RemovedErased {
+	switch r.Reason {
+	case RemovedFilter:
+		p.instant("time", r.Time, true)
+	case RemovedErased:
+		if !r.Time.IsZero() {
+			p.add("time", "is given; what was erased has none")
+		}
+	default:
 		p.add("reason", "%q is unknown", shorten(r.Reason))
 	}
 	return r, p.err()

@@ -21,7 +21,7 @@ func TestAMemberTwiceOrInOtherLetterCaseIsRefusedInEveryDocumentAtEveryDepth(t *
 		"export-status.schema.json":  encode(t, validStatus()),
 		"manifest.schema.json":       encode(t, validManifest()),
 		"job.schema.json":            encode(t, validJob()),
-		"removal.schema.json":        encode(t, schemas.Removal{ID: "i-1", Time: at("2026-11-01T00:00:00Z"), Reason: schemas.RemovedErased}),
+		"removal.schema.json":        encode(t, schemas.Removal{ID: "i-1", Time: at("2026-11-01T00:00:00Z"), Reason: schemas.RemovedFilter}),
 		"interaction.schema.json":    []byte(`{` + identity + `,"attributes":{"a":"b"},"attachments":[{"attachment_id":"a"},{"attachment_id":"b","name":"x","content":"QUJD"}]}`),
 	}
 	for _, d := range schemas.JSONSchemas() {

@@ -8,7 +8,7 @@ export CGO_ENABLED := 0
 TOOLS := $(CURDIR)/.tools
 GOLANGCI_LINT := $(TOOLS)/golangci-lint
 GOLANGCI_LINT_VERSION := v2.15.0
-SOURCES := $(shell find . -name '*.go' -not -name '*_test.go' -not -path './.*') $(shell find schemas ops -name '*.sql' -o -name '*.json') go.mod go.sum
+SOURCES := $(shell find . -name '*.go' -not -name '*_test.go' -not -path './.*') $(shell find schemas pipeline ops -name '*.sql' -o -name '*.json') go.mod go.sum
 
 .PHONY: help
 help: ## say what can be made

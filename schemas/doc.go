@@ -4,8 +4,8 @@
 //
 // It imports the standard library only (with encoding/json/v2 from its mirror until Go
 // 1.27 has it), so that every other package can speak
-// these types. Go types, JSON Schemas (schemas/json), ClickHouse columns
-// (schemas/sql) and each other are held together by tests.
+// these types. Go types, JSON Schemas (schemas/json), the columns of ClickHouse
+// (pipeline/warehouse/sql) and each other are held together by tests.
 //
 // Times on the wire are RFC 3339 in UTC with milliseconds; ranges are half-open,
 // [from, to).

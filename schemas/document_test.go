@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"maps"
 	"reflect"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -173,28 +172,6 @@ func TestWhatGoWritesIsValidInTheSchema(t *testing.T) {
 	} {
 		if err := compile(t, where).Validate(document(t, encode(t, v))); err != nil {
 			t.Errorf("%T: %v", v, err)
-		}
-	}
-}
-
-func TestClickHouseColumnsCoverEveryField(t *testing.T) {
-	for name, v := range map[string]any{"0001_interactions": schemas.Interaction{}, "0002_contacts": schemas.Contact{}} {
-		n := slices.IndexFunc(schemas.DDL(), func(s schemas.Statement) bool { return s.Name == name })
-		if n < 0 {
-			t.Fatalf("there is no statement %s", name)
-		}
-		var columns []string
-		for _, m := range regexp.MustCompile(`(?m)^    ([a-z_0-9]+) +[A-Z]`).FindAllStringSubmatch(schemas.DDL()[n].SQL, -1) {
-			columns = append(columns, m[1])
-		}
-		want := []string{"body", "body_bytes", "ingested_at", "source_offset", "source_partition"}
-		for _, f := range fieldsOf(reflect.TypeOf(v)) {
-			want = append(want, f.name)
-		}
-		slices.Sort(columns)
-		slices.Sort(want)
-		if !slices.Equal(columns, want) {
-			t.Errorf("%s: columns = %v, want %v", name, columns, want)
 		}
 	}
 }

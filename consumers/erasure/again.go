@@ -37,12 +37,16 @@ func (h *Handler) Watch(ctx context.Context) error {
 // erasures, stops there (SIGSTOP, a machine that sleeps) while another takes its place and
 // the erasure is carried out, and then goes on, stores what it has in hand.
 func (h *Handler) again(ctx context.Context) error {
-	back, err := h.Store.CameBack(ctx, h.Now().Add(-watchFor))
+	done, err := h.History.ErasuresSince(ctx, h.Now().Add(-watchFor))
+	if err != nil {
+		return err
+	}
+	back, err := h.Rows.CameBack(ctx, done)
 	if err != nil {
 		return err
 	}
 	for _, e := range back {
-		rows, err := h.Store.EraseAgain(ctx, e)
+		rows, err := h.Rows.EraseAgain(ctx, e)
 		if err != nil {
 			return err
 		}

@@ -35,17 +35,25 @@ type Log interface {
 	Present(ctx context.Context, topic schemas.Topic, to schemas.Snapshot) ([]schemas.Run, error)
 }
 
-// Store is where rows, exports and erasures are; *warehouse.Warehouse is one.
-type Store interface {
+// History is what became of exports and erasures; *ledger.Ledger is one.
+type History interface {
 	Erasure(ctx context.Context, tenantID, erasureID string) (schemas.Erasure, bool, error)
 	SaveErasure(ctx context.Context, e schemas.Erasure) error
+	// ErasuresSince returns the erasures that were done at or past t.
+	ErasuresSince(ctx context.Context, t time.Time) ([]schemas.Erasure, error)
+	// ExportsHoldingRows calls each with every export of a tenant that has artifacts, or is
+	// about to have some.
+	ExportsHoldingRows(ctx context.Context, tenantID string, each func(schemas.Export) error) error
+}
+
+// Rows are the interactions and contacts, and their account; *warehouse.Warehouse has them.
+type Rows interface {
 	// ErasableBodies calls each with every version with attachments Erase would remove.
 	ErasableBodies(ctx context.Context, e schemas.Erasure, each func(body string) error) error
 	// Erase returns once no row is left. It is safe to repeat.
 	Erase(ctx context.Context, e schemas.Erasure) error
-	// CameBack returns the erasures that were done at or past t and of whose rows some are
-	// stored again.
-	CameBack(ctx context.Context, t time.Time) ([]schemas.Erasure, error)
+	// CameBack returns which of some erasures have rows that are stored again.
+	CameBack(ctx context.Context, erasures []schemas.Erasure) ([]schemas.Erasure, error)
 	// EraseAgain removes rows that were stored after Erase, and returns how many.
 	EraseAgain(ctx context.Context, e schemas.Erasure) (int64, error)
 	// ErasedSubjects calls each with what Erase found the erasure to be about, some at a time.
@@ -55,10 +63,8 @@ type Store interface {
 	HasTenant(ctx context.Context, tenantID string) (bool, error)
 	// Missing is how many of these positions of a topic are not accounted for.
 	Missing(ctx context.Context, topic schemas.Topic, runs []schemas.Run) (int64, error)
-	// Impact reads what Erase would remove, and Holding compares it with the exports that
-	// history knows: also once it is removed.
+	// Impact reads what Erase would remove.
 	Impact(ctx context.Context, e schemas.Erasure) (warehouse.Impact, error)
-	Holding(ctx context.Context, i warehouse.Impact) ([]schemas.AffectedExport, error)
 }
 
 // Publisher publishes events and returns once they are acknowledged.
@@ -75,7 +81,8 @@ type Objects interface {
 // Options of a Handler.
 type Options struct {
 	Log       Log
-	Store     Store
+	Rows      Rows
+	History   History
 	Objects   Objects
 	Publisher Publisher
 	// Name is told in events, such as host and process id.
@@ -108,7 +115,7 @@ func (h *Handler) Handle(ctx context.Context, b schemas.Batch[*schemas.ErasureRe
 }
 
 func (h *Handler) erase(ctx context.Context, r schemas.ErasureRequest) error {
-	e, known, err := h.Store.Erasure(ctx, r.TenantID, r.ErasureID)
+	e, known, err := h.History.Erasure(ctx, r.TenantID, r.ErasureID)
 	switch {
 	case err != nil:
 		return err
@@ -139,7 +146,7 @@ func (h *Handler) find(ctx context.Context, e schemas.Erasure) error {
 	if err != nil {
 		return err
 	}
-	known, err := h.Store.HasTenant(ctx, e.Request.TenantID)
+	known, err := h.Rows.HasTenant(ctx, e.Request.TenantID)
 	if err != nil {
 		return err
 	}
@@ -147,7 +154,7 @@ func (h *Handler) find(ctx context.Context, e schemas.Erasure) error {
 		e.Reason = fmt.Sprintf("tenant %s is unknown: nothing was ever stored for it", e.Request.TenantID)
 		return h.end(ctx, e, schemas.ErasureRefused, schemas.OutcomeRefused, about(e.Request)+": "+e.Reason)
 	}
-	impact, err := h.Store.Impact(ctx, e)
+	impact, err := h.Rows.Impact(ctx, e)
 	if err != nil {
 		return err
 	}
@@ -159,7 +166,7 @@ func (h *Handler) find(ctx context.Context, e schemas.Erasure) error {
 		return err
 	}
 	e.Rows, e.FoundAt = impact.Versions, schemas.TimeOf(h.Now())
-	if err := h.Store.SaveErasure(ctx, e); err != nil {
+	if err := h.History.SaveErasure(ctx, e); err != nil {
 		return err
 	}
 	return h.remove(ctx, e, &impact)
@@ -171,14 +178,14 @@ func (h *Handler) remove(ctx context.Context, e schemas.Erasure, found *warehous
 	if err := h.removeAttachments(ctx, &e); err != nil {
 		return err
 	}
-	if err := h.Store.Erase(ctx, e); err != nil {
+	if err := h.Rows.Erase(ctx, e); err != nil {
 		return err
 	}
 	if err := h.remember(ctx, e); err != nil {
 		return err
 	}
 	var err error
-	if e.Rows, err = h.Store.ErasedRows(ctx, e); err != nil {
+	if e.Rows, err = h.Rows.ErasedRows(ctx, e); err != nil {
 		return err
 	}
 	if found != nil { // exports that began, or failed, since it was written down
@@ -205,7 +212,7 @@ func (h *Handler) end(ctx context.Context, e schemas.Erasure, state, outcome, de
 		return err
 	}
 	h.Logger.InfoContext(ctx, "erasure ended", "tenant", e.Request.TenantID, "erasure", e.Request.ErasureID, "state", state, "rows", e.Rows, "exports", len(e.Exports))
-	return h.Store.SaveErasure(ctx, e)
+	return h.History.SaveErasure(ctx, e)
 }
 
 // accept takes the snapshot, once.
@@ -218,7 +225,7 @@ func (h *Handler) accept(ctx context.Context, r schemas.ErasureRequest) (schemas
 	if e.Contacts, err = h.Log.EndOffsets(ctx, schemas.TopicContacts); err != nil {
 		return e, err
 	}
-	return e, h.Store.SaveErasure(ctx, e)
+	return e, h.History.SaveErasure(ctx, e)
 }
 
 const (
@@ -257,7 +264,7 @@ func (h *Handler) await(ctx context.Context, e schemas.Erasure, role string, log
 		if !told {
 			told = true
 			e.Waiting = fmt.Sprintf("waiting for %s: %s behind", role, schemas.Counted(behind, "record"))
-			if err := h.Store.SaveErasure(ctx, e); err != nil {
+			if err := h.History.SaveErasure(ctx, e); err != nil {
 				return err
 			}
 		}
@@ -283,11 +290,11 @@ func (h *Handler) behind(ctx context.Context, l log) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	return h.Store.Missing(ctx, l.topic, present)
+	return h.Rows.Missing(ctx, l.topic, present)
 }
 
 // holding returns the exports that hold what was found, once history knows every export
-// there is.
+// there is: also after it is removed, and in one question however many exports there are.
 func (h *Handler) holding(ctx context.Context, e schemas.Erasure, found warehouse.Impact) ([]schemas.AffectedExport, error) {
 	end, err := h.Log.EndOffsets(ctx, schemas.TopicExportStatus)
 	if err != nil {
@@ -296,7 +303,19 @@ func (h *Handler) holding(ctx context.Context, e schemas.Erasure, found warehous
 	if err := h.await(ctx, e, "history", log{schemas.GroupHistory, schemas.TopicExportStatus, end}); err != nil {
 		return nil, err
 	}
-	return h.Store.Holding(ctx, found)
+	all := []schemas.AffectedExport{}
+	return all, h.History.ExportsHoldingRows(ctx, e.Request.TenantID, func(x schemas.Export) error {
+		n := found.HeldBy(x)
+		if n == 0 {
+			return nil
+		}
+		held := schemas.AffectedExport{ExportID: x.ExportID, State: x.State, Rows: n}
+		if x.Completion != nil {
+			held.ExpiresAt = x.Completion.ExpiresAt
+		}
+		all = append(all, held)
+		return nil
+	})
 }
 
 // removeAttachments removes the objects that any erased version refers to, also those
@@ -304,7 +323,7 @@ func (h *Handler) holding(ctx context.Context, e schemas.Erasure, found warehous
 // Objects that are not below the tenant's prefix are nobody's to remove.
 func (h *Handler) removeAttachments(ctx context.Context, e *schemas.Erasure) error {
 	removed := map[string]bool{}
-	err := h.Store.ErasableBodies(ctx, *e, func(body string) error {
+	err := h.Rows.ErasableBodies(ctx, *e, func(body string) error {
 		_, attachments, err := schemas.StoredAttachments([]byte(body))
 		if err != nil {
 			return err
@@ -324,12 +343,12 @@ func (h *Handler) removeAttachments(ctx context.Context, e *schemas.Erasure) err
 		return err
 	}
 	e.Objects = int64(len(removed))
-	return h.Store.SaveErasure(ctx, *e) // once the rows are gone nobody can count them
+	return h.History.SaveErasure(ctx, *e) // once the rows are gone nobody can count them
 }
 
 // remember publishes who and what was erased. Repeated, it is the same facts again.
 func (h *Handler) remember(ctx context.Context, e schemas.Erasure) error {
-	return h.Store.ErasedSubjects(ctx, e, func(subjects []*schemas.ErasedSubject) error {
+	return h.Rows.ErasedSubjects(ctx, e, func(subjects []*schemas.ErasedSubject) error {
 		events := make([]schemas.Event, len(subjects))
 		for n, s := range subjects {
 			s.ErasedAt = schemas.TimeOf(h.Now())

@@ -38,7 +38,7 @@ type Definitions interface {
 	Sync(ctx context.Context) error
 }
 
-// Deliveries are the attempts made so far, the latest first; *warehouse.Warehouse has
+// Deliveries are the attempts made so far, the latest first; *ledger.Ledger has
 // them.
 type Deliveries interface {
 	Deliveries(ctx context.Context, tenantID, jobID, exportID string, limit int) ([]schemas.WebhookDelivery, error)

@@ -6,14 +6,14 @@ import (
 	"github.com/oklog/ulid/v2"
 
 	"cdds/ops/auth"
-	"cdds/pipeline/warehouse"
+	"cdds/pipeline/ledger"
 	"cdds/schemas"
 )
 
 // Erasures lists a page of erasures, in a state or in any if it is empty.
-func (h *Handle) Erasures(ctx context.Context, state string, p warehouse.Page) (warehouse.Listed[schemas.Erasure], error) {
+func (h *Handle) Erasures(ctx context.Context, state string, p ledger.Page) (ledger.Listed[schemas.Erasure], error) {
 	if err := h.reads(auth.Read); err != nil {
-		return warehouse.Listed[schemas.Erasure]{}, err
+		return ledger.Listed[schemas.Erasure]{}, err
 	}
 	return h.History.ListErasures(ctx, h.tenant, state, p)
 }
@@ -81,22 +81,22 @@ func (h *Handle) Erase(ctx context.Context, r schemas.ErasureRequest) (schemas.E
 
 // Audit lists a page of the tenant's audit trail; for who sees all tenants and named
 // none, of what is of no one tenant.
-func (h *Handle) Audit(ctx context.Context, f warehouse.AuditFilter, p warehouse.Page) (warehouse.Listed[schemas.AuditRecord], error) {
+func (h *Handle) Audit(ctx context.Context, f ledger.AuditFilter, p ledger.Page) (ledger.Listed[schemas.AuditRecord], error) {
 	permission := auth.Read
 	if h.tenant == schemas.AllTenants {
 		permission = auth.Manage
 	}
 	if err := h.reads(permission); err != nil {
-		return warehouse.Listed[schemas.AuditRecord]{}, err
+		return ledger.Listed[schemas.AuditRecord]{}, err
 	}
 	f.TenantID = h.tenant
 	return h.History.ListAudit(ctx, f, p)
 }
 
 // Deliveries lists a page of attempts to tell webhooks of exports that ended.
-func (h *Handle) Deliveries(ctx context.Context, f warehouse.DeliveryFilter, p warehouse.Page) (warehouse.Listed[schemas.WebhookDelivery], error) {
+func (h *Handle) Deliveries(ctx context.Context, f ledger.DeliveryFilter, p ledger.Page) (ledger.Listed[schemas.WebhookDelivery], error) {
 	if err := h.reads(auth.Read); err != nil {
-		return warehouse.Listed[schemas.WebhookDelivery]{}, err
+		return ledger.Listed[schemas.WebhookDelivery]{}, err
 	}
 	f.TenantID = h.tenant
 	return h.History.ListDeliveries(ctx, f, p)

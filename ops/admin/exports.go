@@ -12,18 +12,18 @@ import (
 	"github.com/oklog/ulid/v2"
 
 	"cdds/ops/auth"
+	"cdds/pipeline/ledger"
 	"cdds/pipeline/smime"
-	"cdds/pipeline/warehouse"
 	"cdds/schemas"
 )
 
 // Exports lists a page of exports, without their lists of parts.
-func (h *Handle) Exports(ctx context.Context, f warehouse.ExportFilter, p warehouse.Page) (warehouse.Listed[schemas.Export], error) {
+func (h *Handle) Exports(ctx context.Context, f ledger.ExportFilter, p ledger.Page) (ledger.Listed[schemas.Export], error) {
 	if err := h.reads(auth.Read); err != nil {
-		return warehouse.Listed[schemas.Export]{}, err
+		return ledger.Listed[schemas.Export]{}, err
 	}
 	if err := checkStates(f.States); err != nil {
-		return warehouse.Listed[schemas.Export]{}, err
+		return ledger.Listed[schemas.Export]{}, err
 	}
 	f.TenantID = h.tenant
 	return h.History.ListExports(ctx, f, p)
@@ -276,7 +276,7 @@ func (h *Handle) control(ctx context.Context, action, id string, allows func(sch
 func checkStates(states []string) error {
 	for _, s := range states {
 		if !slices.Contains(schemas.States(), schemas.State(s)) {
-			return fmt.Errorf("%w: state %q is unknown; states are %v", warehouse.ErrPage, strings.ToValidUTF8(s, "?"), schemas.States())
+			return fmt.Errorf("%w: state %q is unknown; states are %v", ledger.ErrPage, strings.ToValidUTF8(s, "?"), schemas.States())
 		}
 	}
 	return nil

@@ -30,7 +30,7 @@ func (h *Handle) QueuesAmong(ctx context.Context, names []string) ([]string, err
 	if err := h.reads(auth.Read); err != nil {
 		return nil, err
 	}
-	return h.History.QueuesAmong(ctx, h.tenant, names)
+	return h.Rows.QueuesAmong(ctx, h.tenant, names)
 }
 
 // Jobs lists the tenant's jobs that are not deleted, by id.

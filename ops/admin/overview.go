@@ -7,13 +7,17 @@ import (
 	"time"
 
 	"cdds/ops/auth"
+	"cdds/pipeline/ledger"
 	"cdds/pipeline/warehouse"
 	"cdds/schemas"
 )
 
 // Overview is how the system does, for a tenant or for all of them.
 type Overview struct {
-	warehouse.Overview
+	ledger.Overview
+	// Hours are the interactions that began in each of the last 24 hours that had any,
+	// the earliest first.
+	Hours []warehouse.HourCount
 	// Lag is how many records each source topic has that ingest has not stored yet, of
 	// all tenants together.
 	Lag map[schemas.Topic]int64
@@ -30,7 +34,10 @@ func (h *Handle) Overview(ctx context.Context) (Overview, error) {
 	now := schemas.TimeOf(h.Now())
 	o := Overview{Lag: map[schemas.Topic]int64{}, AsOf: now}
 	var err error
-	if o.Overview, err = h.History.Overview(ctx, h.tenant, now); err != nil {
+	if o.Overview, err = h.History.Overview(ctx, h.tenant); err != nil {
+		return o, err
+	}
+	if o.Hours, err = h.Rows.Hours(ctx, h.tenant, now); err != nil {
 		return o, err
 	}
 	for _, topic := range schemas.SourceTopics() {
@@ -109,11 +116,15 @@ func (s *Service) haveHistory(ctx context.Context) ([]string, error) {
 	s.tenants.mu.Lock()
 	defer s.tenants.mu.Unlock()
 	if now := s.Now(); s.tenants.read.IsZero() || now.Sub(s.tenants.read) > tenantsKept {
-		all, err := s.History.Tenants(ctx, maxTenants)
+		all, err := s.Rows.Tenants(ctx, maxTenants)
 		if err != nil {
 			return nil, err
 		}
-		if len(all) == 0 { // whoever waits for the first looks again
+		exported, err := s.History.Tenants(ctx, maxTenants)
+		if err != nil {
+			return nil, err
+		}
+		if all = append(all, exported...); len(all) == 0 { // whoever waits for the first looks again
 			return nil, nil
 		}
 		s.tenants.all, s.tenants.read = all, now

@@ -26,22 +26,29 @@ import (
 	"time"
 
 	"cdds/ops/auth"
+	"cdds/pipeline/ledger"
 	"cdds/pipeline/warehouse"
 	"cdds/schemas"
 )
 
-// History is what ClickHouse knows; *warehouse.Warehouse is one.
+// History is what became of exports and erasures; *ledger.Ledger is one.
 type History interface {
 	Export(ctx context.Context, tenantID, exportID string) (schemas.Export, bool, error)
 	StoredTimes(ctx context.Context, tenantID, exportID string, limit int) (map[int]schemas.Time, error)
-	ListExports(ctx context.Context, f warehouse.ExportFilter, p warehouse.Page) (warehouse.Listed[schemas.Export], error)
+	ListExports(ctx context.Context, f ledger.ExportFilter, p ledger.Page) (ledger.Listed[schemas.Export], error)
 	LatestRuns(ctx context.Context, tenantID string, jobIDs []string) (map[string]*schemas.Export, error)
-	ListArtifacts(ctx context.Context, f warehouse.ArtifactFilter, p warehouse.Page) (warehouse.Listed[warehouse.ListedArtifact], error)
-	ListAudit(ctx context.Context, f warehouse.AuditFilter, p warehouse.Page) (warehouse.Listed[schemas.AuditRecord], error)
-	ListErasures(ctx context.Context, tenantID, state string, p warehouse.Page) (warehouse.Listed[schemas.Erasure], error)
-	ListDeliveries(ctx context.Context, f warehouse.DeliveryFilter, p warehouse.Page) (warehouse.Listed[schemas.WebhookDelivery], error)
+	ListArtifacts(ctx context.Context, f ledger.ArtifactFilter, p ledger.Page) (ledger.Listed[ledger.ListedArtifact], error)
+	ListAudit(ctx context.Context, f ledger.AuditFilter, p ledger.Page) (ledger.Listed[schemas.AuditRecord], error)
+	ListErasures(ctx context.Context, tenantID, state string, p ledger.Page) (ledger.Listed[schemas.Erasure], error)
+	ListDeliveries(ctx context.Context, f ledger.DeliveryFilter, p ledger.Page) (ledger.Listed[schemas.WebhookDelivery], error)
 	Erasure(ctx context.Context, tenantID, erasureID string) (schemas.Erasure, bool, error)
-	Overview(ctx context.Context, tenantID string, now schemas.Time) (warehouse.Overview, error)
+	Overview(ctx context.Context, tenantID string) (ledger.Overview, error)
+	Tenants(ctx context.Context, limit int) ([]string, error)
+}
+
+// Rows are the interactions and contacts that are stored; *warehouse.Warehouse has them.
+type Rows interface {
+	Hours(ctx context.Context, tenantID string, now schemas.Time) ([]warehouse.HourCount, error)
 	Tenants(ctx context.Context, limit int) ([]string, error)
 	QueuesAmong(ctx context.Context, tenantID string, names []string) ([]string, error)
 }
@@ -96,6 +103,7 @@ type Accounts interface {
 // Options of a Service.
 type Options struct {
 	History     History
+	Rows        Rows
 	Requests    Requests
 	Objects     Objects
 	Publisher   Publisher
@@ -149,7 +157,7 @@ func New(o Options) *Service {
 }
 
 // Errors beside auth.ErrForbidden, *schemas.InvalidError, schemas.ErrChanged and
-// warehouse.ErrPage.
+// ledger.ErrPage.
 var (
 	// ErrNotFound says that there is no such thing in the tenant.
 	ErrNotFound = errors.New("there is no such thing")

@@ -10,7 +10,7 @@ import (
 
 	"cdds/ops/admin"
 	"cdds/ops/download"
-	"cdds/pipeline/warehouse"
+	"cdds/pipeline/ledger"
 	"cdds/schemas"
 )
 
@@ -30,7 +30,7 @@ type ArtifactView struct {
 	Href      string       `json:"href" doc:"Where it is fetched."`
 }
 
-func artifactView(exportID string, a warehouse.Artifact) ArtifactView {
+func artifactView(exportID string, a schemas.Artifact) ArtifactView {
 	return ArtifactView{
 		exportID, a.Name, a.Kind, a.Part, a.Rows, a.Size, a.SHA256, a.CreatedAt, a.ExpiresAt, a.RemovedAt,
 		Prefix + "/exports/" + url.PathEscape(exportID) + "/artifacts/" + url.PathEscape(a.Name),
@@ -54,18 +54,18 @@ func (a *API) artifacts() {
 			if err != nil {
 				return out, err
 			}
-			rows, err := h.Artifacts(ctx, warehouse.ArtifactFilter{ExportID: in.Export, Kind: in.Kind, Present: in.Present}, page)
+			rows, err := h.Artifacts(ctx, ledger.ArtifactFilter{ExportID: in.Export, Kind: in.Kind, Present: in.Present}, page)
 			if err != nil {
 				return out, err
 			}
-			return listed(in.Paging, in.Sort, rows, func(r warehouse.ListedArtifact) ArtifactView { return artifactView(r.ExportID, r.Artifact) })
+			return listed(in.Paging, in.Sort, rows, func(r ledger.ListedArtifact) ArtifactView { return artifactView(r.ExportID, r.Artifact) })
 		}))
 	})
 	register(a, huma.Operation{
 		OperationID: "list-export-artifacts", Method: http.MethodGet, Path: "/exports/{id}/artifacts", Tags: tags, Summary: "List the files of an export",
 	}, func(ctx context.Context, in *ExportPath) (*answer[Listing[ArtifactView]], error) {
-		files, err := on(ctx, a, in.Scope, func(h *admin.Handle) ([]warehouse.Artifact, error) { return h.ExportArtifacts(ctx, in.ID) })
-		return give(all(files, func(f warehouse.Artifact) ArtifactView { return artifactView(in.ID, f) }), err)
+		files, err := on(ctx, a, in.Scope, func(h *admin.Handle) ([]schemas.Artifact, error) { return h.ExportArtifacts(ctx, in.ID) })
+		return give(all(files, func(f schemas.Artifact) ArtifactView { return artifactView(in.ID, f) }), err)
 	})
 	register(a, huma.Operation{
 		OperationID: "fetch-artifact", Method: http.MethodGet, Path: "/exports/{id}/artifacts/{name}", Tags: tags, Summary: "Fetch a file of a completed export",

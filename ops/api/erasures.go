@@ -7,7 +7,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"cdds/ops/admin"
-	"cdds/pipeline/warehouse"
+	"cdds/pipeline/ledger"
 	"cdds/schemas"
 )
 
@@ -84,7 +84,7 @@ func (a *API) erasures() {
 			if err != nil {
 				return out, err
 			}
-			rows, err := h.Audit(ctx, warehouse.AuditFilter{Subject: in.Subject, Actor: in.Actor, Action: in.Action, Outcomes: in.Outcome, From: in.From, To: in.To}, page)
+			rows, err := h.Audit(ctx, ledger.AuditFilter{Subject: in.Subject, Actor: in.Actor, Action: in.Action, Outcomes: in.Outcome, From: in.From, To: in.To}, page)
 			if err != nil {
 				return out, err
 			}

@@ -7,7 +7,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"cdds/ops/admin"
-	"cdds/pipeline/warehouse"
+	"cdds/pipeline/ledger"
 	"cdds/schemas"
 )
 
@@ -83,7 +83,7 @@ func (a *API) exports() {
 			if err != nil {
 				return Listing[schemas.Export]{}, err
 			}
-			rows, err := h.Exports(ctx, warehouse.ExportFilter{States: in.State, Entity: in.Entity, JobID: in.Job, Text: in.Text, From: in.From, To: in.To}, page)
+			rows, err := h.Exports(ctx, ledger.ExportFilter{States: in.State, Entity: in.Entity, JobID: in.Job, Text: in.Text, From: in.From, To: in.To}, page)
 			if err != nil {
 				return Listing[schemas.Export]{}, err
 			}

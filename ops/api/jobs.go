@@ -7,7 +7,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"cdds/ops/admin"
-	"cdds/pipeline/warehouse"
+	"cdds/pipeline/ledger"
 	"cdds/schemas"
 )
 
@@ -153,7 +153,7 @@ func (a *API) jobs() {
 			if err != nil {
 				return out, err
 			}
-			rows, err := h.Deliveries(ctx, warehouse.DeliveryFilter{JobID: in.Job, ExportID: in.Export, Outcomes: in.Outcome}, page)
+			rows, err := h.Deliveries(ctx, ledger.DeliveryFilter{JobID: in.Job, ExportID: in.Export, Outcomes: in.Outcome}, page)
 			if err != nil {
 				return out, err
 			}

@@ -12,15 +12,15 @@ import (
 	"testing"
 	"time"
 
-	"github.com/ClickHouse/clickhouse-go/v2"
-
 	"cdds/consumers/definitions"
 	"cdds/ops/admin"
 	"cdds/ops/api"
 	"cdds/ops/auth"
 	"cdds/ops/console"
 	"cdds/ops/stack/stacktest"
+	"cdds/pipeline/ledger"
 	"cdds/pipeline/smime"
+	"cdds/pipeline/tables"
 	"cdds/pipeline/warehouse"
 	"cdds/producers/schedule"
 	"cdds/schemas"
@@ -31,11 +31,11 @@ func TestMain(m *testing.M) { stacktest.Main(m) }
 // desk is the API on a real ClickHouse, with definitions in memory and what is
 // published thrown away.
 type desk struct {
-	t         testing.TB
-	handler   http.Handler
-	warehouse *warehouse.Warehouse
-	token     string
-	now       time.Time
+	t       testing.TB
+	handler http.Handler
+	ledger  *ledger.Ledger
+	token   string
+	now     time.Time
 }
 
 type discard struct{}
@@ -69,15 +69,9 @@ func (still) Ingested(context.Context, schemas.Topic) (schemas.Snapshot, error) 
 // newDesk gives tenant so many exports and jobs, each a minute after the one before.
 func newDesk(t testing.TB, tenant string, exports, jobs int) *desk {
 	t.Helper()
-	e := stacktest.Shared(t).Endpoints().ClickHouse
-	conn, err := clickhouse.Open(&clickhouse.Options{
-		Protocol: clickhouse.HTTP, Addr: []string{e.Addr},
-		Auth: clickhouse.Auth{Database: e.Database, Username: e.Username, Password: e.Password},
-	})
-	check(t, err)
-	t.Cleanup(func() { _ = conn.Close() })
-	d := &desk{t: t, warehouse: warehouse.New(conn), now: time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)}
-	check(t, d.warehouse.Migrate(t.Context()))
+	db := tables.New(stacktest.ClickHouse(t))
+	check(t, db.Create(t.Context(), warehouse.Schema(), ledger.Schema()))
+	d := &desk{t: t, ledger: ledger.New(db), now: time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)}
 	clock := func() time.Time { return d.now }
 
 	directory := auth.NewDirectory(clock)
@@ -92,7 +86,7 @@ func newDesk(t testing.TB, tenant string, exports, jobs int) *desk {
 	fill(t, defined, tenant, jobs, schemas.TimeOf(d.now))
 	d.saveExports(tenant, 0, exports)
 	office := admin.New(admin.Options{
-		History: d.warehouse, Publisher: discard{}, Positions: still{}, Accounts: service, Directory: directory, Definitions: defined, Next: schedule.Next, Now: clock,
+		History: d.ledger, Rows: warehouse.New(db), Publisher: discard{}, Positions: still{}, Accounts: service, Directory: directory, Definitions: defined, Next: schedule.Next, Now: clock,
 	})
 	mux := http.NewServeMux()
 	mux.Handle(api.Prefix+"/", api.New(api.Options{Admin: office, Auth: service, Every: time.Microsecond, Burst: 1 << 20}).Handler())
@@ -144,7 +138,7 @@ func (d *desk) saveExportsOf(tenant string, from, to, parts int) {
 		}
 		all = append(all, e)
 	}
-	check(d.t, d.warehouse.SaveExports(d.t.Context(), all))
+	check(d.t, d.ledger.SaveExports(d.t.Context(), all))
 }
 
 func (d *desk) get(path string) (int, []byte) { return d.fetch(api.Prefix + path) }

@@ -5,7 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 
-	"cdds/pipeline/warehouse"
+	"cdds/pipeline/ledger"
 	"cdds/schemas"
 )
 
@@ -18,13 +18,13 @@ type Paging struct {
 
 // cursor is where a page ended and how it was sorted.
 type cursor struct {
-	warehouse.Place
+	ledger.Place
 	Sort  string `json:"s"`
 	Order string `json:"o"`
 }
 
-func (p Paging) page(sort string) (warehouse.Page, error) {
-	page := warehouse.Page{Sort: sort, Ascending: p.Order == "asc", Limit: p.Limit}
+func (p Paging) page(sort string) (ledger.Page, error) {
+	page := ledger.Page{Sort: sort, Ascending: p.Order == "asc", Limit: p.Limit}
 	if p.Cursor == "" {
 		return page, nil
 	}
@@ -34,10 +34,10 @@ func (p Paging) page(sort string) (warehouse.Page, error) {
 		err = schemas.ReadKnown(b, &c)
 	}
 	if err != nil {
-		return page, fmt.Errorf("%w: the cursor is none that was given out", warehouse.ErrPage)
+		return page, fmt.Errorf("%w: the cursor is none that was given out", ledger.ErrPage)
 	}
 	if c.Sort != sort || c.Order != p.Order {
-		return page, fmt.Errorf("%w: the cursor belongs to another order", warehouse.ErrPage)
+		return page, fmt.Errorf("%w: the cursor belongs to another order", ledger.ErrPage)
 	}
 	page.After = c.Place
 	return page, nil
@@ -51,12 +51,12 @@ type Listing[T any] struct {
 }
 
 // listed makes a page's body; show makes an item of a row.
-func listed[R, T any](p Paging, sort string, from warehouse.Listed[R], show func(R) T) (Listing[T], error) {
+func listed[R, T any](p Paging, sort string, from ledger.Listed[R], show func(R) T) (Listing[T], error) {
 	out := Listing[T]{Items: make([]T, len(from.Rows))}
 	for n, row := range from.Rows {
 		out.Items[n] = show(row)
 	}
-	if from.Next != (warehouse.Place{}) {
+	if from.Next != (ledger.Place{}) {
 		b, err := json.Marshal(cursor{from.Next, sort, p.Order})
 		if err != nil {
 			return out, err

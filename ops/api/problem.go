@@ -12,7 +12,7 @@ import (
 	"cdds/ops/admin"
 	"cdds/ops/auth"
 	"cdds/pipeline/bucket"
-	"cdds/pipeline/warehouse"
+	"cdds/pipeline/ledger"
 	"cdds/schemas"
 )
 
@@ -56,7 +56,7 @@ func (a *API) problem(ctx context.Context, err error) error {
 		return huma.Error404NotFound(admin.ErrNotFound.Error())
 	case errors.Is(err, admin.ErrGone):
 		return huma.Error410Gone(admin.ErrGone.Error())
-	case errors.Is(err, warehouse.ErrPage):
+	case errors.Is(err, ledger.ErrPage):
 		return huma.Error422UnprocessableEntity(err.Error())
 	case errors.Is(err, context.Canceled):
 		return huma.NewError(499, "the request was given up")

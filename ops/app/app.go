@@ -25,6 +25,8 @@ import (
 	"cdds/ops/metrics"
 	"cdds/ops/tracing"
 	"cdds/pipeline/bucket"
+	"cdds/pipeline/ledger"
+	"cdds/pipeline/tables"
 	"cdds/pipeline/warehouse"
 	"cdds/producers"
 )
@@ -58,7 +60,9 @@ type App struct {
 	client    *kgo.Client
 	publisher *producers.Publisher
 	conn      driver.Conn
+	tables    *tables.Database
 	warehouse *warehouse.Warehouse
+	ledger    *ledger.Ledger
 	bucket    *bucket.Bucket
 	settler   *consumers.Settler
 	offsets   *connect.Offsets
@@ -119,7 +123,8 @@ func (a *App) setup() error {
 		return err
 	}
 	a.onStop("clickhouse", a.conn.Close)
-	a.warehouse = warehouse.New(a.conn).OnCluster(a.Config.ClickHouse.Cluster)
+	a.tables = tables.New(a.conn).OnCluster(a.Config.ClickHouse.Cluster)
+	a.warehouse, a.ledger = warehouse.New(a.tables), ledger.New(a.tables)
 
 	store, err := connect.S3(a.Config.S3)
 	if err != nil {
@@ -211,7 +216,7 @@ func (a *App) Close() error {
 func (a *App) Ready(ctx context.Context) map[string]string {
 	checks := map[string]func(context.Context) error{
 		"kafka":      func(ctx context.Context) error { return connect.PingKafka(ctx, a.client) },
-		"clickhouse": a.warehouse.Ping,
+		"clickhouse": a.tables.Ping,
 		"s3": func(ctx context.Context) error {
 			for _, name := range []string{a.Config.S3.Bucket, a.Config.S3.AttachmentsBucket} {
 				ok, err := a.bucket.Sibling(name).Exists(ctx)

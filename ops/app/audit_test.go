@@ -15,7 +15,7 @@ func (w *world) awaitAudit(tenant string, actions ...string) []schemas.AuditReco
 	ctx, cancel := context.WithTimeout(w.t.Context(), patience)
 	defer cancel()
 	for {
-		all, err := w.warehouse.Audit(ctx, tenant, "", 100)
+		all, err := w.ledger.Audit(ctx, tenant, "", 100)
 		missing := slices.DeleteFunc(slices.Clone(actions), func(action string) bool {
 			return slices.ContainsFunc(all, func(a schemas.AuditRecord) bool { return a.Action == action })
 		})

@@ -10,7 +10,7 @@ import (
 
 func buildErasure(a *App) ([]role, error) {
 	handler := erasure.New(erasure.Options{
-		Log: a.offsets, Store: a.warehouse, Publisher: a.publisher,
+		Log: a.offsets, Rows: a.warehouse, History: a.ledger, Publisher: a.publisher,
 		Objects: a.bucket.Sibling(a.Config.S3.AttachmentsBucket),
 		Name:    a.Name, Logger: a.Logger.With("role", "erasure"),
 	})

@@ -62,7 +62,7 @@ func TestAnErasureNamesAndDeletesTheExportsThatHoldItAndNoOthers(t *testing.T) {
 	failed := func(id string, parts ...schemas.Receipt) {
 		x := all
 		x.ExportID, x.State, x.Completion, x.Parts = id, schemas.Failed, nil, parts
-		check(t, w.warehouse.SaveExports(t.Context(), []schemas.Export{x}))
+		check(t, w.ledger.SaveExports(t.Context(), []schemas.Export{x}))
 	}
 	failed("failed-without-parts")
 	failed("failed-at-another-part", schemas.Receipt{Part: schemas.Part{Number: 1, First: all.Parts[0].First, Last: all.Parts[0].First}})
@@ -111,9 +111,9 @@ func TestAnErasureThatDiedAfterItsRowsWereGoneStillNamesTheExportsThatHoldThem(t
 	w.load("acme", 0, 10)
 	w.publish(w.request("acme", "holding"))
 	w.await("acme", "holding")
-	handler := func(store erasure.Store) *erasure.Handler {
+	handler := func(rows erasure.Rows) *erasure.Handler {
 		return erasure.New(erasure.Options{
-			Log: w.offsets(), Store: store, Publisher: w.publisher, Objects: w.bucket, Name: "test", Logger: slog.New(slog.DiscardHandler),
+			Log: w.offsets(), Rows: rows, History: w.ledger, Publisher: w.publisher, Objects: w.bucket, Name: "test", Logger: slog.New(slog.DiscardHandler),
 		})
 	}
 	r := &schemas.ErasureRequest{TenantID: "acme", ErasureID: "case-1", InteractionID: "i-000003"}
@@ -161,7 +161,7 @@ func TestAnErasureOfNothingIsNotDone(t *testing.T) {
 			t.Fatalf("%s does not end", c.name)
 		}
 		cancel()
-		e, known, err := w.warehouse.Erasure(t.Context(), c.args[1], c.args[5])
+		e, known, err := w.ledger.Erasure(t.Context(), c.args[1], c.args[5])
 		if err != nil || !known || e.State != c.state || e.DoneAt.IsZero() || e.Exports == nil {
 			t.Errorf("%s is %+v, %v", c.name, e, err)
 		}
@@ -191,7 +191,7 @@ func TestAnErasureWaitsForAnExportThatHistoryDoesNotKnowYet(t *testing.T) {
 	}
 	w.publish(&schemas.ErasureRequest{TenantID: "acme", ErasureID: "case-1", InteractionID: "i-000003"})
 	for deadline := time.Now().Add(patience); ; {
-		e, _, err := w.warehouse.Erasure(t.Context(), "acme", "case-1")
+		e, _, err := w.ledger.Erasure(t.Context(), "acme", "case-1")
 		check(t, err)
 		if strings.Contains(e.Waiting, "waiting for history") {
 			break

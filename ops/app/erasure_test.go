@@ -10,20 +10,20 @@ import (
 	"cdds/schemas"
 )
 
-// awaitErasure returns the erasure once it has ended.
+// awaitErasure returns the erasure once it is done.
 func (w *world) awaitErasure(tenant, id string) schemas.Erasure {
 	w.t.Helper()
 	ctx, cancel := context.WithTimeout(w.t.Context(), patience)
 	defer cancel()
 	for {
-		e, known, err := w.warehouse.Erasure(ctx, tenant, id)
+		e, known, err := w.ledger.Erasure(ctx, tenant, id)
 		if err == nil && known && e.Ended() {
 			return e
 		}
 		select {
 		case <-time.After(20 * time.Millisecond):
 		case <-ctx.Done():
-			w.t.Fatalf("erasure %s has not ended: %+v, %v", id, e, err)
+			w.t.Fatalf("erasure %s is not done: %+v, %v", id, e, err)
 		}
 	}
 }

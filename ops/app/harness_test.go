@@ -23,7 +23,9 @@ import (
 	"cdds/ops/stack/engine"
 	"cdds/ops/stack/stacktest"
 	"cdds/pipeline/bucket"
+	"cdds/pipeline/ledger"
 	"cdds/pipeline/smime"
+	"cdds/pipeline/tables"
 	"cdds/pipeline/warehouse"
 	"cdds/producers"
 	"cdds/schemas"
@@ -38,7 +40,9 @@ type world struct {
 	local     *app.Local
 	client    *kgo.Client
 	admin     *kadm.Client
+	tables    *tables.Database
 	warehouse *warehouse.Warehouse
+	ledger    *ledger.Ledger
 	bucket    *bucket.Bucket
 	publisher *producers.Publisher
 	cert, key string // files of a recipient
@@ -80,14 +84,15 @@ func newWorldIn(t *testing.T, dir string) *world {
 	conn, err := connect.ClickHouse(w.config.ClickHouse)
 	check(t, err)
 	t.Cleanup(func() { _ = conn.Close() })
-	w.warehouse = warehouse.New(conn)
+	w.tables = tables.New(conn)
+	w.warehouse, w.ledger = warehouse.New(w.tables), ledger.New(w.tables)
 	store, err := connect.S3(w.config.S3)
 	check(t, err)
 	w.bucket = bucket.New(store, w.config.S3.Bucket)
 	w.publisher, err = producers.New(opts, "test", nil)
 	check(t, err)
 	t.Cleanup(w.publisher.Close)
-	check(t, provision.All(t.Context(), w.admin, w.warehouse, w.bucket, w.config, func(string) {}))
+	check(t, provision.All(t.Context(), w.admin, w.tables, w.bucket, w.config, func(string) {}))
 	w.cert, w.key = keyPair(t)
 	return w
 }
@@ -158,7 +163,7 @@ func (w *world) awaitThat(tenant, id string, that func(schemas.Export) bool) sch
 	defer cancel()
 	var last schemas.Export
 	for {
-		e, ok, err := w.warehouse.Export(ctx, tenant, id)
+		e, ok, err := w.ledger.Export(ctx, tenant, id)
 		if err == nil && ok {
 			if last = e; that(e) {
 				return e

@@ -138,7 +138,7 @@ func TestJobs(t *testing.T) {
 		if lines := w.open(e); len(lines) != 300 || e.Request.JobID != "hourly" {
 			t.Errorf("%d lines of %+v", len(lines), e.Request)
 		}
-		runs, err := w.warehouse.JobRuns(t.Context(), "acme", "hourly", 10)
+		runs, err := w.ledger.JobRuns(t.Context(), "acme", "hourly", 10)
 		check(t, err)
 		if len(runs) != 1 || len(runs[0].Conflicts) != 0 || runs[0].Attempt != 1 {
 			t.Errorf("there are %d runs: %+v", len(runs), runs)
@@ -194,7 +194,7 @@ func TestJobs(t *testing.T) {
 			run(id, "2026-10-05T18:00:00Z")
 		}
 		for id, want := range map[string]int{"latest": 2, "each": 4, "none": 1} {
-			runs, err := w.warehouse.JobRuns(t.Context(), "acme", id, 10)
+			runs, err := w.ledger.JobRuns(t.Context(), "acme", id, 10)
 			check(t, err)
 			if len(runs) != want {
 				t.Errorf("%s ran %d times, want %d", id, len(runs), want)
@@ -227,7 +227,7 @@ func TestJobs(t *testing.T) {
 		run("hooked", "2026-10-05T19:00:00Z")
 		var made []schemas.WebhookDelivery
 		w.eventually(func() bool {
-			made, err = w.warehouse.Deliveries(t.Context(), "acme", "hooked", "", 10)
+			made, err = w.ledger.Deliveries(t.Context(), "acme", "hooked", "", 10)
 			return err == nil && len(made) == 2
 		})
 		if made[0].Outcome != schemas.DeliveryDone || made[1].Outcome != schemas.DeliveryRetrying || made[1].StatusCode != 500 || calls.Load() != 2 {

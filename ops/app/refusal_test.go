@@ -120,7 +120,7 @@ func TestAnIDUsedAgainForAnotherRequestIsRefusedAndTheExportStays(t *testing.T) 
 	w.publish(first) // the same request again is no conflict
 	w.publish(w.request("acme", "after"))
 	w.await("acme", "after")
-	if e, _, err := w.warehouse.Export(t.Context(), "acme", "same"); err != nil || len(e.Conflicts) != 1 {
+	if e, _, err := w.ledger.Export(t.Context(), "acme", "same"); err != nil || len(e.Conflicts) != 1 {
 		t.Errorf("after the same request again: conflicts %+v, error %v", e.Conflicts, err)
 	}
 }

@@ -87,7 +87,7 @@ func TestAfterARestoreAnExportIsWhatItWasAndTheErasedStayErased(t *testing.T) {
 			} else {
 				w.sql("CREATE DATABASE %s", database)
 			}
-			check(t, provision.All(t.Context(), w.admin, w.warehouse, w.bucket, w.config, func(string) {}))
+			check(t, provision.All(t.Context(), w.admin, w.tables, w.bucket, w.config, func(string) {}))
 			for _, group := range []string{schemas.GroupAudit, schemas.GroupDeliveries} {
 				_, err := w.admin.DeleteGroup(t.Context(), group)
 				check(t, err)

@@ -16,7 +16,7 @@ func buildRetention(a *App) ([]role, error) {
 	}
 	c := a.Config
 	keeper := retention.New(retention.Options{
-		History: a.warehouse, Log: a.offsets, Objects: a.bucket, Publisher: a.publisher,
+		History: a.ledger, Account: a.warehouse, Log: a.offsets, Objects: a.bucket, Publisher: a.publisher,
 		// Removing needs nothing but the store.
 		Artifacts: pipeline.New(pipeline.Options{Store: a.bucket, Now: now}),
 		Lifetime:  c.Export.LifetimeOf,

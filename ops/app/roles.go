@@ -44,7 +44,7 @@ func Roles() []string {
 }
 
 func buildIngest(a *App) ([]role, error) {
-	forgetting := warehouse.NewForgetting(a.warehouse, a.erased, a.Logger.With("role", "ingest.erased"))
+	forgetting := warehouse.NewForgetting(a.warehouse, a.erased, a.ledger, a.Logger.With("role", "ingest.erased"))
 	storeInteractions, err := ingest.NewInteractions(forgetting, a.Registry)
 	if err != nil {
 		return nil, err
@@ -77,7 +77,7 @@ func buildIngest(a *App) ([]role, error) {
 }
 
 func buildHistory(a *App) ([]role, error) {
-	project, err := history.New(a.warehouse, a.Registry)
+	project, err := history.New(a.ledger, a.Registry)
 	if err != nil {
 		return nil, err
 	}
@@ -91,7 +91,7 @@ func buildHistory(a *App) ([]role, error) {
 	}
 	trail, err := groupRole("history.audit", consumers.Options[*schemas.AuditRecord]{
 		GroupID: schemas.GroupAudit, Topic: schemas.TopicAudit,
-		Decode: schemas.DecodeAuditRecord, Handler: audit.New(a.warehouse),
+		Decode: schemas.DecodeAuditRecord, Handler: audit.New(a.ledger),
 		MaxRecords: audit.MaxRecords, Linger: audit.Linger, SpanPerRecord: true,
 	}, a)
 	if err != nil {
@@ -99,7 +99,7 @@ func buildHistory(a *App) ([]role, error) {
 	}
 	deliveries, err := groupRole("history.deliveries", consumers.Options[*schemas.WebhookDelivery]{
 		GroupID: schemas.GroupDeliveries, Topic: schemas.TopicWebhookDeliveries,
-		Decode: schemas.DecodeWebhookDelivery, Handler: history.Deliveries{Store: a.warehouse},
+		Decode: schemas.DecodeWebhookDelivery, Handler: history.Deliveries{Store: a.ledger},
 		MaxRecords: history.MaxRecords, Linger: history.Linger, SpanPerRecord: true,
 	}, a)
 	return []role{r, a.healer("history.heal", schemas.GroupHistory, schemas.TopicExportStatus, group), trail, deliveries}, err

@@ -11,7 +11,7 @@ func buildSchedule(a *App) ([]role, error) {
 	}
 	c := a.Config.Schedule
 	s, err := schedule.New(schedule.Options{
-		Definitions: jobs, History: a.warehouse, Publisher: a.publisher,
+		Definitions: jobs, History: a.ledger, Publisher: a.publisher,
 		Every: c.Every, Late: c.Late, MaxCatchUp: c.MaxCatchUp,
 		Registerer: a.Registry, Logger: a.Logger.With("role", "schedule"), Now: a.Now,
 	})

@@ -21,7 +21,7 @@ func TestRunsSinceTheLastAreAtWorkOneAfterTheOther(t *testing.T) {
 		TenantID: "acme", ExportID: "delta-1", State: schemas.Running, Events: 1, RequestedAt: now, UpdatedAt: now, Snapshot: schemas.Snapshot{1},
 		Request: &schemas.ExportRequest{TenantID: "acme", ExportID: "delta-1", Entity: schemas.EntityInteraction, JobID: "delta", ScheduledAt: now},
 	}
-	check(t, s.warehouse.SaveExports(t.Context(), []schemas.Export{run}))
+	check(t, s.ledger.SaveExports(t.Context(), []schemas.Export{run}))
 	if answer := acme.must(409, "POST", "/jobs/delta/run", nil); !strings.Contains(string(answer), "run delta-1 of the job is at work") {
 		t.Errorf("while one is at work, another gets %s", answer)
 	}
@@ -29,7 +29,7 @@ func TestRunsSinceTheLastAreAtWorkOneAfterTheOther(t *testing.T) {
 	run.State, run.Events, run.EndedAt = schemas.Failed, 2, now
 	newer := run
 	newer.ExportID, newer.State, newer.Snapshot, newer.Completion = "delta-2", schemas.Completed, schemas.Snapshot{3}, &schemas.Completion{}
-	check(t, s.warehouse.SaveExports(t.Context(), []schemas.Export{run, newer}))
+	check(t, s.ledger.SaveExports(t.Context(), []schemas.Export{run, newer}))
 	if answer := acme.must(409, "POST", "/exports/delta-1/retry", nil); !strings.Contains(string(answer), "run delta-2 was completed since") {
 		t.Errorf("a retry behind a newer run gets %s", answer)
 	}

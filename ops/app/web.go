@@ -115,16 +115,16 @@ func (a *App) administration(w *web) (*admin.Service, error) {
 	}
 	inline := a.Config.Export.InlineCertificates
 	return admin.New(admin.Options{
-		History: a.warehouse, Requests: w.requests, Objects: a.bucket, Publisher: a.publisher,
+		History: a.ledger, Rows: a.warehouse, Requests: w.requests, Objects: a.bucket, Publisher: a.publisher,
 		Records: producers.NewRecords(a.publisher, defined.Versions()), Positions: a.offsets,
 		Accounts: w.auth, Directory: w.directory, Definitions: defined,
 		CheckJob: schedule.Check, Next: schedule.Next,
 		Run: func(ctx context.Context, j schemas.Job) (*schemas.ExportRequest, error) {
-			r, err := schedule.RunNow(ctx, a.warehouse, j, schemas.TimeOf(w.now()))
+			r, err := schedule.RunNow(ctx, a.ledger, j, schemas.TimeOf(w.now()))
 			return r, conflictOf(err)
 		},
 		CheckRetry: func(ctx context.Context, j schemas.Job, failed schemas.Export) error {
-			return conflictOf(schedule.CheckRetry(ctx, a.warehouse, j, failed))
+			return conflictOf(schedule.CheckRetry(ctx, a.ledger, j, failed))
 		},
 		Lifetime: a.Config.Export.LifetimeOf,
 		WebhookSecret: func(j schemas.Job) (string, error) {

@@ -22,7 +22,7 @@ func buildWebhooks(a *App) ([]role, error) {
 	}
 	c := a.Config.Webhooks
 	h, err := webhooks.New(webhooks.Options{
-		Definitions: jobs, Deliveries: a.warehouse, Publisher: a.publisher,
+		Definitions: jobs, Deliveries: a.ledger, Publisher: a.publisher,
 		Secret: []byte(c.Secret.Reveal()), AllowPrivate: c.AllowPrivate,
 		Timeout: c.Timeout, FirstRetry: c.FirstRetry, GiveUpAfter: c.GiveUpAfter, MaxWaiting: deliveriesWaiting,
 		Registerer: a.Registry, Logger: a.Logger.With("role", "webhooks"),

@@ -40,7 +40,7 @@ outcome, the latest first: requests, refusals, cancels, downloads, expiries, era
 				}
 				return nil
 			}, func(services *services) (err error) {
-				if all, err = services.warehouse.Audit(cmd.Context(), tenant, subject, limit); err != nil {
+				if all, err = services.ledger.Audit(cmd.Context(), tenant, subject, limit); err != nil {
 					return unreachable(err)
 				}
 				return nil

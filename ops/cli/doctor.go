@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"cdds/ops/connect"
+	"cdds/ops/provision"
 	"cdds/schemas"
 )
 
@@ -139,11 +140,11 @@ func checkKafka(ctx context.Context, s *services) (string, error) {
 }
 
 func checkClickHouse(ctx context.Context, s *services) (string, error) {
-	version, err := s.warehouse.Version(ctx)
+	version, err := s.tables.Version(ctx)
 	if err != nil {
 		return "", err
 	}
-	missing, err := s.warehouse.MissingTables(ctx)
+	missing, err := s.tables.Missing(ctx, provision.Schemas()...)
 	if err != nil {
 		return "", err
 	}

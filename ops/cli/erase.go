@@ -62,7 +62,7 @@ topics' retention says, and what receivers downloaded is theirs to delete.
 }
 
 func (s *session) erase(ctx context.Context, services *services, r *schemas.ErasureRequest, wait bool) error {
-	e, known, err := services.warehouse.Erasure(ctx, r.TenantID, r.ErasureID)
+	e, known, err := services.ledger.Erasure(ctx, r.TenantID, r.ErasureID)
 	if err != nil {
 		return unreachable(err)
 	}
@@ -82,7 +82,7 @@ func (s *session) erase(ctx context.Context, services *services, r *schemas.Eras
 	}
 	if wait {
 		e, err = awaitErasure(ctx, e, historyPoll, func(ctx context.Context) (schemas.Erasure, bool, error) {
-			now, known, err := services.warehouse.Erasure(ctx, r.TenantID, r.ErasureID)
+			now, known, err := services.ledger.Erasure(ctx, r.TenantID, r.ErasureID)
 			if err != nil {
 				err = unreachable(err)
 			}

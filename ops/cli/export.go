@@ -82,7 +82,7 @@ func outcome(e schemas.Export) error {
 
 // lookUp finds an export up, or is an error with exit code 3.
 func (s *session) lookUp(cmd *cobra.Command, services *services, tenant, id string) (schemas.Export, error) {
-	e, ok, err := services.warehouse.Export(cmd.Context(), tenant, id)
+	e, ok, err := services.ledger.Export(cmd.Context(), tenant, id)
 	if err != nil {
 		return e, unreachable(err)
 	}

@@ -28,7 +28,7 @@ what came since its last run is refused if another is at work or holds its rows 
 			if !ok {
 				return nil
 			}
-			return overlapping(schedule.CheckRetry(ctx, d.warehouse, j, e))
+			return overlapping(schedule.CheckRetry(ctx, d.ledger, j, e))
 		},
 		done:  func(before, now schemas.Export) bool { return now.Attempt > before.Attempt && now.State.Ended() },
 		there: (*client.Client).RetryExport,
@@ -135,7 +135,7 @@ func (s *session) control(ctx context.Context, services *services, c control, be
 		return before, unreachable(err)
 	}
 	return c.follow(ctx, before, r, historyPoll, func(ctx context.Context) (schemas.Export, bool, error) {
-		e, ok, err := services.warehouse.Export(ctx, before.TenantID, before.ExportID)
+		e, ok, err := services.ledger.Export(ctx, before.TenantID, before.ExportID)
 		if err != nil {
 			err = unreachable(err)
 		}

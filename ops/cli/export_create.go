@@ -139,7 +139,7 @@ func (f createFlags) repeat(ctx context.Context, services *services, r *schemas.
 	if f.asOf == "" {
 		return nil
 	}
-	earlier, ok, err := services.warehouse.Export(ctx, f.tenant, f.asOf)
+	earlier, ok, err := services.ledger.Export(ctx, f.tenant, f.asOf)
 	if err != nil {
 		return unreachable(err)
 	}
@@ -268,7 +268,7 @@ func (s *session) await(ctx context.Context, services *services, r *schemas.Expo
 	ticker := time.NewTicker(historyPoll)
 	defer ticker.Stop()
 	for {
-		found, ok, err := services.warehouse.Export(ctx, r.TenantID, r.ExportID)
+		found, ok, err := services.ledger.Export(ctx, r.TenantID, r.ExportID)
 		if err != nil && ctx.Err() == nil {
 			bar.end(err)
 			return e, unreachable(err)

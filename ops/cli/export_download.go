@@ -16,7 +16,6 @@ import (
 
 	"cdds/ops/api/client"
 	"cdds/ops/shell"
-	"cdds/pipeline/warehouse"
 	"cdds/schemas"
 )
 
@@ -98,7 +97,7 @@ func (s *session) download(ctx context.Context, open opener, e schemas.Export, d
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	files := warehouse.Artifacts(e)
+	files := schemas.Artifacts(e)
 	var total int64
 	for _, f := range files {
 		total += f.Size
@@ -119,7 +118,7 @@ func (s *session) download(ctx context.Context, open opener, e schemas.Export, d
 
 // fetch downloads one file beside its final name and renames it once its size and
 // digest are right.
-func fetch(ctx context.Context, open opener, e schemas.Export, a warehouse.Artifact, dir string, progress func(int64)) (err error) {
+func fetch(ctx context.Context, open opener, e schemas.Export, a schemas.Artifact, dir string, progress func(int64)) (err error) {
 	path := filepath.Join(dir, a.Name)
 	if have, err := digestFile(path); err == nil && have == a.SHA256 {
 		progress(a.Size)

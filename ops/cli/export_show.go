@@ -38,7 +38,7 @@ func newExportList(s *session) *cobra.Command {
 				all, err = s.remoteList(cmd.Context(), c, tenant, state, limit)
 				return err
 			}, func(services *services) (err error) {
-				if all, err = services.warehouse.Exports(cmd.Context(), tenant, schemas.State(state), limit); err != nil {
+				if all, err = services.ledger.Exports(cmd.Context(), tenant, schemas.State(state), limit); err != nil {
 					return unreachable(err)
 				}
 				return nil

@@ -266,7 +266,7 @@ is refused.
 				return answered(s.remoteRun(cmd.Context(), c, args[0], f))
 			}
 			return s.withJob(cmd.Context(), f.tenant, args[0], func(d *defined, j schemas.Job) error {
-				r, err := schedule.RunNow(cmd.Context(), d.warehouse, j, schemas.TimeOf(time.Now()))
+				r, err := schedule.RunNow(cmd.Context(), d.ledger, j, schemas.TimeOf(time.Now()))
 				if err != nil {
 					return overlapping(err)
 				}

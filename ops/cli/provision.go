@@ -39,7 +39,7 @@ func (s *session) provision(ctx context.Context, c config.Config) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, services.close()) }()
-	if err := provision.All(ctx, services.admin, services.warehouse, services.bucket, c, func(step string) { s.say("%s", step) }); err != nil {
+	if err := provision.All(ctx, services.admin, services.tables, services.bucket, c, func(step string) { s.say("%s", step) }); err != nil {
 		return unreachable(err)
 	}
 	return nil

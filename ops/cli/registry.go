@@ -103,11 +103,11 @@ func (d *defined) setJobState(ctx context.Context, j schemas.Job, state string) 
 }
 
 func (d *defined) past(ctx context.Context, j schemas.Job) ([]schemas.Export, []schemas.WebhookDelivery, error) {
-	runs, err := d.warehouse.JobRuns(ctx, j.TenantID, j.JobID, pastShown)
+	runs, err := d.ledger.JobRuns(ctx, j.TenantID, j.JobID, pastShown)
 	if err != nil {
 		return nil, nil, unreachable(err)
 	}
-	told, err := d.warehouse.Deliveries(ctx, j.TenantID, j.JobID, "", pastShown)
+	told, err := d.ledger.Deliveries(ctx, j.TenantID, j.JobID, "", pastShown)
 	if err != nil {
 		return nil, nil, unreachable(err)
 	}

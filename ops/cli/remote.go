@@ -13,7 +13,6 @@ import (
 	"cdds/ops/api"
 	"cdds/ops/api/client"
 	"cdds/pipeline/smime"
-	"cdds/pipeline/warehouse"
 	"cdds/schemas"
 )
 
@@ -176,9 +175,9 @@ func (s *session) remoteAwait(ctx context.Context, c *client.Client, e schemas.E
 }
 
 // opener opens a stored file of an export.
-type opener func(ctx context.Context, e schemas.Export, a warehouse.Artifact) (io.ReadCloser, error)
+type opener func(ctx context.Context, e schemas.Export, a schemas.Artifact) (io.ReadCloser, error)
 
-func (s *services) open(ctx context.Context, _ schemas.Export, a warehouse.Artifact) (io.ReadCloser, error) {
+func (s *services) open(ctx context.Context, _ schemas.Export, a schemas.Artifact) (io.ReadCloser, error) {
 	r, err := s.bucket.Open(ctx, a.Key)
 	if err != nil {
 		return nil, unreachable(err)
@@ -187,7 +186,7 @@ func (s *services) open(ctx context.Context, _ schemas.Export, a warehouse.Artif
 }
 
 func openRemote(c *client.Client) opener {
-	return func(ctx context.Context, e schemas.Export, a warehouse.Artifact) (io.ReadCloser, error) {
+	return func(ctx context.Context, e schemas.Export, a schemas.Artifact) (io.ReadCloser, error) {
 		return c.Fetch(ctx, e.TenantID, e.ExportID, a.Name)
 	}
 }

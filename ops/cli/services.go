@@ -14,6 +14,8 @@ import (
 	"cdds/ops/tracing"
 	"cdds/pipeline"
 	"cdds/pipeline/bucket"
+	"cdds/pipeline/ledger"
+	"cdds/pipeline/tables"
 	"cdds/pipeline/warehouse"
 )
 
@@ -23,6 +25,8 @@ type services struct {
 	client    *kgo.Client
 	admin     *kadm.Client
 	conn      driver.Conn
+	tables    *tables.Database
+	ledger    *ledger.Ledger
 	warehouse *warehouse.Warehouse
 	bucket    *bucket.Bucket
 	offsets   *connect.Offsets
@@ -52,13 +56,14 @@ func connectAll(c config.Config) (*services, error) {
 		return nil, err
 	}
 	store := bucket.New(s3, c.S3.Bucket)
-	tables := warehouse.New(conn).OnCluster(c.ClickHouse.Cluster)
+	db := tables.New(conn).OnCluster(c.ClickHouse.Cluster)
+	rows := warehouse.New(db)
 	settler := consumers.NewSettler(consumers.SettlerOptions{
-		Brokers: consumers.Kafka(client), Decisions: pipeline.Incarnations{Store: store, Copies: tables}, Name: "cdds " + whoami(),
+		Brokers: consumers.Kafka(client), Decisions: pipeline.Incarnations{Store: store, Copies: rows}, Name: "cdds " + whoami(),
 	})
 	return &services{
 		traces: traces, offsets: connect.NewOffsets(consumers.Kafka(client), settler), kafka: append(opts, traces.Kafka("cli")...), client: client, admin: kadm.NewClient(client),
-		conn: conn, warehouse: tables, bucket: store,
+		conn: conn, tables: db, warehouse: rows, ledger: ledger.New(db), bucket: store,
 	}, nil
 }
 

@@ -25,7 +25,7 @@ import (
 	"github.com/twmb/franz-go/plugin/kprom"
 
 	"cdds/ops/config"
-	"cdds/pipeline/warehouse"
+	"cdds/pipeline/tables"
 )
 
 const (
@@ -109,7 +109,7 @@ func ClickHouse(c config.ClickHouse) (driver.Conn, error) {
 		options.Compression = &clickhouse.Compression{Method: clickhouse.CompressionGZIP, Level: gzip.BestSpeed}
 	}
 	if c.Cluster != "" {
-		options.Settings = warehouse.ClusterSettings()
+		options.Settings = tables.ClusterSettings()
 	}
 	if c.TLS.Enabled {
 		t, err := TLS(c.TLS)

@@ -8,7 +8,7 @@ import (
 
 	"cdds/ops/download"
 	"cdds/ops/shell"
-	"cdds/pipeline/warehouse"
+	"cdds/pipeline/ledger"
 	"cdds/schemas"
 )
 
@@ -28,7 +28,7 @@ type artifactData struct {
 }
 
 type artifactRow struct {
-	warehouse.ListedArtifact
+	ledger.ListedArtifact
 	Command string
 	// Deletes says that the row stands for all files of its export.
 	Deletes bool
@@ -38,7 +38,7 @@ func (c *Console) artifactList(q *request) error {
 	query := q.r.URL.Query()
 	d := artifactData{Kind: query.Get("kind"), Export: query.Get("export"), Kinds: []string{"part", "attachments", "manifest", "signature"}}
 	page := d.read(query, "created_at")
-	found, err := q.Artifacts(q.r.Context(), warehouse.ArtifactFilter{ExportID: d.Export, Kind: d.Kind, Present: true}, page)
+	found, err := q.Artifacts(q.r.Context(), ledger.ArtifactFilter{ExportID: d.Export, Kind: d.Kind, Present: true}, page)
 	if err != nil {
 		return err
 	}
@@ -50,7 +50,7 @@ func (c *Console) artifactList(q *request) error {
 }
 
 // decryptCommand opens a part with openssl; empty for what is not encrypted.
-func decryptCommand(a warehouse.Artifact) string {
+func decryptCommand(a schemas.Artifact) string {
 	if a.Kind != "part" && a.Kind != "attachments" {
 		return ""
 	}
@@ -104,7 +104,7 @@ fetch() {
   echo "$2  $1" | sha256sum -c -
 }
 `, shell.Quote(schemas.ExportDir(e.ExportID)), shell.Quote(c.URL+c.API+"/exports/"+url.PathEscape(e.ExportID)+"/artifacts"), shell.Quote(url.Values{"tenant": {q.Tenant()}}.Encode()))
-	for _, a := range warehouse.Artifacts(e) {
+	for _, a := range schemas.Artifacts(e) {
 		if a.RemovedAt.IsZero() {
 			fmt.Fprintln(&b, shell.Command("fetch", a.Name, a.SHA256))
 		}

@@ -1,7 +1,7 @@
 package console
 
 import (
-	"cdds/pipeline/warehouse"
+	"cdds/pipeline/ledger"
 	"cdds/schemas"
 )
 
@@ -19,7 +19,7 @@ func (c *Console) audit(q *request) error {
 		Actor: query.Get("actor"), Action: query.Get("action"), Subject: query.Get("subject"), Outcome: query.Get("outcome"),
 		From: query.Get("from"), To: query.Get("to"), Outcomes: schemas.Outcomes(),
 	}
-	f := warehouse.AuditFilter{Actor: d.Actor, Action: d.Action, Subject: d.Subject}
+	f := ledger.AuditFilter{Actor: d.Actor, Action: d.Action, Subject: d.Subject}
 	if d.Outcome != "" {
 		f.Outcomes = []string{d.Outcome}
 	}

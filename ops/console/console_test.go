@@ -12,13 +12,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/ClickHouse/clickhouse-go/v2"
-
 	"cdds/consumers/definitions"
 	"cdds/ops/admin"
 	"cdds/ops/auth"
 	"cdds/ops/console"
 	"cdds/ops/stack/stacktest"
+	"cdds/pipeline/ledger"
+	"cdds/pipeline/tables"
 	"cdds/pipeline/warehouse"
 	"cdds/producers/schedule"
 	"cdds/schemas"
@@ -38,12 +38,13 @@ type desk struct {
 	// saved are the jobs that were published.
 	saved     []*schemas.Job
 	warehouse *warehouse.Warehouse
+	ledger    *ledger.Ledger
 }
 
 // save puts exports into history.
 func (d *desk) save(exports ...schemas.Export) {
 	d.t.Helper()
-	check(d.t, d.warehouse.SaveExports(d.t.Context(), exports))
+	check(d.t, d.ledger.SaveExports(d.t.Context(), exports))
 }
 
 type discard struct{}
@@ -86,15 +87,9 @@ func (still) Ingested(context.Context, schemas.Topic) (schemas.Snapshot, error) 
 // The newest are all of job-000; the oldest, one each, of the others.
 func newDesk(t testing.TB, tenant string, exports, jobs int) *desk {
 	t.Helper()
-	e := stacktest.Shared(t).Endpoints().ClickHouse
-	conn, err := clickhouse.Open(&clickhouse.Options{
-		Protocol: clickhouse.HTTP, Addr: []string{e.Addr},
-		Auth: clickhouse.Auth{Database: e.Database, Username: e.Username, Password: e.Password},
-	})
-	check(t, err)
-	t.Cleanup(func() { _ = conn.Close() })
-	w := warehouse.New(conn)
-	check(t, w.Migrate(t.Context()))
+	db := tables.New(stacktest.ClickHouse(t))
+	check(t, db.Create(t.Context(), warehouse.Schema(), ledger.Schema()))
+	l, w := ledger.New(db), warehouse.New(db)
 	start := time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
 	clock := func() time.Time { return start }
 	now := schemas.TimeOf(start)
@@ -127,10 +122,10 @@ func newDesk(t testing.TB, tenant string, exports, jobs int) *desk {
 			},
 		})
 	}
-	check(t, w.SaveExports(t.Context(), all))
-	d := &desk{t: t, warehouse: w, auth: service, defined: defined, who: auth.Principal{Subject: "user/ada", Name: "ada", Tenant: tenant, Role: schemas.RoleAdministrator}}
+	check(t, l.SaveExports(t.Context(), all))
+	d := &desk{t: t, warehouse: w, ledger: l, auth: service, defined: defined, who: auth.Principal{Subject: "user/ada", Name: "ada", Tenant: tenant, Role: schemas.RoleAdministrator}}
 	office := admin.New(admin.Options{
-		History: w, Publisher: discard{}, Records: d, Positions: still{}, Accounts: service, Directory: directory, Definitions: defined,
+		History: l, Rows: w, Publisher: discard{}, Records: d, Positions: still{}, Accounts: service, Directory: directory, Definitions: defined,
 		CheckJob: schedule.Check, Next: schedule.Next, Now: clock,
 	})
 	pages := console.New(console.Options{Admin: office, Auth: service, URL: "http://127.0.0.1", Now: clock}).Handler()

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"time"
 
-	"cdds/pipeline/warehouse"
+	"cdds/pipeline/ledger"
 	"cdds/schemas"
 )
 
@@ -56,7 +56,7 @@ func (c *Console) historyList(q *request) error {
 	for _, s := range schemas.States() {
 		d.States = append(d.States, string(s))
 	}
-	f := warehouse.ExportFilter{Entity: d.Entity, Text: d.Text, JobID: query.Get("job")}
+	f := ledger.ExportFilter{Entity: d.Entity, Text: d.Text, JobID: query.Get("job")}
 	switch d.State {
 	case "":
 	case "active":
@@ -103,7 +103,7 @@ func endOf(s string) schemas.Time {
 type exportData struct {
 	schemas.Export
 	Job   *schemas.Job
-	Files []warehouse.Artifact
+	Files []schemas.Artifact
 	Parts []schemas.Receipt
 	// Stored is when each of Parts was.
 	Stored map[int]schemas.Time
@@ -133,9 +133,9 @@ func (c *Console) exportPage(q *request) error {
 			d.Job = &j
 		}
 	}
-	files := warehouse.Artifacts(e)
-	d.Files = slices.DeleteFunc(files, func(a warehouse.Artifact) bool { return !a.RemovedAt.IsZero() })
-	trail, err := q.Audit(q.r.Context(), warehouse.AuditFilter{Subject: e.ExportID}, warehouse.Page{Limit: 50, Ascending: true})
+	files := schemas.Artifacts(e)
+	d.Files = slices.DeleteFunc(files, func(a schemas.Artifact) bool { return !a.RemovedAt.IsZero() })
+	trail, err := q.Audit(q.r.Context(), ledger.AuditFilter{Subject: e.ExportID}, ledger.Page{Limit: 50, Ascending: true})
 	if err != nil {
 		return err
 	}
@@ -161,14 +161,14 @@ type Listing struct {
 // pageRows is how many rows a page of a listing has.
 const pageRows = 50
 
-func (l *Listing) read(query url.Values, sort string) warehouse.Page {
+func (l *Listing) read(query url.Values, sort string) ledger.Page {
 	l.query, l.Sort, l.Ascending = query, query.Get("sort"), query.Get("order") == "asc"
 	if l.Sort == "" {
 		l.Sort = sort
 	}
-	return warehouse.Page{
+	return ledger.Page{
 		Sort: l.Sort, Ascending: l.Ascending, Limit: pageRows,
-		After: warehouse.Place{Value: query.Get("after"), ID: query.Get("after_id")},
+		After: ledger.Place{Value: query.Get("after"), ID: query.Get("after_id")},
 	}
 }
 
@@ -179,8 +179,8 @@ func (l *Listing) choose(query url.Values, columns []string) {
 	}
 }
 
-func (l *Listing) next(p warehouse.Place) {
-	if p == (warehouse.Place{}) {
+func (l *Listing) next(p ledger.Place) {
+	if p == (ledger.Place{}) {
 		return
 	}
 	l.More = l.with("after", p.Value, "after_id", p.ID)

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"cdds/pipeline/warehouse"
+	"cdds/pipeline/ledger"
 	"cdds/schemas"
 )
 
@@ -116,7 +116,7 @@ func (c *Console) jobPage(q *request) error {
 		return err
 	}
 	d := jobData{Job: j}
-	runs, err := q.Exports(q.r.Context(), warehouse.ExportFilter{JobID: j.JobID}, warehouse.Page{Limit: 10})
+	runs, err := q.Exports(q.r.Context(), ledger.ExportFilter{JobID: j.JobID}, ledger.Page{Limit: 10})
 	if err != nil {
 		return err
 	}
@@ -125,7 +125,7 @@ func (c *Console) jobPage(q *request) error {
 		return err
 	}
 	if j.Webhook != nil {
-		told, err := q.Deliveries(q.r.Context(), warehouse.DeliveryFilter{JobID: j.JobID}, warehouse.Page{Limit: 10})
+		told, err := q.Deliveries(q.r.Context(), ledger.DeliveryFilter{JobID: j.JobID}, ledger.Page{Limit: 10})
 		if err != nil {
 			return err
 		}

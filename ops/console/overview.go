@@ -8,6 +8,7 @@ import (
 
 	"cdds/ops/admin"
 	"cdds/ops/auth"
+	"cdds/pipeline/ledger"
 	"cdds/pipeline/warehouse"
 	"cdds/schemas"
 )
@@ -40,7 +41,7 @@ func (c *Console) overview(q *request) error {
 	}
 	d.Completed, d.Failed = o.Exports[string(schemas.Completed)], o.Exports[string(schemas.Failed)]
 	if q.who.May(auth.Read) && q.Tenant() != schemas.AllTenants {
-		running, err := q.Handle.Exports(q.r.Context(), warehouse.ExportFilter{States: active()}, warehouse.Page{Limit: 5})
+		running, err := q.Handle.Exports(q.r.Context(), ledger.ExportFilter{States: active()}, ledger.Page{Limit: 5})
 		if err != nil {
 			return err
 		}

@@ -19,7 +19,7 @@ import (
 	"cdds/ops/admin"
 	"cdds/ops/auth"
 	"cdds/pipeline/bucket"
-	"cdds/pipeline/warehouse"
+	"cdds/pipeline/ledger"
 	"cdds/schemas"
 )
 
@@ -146,7 +146,7 @@ func (c *Console) fail(w http.ResponseWriter, r *http.Request, err error) {
 		status, title, text = http.StatusPreconditionFailed, "Changed meanwhile", "Somebody else changed this at the same time. Look at it again, and repeat your change if it is still right."
 	case errors.As(err, &invalid):
 		status, title, text = http.StatusUnprocessableEntity, "Not valid", invalid.Error()
-	case errors.Is(err, warehouse.ErrPage), errors.Is(err, errBad):
+	case errors.Is(err, ledger.ErrPage), errors.Is(err, errBad):
 		status, title, text = http.StatusUnprocessableEntity, "Not valid", err.Error()
 	default:
 		c.Logger.Error("a page failed", "path", r.URL.Path, "error", err)

@@ -8,12 +8,12 @@ import (
 	"net/http"
 	"time"
 
-	"cdds/pipeline/warehouse"
+	"cdds/schemas"
 )
 
 // Serve streams a file, or the ranges of it a request asks for, and closes
 // content. A reader that takes nothing for a minute is given up.
-func Serve(w http.ResponseWriter, r *http.Request, file warehouse.Artifact, content io.ReadSeekCloser) {
+func Serve(w http.ResponseWriter, r *http.Request, file schemas.Artifact, content io.ReadSeekCloser) {
 	defer func() { _ = content.Close() }()
 	header := w.Header()
 	header.Set("Content-Type", contentType(file))
@@ -22,7 +22,7 @@ func Serve(w http.ResponseWriter, r *http.Request, file warehouse.Artifact, cont
 	http.ServeContent(&patient{w, http.NewResponseController(w)}, r, "", file.CreatedAt.Time, content)
 }
 
-func contentType(a warehouse.Artifact) string {
+func contentType(a schemas.Artifact) string {
 	if a.Kind == "manifest" {
 		return "application/json"
 	}

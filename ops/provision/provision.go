@@ -16,6 +16,8 @@ import (
 
 	"cdds/ops/config"
 	"cdds/pipeline/bucket"
+	"cdds/pipeline/ledger"
+	"cdds/pipeline/tables"
 	"cdds/pipeline/warehouse"
 	"cdds/schemas"
 )
@@ -74,14 +76,18 @@ func topicConfig(topic schemas.Topic, c config.Kafka) map[string]*string {
 	return config
 }
 
-// All creates topics, tables, the bucket and, beside it, that for attachments. progress is told each step.
-func All(ctx context.Context, admin *kadm.Client, w *warehouse.Warehouse, b *bucket.Bucket, c config.Config, progress func(string)) error {
+// Schemas are all tables there are.
+func Schemas() []tables.Schema { return []tables.Schema{warehouse.Schema(), ledger.Schema()} }
+
+// All creates topics, tables, the bucket and, beside it, that for attachments. It reports
+// each step to progress.
+func All(ctx context.Context, admin *kadm.Client, db *tables.Database, b *bucket.Bucket, c config.Config, progress func(string)) error {
 	created, err := Topics(ctx, admin, c.Kafka)
 	if err != nil {
 		return err
 	}
 	progress(fmt.Sprintf("topics: %d of %d created", len(created), len(schemas.Topics())))
-	if err := w.Migrate(ctx); err != nil {
+	if err := db.Create(ctx, Schemas()...); err != nil {
 		return err
 	}
 	progress("tables: in place")

@@ -69,5 +69,5 @@ func (k *Keeper) behind(ctx context.Context, end schemas.Snapshot) (int64, error
 	if err != nil {
 		return 0, err
 	}
-	return k.History.Missing(ctx, schemas.TopicExportStatus, present)
+	return k.Account.Missing(ctx, schemas.TopicExportStatus, present)
 }

@@ -101,7 +101,7 @@ func (h *house) exporter() *pipeline.Exporter {
 // keeper is a retention process that starts now.
 func (h *house) keeper() *retention.Keeper {
 	return retention.New(retention.Options{
-		History: h, Log: h, Objects: h.store, Artifacts: h.exporter(), Publisher: h,
+		History: h, Account: h, Log: h, Objects: h.store, Artifacts: h.exporter(), Publisher: h,
 		Lifetime: func(string) time.Duration { return 30 * day }, Grace: day,
 		Name: "test", Registerer: prometheus.NewRegistry(), Logger: slog.New(slog.NewTextHandler(io.Discard, nil)), Now: h.clock,
 	})

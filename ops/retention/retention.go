@@ -42,12 +42,16 @@ import (
 	"cdds/schemas"
 )
 
-// History is what is known about exports; *warehouse.Warehouse is one.
+// History is what is known about exports; *ledger.Ledger is one.
 type History interface {
 	// ExportsIn pages through exports in these states by tenant and id.
 	ExportsIn(ctx context.Context, states []schemas.State, afterTenant, afterExport string, limit int) ([]schemas.Export, error)
 	// Export returns one export, false if it is unknown.
 	Export(ctx context.Context, tenantID, exportID string) (schemas.Export, bool, error)
+}
+
+// Account says what became of positions; *warehouse.Warehouse does.
+type Account interface {
 	// Missing is how many of these positions of the status topic are not accounted for.
 	Missing(ctx context.Context, topic schemas.Topic, runs []schemas.Run) (int64, error)
 }
@@ -84,6 +88,7 @@ type Publisher interface {
 // Options of a Keeper.
 type Options struct {
 	History   History
+	Account   Account
 	Log       Log
 	Objects   Objects
 	Artifacts Artifacts

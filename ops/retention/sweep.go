@@ -8,7 +8,6 @@ import (
 
 	"cdds/pipeline"
 	"cdds/pipeline/bucket"
-	"cdds/pipeline/warehouse"
 	"cdds/schemas"
 )
 
@@ -149,7 +148,7 @@ func (k *Keeper) completed(ctx context.Context, e schemas.Export) (none finding,
 	if err != nil {
 		return none, err
 	}
-	files := warehouse.Artifacts(e)
+	files := schemas.Artifacts(e)
 	gone := missing(files, objects)
 	if gone == 0 {
 		return none, nil
@@ -175,7 +174,7 @@ func (k *Keeper) completed(ctx context.Context, e schemas.Export) (none finding,
 	case standing.Manifest != nil: // which is signed, and so counts before what events say
 		listed := e
 		listed.Parts = standing.Manifest.Parts
-		files = warehouse.Artifacts(listed)
+		files = schemas.Artifacts(listed)
 		if gone = missing(files, objects); gone == 0 {
 			f.kind, f.why = unproven, "history has parts that the manifest does not list"
 			return f, nil
@@ -186,7 +185,7 @@ func (k *Keeper) completed(ctx context.Context, e schemas.Export) (none finding,
 }
 
 // missing counts the files without an object.
-func missing(files []warehouse.Artifact, objects []bucket.Object) (gone int) {
+func missing(files []schemas.Artifact, objects []bucket.Object) (gone int) {
 	there := make(map[string]bool, len(objects))
 	for _, o := range objects {
 		there[o.Key] = true

@@ -3,13 +3,13 @@ package pipelinetest_test
 import (
 	"testing"
 
-	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/minio/minio-go/v7"
 	"github.com/minio/minio-go/v7/pkg/credentials"
 
 	"cdds/ops/stack/stacktest"
 	"cdds/pipeline/bucket"
 	"cdds/pipeline/pipelinetest"
+	"cdds/pipeline/tables"
 	"cdds/pipeline/warehouse"
 	"cdds/schemas"
 )
@@ -40,15 +40,9 @@ func s3(t *testing.T, name string) *bucket.Bucket {
 // clickHouse is the embedded ClickHouse with pipelinetest.Records(n).
 func clickHouse(t *testing.T, n int) *warehouse.Warehouse {
 	t.Helper()
-	e := stacktest.Shared(t).Endpoints().ClickHouse
-	conn, err := clickhouse.Open(&clickhouse.Options{
-		Protocol: clickhouse.HTTP, Addr: []string{e.Addr},
-		Auth: clickhouse.Auth{Database: e.Database, Username: e.Username, Password: e.Password},
-	})
-	check(t, err)
-	t.Cleanup(func() { _ = conn.Close() })
-	w := warehouse.New(conn)
-	check(t, w.Migrate(t.Context()))
+	db := tables.New(stacktest.ClickHouse(t))
+	check(t, db.Create(t.Context(), warehouse.Schema()))
+	w := warehouse.New(db)
 	for p := range int32(2) {
 		b := schemas.Batch[*schemas.Interaction]{Topic: schemas.TopicInteractions, Partition: p}
 		for _, r := range pipelinetest.Records(n) {

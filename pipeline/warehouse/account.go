@@ -2,11 +2,12 @@ package warehouse
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
+	"cdds/pipeline/tables"
 	"cdds/schemas"
 )
 
@@ -58,7 +59,8 @@ func (w *Warehouse) Account(ctx context.Context, topic schemas.Topic, used []sch
 func (w *Warehouse) countKinds(ctx context.Context, topic schemas.Topic) (map[int32][]int64, error) {
 	// Each kind has what no kind before it has: per block the union so far grows, and the
 	// difference of its sizes counts. A whole block fills the union up.
-	rows, err := w.conn.Query(ctx, fmt.Sprintf(`
+	all := map[int32][]int64{}
+	err := w.db.Each(ctx, "account for "+string(topic), fmt.Sprintf(`
 WITH {kinds:Array(String)} AS kinds
 SELECT p, sumForEach(arrayDifference(arrayConcat([toInt64(0)], sizes)))
 FROM (
@@ -68,28 +70,19 @@ FROM (
       range(1, length(kinds) + 1)) AS sizes
   FROM (SELECT p, block, kind, groupBitmapMergeState(seen) AS positions, max(whole) AS full FROM (%s) GROUP BY p, block, kind)
   GROUP BY p, block)
-GROUP BY p`, bitmaps(topic)), clickhouse.Named("topic", string(topic)), clickhouse.Named("kinds", kinds))
-	if err != nil {
-		return nil, fmt.Errorf("account for %s: %w", topic, err)
-	}
-	all := map[int32][]int64{}
-	for rows.Next() {
-		var p int32
-		var sizes []int64
-		if err := rows.Scan(&p, &sizes); err != nil {
-			return nil, errors.Join(err, rows.Close())
-		}
-		all[p] = sizes[1:]
-	}
-	for p := range all {
-		if len(all[p]) != len(kinds) {
-			return nil, errors.Join(fmt.Errorf("account for %s: partition %d has %d kinds", topic, p, len(all[p])), rows.Close())
-		}
-	}
-	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
-		return nil, fmt.Errorf("account for %s: %w", topic, err)
-	}
-	return all, nil
+GROUP BY p`, bitmaps(topic)),
+		[]any{tables.Named("topic", string(topic)), tables.Named("kinds", kinds)}, func(rows driver.Rows) error {
+			var p int32
+			var sizes []int64
+			if err := rows.Scan(&p, &sizes); err != nil {
+				return err
+			}
+			if all[p] = sizes[1:]; len(all[p]) != len(kinds) {
+				return fmt.Errorf("partition %d has %d kinds", p, len(all[p]))
+			}
+			return nil
+		})
+	return all, err
 }
 
 // Overlaps is how many positions of a source topic are stored as two different rows. There
@@ -97,14 +90,11 @@ GROUP BY p`, bitmaps(topic)), clickhouse.Named("topic", string(topic)), clickhou
 func (w *Warehouse) Overlaps(ctx context.Context, topic schemas.Topic) (n int64, err error) {
 	// FINAL leaves one of each replayed row, as a merge would. A row's month is part
 	// of its identity, so there is nothing to merge across partitions.
-	err = w.conn.QueryRow(ctx, fmt.Sprintf(`
+	err = w.db.Scan(ctx, "look for positions of "+string(topic)+" that were given twice", fmt.Sprintf(`
 SELECT toInt64(sum(rows - positions)) FROM (
   SELECT source_partition, count() AS rows, groupBitmap(toUInt64(source_offset)) AS positions FROM %s FINAL GROUP BY source_partition)
-SETTINGS do_not_merge_across_partitions_select_final = 1`, tableFor(topic))).Scan(&n)
-	if err != nil {
-		return 0, fmt.Errorf("look for positions of %s that were given twice: %w", topic, err)
-	}
-	return n, nil
+SETTINGS do_not_merge_across_partitions_select_final = 1`, tables.Holding(topic)), nil, &n)
+	return n, err
 }
 
 // Scattered is how many rows of a source topic have versions in several partitions, as far
@@ -114,16 +104,13 @@ func (w *Warehouse) Scattered(ctx context.Context, topic schemas.Topic, limit in
 	if err != nil {
 		return 0, err
 	}
-	ctx = withSettings(ctx, clickhouse.Settings{"max_execution_time": scatteredSeconds, "timeout_overflow_mode": "break"})
+	ctx = tables.WithSettings(ctx, clickhouse.Settings{"max_execution_time": scatteredSeconds, "timeout_overflow_mode": "break"})
 	row := "tenant_id, " + t.time + ", " + t.id
-	err = w.conn.QueryRow(ctx, fmt.Sprintf(`
+	err = w.db.Scan(ctx, "look for ids of "+string(topic)+" in several partitions", fmt.Sprintf(`
 SELECT toInt64(count()) FROM (
   SELECT 1 FROM (SELECT %[1]s FROM %[2]s ORDER BY %[1]s, source_partition LIMIT 1 BY %[1]s, source_partition)
-  LIMIT 1 OFFSET 1 BY %[1]s LIMIT %[3]d)`, row, t.name, limit)).Scan(&n)
-	if err != nil {
-		return 0, fmt.Errorf("look for ids of %s in several partitions: %w", topic, err)
-	}
-	return n, nil
+  LIMIT 1 OFFSET 1 BY %[1]s LIMIT %[3]d)`, row, t.name, limit), nil, &n)
+	return n, err
 }
 
 const scatteredSeconds = 5

@@ -7,6 +7,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"cdds/ops/stack/stacktest"
 	"cdds/pipeline/warehouse"
 	"cdds/schemas"
 )
@@ -168,12 +169,12 @@ func TestMissingIsWhatAModelCounts(t *testing.T) {
 }
 
 func TestAStatusEventThatIsPublishedAgainLeavesNoHoleInTheAccount(t *testing.T) {
-	w := open(t)
+	w, l := open(t), history(t)
 	const p = 17
 	store := func(offset int64, event string) {
 		t.Helper()
 		e := &schemas.ExportStatus{TenantID: "missing", ExportID: "e1", EventID: event, State: schemas.Requested, Time: from}
-		check(t, w.InsertStatus(t.Context(), schemas.Batch[*schemas.ExportStatus]{
+		check(t, l.InsertStatus(t.Context(), schemas.Batch[*schemas.ExportStatus]{
 			Topic: schemas.TopicExportStatus, Partition: p, First: offset, Next: offset + 1,
 			Records: []schemas.Record[*schemas.ExportStatus]{{Event: e, Partition: p, Offset: offset}},
 		}))
@@ -183,12 +184,12 @@ func TestAStatusEventThatIsPublishedAgainLeavesNoHoleInTheAccount(t *testing.T) 
 	store(2, "requested") // by a worker that took over
 	store(2, "requested") // read again
 	store(5, "completed")
-	check(t, connection(t).Exec(t.Context(), "OPTIMIZE TABLE export_events FINAL"))
+	check(t, stacktest.ClickHouse(t).Exec(t.Context(), "OPTIMIZE TABLE export_events FINAL"))
 	gaps, _, err := w.Gaps(t.Context(), schemas.TopicExportStatus, []schemas.Run{run(p, 0, 6)}, 10)
 	if want := "[{17 3 5}]"; err != nil || fmt.Sprint(gaps) != want {
 		t.Errorf("missing are %v, want %s, %v", gaps, want, err)
 	}
-	events, err := w.StatusEvents(t.Context(), "missing", "e1")
+	events, err := l.StatusEvents(t.Context(), "missing", "e1")
 	if err != nil || len(events) != 4 || schemas.Fold(events...).Events != 3 {
 		t.Errorf("%d events fold to %d, want 4 and 3, %v", len(events), schemas.Fold(events...).Events, err)
 	}

@@ -4,8 +4,7 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/ClickHouse/clickhouse-go/v2"
-
+	"cdds/pipeline/tables"
 	"cdds/schemas"
 )
 
@@ -59,9 +58,7 @@ func (w *Warehouse) accountFor(ctx context.Context, topic schemas.Topic, kind st
 	for i, r := range runs {
 		partitions[i], firsts[i], nexts[i] = r.Partition, r.First, r.Next
 	}
-	return w.insertInto(ctx, "accounted", func(ctx context.Context) error {
-		return w.conn.Exec(ctx, `
-INSERT INTO accounted (topic, source_partition, kind, block, whole, offsets)
+	return w.db.InsertSelect(ctx, "accounted", accountedColumns, `
 SELECT {topic:String}, p, {kind:String}, of_block, max(all), groupBitmapStateIf(toUInt32(bitAnd(position, 1048575)), NOT all)
 FROM (
   SELECT p, of_block, toUInt8(last - first = 1048576) AS all, arrayJoin(if(all, [first], range(first, last))) AS position
@@ -70,10 +67,11 @@ FROM (
       greatest(run.2, of_block * 1048576) AS first, least(run.3, (of_block + 1) * 1048576) AS last
     FROM (SELECT arrayJoin(arrayZip({partitions:Array(Int32)}, {firsts:Array(Int64)}, {nexts:Array(Int64)})) AS run)))
 GROUP BY p, of_block`,
-			clickhouse.Named("topic", string(topic)), clickhouse.Named("kind", kind), clickhouse.Named("partitions", partitions),
-			clickhouse.Named("firsts", firsts), clickhouse.Named("nexts", nexts))
-	})
+		tables.Named("topic", string(topic)), tables.Named("kind", kind), tables.Named("partitions", partitions),
+		tables.Named("firsts", firsts), tables.Named("nexts", nexts))
 }
+
+const accountedColumns = "topic, source_partition, kind, block, whole, offsets"
 
 // RecordVoids notes runs of positions of a partition that hold no record for readers.
 // Recording one again changes nothing.
@@ -105,16 +103,5 @@ func bitmaps(topic schemas.Topic) string {
   FROM %s GROUP BY source_partition, bitShiftRight(source_offset, 20)
   UNION ALL
   SELECT source_partition, block, kind, groupBitmapMergeState(offsets), toUInt8(max(whole))
-  FROM accounted WHERE topic = {topic:String} GROUP BY source_partition, block, kind`, tableFor(topic))
-}
-
-// tableFor is the table of a source topic, or of the status topic.
-func tableFor(topic schemas.Topic) string {
-	switch topic {
-	case schemas.TopicContacts:
-		return "contacts"
-	case schemas.TopicExportStatus:
-		return "export_events"
-	}
-	return "interactions"
+  FROM accounted WHERE topic = {topic:String} GROUP BY source_partition, block, kind`, tables.Holding(topic))
 }

@@ -2,35 +2,25 @@ package warehouse
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
+	"cdds/pipeline/tables"
 	"cdds/schemas"
 )
 
 // TenantsBefore lists the tenants that have rows of an entity from before a time.
-func (w *Warehouse) TenantsBefore(ctx context.Context, entity string, before time.Time) (tenants []string, err error) {
+func (w *Warehouse) TenantsBefore(ctx context.Context, entity string, before time.Time) ([]string, error) {
 	t, err := tableOf(entity)
 	if err != nil {
 		return nil, err
 	}
-	rows, err := w.conn.Query(ctx, fmt.Sprintf("SELECT DISTINCT tenant_id FROM %s WHERE %s < fromUnixTimestamp64Milli({before:Int64}, 'UTC') ORDER BY tenant_id", t.name, t.time),
-		clickhouse.Named("before", before.UnixMilli()))
-	if err != nil {
-		return nil, fmt.Errorf("list tenants with old %s: %w", t.name, err)
-	}
-	for rows.Next() {
-		var tenant string
-		if err := rows.Scan(&tenant); err != nil {
-			return nil, errors.Join(err, rows.Close())
-		}
-		tenants = append(tenants, tenant)
-	}
-	return tenants, errors.Join(rows.Err(), rows.Close())
+	return w.db.Texts(ctx, "list tenants with old "+t.name,
+		fmt.Sprintf("SELECT DISTINCT toString(tenant_id) AS tenant FROM %s WHERE %s < fromUnixTimestamp64Milli({before:Int64}, 'UTC') ORDER BY tenant", t.name, t.time),
+		tables.Named("before", before.UnixMilli()))
 }
 
 // AgedBefore is before when rows of a tenant were removed by Age; the zero time if none
@@ -38,8 +28,8 @@ func (w *Warehouse) TenantsBefore(ctx context.Context, entity string, before tim
 func (w *Warehouse) AgedBefore(ctx context.Context, tenantID, entity string) (schemas.Time, error) {
 	var n uint64
 	var before time.Time
-	err := w.conn.QueryRow(ctx, "SELECT count(), max(before) FROM aged_out WHERE tenant_id = {tenant:String} AND entity = {entity:String}",
-		clickhouse.Named("tenant", tenantID), clickhouse.Named("entity", entity)).Scan(&n, &before)
+	err := w.db.Scan(ctx, "look for what aged out", "SELECT count(), max(before) FROM aged_out WHERE tenant_id = {tenant:String} AND entity = {entity:String}",
+		[]any{tables.Named("tenant", tenantID), tables.Named("entity", entity)}, &n, &before)
 	if err != nil || n == 0 {
 		return schemas.Time{}, err
 	}
@@ -62,28 +52,28 @@ func (w *Warehouse) Age(ctx context.Context, tenantID, entity string, before, no
 	}
 	topic, _ := schemas.SourceOf(entity) // which has a table
 	old := fmt.Sprintf("tenant_id = {tenant:String} AND %s < fromUnixTimestamp64Milli({before:Int64}, 'UTC')", t.time)
-	args := []any{clickhouse.Named("tenant", tenantID), clickhouse.Named("before", before.UnixMilli()), clickhouse.Named("topic", string(topic)), clickhouse.Named("kind", kindAgedOut)}
+	args := []any{tables.Named("tenant", tenantID), tables.Named("before", before.UnixMilli()), tables.Named("topic", string(topic)), tables.Named("kind", kindAgedOut)}
 	failed := func(err error) error {
 		return fmt.Errorf("remove %s of tenant %s from before %s: %w", t.name, tenantID, schemas.TimeOf(before), err)
 	}
 	var rows uint64
-	if err := w.conn.QueryRow(ctx, "SELECT count() FROM "+t.name+" WHERE "+old, args...).Scan(&rows); err != nil || rows == 0 {
+	if err := w.db.Scan(ctx, "count rows", "SELECT count() FROM "+t.name+" WHERE "+old, args, &rows); err != nil || rows == 0 {
 		return 0, err
 	}
-	err = w.insertBlock(ctx, "aged_out", "tenant_id, entity, before, at", func(block driver.Batch) error {
+	err = w.db.Insert(ctx, "aged_out", "tenant_id, entity, before, at", func(block driver.Batch) error {
 		return block.Append(tenantID, entity, before, now)
 	})
 	if err != nil {
 		return 0, failed(err)
 	}
-	err = w.conn.Exec(withSettings(ctx, insertSettings), fmt.Sprintf(`
-INSERT INTO accounted (topic, source_partition, kind, block, whole, offsets)
+	err = w.db.InsertSelect(ctx, "accounted", accountedColumns, fmt.Sprintf(`
 SELECT {topic:String}, source_partition, {kind:String}, bitShiftRight(source_offset, 20) AS of_block, 0, groupBitmapState(toUInt32(bitAnd(source_offset, 1048575)))
 FROM %s WHERE %s GROUP BY source_partition, of_block`, t.name, old), args...)
 	if err != nil {
 		return 0, failed(err)
 	}
-	if err := w.conn.Exec(withSettings(ctx, ageSettings), fmt.Sprintf("DELETE FROM %s WHERE %s", w.local(t.name), old), args...); err != nil {
+	err = w.db.Change(tables.WithSettings(ctx, ageSettings), "remove rows", []string{fmt.Sprintf("DELETE FROM %s WHERE %s", w.db.Local(t.name), old)}, args...)
+	if err != nil {
 		return 0, failed(err)
 	}
 	return int64(rows), nil

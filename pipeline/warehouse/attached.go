@@ -2,13 +2,13 @@ package warehouse
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"time"
 
-	"github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
+	"cdds/pipeline/tables"
 	"cdds/schemas"
 )
 
@@ -30,48 +30,37 @@ WHERE tenant_id = {tenant:String} AND %[2]s
 ORDER BY %[3]s, %[4]s
 LIMIT 1 BY %[3]s, %[4]s`, t.name, t.attached(), t.time, t.id,
 		q.newest(t, t.attached()+" AS with_files, source_offset AS at_offset, source_partition AS at_partition"))
-	r, err := w.conn.QueryFormat(withSettings(ctx, linesSettings), "TSVRaw", sql, q.arguments(first, &last)...)
-	if err != nil {
-		return nil, fmt.Errorf("read attachments of %s: %w", t.name, err)
-	}
-	return &lines{ReadCloser: r}, nil
+	return w.db.Lines(ctx, "read attachments of "+t.name, sql, q.arguments(first, &last)...)
 }
 
 // AttachmentSizes calls each with the key of every row between two inclusive keys that
 // has attachments, in export order, and the bytes of each of them. It reads no body; sizes
 // are none for a row whose ingest did not state them. An answer that is cut short may be
 // taken for a whole one: Extent says how many rows there are.
-func (w *Warehouse) AttachmentSizes(ctx context.Context, q Query, first, last schemas.RowKey, each func(key schemas.RowKey, sizes []uint32)) (err error) {
+func (w *Warehouse) AttachmentSizes(ctx context.Context, q Query, first, last schemas.RowKey, each func(key schemas.RowKey, sizes []uint32)) error {
 	t, err := tableOf(q.Filter.Entity)
 	if err != nil {
 		return err
 	}
-	rows, err := w.conn.Query(ctx, fmt.Sprintf("SELECT t, id, attachment_bytes FROM (%s) WHERE passes AND with_files",
-		q.newest(t, t.attached()+" AS with_files, attachment_bytes")), q.arguments(first, &last)...)
-	if err != nil {
-		return fmt.Errorf("read sizes of attachments of %s: %w", t.name, err)
-	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
-	for rows.Next() {
+	sql := fmt.Sprintf("SELECT t, id, attachment_bytes FROM (%s) WHERE passes AND with_files",
+		q.newest(t, t.attached()+" AS with_files, attachment_bytes"))
+	return w.db.Each(ctx, "read sizes of attachments of "+t.name, sql, q.arguments(first, &last), func(rows driver.Rows) error {
 		var at time.Time
 		var key schemas.RowKey
 		var sizes []uint32
 		if err := rows.Scan(&at, &key.ID, &sizes); err != nil {
-			return fmt.Errorf("read sizes of attachments of %s: %w", t.name, err)
+			return err
 		}
 		key.Time = schemas.TimeOf(at)
 		each(key, sizes)
-	}
-	if err := rows.Err(); err != nil {
-		return fmt.Errorf("read sizes of attachments of %s: %w", t.name, err)
-	}
-	return nil
+		return nil
+	})
 }
 
 // ErasableBodies calls each with every version with attachments that an erasure is
 // about, so that what they refer to can be removed before they are.
-func (w *Warehouse) ErasableBodies(ctx context.Context, e schemas.Erasure, each func(body string) error) (err error) {
-	rows, err := w.conn.Query(ctx, `
+func (w *Warehouse) ErasableBodies(ctx context.Context, e schemas.Erasure, each func(body string) error) error {
+	return w.db.Each(ctx, "look for attachments to erase", `
 SELECT body FROM interactions
 WHERE tenant_id = {tenant:String} AND (attached OR NOT stated)
   AND source_offset < arrayElement({interactions:Array(Int64)}, source_partition + 1)
@@ -79,19 +68,12 @@ WHERE tenant_id = {tenant:String} AND (attached OR NOT stated)
     SELECT interaction_id FROM interactions
     WHERE {contact:String} != '' AND tenant_id = {tenant:String} AND contact_id = {contact:String}
       AND source_offset < arrayElement({interactions:Array(Int64)}, source_partition + 1)))`,
-		append(eraseArguments(e), clickhouse.Named("interaction", e.Request.InteractionID), clickhouse.Named("contact", e.Request.ContactID))...)
-	if err != nil {
-		return fmt.Errorf("look for attachments to erase: %w", err)
-	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
-	for rows.Next() {
-		var body string
-		if err := rows.Scan(&body); err != nil {
-			return fmt.Errorf("look for attachments to erase: %w", err)
-		}
-		if err := each(body); err != nil {
-			return err
-		}
-	}
-	return rows.Err()
+		append(eraseArguments(e), tables.Named("interaction", e.Request.InteractionID), tables.Named("contact", e.Request.ContactID)),
+		func(rows driver.Rows) error {
+			var body string
+			if err := rows.Scan(&body); err != nil {
+				return err
+			}
+			return each(body)
+		})
 }

@@ -28,13 +28,13 @@ func (w *Warehouse) checkAttributes(ctx context.Context, q Query, t table) error
 	q.Filter.Attributes = nil
 	var at time.Time
 	var id string
-	row := w.conn.QueryRow(ctx, fmt.Sprintf("SELECT t, id FROM (%s) WHERE passes AND NOT stated LIMIT 1", q.newestOfAll(t, "stated")),
-		q.arguments(schemas.RowKey{Time: q.Filter.From}, nil)...)
-	switch err := row.Scan(&at, &id); {
+	err := w.db.Scan(ctx, "look for rows of "+t.name+" without attributes", fmt.Sprintf("SELECT t, id FROM (%s) WHERE passes AND NOT stated LIMIT 1", q.newestOfAll(t, "stated")),
+		q.arguments(schemas.RowKey{Time: q.Filter.From}, nil), &at, &id)
+	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return nil
 	case err != nil:
-		return fmt.Errorf("look for rows of %s without attributes: %w", t.name, err)
+		return err
 	}
 	return fmt.Errorf("%s %q of %s: %w", q.Filter.Entity, id, schemas.TimeOf(at), ErrUnstated)
 }

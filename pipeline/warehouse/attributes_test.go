@@ -11,6 +11,7 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
 	"cdds/ops/stack/stacktest"
+	"cdds/pipeline/tables"
 	"cdds/pipeline/warehouse"
 	"cdds/schemas"
 )
@@ -18,22 +19,8 @@ import (
 // database is a connection to a database of the test's own.
 func database(t *testing.T, name string) driver.Conn {
 	t.Helper()
-	e := stacktest.Shared(t).Endpoints().ClickHouse
-	dial := func(database string) driver.Conn {
-		conn, err := clickhouse.Open(&clickhouse.Options{
-			Protocol: clickhouse.HTTP, Addr: []string{e.Addr},
-			Auth: clickhouse.Auth{Database: database, Username: e.Username, Password: e.Password},
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = conn.Close() })
-		return conn
-	}
-	if err := dial(e.Database).Exec(t.Context(), "CREATE DATABASE "+name); err != nil {
-		t.Fatal(err)
-	}
-	return dial(name)
+	check(t, stacktest.ClickHouse(t).Exec(t.Context(), "CREATE DATABASE "+name))
+	return stacktest.ClickHouse(t, func(o *clickhouse.Options) { o.Auth.Database = name })
 }
 
 func ofTenant(tenant string, attributes map[string]string) warehouse.Query {
@@ -141,16 +128,17 @@ func TestARowFromBeforeAttributesWereStoredIsNeverLeftOut(t *testing.T) {
 	}
 	body := `{"interaction_id":"old","tenant_id":"acme","media_type":"chat","started_at":"` + from.String() + `","attributes":{"region":"north"},"attachments":[{"attachment_id":"a","content":"QUJD"}],"crm_id":18446744073709551616}`
 	err := conn.Exec(t.Context(), `INSERT INTO interactions (tenant_id, started_at, interaction_id, media_type, body, body_bytes, source_partition, source_offset)
-VALUES ('acme', '2026-01-01 00:00:00', 'old', 'chat', {body:String}, length({body:String}) + 1, 0, 7)`, clickhouse.Named("body", body))
+VALUES ('acme', '2026-01-01 00:00:00', 'old', 'chat', {body:String}, length({body:String}) + 1, 0, 7)`, tables.Named("body", body))
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := warehouse.New(conn)
+	db := tables.New(conn)
 	for range 2 {
-		if err := w.Migrate(t.Context()); err != nil {
+		if err := db.Create(t.Context(), warehouse.Schema()); err != nil {
 			t.Fatal(err)
 		}
 	}
+	w := warehouse.New(db)
 	event, err := schemas.DecodeInteraction([]byte(body))
 	if err != nil {
 		t.Fatal(err)

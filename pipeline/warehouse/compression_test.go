@@ -9,6 +9,7 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2"
 
 	"cdds/ops/stack/stacktest"
+	"cdds/pipeline/tables"
 	"cdds/pipeline/warehouse"
 	"cdds/schemas"
 	"cdds/schemas/sample"
@@ -16,15 +17,9 @@ import (
 
 func TestWhatTravelsCompressedIsTheSame(t *testing.T) {
 	open(t) // makes the tables
-	e := stacktest.Shared(t).Endpoints().ClickHouse
-	conn, err := clickhouse.Open(&clickhouse.Options{
-		Protocol: clickhouse.HTTP, Addr: []string{e.Addr},
-		Auth:        clickhouse.Auth{Database: e.Database, Username: e.Username, Password: e.Password},
-		Compression: &clickhouse.Compression{Method: clickhouse.CompressionGZIP, Level: 1},
-	})
-	check(t, err)
-	defer conn.Close()
-	w := warehouse.New(conn)
+	w := warehouse.New(tables.New(stacktest.ClickHouse(t, func(o *clickhouse.Options) {
+		o.Compression = &clickhouse.Compression{Method: clickhouse.CompressionGZIP, Level: 1}
+	})))
 
 	const tenant, rows = "compressed", 5_000
 	at := time.Date(2026, 5, 1, 0, 0, 0, 0, time.UTC)

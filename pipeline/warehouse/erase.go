@@ -3,36 +3,13 @@ package warehouse
 import (
 	"context"
 	"fmt"
-	"strings"
-	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
+	"cdds/pipeline/tables"
 	"cdds/schemas"
 )
-
-// Erasure returns where an erasure stands; false if there is none of that id.
-func (w *Warehouse) Erasure(ctx context.Context, tenantID, erasureID string) (schemas.Erasure, bool, error) {
-	found, err := decoded[schemas.Erasure](ctx, w, "an erasure",
-		"SELECT body FROM erasures FINAL WHERE tenant_id = {tenant:String} AND erasure_id = {erasure:String}",
-		clickhouse.Named("tenant", tenantID), clickhouse.Named("erasure", erasureID))
-	if err != nil || len(found) == 0 {
-		return schemas.Erasure{}, false, err
-	}
-	return found[0], true, nil
-}
-
-// SaveErasure replaces what is known about an erasure.
-func (w *Warehouse) SaveErasure(ctx context.Context, e schemas.Erasure) error {
-	body, err := schemas.Encode(e)
-	if err != nil {
-		return err
-	}
-	return w.insertBlock(ctx, "erasures", "tenant_id, erasure_id, state, body, version", func(block driver.Batch) error {
-		return block.Append(e.Request.TenantID, e.Request.ErasureID, e.State, string(body), uint64(time.Now().UnixMilli()))
-	})
-}
 
 // Erase removes every row the erasure is about from every table, for good: it returns
 // when no part of a table holds them any more. It is safe to repeat, and to break off
@@ -46,80 +23,98 @@ func (w *Warehouse) Erase(ctx context.Context, e schemas.Erasure) error {
 	if id == "" {
 		kind, id = "interaction", e.Request.InteractionID
 	}
-	args = append(args, clickhouse.Named("kind", kind), clickhouse.Named("id", id))
-	statements := []string{
-		`INSERT INTO erased_subjects (tenant_id, kind, id, erasure_id, interactions, contacts)
-SELECT {tenant:String}, {kind:String}, {id:String}, {erasure:String}, {interactions:Array(Int64)}, {contacts:Array(Int64)}`,
+	args = append(args, tables.Named("kind", kind), tables.Named("id", id))
+	queries := []string{
+		"SELECT {tenant:String}, {kind:String}, {id:String}, {erasure:String}, {interactions:Array(Int64)}, {contacts:Array(Int64)}",
 		// Versions that do not name the contact go with those that do.
-		`INSERT INTO erased_subjects (tenant_id, kind, id, erasure_id, interactions, contacts)
-SELECT DISTINCT tenant_id, 'interaction', interaction_id, {erasure:String}, {interactions:Array(Int64)}, {contacts:Array(Int64)}
+		`SELECT DISTINCT tenant_id, 'interaction', interaction_id, {erasure:String}, {interactions:Array(Int64)}, {contacts:Array(Int64)}
 FROM interactions
 WHERE {kind:String} = 'contact' AND tenant_id = {tenant:String} AND contact_id = {id:String}
   AND source_offset < arrayElement({interactions:Array(Int64)}, source_partition + 1)`,
 	}
-	if err := w.execErase(ctx, e, statements, args); err != nil {
-		return err
+	for _, query := range queries {
+		if err := w.db.InsertSelect(ctx, "erased_subjects", erasedSubjectsColumns, query, args...); err != nil {
+			return fmt.Errorf("erase %s: %w", e.Request.ErasureID, err)
+		}
 	}
 	return w.removeErased(ctx, e)
 }
 
-// eraseSettings make a mutation end with its statement.
-var eraseSettings = clickhouse.Settings{"mutations_sync": 2, "max_partitions_per_insert_block": 0, "insert_deduplicate": 0}
+const (
+	erasedSubjectsColumns = "tenant_id, kind, id, erasure_id, interactions, contacts"
+	erasedRowsColumns     = "topic, source_partition, source_offset, tenant_id, time, erasure_id"
+)
 
-func (w *Warehouse) execErase(ctx context.Context, e schemas.Erasure, statements []string, args []any) error {
-	ctx = withSettings(ctx, eraseSettings)
-	for _, sql := range statements {
-		if err := w.conn.Exec(ctx, sql, args...); err != nil {
-			return fmt.Errorf("erase %s: %w", e.Request.ErasureID, err)
-		}
-	}
-	return nil
-}
+// mutationSettings make a mutation end with its statement.
+var mutationSettings = clickhouse.Settings{"mutations_sync": 2}
 
 // removeErased removes the rows of an erasure's subjects, which are known.
 func (w *Warehouse) removeErased(ctx context.Context, e schemas.Erasure) error {
-	args := eraseArguments(e)
-	var statements []string
+	args, task := eraseArguments(e), "erase "+e.Request.ErasureID
+	var changes []string
 	for _, t := range erasable {
-		statements = append(statements, fmt.Sprintf(`INSERT INTO erased_rows (topic, source_partition, source_offset, tenant_id, time, erasure_id)
-SELECT '%s', source_partition, source_offset, tenant_id, %s, {erasure:String} FROM %s WHERE %s`, t.topic, t.time, t.name, t.matches()),
-			fmt.Sprintf(`INSERT INTO accounted (topic, source_partition, kind, block, whole, offsets)
+		err := w.db.InsertSelect(ctx, "erased_rows", erasedRowsColumns, fmt.Sprintf(
+			"SELECT '%s', source_partition, source_offset, tenant_id, %s, {erasure:String} FROM %s WHERE %s", t.topic, t.time, t.name, t.matches()), args...)
+		if err == nil {
+			err = w.db.InsertSelect(ctx, "accounted", accountedColumns, fmt.Sprintf(`
 SELECT '%s', source_partition, '%s', bitShiftRight(source_offset, 20) AS of_block, 0, groupBitmapState(toUInt32(bitAnd(source_offset, 1048575))) FROM %s WHERE %s
-GROUP BY source_partition, of_block`, t.topic, kindErased, t.name, t.matches()))
+GROUP BY source_partition, of_block`, t.topic, kindErased, t.name, t.matches()), args...)
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", task, err)
+		}
+		changes = append(changes, fmt.Sprintf("ALTER TABLE %s DELETE WHERE %s", w.db.Local(t.name), t.matches()))
 	}
-	for _, t := range erasable {
-		statements = append(statements, fmt.Sprintf("ALTER TABLE %s DELETE WHERE %s", w.local(t.name), t.matches()))
-	}
-	if err := w.execErase(ctx, e, statements, args); err != nil {
+	if err := w.db.Change(tables.WithSettings(ctx, mutationSettings), task, changes, args...); err != nil {
 		return err
 	}
 	for _, t := range erasable {
 		var left uint64
-		if err := w.conn.QueryRow(ctx, fmt.Sprintf("SELECT count() FROM %s WHERE %s", t.name, t.matches()), args...).Scan(&left); err != nil {
-			return fmt.Errorf("check erasure %s: %w", e.Request.ErasureID, err)
+		if err := w.db.Scan(ctx, task, fmt.Sprintf("SELECT count() FROM %s WHERE %s", t.name, t.matches()), args, &left); err != nil {
+			return err
 		}
 		if left > 0 {
-			return fmt.Errorf("erase %s: still in %s: %s", e.Request.ErasureID, t.name, schemas.Counted(left, "row"))
+			return fmt.Errorf("%s: still in %s: %s", task, t.name, schemas.Counted(left, "row"))
 		}
 	}
 	return nil
 }
 
-// CameBack returns the erasures that were done at or past t and of whose rows some are
-// stored again. It is one question for each table, however many erasures there were, and
-// reads only where rows were erased.
-func (w *Warehouse) CameBack(ctx context.Context, t time.Time) ([]schemas.Erasure, error) {
-	const recent = "SELECT tenant_id, erasure_id FROM erasures WHERE version >= {since:UInt64}"
-	var back []string
-	for _, t := range erasable {
-		back = append(back, fmt.Sprintf(`SELECT tenant_id, erasure_id FROM erased_rows
-  WHERE topic = '%[1]s' AND (tenant_id, erasure_id) IN (%[2]s) AND (source_partition, source_offset) IN (
-    SELECT source_partition, source_offset FROM %[3]s WHERE (tenant_id, %[4]s) IN (
-      SELECT tenant_id, time FROM erased_rows WHERE topic = '%[1]s' AND (tenant_id, erasure_id) IN (%[2]s)))`, t.topic, recent, t.name, t.time))
+// CameBack returns which of some erasures have rows that are stored again. It is one
+// question for each table, however many erasures there were, and reads only where rows
+// were erased.
+func (w *Warehouse) CameBack(ctx context.Context, erasures []schemas.Erasure) (back []schemas.Erasure, err error) {
+	if len(erasures) == 0 {
+		return nil, nil
 	}
-	return decoded[schemas.Erasure](ctx, w, "erasures whose rows came back",
-		"SELECT body FROM erasures FINAL WHERE state = {done:String} AND version >= {since:UInt64} AND (tenant_id, erasure_id) IN ("+strings.Join(back, "\n  UNION ALL ")+")",
-		clickhouse.Named("done", schemas.ErasureDone), clickhouse.Named("since", uint64(t.UnixMilli())))
+	tenants, ids := make([]string, len(erasures)), make([]string, len(erasures))
+	for i, e := range erasures {
+		tenants[i], ids[i] = e.Request.TenantID, e.Request.ErasureID
+	}
+	const among = "SELECT arrayJoin(arrayZip({tenants:Array(String)}, {ids:Array(String)}))"
+	came := map[string]bool{}
+	for _, t := range erasable {
+		err := w.db.Each(ctx, "look for erased rows that came back", fmt.Sprintf(`
+SELECT DISTINCT tenant_id, erasure_id FROM erased_rows
+WHERE topic = '%[1]s' AND (tenant_id, erasure_id) IN (%[2]s) AND (source_partition, source_offset) IN (
+  SELECT source_partition, source_offset FROM %[3]s WHERE (tenant_id, %[4]s) IN (
+    SELECT tenant_id, time FROM erased_rows WHERE topic = '%[1]s' AND (tenant_id, erasure_id) IN (%[2]s)))`, t.topic, among, t.name, t.time),
+			[]any{tables.Named("tenants", tenants), tables.Named("ids", ids)}, func(rows driver.Rows) error {
+				var r schemas.ErasureRequest
+				err := rows.Scan(&r.TenantID, &r.ErasureID)
+				came[r.ID()] = true
+				return err
+			})
+		if err != nil {
+			return nil, err
+		}
+	}
+	for _, e := range erasures {
+		if came[e.Request.ID()] {
+			back = append(back, e)
+		}
+	}
+	return back, nil
 }
 
 // EraseAgain removes rows of an erasure that were stored after Erase, and returns how many
@@ -131,8 +126,8 @@ func (w *Warehouse) EraseAgain(ctx context.Context, e schemas.Erasure) (int64, e
 		sql := fmt.Sprintf("SELECT count() FROM %[1]s WHERE %[2]s AND %[3]s IN "+
 			"(SELECT time FROM erased_rows WHERE tenant_id = {tenant:String} AND erasure_id = {erasure:String} AND topic = '%[4]s')",
 			t.name, t.matches(), t.time, t.topic)
-		if err := w.conn.QueryRow(ctx, sql, eraseArguments(e)...).Scan(&n); err != nil {
-			return 0, fmt.Errorf("look for what came back of erasure %s: %w", e.Request.ErasureID, err)
+		if err := w.db.Scan(ctx, "look for what came back of erasure "+e.Request.ErasureID, sql, eraseArguments(e), &n); err != nil {
+			return 0, err
 		}
 		came += int64(n)
 	}
@@ -163,26 +158,23 @@ func (t erasableTable) matches() string {
 
 func eraseArguments(e schemas.Erasure) []any {
 	return []any{
-		clickhouse.Named("tenant", e.Request.TenantID), clickhouse.Named("erasure", e.Request.ErasureID),
-		clickhouse.Named("interactions", []int64(e.Interactions)), clickhouse.Named("contacts", []int64(e.Contacts)),
+		tables.Named("tenant", e.Request.TenantID), tables.Named("erasure", e.Request.ErasureID),
+		tables.Named("interactions", []int64(e.Interactions)), tables.Named("contacts", []int64(e.Contacts)),
 	}
 }
 
 // ErasedRows is how many versions an erasure removed.
 func (w *Warehouse) ErasedRows(ctx context.Context, e schemas.Erasure) (int64, error) {
 	var n uint64
-	err := w.conn.QueryRow(ctx, "SELECT count() FROM erased_rows FINAL WHERE tenant_id = {tenant:String} AND erasure_id = {erasure:String}",
-		eraseArguments(e)[:2]...).Scan(&n)
-	if err != nil {
-		return 0, fmt.Errorf("count erased rows: %w", err)
-	}
-	return int64(n), nil
+	err := w.db.Scan(ctx, "count erased rows", "SELECT count() FROM erased_rows FINAL WHERE tenant_id = {tenant:String} AND erasure_id = {erasure:String}",
+		eraseArguments(e)[:2], &n)
+	return int64(n), err
 }
 
 // recordErased notes and accounts for the positions of records that were not stored
 // because they are erased.
 func (w *Warehouse) recordErased(ctx context.Context, rows []erasedRow) error {
-	err := w.insertBlock(ctx, "erased_rows", "topic, source_partition, source_offset, tenant_id, time, erasure_id", func(block driver.Batch) error {
+	err := w.db.Insert(ctx, "erased_rows", erasedRowsColumns, func(block driver.Batch) error {
 		for _, r := range rows {
 			if err := block.Append(string(r.topic), r.partition, r.offset, r.tenant, r.time, r.erasure); err != nil {
 				return err

@@ -53,13 +53,13 @@ func (w *Warehouse) extent(ctx context.Context, q Query, t table) (e Extent, sca
 	both, ctx := errgroup.WithContext(ctx)
 	both.Go(func() error {
 		sql := "SELECT toInt64(count()), toInt64(countIf(passes)), toInt64(sumIf(body_bytes, passes)), toInt64(maxIf(body_bytes, passes)), toInt64(sumIf(with_files, passes)) FROM (" + newest + ")"
-		return w.conn.QueryRow(ctx, sql, arguments()...).Scan(&versions, &e.Rows, &e.Bytes, &e.Largest, &e.Attached)
+		return w.db.Scan(ctx, "count rows", sql, arguments(), &versions, &e.Rows, &e.Bytes, &e.Largest, &e.Attached)
 	})
 	if !q.Scattered {
 		both.Go(func() error {
 			any := Query{Filter: q.Filter, Snapshot: q.Snapshot, Since: q.Since}
 			any.Filter.MediaTypes, any.Filter.Queues, any.Filter.Directions, any.Filter.Statuses, any.Filter.Attributes = nil, nil, nil, nil, nil
-			return w.conn.QueryRow(ctx, "SELECT toInt64(count()) FROM ("+any.newestOfAll(t, "1")+")", arguments()...).Scan(&rows)
+			return w.db.Scan(ctx, "count ids", "SELECT toInt64(count()) FROM ("+any.newestOfAll(t, "1")+")", arguments(), &rows)
 		})
 	}
 	err = both.Wait()

@@ -11,9 +11,10 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"github.com/bits-and-blooms/bloom/v3"
 
+	"cdds/pipeline/tables"
 	"cdds/schemas"
 )
 
@@ -28,6 +29,7 @@ import (
 type Forgetting struct {
 	*Warehouse
 	log    ErasedLog
+	record ErasureRecord
 	logger *slog.Logger
 
 	remembered atomic.Bool
@@ -69,8 +71,8 @@ const (
 )
 
 // NewForgetting returns w for ingest.
-func NewForgetting(w *Warehouse, log ErasedLog, logger *slog.Logger) *Forgetting {
-	return &Forgetting{Warehouse: w, log: log, logger: logger}
+func NewForgetting(w *Warehouse, log ErasedLog, record ErasureRecord, logger *slog.Logger) *Forgetting {
+	return &Forgetting{Warehouse: w, log: log, record: record, logger: logger}
 }
 
 // Remember reads the log of who was erased, unless it was read already, and removes
@@ -93,7 +95,7 @@ func (f *Forgetting) remember(ctx context.Context) error {
 	if f.remembered.Load() {
 		return nil
 	}
-	erasures, err := f.Warehouse.Remember(ctx, f.log)
+	erasures, err := f.Warehouse.Remember(ctx, f.log, f.record)
 	if err != nil {
 		return fmt.Errorf("erase again what Kafka says was erased: %w", err)
 	}
@@ -193,26 +195,24 @@ func (f *Forgetting) lookUp(ctx context.Context, suspects map[subject][]forgotte
 		for i, s := range some {
 			tenants[i], kinds[i], ids[i] = s.tenant, s.kind, s.id
 		}
-		rows, err := f.conn.Query(ctx, `
+		err := f.db.Each(ctx, "look up erasures", `
 SELECT tenant_id, kind, id, erasure_id, interactions, contacts FROM erased_subjects
 WHERE (tenant_id, kind, id) IN (SELECT arrayJoin(arrayZip({tenants:Array(String)}, {kinds:Array(String)}, {ids:Array(String)})))`,
-			clickhouse.Named("tenants", tenants), clickhouse.Named("kinds", kinds), clickhouse.Named("ids", ids))
+			[]any{tables.Named("tenants", tenants), tables.Named("kinds", kinds), tables.Named("ids", ids)},
+			func(rows driver.Rows) error {
+				var s subject
+				var erasure string
+				var interactions, contacts []int64
+				if err := rows.Scan(&s.tenant, &s.kind, &s.id, &erasure, &interactions, &contacts); err != nil {
+					return err
+				}
+				suspects[s] = append(suspects[s], forgotten{erasure, map[schemas.Topic]schemas.Snapshot{
+					schemas.TopicInteractions: interactions, schemas.TopicContacts: contacts,
+				}})
+				return nil
+			})
 		if err != nil {
-			return fmt.Errorf("look up erasures: %w", err)
-		}
-		for rows.Next() {
-			var s subject
-			var erasure string
-			var interactions, contacts []int64
-			if err := rows.Scan(&s.tenant, &s.kind, &s.id, &erasure, &interactions, &contacts); err != nil {
-				return errors.Join(fmt.Errorf("look up erasures: %w", err), rows.Close())
-			}
-			suspects[s] = append(suspects[s], forgotten{erasure, map[schemas.Topic]schemas.Snapshot{
-				schemas.TopicInteractions: interactions, schemas.TopicContacts: contacts,
-			}})
-		}
-		if err := errors.Join(rows.Err(), rows.Close()); err != nil {
-			return fmt.Errorf("look up erasures: %w", err)
+			return err
 		}
 	}
 	return nil
@@ -243,7 +243,7 @@ func (f *Forgetting) filter(ctx context.Context) (*bloom.BloomFilter, error) {
 		}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("look for erasures: %w", err)
+		return nil, err
 	}
 	since := f.state.newest.Add(-filterOverlap)
 	switch {
@@ -273,27 +273,18 @@ func (f *Forgetting) read(ctx context.Context, since time.Time, filter *bloom.Bl
 	var args []any
 	if !since.IsZero() {
 		sql += " WHERE recorded_at >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')"
-		args = append(args, clickhouse.Named("since", since.UnixMicro()))
+		args = append(args, tables.Named("since", since.UnixMicro()))
 	}
-	rows, err := f.conn.Query(ctx, sql, args...)
-	if err != nil {
-		return fmt.Errorf("read erasures: %w", err)
-	}
-	for rows.Next() {
+	return f.db.Each(ctx, "read erasures", sql, args, func(rows driver.Rows) error {
 		var s subject
-		if err := rows.Scan(&s.tenant, &s.kind, &s.id); err != nil {
-			return errors.Join(fmt.Errorf("read erasures: %w", err), rows.Close())
-		}
+		err := rows.Scan(&s.tenant, &s.kind, &s.id)
 		filter.AddString(s.key())
-	}
-	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
-		return fmt.Errorf("read erasures: %w", err)
-	}
-	return nil
+		return err
+	})
 }
 
 // erasedState reads a projection of one row for each part.
 func (f *Forgetting) erasedState(ctx context.Context) (s erasedState, err error) {
-	err = f.conn.QueryRow(ctx, "SELECT count(), max(recorded_at) FROM erased_subjects").Scan(&s.count, &s.newest)
+	err = f.db.Scan(ctx, "look for erasures", "SELECT count(), max(recorded_at) FROM erased_subjects", nil, &s.count, &s.newest)
 	return s, err
 }

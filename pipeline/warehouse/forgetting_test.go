@@ -34,7 +34,7 @@ func TestWhatWasErasedIsDroppedThoughClickHouseForgetsIt(t *testing.T) {
 		}
 		return nil
 	}
-	f := warehouse.NewForgetting(w, log, slog.New(slog.DiscardHandler))
+	f := warehouse.NewForgetting(w, log, history(t), slog.New(slog.DiscardHandler))
 	if f.Ready() == nil {
 		t.Error("it is ready before it knows who was erased")
 	}

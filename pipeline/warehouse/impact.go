@@ -2,14 +2,13 @@ package warehouse
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
 
-	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
+	"cdds/pipeline/tables"
 	"cdds/schemas"
 )
 
@@ -51,22 +50,15 @@ func (w *Warehouse) Impact(ctx context.Context, e schemas.Erasure) (Impact, erro
 		}
 		// Versions at or past the erasure's snapshot stay, but an export that chose one of
 		// them does not hold what is erased.
-		rows, err := w.conn.Query(ctx, fmt.Sprintf(`
+		err := w.db.Each(ctx, "look for what erasure "+e.Request.ErasureID+" is about", fmt.Sprintf(`
 SELECT %[1]s, %[2]s, source_partition, source_offset, published_at, %[3]s, attributes, if(stated, '', body)
 FROM %[4]s WHERE tenant_id = {tenant:String} AND %[5]s
 ORDER BY %[1]s, %[2]s, source_partition, source_offset DESC, stated DESC
 LIMIT 1 BY %[1]s, %[2]s, source_partition, source_offset`, t.time, t.id, columns, t.name, t.subject()),
-			append(eraseArguments(e), clickhouse.Named("contact", e.Request.ContactID), clickhouse.Named("interaction", e.Request.InteractionID))...)
+			append(eraseArguments(e), tables.Named("contact", e.Request.ContactID), tables.Named("interaction", e.Request.InteractionID)),
+			func(rows driver.Rows) error { return impact.scan(rows, t) })
 		if err != nil {
-			return impact, fmt.Errorf("look for what erasure %s is about: %w", e.Request.ErasureID, err)
-		}
-		for rows.Next() {
-			if err = impact.scan(rows, t); err != nil {
-				break
-			}
-		}
-		if err := errors.Join(err, rows.Err(), rows.Close()); err != nil {
-			return impact, fmt.Errorf("look for what erasure %s is about: %w", e.Request.ErasureID, err)
+			return impact, err
 		}
 	}
 	return impact, nil
@@ -138,33 +130,10 @@ func within(s schemas.Snapshot, v erasableVersion) bool {
 	return int(v.partition) < len(s) && v.offset < s[v.partition]
 }
 
-// holders are the states of exports that have artifacts, or are about to.
-var holders = []string{string(schemas.Requested), string(schemas.Planned), string(schemas.Running), string(schemas.Failed), string(schemas.Completed)}
-
-// Holding returns the exports of the tenant that hold a row of the erasure's subjects: as
-// the version that each chose, if that passes its filter. Of a failed export only the parts
-// count that it stored; one that is still at work is named for what it is to hold. It is one
-// question, however many exports there are.
-func (w *Warehouse) Holding(ctx context.Context, i Impact) ([]schemas.AffectedExport, error) {
-	all := []schemas.AffectedExport{}
-	err := eachDecoded(ctx, w, "exports that hold what is erased", func(x schemas.Export) error {
-		if n := i.heldBy(x); n > 0 {
-			held := schemas.AffectedExport{ExportID: x.ExportID, State: x.State, Rows: n}
-			if x.Completion != nil {
-				held.ExpiresAt = x.Completion.ExpiresAt
-			}
-			all = append(all, held)
-		}
-		return nil
-	}, `
-SELECT if(state = 'failed', body, summary) FROM exports FINAL
-WHERE tenant_id = {tenant:String} AND has({states:Array(String)}, state) ORDER BY export_id`,
-		clickhouse.Named("tenant", i.erasure.Request.TenantID), clickhouse.Named("states", holders))
-	return all, err
-}
-
-// heldBy counts the rows of the subjects that an export holds.
-func (i Impact) heldBy(x schemas.Export) (n int64) {
+// HeldBy counts the rows of the subjects that an export holds: as the version that it
+// chose, if that passes its filter. Of a failed export only the parts count that it stored;
+// one that is still at work counts for what it is to hold.
+func (i Impact) HeldBy(x schemas.Export) (n int64) {
 	if x.Request == nil {
 		return 0
 	}

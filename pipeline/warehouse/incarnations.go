@@ -4,16 +4,16 @@ import (
 	"context"
 	"slices"
 
-	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
+	"cdds/pipeline/tables"
 	"cdds/schemas"
 )
 
 // Incarnations returns the copies of a topic's incarnations, by number.
 func (w *Warehouse) Incarnations(ctx context.Context, topic schemas.Topic) (schemas.Lineage, error) {
-	all, err := decoded[schemas.Incarnation](ctx, w, "incarnations of "+string(topic),
-		"SELECT body FROM incarnations FINAL WHERE topic = {topic:String} ORDER BY number", clickhouse.Named("topic", string(topic)))
+	all, err := tables.Decoded[schemas.Incarnation](ctx, w.db, "read incarnations of "+string(topic),
+		"SELECT body FROM incarnations FINAL WHERE topic = {topic:String} ORDER BY number", tables.Named("topic", string(topic)))
 	if err != nil {
 		return nil, err
 	}
@@ -23,7 +23,7 @@ func (w *Warehouse) Incarnations(ctx context.Context, topic schemas.Topic) (sche
 
 // KeepIncarnations keeps copies of incarnations. Keeping one again changes nothing.
 func (w *Warehouse) KeepIncarnations(ctx context.Context, all schemas.Lineage) error {
-	return w.insertBlock(ctx, "incarnations", "topic, number, body", func(block driver.Batch) error {
+	return w.db.Insert(ctx, "incarnations", "topic, number, body", func(block driver.Batch) error {
 		for _, i := range all {
 			body, err := schemas.Encode(i)
 			if err != nil {

@@ -94,7 +94,7 @@ func count[E any](batches []schemas.Batch[E]) (records int) {
 // insert sends one block, column by column.
 //
 // It has no deduplication token, and ClickHouse's own deduplication of blocks is off
-// (see insertBlock): both compare what was once inserted, not what is stored now. So rows
+// (see tables.Database.Insert): both compare what was once inserted, not what is stored now. So rows
 // that ClickHouse had lost, read again from Kafka and cut into the same batch, were
 // dropped without an error. The sorting key alone makes an insert idempotent.
 func insert[E any](ctx context.Context, w *Warehouse, table string, columns []clickhouse.ColumnNameAndType, batches []schemas.Batch[E], body func(E) []byte, leading ...any) error {
@@ -107,7 +107,7 @@ func insert[E any](ctx context.Context, w *Warehouse, table string, columns []cl
 		names[i] = c.Name
 	}
 	ctx = clickhouse.Context(ctx, clickhouse.WithColumnNamesAndTypes(columns))
-	return w.insertBlock(ctx, table, strings.Join(names, ", "), func(block driver.Batch) error {
+	return w.db.Insert(ctx, table, strings.Join(names, ", "), func(block driver.Batch) error {
 		return fill(block, batches, body, leading)
 	})
 }
@@ -154,7 +154,7 @@ func (w *Warehouse) RecordDeadLetters(ctx context.Context, letters []schemas.Dea
 	if len(letters) == 0 {
 		return nil
 	}
-	err := w.insertBlock(ctx, "dead_letters", "topic, source_partition, source_offset, next, code, reason", func(block driver.Batch) error {
+	err := w.db.Insert(ctx, "dead_letters", "topic, source_partition, source_offset, next, code, reason", func(block driver.Batch) error {
 		for _, l := range letters {
 			if err := block.Append(string(l.Topic), l.Partition, l.Offset, l.Next, l.Code, l.Reason); err != nil {
 				return err

@@ -3,12 +3,12 @@ package warehouse
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 
-	"github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
+	"cdds/pipeline/tables"
 	"cdds/schemas"
 )
 
@@ -17,7 +17,7 @@ import (
 // written off, and yet readers of the topic saw a record there.
 //
 // Committed offsets cannot answer this: they say what was stored, not what still is. The
-// answer comes from the bitmaps that each part of a table carries (schemas/sql/0031), never
+// answer comes from the bitmaps that each part of a table carries (sql/0031), never
 // from rows. Smallest, largest and number of a block's positions settle a block without
 // gaps; only where they leave one are positions compared.
 func (w *Warehouse) Missing(ctx context.Context, topic schemas.Topic, used []schemas.Run) (int64, error) {
@@ -128,28 +128,22 @@ type place struct {
 
 // seen returns the extremes of all blocks of a topic.
 func (w *Warehouse) seen(ctx context.Context, topic schemas.Topic) (map[place]extremes, error) {
-	rows, err := w.conn.Query(ctx, fmt.Sprintf(`
-SELECT p, block, max(whole) AS full, toInt64(bitmapMin(groupBitmapMergeState(seen) AS positions)), toInt64(bitmapMax(positions)), toInt64(bitmapCardinality(positions))
-FROM (%s) GROUP BY p, block`, bitmaps(topic)), clickhouse.Named("topic", string(topic)))
-	if err != nil {
-		return nil, fmt.Errorf("look for what is missing of %s: %w", topic, err)
-	}
 	all := map[place]extremes{}
-	for rows.Next() {
+	err := w.db.Each(ctx, "look for what is missing of "+string(topic), fmt.Sprintf(`
+SELECT p, block, max(whole) AS full, toInt64(bitmapMin(groupBitmapMergeState(seen) AS positions)), toInt64(bitmapMax(positions)), toInt64(bitmapCardinality(positions))
+FROM (%s) GROUP BY p, block`, bitmaps(topic)), []any{tables.Named("topic", string(topic))}, func(rows driver.Rows) error {
 		var at place
 		var e extremes
 		var whole uint8
 		if err := rows.Scan(&at.partition, &at.block, &whole, &e.first, &e.last, &e.count); err != nil {
-			return nil, errors.Join(err, rows.Close())
+			return err
 		}
 		base := at.block << blockBits
 		e.whole, e.first, e.last = whole > 0, base+e.first, base+e.last
 		all[at] = e
-	}
-	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
-		return nil, fmt.Errorf("look for what is missing of %s: %w", topic, err)
-	}
-	return all, nil
+		return nil
+	})
+	return all, err
 }
 
 // countMissing is how many positions of runs, each within a block, are missing.
@@ -159,19 +153,18 @@ func (w *Warehouse) countMissing(ctx context.Context, topic schemas.Topic, piece
 		block := r.First >> blockBits
 		partitions[i], blocks[i], firsts[i], nexts[i] = r.Partition, block, r.First-block<<blockBits, r.Next-block<<blockBits
 	}
-	err = w.conn.QueryRow(ctx, fmt.Sprintf(`
+	err = w.db.Scan(ctx, "count what is missing of "+string(topic), fmt.Sprintf(`
 SELECT toInt64(sum(arraySum((p_, block_, first, next) -> if(p_ = p AND block_ = block,
     next - first - toInt64(bitmapCardinality(bitmapSubsetInRange(positions, toUInt32(first), toUInt32(next)))), 0),
   {partitions:Array(Int32)}, {blocks:Array(Int64)}, {firsts:Array(Int64)}, {nexts:Array(Int64)})))
 FROM (
   SELECT p, block, groupBitmapMergeState(seen) AS positions FROM (%s)
   WHERE (p, block) IN (SELECT arrayJoin(arrayZip({partitions:Array(Int32)}, {blocks:Array(Int64)}))) GROUP BY p, block)`, bitmaps(topic)),
-		clickhouse.Named("topic", string(topic)), clickhouse.Named("partitions", partitions), clickhouse.Named("blocks", blocks),
-		clickhouse.Named("firsts", firsts), clickhouse.Named("nexts", nexts)).Scan(&n)
-	if err != nil {
-		return 0, fmt.Errorf("count what is missing of %s: %w", topic, err)
-	}
-	return n, nil
+		[]any{
+			tables.Named("topic", string(topic)), tables.Named("partitions", partitions), tables.Named("blocks", blocks),
+			tables.Named("firsts", firsts), tables.Named("nexts", nexts),
+		}, &n)
+	return n, err
 }
 
 // gapsIn returns what is missing of a run within a block.
@@ -179,13 +172,15 @@ func (w *Warehouse) gapsIn(ctx context.Context, topic schemas.Topic, r schemas.R
 	block := r.First >> blockBits
 	base := block << blockBits
 	var missing []uint32
-	err := w.conn.QueryRow(ctx, fmt.Sprintf(`
+	err := w.db.Scan(ctx, "look for what is missing of "+string(topic), fmt.Sprintf(`
 SELECT bitmapToArray(bitmapAndnot(bitmapBuild(range({first:UInt32}, {next:UInt32})), groupBitmapMergeState(seen)))
 FROM (%s) WHERE p = {partition:Int32} AND block = {block:Int64}`, bitmaps(topic)),
-		clickhouse.Named("topic", string(topic)), clickhouse.Named("partition", r.Partition), clickhouse.Named("block", block),
-		clickhouse.Named("first", uint32(r.First-base)), clickhouse.Named("next", uint32(r.Next-base))).Scan(&missing)
+		[]any{
+			tables.Named("topic", string(topic)), tables.Named("partition", r.Partition), tables.Named("block", block),
+			tables.Named("first", uint32(r.First-base)), tables.Named("next", uint32(r.Next-base)),
+		}, &missing)
 	if err != nil {
-		return nil, fmt.Errorf("look for what is missing of %s: %w", topic, err)
+		return nil, err
 	}
 	var gaps []schemas.Run
 	for _, at := range missing {

@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"testing"
 
-	"github.com/ClickHouse/clickhouse-go/v2"
-
 	"cdds/ops/stack/stacktest"
 	"cdds/schemas"
 )
@@ -14,14 +12,7 @@ import (
 // a table have them: each block in twenty pieces, and in one of a hundred blocks a gap.
 func BenchmarkMissing(b *testing.B) {
 	w := open(b)
-	e := stacktest.Shared(b).Endpoints().ClickHouse
-	conn, err := clickhouse.Open(&clickhouse.Options{
-		Protocol: clickhouse.HTTP, Addr: []string{e.Addr}, Auth: clickhouse.Auth{Database: e.Database, Username: e.Username, Password: e.Password},
-	})
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer conn.Close()
+	conn := stacktest.ClickHouse(b)
 	for _, positions := range []int64{1e6, 1e7, 1e8} {
 		topic := schemas.Topic(fmt.Sprint("bench-", positions))
 		if err := conn.Exec(b.Context(), "SYSTEM STOP MERGES accounted"); err != nil {

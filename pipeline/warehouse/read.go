@@ -2,7 +2,6 @@ package warehouse
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -11,9 +10,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
+	"cdds/pipeline/tables"
 	"cdds/schemas"
 )
 
@@ -142,19 +141,19 @@ func (q Query) arguments(first schemas.RowKey, last *schemas.RowKey) []any {
 		values[i] = q.Filter.Attributes[name]
 	}
 	return []any{
-		clickhouse.Named("tenant", q.Filter.TenantID),
-		clickhouse.Named("from", first.Time.UnixMilli()),
-		clickhouse.Named("first_id", first.ID),
-		clickhouse.Named("last", until),
-		clickhouse.Named("last_id", lastID),
-		clickhouse.Named("snapshot", snapshot),
-		clickhouse.Named("since", since),
-		clickhouse.Named("media", list(q.Filter.MediaTypes)),
-		clickhouse.Named("queues", list(q.Filter.Queues)),
-		clickhouse.Named("directions", list(q.Filter.Directions)),
-		clickhouse.Named("statuses", list(q.Filter.Statuses)),
-		clickhouse.Named("names", list(names)),
-		clickhouse.Named("values", values),
+		tables.Named("tenant", q.Filter.TenantID),
+		tables.Named("from", first.Time.UnixMilli()),
+		tables.Named("first_id", first.ID),
+		tables.Named("last", until),
+		tables.Named("last_id", lastID),
+		tables.Named("snapshot", snapshot),
+		tables.Named("since", since),
+		tables.Named("media", list(q.Filter.MediaTypes)),
+		tables.Named("queues", list(q.Filter.Queues)),
+		tables.Named("directions", list(q.Filter.Directions)),
+		tables.Named("statuses", list(q.Filter.Statuses)),
+		tables.Named("names", list(names)),
+		tables.Named("values", values),
 	}
 }
 
@@ -175,13 +174,9 @@ SELECT * FROM (
   UNION ALL
   SELECT toUInt64(18446744073709551615), toDateTime64(0, 3, 'UTC'), '', toDateTime64(0, 3, 'UTC'), '', toInt64(0), toInt64(0), toInt64(0))
 ORDER BY place`, n, q.newestOfAll(t, "body_bytes, "+t.attached()+" AS with_files"))
-	rows, err := w.conn.Query(ctx, sql, q.arguments(schemas.RowKey{Time: q.Filter.From}, nil)...)
+	chunks, err := w.chunks(ctx, "plan over "+t.name, sql, q.arguments(schemas.RowKey{Time: q.Filter.From}, nil))
 	if err != nil {
-		return nil, fmt.Errorf("plan over %s: %w", t.name, err)
-	}
-	chunks, err := scanChunks(rows)
-	if err != nil {
-		return nil, fmt.Errorf("plan over %s: %w", t.name, err)
+		return nil, err
 	}
 	for i, c := range chunks {
 		inOrder := i == 0 || chunks[i-1].Last.Compare(c.First) < 0
@@ -193,35 +188,27 @@ ORDER BY place`, n, q.newestOfAll(t, "body_bytes, "+t.attached()+" AS with_files
 	return chunks, nil
 }
 
-func scanChunks(rows driver.Rows) (chunks []Chunk, err error) {
-	defer func() { err = errors.Join(err, rows.Close()) }()
+// chunks reads chunks up to a row that says that they are all.
+func (w *Warehouse) chunks(ctx context.Context, task, sql string, args []any) (chunks []Chunk, err error) {
 	ended := false
-	for rows.Next() {
+	err = w.db.Each(ctx, task, sql, args, func(rows driver.Rows) error {
 		var c Chunk
 		var place uint64
 		var first, last time.Time
 		if err := rows.Scan(&place, &first, &c.First.ID, &last, &c.Last.ID, &c.Rows, &c.Bytes, &c.Attached); err != nil {
-			return nil, err
+			return err
 		}
-		if ended = place == math.MaxUint64; ended {
-			break
+		if ended = place == math.MaxUint64; !ended {
+			c.First.Time, c.Last.Time = schemas.TimeOf(first), schemas.TimeOf(last)
+			chunks = append(chunks, c)
 		}
-		c.First.Time, c.Last.Time = schemas.TimeOf(first), schemas.TimeOf(last)
-		chunks = append(chunks, c)
+		return nil
+	})
+	if err == nil && !ended {
+		err = fmt.Errorf("%s: the answer of ClickHouse breaks off after %s", task, schemas.Counted(len(chunks), "chunk"))
 	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	if !ended {
-		return nil, fmt.Errorf("the answer of ClickHouse breaks off after %s", schemas.Counted(len(chunks), "chunk"))
-	}
-	return chunks, nil
+	return chunks, err
 }
-
-// linesSettings suit answers of stored lines: formatting them on many threads costs more
-// copies than formatting, and an export reads several parts at once anyway. See
-// output_format_parallel_formatting in ClickHouse's settings.
-var linesSettings = clickhouse.Settings{"output_format_parallel_formatting": 0}
 
 // Rows streams the JSON Lines between two inclusive keys, in export order, each
 // line ended by a line feed. The caller closes the reader; a read fails if the
@@ -233,23 +220,5 @@ func (w *Warehouse) Rows(ctx context.Context, q Query, first, last schemas.RowKe
 	}
 	sql := fmt.Sprintf("SELECT body FROM (%s) WHERE passes", q.newest(t, "body"))
 	// TSVRaw of one column is the bodies as they are, a line each.
-	r, err := w.conn.QueryFormat(withSettings(ctx, linesSettings), "TSVRaw", sql, q.arguments(first, &last)...)
-	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", t.name, err)
-	}
-	return &lines{ReadCloser: r}, nil
-}
-
-// HasTenant reports whether any row of any entity belongs, or belonged, to the tenant.
-func (w *Warehouse) HasTenant(ctx context.Context, tenantID string) (bool, error) {
-	var n uint64
-	err := w.conn.QueryRow(ctx, `
-SELECT count() FROM (
-  SELECT 1 FROM interactions WHERE tenant_id = {tenant:String} LIMIT 1
-  UNION ALL SELECT 1 FROM contacts WHERE tenant_id = {tenant:String} LIMIT 1
-  UNION ALL SELECT 1 FROM erased_rows WHERE tenant_id = {tenant:String} LIMIT 1)`, clickhouse.Named("tenant", tenantID)).Scan(&n)
-	if err != nil {
-		return false, fmt.Errorf("look for tenant: %w", err)
-	}
-	return n > 0, nil
+	return w.db.Lines(ctx, "read "+t.name, sql, q.arguments(first, &last)...)
 }

@@ -2,12 +2,9 @@ package warehouse
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"maps"
 	"slices"
 
-	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
 	"cdds/schemas"
@@ -19,30 +16,30 @@ const subjectsAtOnce = 1000
 // ErasedSubjects calls each with what Erase found an erasure to be about, up to a
 // thousand at a time, their ErasedAt left to the caller.
 func (w *Warehouse) ErasedSubjects(ctx context.Context, e schemas.Erasure, each func([]*schemas.ErasedSubject) error) error {
-	rows, err := w.conn.Query(ctx, "SELECT kind, id FROM erased_subjects FINAL WHERE tenant_id = {tenant:String} AND erasure_id = {erasure:String}",
-		eraseArguments(e)[:2]...)
-	if err != nil {
-		return fmt.Errorf("read what erasure %s is about: %w", e.Request.ErasureID, err)
-	}
 	var page []*schemas.ErasedSubject
-	for rows.Next() {
-		s := &schemas.ErasedSubject{Request: e.Request, Interactions: e.Interactions, Contacts: e.Contacts}
-		err := rows.Scan(&s.Kind, &s.SubjectID)
-		if page = append(page, s); err == nil && len(page) == subjectsAtOnce {
-			err = each(page)
-			page = nil
-		}
-		if err != nil {
-			return errors.Join(err, rows.Close())
-		}
-	}
-	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
-		return fmt.Errorf("read what erasure %s is about: %w", e.Request.ErasureID, err)
-	}
-	if len(page) == 0 {
-		return nil
+	err := w.db.Each(ctx, "read what erasure "+e.Request.ErasureID+" is about",
+		"SELECT kind, id FROM erased_subjects FINAL WHERE tenant_id = {tenant:String} AND erasure_id = {erasure:String}", eraseArguments(e)[:2],
+		func(rows driver.Rows) error {
+			s := &schemas.ErasedSubject{Request: e.Request, Interactions: e.Interactions, Contacts: e.Contacts}
+			err := rows.Scan(&s.Kind, &s.SubjectID)
+			if page = append(page, s); err == nil && len(page) == subjectsAtOnce {
+				err = each(page)
+				page = nil
+			}
+			return err
+		})
+	if err != nil || len(page) == 0 {
+		return err
 	}
 	return each(page)
+}
+
+// ErasureRecord says where erasures stand; *ledger.Ledger does.
+type ErasureRecord interface {
+	Erasure(ctx context.Context, tenantID, erasureID string) (schemas.Erasure, bool, error)
+	SaveErasure(ctx context.Context, e schemas.Erasure) error
+	// DoneErasures returns which of erasures are done, by the ID of their requests.
+	DoneErasures(ctx context.Context, requests []schemas.ErasureRequest) (map[string]bool, error)
 }
 
 // Remember reads all that was ever erased, and carries out again what this ClickHouse does
@@ -50,11 +47,11 @@ func (w *Warehouse) ErasedSubjects(ctx context.Context, e schemas.Erasure, each 
 // when Remember returns, and Forgetting keeps it so. It returns how many erasures those
 // were. It is safe to repeat, and to break off anywhere: an erasure counts as done last. It
 // holds some 300 bytes for each erasure that it carries out again, whatever that is about.
-func (w *Warehouse) Remember(ctx context.Context, log ErasedLog) (erasures int, err error) {
+func (w *Warehouse) Remember(ctx context.Context, log ErasedLog, record ErasureRecord) (erasures int, err error) {
 	unknown := map[string]*schemas.ErasedSubject{} // one of each erasure
 	err = log(ctx, func(subjects []*schemas.ErasedSubject) error {
 		for page := range slices.Chunk(subjects, subjectsAtOnce) {
-			missed, err := w.notDone(ctx, page)
+			missed, err := notDone(ctx, record, page)
 			if err != nil {
 				return err
 			}
@@ -71,7 +68,7 @@ func (w *Warehouse) Remember(ctx context.Context, log ErasedLog) (erasures int, 
 		return 0, err
 	}
 	for _, id := range slices.Sorted(maps.Keys(unknown)) {
-		if err := w.rememberErasure(ctx, unknown[id]); err != nil {
+		if err := w.rememberErasure(ctx, record, unknown[id]); err != nil {
 			return erasures, err
 		}
 		erasures++
@@ -80,40 +77,23 @@ func (w *Warehouse) Remember(ctx context.Context, log ErasedLog) (erasures int, 
 }
 
 // notDone returns the subjects whose erasures are not done as far as ClickHouse knows.
-func (w *Warehouse) notDone(ctx context.Context, subjects []*schemas.ErasedSubject) (missed []*schemas.ErasedSubject, err error) {
-	tenants, ids := make([]string, len(subjects)), make([]string, len(subjects))
+func notDone(ctx context.Context, record ErasureRecord, subjects []*schemas.ErasedSubject) (missed []*schemas.ErasedSubject, err error) {
+	requests := make([]schemas.ErasureRequest, len(subjects))
 	for i, s := range subjects {
-		tenants[i], ids[i] = s.Request.TenantID, s.Request.ErasureID
+		requests[i] = s.Request
 	}
-	rows, err := w.conn.Query(ctx, `
-SELECT tenant_id, erasure_id FROM erasures FINAL
-WHERE state = {done:String} AND (tenant_id, erasure_id) IN (SELECT arrayJoin(arrayZip({tenants:Array(String)}, {ids:Array(String)})))`,
-		clickhouse.Named("done", schemas.ErasureDone), clickhouse.Named("tenants", tenants), clickhouse.Named("ids", ids))
-	if err != nil {
-		return nil, fmt.Errorf("look for erasures: %w", err)
-	}
-	done := map[string]bool{}
-	for rows.Next() {
-		var r schemas.ErasureRequest
-		if err := rows.Scan(&r.TenantID, &r.ErasureID); err != nil {
-			return nil, errors.Join(err, rows.Close())
-		}
-		done[r.ID()] = true
-	}
-	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
-		return nil, fmt.Errorf("look for erasures: %w", err)
-	}
+	done, err := record.DoneErasures(ctx, requests)
 	for _, s := range subjects {
 		if !done[s.Request.ID()] {
 			missed = append(missed, s)
 		}
 	}
-	return missed, nil
+	return missed, err
 }
 
 // rememberErasure carries out again the erasure of a subject, as of the point it had. All
 // its subjects are recorded.
-func (w *Warehouse) rememberErasure(ctx context.Context, first *schemas.ErasedSubject) error {
+func (w *Warehouse) rememberErasure(ctx context.Context, record ErasureRecord, first *schemas.ErasedSubject) error {
 	e := schemas.Erasure{
 		Request: first.Request, State: schemas.ErasureDone, Interactions: first.Interactions, Contacts: first.Contacts,
 		AcceptedAt: first.ErasedAt, DoneAt: first.ErasedAt, Exports: []schemas.AffectedExport{},
@@ -121,7 +101,7 @@ func (w *Warehouse) rememberErasure(ctx context.Context, first *schemas.ErasedSu
 	if err := w.removeErased(ctx, e); err != nil {
 		return err
 	}
-	_, known, err := w.Erasure(ctx, e.Request.TenantID, e.Request.ErasureID)
+	_, known, err := record.Erasure(ctx, e.Request.TenantID, e.Request.ErasureID)
 	if err != nil || known { // the erasure role is at it
 		return err
 	}
@@ -129,11 +109,11 @@ func (w *Warehouse) rememberErasure(ctx context.Context, first *schemas.ErasedSu
 	if e.Rows, err = w.ErasedRows(ctx, e); err != nil {
 		return err
 	}
-	return w.SaveErasure(ctx, e)
+	return record.SaveErasure(ctx, e)
 }
 
 func (w *Warehouse) insertSubjects(ctx context.Context, subjects []*schemas.ErasedSubject) error {
-	return w.insertBlock(ctx, "erased_subjects", "tenant_id, kind, id, erasure_id, interactions, contacts", func(block driver.Batch) error {
+	return w.db.Insert(ctx, "erased_subjects", erasedSubjectsColumns, func(block driver.Batch) error {
 		for _, s := range subjects {
 			if err := block.Append(s.Request.TenantID, s.Kind, s.SubjectID, s.Request.ErasureID, []int64(s.Interactions), []int64(s.Contacts)); err != nil {
 				return err

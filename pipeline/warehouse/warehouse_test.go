@@ -12,48 +12,39 @@ import (
 	"testing"
 	"time"
 
-	"github.com/ClickHouse/clickhouse-go/v2"
-	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"pgregory.net/rapid"
 
 	"cdds/ops/stack/stacktest"
+	"cdds/pipeline/ledger"
+	"cdds/pipeline/tables"
 	"cdds/pipeline/warehouse"
 	"cdds/schemas"
 )
 
 func TestMain(m *testing.M) { stacktest.Main(m) }
 
-// connection returns one to the shared stack's ClickHouse.
-func connection(t testing.TB) driver.Conn {
-	t.Helper()
-	e := stacktest.Shared(t).Endpoints().ClickHouse
-	conn, err := clickhouse.Open(&clickhouse.Options{
-		Protocol: clickhouse.HTTP, Addr: []string{e.Addr},
-		Auth: clickhouse.Auth{Database: e.Database, Username: e.Username, Password: e.Password},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = conn.Close() })
-	return conn
-}
-
 // open returns a warehouse on the shared stack. Tests use tenants of their own.
 func open(t testing.TB) *warehouse.Warehouse {
 	t.Helper()
-	w := warehouse.New(connection(t))
+	db := tables.New(stacktest.ClickHouse(t))
 	for range 2 { // safe to repeat
-		if err := w.Migrate(t.Context()); err != nil {
+		if err := db.Create(t.Context(), warehouse.Schema(), ledger.Schema()); err != nil {
 			t.Fatal(err)
 		}
 	}
-	return w
+	return warehouse.New(db)
+}
+
+// history is the ledger of the shared stack.
+func history(t testing.TB) *ledger.Ledger {
+	t.Helper()
+	return ledger.New(tables.New(stacktest.ClickHouse(t)))
 }
 
 // lose makes the shared stack's ClickHouse lose rows, as a restore from an older backup does.
 func lose(t *testing.T, table, where string) {
 	t.Helper()
-	check(t, connection(t).Exec(t.Context(), "ALTER TABLE "+table+" DELETE WHERE "+where+" SETTINGS mutations_sync = 2"))
+	check(t, stacktest.ClickHouse(t).Exec(t.Context(), "ALTER TABLE "+table+" DELETE WHERE "+where+" SETTINGS mutations_sync = 2"))
 }
 
 var (
@@ -314,45 +305,6 @@ func read(t *testing.T, rt *rapid.T, w *warehouse.Warehouse, q warehouse.Query, 
 	return b.String()
 }
 
-func TestAnOlderFoldNeverReplacesANewerOne(t *testing.T) {
-	w := open(t)
-	older := schemas.Export{TenantID: "folds", ExportID: "e", State: schemas.Running, Events: 3}
-	newer := schemas.Export{TenantID: "folds", ExportID: "e", State: schemas.Completed, Events: 4}
-	for _, e := range []schemas.Export{older, newer, older} {
-		if err := w.SaveExports(t.Context(), []schemas.Export{e}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	got, ok, err := w.Export(t.Context(), "folds", "e")
-	if err != nil || !ok || got.State != schemas.Completed {
-		t.Errorf("history says %s, %v, %v", got.State, ok, err)
-	}
-	if _, ok, err := w.Export(t.Context(), "another", "e"); ok || err != nil {
-		t.Errorf("another tenant sees it: %v, %v", ok, err)
-	}
-	if all, err := w.Exports(t.Context(), "another", "", 10); len(all) != 0 || err != nil {
-		t.Errorf("another tenant lists %d, %v", len(all), err)
-	}
-}
-
-func TestAStateIsLookedForAmongAllExportsNotAmongTheLatest(t *testing.T) {
-	w := open(t)
-	for n, state := range []schemas.State{schemas.Failed, schemas.Completed, schemas.Completed} {
-		e := schemas.Export{TenantID: "states", ExportID: fmt.Sprint(n), State: state, Events: 1, RequestedAt: schemas.TimeOf(from.Add(time.Duration(n) * time.Hour))}
-		if err := w.SaveExports(t.Context(), []schemas.Export{e}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	failed, err := w.Exports(t.Context(), "states", schemas.Failed, 1)
-	if err != nil || len(failed) != 1 || failed[0].ExportID != "0" {
-		t.Errorf("failed: %+v, %v", failed, err)
-	}
-	latest, err := w.Exports(t.Context(), "states", "", 1)
-	if err != nil || len(latest) != 1 || latest[0].ExportID != "2" {
-		t.Errorf("the latest: %+v, %v", latest, err)
-	}
-}
-
 // TestABatchOverCenturiesMakesABoundedNumberOfParts stores what a hostile or careless
 // producer dates into every month of two centuries.
 func TestABatchOverCenturiesMakesABoundedNumberOfParts(t *testing.T) {
@@ -368,12 +320,7 @@ func TestABatchOverCenturiesMakesABoundedNumberOfParts(t *testing.T) {
 	if err != nil || !known {
 		t.Errorf("the tenant is known: %v, %v", known, err)
 	}
-	e := stacktest.Shared(t).Endpoints().ClickHouse
-	conn, err := clickhouse.Open(&clickhouse.Options{
-		Protocol: clickhouse.HTTP, Addr: []string{e.Addr}, Auth: clickhouse.Auth{Database: e.Database, Username: e.Username, Password: e.Password},
-	})
-	check(t, err)
-	defer conn.Close()
+	conn := stacktest.ClickHouse(t)
 	var partitions uint64
 	check(t, conn.QueryRow(t.Context(), "SELECT uniqExact(partition_id) FROM system.parts WHERE database = currentDatabase() AND table = 'interactions' AND active").Scan(&partitions))
 	if partitions > 71 {
@@ -382,7 +329,6 @@ func TestABatchOverCenturiesMakesABoundedNumberOfParts(t *testing.T) {
 }
 
 func TestColumnsNotStoredAreComputedFromTheBody(t *testing.T) {
-	e := stacktest.Shared(t).Endpoints().ClickHouse
 	w := open(t)
 	ended := schemas.TimeOf(from.Add(time.Minute))
 	b := schemas.Batch[*schemas.Interaction]{Topic: "aliases", First: 0, Next: 1, Records: []schemas.Record[*schemas.Interaction]{{
@@ -394,40 +340,13 @@ func TestColumnsNotStoredAreComputedFromTheBody(t *testing.T) {
 	if err := w.InsertInteractions(t.Context(), b); err != nil {
 		t.Fatal(err)
 	}
-	conn, err := clickhouse.Open(&clickhouse.Options{Protocol: clickhouse.HTTP, Addr: []string{e.Addr}, Auth: clickhouse.Auth{Database: e.Database, Username: e.Username, Password: e.Password}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
+	conn := stacktest.ClickHouse(t)
 	var text string
 	var end time.Time
 	var attributes map[string]string
 	var attachments []string
-	err = conn.QueryRow(t.Context(), "SELECT text, assumeNotNull(ended_at), attributes, attachments FROM interactions WHERE tenant_id = 'aliases'").Scan(&text, &end, &attributes, &attachments)
+	err := conn.QueryRow(t.Context(), "SELECT text, assumeNotNull(ended_at), attributes, attachments FROM interactions WHERE tenant_id = 'aliases'").Scan(&text, &end, &attributes, &attachments)
 	if err != nil || text != "hello \"you\"\n" || !end.Equal(ended.Time) || attributes["k'"] != `v"` || len(attachments) != 1 {
 		t.Errorf("%q %s %v %v, %v", text, end, attributes, attachments, err)
-	}
-}
-
-func TestPartsAreStoredWhenTheirFirstEventSays(t *testing.T) {
-	w := open(t)
-	event := func(offset int64, part int, at schemas.Time) schemas.Record[*schemas.ExportStatus] {
-		return schemas.Record[*schemas.ExportStatus]{Offset: offset, Event: &schemas.ExportStatus{
-			TenantID: "timed", ExportID: "e", EventID: schemas.PartEventID(part), State: schemas.Running, Time: at,
-		}}
-	}
-	later := schemas.TimeOf(from.Add(time.Second))
-	err := w.InsertStatus(t.Context(), schemas.Batch[*schemas.ExportStatus]{Records: []schemas.Record[*schemas.ExportStatus]{
-		event(1, 2, from), event(2, 1, later), event(3, 1, later), event(4, 101, later),
-	}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	got, err := w.StoredTimes(t.Context(), "timed", "e", 100)
-	if err != nil || len(got) != 2 || !got[1].Equal(later.Time) || !got[2].Equal(from.Time) {
-		t.Errorf("stored at %v, %v", got, err)
-	}
-	if got, err := w.StoredTimes(t.Context(), "another", "e", 100); len(got) != 0 || err != nil {
-		t.Errorf("another tenant sees %v, %v", got, err)
 	}
 }

@@ -39,7 +39,7 @@ type Definitions interface {
 	Sync(ctx context.Context) error
 }
 
-// History knows the runs there were; *warehouse.Warehouse is one.
+// History knows the runs there were; *ledger.Ledger is one.
 type History interface {
 	// JobRuns lists them, the one due last first.
 	JobRuns(ctx context.Context, tenantID, jobID string, limit int) ([]schemas.Export, error)

@@ -23,6 +23,7 @@ import (
 	"cdds/ops/connect"
 	"cdds/ops/provision"
 	"cdds/pipeline/bucket"
+	"cdds/pipeline/tables"
 	"cdds/pipeline/warehouse"
 	"cdds/producers"
 	"cdds/schemas"
@@ -36,6 +37,7 @@ type system struct {
 	kafka     *kgo.Client
 	admin     *kadm.Client
 	conn      driver.Conn
+	tables    *tables.Database
 	warehouse *warehouse.Warehouse
 	publisher *producers.Publisher
 	stack     *process
@@ -90,7 +92,8 @@ func (s *system) connect(ctx context.Context, data string) error {
 		return err
 	}
 	s.closers = append(s.closers, func() { _ = s.conn.Close() })
-	s.warehouse = warehouse.New(s.conn)
+	s.tables = tables.New(s.conn)
+	s.warehouse = warehouse.New(s.tables)
 	store, err := connect.S3(s.config.S3)
 	if err != nil {
 		return err
@@ -99,7 +102,7 @@ func (s *system) connect(ctx context.Context, data string) error {
 		return err
 	}
 	s.closers = append(s.closers, s.publisher.Close)
-	return provision.All(ctx, s.admin, s.warehouse, bucket.New(store, s.config.S3.Bucket), s.config, func(string) {})
+	return provision.All(ctx, s.admin, s.tables, bucket.New(store, s.config.S3.Bucket), s.config, func(string) {})
 }
 
 // role starts one role in a process of its own. The caller stops it.

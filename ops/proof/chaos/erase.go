@@ -87,7 +87,7 @@ func (w *workload) forget(ctx context.Context) {
 		asking.Go(func() {
 			defer func() { <-room }()
 			for done := false; !done && ctx.Err() == nil; hold(ctx, time.Second) {
-				e, _, err := w.system.warehouse.Erasure(ctx, r.TenantID, r.ErasureID)
+				e, _, err := w.system.ledger.Erasure(ctx, r.TenantID, r.ErasureID)
 				done = err == nil && e.Ended()
 			}
 		})
@@ -103,7 +103,7 @@ func (c *checker) awaitErasures(ctx context.Context) {
 		done := until(ctx, func() bool {
 			asking, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 			defer cancel()
-			e, _, err = c.system.warehouse.Erasure(asking, r.TenantID, r.ErasureID)
+			e, _, err = c.system.ledger.Erasure(asking, r.TenantID, r.ErasureID)
 			return err == nil && e.Ended()
 		})
 		c.report.holds(lawEnds, done, "erasure %s is %q (%s), last error %v", r.ErasureID, e.State, e.Waiting, err)

@@ -22,6 +22,8 @@ import (
 	"cdds/ops/provision"
 	"cdds/pipeline"
 	"cdds/pipeline/bucket"
+	"cdds/pipeline/ledger"
+	"cdds/pipeline/tables"
 	"cdds/pipeline/warehouse"
 	"cdds/producers"
 )
@@ -42,7 +44,9 @@ type system struct {
 	admin     *kadm.Client
 	offsets   *connect.Offsets
 	conn      driver.Conn
+	tables    *tables.Database
 	warehouse *warehouse.Warehouse
+	ledger    *ledger.Ledger
 	bucket    *bucket.Bucket
 	publisher *producers.Publisher
 	processes []*process
@@ -107,7 +111,8 @@ func (s *system) connect(ctx context.Context) error {
 		return err
 	}
 	s.onClose(conn.Close)
-	s.conn, s.warehouse = conn, warehouse.New(conn)
+	s.conn, s.tables = conn, tables.New(conn)
+	s.warehouse, s.ledger = warehouse.New(s.tables), ledger.New(s.tables)
 	store, err := connect.S3(c.S3)
 	if err != nil {
 		return err
@@ -120,7 +125,7 @@ func (s *system) connect(ctx context.Context) error {
 		return err
 	}
 	s.onClose(func() error { s.publisher.Close(); return nil })
-	return provision.All(ctx, s.admin, s.warehouse, s.bucket, c, func(string) {})
+	return provision.All(ctx, s.admin, s.tables, s.bucket, c, func(string) {})
 }
 
 // startRoles starts every role with the environment another shell would use.

@@ -280,7 +280,7 @@ func (w *workload) ask(ctx context.Context) {
 // pile up, or there would be no quiet. It is true if the export was completed.
 func (w *workload) awaitCompleted(ctx context.Context, a *asked) bool {
 	for ctx.Err() == nil {
-		e, ok, err := w.system.warehouse.Export(ctx, a.request.TenantID, a.request.ExportID)
+		e, ok, err := w.system.ledger.Export(ctx, a.request.TenantID, a.request.ExportID)
 		if err == nil && ok && e.State == schemas.Failed {
 			w.retry(a.request)
 		} else if err == nil && ok && e.State.Ended() {

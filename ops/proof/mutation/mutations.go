@@ -45,7 +45,7 @@ var mutations = []mutation{
 		"consumers", "TestWhatAHandlerLostIsReadAgainWhereItWas",
 	}, {
 		"ingest", "what ClickHouse lost and ingest reads again is not dropped as a repetition",
-		"pipeline/warehouse/block.go", `"insert_deduplicate": 0,`, `"insert_deduplicate": 1, "insert_deduplication_token": "positions",`,
+		"pipeline/tables/insert.go", `"insert_deduplicate": 0,`, `"insert_deduplicate": 1, "insert_deduplication_token": "positions",`,
 		"pipeline/warehouse", "TestRowsThatClickHouseLostAreStoredAgainByTheSameInsert",
 	}, {
 		"ingest", "a letter that is too large for its topic is cut",
@@ -123,8 +123,8 @@ var mutations = []mutation{
 		"consumers/export", "TestOnlyACompletedExportOfTheSameEntityCanBeContinued",
 	}, {
 		"since", "the next run of a job continues the one that reaches furthest",
-		"pipeline/warehouse/jobs.go", "argMax(export_id, (reaches, ended))", "argMax(export_id, (ended, reaches))",
-		"pipeline/warehouse", "TestTheLastCompletedRunReachesFurthestAndAStaleOneIsTold",
+		"pipeline/ledger/runs.go", "argMax(export_id, (reaches, ended))", "argMax(export_id, (ended, reaches))",
+		"pipeline/ledger", "TestTheLastCompletedRunReachesFurthestAndAStaleOneIsTold",
 	}, {
 		"since", "a job starts over after a run that ended too late",
 		"producers/schedule/since.go", `case c.Stale != "":`, "case false:",
@@ -283,7 +283,7 @@ var mutations = []mutation{
 		"ops/app", "TestWhatIsErasedIsGoneAndReadingKafkaAgainDoesNotBringItBack",
 	}, {
 		"erasure", "what a paused ingest stores late is removed again",
-		"consumers/erasure/again.go", "rows, err := h.Store.EraseAgain(ctx, e)", "rows, err := int64(0), error(nil)",
+		"consumers/erasure/again.go", "rows, err := h.Rows.EraseAgain(ctx, e)", "rows, err := int64(0), error(nil)",
 		"ops/app", "TestWhatAnIngestThatWasPausedStoresAfterTheErasureIsRemovedAgain",
 	}, {
 		"erasure", "exports that held it are deleted where that is asked for",
@@ -322,8 +322,8 @@ var mutations = []mutation{
 		"pipeline", "TestReservationsNeverExceedTheBoundAndNeverBlockForEver",
 	}, {
 		"pressure", "an insert that is not answered is given up",
-		"pipeline/warehouse/block.go", "context.WithTimeoutCause(ctx, w.insertTimeout, ", "context.WithTimeoutCause(ctx, 100*insertTimeout, ",
-		"pipeline/warehouse", "TestAnInsertThatIsNeverAnsweredIsGivenUpSoThatItCanBeTriedAgain",
+		"pipeline/tables/insert.go", "context.WithTimeoutCause(ctx, db.insertTimeout, ", "context.WithTimeoutCause(ctx, 100*insertTimeout, ",
+		"pipeline/tables", "TestAnInsertThatIsNeverAnsweredIsGivenUpSoThatItCanBeTriedAgain",
 	},
 
 	// What one web process acknowledged, every other one has.

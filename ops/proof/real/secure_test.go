@@ -27,8 +27,9 @@ import (
 	"cdds/ops/provision"
 	"cdds/ops/stack/stacktest"
 	"cdds/pipeline/bucket"
+	"cdds/pipeline/ledger"
 	"cdds/pipeline/smime"
-	"cdds/pipeline/warehouse"
+	"cdds/pipeline/tables"
 	"cdds/producers"
 	"cdds/schemas"
 )
@@ -40,7 +41,7 @@ type secured struct {
 	config    config.Config // of root
 	passwords map[string]string
 	nodes     []*process
-	warehouse *warehouse.Warehouse
+	ledger    *ledger.Ledger
 	bucket    *bucket.Bucket
 	admin     *kadm.Client
 	logs      safeBuffer
@@ -100,7 +101,8 @@ func newSecured(t *testing.T) *secured {
 	conn, err := connect.ClickHouse(c.ClickHouse)
 	check(t, err)
 	t.Cleanup(func() { _ = conn.Close() })
-	s.warehouse = warehouse.New(conn)
+	db := tables.New(conn)
+	s.ledger = ledger.New(db)
 	store, err := connect.S3(c.S3)
 	check(t, err)
 	s.bucket = bucket.New(store, c.S3.Bucket)
@@ -117,7 +119,7 @@ func newSecured(t *testing.T) *secured {
 		_, err = s.bucket.Exists(t.Context())
 		return err
 	})
-	check(t, provision.All(t.Context(), s.admin, s.warehouse, s.bucket, *c, func(string) {}))
+	check(t, provision.All(t.Context(), s.admin, db, s.bucket, *c, func(string) {}))
 	for name := range s.passwords {
 		if access, ok := provision.AccessOf(name); ok {
 			check(t, access.Grant(t.Context(), s.admin, "User:"+name))
@@ -202,7 +204,7 @@ func (s *secured) request(tenant, id string) *schemas.ExportRequest {
 func (s *secured) await(t *testing.T, tenant, id string, that func(schemas.Export) bool) (last schemas.Export) {
 	t.Helper()
 	s.eventually("export "+id, 3*time.Minute, func() error {
-		e, ok, err := s.warehouse.Export(t.Context(), tenant, id)
+		e, ok, err := s.ledger.Export(t.Context(), tenant, id)
 		if last = e; err == nil && (!ok || !that(e)) {
 			err = fmt.Errorf("it is %q, %+v", e.State, e.Failure)
 		}
@@ -234,7 +236,7 @@ func (s *secured) rolesNeedNoMore(t *testing.T) {
 	}
 	check(t, s.publish(t, "requester", &schemas.ErasureRequest{TenantID: "acme", ErasureID: "case-1", InteractionID: "i-000007", DeleteArtifacts: true}))
 	s.eventually("an erasure", 3*time.Minute, func() error {
-		e, _, err := s.warehouse.Erasure(t.Context(), "acme", "case-1")
+		e, _, err := s.ledger.Erasure(t.Context(), "acme", "case-1")
 		if err == nil && (e.State != schemas.ErasureDone || e.Rows != 1 || len(e.Exports) != 1) {
 			err = fmt.Errorf("it is %+v", e)
 		}

@@ -14,6 +14,10 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+
+	"github.com/ClickHouse/clickhouse-go/v2"
+
 	"cdds/ops/stack"
 	"cdds/ops/stack/engine"
 )
@@ -71,6 +75,24 @@ func Shared(t testing.TB) *stack.Stack {
 	s, err := shared.get()
 	check(t, err)
 	return s
+}
+
+// ClickHouse returns a connection to the shared stack's database, which ends with the
+// test. change, if given, changes its options.
+func ClickHouse(t testing.TB, change ...func(*clickhouse.Options)) driver.Conn {
+	t.Helper()
+	e := Shared(t).Endpoints().ClickHouse
+	options := &clickhouse.Options{
+		Protocol: clickhouse.HTTP, Addr: []string{e.Addr},
+		Auth: clickhouse.Auth{Database: e.Database, Username: e.Username, Password: e.Password},
+	}
+	for _, do := range change {
+		do(options)
+	}
+	conn, err := clickhouse.Open(options)
+	check(t, err)
+	t.Cleanup(func() { _ = conn.Close() })
+	return conn
 }
 
 func check(t testing.TB, err error) {

@@ -1,10 +1,9 @@
-package warehouse_test
+package schemas_test
 
 import (
 	"slices"
 	"testing"
 
-	"cdds/pipeline/warehouse"
 	"cdds/schemas"
 )
 
@@ -23,7 +22,7 @@ func TestNamesAndKeysOfArtifactsAreDerivedWhateverEventsClaim(t *testing.T) {
 		schemas.ManifestName, schemas.SignatureName,
 	}
 	keys := func(e schemas.Export) (names []string) {
-		for _, a := range warehouse.Artifacts(e) {
+		for _, a := range schemas.Artifacts(e) {
 			if a.Key != "acme/e1/"+a.Name {
 				t.Errorf("%s is at %s", a.Name, a.Key)
 			}

@@ -1,7 +1,8 @@
-package warehouse_test
+package ledger_test
 
 import (
 	"fmt"
+	"maps"
 	"testing"
 	"time"
 
@@ -11,8 +12,8 @@ import (
 )
 
 func TestTheLastCompletedRunReachesFurthestAndAStaleOneIsTold(t *testing.T) {
-	w := open(t)
-	if _, _, found, err := w.LastCompletedRun(t.Context(), "runs", "none", schemas.EntityInteraction); found || err != nil {
+	l := open(t)
+	if _, _, found, err := l.LastCompletedRun(t.Context(), "runs", "none", schemas.EntityInteraction); found || err != nil {
 		t.Fatalf("of no runs there is a last one: %t, %v", found, err)
 	}
 	tried := 0
@@ -58,12 +59,33 @@ func TestTheLastCompletedRunReachesFurthestAndAStaleOneIsTold(t *testing.T) {
 				want, reached = e.ExportID, reaches
 			}
 		}
-		if err := w.SaveExports(t.Context(), all); err != nil {
+		if err := l.SaveExports(t.Context(), all); err != nil {
 			rt.Fatal(err)
 		}
-		last, stale, found, err := w.LastCompletedRun(t.Context(), "runs", job, schemas.EntityInteraction)
+		last, stale, found, err := l.LastCompletedRun(t.Context(), "runs", job, schemas.EntityInteraction)
 		if err != nil || last.ExportID != want || stale != wantStale || found != (want != "") {
 			rt.Fatalf("the last is %q, stale %q, %v; want %q, %q of %+v", last.ExportID, stale, err, want, wantStale, all)
 		}
 	})
+}
+
+func TestExportsThatMayHoldRowsAreThoseWithArtifactsOrAtWork(t *testing.T) {
+	l := open(t)
+	var all []schemas.Export
+	for _, state := range schemas.States() {
+		all = append(all, schemas.Export{
+			TenantID: "holding", ExportID: string(state), State: state, Events: 1,
+			Parts: []schemas.Receipt{{Part: schemas.Part{Number: 1}}},
+		})
+	}
+	check(t, l.SaveExports(t.Context(), all))
+	got := map[string]int{}
+	check(t, l.ExportsHoldingRows(t.Context(), "holding", func(e schemas.Export) error {
+		got[e.ExportID] = len(e.Parts)
+		return nil
+	}))
+	want := map[string]int{"requested": 0, "planned": 0, "running": 0, "completed": 0, "failed": 1}
+	if !maps.Equal(got, want) {
+		t.Errorf("exports and their parts are %v, want %v", got, want)
+	}
 }

@@ -1,4 +1,4 @@
-package warehouse
+package tables
 
 import (
 	"net/http"
@@ -8,8 +8,6 @@ import (
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
-
-	"cdds/schemas"
 )
 
 func TestAnInsertThatIsNeverAnsweredIsGivenUpSoThatItCanBeTriedAgain(t *testing.T) {
@@ -22,10 +20,10 @@ func TestAnInsertThatIsNeverAnsweredIsGivenUpSoThatItCanBeTriedAgain(t *testing.
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = conn.Close() })
-	w := New(conn)
-	w.insertTimeout = 50 * time.Millisecond
-	err = w.RecordVoids(t.Context(), []schemas.Void{{Topic: schemas.TopicInteractions, First: 1, Next: 2}})
-	if err == nil || !strings.Contains(err.Error(), "insert into accounted") || !strings.Contains(err.Error(), "did not store the rows within 50ms") {
+	db := New(conn)
+	db.insertTimeout = 50 * time.Millisecond
+	err = db.InsertSelect(t.Context(), "numbers", "n", "SELECT 1")
+	if err == nil || !strings.Contains(err.Error(), "insert into numbers") || !strings.Contains(err.Error(), "did not store the rows within 50ms") {
 		t.Errorf("it says %v", err)
 	}
 }

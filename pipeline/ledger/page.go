@@ -1,4 +1,4 @@
-package warehouse
+package ledger
 
 import (
 	"context"
@@ -7,11 +7,10 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"time"
 
-	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
+	"cdds/pipeline/tables"
 	"cdds/schemas"
 )
 
@@ -81,7 +80,7 @@ type conditions struct {
 // where adds a condition with one parameter, which it names as {x:Type}.
 func (c *conditions) where(condition, name string, value any) {
 	c.list = append(c.list, condition)
-	c.args = append(c.args, clickhouse.Named(name, value))
+	c.args = append(c.args, tables.Named(name, value))
 }
 
 // among adds a condition unless there are no values: then every row fulfils it.
@@ -102,14 +101,14 @@ func (c *conditions) within(column string, from, to schemas.Time) {
 }
 
 // list reads one page; scan reads a row's columns.
-func list[T any](ctx context.Context, w *Warehouse, l listing, p Page, c conditions, scan func(driver.Rows, *T, ...any) error) (Listed[T], error) {
+func list[T any](ctx context.Context, l *Ledger, of listing, p Page, c conditions, scan func(driver.Rows, *T, ...any) error) (Listed[T], error) {
 	var page Listed[T]
 	if p.Sort == "" {
-		p.Sort = l.sort
+		p.Sort = of.sort
 	}
-	by, ok := l.sorts[p.Sort]
+	by, ok := of.sorts[p.Sort]
 	if !ok {
-		return page, fmt.Errorf("%w: %s cannot be sorted by %q, only by %s", ErrPage, l.what, p.Sort, strings.Join(slices.Sorted(maps.Keys(l.sorts)), ", "))
+		return page, fmt.Errorf("%w: %s cannot be sorted by %q, only by %s", ErrPage, of.what, p.Sort, strings.Join(slices.Sorted(maps.Keys(of.sorts)), ", "))
 	}
 	if p.Limit < 1 || p.Limit > MaxPage {
 		return page, fmt.Errorf("%w: limit %d is outside 1 to %d", ErrPage, p.Limit, MaxPage)
@@ -123,38 +122,34 @@ func list[T any](ctx context.Context, w *Warehouse, l listing, p Page, c conditi
 		if !by.text {
 			value = "toInt64OrZero({after:String})"
 		}
-		c.where(fmt.Sprintf("(%s %s %s OR %s = %s AND %s %s {after_id:String})", by.expression, beyond, value, by.expression, value, l.id, beyond), "after", p.After.Value)
-		c.args = append(c.args, clickhouse.Named("after_id", p.After.ID))
+		c.where(fmt.Sprintf("(%s %s %s OR %s = %s AND %s %s {after_id:String})", by.expression, beyond, value, by.expression, value, of.id, beyond), "after", p.After.Value)
+		c.args = append(c.args, tables.Named("after_id", p.After.ID))
 	}
-	// One more than asked for tells whether there is another page.
-	c.args = append(c.args, clickhouse.Named("limit", uint32(p.Limit+1)))
-	rows, err := w.conn.Query(ctx, fmt.Sprintf("SELECT toString(%s), toString(%s), %s FROM %s WHERE %s ORDER BY %s %s, %s %s LIMIT {limit:UInt32}",
-		by.expression, l.id, l.columns, l.from, strings.Join(c.list, " AND "), by.expression, direction, l.id, direction), c.args...)
-	if err != nil {
-		return page, fmt.Errorf("list %s: %w", l.what, err)
-	}
+	// One more than the page holds tells whether there is another page.
+	c.args = append(c.args, tables.Named("limit", uint32(p.Limit+1)))
+	sql := fmt.Sprintf("SELECT toString(%s), toString(%s), %s FROM %s WHERE %s ORDER BY %s %s, %s %s LIMIT {limit:UInt32}",
+		by.expression, of.id, of.columns, of.from, strings.Join(c.list, " AND "), by.expression, direction, of.id, direction)
 	var last Place
-	for rows.Next() {
+	err := l.db.Each(ctx, "list "+of.what, sql, c.args, func(rows driver.Rows) error {
 		if len(page.Rows) == p.Limit {
 			page.Next = last
-			break
+			return nil
 		}
 		var row T
 		if err := scan(rows, &row, &last.Value, &last.ID); err != nil {
-			return page, errors.Join(fmt.Errorf("list %s: %w", l.what, err), rows.Close())
+			return err
 		}
 		page.Rows = append(page.Rows, row)
-	}
-	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
-		return page, fmt.Errorf("list %s: %w", l.what, err)
-	}
-	return page, nil
+		return nil
+	})
+	return page, err
 }
 
-// timeOf is a Nullable(DateTime64) as it is told.
-func timeOf(t *time.Time) schemas.Time {
-	if t == nil {
-		return schemas.Time{}
+// scanDecoded reads the place of a row and decodes its one column from JSON.
+func scanDecoded(rows driver.Rows, v any, place []any) error {
+	var body string
+	if err := rows.Scan(append(place, &body)...); err != nil {
+		return err
 	}
-	return schemas.TimeOf(*t)
+	return schemas.Read([]byte(body), v)
 }

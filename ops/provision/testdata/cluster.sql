@@ -87,6 +87,159 @@ ORDER BY (topic, source_partition, source_offset)
 CREATE TABLE IF NOT EXISTS dead_letters ON CLUSTER 'cdds' AS dead_letters_local
 ENGINE = Distributed('cdds', 'cdds', 'dead_letters_local', cityHash64(topic, source_partition, source_offset))
 ;
+-- 0010_erased_subjects
+CREATE TABLE IF NOT EXISTS erased_subjects_local ON CLUSTER 'cdds'
+(
+    tenant_id    LowCardinality(String),
+    kind         LowCardinality(String),
+    id           String,
+    erasure_id   String,
+    interactions Array(Int64),
+    contacts     Array(Int64),
+    recorded_at  DateTime64(6, 'UTC') DEFAULT now64(6),
+
+    INDEX of_erasure erasure_id TYPE bloom_filter GRANULARITY 1,
+    PROJECTION newest (SELECT count(), max(recorded_at))
+)
+ENGINE = ReplicatedReplacingMergeTree('/clickhouse/tables/{shard}/cdds/erased_subjects_local', '{replica}')
+ORDER BY (tenant_id, kind, id, erasure_id)
+SETTINGS deduplicate_merge_projection_mode = 'rebuild'
+;
+-- 0010_erased_subjects
+CREATE TABLE IF NOT EXISTS erased_subjects ON CLUSTER 'cdds' AS erased_subjects_local
+ENGINE = Distributed('cdds', 'cdds', 'erased_subjects_local', cityHash64(erasure_id))
+;
+-- 0011_erased_rows
+CREATE TABLE IF NOT EXISTS erased_rows_local ON CLUSTER 'cdds'
+(
+    topic            LowCardinality(String),
+    source_partition Int32,
+    source_offset    Int64,
+    tenant_id        LowCardinality(String),
+    time             DateTime64(3, 'UTC'),
+    erasure_id       String
+)
+ENGINE = ReplicatedReplacingMergeTree('/clickhouse/tables/{shard}/cdds/erased_rows_local', '{replica}')
+ORDER BY (topic, source_partition, source_offset, erasure_id)
+;
+-- 0011_erased_rows
+CREATE TABLE IF NOT EXISTS erased_rows ON CLUSTER 'cdds' AS erased_rows_local
+ENGINE = Distributed('cdds', 'cdds', 'erased_rows_local', cityHash64(topic, source_partition, source_offset))
+;
+-- 0014_interactions_rebuild_projections
+ALTER TABLE interactions_local ON CLUSTER 'cdds' MODIFY SETTING deduplicate_merge_projection_mode = 'rebuild', lightweight_mutation_projection_mode = 'rebuild'
+;
+-- 0016_contacts_rebuild_projections
+ALTER TABLE contacts_local ON CLUSTER 'cdds' MODIFY SETTING deduplicate_merge_projection_mode = 'rebuild', lightweight_mutation_projection_mode = 'rebuild'
+;
+-- 0019_interactions_attached
+ALTER TABLE interactions_local ON CLUSTER 'cdds' ADD COLUMN IF NOT EXISTS attached Bool DEFAULT true AFTER body_bytes
+;
+-- 0019_interactions_attached
+ALTER TABLE interactions ON CLUSTER 'cdds' ADD COLUMN IF NOT EXISTS attached Bool DEFAULT true AFTER body_bytes
+;
+-- 0021_interactions_attachment_bytes
+ALTER TABLE interactions_local ON CLUSTER 'cdds' ADD COLUMN IF NOT EXISTS attachment_bytes Array(UInt32) CODEC(ZSTD(1)) AFTER attached
+;
+-- 0021_interactions_attachment_bytes
+ALTER TABLE interactions ON CLUSTER 'cdds' ADD COLUMN IF NOT EXISTS attachment_bytes Array(UInt32) CODEC(ZSTD(1)) AFTER attached
+;
+-- 0022_interactions_attached_stated
+ALTER TABLE interactions_local ON CLUSTER 'cdds' MODIFY COLUMN attached Bool DEFAULT true
+;
+-- 0022_interactions_attached_stated
+ALTER TABLE interactions ON CLUSTER 'cdds' MODIFY COLUMN attached Bool DEFAULT true
+;
+-- 0023_interactions_attributes
+ALTER TABLE interactions_local ON CLUSTER 'cdds'
+    MODIFY COLUMN attributes Map(String, String) DEFAULT map(),
+    ADD COLUMN IF NOT EXISTS stated Bool DEFAULT false AFTER attributes
+;
+-- 0023_interactions_attributes
+ALTER TABLE interactions ON CLUSTER 'cdds'
+    MODIFY COLUMN attributes Map(String, String) DEFAULT map(),
+    ADD COLUMN IF NOT EXISTS stated Bool DEFAULT false AFTER attributes
+;
+-- 0024_contacts_attributes
+ALTER TABLE contacts_local ON CLUSTER 'cdds'
+    MODIFY COLUMN attributes Map(String, String) DEFAULT map(),
+    ADD COLUMN IF NOT EXISTS stated Bool DEFAULT false AFTER attributes
+;
+-- 0024_contacts_attributes
+ALTER TABLE contacts ON CLUSTER 'cdds'
+    MODIFY COLUMN attributes Map(String, String) DEFAULT map(),
+    ADD COLUMN IF NOT EXISTS stated Bool DEFAULT false AFTER attributes
+;
+-- 0030_accounted
+CREATE TABLE IF NOT EXISTS accounted_local ON CLUSTER 'cdds'
+(
+    topic            LowCardinality(String),
+    source_partition Int32,
+    kind             LowCardinality(String),
+    block            Int64,
+    whole            SimpleAggregateFunction(max, UInt8),
+    offsets          AggregateFunction(groupBitmap, UInt32)
+)
+ENGINE = ReplicatedAggregatingMergeTree('/clickhouse/tables/{shard}/cdds/accounted_local', '{replica}')
+ORDER BY (topic, source_partition, kind, block)
+;
+-- 0030_accounted
+CREATE TABLE IF NOT EXISTS accounted ON CLUSTER 'cdds' AS accounted_local
+ENGINE = Distributed('cdds', 'cdds', 'accounted_local', cityHash64(topic, source_partition))
+;
+-- 0031_interactions_positions
+ALTER TABLE interactions_local ON CLUSTER 'cdds' ADD PROJECTION IF NOT EXISTS positions (SELECT source_partition, bitShiftRight(source_offset, 20) AS block, groupBitmapState(toUInt32(bitAnd(source_offset, 1048575))) GROUP BY source_partition, block)
+;
+-- 0032_contacts_positions
+ALTER TABLE contacts_local ON CLUSTER 'cdds' ADD PROJECTION IF NOT EXISTS positions (SELECT source_partition, bitShiftRight(source_offset, 20) AS block, groupBitmapState(toUInt32(bitAnd(source_offset, 1048575))) GROUP BY source_partition, block)
+;
+-- 0033_dead_letters_next
+ALTER TABLE dead_letters_local ON CLUSTER 'cdds' ADD COLUMN IF NOT EXISTS next Int64 AFTER source_offset
+;
+-- 0033_dead_letters_next
+ALTER TABLE dead_letters ON CLUSTER 'cdds' ADD COLUMN IF NOT EXISTS next Int64 AFTER source_offset
+;
+-- 0034_interactions_published
+ALTER TABLE interactions_local ON CLUSTER 'cdds' ADD COLUMN IF NOT EXISTS published_at DateTime64(3, 'UTC') CODEC(Delta, ZSTD(1)) AFTER source_offset
+;
+-- 0034_interactions_published
+ALTER TABLE interactions ON CLUSTER 'cdds' ADD COLUMN IF NOT EXISTS published_at DateTime64(3, 'UTC') CODEC(Delta, ZSTD(1)) AFTER source_offset
+;
+-- 0035_contacts_published
+ALTER TABLE contacts_local ON CLUSTER 'cdds' ADD COLUMN IF NOT EXISTS published_at DateTime64(3, 'UTC') CODEC(Delta, ZSTD(1)) AFTER source_offset
+;
+-- 0035_contacts_published
+ALTER TABLE contacts ON CLUSTER 'cdds' ADD COLUMN IF NOT EXISTS published_at DateTime64(3, 'UTC') CODEC(Delta, ZSTD(1)) AFTER source_offset
+;
+-- 0036_incarnations
+CREATE TABLE IF NOT EXISTS incarnations_local ON CLUSTER 'cdds'
+(
+    topic  LowCardinality(String),
+    number UInt32,
+    body   String
+)
+ENGINE = ReplicatedReplacingMergeTree('/clickhouse/tables/{shard}/cdds/incarnations_local', '{replica}')
+ORDER BY (topic, number)
+;
+-- 0036_incarnations
+CREATE TABLE IF NOT EXISTS incarnations ON CLUSTER 'cdds' AS incarnations_local
+ENGINE = Distributed('cdds', 'cdds', 'incarnations_local', cityHash64(topic))
+;
+-- 0043_aged_out
+CREATE TABLE IF NOT EXISTS aged_out_local ON CLUSTER 'cdds'
+(
+    tenant_id LowCardinality(String),
+    entity    LowCardinality(String),
+    before    DateTime64(3, 'UTC'),
+    at        DateTime64(3, 'UTC')
+)
+ENGINE = ReplicatedReplacingMergeTree('/clickhouse/tables/{shard}/cdds/aged_out_local', '{replica}')
+ORDER BY (tenant_id, entity, before)
+;
+-- 0043_aged_out
+CREATE TABLE IF NOT EXISTS aged_out ON CLUSTER 'cdds' AS aged_out_local
+ENGINE = Distributed('cdds', 'cdds', 'aged_out_local', cityHash64(tenant_id))
+;
 -- 0004_export_events
 CREATE TABLE IF NOT EXISTS export_events_local ON CLUSTER 'cdds'
 (
@@ -194,45 +347,6 @@ ORDER BY (tenant_id, erasure_id)
 CREATE TABLE IF NOT EXISTS erasures ON CLUSTER 'cdds' AS erasures_local
 ENGINE = Distributed('cdds', 'cdds', 'erasures_local', cityHash64(erasure_id))
 ;
--- 0010_erased_subjects
-CREATE TABLE IF NOT EXISTS erased_subjects_local ON CLUSTER 'cdds'
-(
-    tenant_id    LowCardinality(String),
-    kind         LowCardinality(String),
-    id           String,
-    erasure_id   String,
-    interactions Array(Int64),
-    contacts     Array(Int64),
-    recorded_at  DateTime64(6, 'UTC') DEFAULT now64(6),
-
-    INDEX of_erasure erasure_id TYPE bloom_filter GRANULARITY 1,
-    PROJECTION newest (SELECT count(), max(recorded_at))
-)
-ENGINE = ReplicatedReplacingMergeTree('/clickhouse/tables/{shard}/cdds/erased_subjects_local', '{replica}')
-ORDER BY (tenant_id, kind, id, erasure_id)
-SETTINGS deduplicate_merge_projection_mode = 'rebuild'
-;
--- 0010_erased_subjects
-CREATE TABLE IF NOT EXISTS erased_subjects ON CLUSTER 'cdds' AS erased_subjects_local
-ENGINE = Distributed('cdds', 'cdds', 'erased_subjects_local', cityHash64(erasure_id))
-;
--- 0011_erased_rows
-CREATE TABLE IF NOT EXISTS erased_rows_local ON CLUSTER 'cdds'
-(
-    topic            LowCardinality(String),
-    source_partition Int32,
-    source_offset    Int64,
-    tenant_id        LowCardinality(String),
-    time             DateTime64(3, 'UTC'),
-    erasure_id       String
-)
-ENGINE = ReplicatedReplacingMergeTree('/clickhouse/tables/{shard}/cdds/erased_rows_local', '{replica}')
-ORDER BY (topic, source_partition, source_offset, erasure_id)
-;
--- 0011_erased_rows
-CREATE TABLE IF NOT EXISTS erased_rows ON CLUSTER 'cdds' AS erased_rows_local
-ENGINE = Distributed('cdds', 'cdds', 'erased_rows_local', cityHash64(topic, source_partition, source_offset))
-;
 -- 0012_exports_job
 ALTER TABLE exports_local ON CLUSTER 'cdds'
     ADD COLUMN IF NOT EXISTS job_id LowCardinality(String) DEFAULT JSONExtractString(body, 'request', 'job_id'),
@@ -264,110 +378,11 @@ TTL toDateTime(time) + INTERVAL 400 DAY
 CREATE TABLE IF NOT EXISTS webhook_deliveries ON CLUSTER 'cdds' AS webhook_deliveries_local
 ENGINE = Distributed('cdds', 'cdds', 'webhook_deliveries_local', cityHash64(job_id))
 ;
--- 0014_interactions_rebuild_projections
-ALTER TABLE interactions_local ON CLUSTER 'cdds' MODIFY SETTING deduplicate_merge_projection_mode = 'rebuild', lightweight_mutation_projection_mode = 'rebuild'
-;
--- 0016_contacts_rebuild_projections
-ALTER TABLE contacts_local ON CLUSTER 'cdds' MODIFY SETTING deduplicate_merge_projection_mode = 'rebuild', lightweight_mutation_projection_mode = 'rebuild'
-;
--- 0019_interactions_attached
-ALTER TABLE interactions_local ON CLUSTER 'cdds' ADD COLUMN IF NOT EXISTS attached Bool DEFAULT true AFTER body_bytes
-;
--- 0019_interactions_attached
-ALTER TABLE interactions ON CLUSTER 'cdds' ADD COLUMN IF NOT EXISTS attached Bool DEFAULT true AFTER body_bytes
-;
 -- 0020_exports_summary
 ALTER TABLE exports_local ON CLUSTER 'cdds' ADD COLUMN IF NOT EXISTS summary String DEFAULT body CODEC(ZSTD(1))
 ;
 -- 0020_exports_summary
 ALTER TABLE exports ON CLUSTER 'cdds' ADD COLUMN IF NOT EXISTS summary String DEFAULT body CODEC(ZSTD(1))
-;
--- 0021_interactions_attachment_bytes
-ALTER TABLE interactions_local ON CLUSTER 'cdds' ADD COLUMN IF NOT EXISTS attachment_bytes Array(UInt32) CODEC(ZSTD(1)) AFTER attached
-;
--- 0021_interactions_attachment_bytes
-ALTER TABLE interactions ON CLUSTER 'cdds' ADD COLUMN IF NOT EXISTS attachment_bytes Array(UInt32) CODEC(ZSTD(1)) AFTER attached
-;
--- 0022_interactions_attached_stated
-ALTER TABLE interactions_local ON CLUSTER 'cdds' MODIFY COLUMN attached Bool DEFAULT true
-;
--- 0022_interactions_attached_stated
-ALTER TABLE interactions ON CLUSTER 'cdds' MODIFY COLUMN attached Bool DEFAULT true
-;
--- 0023_interactions_attributes
-ALTER TABLE interactions_local ON CLUSTER 'cdds'
-    MODIFY COLUMN attributes Map(String, String) DEFAULT map(),
-    ADD COLUMN IF NOT EXISTS stated Bool DEFAULT false AFTER attributes
-;
--- 0023_interactions_attributes
-ALTER TABLE interactions ON CLUSTER 'cdds'
-    MODIFY COLUMN attributes Map(String, String) DEFAULT map(),
-    ADD COLUMN IF NOT EXISTS stated Bool DEFAULT false AFTER attributes
-;
--- 0024_contacts_attributes
-ALTER TABLE contacts_local ON CLUSTER 'cdds'
-    MODIFY COLUMN attributes Map(String, String) DEFAULT map(),
-    ADD COLUMN IF NOT EXISTS stated Bool DEFAULT false AFTER attributes
-;
--- 0024_contacts_attributes
-ALTER TABLE contacts ON CLUSTER 'cdds'
-    MODIFY COLUMN attributes Map(String, String) DEFAULT map(),
-    ADD COLUMN IF NOT EXISTS stated Bool DEFAULT false AFTER attributes
-;
--- 0030_accounted
-CREATE TABLE IF NOT EXISTS accounted_local ON CLUSTER 'cdds'
-(
-    topic            LowCardinality(String),
-    source_partition Int32,
-    kind             LowCardinality(String),
-    block            Int64,
-    whole            SimpleAggregateFunction(max, UInt8),
-    offsets          AggregateFunction(groupBitmap, UInt32)
-)
-ENGINE = ReplicatedAggregatingMergeTree('/clickhouse/tables/{shard}/cdds/accounted_local', '{replica}')
-ORDER BY (topic, source_partition, kind, block)
-;
--- 0030_accounted
-CREATE TABLE IF NOT EXISTS accounted ON CLUSTER 'cdds' AS accounted_local
-ENGINE = Distributed('cdds', 'cdds', 'accounted_local', cityHash64(topic, source_partition))
-;
--- 0031_interactions_positions
-ALTER TABLE interactions_local ON CLUSTER 'cdds' ADD PROJECTION IF NOT EXISTS positions (SELECT source_partition, bitShiftRight(source_offset, 20) AS block, groupBitmapState(toUInt32(bitAnd(source_offset, 1048575))) GROUP BY source_partition, block)
-;
--- 0032_contacts_positions
-ALTER TABLE contacts_local ON CLUSTER 'cdds' ADD PROJECTION IF NOT EXISTS positions (SELECT source_partition, bitShiftRight(source_offset, 20) AS block, groupBitmapState(toUInt32(bitAnd(source_offset, 1048575))) GROUP BY source_partition, block)
-;
--- 0033_dead_letters_next
-ALTER TABLE dead_letters_local ON CLUSTER 'cdds' ADD COLUMN IF NOT EXISTS next Int64 AFTER source_offset
-;
--- 0033_dead_letters_next
-ALTER TABLE dead_letters ON CLUSTER 'cdds' ADD COLUMN IF NOT EXISTS next Int64 AFTER source_offset
-;
--- 0034_interactions_published
-ALTER TABLE interactions_local ON CLUSTER 'cdds' ADD COLUMN IF NOT EXISTS published_at DateTime64(3, 'UTC') CODEC(Delta, ZSTD(1)) AFTER source_offset
-;
--- 0034_interactions_published
-ALTER TABLE interactions ON CLUSTER 'cdds' ADD COLUMN IF NOT EXISTS published_at DateTime64(3, 'UTC') CODEC(Delta, ZSTD(1)) AFTER source_offset
-;
--- 0035_contacts_published
-ALTER TABLE contacts_local ON CLUSTER 'cdds' ADD COLUMN IF NOT EXISTS published_at DateTime64(3, 'UTC') CODEC(Delta, ZSTD(1)) AFTER source_offset
-;
--- 0035_contacts_published
-ALTER TABLE contacts ON CLUSTER 'cdds' ADD COLUMN IF NOT EXISTS published_at DateTime64(3, 'UTC') CODEC(Delta, ZSTD(1)) AFTER source_offset
-;
--- 0036_incarnations
-CREATE TABLE IF NOT EXISTS incarnations_local ON CLUSTER 'cdds'
-(
-    topic  LowCardinality(String),
-    number UInt32,
-    body   String
-)
-ENGINE = ReplicatedReplacingMergeTree('/clickhouse/tables/{shard}/cdds/incarnations_local', '{replica}')
-ORDER BY (topic, number)
-;
--- 0036_incarnations
-CREATE TABLE IF NOT EXISTS incarnations ON CLUSTER 'cdds' AS incarnations_local
-ENGINE = Distributed('cdds', 'cdds', 'incarnations_local', cityHash64(topic))
 ;
 -- 0040_export_events_position
 ALTER TABLE export_events_local ON CLUSTER 'cdds'
@@ -385,19 +400,4 @@ ALTER TABLE export_events_local ON CLUSTER 'cdds' MODIFY SETTING deduplicate_mer
 ;
 -- 0042_export_events_positions
 ALTER TABLE export_events_local ON CLUSTER 'cdds' ADD PROJECTION IF NOT EXISTS positions (SELECT source_partition, bitShiftRight(source_offset, 20) AS block, groupBitmapState(toUInt32(bitAnd(source_offset, 1048575))) GROUP BY source_partition, block)
-;
--- 0043_aged_out
-CREATE TABLE IF NOT EXISTS aged_out_local ON CLUSTER 'cdds'
-(
-    tenant_id LowCardinality(String),
-    entity    LowCardinality(String),
-    before    DateTime64(3, 'UTC'),
-    at        DateTime64(3, 'UTC')
-)
-ENGINE = ReplicatedReplacingMergeTree('/clickhouse/tables/{shard}/cdds/aged_out_local', '{replica}')
-ORDER BY (tenant_id, entity, before)
-;
--- 0043_aged_out
-CREATE TABLE IF NOT EXISTS aged_out ON CLUSTER 'cdds' AS aged_out_local
-ENGINE = Distributed('cdds', 'cdds', 'aged_out_local', cityHash64(tenant_id))
 ;

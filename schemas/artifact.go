@@ -1,11 +1,6 @@
-package warehouse
+package schemas
 
-import (
-	"cmp"
-	"time"
-
-	"cdds/schemas"
-)
+import "cmp"
 
 // Artifact is a stored file of an export.
 type Artifact struct {
@@ -19,25 +14,25 @@ type Artifact struct {
 	// Size is in bytes.
 	Size      int64
 	SHA256    string
-	CreatedAt schemas.Time
+	CreatedAt Time
 	// ExpiresAt is zero until the export is completed.
-	ExpiresAt schemas.Time
+	ExpiresAt Time
 	// RemovedAt is zero while the object is there.
-	RemovedAt schemas.Time
+	RemovedAt Time
 }
 
 // Artifacts lists the files an export has stored so far: its parts and, once it is
 // completed, the manifest and its signature. Names and keys are derived; what events
 // say of them does not count.
-func Artifacts(e schemas.Export) []Artifact {
+func Artifacts(e Export) []Artifact {
 	var all []Artifact
-	var expires schemas.Time
+	var expires Time
 	if e.Completion != nil {
 		expires = e.Completion.ExpiresAt
 	}
-	prefix, entity := schemas.ExportPrefix(e.TenantID, e.ExportID), e.Entity()
+	prefix, entity := ExportPrefix(e.TenantID, e.ExportID), e.Entity()
 	for _, r := range e.Parts {
-		name := schemas.PartName(entity, e.ExportID, r.Part)
+		name := PartName(entity, e.ExportID, r.Part)
 		all = append(all, Artifact{
 			Name: name, Kind: cmp.Or(r.Kind, "part"), Key: prefix + name, Part: r.Number, Rows: r.Rows,
 			Size: r.SealedBytes, SHA256: r.SealedSHA256, CreatedAt: e.UpdatedAt, ExpiresAt: expires,
@@ -45,18 +40,11 @@ func Artifacts(e schemas.Export) []Artifact {
 	}
 	if c := e.Completion; c != nil {
 		all = append(all,
-			Artifact{Name: schemas.ManifestName, Kind: "manifest", Key: prefix + schemas.ManifestName, Size: c.ManifestBytes, SHA256: c.ManifestSHA256, CreatedAt: e.EndedAt, ExpiresAt: expires},
-			Artifact{Name: schemas.SignatureName, Kind: "signature", Key: prefix + schemas.SignatureName, Size: c.SignatureBytes, SHA256: c.SignatureSHA256, CreatedAt: e.EndedAt, ExpiresAt: expires})
+			Artifact{Name: ManifestName, Kind: "manifest", Key: prefix + ManifestName, Size: c.ManifestBytes, SHA256: c.ManifestSHA256, CreatedAt: e.EndedAt, ExpiresAt: expires},
+			Artifact{Name: SignatureName, Kind: "signature", Key: prefix + SignatureName, Size: c.SignatureBytes, SHA256: c.SignatureSHA256, CreatedAt: e.EndedAt, ExpiresAt: expires})
 	}
 	for i := range all {
 		all[i].RemovedAt = e.RemovedAt
 	}
 	return all
-}
-
-func nullable(t schemas.Time) *time.Time {
-	if t.IsZero() {
-		return nil
-	}
-	return &t.Time
 }

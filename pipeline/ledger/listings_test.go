@@ -1,17 +1,17 @@
-package warehouse_test
+package ledger_test
 
 import (
 	"testing"
 
-	"github.com/ClickHouse/clickhouse-go/v2"
-
-	"cdds/pipeline/warehouse"
+	"cdds/ops/stack/stacktest"
+	"cdds/pipeline/ledger"
+	"cdds/pipeline/tables"
 	"cdds/schemas"
 )
 
 func TestListingsHoldExportsOfBeforeThereWereSummaries(t *testing.T) {
-	w := open(t)
-	conn := connection(t)
+	l := open(t)
+	conn := stacktest.ClickHouse(t)
 	export := func(id string) schemas.Export {
 		return schemas.Export{
 			TenantID: "summaries", ExportID: id, State: schemas.Completed, RequestedAt: from, UpdatedAt: from, Events: 3,
@@ -24,13 +24,13 @@ func TestListingsHoldExportsOfBeforeThereWereSummaries(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := conn.Exec(t.Context(), "INSERT INTO exports (tenant_id, export_id, state, requested_at, updated_at, body, version) VALUES ({tenant:String}, 'old', 'completed', '2026-01-01', '2026-01-01', {body:String}, 3)",
-		clickhouse.Named("tenant", "summaries"), clickhouse.Named("body", string(body))); err != nil {
+		tables.Named("tenant", "summaries"), tables.Named("body", string(body))); err != nil {
 		t.Fatal(err)
 	}
-	if err := w.SaveExports(t.Context(), []schemas.Export{export("new")}); err != nil {
+	if err := l.SaveExports(t.Context(), []schemas.Export{export("new")}); err != nil {
 		t.Fatal(err)
 	}
-	listed, err := w.ListExports(t.Context(), warehouse.ExportFilter{TenantID: "summaries", Text: "ADA", JobID: "nightly"}, warehouse.Page{Limit: 10})
+	listed, err := l.ListExports(t.Context(), ledger.ExportFilter{TenantID: "summaries", Text: "ADA", JobID: "nightly"}, ledger.Page{Limit: 10})
 	if err != nil || len(listed.Rows) != 2 {
 		t.Fatalf("listed %+v, error %v", listed.Rows, err)
 	}
@@ -38,7 +38,7 @@ func TestListingsHoldExportsOfBeforeThereWereSummaries(t *testing.T) {
 		if e.Done.Rows != 7 || e.Request.RequestedBy != "ada" || e.Parts != nil {
 			t.Errorf("listed %+v", e)
 		}
-		if whole, ok, err := w.Export(t.Context(), "summaries", e.ExportID); err != nil || !ok || len(whole.Parts) != 1 {
+		if whole, ok, err := l.Export(t.Context(), "summaries", e.ExportID); err != nil || !ok || len(whole.Parts) != 1 {
 			t.Errorf("%s has %+v, error %v", e.ExportID, whole.Parts, err)
 		}
 	}

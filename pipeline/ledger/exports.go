@@ -1,0 +1,164 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+
+	"cdds/pipeline/tables"
+	"cdds/schemas"
+)
+
+// InsertStatus stores status events, each with its position. Storing one again changes
+// nothing.
+func (l *Ledger) InsertStatus(ctx context.Context, b schemas.Batch[*schemas.ExportStatus]) error {
+	if len(b.Records) == 0 {
+		return nil
+	}
+	return l.db.Insert(ctx, "export_events", "tenant_id, export_id, event_id, state, time, body, source_partition, source_offset, position_partition, position_offset", func(block driver.Batch) error {
+		for _, r := range b.Records {
+			s := r.Event
+			body, err := schemas.Encode(s)
+			if err == nil {
+				err = block.Append(s.TenantID, s.ExportID, s.EventID, string(s.State), s.Time.Time, string(body), r.Partition, r.Offset, r.Partition, r.Offset)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// StatusEvents returns every event of an export in no particular order, those that were
+// published again included.
+func (l *Ledger) StatusEvents(ctx context.Context, tenantID, exportID string) ([]*schemas.ExportStatus, error) {
+	return tables.Decoded[*schemas.ExportStatus](ctx, l.db, "read events of an export",
+		"SELECT body FROM export_events FINAL WHERE tenant_id = {tenant:String} AND export_id = {export:String}",
+		tables.Named("tenant", tenantID), tables.Named("export", exportID))
+}
+
+// StoredTimes returns when each of an export's first parts was stored, by part number:
+// the parts from 1 up to at most limit, and of those the ones that are stored.
+func (l *Ledger) StoredTimes(ctx context.Context, tenantID, exportID string, limit int) (map[int]schemas.Time, error) {
+	times := make(map[int]schemas.Time)
+	err := l.db.Each(ctx, "read when parts were stored", `
+SELECT event_id, min(time) FROM export_events
+WHERE tenant_id = {tenant:String} AND export_id = {export:String} AND event_id BETWEEN {first:String} AND {last:String}
+GROUP BY event_id`,
+		[]any{
+			tables.Named("tenant", tenantID), tables.Named("export", exportID),
+			tables.Named("first", schemas.PartEventID(1)), tables.Named("last", schemas.PartEventID(limit)),
+		},
+		func(rows driver.Rows) error {
+			var event string
+			var at time.Time
+			var number int
+			if err := rows.Scan(&event, &at); err != nil {
+				return err
+			}
+			if _, err := fmt.Sscanf(event, "part/%d", &number); err == nil {
+				times[number] = schemas.TimeOf(at)
+			}
+			return nil
+		})
+	return times, err
+}
+
+// SaveExports replaces what history says of exports, and lists their artifacts. Of
+// two folds of the same export the one of more events stays, in whatever order
+// they are saved.
+func (l *Ledger) SaveExports(ctx context.Context, exports []schemas.Export) error {
+	if len(exports) == 0 {
+		return nil
+	}
+	// Artifacts first: once history says completed, they are listed.
+	if err := l.saveArtifacts(ctx, exports); err != nil {
+		return err
+	}
+	return l.db.Insert(ctx, "exports", "tenant_id, export_id, entity, state, requested_at, updated_at, rows_done, rows_planned, body, summary, version", func(block driver.Batch) error {
+		for _, e := range exports {
+			entity := ""
+			if e.Request != nil {
+				entity = e.Request.Entity
+			}
+			body, err := schemas.Encode(e)
+			listed := e
+			listed.Parts = nil
+			summary, failed := schemas.Encode(listed)
+			if err = errors.Join(err, failed); err == nil {
+				err = block.Append(e.TenantID, e.ExportID, entity, string(e.State), e.RequestedAt.Time, e.UpdatedAt.Time,
+					uint64(e.Done.Rows), uint64(e.Planned.Rows), string(body), string(summary), uint64(e.Events))
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func (l *Ledger) saveArtifacts(ctx context.Context, exports []schemas.Export) error {
+	return l.db.Insert(ctx, "artifacts", "tenant_id, export_id, name, kind, object_key, part, rows, size, sha256, created_at, expires_at, removed_at, version", func(block driver.Batch) error {
+		for _, e := range exports {
+			for _, a := range schemas.Artifacts(e) {
+				err := block.Append(e.TenantID, e.ExportID, a.Name, a.Kind, a.Key, uint32(a.Part), uint64(a.Rows), uint64(a.Size), a.SHA256,
+					a.CreatedAt.Time, nullable(a.ExpiresAt), nullable(a.RemovedAt), uint64(e.Events))
+				if err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+}
+
+// Export returns where one export stands; false if history does not know it.
+func (l *Ledger) Export(ctx context.Context, tenantID, exportID string) (schemas.Export, bool, error) {
+	found, err := tables.Decoded[schemas.Export](ctx, l.db, "read an export",
+		"SELECT body FROM exports FINAL WHERE tenant_id = {tenant:String} AND export_id = {export:String}",
+		tables.Named("tenant", tenantID), tables.Named("export", exportID))
+	if err != nil || len(found) == 0 {
+		return schemas.Export{}, false, err
+	}
+	return found[0], true, nil
+}
+
+// Exports returns a tenant's exports in a state, or in any if it is empty: the latest
+// first, at most limit.
+func (l *Ledger) Exports(ctx context.Context, tenantID string, state schemas.State, limit int) ([]schemas.Export, error) {
+	return tables.Decoded[schemas.Export](ctx, l.db, "read exports",
+		"SELECT body FROM exports FINAL WHERE tenant_id = {tenant:String} AND ({state:String} = '' OR state = {state:String}) ORDER BY requested_at DESC, export_id LIMIT {limit:UInt32}",
+		tables.Named("tenant", tenantID), tables.Named("state", string(state)), tables.Named("limit", uint32(limit)))
+}
+
+// ExportsIn returns exports of all tenants that are in one of the states, ordered by
+// tenant and export id, starting after the given export ("" and "" to begin), at most
+// limit. A walk over all of them so holds one page at a time.
+func (l *Ledger) ExportsIn(ctx context.Context, states []schemas.State, afterTenant, afterExport string, limit int) ([]schemas.Export, error) {
+	names := make([]string, len(states))
+	for i, s := range states {
+		names[i] = string(s)
+	}
+	return tables.Decoded[schemas.Export](ctx, l.db, "read exports by state", `
+SELECT body FROM exports FINAL
+WHERE has({states:Array(String)}, state) AND (tenant_id, export_id) > ({tenant:String}, {export:String})
+ORDER BY tenant_id, export_id LIMIT {limit:UInt32}`,
+		tables.Named("states", names), tables.Named("tenant", afterTenant),
+		tables.Named("export", afterExport), tables.Named("limit", uint32(limit)))
+}
+
+// holding are the states of exports that have artifacts, or are about to.
+var holding = []string{string(schemas.Requested), string(schemas.Planned), string(schemas.Running), string(schemas.Failed), string(schemas.Completed)}
+
+// ExportsHoldingRows calls each with every export of a tenant that has artifacts, or is
+// about to have some; only failed ones with their parts.
+func (l *Ledger) ExportsHoldingRows(ctx context.Context, tenantID string, each func(schemas.Export) error) error {
+	return tables.EachDecoded(ctx, l.db, "read exports that hold rows", each, `
+SELECT if(state = 'failed', body, summary) FROM exports FINAL
+WHERE tenant_id = {tenant:String} AND has({states:Array(String)}, state) ORDER BY export_id`,
+		tables.Named("tenant", tenantID), tables.Named("states", holding))
+}

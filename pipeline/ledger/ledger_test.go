@@ -1,0 +1,95 @@
+package ledger_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"cdds/ops/stack/stacktest"
+	"cdds/pipeline/ledger"
+	"cdds/pipeline/tables"
+	"cdds/schemas"
+)
+
+func TestMain(m *testing.M) { stacktest.Main(m) }
+
+// open returns a ledger on the shared stack. Tests use tenants of their own.
+func open(t testing.TB) *ledger.Ledger {
+	t.Helper()
+	db := tables.New(stacktest.ClickHouse(t))
+	if err := db.Create(t.Context(), ledger.Schema()); err != nil {
+		t.Fatal(err)
+	}
+	return ledger.New(db)
+}
+
+var from = schemas.TimeOf(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))
+
+func TestAnOlderFoldNeverReplacesANewerOne(t *testing.T) {
+	l := open(t)
+	older := schemas.Export{TenantID: "folds", ExportID: "e", State: schemas.Running, Events: 3}
+	newer := schemas.Export{TenantID: "folds", ExportID: "e", State: schemas.Completed, Events: 4}
+	for _, e := range []schemas.Export{older, newer, older} {
+		if err := l.SaveExports(t.Context(), []schemas.Export{e}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, ok, err := l.Export(t.Context(), "folds", "e")
+	if err != nil || !ok || got.State != schemas.Completed {
+		t.Errorf("history says %s, %v, %v", got.State, ok, err)
+	}
+	if _, ok, err := l.Export(t.Context(), "another", "e"); ok || err != nil {
+		t.Errorf("another tenant sees it: %v, %v", ok, err)
+	}
+	if all, err := l.Exports(t.Context(), "another", "", 10); len(all) != 0 || err != nil {
+		t.Errorf("another tenant lists %d, %v", len(all), err)
+	}
+}
+
+func TestAStateIsLookedForAmongAllExportsNotAmongTheLatest(t *testing.T) {
+	l := open(t)
+	for n, state := range []schemas.State{schemas.Failed, schemas.Completed, schemas.Completed} {
+		e := schemas.Export{TenantID: "states", ExportID: fmt.Sprint(n), State: state, Events: 1, RequestedAt: schemas.TimeOf(from.Add(time.Duration(n) * time.Hour))}
+		if err := l.SaveExports(t.Context(), []schemas.Export{e}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	failed, err := l.Exports(t.Context(), "states", schemas.Failed, 1)
+	if err != nil || len(failed) != 1 || failed[0].ExportID != "0" {
+		t.Errorf("failed: %+v, %v", failed, err)
+	}
+	latest, err := l.Exports(t.Context(), "states", "", 1)
+	if err != nil || len(latest) != 1 || latest[0].ExportID != "2" {
+		t.Errorf("the latest: %+v, %v", latest, err)
+	}
+}
+
+func TestPartsAreStoredWhenTheirFirstEventSays(t *testing.T) {
+	l := open(t)
+	event := func(offset int64, part int, at schemas.Time) schemas.Record[*schemas.ExportStatus] {
+		return schemas.Record[*schemas.ExportStatus]{Offset: offset, Event: &schemas.ExportStatus{
+			TenantID: "timed", ExportID: "e", EventID: schemas.PartEventID(part), State: schemas.Running, Time: at,
+		}}
+	}
+	later := schemas.TimeOf(from.Add(time.Second))
+	err := l.InsertStatus(t.Context(), schemas.Batch[*schemas.ExportStatus]{Records: []schemas.Record[*schemas.ExportStatus]{
+		event(1, 2, from), event(2, 1, later), event(3, 1, later), event(4, 101, later),
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := l.StoredTimes(t.Context(), "timed", "e", 100)
+	if err != nil || len(got) != 2 || !got[1].Equal(later.Time) || !got[2].Equal(from.Time) {
+		t.Errorf("stored at %v, %v", got, err)
+	}
+	if got, err := l.StoredTimes(t.Context(), "another", "e", 100); len(got) != 0 || err != nil {
+		t.Errorf("another tenant sees %v, %v", got, err)
+	}
+}
+
+func check(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}

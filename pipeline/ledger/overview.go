@@ -1,0 +1,48 @@
+package ledger
+
+import (
+	"context"
+
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+
+	"cdds/pipeline/tables"
+	"cdds/schemas"
+)
+
+// Overview counts exports and artifacts, of one tenant or, with schemas.AllTenants, of all.
+type Overview struct {
+	// Exports counts exports by state.
+	Exports map[string]int64
+	// ExportedRows is how many rows all completed exports hold together.
+	ExportedRows int64
+	// Artifacts are the files stored now, ArtifactBytes their size.
+	Artifacts, ArtifactBytes int64
+}
+
+// Overview counts as of now.
+func (l *Ledger) Overview(ctx context.Context, tenantID string) (Overview, error) {
+	o := Overview{Exports: map[string]int64{}}
+	var whose conditions
+	whose.where("({tenant:String} = '*' OR tenant_id = {tenant:String})", "tenant", tenantID)
+	err := l.db.Each(ctx, "count exports", "SELECT toString(state), toInt64(count()), toInt64(sum(rows_done)) FROM exports FINAL WHERE "+whose.list[0]+" GROUP BY state",
+		whose.args, func(rows driver.Rows) error {
+			var state string
+			var n, sum int64
+			err := rows.Scan(&state, &n, &sum)
+			o.Exports[state] = n
+			if schemas.State(state) == schemas.Completed {
+				o.ExportedRows = sum
+			}
+			return err
+		})
+	if err != nil {
+		return o, err
+	}
+	return o, l.db.Scan(ctx, "count artifacts", "SELECT toInt64(count()), toInt64(sum(size)) FROM artifacts FINAL WHERE "+whose.list[0]+" AND removed_at IS NULL",
+		whose.args, &o.Artifacts, &o.ArtifactBytes)
+}
+
+// Tenants lists those that have any exports, at most limit, in order.
+func (l *Ledger) Tenants(ctx context.Context, limit int) ([]string, error) {
+	return l.db.Texts(ctx, "list tenants with exports", "SELECT DISTINCT toString(tenant_id) AS tenant FROM exports ORDER BY tenant LIMIT {limit:UInt32}", tables.Named("limit", uint32(limit)))
+}

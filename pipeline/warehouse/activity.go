@@ -1,0 +1,63 @@
+package warehouse
+
+import (
+	"context"
+	"time"
+
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+
+	"cdds/pipeline/tables"
+	"cdds/schemas"
+)
+
+// HasTenant reports whether any row of any entity belongs, or belonged, to the tenant.
+func (w *Warehouse) HasTenant(ctx context.Context, tenantID string) (bool, error) {
+	var n uint64
+	err := w.db.Scan(ctx, "look for a tenant", `
+SELECT count() FROM (
+  SELECT 1 FROM interactions WHERE tenant_id = {tenant:String} LIMIT 1
+  UNION ALL SELECT 1 FROM contacts WHERE tenant_id = {tenant:String} LIMIT 1
+  UNION ALL SELECT 1 FROM erased_rows WHERE tenant_id = {tenant:String} LIMIT 1)`, []any{tables.Named("tenant", tenantID)}, &n)
+	return n > 0, err
+}
+
+// Tenants lists those that have any interactions or contacts, at most limit, in order.
+func (w *Warehouse) Tenants(ctx context.Context, limit int) ([]string, error) {
+	return w.db.Texts(ctx, "list tenants", `
+SELECT DISTINCT toString(tenant_id) AS tenant
+FROM (SELECT DISTINCT tenant_id FROM interactions UNION ALL SELECT DISTINCT tenant_id FROM contacts)
+ORDER BY tenant LIMIT {limit:UInt32}`, tables.Named("limit", uint32(limit)))
+}
+
+// QueuesAmong returns those of some names that are queues of the tenant's interactions.
+func (w *Warehouse) QueuesAmong(ctx context.Context, tenantID string, names []string) ([]string, error) {
+	return w.db.Texts(ctx, "look for queues",
+		"SELECT DISTINCT toString(queue) AS name FROM interactions WHERE tenant_id = {tenant:String} AND has({names:Array(String)}, queue) ORDER BY name",
+		tables.Named("tenant", tenantID), tables.Named("names", names))
+}
+
+// HourCount is how many interactions began in an hour.
+type HourCount struct {
+	Hour         schemas.Time
+	Interactions int64
+}
+
+// Hours counts the interactions that began in each of the last 24 hours that had any, the
+// earliest first, of one tenant or, with schemas.AllTenants, of all. Versions of an
+// interaction count once.
+func (w *Warehouse) Hours(ctx context.Context, tenantID string, now schemas.Time) (all []HourCount, err error) {
+	err = w.db.Each(ctx, "count interactions by hour", `
+SELECT toStartOfHour(started_at) AS hour, toInt64(uniqExact(tenant_id, interaction_id)) FROM interactions
+WHERE ({tenant:String} = '*' OR tenant_id = {tenant:String})
+  AND started_at >= fromUnixTimestamp64Milli({from:Int64}, 'UTC') AND started_at < fromUnixTimestamp64Milli({to:Int64}, 'UTC')
+GROUP BY hour ORDER BY hour`,
+		[]any{tables.Named("tenant", tenantID), tables.Named("from", now.Add(-24*time.Hour).UnixMilli()), tables.Named("to", now.UnixMilli())},
+		func(rows driver.Rows) error {
+			var at time.Time
+			var n int64
+			err := rows.Scan(&at, &n)
+			all = append(all, HourCount{schemas.TimeOf(at), n})
+			return err
+		})
+	return all, err
+}

@@ -35,26 +35,6 @@ var filePattern = regexp.MustCompile(`^[0-9]{6,}-[A-Za-z0-9_-][A-Za-z0-9._-]{0,1
 // index is covered by the manifest, and every content by the index. Nothing that is
 // there already is overwritten.
 func (d *decryption) attachments(ctx context.Context, spool *os.File, part schemas.Receipt) error {
-	archive, err := openZip(spool, part, int(part.Rows)+1)
-	if err != nil {
-		return err
-	}
-	indexName := d.entryName(part)
-	entries := make(map[string]*zip.File, len(archive.File))
-	for _, f := range archive.File {
-		if entries[f.Name] != nil {
-			return violated(part.Name, RuleZip, "its zip has two entries named %.80q", f.Name)
-		}
-		entries[f.Name] = f
-	}
-	if entries[indexName] == nil {
-		return violated(part.Name, RuleZip, "its zip has no index %s", indexName)
-	}
-	index, lines, err := readIndex(ctx, entries[indexName], part)
-	if err != nil {
-		return err
-	}
-	delete(entries, indexName)
 	dir := schemas.AttachmentsDir(part.Part)
 	if err := d.out.Mkdir(dir, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
 		return err
@@ -62,23 +42,63 @@ func (d *decryption) attachments(ctx context.Context, spool *os.File, part schem
 	if info, err := d.out.Lstat(dir); err != nil || !info.IsDir() {
 		return errors.Join(err, fmt.Errorf("%s: %w", dir, ErrOutputExists))
 	}
+	index, err := d.eachAttachment(ctx, spool, part, func(line schemas.AttachmentLine, entry *zip.File) error {
+		if entry == nil {
+			return nil
+		}
+		return d.attachment(ctx, entry, line, part)
+	})
+	if err != nil {
+		return err
+	}
+	return d.place(d.entryName(part), func(w io.Writer) error { _, err := w.Write(index); return err })
+}
+
+// eachAttachment visits the lines of a part's index with the content of each, which is nil
+// if it is not there. It returns the index; what is in the zip and not in the index is a
+// violation.
+func (d *decryption) eachAttachment(ctx context.Context, spool *os.File, part schemas.Receipt, visit func(schemas.AttachmentLine, *zip.File) error) ([]byte, error) {
+	archive, err := openZip(spool, part, int(part.Rows)+1)
+	if err != nil {
+		return nil, err
+	}
+	indexName := d.entryName(part)
+	entries := make(map[string]*zip.File, len(archive.File))
+	for _, f := range archive.File {
+		if entries[f.Name] != nil {
+			return nil, violated(part.Name, RuleZip, "its zip has two entries named %.80q", f.Name)
+		}
+		entries[f.Name] = f
+	}
+	if entries[indexName] == nil {
+		return nil, violated(part.Name, RuleZip, "its zip has no index %s", indexName)
+	}
+	index, lines, err := readIndex(ctx, entries[indexName], part)
+	if err != nil {
+		return nil, err
+	}
+	delete(entries, indexName)
+	dir := schemas.AttachmentsDir(part.Part)
 	for i, line := range lines {
 		if line.File == "" {
+			if err := visit(line, nil); err != nil {
+				return nil, err
+			}
 			continue
 		}
 		entry := entries[line.File]
 		if entry == nil || path.Dir(line.File) != dir || !filePattern.MatchString(path.Base(line.File)) {
-			return violated(part.Name, RuleZip, "line %d of its index names the file %.80q, which is missing, named twice or unsafe", i+1, line.File)
+			return nil, violated(part.Name, RuleZip, "line %d of its index names the file %.80q, which is missing, named twice or unsafe", i+1, line.File)
 		}
 		delete(entries, line.File)
-		if err := d.attachment(ctx, entry, line, part); err != nil {
-			return err
+		if err := visit(line, entry); err != nil {
+			return nil, err
 		}
 	}
 	for name := range entries {
-		return violated(part.Name, RuleZip, "its zip's entry %.80q is not in its index", name)
+		return nil, violated(part.Name, RuleZip, "its zip's entry %.80q is not in its index", name)
 	}
-	return d.place(indexName, func(w io.Writer) error { _, err := w.Write(index); return err })
+	return index, nil
 }
 
 // keptAttachments reports whether the index of a part and every file it names is there.
@@ -114,22 +134,25 @@ func (d *decryption) attachment(ctx context.Context, entry *zip.File, line schem
 	case there:
 		return nil
 	}
+	return d.place(writtenAs(line), func(w io.Writer) error { return content(ctx, w, entry, line, part) })
+}
+
+// content writes one content and holds it to its line.
+func content(ctx context.Context, w io.Writer, entry *zip.File, line schemas.AttachmentLine, part schemas.Receipt) error {
 	r, err := openEntry(entry, part, line.Size)
 	if err != nil {
 		return err
 	}
 	defer r.Close()
-	return d.place(writtenAs(line), func(w io.Writer) error {
-		sum := sha256.New()
-		n, err := io.CopyBuffer(io.MultiWriter(w, sum), (&progress{}).reader(ctx, io.LimitReader(r, line.Size+1)), make([]byte, 256<<10))
-		if err != nil {
-			return zipError(part, err)
-		}
-		if n != line.Size {
-			return violated(part.Name, RuleContent, "%s has %s where the index says %d", line.File, schemas.Counted(n, "byte"), line.Size)
-		}
-		return matches(part.Name, RuleContent, line.File+": its", sum, line.SHA256)
-	})
+	sum := sha256.New()
+	n, err := io.CopyBuffer(io.MultiWriter(w, sum), (&progress{}).reader(ctx, io.LimitReader(r, line.Size+1)), make([]byte, 256<<10))
+	if err != nil {
+		return zipError(part, err)
+	}
+	if n != line.Size {
+		return violated(part.Name, RuleContent, "%s has %s where the index says %d", line.File, schemas.Counted(n, "byte"), line.Size)
+	}
+	return matches(part.Name, RuleContent, line.File+": its", sum, line.SHA256)
 }
 
 // writtenAs is the file an attachment is written to. Earlier versions kept dots at the end

@@ -38,33 +38,51 @@ var ErrOutputExists = errors.New("the output directory holds another file of tha
 // of Options.Parallel files, whatever their sizes; disk space in out must suffice
 // for the zips being worked on, beside the output.
 func Decrypt(ctx context.Context, dir string, cert *x509.Certificate, key crypto.Decrypter, out string, o Options) (Report, error) {
-	in, err := os.OpenRoot(dir)
-	if err != nil {
-		return Report{}, err
-	}
-	defer func() { _ = in.Close() }()
-	report, err := proof(in, o)
+	d, report, err := open(ctx, dir, cert, key, out, o)
 	if err != nil {
 		return report, err
 	}
-	if err := sealedFor(report.Manifest, cert, key); err != nil {
-		return report, err
+	return report, errors.Join(d.run(ctx, &report, out, o.parallel()), d.close())
+}
+
+// open verifies dir and makes out, which the caller closes.
+func open(ctx context.Context, dir string, cert *x509.Certificate, key crypto.Decrypter, out string, o Options) (d *decryption, r Report, err error) {
+	d = &decryption{cert: cert, key: key}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, d.close())
+		}
+	}()
+	if d.in, err = os.OpenRoot(dir); err != nil {
+		return d, r, err
 	}
+	if r, err = proof(d.in, o); err != nil {
+		return d, r, err
+	}
+	if err := sealedFor(r.Manifest, cert, key); err != nil {
+		return d, r, err
+	}
+	d.entity = r.Manifest.Filter.Entity
 	// Every byte is read twice: once to verify, once to decrypt.
-	p := &progress{total: 2 * report.Manifest.Totals.SealedBytes, tell: o.Progress}
-	if err := verifyParts(ctx, in, &report, o, p); err != nil {
-		return report, err
+	d.progress = &progress{total: 2 * r.Manifest.Totals.SealedBytes, tell: o.Progress}
+	if err := verifyParts(ctx, d.in, &r, o, d.progress); err != nil {
+		return d, r, err
 	}
 	if err := os.MkdirAll(out, 0o700); err != nil {
-		return report, err
+		return d, r, err
 	}
-	outRoot, err := os.OpenRoot(out)
-	if err != nil {
-		return report, err
+	d.out, err = os.OpenRoot(out)
+	return d, r, err
+}
+
+func (d *decryption) close() error {
+	var errs []error
+	for _, root := range []*os.Root{d.in, d.out} {
+		if root != nil {
+			errs = append(errs, root.Close())
+		}
 	}
-	defer func() { _ = outRoot.Close() }()
-	d := &decryption{in: in, out: outRoot, entity: report.Manifest.Filter.Entity, cert: cert, key: key, progress: p}
-	return report, d.run(ctx, &report, out, o.parallel())
+	return errors.Join(errs...)
 }
 
 // sealedFor tells early and plainly what would otherwise fail part by part.
@@ -164,25 +182,34 @@ func (d *decryption) same(ctx context.Context, name string, wantSize int64, want
 
 // part decrypts one part, from its sealed file to its JSON Lines file.
 func (d *decryption) part(ctx context.Context, part schemas.Receipt) error {
-	// The zip goes to disk because its directory is at its end, and because nothing
-	// in it may be looked at before its digest is known. It goes into out because
-	// that is where the receiver has decided to have plaintext; a system's temporary
-	// directory is another disk, often memory, and shared with other people.
-	spool, discard, err := d.create("." + part.Name + ".zip-")
+	spool, discard, err := d.spool(ctx, part)
 	if err != nil {
 		return err
 	}
 	defer discard()
-	// Where an open file can go without its name, not even a kill leaves it behind.
-	_ = d.out.Remove(filepath.Base(spool.Name()))
-	if err := d.unseal(ctx, spool, part); err != nil {
-		return err
-	}
 	if part.Kind == schemas.KindAttachments {
 		return d.attachments(ctx, spool, part)
 	}
 	name := d.entryName(part)
 	return d.place(name, func(w io.Writer) error { return unzip(ctx, w, spool, name, part) })
+}
+
+// spool decrypts the zip of a part. It goes to disk because its directory is at its end,
+// and because nothing in it may be looked at before its digest is known. It goes into out
+// because that is where the receiver has decided to have plaintext; a system's temporary
+// directory is another disk, often memory, and shared with other people.
+func (d *decryption) spool(ctx context.Context, part schemas.Receipt) (spool *os.File, discard func(), err error) {
+	spool, discard, err = d.create("." + part.Name + ".zip-")
+	if err != nil {
+		return nil, nil, err
+	}
+	// Where an open file can go without its name, not even a kill leaves it behind.
+	_ = d.out.Remove(filepath.Base(spool.Name()))
+	if err := d.unseal(ctx, spool, part); err != nil {
+		discard()
+		return nil, nil, err
+	}
+	return spool, discard, nil
 }
 
 // create makes a temporary file in out that only its owner can read. discard

@@ -248,10 +248,23 @@ func TestDecryptStopsAZipBomb(t *testing.T) {
 }
 
 func TestAnAttachmentWhoseNameEndsInADotIsWrittenWithoutIt(t *testing.T) {
-	content := []byte("hi")
+	dir, out := attached(t, "hi"), t.TempDir()
+	for range 2 { // the second time it is kept
+		if _, err := decrypt(t, dir, out); err != nil {
+			t.Fatal(err)
+		}
+		if got := names(t, filepath.Join(out, "attachments-0001")); got != "000001-trail" {
+			t.Errorf("the files are %s", got)
+		}
+	}
+}
+
+// attached is an export of one attachment whose index says that its content is "hi".
+func attached(t *testing.T, content string) string {
+	t.Helper()
 	p := schemas.Part{Number: 1, Kind: schemas.KindAttachments, Rows: 1, Bytes: 2, FirstAttachment: 1, LastAttachment: 1}
 	const file = "attachments-0001/000001-trail..." // as versions before this one named it
-	index, err := schemas.Encode(schemas.AttachmentLine{InteractionID: "dot", AttachmentID: "x", Name: "trail...", Size: 2, SHA256: digest(content), File: file})
+	index, err := schemas.Encode(schemas.AttachmentLine{InteractionID: "dot", AttachmentID: "x", Name: "trail...", Size: 2, SHA256: digest([]byte("hi")), File: file})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -259,7 +272,7 @@ func TestAnAttachmentWhoseNameEndsInADotIsWrittenWithoutIt(t *testing.T) {
 	dir := export{
 		parts: 1,
 		zip: func(t testing.TB, _ string, _ []byte) []byte {
-			return zipEntries(t, entry{file, 0o600, content}, entry{"attachments-0001.jsonl", 0o600, index})
+			return zipEntries(t, entry{file, 0o600, []byte(content)}, entry{"attachments-0001.jsonl", 0o600, index})
 		},
 		edit: func(m *schemas.Manifest) {
 			r := &m.Parts[0]
@@ -270,13 +283,5 @@ func TestAnAttachmentWhoseNameEndsInADotIsWrittenWithoutIt(t *testing.T) {
 	if err := os.Rename(filepath.Join(dir, first), filepath.Join(dir, "attachments-x1-0001.jsonl.zip.p7m")); err != nil {
 		t.Fatal(err)
 	}
-	out := t.TempDir()
-	for range 2 { // the second time it is kept
-		if _, err := decrypt(t, dir, out); err != nil {
-			t.Fatal(err)
-		}
-		if got := names(t, filepath.Join(out, "attachments-0001")); got != "000001-trail" {
-			t.Errorf("the files are %s", got)
-		}
-	}
+	return dir
 }

@@ -79,7 +79,7 @@ var devicePattern = regexp.MustCompile(`(?i)^(con|prn|aux|nul|com[0-9]|lpt[0-9])
 
 // subject is what the file names of a part begin with: what it holds.
 func (p Part) subject(entity string) string {
-	if p.Kind != "" {
+	if p.Kind != "" && slices.Contains(kinds, p.Kind) { // an event may claim another
 		return p.Kind
 	}
 	return entity

@@ -62,6 +62,26 @@ func StoredAttachments(body []byte) (RowKey, []Attachment, error) {
 	return RowKey{i.StartedAt, i.ID}, i.Attachments, nil
 }
 
+// StoredInteraction reads an interaction that was accepted once, perhaps by a later
+// version, for the columns of a table. It judges nothing and leaves Body empty; text that
+// is not Unicode has U+FFFD in its place.
+func StoredInteraction(body []byte) (*Interaction, error) {
+	var i plainInteraction
+	if err := json.Unmarshal(body, &i, carryHalves); err != nil {
+		return nil, fmt.Errorf("an interaction is not readable: %w", malformed(body, err))
+	}
+	return (*Interaction)(&i), nil
+}
+
+// StoredContact is StoredInteraction of a contact.
+func StoredContact(body []byte) (*Contact, error) {
+	var c plainContact
+	if err := json.Unmarshal(body, &c, carryHalves); err != nil {
+		return nil, fmt.Errorf("a contact is not readable: %w", malformed(body, err))
+	}
+	return (*Contact)(&c), nil
+}
+
 // readEvent is Read of an event, whose size is limited.
 func readEvent(b []byte, into any) error {
 	if err := checkBytes(b); err != nil {

@@ -290,3 +290,21 @@ func TestNoTwoDocumentsAreReadAlike(t *testing.T) {
 		t.Errorf("read as %s, %v", again, err)
 	}
 }
+
+func TestWhatWasAcceptedOnceIsReadForTablesWhateverItHas(t *testing.T) {
+	i, err := schemas.StoredInteraction([]byte(`{"interaction_id":"i","started_at":"2026-11-01T00:00:00.000Z","media_type":"hologram","later":{"x":[1]},"text":"cut \ud83d"}`))
+	if err != nil || i.InteractionID != "i" || i.MediaType != "hologram" || i.Text != "cut \ufffd" || i.StartedAt != at("2026-11-01T00:00:00Z") {
+		t.Errorf("read %+v: %v", i, err)
+	}
+	c, err := schemas.StoredContact([]byte(`{"contact_id":"c","created_at":"2026-11-01T00:00:00.000Z","emails":["a@b"],"later":1}`))
+	if err != nil || c.ContactID != "c" || len(c.Emails) != 1 {
+		t.Errorf("read %+v: %v", c, err)
+	}
+	for _, cut := range []string{`{"interaction_id":`, `{"contact_id":1}`, `[]`} {
+		if _, err := schemas.StoredInteraction([]byte(cut)); err == nil {
+			if _, err := schemas.StoredContact([]byte(cut)); err == nil {
+				t.Errorf("%s is read", cut)
+			}
+		}
+	}
+}

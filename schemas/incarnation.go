@@ -50,7 +50,10 @@ type Incarnation struct {
 	Begins map[int32]int64 `json:"begins,omitempty"`
 	// Ends is, per partition that begins anew, the first position that was not used before,
 	// as far as anybody knew when this was decided.
-	Ends      map[int32]int64 `json:"ends,omitempty"`
+	Ends map[int32]int64 `json:"ends,omitempty"`
+	// Epochs are the leader epochs of partitions that begin anew when this was decided: a log
+	// that loses its tail below Begins later on tells by them.
+	Epochs    map[int32]int32 `json:"epochs,omitempty"`
 	DecidedAt Time            `json:"decided_at"`
 	// DecidedBy is the process that decided it.
 	DecidedBy string `json:"decided_by,omitempty"`
@@ -110,13 +113,26 @@ func (l Lineage) Offset(partition int32, position int64) (int64, bool) {
 	return offset, l.Position(partition, offset) == position
 }
 
-// Positions are those of a vector of offsets of the topic as it is now.
+// Positions are those of a vector of offsets of the topic as it is now. A topic that was
+// made again may have fewer partitions than before; what was in the others stays: of them
+// all that was used lies before the position of offset 0.
 func (l Lineage) Positions(offsets Snapshot) Snapshot {
-	all := make(Snapshot, len(offsets))
-	for p, offset := range offsets {
+	all := make(Snapshot, max(len(offsets), l.partitions()))
+	copy(all, offsets)
+	for p, offset := range all {
 		all[p] = l.Position(int32(p), offset)
 	}
 	return all
+}
+
+// partitions is how many the topic had at most, as far as they were used.
+func (l Lineage) partitions() (n int) {
+	for _, i := range l {
+		for p := range i.Ends {
+			n = max(n, int(p)+1)
+		}
+	}
+	return n
 }
 
 // Runs are the positions of the offsets from first to next, exclusive, of the topic as it
@@ -182,6 +198,21 @@ func clipped(all []Run, r Run) []Run {
 	return append(all, r)
 }
 
+// Begin is where the log of a partition begins to belong to the present incarnation, and the
+// leader epoch it had then; -1 if none is known.
+func (l Lineage) Begin(partition int32) (offset int64, epoch int32) {
+	for _, i := range slices.Backward(l) {
+		if begin, has := i.begin(partition); has {
+			epoch, known := i.Epochs[partition]
+			if !known {
+				epoch = -1
+			}
+			return begin, epoch
+		}
+	}
+	return 0, -1
+}
+
 // Group is the consumer group of the present incarnation. Each has one of its own, so that
 // offsets committed of a log that is gone are never taken for offsets of this one.
 func (l Lineage) Group(base string) string { return l.groupOf(base, max(len(l)-1, 0)) }
@@ -191,6 +222,21 @@ func (l Lineage) groupOf(base string, n int) string {
 		return fmt.Sprintf("%s.%d", base, n)
 	}
 	return base
+}
+
+// Groups are the consumer groups whose commits count of some partition, the present
+// incarnation's first: Origin says of which.
+func (l Lineage) Groups(base string) (all []string) {
+	for n, i := range slices.Backward(l) {
+		all = append(all, l.groupOf(base, n))
+		if i.whole() {
+			break
+		}
+	}
+	if len(all) == 0 {
+		all = []string{base}
+	}
+	return all
 }
 
 // Origin says where reading a partition begins: at the offset that the first of Groups has
@@ -235,8 +281,10 @@ type Log struct {
 	Topic Topic
 	// TopicID is empty where the brokers know none.
 	TopicID string
-	// Starts and Ends are, per partition, the first offset the log has and its high watermark.
+	// Starts and Ends are, per partition, the first offset the log has and its high watermark;
+	// Epochs the leader epochs it was told under, -1 where brokers know none.
 	Starts, Ends Snapshot
+	Epochs       []int32
 }
 
 // Reached is how far the log of a partition is known to have been read.
@@ -257,11 +305,13 @@ func (l Lineage) Next(log Log, reached map[int32]Reached, used map[int32]int64) 
 	if !known {
 		next.Cause = IncarnationFirst
 		next.Begins = begins(log.Starts)
+		next.Epochs = log.epochs(next)
 		return next, true
 	}
 	next.Ends = map[int32]int64{}
 	if log.TopicID != now.TopicID && log.TopicID != "" && now.TopicID != "" {
 		next.Cause, next.Begins, next.Ends = IncarnationReplaced, begins(log.Starts), maps.Clone(used)
+		next.Epochs = log.epochs(next)
 		return next, true
 	}
 	next.Begins = map[int32]int64{}
@@ -284,7 +334,19 @@ func (l Lineage) Next(log Log, reached map[int32]Reached, used map[int32]int64) 
 		// of it stores some records twice; reading on from its end would skip those of a new one.
 		next.Cause, next.Begins, next.Ends = IncarnationReplaced, begins(log.Starts), maps.Clone(used)
 	}
+	next.Epochs = log.epochs(next)
 	return next, true
+}
+
+// epochs are those of the partitions that begin anew with an incarnation, past offset 0.
+func (log Log) epochs(i Incarnation) map[int32]int32 {
+	all := map[int32]int32{}
+	for p, at := range i.Begins {
+		if at > 0 && int(p) < len(log.Epochs) && log.Epochs[p] >= 0 {
+			all[p] = log.Epochs[p]
+		}
+	}
+	return all
 }
 
 func end(log Log, partition int32) int64 {

@@ -60,6 +60,19 @@ func TestATopicMadeAgainHasNewPositionsAndAnotherGroup(t *testing.T) {
 	}
 }
 
+func TestATopicMadeAgainWithFewerPartitionsKeepsWhatWasInTheOthers(t *testing.T) {
+	l := schemas.Lineage{first(nil), {
+		Topic: "t", Number: 1, TopicID: "b", Cause: schemas.IncarnationReplaced, Ends: map[int32]int64{0: 100, 2: 40},
+	}}
+	snapshot := l.Positions(schemas.Snapshot{5})
+	if want := (schemas.Snapshot{incarnation + 5, incarnation, incarnation}); !slices.Equal(snapshot, want) {
+		t.Errorf("one partition with 5 records is %v, want %v", snapshot, want)
+	}
+	if got, want := l.Used(2, snapshot[2]), []schemas.Run{{2, 0, 40}}; !slices.Equal(got, want) {
+		t.Errorf("of a partition that is gone %v are used, want %v", got, want)
+	}
+}
+
 func TestALogThatLostItsTailGoesOnBehindWhatWasRead(t *testing.T) {
 	l := schemas.Lineage{first(nil)}
 	log := schemas.Log{Topic: "t", TopicID: "a", Starts: schemas.Snapshot{0, 0, 0}, Ends: schemas.Snapshot{50, 70, 80}}

@@ -105,14 +105,18 @@ func (h *Handler[E]) carryOut(ctx context.Context, j *joint[E]) {
 	defer j.stop()
 	select {
 	case <-time.After(gather):
+	case <-j.large:
+	case <-ctx.Done():
+	}
+	select {
+	case <-j.large: // needs no turn, also if one is free
+	default:
 		select {
 		case h.turn <- struct{}{}:
 			defer func() { <-h.turn }()
 		case <-j.large:
 		case <-ctx.Done():
 		}
-	case <-j.large:
-	case <-ctx.Done():
 	}
 	select {
 	case h.inserting <- struct{}{}:

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -14,10 +15,12 @@ import (
 	"cdds/schemas"
 )
 
-// Committed is what a group has committed of a partition.
-type Committed struct {
+// Mark is an offset of a partition, and what tells the log it is of from one that lost its
+// tail and grew again.
+type Mark struct {
 	Offset int64
-	// Epoch is the leader epoch of the last record before it; -1 if that is not known.
+	// Epoch is the latest leader epoch (KIP-320) that what lies before the offset can be of;
+	// -1 if that is not known.
 	Epoch int32
 }
 
@@ -30,16 +33,34 @@ type Brokers interface {
 	// Starts, Ends and Stable are the first offset, the high watermark and the last stable
 	// offset (KIP-98) of each partition.
 	Starts(ctx context.Context, topic schemas.Topic) (schemas.Snapshot, error)
-	Ends(ctx context.Context, topic schemas.Topic) (schemas.Snapshot, error)
-	Stable(ctx context.Context, topic schemas.Topic) (schemas.Snapshot, error)
+	Ends(ctx context.Context, topic schemas.Topic) ([]Mark, error)
+	Stable(ctx context.Context, topic schemas.Topic) ([]Mark, error)
 	// Committed is what a group has committed of a topic, by partition; nothing where it
 	// committed nothing, or does not exist.
-	Committed(ctx context.Context, group string, topic schemas.Topic) (map[int32]Committed, error)
+	Committed(ctx context.Context, group string, topic schemas.Topic) (map[int32]Mark, error)
 	// Commit commits offsets for a group without members.
-	Commit(ctx context.Context, group string, topic schemas.Topic, offsets map[int32]int64) error
+	Commit(ctx context.Context, group string, topic schemas.Topic, marks map[int32]Mark) error
 	// EpochEnds is, by partition, the end of a leader epoch (KIP-320); nothing where that is
 	// not known.
 	EpochEnds(ctx context.Context, topic schemas.Topic, epochs map[int32]int32) (map[int32]int64, error)
+}
+
+// Progress is what a group has committed of a topic as it is now, by partition: where the
+// present incarnation goes on with a log, what was committed of it in the ones before counts.
+func Progress(ctx context.Context, b Brokers, l schemas.Lineage, base string, topic schemas.Topic) (map[int32]Mark, error) {
+	all := map[int32]Mark{}
+	for _, group := range l.Groups(base) {
+		committed, err := b.Committed(ctx, group, topic)
+		if err != nil {
+			return nil, err
+		}
+		for p, at := range committed {
+			if _, known := all[p]; !known && slices.Contains(l.Origin(base, p).Groups, group) {
+				all[p] = at
+			}
+		}
+	}
+	return all, nil
 }
 
 // Kafka returns the Brokers that client is connected to. The caller closes client.
@@ -72,20 +93,30 @@ func (b brokers) TopicID(ctx context.Context, topic schemas.Topic) (string, erro
 
 func (b brokers) Starts(ctx context.Context, topic schemas.Topic) (schemas.Snapshot, error) {
 	listed, err := b.admin.ListStartOffsets(ctx, string(topic))
-	return offsetsOf(topic, listed, err)
+	marks, err := marksOf(topic, listed, err)
+	return Offsets(marks), err
 }
 
-func (b brokers) Ends(ctx context.Context, topic schemas.Topic) (schemas.Snapshot, error) {
+func (b brokers) Ends(ctx context.Context, topic schemas.Topic) ([]Mark, error) {
 	listed, err := b.admin.ListEndOffsets(ctx, string(topic))
-	return offsetsOf(topic, listed, err)
+	return marksOf(topic, listed, err)
 }
 
-func (b brokers) Stable(ctx context.Context, topic schemas.Topic) (schemas.Snapshot, error) {
+func (b brokers) Stable(ctx context.Context, topic schemas.Topic) ([]Mark, error) {
 	listed, err := b.admin.ListCommittedOffsets(ctx, string(topic))
-	return offsetsOf(topic, listed, err)
+	return marksOf(topic, listed, err)
 }
 
-func offsetsOf(topic schemas.Topic, listed kadm.ListedOffsets, err error) (schemas.Snapshot, error) {
+// Offsets are those of marks, by partition.
+func Offsets(marks []Mark) schemas.Snapshot {
+	all := make(schemas.Snapshot, len(marks))
+	for p, m := range marks {
+		all[p] = m.Offset
+	}
+	return all
+}
+
+func marksOf(topic schemas.Topic, listed kadm.ListedOffsets, err error) ([]Mark, error) {
 	if err == nil {
 		err = listed.Error()
 	}
@@ -93,12 +124,12 @@ func offsetsOf(topic schemas.Topic, listed kadm.ListedOffsets, err error) (schem
 		return nil, fmt.Errorf("offsets of topic %s: %w", topic, meaning(err))
 	}
 	partitions := listed[string(topic)]
-	all := make(schemas.Snapshot, len(partitions))
+	all := make([]Mark, len(partitions))
 	for p, o := range partitions {
 		if int(p) >= len(all) {
 			return nil, fmt.Errorf("topic %s: the broker knows partition %d but not all before it", topic, p)
 		}
-		all[p] = o.Offset
+		all[p] = Mark{o.Offset, o.LeaderEpoch}
 	}
 	if len(all) == 0 {
 		return nil, fmt.Errorf("topic %s has no partitions; `cdds provision` creates it", topic)
@@ -106,8 +137,8 @@ func offsetsOf(topic schemas.Topic, listed kadm.ListedOffsets, err error) (schem
 	return all, nil
 }
 
-func (b brokers) Committed(ctx context.Context, group string, topic schemas.Topic) (map[int32]Committed, error) {
-	all := map[int32]Committed{}
+func (b brokers) Committed(ctx context.Context, group string, topic schemas.Topic) (map[int32]Mark, error) {
+	all := map[int32]Mark{}
 	responses, err := b.admin.FetchOffsets(ctx, group)
 	if errors.Is(err, kerr.GroupIDNotFound) {
 		return all, nil
@@ -120,16 +151,16 @@ func (b brokers) Committed(ctx context.Context, group string, topic schemas.Topi
 			return nil, fmt.Errorf("offsets of group %s: %w", group, meaning(o.Err))
 		}
 		if o.At >= 0 {
-			all[p] = Committed{o.At, o.LeaderEpoch}
+			all[p] = Mark{o.At, o.LeaderEpoch}
 		}
 	}
 	return all, nil
 }
 
-func (b brokers) Commit(ctx context.Context, group string, topic schemas.Topic, offsets map[int32]int64) error {
+func (b brokers) Commit(ctx context.Context, group string, topic schemas.Topic, marks map[int32]Mark) error {
 	all := kadm.Offsets{}
-	for p, at := range offsets {
-		all.AddOffset(string(topic), p, at, -1)
+	for p, at := range marks {
+		all.AddOffset(string(topic), p, at.Offset, at.Epoch)
 	}
 	if err := b.admin.CommitAllOffsets(ctx, group, all); err != nil {
 		return fmt.Errorf("commit offsets of group %s: %w", group, meaning(err))

@@ -28,8 +28,9 @@ type Membership struct {
 	// Assigned: the partitions are the member's from now on.
 	Assigned func(m Member, partitions []int32)
 	// Begin returns where to read partitions that were assigned, given what the group has
-	// committed of them; -1 stands for nothing, and in the answer for where the log begins.
-	Begin func(ctx context.Context, m Member, committed map[int32]int64) (map[int32]int64, error)
+	// committed of them: the offset -1 stands for nothing. What the answer leaves out is read
+	// from there, or from where the log begins.
+	Begin func(ctx context.Context, m Member, committed map[int32]kgo.EpochOffset) (map[int32]kgo.EpochOffset, error)
 	// Revoked: the partitions go to other members once it returns.
 	Revoked func(ctx context.Context, m Member, partitions []int32)
 	// Lost: the partitions are other members' already.

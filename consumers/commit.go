@@ -13,6 +13,9 @@ const (
 	// An export waits for the commit of what was published just before it was asked for.
 	commitInterval = 10 * time.Millisecond
 	commitTimeout  = 5 * time.Second
+	// Kafka may lose what a group has committed: it expires, somebody deletes it. Whoever waits
+	// for ingest would then wait for the next record.
+	defaultRecommitEvery = time.Minute
 )
 
 // commitLoop commits positions soon after they move, until stop is closed. It does
@@ -22,6 +25,10 @@ func (g *Group[E]) commitLoop(member Member, stop <-chan struct{}) {
 	for {
 		select {
 		case <-g.dirty:
+		case <-time.After(g.opts.recommitEvery):
+			for _, p := range g.partitions() {
+				p.commitAgain()
+			}
 		case <-stop:
 			return
 		}

@@ -77,6 +77,8 @@ type Options[E any] struct {
 	Positions Positions
 	// settleEvery is how often a running Group looks whether its topic was replaced.
 	settleEvery time.Duration
+	// recommitEvery is how often positions are committed although they have not moved.
+	recommitEvery time.Duration
 
 	// InFlight is how many batches of one partition may be handled at once.
 	// Default: 1, strictly in order.
@@ -127,6 +129,7 @@ func (o *Options[E]) setDefaults() error {
 	orDefault(&o.InFlight, 1)
 	orDefault(&o.Drain, defaultDrain)
 	orDefault(&o.settleEvery, defaultSettleEvery)
+	orDefault(&o.recommitEvery, defaultRecommitEvery)
 	orDefault(&o.Logger, slog.Default())
 	o.Logger = o.Logger.With("group", o.GroupID, "topic", string(o.Topic))
 	return nil

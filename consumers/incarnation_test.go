@@ -15,6 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"cdds/schemas"
 )
@@ -163,6 +164,69 @@ func TestABatchThatUnpacksToAbsurdSizeIsDeadLetteredByItsPositions(t *testing.T)
 	}
 	if s.rows[position{0, 0}] != "before" || s.rows[position{0, 5}] != "after" {
 		t.Errorf("stored are %v", s.rows)
+	}
+}
+
+func TestABatchThatIsNotUnpackedStandsForWhatTheLogHasOfIt(t *testing.T) {
+	// The log begins in the middle of the batch from 3 to 9, in another incarnation than before.
+	l := schemas.Lineage{
+		{Topic: topic, TopicID: "a", Cause: schemas.IncarnationFirst},
+		{Topic: topic, Number: 1, TopicID: "b", Cause: schemas.IncarnationReplaced, Begins: map[int32]int64{0: 5}},
+	}
+	in := &intake[*schemas.Interaction]{topic: topic, lineage: l, decode: schemas.DecodeInteraction, expected: 5}
+	_, letters, voids := in.take([]fetched{notUnpacked(&kgo.ErrDecompressTooLarge{Topic: string(topic), Offset: 3, NextOffset: 9})}, 0)
+	if len(letters) != 1 || letters[0].Run() != (schemas.Run{First: second + 5, Next: second + 9}) || len(voids) > 0 {
+		t.Errorf("letters are of %+v, voids %v", letters, voids)
+	}
+}
+
+// twoSettlers is Positions that another process moves on: the topic is in the first
+// incarnation, and from the second look on in the next one.
+type twoSettlers struct {
+	mu    sync.Mutex
+	looks int
+	l     schemas.Lineage
+}
+
+func (s *twoSettlers) Settle(context.Context, schemas.Topic) (schemas.Lineage, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.looks++
+	return s.l[:min(s.looks, len(s.l))], nil
+}
+
+func (*twoSettlers) Lost(schemas.Topic, schemas.Lineage, int32, schemas.Reached) {}
+
+func TestAMemberThatIsLeftTheGroupOfAnEarlierIncarnationStoresNothingInIt(t *testing.T) {
+	c, s := newCluster(t, 1), newTable()
+	newProducer(t, c).send(t, 0, events("e", 3)...)
+	positions := &twoSettlers{l: schemas.Lineage{
+		{Topic: topic, Cause: schemas.IncarnationFirst},
+		{Topic: topic, Number: 1, Cause: schemas.IncarnationTruncated, Begins: map[int32]int64{0: 0}},
+	}}
+	join(t, c, s, func(o *Options[*schemas.Interaction]) { o.Positions, o.settleEvery = positions, time.Hour })
+	s.awaitStored(t, 3)
+	for at := range s.rows {
+		if at.offset < second {
+			t.Errorf("a record is stored at %d, under the incarnation before", at.offset)
+		}
+	}
+}
+
+func TestPositionsAreCommittedAgainInCaseKafkaLosesThem(t *testing.T) {
+	c, s := newCluster(t, 1), newTable()
+	newProducer(t, c).send(t, 0, events("e", 3)...)
+	commits := c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.OffsetCommit}, Observe: true, Count: -1})
+	first := join(t, c, s, func(o *Options[*schemas.Interaction]) { o.recommitEvery = 10 * time.Millisecond })
+	awaitCommitted(t, c, 0, 3)
+	if err := commits.Wait(t.Context(), commits.Hits()+3); err != nil {
+		t.Fatal(err)
+	}
+	first.leave()
+	// A member that has nothing to do, too.
+	join(t, c, s, func(o *Options[*schemas.Interaction]) { o.recommitEvery = 10 * time.Millisecond })
+	if err := commits.Wait(t.Context(), commits.Hits()+3); err != nil {
+		t.Fatal(err)
 	}
 }
 

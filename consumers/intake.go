@@ -51,7 +51,8 @@ func (in *intake[E]) take(records []fetched, logStart int64) (schemas.Batch[E], 
 	var voids []schemas.Void
 	for _, r := range records {
 		// What retention removed unread is lost, not void.
-		if begin := max(in.expected, logStart); in.expected >= 0 && begin < r.Offset {
+		begin := max(in.expected, logStart)
+		if in.expected >= 0 && begin < r.Offset {
 			voids = in.void(voids, begin, r.Offset)
 		}
 		in.expected = r.next
@@ -59,7 +60,7 @@ func (in *intake[E]) take(records []fetched, logStart int64) (schemas.Batch[E], 
 		case r.nothing:
 			continue
 		case r.tooLarge:
-			letters = append(letters, in.letterOfBatch(r))
+			letters = append(letters, in.lettersOfBatch(max(begin, r.Offset), r.next)...)
 			continue
 		case r.Attrs.IsControl():
 			voids = in.void(voids, r.Offset, r.next)
@@ -113,14 +114,15 @@ func (in *intake[E]) letter(r *kgo.Record, err error) schemas.DeadLetter {
 	return letter
 }
 
-func (in *intake[E]) letterOfBatch(r fetched) schemas.DeadLetter {
-	return schemas.DeadLetter{
-		Topic:     in.topic,
-		Partition: in.partition,
-		Offset:    in.position(r.Offset),
-		Next:      in.position(r.next-1) + 1,
-		Code:      schemas.CodeTooLarge,
-		Reason: fmt.Sprintf("the batch of %s from offset %d cannot be unpacked, or not to less than %d MiB, and was not read; publish its records again in smaller batches",
-			schemas.Counted(r.next-r.Offset, "record"), r.Offset, MaxBatchBytes>>20),
+// lettersOfBatch stand for the records of a batch from first to next, exclusive: a log may
+// begin in the middle of one.
+func (in *intake[E]) lettersOfBatch(first, next int64) (letters []schemas.DeadLetter) {
+	for _, run := range in.lineage.Runs(in.partition, first, next) {
+		letters = append(letters, schemas.DeadLetter{
+			Topic: in.topic, Partition: in.partition, Offset: run.First, Next: run.Next, Code: schemas.CodeTooLarge,
+			Reason: fmt.Sprintf("the batch of %s from offset %d cannot be unpacked, or not to less than %d MiB, and was not read; publish its records again in smaller batches",
+				schemas.Counted(next-first, "record"), first, MaxBatchBytes>>20),
+		})
 	}
+	return letters
 }

@@ -57,15 +57,16 @@ func (k kafka) Join(m Membership) (Member, error) {
 	made, joined := make(chan struct{}), kafkaMember{topic: topic, unpacker: newUnpacker()}
 	begin := func(ctx context.Context, offsets map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error) {
 		<-made
-		committed := make(map[int32]int64, len(offsets[topic]))
+		committed := make(map[int32]kgo.EpochOffset, len(offsets[topic]))
 		for p, o := range offsets[topic] {
-			committed[p] = max(o.EpochOffset().Offset, -1)
+			committed[p] = o.EpochOffset()
+			if committed[p].Offset < 0 {
+				committed[p] = kgo.EpochOffset{Epoch: -1, Offset: -1}
+			}
 		}
 		from, err := m.Begin(ctx, joined, committed)
 		for p, at := range from {
-			if at != committed[p] {
-				offsets[topic][p] = kgo.NewOffset().At(at)
-			}
+			offsets[topic][p] = kgo.NewOffset().At(at.Offset).WithEpoch(at.Epoch)
 		}
 		return offsets, err
 	}

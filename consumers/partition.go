@@ -2,6 +2,7 @@ package consumers
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -77,12 +78,12 @@ func newPartition[E any](g *Group[E], member Member, id int32) *partition[E] {
 }
 
 // beginAt says where reading begins, and whether the group has committed that.
-func (p *partition[E]) beginAt(at int64, committed bool) {
+func (p *partition[E]) beginAt(at kgo.EpochOffset, committed bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.begin, p.polled, p.handled.Offset = at, at, at
+	p.begin, p.polled, p.handled = at.Offset, at.Offset, at
 	if committed {
-		p.committed = at
+		p.committed = at.Offset
 	}
 }
 
@@ -96,19 +97,23 @@ func (p *partition[E]) push(f kgo.FetchPartition) bool {
 	for i, r := range f.Records {
 		all[i] = fetched{Record: r, next: r.Offset + 1}
 	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	return p.queueUp(all, f.LogStartOffset, f.HighWatermark)
 }
 
 // skip queues a dead letter in place of a batch that was not unpacked.
 func (p *partition[E]) skip(e *kgo.ErrDecompressTooLarge) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	r := notUnpacked(e)
 	r.Timestamp = time.Now()
+	r.Offset = max(r.Offset, p.polled) // the log may begin in the middle of a batch
 	return p.queueUp([]fetched{r}, 0, -1)
 }
 
+// queueUp queues records; p.mu is held.
 func (p *partition[E]) queueUp(records []fetched, logStart, highWater int64) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	p.logStart = max(p.logStart, logStart)
 	first, last := records[0], records[len(records)-1]
 	switch {
@@ -148,12 +153,24 @@ func (p *partition[E]) queueUp(records []fetched, logStart, highWater int64) boo
 	return true
 }
 
-// anotherEpoch reports whether records come from another leader's time than those before.
-func (p *partition[E]) anotherEpoch(f kgo.FetchPartition) bool {
+// epochOf is the leader epoch of the last of what a fetch brought.
+func epochOf(f kgo.FetchPartition) (epoch int32, any bool) {
+	var tooLarge *kgo.ErrDecompressTooLarge
+	if errors.As(f.Err, &tooLarge) {
+		return tooLarge.Epoch, true
+	}
+	if n := len(f.Records); n > 0 {
+		return f.Records[n-1].LeaderEpoch, true
+	}
+	return 0, false
+}
+
+// anotherEpoch reports whether records of an epoch come from another leader's time than
+// those before, if there were any.
+func (p *partition[E]) anotherEpoch(epoch int32) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	n := len(f.Records)
-	return n > 0 && p.epoch >= 0 && f.Records[n-1].LeaderEpoch > p.epoch
+	return p.epoch < 0 || epoch > p.epoch
 }
 
 // run cuts batches and has them handled, until the partition goes away or the Group
@@ -317,6 +334,13 @@ func (p *partition[E]) committedTo(at kgo.EpochOffset) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.committed = at.Offset
+}
+
+// commitAgain makes the position worth a commit, whatever Kafka knew.
+func (p *partition[E]) commitAgain() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.committed, p.moved = -1, p.handled.Offset >= 0
 }
 
 // failed notes that the batch at place fails, or with nil that it no longer does.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"maps"
 	"slices"
+
+	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // The callbacks of a Membership are called one at a time, and never between a poll and
@@ -26,45 +28,32 @@ func (g *Group[E]) assigned(member Member, ids []int32) {
 
 // begin settles where each partition is read from and informs it, so that it can notice
 // when the log no longer has that offset.
-func (g *Group[E]) begin(ctx context.Context, member Member, committed map[int32]int64) (map[int32]int64, error) {
-	from := map[int32]int64{}
-	earlier := map[string]map[int32]Committed{} // what groups of earlier incarnations committed
+func (g *Group[E]) begin(ctx context.Context, member Member, committed map[int32]kgo.EpochOffset) (map[int32]kgo.EpochOffset, error) {
+	from := map[int32]kgo.EpochOffset{}
+	var progress map[int32]Mark
 	for _, id := range slices.Sorted(maps.Keys(committed)) {
 		at := committed[id]
-		if at < 0 && g.lineage == nil {
+		if at.Offset < 0 && g.lineage == nil {
 			continue // where the log begins
 		}
-		if at < 0 {
-			var err error
-			if at, err = g.origin(ctx, member, id, earlier); err != nil {
-				return nil, err
+		if at.Offset < 0 {
+			if progress == nil {
+				var err error
+				if progress, err = Progress(ctx, member.Brokers(), g.lineage, g.opts.GroupID, g.opts.Topic); err != nil {
+					return nil, err
+				}
 			}
+			at.Offset, at.Epoch = g.lineage.Begin(id)
+			if earlier, is := progress[id]; is && earlier.Offset >= at.Offset {
+				at = kgo.EpochOffset{Epoch: earlier.Epoch, Offset: earlier.Offset}
+			}
+			from[id] = at
 		}
-		from[id] = at
 		if p := g.partition(id); p != nil {
-			p.beginAt(at, committed[id] >= 0)
+			p.beginAt(at, committed[id].Offset >= 0)
 		}
 	}
 	return from, nil
-}
-
-// origin is where to begin to read a partition that the group has committed nothing of.
-func (g *Group[E]) origin(ctx context.Context, member Member, partition int32, earlier map[string]map[int32]Committed) (int64, error) {
-	from := g.lineage.Origin(g.opts.GroupID, partition)
-	for _, group := range from.Groups[1:] { // the first is this one
-		committed, asked := earlier[group]
-		if !asked {
-			var err error
-			if committed, err = member.Brokers().Committed(ctx, group, g.opts.Topic); err != nil {
-				return 0, err
-			}
-			earlier[group] = committed
-		}
-		if at, ok := committed[partition]; ok {
-			return max(at.Offset, from.Offset), nil
-		}
-	}
-	return from.Offset, nil
 }
 
 // revoked hands partitions over: work ends, then what is done is committed.

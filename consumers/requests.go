@@ -27,9 +27,10 @@ func (q Requests) Earlier(ctx context.Context, partition int32, position int64, 
 	ctx, cancel := context.WithTimeout(ctx, lookBackTimeout)
 	defer cancel()
 	end := position
+	var l schemas.Lineage
 	if q.Positions != nil {
-		l, err := q.Positions.Settle(ctx, schemas.TopicExportRequests)
-		if err != nil {
+		var err error
+		if l, err = q.Positions.Settle(ctx, schemas.TopicExportRequests); err != nil {
 			return nil, err
 		}
 		offset, there := l.Offset(partition, position)
@@ -49,7 +50,7 @@ func (q Requests) Earlier(ctx context.Context, partition int32, position int64, 
 	defer log.Close()
 	var found *schemas.ExportRequest
 	for next := starts[partition]; next < end; {
-		records, err := fetchBelow(ctx, log, end)
+		records, err := fetchBelow(ctx, log, l, end)
 		if err != nil {
 			return nil, fmt.Errorf("read topic %s back: %w", schemas.TopicExportRequests, err)
 		}

@@ -29,12 +29,15 @@ func (g *Group[E]) Reread(ctx context.Context, runs []schemas.Run) (handled int,
 	if member == nil {
 		return 0, nil
 	}
+	g.mu.Lock()
+	lineage := g.lineage
+	g.mu.Unlock()
 	starts, err := (*member).Brokers().Starts(ctx, g.opts.Topic)
 	if err != nil {
 		return 0, err
 	}
 	for _, run := range joined(runs) {
-		first, there := g.lineage.Offset(run.Partition, run.First)
+		first, there := lineage.Offset(run.Partition, run.First)
 		if p := g.partition(run.Partition); p == nil || !there || int(run.Partition) >= len(starts) {
 			continue
 		}
@@ -42,7 +45,7 @@ func (g *Group[E]) Reread(ctx context.Context, runs []schemas.Run) (handled int,
 		if first = max(first, starts[run.Partition]); first >= next {
 			continue
 		}
-		n, err := g.reread(ctx, run.Partition, first, next)
+		n, err := g.reread(ctx, lineage, run.Partition, first, next)
 		handled += n
 		if err != nil {
 			return handled, fmt.Errorf("read partition %d of %s from offset %d to %d again: %w", run.Partition, g.opts.Topic, first, next, err)
@@ -71,17 +74,23 @@ func joined(runs []schemas.Run) []schemas.Run {
 }
 
 // reread handles the records of a partition from first to next, exclusive.
-func (g *Group[E]) reread(ctx context.Context, partition int32, first, next int64) (handled int, err error) {
+func (g *Group[E]) reread(ctx context.Context, lineage schemas.Lineage, partition int32, first, next int64) (handled int, err error) {
 	log, err := g.opts.Cluster.Follow(g.opts.Topic, partition, first)
 	if err != nil {
 		return 0, err
 	}
 	defer log.Close()
-	in := &intake[E]{topic: g.opts.Topic, partition: partition, lineage: g.lineage, decode: g.opts.Decode, expected: first}
+	in := &intake[E]{topic: g.opts.Topic, partition: partition, lineage: lineage, decode: g.opts.Decode, expected: first}
 	for in.expected < next {
-		records, err := fetchBelow(ctx, log, next)
+		records, err := fetchBelow(ctx, log, lineage, next)
 		if err != nil {
 			return handled, err
+		}
+		// What was read may be of a log that has come since, at the same offsets.
+		if g.opts.Positions != nil {
+			if l, err := g.look(ctx); err != nil || len(l) != len(lineage) {
+				return handled, err
+			}
 		}
 		for len(records) > 0 {
 			n, bytes := 0, int64(0)
@@ -102,11 +111,14 @@ func (g *Group[E]) reread(ctx context.Context, partition int32, first, next int6
 
 // fetchBelow returns what comes next of a partition, as far as it lies below next. If what
 // comes lies past that, it is one element without a record that ends there.
-func fetchBelow(ctx context.Context, log Follower, next int64) ([]fetched, error) {
+func fetchBelow(ctx context.Context, log Follower, lineage schemas.Lineage, next int64) ([]fetched, error) {
 	ctx, cancel := context.WithTimeout(ctx, rereadTimeout)
 	defer cancel()
 	for {
 		fetches := log.Poll(ctx)
+		if !sameTopic(fetches, lineage) {
+			return nil, errReplaced
+		}
 		var all []fetched
 		past := false
 		for _, r := range fetches.Records() {

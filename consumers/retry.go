@@ -33,6 +33,16 @@ func (g *Group[E]) backoff(n int) time.Duration {
 	return d/2 + rand.N(d/2)
 }
 
+// backoff is the Group's. A Steady one differs a little from partition to partition: who
+// wakes first of those that wake at one instant is chance, too.
+func (p *partition[E]) backoff(n int) time.Duration {
+	d := p.g.backoff(n)
+	if p.g.opts.Steady {
+		d += time.Duration(p.id) * time.Microsecond
+	}
+	return d
+}
+
 // everySoOften limits a log line to one per logInterval. The zero value is ready.
 type everySoOften struct {
 	mu   sync.Mutex
@@ -78,7 +88,7 @@ func (p *partition[E]) retry(ctx context.Context, what string, s *span, do func(
 			p.log.WarnContext(ctx, what+" failed; retrying", "attempts", n, "next_offset", s.at.Offset, "error", err)
 		}
 		select {
-		case <-time.After(p.g.backoff(n)):
+		case <-time.After(p.backoff(n)):
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-p.g.stopping:

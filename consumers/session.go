@@ -3,10 +3,12 @@ package consumers
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"cdds/schemas"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -15,6 +17,9 @@ type Positions interface {
 	// Settle returns the incarnations of a topic as it is now, having decided and recorded
 	// what nobody had yet. An error says that it is not known; asking again may help.
 	Settle(ctx context.Context, topic schemas.Topic) (schemas.Lineage, error)
+	// Lost takes note that a log lost what was read of it when its topic had the lineage l.
+	// Nothing else may prove it: what was read last is not committed yet.
+	Lost(topic schemas.Topic, l schemas.Lineage, partition int32, r schemas.Reached)
 }
 
 const (
@@ -54,7 +59,9 @@ func (g *Group[E]) settle(ctx context.Context) bool {
 	for n := 1; ctx.Err() == nil; n++ {
 		l, err := g.look(ctx)
 		if err == nil {
+			g.mu.Lock()
 			g.lineage = l
+			g.mu.Unlock()
 			g.unsettled.Store(nil)
 			return true
 		}
@@ -154,7 +161,7 @@ func (g *Group[E]) watch(ctx context.Context, end context.CancelCauseFunc) {
 }
 
 // poll moves fetched records to their partitions' queues until ctx is cancelled.
-// Rebalances are held up only while it does so, never while it waits.
+// Rebalances are held up only while it does so, never while it waits for records.
 func (g *Group[E]) poll(ctx context.Context, member Member, end context.CancelCauseFunc) {
 	defer member.Allow() // a cancelled poll blocks rebalances too
 	for {
@@ -163,8 +170,10 @@ func (g *Group[E]) poll(ctx context.Context, member Member, end context.CancelCa
 		if ctx.Err() != nil || fetches.IsClientClosed() {
 			return // what was polled last is not committed and comes again
 		}
+		same := sync.OnceValue(func() bool { return g.same(ctx) })
+		ours := sameTopic(fetches, g.lineage)
 		fetches.EachPartition(func(f kgo.FetchTopicPartition) {
-			if ctx.Err() == nil && !g.arrive(ctx, member, f) {
+			if ctx.Err() == nil && !(ours && g.arrive(ctx, member, f, same)) {
 				end(errReplaced)
 			}
 		})
@@ -175,24 +184,48 @@ func (g *Group[E]) poll(ctx context.Context, member Member, end context.CancelCa
 	}
 }
 
-// arrive queues what came of a partition; false if it is not of the incarnation that the
-// session reads.
-func (g *Group[E]) arrive(ctx context.Context, member Member, f kgo.FetchTopicPartition) bool {
+// sameTopic reports whether records come from the topic whose incarnation is the last of a
+// lineage. Brokers may not know yet that it was made again, and yet deliver the new one's.
+func sameTopic(fetches kgo.Fetches, l schemas.Lineage) bool {
+	for _, f := range fetches {
+		for _, t := range f.Topics {
+			if id := kadm.TopicID(t.TopicID); id != (kadm.TopicID{}) && l.TopicID() != "" && id.String() != l.TopicID() {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// same reports whether the topic is known to be in the incarnation that the session reads.
+func (g *Group[E]) same(ctx context.Context) bool {
+	l, err := g.look(ctx)
+	if err != nil && ctx.Err() == nil {
+		g.opts.Logger.Warn("cannot tell whether the topic was replaced; reading it anew", "error", err)
+	}
+	return err == nil && len(l) == len(g.lineage)
+}
+
+// arrive queues what came of a partition; false if it may not be of the incarnation that
+// the session reads, which same says.
+func (g *Group[E]) arrive(ctx context.Context, member Member, f kgo.FetchTopicPartition, same func() bool) bool {
 	p := g.partition(f.Partition)
 	// A log that lost records has another leader. That it has one need not be noticed
-	// otherwise by a member that was behind what got lost.
-	if p != nil && g.opts.Positions != nil && p.anotherEpoch(f.FetchPartition) && g.replaced(ctx) {
+	// otherwise by a member that was behind what got lost. Nor by one that is given the
+	// partition now: others may have gone on to the next incarnation, and left it the group of
+	// this one; or the topic was made again before the member knew its id.
+	if epoch, any := epochOf(f.FetchPartition); p != nil && g.opts.Positions != nil && any && p.anotherEpoch(epoch) && !same() {
 		return false
 	}
 	if p != nil && !p.push(f.FetchPartition) {
 		return false
 	}
-	return f.Err == nil || g.pollFailed(member, p, f)
+	return f.Err == nil || g.pollFailed(ctx, member, p, f)
 }
 
 // pollFailed sees to an error that the client delivers in place of records; false if it
 // says that the log is not the one that was read. Most errors are retried by the client.
-func (g *Group[E]) pollFailed(member Member, p *partition[E], f kgo.FetchTopicPartition) bool {
+func (g *Group[E]) pollFailed(ctx context.Context, member Member, p *partition[E], f kgo.FetchTopicPartition) bool {
 	var tooLarge *kgo.ErrDecompressTooLarge
 	if errors.As(f.Err, &tooLarge) {
 		return p == nil || g.pass(member, p, tooLarge)
@@ -202,7 +235,13 @@ func (g *Group[E]) pollFailed(member Member, p *partition[E], f kgo.FetchTopicPa
 		g.metrics.resets.Inc()
 		g.opts.Logger.Error("the log lost records that had been written",
 			"partition", lost.Partition, "consumed_to", lost.ConsumedTo, "reset_to", lost.ResetTo)
-		return g.opts.Positions == nil
+		if g.opts.Positions == nil {
+			return true
+		}
+		g.opts.Positions.Lost(g.opts.Topic, g.lineage, lost.Partition, schemas.Reached{Offset: lost.ConsumedTo, Diverges: lost.ResetTo})
+		// Before anybody else is given the partition, who cannot know.
+		_ = g.same(ctx)
+		return false
 	}
 	if p != nil && f.Topic != "" {
 		p.fetchFailed(f.Err)

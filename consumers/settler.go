@@ -3,7 +3,6 @@ package consumers
 import (
 	"context"
 	"log/slog"
-	"maps"
 	"sync"
 	"time"
 
@@ -47,6 +46,7 @@ type Settler struct {
 
 	mu    sync.Mutex
 	known map[schemas.Topic]schemas.Lineage
+	lost  map[schemas.Topic]lost
 }
 
 // confirmAfter is longer than brokers need to learn of a topic that was made again. Until
@@ -62,7 +62,7 @@ func NewSettler(o SettlerOptions) *Settler {
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
-	return &Settler{SettlerOptions: o, confirm: confirmAfter, known: map[schemas.Topic]schemas.Lineage{}}
+	return &Settler{SettlerOptions: o, confirm: confirmAfter, known: map[schemas.Topic]schemas.Lineage{}, lost: map[schemas.Topic]lost{}}
 }
 
 // Settle implements Positions.
@@ -81,15 +81,11 @@ func (s *Settler) SettleLog(ctx context.Context, topic schemas.Topic) (schemas.L
 		return nil, schemas.Log{}, err
 	}
 	for confirmed := false; ; {
-		log, err := s.log(ctx, topic)
+		log, e, err := s.look(ctx, topic, l, !known)
 		if err != nil {
 			return nil, log, err
 		}
-		reached, used, err := s.evidence(ctx, l, log, !known)
-		if err != nil {
-			return nil, log, err
-		}
-		next, changed := l.Next(log, reached, used)
+		next, changed := l.Next(log, e.reached, e.used)
 		if !changed {
 			s.mu.Lock()
 			if len(l) > len(s.known[topic]) {
@@ -113,6 +109,7 @@ func (s *Settler) SettleLog(ctx context.Context, topic schemas.Topic) (schemas.L
 		if l, err = s.decide(ctx, topic, l, next); err != nil {
 			return nil, log, err
 		}
+		confirmed = false
 	}
 }
 
@@ -139,81 +136,4 @@ func (s *Settler) decide(ctx context.Context, topic schemas.Topic, known schemas
 		s.Decided(ctx, decided)
 	}
 	return l, nil
-}
-
-// log asks Kafka for a topic. Its id is asked for before and after its offsets, which
-// Kafka finds by name: they are those of one topic.
-func (s *Settler) log(ctx context.Context, topic schemas.Topic) (schemas.Log, error) {
-	log := schemas.Log{Topic: topic}
-	for {
-		id, err := s.Brokers.TopicID(ctx, topic)
-		if err != nil {
-			return log, err
-		}
-		if log.Starts, err = s.Brokers.Starts(ctx, topic); err != nil {
-			return log, err
-		}
-		if log.Ends, err = s.Brokers.Ends(ctx, topic); err != nil {
-			return log, err
-		}
-		if log.TopicID, err = s.Brokers.TopicID(ctx, topic); err != nil {
-			return log, err
-		}
-		if id == log.TopicID && len(log.Starts) == len(log.Ends) {
-			return log, nil
-		}
-	}
-}
-
-// evidence is how far the topic's log is known to have been read, by offset of the present
-// incarnation, and which positions are known to have been used.
-func (s *Settler) evidence(ctx context.Context, l schemas.Lineage, log schemas.Log, thorough bool) (map[int32]schemas.Reached, map[int32]int64, error) {
-	reached, used := map[int32]schemas.Reached{}, map[int32]int64{}
-	epochs := map[int32]int32{}
-	for _, base := range schemas.Readers(log.Topic) {
-		committed, err := s.Brokers.Committed(ctx, l.Group(base), log.Topic)
-		if err != nil {
-			return nil, nil, err
-		}
-		for p, c := range committed {
-			if c.Offset > reached[p].Offset {
-				reached[p] = schemas.Reached{Offset: c.Offset, Diverges: -1}
-				epochs[p] = c.Epoch
-			}
-		}
-	}
-	for p, r := range reached {
-		used[p] = l.Position(p, r.Offset)
-	}
-	// A topic with another id than the one that was known: then all evidence counts.
-	if s.Stored != nil && (thorough || log.TopicID != l.TopicID()) {
-		stored, err := s.Stored(ctx, log.Topic)
-		if err != nil {
-			return nil, nil, err
-		}
-		for p, position := range stored {
-			used[p] = max(used[p], position)
-			if offset, there := l.Offset(p, position-1); there && offset+1 > reached[p].Offset {
-				reached[p] = schemas.Reached{Offset: offset + 1, Diverges: -1}
-				delete(epochs, p)
-			}
-		}
-	}
-	return reached, used, s.diverges(ctx, log.Topic, epochs, reached)
-}
-
-// diverges fills in where the brokers' logs part from what was read of them, by the leader
-// epochs that were committed with the offsets (KIP-320).
-func (s *Settler) diverges(ctx context.Context, topic schemas.Topic, epochs map[int32]int32, reached map[int32]schemas.Reached) error {
-	maps.DeleteFunc(epochs, func(_ int32, epoch int32) bool { return epoch < 0 })
-	ends, err := s.Brokers.EpochEnds(ctx, topic, epochs)
-	if err != nil {
-		return err
-	}
-	for p, end := range ends {
-		r := reached[p]
-		r.Diverges = min(end, r.Offset)
-		reached[p] = r
-	}
-	return nil
 }

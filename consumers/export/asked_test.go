@@ -19,11 +19,11 @@ type silent struct {
 	away *atomic.Bool
 }
 
-func (l silent) EndOffsets(ctx context.Context, t schemas.Topic) (schemas.Snapshot, error) {
+func (l silent) Seal(ctx context.Context, t schemas.Topic) (schemas.Snapshot, error) {
 	if l.away.Load() {
 		return nil, pipelinetest.ErrInjected
 	}
-	return l.SourceLog.EndOffsets(ctx, t)
+	return l.SourceLog.Seal(ctx, t)
 }
 
 // TestAnExportThatCouldNotBeAcceptedIsRetriedByItsID has the store away, so that nothing at

@@ -276,10 +276,7 @@ func (w *Worker) accept(ctx context.Context, r *schemas.ExportRequest, topic sch
 			if a.Certificates, err = w.resolve(ctx, r); err != nil {
 				return a, err
 			}
-			if a.Snapshot, err = w.Log.EndOffsets(ctx, topic); err != nil {
-				return a, err
-			}
-			if err = w.Log.Seal(ctx, topic, a.Snapshot); err != nil {
+			if a.Snapshot, err = w.Log.Seal(ctx, topic); err != nil {
 				return a, err
 			}
 			if r.Snapshot != nil {

@@ -26,10 +26,9 @@ import (
 
 // SourceLog tells how far the topics with rows have come, in positions.
 type SourceLog interface {
-	// EndOffsets is the snapshot that holds every record that readers can see by now.
-	EndOffsets(ctx context.Context, topic schemas.Topic) (schemas.Snapshot, error)
-	// Seal records that a snapshot was taken.
-	Seal(ctx context.Context, topic schemas.Topic, snapshot schemas.Snapshot) error
+	// Seal takes the snapshot that holds every record that readers can see by now, and records
+	// that it was taken.
+	Seal(ctx context.Context, topic schemas.Topic) (schemas.Snapshot, error)
 	// Ingested is, per partition, the first position not yet stored or dead-lettered.
 	Ingested(ctx context.Context, topic schemas.Topic) (schemas.Snapshot, error)
 	// Used returns the positions below a snapshot that records had.

@@ -31,47 +31,57 @@ const offsetsTimeout = 30 * time.Second
 func (o *Offsets) EndOffsets(ctx context.Context, topic schemas.Topic) (schemas.Snapshot, error) {
 	ctx, cancel := context.WithTimeout(ctx, offsetsTimeout)
 	defer cancel()
+	l, stable, err := o.stable(ctx, topic)
+	if err != nil {
+		return nil, err
+	}
+	return l.Positions(consumers.Offsets(stable)), nil
+}
+
+// Seal is EndOffsets for a snapshot that is promised to somebody. It is recorded, so that a
+// log that ends before it later on is known to have lost records, also if it has grown
+// again and nothing had read them yet.
+func (o *Offsets) Seal(ctx context.Context, topic schemas.Topic) (schemas.Snapshot, error) {
+	ctx, cancel := context.WithTimeout(ctx, offsetsTimeout)
+	defer cancel()
+	l, stable, err := o.stable(ctx, topic)
+	if err != nil {
+		return nil, err
+	}
+	sealed, err := consumers.Progress(ctx, o.brokers, l, schemas.GroupSnapshots, topic)
+	if err != nil {
+		return nil, err
+	}
+	later := map[int32]consumers.Mark{}
+	for p, at := range stable {
+		if at.Offset > sealed[int32(p)].Offset {
+			later[int32(p)] = at
+		}
+	}
+	if len(later) > 0 {
+		if err := o.brokers.Commit(ctx, l.Group(schemas.GroupSnapshots), topic, later); err != nil {
+			return nil, err
+		}
+	}
+	return l.Positions(consumers.Offsets(stable)), nil
+}
+
+// stable is where a topic ends for readers, and its incarnations then.
+func (o *Offsets) stable(ctx context.Context, topic schemas.Topic) (schemas.Lineage, []consumers.Mark, error) {
 	for {
 		l, log, err := o.settler.SettleLog(ctx, topic)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		stable, err := o.brokers.Stable(ctx, topic)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		// The topic may have been replaced while it was asked for.
 		if same, err := o.settler.Unchanged(ctx, l, log); err != nil || same {
-			return l.Positions(stable), err
+			return l, stable, err
 		}
 	}
-}
-
-// Seal records that a snapshot was taken, so that a log that ends before it later on is
-// known to have lost records. It must be called before the snapshot is promised to anybody.
-func (o *Offsets) Seal(ctx context.Context, topic schemas.Topic, snapshot schemas.Snapshot) error {
-	ctx, cancel := context.WithTimeout(ctx, offsetsTimeout)
-	defer cancel()
-	l, err := o.settler.Settle(ctx, topic)
-	if err != nil {
-		return err
-	}
-	group := l.Group(schemas.GroupSnapshots)
-	sealed, err := o.brokers.Committed(ctx, group, topic)
-	if err != nil {
-		return err
-	}
-	offsets := map[int32]int64{}
-	for p, position := range snapshot {
-		at, there := l.Offset(int32(p), position)
-		if there && at > sealed[int32(p)].Offset {
-			offsets[int32(p)] = at
-		}
-	}
-	if len(offsets) == 0 {
-		return nil
-	}
-	return o.brokers.Commit(ctx, group, topic, offsets)
 }
 
 // Ingested is Handled of the topic's ingest group.
@@ -89,22 +99,13 @@ func (o *Offsets) Handled(ctx context.Context, group string, topic schemas.Topic
 	if err != nil {
 		return nil, err
 	}
-	known := map[string]map[int32]consumers.Committed{}
+	committed, err := consumers.Progress(ctx, o.brokers, l, group, topic)
+	if err != nil {
+		return nil, err
+	}
 	done := make(schemas.Snapshot, len(log.Starts))
 	for p := range done {
-		from := l.Origin(group, int32(p))
-		done[p] = max(from.Offset, log.Starts[p])
-		for _, of := range from.Groups {
-			if known[of] == nil {
-				if known[of], err = o.brokers.Committed(ctx, of, topic); err != nil {
-					return nil, err
-				}
-			}
-			if at, ok := known[of][int32(p)]; ok {
-				done[p] = max(done[p], at.Offset)
-				break
-			}
-		}
+		done[p] = max(l.Origin(group, int32(p)).Offset, log.Starts[p], committed[int32(p)].Offset)
 	}
 	return l.Positions(done), nil
 }

@@ -17,8 +17,8 @@ func (l Log) EndOffsets(context.Context, schemas.Topic) (schemas.Snapshot, error
 	return l.End(), nil
 }
 
-// Seal does nothing.
-func (Log) Seal(context.Context, schemas.Topic, schemas.Snapshot) error { return nil }
+// Seal is the end.
+func (l Log) Seal(context.Context, schemas.Topic) (schemas.Snapshot, error) { return l.End(), nil }
 
 // Ingested is the end too.
 func (l Log) Ingested(context.Context, schemas.Topic) (schemas.Snapshot, error) { return l.End(), nil }

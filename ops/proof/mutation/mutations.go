@@ -41,7 +41,7 @@ var mutations = []mutation{
 		"pipeline/warehouse", "TestEachPositionCountsOnceUnderWhatBecameOfIt",
 	}, {
 		"ingest", "what ClickHouse lost is read from Kafka again",
-		"consumers/reread.go", "n, err := g.reread(ctx, run.Partition, first, next)", "n, err := g.reread(ctx, run.Partition, next, next)",
+		"consumers/reread.go", "n, err := g.reread(ctx, lineage, run.Partition, first, next)", "n, err := g.reread(ctx, lineage, run.Partition, next, next)",
 		"consumers", "TestWhatAHandlerLostIsReadAgainWhereItWas",
 	}, {
 		"ingest", "what ClickHouse lost and ingest reads again is not dropped as a repetition",

@@ -44,6 +44,8 @@ func (o Options) parallel() int {
 type Report struct {
 	// Manifest is nil unless its signature holds.
 	Manifest *schemas.Manifest
+	// ManifestSHA256 is the digest of its file, by which the next run of a chain names it.
+	ManifestSHA256 string
 	// Signer is who signed it; Pinned whether that is who was asked for. Without
 	// Pinned, compare Signer's fingerprint with one got another way.
 	Signer *x509.Certificate

@@ -92,7 +92,8 @@ func readManifest(content, signature []byte, o Options) (Report, error) {
 	if err != nil {
 		return r, violated(schemas.ManifestName, RuleManifest, "%w", err)
 	}
-	r.Manifest = m
+	sum := sha256.Sum256(content)
+	r.Manifest, r.ManifestSHA256 = m, hex.EncodeToString(sum[:])
 	return r, nil
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"cdds/ops/config"
 	"cdds/ops/connect"
 	"cdds/ops/provision"
 	"cdds/schemas"
@@ -45,7 +46,7 @@ names others, for a system that does without some.
 				return err
 			}
 			defer func() { err = errors.Join(err, services.close()) }()
-			return s.doctor(cmd.Context(), services, roles)
+			return s.doctor(cmd.Context(), services, c, roles)
 		},
 	}
 	cmd.Flags().StringSliceVar(&roles, "roles", nil, "`roles` that must run (default: those that the configuration implies)")
@@ -67,13 +68,13 @@ type check struct {
 
 const doctorTimeout = 30 * time.Second
 
-func (s *session) doctor(ctx context.Context, all *services, roles []string) error {
+func (s *session) doctor(ctx context.Context, all *services, c config.Config, roles []string) error {
 	ctx, cancel := context.WithTimeout(ctx, doctorTimeout)
 	defer cancel()
 	checks := []check{
 		{"kafka", checkKafka},
 		{"clickhouse", checkClickHouse},
-		{"s3", checkBucket},
+		{"s3", func(ctx context.Context, s *services) (string, error) { return checkBucket(ctx, s, c) }},
 		{"retention", checkRetention},
 	}
 	settled := time.Now().Add(settleTime)
@@ -154,10 +155,13 @@ func checkClickHouse(ctx context.Context, s *services) (string, error) {
 	return "version " + version, nil
 }
 
-func checkBucket(ctx context.Context, s *services) (string, error) {
+func checkBucket(ctx context.Context, s *services, c config.Config) (string, error) {
 	ok, err := s.bucket.Exists(ctx)
 	if err == nil && !ok {
 		err = errors.New("the bucket is missing; `cdds provision` creates it")
 	}
-	return "bucket is there", err
+	if err == nil {
+		err = provision.Probe(ctx, s.bucket, c)
+	}
+	return "conditional writes, reads, clock, lifecycle and rights are as CDDS needs them", err
 }

@@ -8,6 +8,7 @@ import (
 
 	"cdds/ops/config"
 	"cdds/ops/provision"
+	"cdds/pipeline/bucket"
 )
 
 func newProvision(s *session) *cobra.Command {
@@ -15,7 +16,8 @@ func newProvision(s *session) *cobra.Command {
 		Use:   "provision",
 		Short: "Create topics, tables and the bucket",
 		Long: `Create the topics, tables and bucket that are missing; what is there is left as it
-is. Safe to repeat. ` + "`cdds up`" + ` does the same when it starts.
+is. Then probe the object store: one that cannot keep what CDDS promises is refused with
+the reason. Safe to repeat. ` + "`cdds up`" + ` does the same when it starts.
 
 ` + exitCodes,
 		Example: examples("cdds provision", "cdds --config cdds.yaml provision --json"),
@@ -40,6 +42,10 @@ func (s *session) provision(ctx context.Context, c config.Config) (err error) {
 	}
 	defer func() { err = errors.Join(err, services.close()) }()
 	if err := provision.All(ctx, services.admin, services.tables, services.bucket, c, func(step string) { s.say("%s", step) }); err != nil {
+		var unfit *bucket.UnfitError
+		if errors.As(err, &unfit) {
+			return usageError{err}
+		}
 		return unreachable(err)
 	}
 	return nil

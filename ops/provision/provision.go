@@ -1,6 +1,6 @@
-// Package provision creates what CDDS needs: topics, tables and the buckets. It is
-// safe to repeat, on embedded and real services alike, and changes nothing that is
-// there.
+// Package provision creates what CDDS needs: topics, tables and the buckets, and probes
+// the object store. It is safe to repeat, on embedded and real services alike, and changes
+// nothing that is there.
 package provision
 
 import (
@@ -15,6 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"cdds/ops/config"
+	"cdds/pipeline"
 	"cdds/pipeline/bucket"
 	"cdds/pipeline/ledger"
 	"cdds/pipeline/tables"
@@ -79,8 +80,8 @@ func topicConfig(topic schemas.Topic, c config.Kafka) map[string]*string {
 // Schemas are all tables there are.
 func Schemas() []tables.Schema { return []tables.Schema{warehouse.Schema(), ledger.Schema()} }
 
-// All creates topics, tables, the bucket and, beside it, that for attachments. It reports
-// each step to progress.
+// All creates topics, tables, the bucket and, beside it, that for attachments, and refuses
+// an object store that cannot keep what CDDS promises. It reports each step to progress.
 func All(ctx context.Context, admin *kadm.Client, db *tables.Database, b *bucket.Bucket, c config.Config, progress func(string)) error {
 	created, err := Topics(ctx, admin, c.Kafka)
 	if err != nil {
@@ -99,12 +100,27 @@ func All(ctx context.Context, admin *kadm.Client, db *tables.Database, b *bucket
 		return err
 	}
 	progress("bucket " + c.S3.AttachmentsBucket + ": in place")
-	err = b.ExpireAfter(ctx, c.Export.LongestLifetime()+backstop)
-	if errors.Is(err, bucket.ErrNoLifecycle) { // the retention role is all there is
-		return nil
+	if err := b.ExpireAfter(ctx, c.Export.LongestLifetime()+backstop); err != nil && !errors.Is(err, bucket.ErrNoLifecycle) {
+		return err // without lifecycles the retention role is all there is
 	}
-	return err
+	if err := Probe(ctx, b, c); err != nil {
+		return err
+	}
+	progress("object store: fit")
+	return nil
 }
+
+// Probe tries whether the object store does what CDDS needs; if not it is a
+// *bucket.UnfitError.
+func Probe(ctx context.Context, b *bucket.Bucket, c config.Config) error {
+	return errors.Join(
+		b.Probe(ctx, probes, c.Export.LongestLifetime(), time.Now),
+		b.Sibling(c.S3.AttachmentsBucket).ProbeReading(ctx, probes),
+	)
+}
+
+// probes is where the objects of a probe are for a moment.
+const probes = pipeline.Reserved + "probe/"
 
 // backstop is how much later than retention the store itself removes objects.
 const backstop = 7 * 24 * time.Hour

@@ -137,8 +137,12 @@ const (
 
 // PutBytes is Put of a small document.
 func (b *Bucket) PutBytes(ctx context.Context, key string, content []byte, contentType string) error {
+	return b.Put(ctx, key, Content{Body: bytes.NewReader(content), Size: int64(len(content)), SHA256: digest(content), Type: contentType})
+}
+
+func digest(content []byte) string {
 	sum := sha256.Sum256(content)
-	return b.Put(ctx, key, Content{Body: bytes.NewReader(content), Size: int64(len(content)), SHA256: hex.EncodeToString(sum[:]), Type: contentType})
+	return hex.EncodeToString(sum[:])
 }
 
 // Stat describes the object at key, or is ErrNotFound.

@@ -30,15 +30,9 @@ var ErrNoLifecycle = errors.New("the object store has no bucket lifecycle")
 // cannot (versitygw). It is safe to repeat.
 func (b *Bucket) ExpireAfter(ctx context.Context, age time.Duration) error {
 	days := lifecycle.ExpirationDays(math.Ceil(age.Hours() / 24))
-	rules, err := b.client.GetBucketLifecycle(ctx, b.name)
-	switch response := minio.ToErrorResponse(err); {
-	case err == nil:
-	case response.Code == "NoSuchLifecycleConfiguration":
-		rules = lifecycle.NewConfiguration()
-	case response.StatusCode == http.StatusNotImplemented:
-		return ErrNoLifecycle
-	default:
-		return fmt.Errorf("read the lifecycle of bucket %s: %w", b.name, err)
+	rules, err := b.lifecycle(ctx)
+	if err != nil {
+		return err
 	}
 	kept := rules.Rules[:0]
 	for _, r := range rules.Rules {
@@ -61,6 +55,20 @@ func (b *Bucket) ExpireAfter(ctx context.Context, age time.Duration) error {
 		return fmt.Errorf("set the lifecycle of bucket %s: %w", b.name, err)
 	}
 	return nil
+}
+
+// lifecycle returns the bucket's rules, or is ErrNoLifecycle.
+func (b *Bucket) lifecycle(ctx context.Context) (*lifecycle.Configuration, error) {
+	rules, err := b.client.GetBucketLifecycle(ctx, b.name)
+	switch response := minio.ToErrorResponse(err); {
+	case err == nil:
+		return rules, nil
+	case response.Code == "NoSuchLifecycleConfiguration":
+		return lifecycle.NewConfiguration(), nil
+	case response.StatusCode == http.StatusNotImplemented:
+		return nil, ErrNoLifecycle
+	}
+	return nil, fmt.Errorf("read the lifecycle of bucket %s: %w", b.name, answered(err))
 }
 
 // Folders yields, one level below prefix, every part of a key up to and including the

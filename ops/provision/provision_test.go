@@ -1,0 +1,52 @@
+package provision
+
+import (
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/minio/minio-go/v7"
+	"github.com/minio/minio-go/v7/pkg/credentials"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"cdds/ops/config"
+	"cdds/ops/stack/stacktest"
+	"cdds/pipeline/bucket"
+	"cdds/pipeline/tables"
+)
+
+// A store that overwrites would lose what another worker decided, one export at a time and
+// without a word. It is refused before anything is decided.
+func TestAStoreThatOverwritesIsRefusedAtProvisioning(t *testing.T) {
+	overwrites := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.URL.Query().Has("lifecycle"):
+			w.WriteHeader(http.StatusNotImplemented)
+		case r.Method == http.MethodGet && !r.URL.Query().Has("list-type"):
+			w.WriteHeader(http.StatusNotFound)
+		default:
+			w.Header().Set("ETag", `"e"`)
+		}
+	}))
+	t.Cleanup(overwrites.Close)
+	store, err := minio.New(strings.TrimPrefix(overwrites.URL, "http://"), &minio.Options{
+		Creds: credentials.NewStaticV4("key", "secret", ""), Region: "us-east-1", MaxRetries: 1,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	kafka, err := kgo.NewClient(kgo.SeedBrokers(stacktest.Shared(t).Endpoints().Kafka...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(kafka.Close)
+	c := config.Default()
+	err = All(t.Context(), kadm.NewClient(kafka), tables.New(stacktest.ClickHouse(t)), bucket.New(store, "cdds"), c, func(string) {})
+	var unfit *bucket.UnfitError
+	if !errors.As(err, &unfit) || !strings.Contains(err.Error(), "it ignores If-None-Match: * on PUT") {
+		t.Errorf("got %v", err)
+	}
+}

@@ -1,0 +1,229 @@
+package bucket_test
+
+import (
+	"crypto/md5"
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"sort"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"cdds/pipeline/bucket"
+)
+
+const month = 30 * 24 * time.Hour
+
+// faultyStore is a small S3 with switches for what stores do wrong.
+type faultyStore struct {
+	mu      sync.Mutex
+	objects map[string][]byte
+	meta    map[string]string
+
+	lookers atomic.Int32
+	looked  chan struct{}
+
+	overwrites bool          // ignores If-None-Match
+	lateCheck  bool          // checks the condition, and writes much later
+	always409  bool          // answers 409 where S3 answers 412
+	skew       time.Duration // of its clock
+	noMeta     bool
+	stale      bool // listings see nothing yet
+	keeps      bool // removes nothing
+	changes    bool // gives other content than it took
+	denied     string
+	lifecycle  string // XML of rules; empty: not implemented
+}
+
+func (s *faultyStore) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	key := strings.TrimPrefix(r.URL.Path, "/bucket/")
+	body, _ := io.ReadAll(r.Body)
+	refuse := func(status int, code string) {
+		w.Header().Set("Content-Type", "application/xml")
+		w.WriteHeader(status)
+		_, _ = fmt.Fprintf(w, "<Error><Code>%s</Code></Error>", code)
+	}
+	query := r.URL.Query()
+	verb := r.Method
+	switch {
+	case query.Has("lifecycle"):
+		verb = "LIFECYCLE"
+	case query.Has("list-type"):
+		verb = "LIST"
+	}
+	s.mu.Lock()
+	content, there := s.objects[key]
+	s.mu.Unlock()
+	switch {
+	case s.denied == verb, s.denied == "LIST" && verb == "GET" && !there:
+		refuse(http.StatusForbidden, "AccessDenied")
+		return
+	case s.denied == "SKEW":
+		refuse(http.StatusForbidden, "RequestTimeTooSkewed")
+		return
+	case s.denied == "DOWN":
+		refuse(http.StatusServiceUnavailable, "SlowDown")
+		return
+	}
+	switch verb {
+	case "LIFECYCLE":
+		if s.lifecycle == "" {
+			refuse(http.StatusNotImplemented, "NotImplemented")
+			return
+		}
+		_, _ = fmt.Fprintf(w, "<LifecycleConfiguration>%s</LifecycleConfiguration>", s.lifecycle)
+	case "LIST":
+		type found struct {
+			Key          string
+			Size         int
+			LastModified string
+		}
+		var answer struct {
+			XMLName     xml.Name `xml:"ListBucketResult"`
+			IsTruncated bool
+			Contents    []found
+		}
+		s.mu.Lock()
+		for k, c := range s.objects {
+			if strings.HasPrefix(k, query.Get("prefix")) && !s.stale {
+				answer.Contents = append(answer.Contents, found{k, len(c), time.Now().UTC().Format(time.RFC3339)})
+			}
+		}
+		s.mu.Unlock()
+		sort.Slice(answer.Contents, func(i, j int) bool { return answer.Contents[i].Key < answer.Contents[j].Key })
+		_ = xml.NewEncoder(w).Encode(answer)
+	case http.MethodPut:
+		if there && s.always409 {
+			refuse(http.StatusConflict, "ConditionalRequestConflict")
+			return
+		}
+		if s.lateCheck && !there && strings.HasSuffix(key, "/raced") {
+			if s.lookers.Add(1) == 2 {
+				close(s.looked)
+			}
+			<-s.looked // two look before one writes
+		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if !s.lateCheck {
+			_, there = s.objects[key]
+		}
+		if r.Header.Get("If-None-Match") != "*" {
+			refuse(http.StatusBadRequest, "InvalidArgument")
+			return
+		}
+		if there && !s.overwrites {
+			refuse(http.StatusPreconditionFailed, "PreconditionFailed")
+			return
+		}
+		s.objects[key], s.meta[key] = body, r.Header.Get("X-Amz-Meta-Probe")
+		w.Header().Set("ETag", fmt.Sprintf(`"%x"`, md5.Sum(body)))
+	case http.MethodGet, http.MethodHead:
+		if !there {
+			refuse(http.StatusNotFound, "NoSuchKey")
+			return
+		}
+		if s.changes {
+			content = []byte(strings.ToUpper(string(content)))
+		}
+		w.Header().Set("ETag", fmt.Sprintf(`"%x"`, md5.Sum(content)))
+		w.Header().Set("Last-Modified", time.Now().Add(s.skew).UTC().Format(http.TimeFormat))
+		w.Header().Set("Content-Length", fmt.Sprint(len(content)))
+		if !s.noMeta {
+			w.Header().Set("X-Amz-Meta-Probe", s.meta[key])
+		}
+		if r.Method == http.MethodGet {
+			_, _ = w.Write(content)
+		}
+	case http.MethodDelete:
+		if !s.keeps {
+			s.mu.Lock()
+			delete(s.objects, key)
+			s.mu.Unlock()
+		}
+		w.WriteHeader(http.StatusNoContent)
+	}
+}
+
+func TestAStoreThatCannotKeepThePromiseIsRefusedWithTheReason(t *testing.T) {
+	rule := func(filter string, days int) string {
+		return fmt.Sprintf("<Rule><ID>r</ID><Status>Enabled</Status><Filter>%s</Filter><Expiration><Days>%d</Days></Expiration></Rule>", filter, days)
+	}
+	const artifacts = "<Tag><Key>cdds</Key><Value>artifact</Value></Tag>"
+	for name, c := range map[string]struct {
+		store *faultyStore
+		want  string
+	}{
+		"it overwrites":                       {&faultyStore{overwrites: true}, "it ignores If-None-Match: * on PUT"},
+		"it looks first and writes later":     {&faultyStore{lateCheck: true}, "its conditional writes are not atomic"},
+		"its clock is ahead":                  {&faultyStore{skew: time.Hour}, "its clock is "},
+		"its clock is behind":                 {&faultyStore{skew: -10 * time.Minute}, "its clock is -"},
+		"its clock refuses requests":          {&faultyStore{denied: "SKEW"}, "its clock or ours is wrong (RequestTimeTooSkewed)"},
+		"it drops metadata":                   {&faultyStore{noMeta: true}, "it does not keep the metadata"},
+		"its listings are late":               {&faultyStore{stale: true}, "a listing has 0 of the 2 objects"},
+		"it removes nothing":                  {&faultyStore{keeps: true}, "an object that was removed is still there"},
+		"it changes content":                  {&faultyStore{changes: true}, "an object does not read back as it was written"},
+		"writing is not allowed":              {&faultyStore{denied: "PUT"}, "allow s3:PutObject"},
+		"reading is not allowed":              {&faultyStore{denied: "GET"}, "allow s3:GetObject"},
+		"listing is not allowed":              {&faultyStore{denied: "LIST"}, "allow s3:GetObject and s3:ListBucket"},
+		"removing is not allowed":             {&faultyStore{denied: "DELETE"}, "allow s3:DeleteObject"},
+		"rules are not shown":                 {&faultyStore{denied: "LIFECYCLE"}, "allow s3:GetLifecycleConfiguration"},
+		"a rule removes everything":           {&faultyStore{lifecycle: rule("<Prefix></Prefix>", 365)}, `its lifecycle rule "r" removes or archives by age what decides exports`},
+		"a rule removes a tenant's":           {&faultyStore{lifecycle: rule("<Prefix>acme/</Prefix>", 365)}, "what decides exports"},
+		"a rule archives everything":          {&faultyStore{lifecycle: "<Rule><ID>r</ID><Status>Enabled</Status><Transition><Days>9</Days><StorageClass>GLACIER</StorageClass></Transition></Rule>"}, "what decides exports"},
+		"a rule removes artifacts too early":  {&faultyStore{lifecycle: rule(artifacts, 29)}, "takes artifacts away before their 720h0m0s are over"},
+		"409 means that an object is there":   {&faultyStore{always409: true}, "it answers 409 to a PUT"},
+		"several things are wrong, all named": {&faultyStore{noMeta: true, denied: "DELETE"}, "metadata"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c.store.objects, c.store.meta, c.store.looked = map[string][]byte{}, map[string]string{}, make(chan struct{})
+			err := served(t, c.store.ServeHTTP).Probe(t.Context(), "_cdds/probe/", month, time.Now)
+			var unfit *bucket.UnfitError
+			if !errors.As(err, &unfit) || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got %v, want %q", err, c.want)
+			}
+			if strings.Contains(name, "several") && len(unfit.Problems) != 2 {
+				t.Errorf("the problems are %q", unfit.Problems)
+			}
+		})
+	}
+	t.Run("but not for what is as it must be", func(t *testing.T) {
+		store := faultyStore{objects: map[string][]byte{}, meta: map[string]string{}, lifecycle: rule(artifacts, 37) + "<Rule><ID>off</ID><Status>Disabled</Status><Expiration><Days>1</Days></Expiration></Rule>"}
+		if err := served(t, store.ServeHTTP).Probe(t.Context(), "_cdds/probe/", month, time.Now); err != nil || len(store.objects) != 0 {
+			t.Errorf("%v, and %d objects stay", err, len(store.objects))
+		}
+	})
+	t.Run("nor for being down", func(t *testing.T) {
+		store := faultyStore{denied: "DOWN"}
+		err := served(t, store.ServeHTTP).Probe(t.Context(), "_cdds/probe/", month, time.Now)
+		var unfit *bucket.UnfitError
+		if err == nil || errors.As(err, &unfit) {
+			t.Errorf("got %v", err)
+		}
+	})
+	t.Run("a bucket that is only read", func(t *testing.T) {
+		store := faultyStore{denied: "LIST"}
+		err := served(t, store.ServeHTTP).ProbeReading(t.Context(), "_cdds/probe/")
+		if err == nil || !strings.Contains(err.Error(), "allow s3:GetObject and s3:ListBucket") {
+			t.Errorf("got %v", err)
+		}
+	})
+}
+
+func TestTheStoreOfTheStackIsFit(t *testing.T) {
+	b := open(t, "fit")
+	for range 2 {
+		if err := errors.Join(b.Probe(t.Context(), "_cdds/probe/", month, time.Now), b.ProbeReading(t.Context(), "_cdds/probe/")); err != nil {
+			t.Error(err)
+		}
+	}
+	if all, err := b.List(t.Context(), ""); err != nil || len(all) != 0 {
+		t.Errorf("a probe left %v, %v", all, err)
+	}
+}

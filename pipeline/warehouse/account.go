@@ -41,7 +41,10 @@ func (w *Warehouse) Account(ctx context.Context, topic schemas.Topic, used []sch
 	var all []Account
 	for _, run := range used {
 		if n := len(all); n == 0 || all[n-1].Partition != run.Partition {
-			c := counts[run.Partition]
+			c, found := counts[run.Partition]
+			if !found { // ClickHouse has nothing of it
+				c = make([]int64, len(kinds))
+			}
 			all = append(all, Account{Partition: run.Partition, Stored: c[0], DeadLetters: c[1], Erased: c[2], AgedOut: c[3], Voids: c[4], WrittenOff: c[5]})
 		}
 		a := &all[len(all)-1]

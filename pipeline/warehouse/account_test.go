@@ -72,6 +72,14 @@ func TestEachPositionCountsOnceUnderWhatBecameOfIt(t *testing.T) {
 	}
 }
 
+func TestAPartitionThatClickHouseHasNothingOfIsMissing(t *testing.T) {
+	w := open(t)
+	want := warehouse.Account{Partition: 79, Used: 12, Missing: 12}
+	if got := account(t, w, run(79, 0, 12)); got != want {
+		t.Errorf("the account is %+v, want %+v", got, want)
+	}
+}
+
 func TestAVoidOfAnyLengthIsAccountedForInAMoment(t *testing.T) {
 	w := open(t)
 	const p = 71

@@ -1,6 +1,8 @@
 package pipelinetest_test
 
 import (
+	"context"
+	"fmt"
 	"testing"
 
 	"github.com/minio/minio-go/v7"
@@ -24,6 +26,20 @@ func TestS3KeepsTheContract(t *testing.T) { pipelinetest.TestStore(t, s3(t, "con
 
 func TestClickHouseReadsWhatTheTwinReads(t *testing.T) {
 	pipelinetest.TestSource(t, clickHouse(t, 100), 100)
+}
+
+func TestClickHouseAccountsAsTheTwinDoes(t *testing.T) {
+	db := tables.New(stacktest.ClickHouse(t))
+	check(t, db.Create(t.Context(), warehouse.Schema()))
+	change := func(ctx context.Context, sql ...string) error { return db.Change(ctx, "lose rows", sql) }
+	pipelinetest.TestAccounting(t, warehouse.New(db), pipelinetest.Losses{
+		Year: func(ctx context.Context, year int) error {
+			return change(ctx, fmt.Sprintf("ALTER TABLE interactions DROP PARTITION %d", year))
+		},
+		All: func(ctx context.Context) error {
+			return change(ctx, "TRUNCATE TABLE interactions", "TRUNCATE TABLE accounted")
+		},
+	}, 2)
 }
 
 // s3 is a bucket on the embedded S3.

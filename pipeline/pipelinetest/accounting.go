@@ -1,0 +1,155 @@
+package pipelinetest
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"reflect"
+	"slices"
+	"testing"
+	"time"
+
+	"cdds/pipeline/warehouse"
+	"cdds/schemas"
+)
+
+// Accounting stores rows and accounts for positions; *warehouse.Warehouse is one.
+type Accounting interface {
+	InsertInteractions(ctx context.Context, batches ...schemas.Batch[*schemas.Interaction]) error
+	RecordDeadLetters(ctx context.Context, letters []schemas.DeadLetter) error
+	RecordVoids(ctx context.Context, voids []schemas.Void) error
+	WriteOff(ctx context.Context, topic schemas.Topic, lost []schemas.Run) error
+	Missing(ctx context.Context, topic schemas.Topic, used []schemas.Run) (int64, error)
+	Gaps(ctx context.Context, topic schemas.Topic, used []schemas.Run, limit int) ([]schemas.Run, bool, error)
+	Account(ctx context.Context, topic schemas.Topic, used []schemas.Run) ([]warehouse.Account, error)
+	Reached(ctx context.Context, topic schemas.Topic) (map[int32]int64, error)
+	HasTenant(ctx context.Context, tenantID string) (bool, error)
+}
+
+// Losses are what happens to tables from outside.
+type Losses struct {
+	// Year loses the rows whose interactions began in a year: a partition of the table.
+	Year func(ctx context.Context, year int) error
+	// All loses everything.
+	All func(ctx context.Context) error
+}
+
+// accountingSteps is how many things TestAccounting does. It compares every few of them:
+// the real one takes a dozen statements to answer everything.
+const accountingSteps, comparedEvery = 60, 6
+
+// TestAccounting does the same to an empty Accounting and to the twin in memory, in an
+// order that seed decides, and compares the answers.
+func TestAccounting(t *testing.T, real Accounting, losses Losses, seed uint64) {
+	chance := rand.New(rand.NewPCG(seed, 0))
+	twin := NewWarehouse()
+	ctx := t.Context()
+	var inserted []schemas.Batch[*schemas.Interaction]
+	for n := range accountingSteps {
+		p, at := int32(chance.IntN(2)), int64(chance.IntN(2))<<40+int64(chance.IntN(40))
+		run := schemas.Run{Partition: p, First: at, Next: at + 1 + int64(chance.IntN(5))}
+		what := ""
+		both := func(name string, do func(Accounting) error) {
+			what = fmt.Sprintf("step %d, %s %v", n, name, run)
+			if err := do(real); err != nil {
+				t.Fatalf("%s: %v", what, err)
+			}
+			if err := do(twin); err != nil {
+				t.Fatalf("%s: the twin: %v", what, err)
+			}
+		}
+		switch k := chance.IntN(10); {
+		case k < 4:
+			b := rowsAt(run)
+			inserted = append(inserted, b)
+			both("insert", func(a Accounting) error { return a.InsertInteractions(ctx, b) })
+		case k == 4 && len(inserted) > 0: // the same once more, whatever was lost since
+			again := inserted[chance.IntN(len(inserted)):]
+			both("insert again", func(a Accounting) error { return a.InsertInteractions(ctx, again...) })
+		case k == 5:
+			letter := schemas.DeadLetter{Topic: schemas.TopicInteractions, Partition: p, Offset: run.First, Next: run.Next}
+			both("dead letter", func(a Accounting) error { return a.RecordDeadLetters(ctx, []schemas.DeadLetter{letter}) })
+		case k == 6:
+			run.Next += int64(chance.IntN(2)) << 20 // blocks of positions
+			void := schemas.Void{Topic: schemas.TopicInteractions, Partition: p, First: run.First, Next: run.Next}
+			both("void", func(a Accounting) error { return a.RecordVoids(ctx, []schemas.Void{void}) })
+		case k == 7:
+			both("write off", func(a Accounting) error { return a.WriteOff(ctx, schemas.TopicInteractions, []schemas.Run{run}) })
+		case k == 8:
+			year := yearOf(int64(n))
+			what = fmt.Sprintf("step %d, lose %d", n, year)
+			if err := losses.Year(ctx, year); err != nil {
+				t.Fatal(err)
+			}
+			twin.Drop(func(e *schemas.Interaction) bool { return e.StartedAt.Year() == year })
+		case n%20 == 19:
+			what = fmt.Sprintf("step %d, lose all", n)
+			if err := losses.All(ctx); err != nil {
+				t.Fatal(err)
+			}
+			twin.Lose()
+		}
+		if n%comparedEvery < comparedEvery-1 {
+			continue
+		}
+		if got, want := answers(t, real), answers(t, twin); !reflect.DeepEqual(got, want) {
+			t.Fatalf("up to %s: it answers\n%+v, and the twin\n%+v", what, got, want)
+		}
+	}
+}
+
+func yearOf(n int64) int { return 2024 + int(n%3) }
+
+// rowsAt are rows at a run of positions, of several years. What is at a position is the
+// same row whenever it is inserted, as a record in Kafka is.
+func rowsAt(run schemas.Run) schemas.Batch[*schemas.Interaction] {
+	b := schemas.Batch[*schemas.Interaction]{Topic: schemas.TopicInteractions, Partition: run.Partition, First: run.First, Next: run.Next}
+	for at := run.First; at < run.Next; at++ {
+		e := &schemas.Interaction{
+			InteractionID: fmt.Sprint("i", at), TenantID: fmt.Sprint("tenant-", at%3), MediaType: "chat",
+			StartedAt: schemas.TimeOf(time.Date(yearOf(at), 2, 1, int(at%20), 0, 0, 0, time.UTC)),
+		}
+		b.Records = append(b.Records, schemas.Record[*schemas.Interaction]{
+			Event: e, Partition: run.Partition, Offset: at, Time: schemas.TimeOf(start),
+		})
+	}
+	return b
+}
+
+// answered is what an Accounting says.
+type answered struct {
+	missing int64
+	gaps    []schemas.Run
+	account []warehouse.Account
+	reached map[int32]int64
+	tenants [4]bool
+}
+
+// answers asks an Accounting everything.
+func answers(t *testing.T, a Accounting) (all answered) {
+	t.Helper()
+	ctx := t.Context()
+	const second = int64(1) << 40
+	used := []schemas.Run{
+		{Partition: 0, First: 0, Next: 30}, {Partition: 0, First: second + 3, Next: second + 50},
+		{Partition: 1, First: 0, Next: 2<<20 + 9}, {Partition: 1, First: second, Next: second + 1<<20 + 7},
+	}
+	var errs [5]error
+	all.missing, errs[0] = a.Missing(ctx, schemas.TopicInteractions, used)
+	all.gaps, _, errs[1] = a.Gaps(ctx, schemas.TopicInteractions, used, 1000)
+	all.account, errs[2] = a.Account(ctx, schemas.TopicInteractions, used)
+	all.reached, errs[3] = a.Reached(ctx, schemas.TopicInteractions)
+	all.gaps = slices.Clip(append([]schemas.Run{}, all.gaps...))
+	for i := range all.tenants {
+		all.tenants[i], errs[4] = a.HasTenant(ctx, fmt.Sprint("tenant-", i))
+		if errs[4] != nil {
+			break
+		}
+	}
+	for _, err := range errs {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return all
+}

@@ -1,0 +1,34 @@
+package pipelinetest
+
+import (
+	"context"
+	"io"
+
+	"cdds/pipeline/warehouse"
+	"cdds/schemas"
+)
+
+// Extent is Source's.
+func (w *Warehouse) Extent(ctx context.Context, q warehouse.Query) (warehouse.Extent, error) {
+	return w.source().Extent(ctx, q)
+}
+
+// Chunks is Source's.
+func (w *Warehouse) Chunks(ctx context.Context, q warehouse.Query, n int64) ([]warehouse.Chunk, error) {
+	return w.source().Chunks(ctx, q, n)
+}
+
+// Rows is Source's.
+func (w *Warehouse) Rows(ctx context.Context, q warehouse.Query, first, last schemas.RowKey) (io.ReadCloser, error) {
+	return w.source().Rows(ctx, q, first, last)
+}
+
+// Attached is Source's.
+func (w *Warehouse) Attached(ctx context.Context, q warehouse.Query, first, last schemas.RowKey) (io.ReadCloser, error) {
+	return w.source().Attached(ctx, q, first, last)
+}
+
+// AttachmentSizes is Source's.
+func (w *Warehouse) AttachmentSizes(ctx context.Context, q warehouse.Query, first, last schemas.RowKey, each func(schemas.RowKey, []uint32)) error {
+	return w.source().AttachmentSizes(ctx, q, first, last, each)
+}

@@ -55,6 +55,11 @@ test-race: system-tools ## the tests under the race detector (needs a C compiler
 chaos: bin/cdds ## break it on purpose for FOR=5m (SEED=n repeats a run) and check every promise
 	@go run ./ops/proof/chaos --bin bin/cdds --for $(or $(FOR),5m) --seed $(or $(SEED),0)
 
+# One task a core; a seed is one history. SEED=0 begins with a new seed.
+.PHONY: simulate
+simulate: ## check every promise about rows in thousands of made-up histories for FOR=5m (SEED=n repeats them)
+	@go test ./ops/proof/simulate -count=1 -timeout 0 -v -run '^TestHistories$$' -args -tasks $(or $(TASKS),$(shell nproc)) -for $(or $(FOR),5m) -seed $(or $(SEED),0)
+
 .PHONY: mutation
 mutation: system-tools ## take the mechanism behind each promise away (ONLY=word) and see its test fail
 	@go run ./ops/proof/mutation -only "$(ONLY)"

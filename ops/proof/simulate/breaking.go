@@ -1,0 +1,162 @@
+package simulate
+
+import (
+	"slices"
+	"time"
+
+	"cdds/schemas"
+)
+
+func (w *world) raise(int, int, int) bool {
+	t := w.source()
+	if len(t.partitions) == 4 {
+		return false
+	}
+	t.grow(len(t.partitions) + 1)
+	return true
+}
+
+func (w *world) elect(a, _, _ int) bool {
+	t := w.source()
+	t.partitions[a%len(t.partitions)].elect()
+	return true
+}
+
+func (w *world) truncate(a, b, _ int) bool {
+	t := w.source()
+	p := t.partitions[a%len(t.partitions)]
+	to := max(p.end()-int64(b%5+1), p.start)
+	if to == p.end() {
+		return false
+	}
+	if huge := p.at(to).huge; huge != [2]int64{} { // batches are lost whole
+		to = max(huge[0], p.start)
+	}
+	lost := p.present()[to-p.start:]
+	// A transaction that loses its mark is open again, until an operator ends it otherwise
+	// (kafka-transactions.sh): what is true of its records then, no history says.
+	if slices.ContainsFunc(lost, func(e *entry) bool { return e.control }) {
+		return false
+	}
+	if slices.ContainsFunc(lost, w.model.unproven) && !w.undisturbed(p) {
+		return false
+	}
+	w.model.lose(truncated, lost)
+	p.truncate(to)
+	return true
+}
+
+func (w *world) trim(a, b, _ int) bool {
+	t := w.source()
+	p := t.partitions[a%len(t.partitions)]
+	to := min(p.start+int64(b%6+1), p.stable())
+	if to <= p.start {
+		return false
+	}
+	w.model.lose(trimmed, p.present()[:to-p.start])
+	p.trim(to)
+	return true
+}
+
+// gone notes that a topic is gone, with its transactions.
+func (w *world) gone(t *topicLog) {
+	for _, p := range t.partitions {
+		w.model.lose(deleted, p.present())
+		for _, e := range w.model.places { // no log shows any more that it began earlier
+			if e.log == p && e.lost != nil && e.lost.how == trimmed {
+				e.lost = &loss{how: deleted, step: w.steps, known: e.lost.known && w.model.known(e, deleted)}
+			}
+		}
+	}
+	w.open = nil
+}
+
+func (w *world) remake(a, _, c int) bool {
+	if w.cluster.nameless { // nothing tells a topic that is made again
+		return false
+	}
+	old := w.source()
+	w.gone(old)
+	w.create(w.cluster, old.name, a%3+1)
+	if c%2 == 0 { // brokers forget what groups have committed of a topic that is deleted, sooner or later
+		w.forget()
+	}
+	if c%3 == 0 {
+		w.cluster.stale[old.name] = stale{old, w.now().Add(metadataTimeout)}
+	}
+	return true
+}
+
+// forget loses what groups have committed of the topic with rows.
+func (w *world) forget() {
+	w.model.doubt()
+	for _, g := range w.cluster.groups {
+		delete(g.offsets, string(schemas.TopicInteractions))
+	}
+}
+
+// move is that everything moves to another Kafka: processes are stopped and started again
+// with another address. It is empty, or has a copy of what is there now.
+func (w *world) move(a, _, _ int) bool {
+	old := w.cluster
+	if old.nameless {
+		return false
+	}
+	for _, p := range w.processes {
+		p.kill()
+	}
+	w.sleep(time.Minute)
+	old.off = true
+	from := w.source()
+	var copied []*entry
+	for _, p := range from.partitions {
+		copied = append(copied, p.present()...)
+	}
+	w.gone(from)
+	w.cluster = newCluster(w)
+	for name, t := range old.topics {
+		w.create(w.cluster, name, len(t.partitions))
+	}
+	w.model.doubt()
+	if a%2 == 0 { // mirrored: in order, with other offsets, without transactions
+		for _, e := range copied {
+			if e.content != nil && e.visible() && e.huge == [2]int64{} {
+				w.add(w.source().partitions[e.log.n], e.content, string(e.key), &entry{})
+			}
+		}
+	}
+	w.start(ingests, 0)
+	return true
+}
+
+func (w *world) loseOffsets(int, int, int) bool {
+	if w.model.cut() {
+		return false
+	}
+	w.forget()
+	return true
+}
+
+func (w *world) skew(a, b, _ int) bool {
+	t := w.source()
+	t.partitions[a%len(t.partitions)].skew = time.Duration(b%7-3) * time.Second
+	return true
+}
+
+func (w *world) backup(int, int, int) bool {
+	w.backups = append(w.backups, w.tables.Backup())
+	return true
+}
+
+func (w *world) restore(a, _, _ int) bool {
+	if len(w.backups) == 0 {
+		return false
+	}
+	w.tables.Restore(w.backups[a%len(w.backups)])
+	return true
+}
+
+func (w *world) dropYear(a, _, _ int) bool {
+	w.tables.Drop(func(e *schemas.Interaction) bool { return e.StartedAt.Year() == firstYear+a%years })
+	return true
+}

@@ -1,0 +1,98 @@
+package simulate
+
+import (
+	"math/rand/v2"
+	"slices"
+	"time"
+)
+
+// rule is one thing that can happen, with numbers that chance chose. What cannot happen as
+// things stand happens not at all, so that any part of a history is one too.
+type rule struct {
+	name   string
+	weight int
+	do     func(w *world, a, b, c int) (happened bool)
+	// disturbs says that it may keep a process from finding out what it must: see model.delicate.
+	disturbs bool
+}
+
+// rules are the grammar of histories. Order and weights decide what a seed means.
+var rules = []rule{
+	// Producers.
+	{"produce", 20, (*world).produce, false},
+	{"produce without a key", 4, (*world).produceKeyless, false},
+	{"produce nonsense", 4, (*world).produceNonsense, false},
+	{"produce an absurd batch", 2, (*world).produceHuge, false},
+	{"begin a transaction", 4, (*world).begin, false},
+	{"commit a transaction", 3, func(w *world, a, _, _ int) bool { return w.endTransaction(a, txnCommitted) }, false},
+	{"abort a transaction", 2, func(w *world, a, _, _ int) bool { return w.endTransaction(a, txnAborted) }, false},
+	// Kafka.
+	{"raise the partition count", 2, (*world).raise, true},
+	{"elect a leader", 3, (*world).elect, false},
+	{"truncate", 4, (*world).truncate, true},
+	{"trim", 4, (*world).trim, true},
+	{"make the topic again", 3, (*world).remake, true},
+	{"move Kafka", 1, (*world).move, true},
+	{"lose committed offsets", 1, (*world).loseOffsets, true},
+	{"skew a broker's clock", 2, (*world).skew, false},
+	// ClickHouse.
+	{"lose ClickHouse", 2, func(w *world, _, _, _ int) bool { w.tables.Lose(); return true }, true},
+	{"back ClickHouse up", 3, (*world).backup, false},
+	{"restore ClickHouse", 2, (*world).restore, true},
+	{"drop a year", 2, (*world).dropYear, true},
+	// Machines.
+	{"start a process", 4, (*world).startAnother, true},
+	{"kill a process", 3, (*world).killOne, true},
+	{"stop a process", 2, (*world).stopOne, true},
+	{"pause a process", 4, (*world).pause, true},
+	{"resume a process", 6, (*world).resume, true},
+	{"fail calls", 8, (*world).fail, true},
+	// Time.
+	{"run", 45, func(w *world, a, b, _ int) bool { w.run(a%120+1, rand.New(rand.NewPCG(uint64(b), 1))); return true }, false},
+	{"rest", 5, func(w *world, _, _, _ int) bool { return w.rest(restLimit) }, false},
+	{"wait", 8, func(w *world, a, _, _ int) bool { w.sleep(waits[a%len(waits)]); return true }, false},
+}
+
+// restLimit bounds the calls until a world is at rest.
+const restLimit = 20_000
+
+var waits = []time.Duration{time.Second, 5 * time.Second, 20 * time.Second, time.Minute, 20 * time.Minute}
+
+// generate makes the history of a seed.
+func generate(seed uint64) history {
+	chance := rand.New(rand.NewPCG(seed, 0))
+	pick := func(n int) int { return chance.IntN(n) }
+	h := history{setting: setting{
+		Partitions: 1 + pick(3),
+		Nameless:   pick(8) == 0,
+		Processes:  [][]string{{"i"}, {"i", "i"}, {"i", "i", "i"}}[pick(3)],
+	}}
+	total := 0
+	for _, r := range rules {
+		total += r.weight
+	}
+	for range 20 + pick(41) {
+		n := pick(total)
+		for _, r := range rules {
+			if n -= r.weight; n < 0 {
+				h.Acts = append(h.Acts, act{r.name, pick(1000), pick(1000), pick(1000)})
+				break
+			}
+		}
+	}
+	return h
+}
+
+// do lets one act happen.
+func (w *world) do(a act) {
+	i := slices.IndexFunc(rules, func(r rule) bool { return r.name == a.Rule })
+	if i < 0 {
+		panic("there is no rule " + a.Rule)
+	}
+	if rules[i].disturbs && w.model.delicate() {
+		return
+	}
+	if rules[i].do(w, a.A, a.B, a.C) {
+		w.coverage[a.Rule]++
+	}
+}

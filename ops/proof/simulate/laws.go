@@ -1,0 +1,239 @@
+package simulate
+
+import (
+	"context"
+	"time"
+
+	"cdds/consumers"
+	"cdds/ops/connect"
+	"cdds/pipeline"
+	"cdds/schemas"
+)
+
+// rounds bounds how long a world may take to come to its end, in looks of the healer.
+const rounds = 80
+
+// settleDown ends all trouble and lets everything come to its end: whatever Kafka has is
+// stored then. Afterwards it checks the laws.
+func (w *world) settleDown() {
+	w.faults.next = nil
+	for _, p := range w.living() {
+		p.paused = false
+	}
+	if w.one(0, func(p *process) bool { return p.does(ingests) }) == nil {
+		w.start(ingests, 0)
+	}
+	auditor := w.auditor()
+	w.sleep(metadataTimeout)
+	for range rounds {
+		if !w.rest(restLimit) {
+			w.failf("there is no end to what processes do")
+		}
+		if w.broken != "" || w.ingested(auditor) {
+			break
+		}
+		w.sleep(15 * time.Second)
+	}
+	if w.broken == "" {
+		w.check(auditor)
+	}
+}
+
+// auditor is somebody who looks at the account from outside, on services that do not fail.
+type auditor struct {
+	offsets *connect.Offsets
+	settler *consumers.Settler
+}
+
+// auditor looks at once, without the gate.
+func (w *world) auditor() *auditor {
+	k := direct{w.cluster}
+	settler := consumers.NewSettler(consumers.SettlerOptions{
+		Brokers: k, Decisions: pipeline.Incarnations{Store: w.objects}, Stored: w.tables.Reached, Name: "auditor", Logger: quiet,
+	})
+	return &auditor{connect.NewOffsets(k, settler), settler}
+}
+
+// ingested reports whether everything that readers can see is committed, and nothing is
+// missing that Kafka has.
+func (w *world) ingested(a *auditor) bool {
+	ctx := context.Background()
+	end, err := a.offsets.EndOffsets(ctx, schemas.TopicInteractions)
+	if err != nil {
+		w.failf("the end of the topic cannot be told: %v", err)
+		return false
+	}
+	done, err := a.offsets.Ingested(ctx, schemas.TopicInteractions)
+	if err != nil || end.Behind(done) > 0 {
+		return false
+	}
+	present, err := a.offsets.Present(ctx, schemas.TopicInteractions, end)
+	if err != nil {
+		return false
+	}
+	missing, err := w.tables.Missing(ctx, schemas.TopicInteractions, present)
+	return err == nil && missing == 0
+}
+
+// check compares what the product made with what is true.
+func (w *world) check(a *auditor) {
+	ctx := context.Background()
+	l, err := a.settler.Settle(ctx, schemas.TopicInteractions)
+	if err != nil {
+		w.failf("the positions of the topic cannot be told: %v", err)
+		return
+	}
+	if !w.ingested(a) {
+		w.failf("after %v of quiet, records that Kafka has are not stored", rounds*15*time.Second)
+		return
+	}
+	w.checkPresent(l)
+	w.checkRows()
+	w.checkAccount(a)
+	w.checkLosses(a, l)
+	w.checkDecisions(l)
+}
+
+// checkPresent: what Kafka has is stored, dead-lettered or void, each at its position.
+func (w *world) checkPresent(l schemas.Lineage) {
+	rows := map[position]string{}
+	for _, r := range w.tables.Records() {
+		rows[position{r.Partition, r.Offset}] = string(r.Event.Body)
+	}
+	for _, p := range w.source().partitions {
+		for _, e := range p.present() {
+			if e.offset >= p.stable() {
+				break
+			}
+			at := position{p.n, l.Position(p.n, e.offset)}
+			row, is := rows[at]
+			switch valid := e.visible() && e.huge == [2]int64{} && e.content.event != nil; {
+			case valid && !is:
+				w.failf("the record at offset %d of partition %d is not stored at %d: %s", e.offset, p.n, at.offset, e.content.body)
+			case valid && row != e.content.body:
+				w.failf("at position %d/%d is stored %s, not %s", at.partition, at.offset, row, e.content.body)
+			case !valid && is:
+				w.failf("at position %d/%d, which has no record for readers, is stored %s", at.partition, at.offset, row)
+			case e.visible() && !valid && w.model.bodies[at] != "letter "+e.letter():
+				w.failf("the record at %d/%d was not dead-lettered: %q", at.partition, at.offset, e.content.body)
+			}
+		}
+	}
+}
+
+// letter is what a dead letter has of it.
+func (e *entry) letter() string {
+	if e.huge != [2]int64{} {
+		return ""
+	}
+	return e.content.body
+}
+
+// checkRows: nothing is stored that is not true.
+func (w *world) checkRows() {
+	visible := map[string]bool{}
+	for _, e := range w.model.places {
+		if e.content != nil && e.visible() {
+			visible[e.content.body] = true
+		}
+	}
+	seen := map[position]string{}
+	for _, r := range w.tables.Records() {
+		body, at := string(r.Event.Body), position{r.Partition, r.Offset}
+		if !visible[body] {
+			w.failf("at position %d/%d is a row that was never committed: %s", at.partition, at.offset, body)
+		}
+		if other, twice := seen[at]; twice && other != body {
+			w.failf("position %d/%d has two rows: %s and %s", at.partition, at.offset, other, body)
+		}
+		seen[at] = body
+	}
+}
+
+// checkAccount: each position in use counts once, and nothing beyond them is accounted for.
+func (w *world) checkAccount(a *auditor) {
+	ctx := context.Background()
+	end, _ := a.offsets.EndOffsets(ctx, schemas.TopicInteractions)
+	used, err := a.offsets.Used(ctx, schemas.TopicInteractions, end)
+	if err != nil {
+		w.failf("the positions in use cannot be told: %v", err)
+		return
+	}
+	all, _ := w.tables.Account(ctx, schemas.TopicInteractions, used)
+	for _, n := range all {
+		// Whoever had read what Kafka lost may have stored it when its positions had been given
+		// up already.
+		late := len(w.model.decisions) > 1
+		if sum := n.Stored + n.DeadLetters + n.Voids + n.Erased + n.AgedOut + n.WrittenOff + n.Missing; sum < n.Used || sum > n.Used && !late {
+			w.failf("of the %d positions in use of partition %d %d are accounted for: %+v; used are %v", n.Used, n.Partition, sum, n, used)
+		}
+	}
+}
+
+// checkLosses: what Kafka lost, and CDDS must know of, has a position in use, so that it is
+// stored, written off or missing.
+func (w *world) checkLosses(a *auditor, l schemas.Lineage) {
+	ctx := context.Background()
+	end, _ := a.offsets.EndOffsets(ctx, schemas.TopicInteractions)
+	used, _ := a.offsets.Used(ctx, schemas.TopicInteractions, end)
+	for _, e := range w.model.places {
+		if e.lost == nil || !e.lost.known || w.cluster.nameless {
+			continue
+		}
+		in := false
+		positions := w.model.positionsOf(e, l)
+		for _, at := range positions {
+			for _, r := range used {
+				in = in || r.Partition == e.log.n && r.First <= at && at < r.Next
+			}
+		}
+		if !in && len(positions) > 0 {
+			w.failf("the record at offset %d of partition %d was %s after it was read, and its position %v is not in use: %v", e.offset, e.log.n, e.lost.how, positions, used)
+		}
+	}
+}
+
+// positionsOf are the positions an entry that was lost can have: the one by then, or, if it
+// was written when a loss was not decided yet, one of what was decided later.
+func (m *model) positionsOf(e *entry, l schemas.Lineage) (all []int64) {
+	for n, i := range l {
+		decided := n < len(m.decisions) && i.TopicID == e.log.topic.id()
+		if decided && (m.decisions[n] <= e.lost.step || e.lost.how == trimmed) {
+			all = append(all, l[:n+1].Position(e.log.n, e.offset))
+		}
+	}
+	return all
+}
+
+// checkDecisions: an incarnation is decided only where something happened.
+func (w *world) checkDecisions(l schemas.Lineage) {
+	lives := w.lives[string(schemas.TopicInteractions)]
+	replaced, cut := 0, 0
+	for _, i := range l {
+		switch i.Cause {
+		case schemas.IncarnationReplaced:
+			replaced++
+		case schemas.IncarnationTruncated:
+			cut++
+		}
+	}
+	if w.cluster.nameless {
+		return
+	}
+	// An election is taken for a loss where records were stored and not committed: see Settler.
+	// So is a topic that is made again while a loss is being confirmed, before it is known.
+	if replaced > lives-1 || cut > w.coverage["truncate"]+w.coverage["elect a leader"]+lives-1 {
+		w.failf("%d incarnations were decided because the topic was replaced, which happened %d times, and %d because it was truncated, which happened %d times",
+			replaced, lives-1, cut, w.coverage["truncate"])
+	}
+}
+
+// does reports whether a process runs a role.
+func (p *process) does(role string) bool {
+	for _, r := range p.roles {
+		if string(r) == role {
+			return true
+		}
+	}
+	return false
+}

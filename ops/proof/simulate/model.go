@@ -1,0 +1,245 @@
+package simulate
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"cdds/consumers"
+	"cdds/pipeline/pipelinetest"
+	"cdds/schemas"
+)
+
+// model is what is true, independently of what the product believes: every record that was
+// acknowledged, where it is or was, and how it got lost.
+type model struct {
+	w *world
+	// numbers counts contents.
+	numbers int
+	// places are all entries of the topic with rows that ever were.
+	places []*entry
+	// bodies are what was ever stored or dead-lettered at a position.
+	bodies map[position]string
+	// byBody are the contents that were produced.
+	byBody map[string]*content
+	// decisions are the steps at which incarnations of the topic with rows were decided.
+	decisions []int
+}
+
+type position struct {
+	partition int32
+	offset    int64
+}
+
+// content is a record as its producer knows it; it may be in more than one place.
+type content struct {
+	number int
+	body   string
+	// event is nil if it is no event.
+	event *schemas.Interaction
+}
+
+// loss is how Kafka lost an entry.
+type loss struct {
+	how  string
+	step int
+	// known says that what the groups had committed by then proves that there was a record,
+	// unproven that somebody had read it all the same.
+	known, unproven bool
+}
+
+// produced notes an entry of the topic with rows.
+func (m *model) produced(e *entry) {
+	m.places = append(m.places, e)
+	if e.content == nil {
+		return
+	}
+	if m.byBody == nil {
+		m.byBody = map[string]*content{}
+	}
+	m.byBody[e.content.body] = e.content
+}
+
+// lose notes that Kafka lost entries.
+func (m *model) lose(how string, lost []*entry) {
+	for _, e := range lost {
+		if e.lost == nil {
+			e.lost = &loss{how: how, step: m.w.steps, known: m.known(e, how), unproven: m.unproven(e)}
+		}
+	}
+}
+
+// known reports whether CDDS must know that there was an entry: its incarnation is decided,
+// and the entry lies below what a group has committed, or the log itself shows that it
+// began earlier.
+func (m *model) known(e *entry, how string) bool {
+	l := m.lineage()
+	if len(l) == 0 || e.log.topic != m.w.source() || !m.decided(l, e.log.topic) {
+		return false
+	}
+	if how == trimmed {
+		return true
+	}
+	for _, base := range schemas.Readers(schemas.TopicInteractions) {
+		if e.offset < m.w.cluster.group(l.Group(base)).committed(e.log.topic.name)[e.log.n].Offset {
+			return true
+		}
+	}
+	return false
+}
+
+// decided reports whether the present incarnation is about this life of the topic.
+func (m *model) decided(l schemas.Lineage, t *topicLog) bool {
+	return m.w.cluster.nameless || l.TopicID() == t.id()
+}
+
+// doubt is that evidence of what was read is lost: nobody need know of losses that are not
+// decided yet.
+func (m *model) doubt() {
+	for _, e := range m.places {
+		if shown := e.lost != nil && e.lost.how == trimmed && e.log.topic == m.w.source(); e.lost != nil && !shown && !m.w.settled(e) {
+			e.lost.known = false
+		}
+	}
+}
+
+// unproven reports whether an entry was read, and no group has committed that: only who
+// read it can know that there was one, if the log loses it.
+func (m *model) unproven(e *entry) bool {
+	if !e.read {
+		return false
+	}
+	c, is := m.committed(e.log)
+	return !is || c.Epoch < 0 || c.Offset <= e.offset
+}
+
+// marked reports whether ingest has committed something of a partition under an epoch.
+func (m *model) marked(p *partitionLog) bool {
+	c, is := m.committed(p)
+	return is && c.Epoch >= 0
+}
+
+// committed is what ingest has committed of a partition.
+func (m *model) committed(p *partitionLog) (consumers.Mark, bool) {
+	for _, group := range m.lineage().Origin(schemas.IngestGroup(schemas.TopicInteractions), p.n).Groups {
+		if c, is := m.w.cluster.group(group).committed(p.topic.name)[p.n]; is {
+			return c, true
+		}
+	}
+	return consumers.Mark{}, false
+}
+
+// delicate reports whether a log lost what is unproven, and nobody has decided that. No
+// history adds another fault to that one: a process that is paused with such records in its
+// hands stores them later at positions that others may have read other records at.
+func (m *model) delicate() bool {
+	for _, e := range m.places {
+		if e.lost != nil && e.lost.how == truncated && e.lost.unproven && e.log.topic == m.w.source() && !m.w.settled(e) {
+			return true
+		}
+	}
+	return false
+}
+
+// cut reports whether a log lost its tail and no incarnation was decided since.
+func (m *model) cut() bool {
+	for _, e := range m.places {
+		if e.lost != nil && e.lost.how == truncated && e.log.topic == m.w.source() && !m.w.settled(e) {
+			return true
+		}
+	}
+	return false
+}
+
+// lineage is what was decided about the topic with rows.
+func (m *model) lineage() (l schemas.Lineage) {
+	for {
+		content, err := m.w.objects.GetBytes(context.Background(), fmt.Sprintf("_cdds/incarnations/%s/%06d.json", schemas.TopicInteractions, len(l)), 1<<20)
+		if err != nil {
+			return l
+		}
+		var i schemas.Incarnation
+		if err := schemas.Read(content, &i); err != nil {
+			m.w.failf("a decision cannot be read: %v", err)
+			return l
+		}
+		l = append(l, i)
+	}
+}
+
+// settled reports whether an incarnation was decided after an entry was lost.
+func (w *world) settled(e *entry) bool {
+	n := len(w.model.decisions)
+	return n > 0 && w.model.decisions[n-1] > e.lost.step
+}
+
+// put notes an object that was stored.
+func (m *model) put(key string) {
+	if strings.HasPrefix(key, "_cdds/incarnations/"+string(schemas.TopicInteractions)+"/") {
+		m.decisions = append(m.decisions, m.w.steps)
+	}
+}
+
+// looked notes that a process looked for the last stable offset of a topic.
+func (m *model) looked(*process, schemas.Topic) {}
+
+// stored notes rows that were stored: a position is one record for ever, and only what was
+// produced and committed is stored.
+func (m *model) stored(batches []schemas.Batch[*schemas.Interaction]) {
+	for _, b := range batches {
+		for _, r := range b.Records {
+			body := string(r.Event.Body)
+			m.used(position{r.Partition, r.Offset}, body)
+			if m.byBody[body] == nil {
+				m.w.failf("a row was stored at %d/%d that nobody produced: %s", r.Partition, r.Offset, body)
+			}
+		}
+	}
+}
+
+// lettered notes dead letters.
+func (m *model) lettered(letters []schemas.DeadLetter) {
+	for _, l := range letters {
+		if l.Topic != schemas.TopicInteractions {
+			continue
+		}
+		if l.Next-l.Offset > 100 {
+			m.w.failf("a dead letter stands for positions %d to %d of partition %d, and no batch has as many records", l.Offset, l.Next, l.Partition)
+			continue
+		}
+		for at := l.Offset; at < max(l.Next, l.Offset+1); at++ {
+			m.used(position{l.Partition, at}, "letter "+string(l.Value))
+		}
+	}
+}
+
+// used notes what has a position: it is that for ever, unless nobody can know of it.
+func (m *model) used(at position, body string) {
+	if m.bodies == nil {
+		m.bodies = map[position]string{}
+	}
+	if before, known := m.bodies[at]; known && before != body && m.remembered(at) {
+		m.w.failf("position %d/%d was given twice: to %q and to %q", at.partition, at.offset, before, body)
+	}
+	m.bodies[at] = body
+}
+
+// remembered reports whether ClickHouse or a backup of it has a position.
+func (m *model) remembered(at position) bool {
+	run := []schemas.Run{{Partition: at.partition, First: at.offset, Next: at.offset + 1}}
+	for _, b := range append(m.w.backups, m.w.tables.Backup()) {
+		w := pipelinetest.NewWarehouse()
+		w.Restore(b)
+		if n, _ := w.Missing(context.Background(), schemas.TopicInteractions, run); n == 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// Ways in which Kafka loses records.
+const (
+	trimmed   = "trimmed"
+	truncated = "truncated"
+	deleted   = "deleted"
+)

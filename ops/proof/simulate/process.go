@@ -1,0 +1,122 @@
+package simulate
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"cdds/consumers"
+	"cdds/consumers/ingest"
+	"cdds/ops/connect"
+	"cdds/pipeline"
+	"cdds/schemas"
+)
+
+// process is one running cdds: the product's own code on simulated services.
+type process struct {
+	w      *world
+	number int
+	// on is the cluster it is connected to.
+	on      *cluster
+	roles   string
+	members []*member
+	// paused processes are stopped (SIGSTOP): they see time pass and do nothing. dead ones
+	// have no effect any more, though their goroutines have yet to find out.
+	paused, dead bool
+	// stopped processes were asked to end.
+	stopped bool
+	stop    context.CancelFunc
+	running sync.WaitGroup
+	// skew is how far its clock is ahead.
+	skew time.Duration
+}
+
+// Roles of a process.
+const (
+	ingests = "i"
+	exports = "e"
+)
+
+// start makes a process that runs roles.
+func (w *world) start(roles string, skew time.Duration) *process {
+	ctx, stop := context.WithCancel(context.Background())
+	w.started++
+	p := &process{w: w, number: w.started, on: w.cluster, roles: roles, stop: stop, skew: skew}
+	w.processes = append(w.processes, p)
+	k := conn{p, w.cluster}
+	settler := consumers.NewSettler(consumers.SettlerOptions{
+		Brokers: k, Decisions: pipeline.Incarnations{Store: objects{p}}, Stored: p.stored,
+		Name: p.name(), Logger: w.log, Now: p.now,
+	})
+	offsets := connect.NewOffsets(k, settler)
+	for _, role := range roles {
+		switch string(role) {
+		case ingests:
+			p.ingest(ctx, k, settler, offsets)
+		}
+	}
+	return p
+}
+
+func (p *process) name() string { return fmt.Sprintf("process %d", p.number) }
+
+// now is the process's clock.
+func (p *process) now() time.Time { return time.Now().Add(p.skew) }
+
+// stored is how far ClickHouse has a topic, as package app asks.
+func (p *process) stored(ctx context.Context, topic schemas.Topic) (map[int32]int64, error) {
+	if topic != schemas.TopicInteractions {
+		return nil, nil
+	}
+	return tables{p}.Reached(ctx, topic)
+}
+
+// kill ends a process as SIGKILL does.
+func (p *process) kill() {
+	p.w.gate.forget(p)
+	p.paused, p.stopped = false, true
+	p.stop()
+}
+
+// Sizes that make batches of a few records.
+const (
+	batchRecords = 3
+	drain        = 2 * time.Second
+)
+
+// ingest runs the role of that name.
+func (p *process) ingest(ctx context.Context, k conn, settler *consumers.Settler, offsets *connect.Offsets) {
+	handler, err := ingest.NewInteractions(tables{p}, nil)
+	if err != nil {
+		panic(err)
+	}
+	group := run(ctx, p, consumers.Options[*schemas.Interaction]{
+		Cluster: k, GroupID: schemas.IngestGroup(schemas.TopicInteractions), Topic: schemas.TopicInteractions,
+		Decode: schemas.DecodeInteraction, Handler: handler, DeadLetters: consumers.Letters{Topic: k, Account: tables{p}},
+		MaxRecords: batchRecords, Positions: settler, Steady: true, Drain: drain, Logger: p.w.log,
+	})
+	healer := consumers.Healer{
+		GroupID: schemas.IngestGroup(schemas.TopicInteractions), Topic: schemas.TopicInteractions,
+		Group: group, Log: offsets, Ledger: tables{p}, Logger: p.w.log,
+	}
+	p.running.Go(func() { _ = healer.Run(ctx) })
+}
+
+// run starts a group.
+func run[E any](ctx context.Context, p *process, o consumers.Options[E]) *consumers.Group[E] {
+	g, err := consumers.New(o)
+	if err != nil {
+		panic(err)
+	}
+	p.running.Go(func() {
+		if err := g.Run(ctx); err != nil {
+			p.w.failf("a group of %s ended: %v", p.name(), err)
+		}
+	})
+	return g
+}
+
+// quiet is a logger for what nobody reads.
+var quiet = slog.New(slog.DiscardHandler)

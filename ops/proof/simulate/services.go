@@ -1,0 +1,202 @@
+package simulate
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"slices"
+
+	"cdds/pipeline"
+	"cdds/pipeline/bucket"
+	"cdds/pipeline/pipelinetest"
+	"cdds/pipeline/warehouse"
+	"cdds/schemas"
+)
+
+// tables is ClickHouse as a process reaches it.
+type tables struct{ p *process }
+
+// InsertInteractions stores rows. ClickHouse stores a block year by year: an insert that
+// fails may have stored some of them.
+func (t tables) InsertInteractions(ctx context.Context, batches ...schemas.Batch[*schemas.Interaction]) error {
+	batches = slices.SortedFunc(slices.Values(batches), func(a, b schemas.Batch[*schemas.Interaction]) int {
+		return cmp.Or(cmp.Compare(a.Partition, b.Partition), cmp.Compare(a.First, b.First))
+	})
+	name := "insert"
+	for _, b := range batches {
+		name += fmt.Sprintf(" %d/%d-%d", b.Partition, b.First, b.Next)
+	}
+	w := t.p.w
+	return t.p.wait(ctx, &call{service: atClickHouse, name: name, changes: true,
+		effect: func() error {
+			w.model.stored(batches)
+			return w.tables.InsertInteractions(ctx, batches...)
+		},
+		half: func() {
+			some := firstYearOf(batches)
+			w.model.stored(some)
+			_ = w.tables.InsertInteractions(ctx, some...)
+		}})
+}
+
+// firstYearOf is the rows of batches that are of the first row's year.
+func firstYearOf(batches []schemas.Batch[*schemas.Interaction]) (some []schemas.Batch[*schemas.Interaction]) {
+	year := 0
+	for _, b := range batches {
+		of := b
+		of.Records = nil
+		for _, r := range b.Records {
+			if year == 0 {
+				year = r.Event.StartedAt.Year()
+			}
+			if r.Event.StartedAt.Year() == year {
+				of.Records = append(of.Records, r)
+			}
+		}
+		some = append(some, of)
+	}
+	return some
+}
+
+// RecordDeadLetters implements consumers.Account.
+func (t tables) RecordDeadLetters(ctx context.Context, letters []schemas.DeadLetter) error {
+	l := letters[0]
+	return t.p.change(ctx, atClickHouse, fmt.Sprintf("letters %s %d/%d", l.Topic, l.Partition, l.Offset), func() error {
+		t.p.w.model.lettered(letters)
+		return t.p.w.tables.RecordDeadLetters(ctx, letters)
+	})
+}
+
+// RecordVoids implements consumers.Account.
+func (t tables) RecordVoids(ctx context.Context, voids []schemas.Void) error {
+	v := voids[0]
+	return t.p.change(ctx, atClickHouse, fmt.Sprintf("voids %s %d/%d", v.Topic, v.Partition, v.First), func() error {
+		return t.p.w.tables.RecordVoids(ctx, voids)
+	})
+}
+
+// Reached is how far ClickHouse has a topic.
+func (t tables) Reached(ctx context.Context, topic schemas.Topic) (all map[int32]int64, err error) {
+	err = t.p.ask(ctx, atClickHouse, "reached", func() (err error) { all, err = t.p.w.tables.Reached(ctx, topic); return err })
+	return all, err
+}
+
+// Missing implements export.Ledger.
+func (t tables) Missing(ctx context.Context, topic schemas.Topic, used []schemas.Run) (n int64, err error) {
+	err = t.p.ask(ctx, atClickHouse, "missing", func() (err error) { n, err = t.p.w.tables.Missing(ctx, topic, used); return err })
+	return n, err
+}
+
+// Gaps implements export.Ledger.
+func (t tables) Gaps(ctx context.Context, topic schemas.Topic, used []schemas.Run, limit int) (gaps []schemas.Run, more bool, err error) {
+	err = t.p.ask(ctx, atClickHouse, "gaps", func() (err error) {
+		gaps, more, err = t.p.w.tables.Gaps(ctx, topic, used, limit)
+		return err
+	})
+	return gaps, more, err
+}
+
+// HasTenant implements export.Tenants.
+func (t tables) HasTenant(ctx context.Context, tenant string) (has bool, err error) {
+	err = t.p.ask(ctx, atClickHouse, "tenant "+tenant, func() (err error) { has, err = t.p.w.tables.HasTenant(ctx, tenant); return err })
+	return has, err
+}
+
+// Extent implements pipeline.Source.
+func (t tables) Extent(ctx context.Context, q warehouse.Query) (e warehouse.Extent, err error) {
+	err = t.p.ask(ctx, atClickHouse, "extent", func() (err error) { e, err = t.p.w.tables.Extent(ctx, q); return err })
+	return e, err
+}
+
+// Chunks implements pipeline.Source.
+func (t tables) Chunks(ctx context.Context, q warehouse.Query, n int64) (all []warehouse.Chunk, err error) {
+	err = t.p.ask(ctx, atClickHouse, fmt.Sprint("chunks ", n), func() (err error) { all, err = t.p.w.tables.Chunks(ctx, q, n); return err })
+	return all, err
+}
+
+// Rows implements pipeline.Source.
+func (t tables) Rows(ctx context.Context, q warehouse.Query, first, last schemas.RowKey) (rows io.ReadCloser, err error) {
+	err = t.p.ask(ctx, atClickHouse, "rows "+first.ID, func() (err error) { rows, err = t.p.w.tables.Rows(ctx, q, first, last); return err })
+	return rows, err
+}
+
+// Attached implements pipeline.Source.
+func (t tables) Attached(ctx context.Context, q warehouse.Query, first, last schemas.RowKey) (rows io.ReadCloser, err error) {
+	err = t.p.ask(ctx, atClickHouse, "attached "+first.ID, func() (err error) {
+		rows, err = t.p.w.tables.Attached(ctx, q, first, last)
+		return err
+	})
+	return rows, err
+}
+
+// AttachmentSizes implements pipeline.Source.
+func (t tables) AttachmentSizes(ctx context.Context, q warehouse.Query, first, last schemas.RowKey, each func(schemas.RowKey, []uint32)) error {
+	return t.p.ask(ctx, atClickHouse, "sizes", func() error { return t.p.w.tables.AttachmentSizes(ctx, q, first, last, each) })
+}
+
+// noted is the bucket; what is put there is noted in the model.
+type noted struct {
+	*pipelinetest.Store
+	w *world
+}
+
+// Put implements pipeline.Store.
+func (n noted) Put(ctx context.Context, key string, c bucket.Content) error {
+	err := n.Store.Put(ctx, key, c)
+	if err == nil {
+		n.w.model.put(key)
+	}
+	return err
+}
+
+// PutBytes implements pipeline.Store.
+func (n noted) PutBytes(ctx context.Context, key string, content []byte, contentType string) error {
+	err := n.Store.PutBytes(ctx, key, content, contentType)
+	if err == nil {
+		n.w.model.put(key)
+	}
+	return err
+}
+
+// objects is the bucket as a process reaches it: it is a pipeline.Store.
+type objects struct{ p *process }
+
+var _ pipeline.Store = objects{}
+
+// Put implements pipeline.Store.
+func (o objects) Put(ctx context.Context, key string, c bucket.Content) error {
+	return o.p.change(ctx, atBucket, "put "+key, func() error {
+		return o.p.w.objects.Put(ctx, key, c)
+	})
+}
+
+// PutBytes implements pipeline.Store.
+func (o objects) PutBytes(ctx context.Context, key string, content []byte, contentType string) error {
+	return o.p.change(ctx, atBucket, "put "+key, func() error {
+		return o.p.w.objects.PutBytes(ctx, key, content, contentType)
+	})
+}
+
+// Stat implements pipeline.Store.
+func (o objects) Stat(ctx context.Context, key string) (found bucket.Object, err error) {
+	err = o.p.ask(ctx, atBucket, "stat "+key, func() (err error) { found, err = o.p.w.objects.Stat(ctx, key); return err })
+	return found, err
+}
+
+// GetBytes implements pipeline.Store.
+func (o objects) GetBytes(ctx context.Context, key string, limit int64) (content []byte, err error) {
+	err = o.p.ask(ctx, atBucket, "get "+key, func() (err error) { content, err = o.p.w.objects.GetBytes(ctx, key, limit); return err })
+	return content, err
+}
+
+// List implements pipeline.Store.
+func (o objects) List(ctx context.Context, prefix string) (all []bucket.Object, err error) {
+	err = o.p.ask(ctx, atBucket, "list "+prefix, func() (err error) { all, err = o.p.w.objects.List(ctx, prefix); return err })
+	return all, err
+}
+
+// Remove implements pipeline.Store.
+func (o objects) Remove(ctx context.Context, key string) error {
+	return o.p.change(ctx, atBucket, "remove "+key, func() error { return o.p.w.objects.Remove(ctx, key) })
+}

@@ -24,6 +24,11 @@ type Source interface {
 	// Attached is Rows of those that have attachments.
 	Attached(ctx context.Context, q warehouse.Query, first, last schemas.RowKey) (io.ReadCloser, error)
 	AttachmentSizes(ctx context.Context, q warehouse.Query, first, last schemas.RowKey, each func(key schemas.RowKey, sizes []uint32)) error
+	// CountRemoved is how many removals Removed gives, found without it.
+	CountRemoved(ctx context.Context, q warehouse.Query) (int64, error)
+	// Removed calls each with the removals between two inclusive keys, or with all from first
+	// on if last is nil, in order.
+	Removed(ctx context.Context, q warehouse.Query, first schemas.RowKey, last *schemas.RowKey, each func(schemas.Removal) error) error
 }
 
 // Objects is where attachments are that their events refer to, in a bucket of its own,
@@ -52,9 +57,9 @@ type Export struct {
 	ID       string
 	Filter   schemas.Filter
 	Snapshot schemas.Snapshot
-	// Since, unless empty, is the snapshot of the export SinceExport: only what came
-	// at or past it is exported.
-	Since       schemas.Snapshot
+	// Before, if there is one, is what the export SinceExport selected: only what differs
+	// is exported.
+	Before      *warehouse.Before
 	SinceExport string
 	// HistoryFrom is before when rows are kept no longer; they are left out.
 	HistoryFrom schemas.Time
@@ -79,11 +84,19 @@ type Export struct {
 
 // query selects the export's rows.
 func (x Export) query() warehouse.Query {
-	q := warehouse.Query{Filter: x.Filter, Snapshot: x.Snapshot, Since: x.Since, Scattered: x.Scattered}
+	q := warehouse.Query{Filter: x.Filter, Snapshot: x.Snapshot, Before: x.Before, Scattered: x.Scattered}
 	if x.leavesOut() != nil {
 		q.Filter.From = x.HistoryFrom
 	}
 	return q
+}
+
+// since is the snapshot of the export that this one continues, or nil.
+func (x Export) since() schemas.Snapshot {
+	if x.Before == nil {
+		return nil
+	}
+	return x.Before.Snapshot
 }
 
 // leavesOut is from when on the export has rows, if its range reaches further back.

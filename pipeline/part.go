@@ -115,12 +115,6 @@ func (e *Exporter) zipped(ctx context.Context, x Export, r *schemas.Receipt) (_ 
 
 // zip queries the part and writes its zip, filling in what the receipt says of both.
 func (e *Exporter) zip(ctx context.Context, x Export, dst *spool, r *schemas.Receipt) error {
-	rows, err := e.source.Rows(ctx, x.query(), r.First, r.Last)
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
-
 	zipSum := sha256.New()
 	archive := newArchive(x, io.MultiWriter(dst, zipSum))
 	entry, err := archive.CreateHeader(entryHeader(x.Filter, schemas.EntryName(x.Filter.Entity, r.Part)))
@@ -128,7 +122,7 @@ func (e *Exporter) zip(ctx context.Context, x Export, dst *spool, r *schemas.Rec
 		return fmt.Errorf("zip: %w", err)
 	}
 	lines := lineCounter{sum: sha256.New(), limit: r.Bytes}
-	if _, err := io.CopyBuffer(io.MultiWriter(&lines, entry), onlyReader{rows}, make([]byte, 128<<10)); err != nil {
+	if err := e.lines(ctx, x, r.Part, io.MultiWriter(&lines, entry)); err != nil {
 		return err
 	}
 	if err := archive.Close(); err != nil {
@@ -140,6 +134,20 @@ func (e *Exporter) zip(ctx context.Context, x Export, dst *spool, r *schemas.Rec
 	r.JSONLSHA256 = hexSum(lines.sum)
 	r.ZipBytes, r.ZipSHA256 = dst.size, hexSum(zipSum)
 	return nil
+}
+
+// lines writes the JSON Lines of a part with rows or removals.
+func (e *Exporter) lines(ctx context.Context, x Export, part schemas.Part, to io.Writer) error {
+	if part.Kind == schemas.KindRemoved {
+		return e.removals(ctx, x, part, to)
+	}
+	rows, err := e.source.Rows(ctx, x.query(), part.First, part.Last)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	_, err = io.CopyBuffer(to, onlyReader{rows}, make([]byte, 128<<10))
+	return err
 }
 
 // seal encrypts the zip, giving its memory back as it goes.

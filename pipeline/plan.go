@@ -61,17 +61,24 @@ func (e *Exporter) Plan(ctx context.Context, x Export) (schemas.Plan, error) {
 		if err := agree(plan, chunks, extent); err != nil {
 			return plan, err
 		}
+		if err := e.planRemoved(ctx, x, &plan); err != nil {
+			return plan, err
+		}
 		if !x.WithoutAttachments {
 			if err := e.planAttachments(ctx, x, chunks, &plan); err != nil {
 				return plan, err
 			}
 		}
 		if len(plan.Parts) > maxParts {
-			return plan, Permanent(fmt.Errorf("the export would have %s and the limit is %d: choose a larger split_size or a shorter range", schemas.Counted(len(plan.Parts), "part"), maxParts))
+			return plan, tooManyParts()
 		}
 		return plan, nil
 	})
 	return plan, err
+}
+
+func tooManyParts() error {
+	return Permanent(fmt.Errorf("the export would have more than %d parts: choose a larger split_size or a shorter range", maxParts))
 }
 
 // counted counts and cuts the rows at the same time. Only if a line turns out to be so

@@ -95,6 +95,8 @@ type Plan struct {
 	// Rows and Bytes are those of the parts with rows.
 	Rows  int64 `json:"rows"`
 	Bytes int64 `json:"bytes"`
+	// Removed counts the lines of parts with removals.
+	Removed int64 `json:"removed,omitempty"`
 	// Attachments and AttachmentBytes are those of the others.
 	Attachments     int64 `json:"attachments,omitempty"`
 	AttachmentBytes int64 `json:"attachment_bytes,omitempty"`
@@ -105,7 +107,7 @@ type Plan struct {
 
 // Totals is what a plan says of an export; what is not known before, is 0.
 func (p Plan) Totals() Totals {
-	return Totals{Parts: len(p.Parts), Rows: p.Rows, JSONLBytes: p.Bytes, Attachments: p.Attachments, AttachmentBytes: p.AttachmentBytes}
+	return Totals{Parts: len(p.Parts), Rows: p.Rows, JSONLBytes: p.Bytes, Removed: p.Removed, Attachments: p.Attachments, AttachmentBytes: p.AttachmentBytes}
 }
 
 // Receipt says what was stored for a part.

@@ -109,10 +109,14 @@ func (w *Worker) steps(ctx context.Context, r *schemas.ExportRequest, attempt in
 	if err != nil {
 		return err
 	}
+	before, err := w.before(ctx, r, accepted.Since)
+	if err != nil {
+		return err
+	}
 	cipher, keyTransport := r.Enciphering()
 	x := pipeline.Export{
 		ID: r.ExportID, Filter: r.Filter(), Snapshot: accepted.Snapshot,
-		Since: accepted.Since, SinceExport: r.SinceExport, HistoryFrom: accepted.From(),
+		Before: before, SinceExport: r.SinceExport, HistoryFrom: accepted.From(),
 		SplitSize: r.Split(), WithoutAttachments: r.Attachments == schemas.AttachmentsNone,
 		Encoding: r.Sealing(), Cipher: cipher, KeyTransport: keyTransport, Compression: r.Compressing(), Recipients: recipients, Lifetime: lifetime,
 	}

@@ -185,6 +185,14 @@ func (s *scene) AttachmentSizes(ctx context.Context, q warehouse.Query, first, l
 	return pipelinetest.NewSource(s.log()...).AttachmentSizes(ctx, q, first, last, each)
 }
 
+func (s *scene) CountRemoved(ctx context.Context, q warehouse.Query) (int64, error) {
+	return pipelinetest.NewSource(s.log()...).CountRemoved(ctx, q)
+}
+
+func (s *scene) Removed(ctx context.Context, q warehouse.Query, first schemas.RowKey, last *schemas.RowKey, each func(schemas.Removal) error) error {
+	return pipelinetest.NewSource(s.log()...).Removed(ctx, q, first, last, each)
+}
+
 func digest(lines string) string {
 	sum := sha256.Sum256([]byte(lines))
 	return hex.EncodeToString(sum[:])

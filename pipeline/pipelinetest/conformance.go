@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -184,17 +185,30 @@ func TestSource(t *testing.T, s pipeline.Source, n int) {
 		q.Filter.Match = m
 		return q
 	}
-	since := Everything(int64(n), int64(n))
-	since.Since = schemas.Snapshot{int64(n / 2)}
+	since := func(f schemas.Filter) warehouse.Query {
+		q := Everything(int64(n), int64(n))
+		q.Filter = f
+		before := Everything().Filter
+		before.MediaTypes = f.MediaTypes
+		q.Before = &warehouse.Before{Filter: before, Snapshot: schemas.Snapshot{int64(n / 2)}}
+		return q
+	}
+	widened := since(Everything().Filter)
+	widened.Before.Filter.MediaTypes = []string{"voice"}
+	narrowed := since(Everything().Filter)
+	narrowed.Filter.Queues = []string{"sales"}
+	earlier := since(Everything().Filter)
+	earlier.Before.Filter.From = schemas.TimeOf(start.Add(20 * time.Hour))
 	window.Filter.From, window.Filter.To = schemas.TimeOf(start.Add(5*time.Hour)), schemas.TimeOf(start.Add(20*time.Hour))
 	for name, q := range map[string]warehouse.Query{
 		"everything": Everything(int64(n), int64(n)), "an early snapshot": Everything(int64(n/3), int64(n/2)),
 		"one partition": Everything(int64(n)), "nothing": Everything(), "the newest version's medium": chats, "a window": window,
-		"since a snapshot": since,
-		"a queue":          match(schemas.Match{Queues: []string{"sales", "none"}}),
-		"two conditions":   match(schemas.Match{Directions: []string{"inbound"}, Statuses: []string{"closed"}}),
-		"attributes":       match(schemas.Match{Queues: []string{"sales"}, Attributes: map[string]string{"region": "north", `it's "}`: `\ {x:String}`}}),
-		"an empty value":   match(schemas.Match{Attributes: map[string]string{"region": ""}}),
+		"since a snapshot": since(Everything().Filter), "since a snapshot, of a medium": since(chats.Filter), "since a wider filter": narrowed,
+		"since a narrower filter": widened, "since fewer hours": earlier,
+		"a queue":        match(schemas.Match{Queues: []string{"sales", "none"}}),
+		"two conditions": match(schemas.Match{Directions: []string{"inbound"}, Statuses: []string{"closed"}}),
+		"attributes":     match(schemas.Match{Queues: []string{"sales"}, Attributes: map[string]string{"region": "north", `it's "}`: `\ {x:String}`}}),
+		"an empty value": match(schemas.Match{Attributes: map[string]string{"region": ""}}),
 	} {
 		t.Run(name, func(t *testing.T) {
 			extent, err := s.Extent(t.Context(), q)
@@ -210,6 +224,9 @@ func TestSource(t *testing.T, s pipeline.Source, n int) {
 			if err != nil || len(chunks) != len(want) {
 				t.Fatalf("%d chunks, want %d, %v", len(chunks), len(want), err)
 			}
+			if got, wanted := removed(t, s, q), removed(t, twin, q); got != wanted {
+				t.Errorf("it removes %q, want %q", got, wanted)
+			}
 			for i, c := range chunks {
 				if c.Rows != want[i].Rows || c.Attached != want[i].Attached || c.Bytes != want[i].Bytes || c.First.Compare(want[i].First) != 0 || c.Last.Compare(want[i].Last) != 0 {
 					t.Errorf("chunk %d is %+v, want %+v", i, c, want[i])
@@ -223,6 +240,30 @@ func TestSource(t *testing.T, s pipeline.Source, n int) {
 			}
 		})
 	}
+}
+
+// removed are the removals of a query, each of them read in a range of its own too.
+func removed(t *testing.T, s pipeline.Source, q warehouse.Query) string {
+	t.Helper()
+	var all []schemas.Removal
+	collect := func(to *[]schemas.Removal) func(schemas.Removal) error {
+		return func(r schemas.Removal) error { *to = append(*to, r); return nil }
+	}
+	n, err := s.CountRemoved(t.Context(), q)
+	if err == nil {
+		err = s.Removed(t.Context(), q, schemas.RowKey{}, nil, collect(&all))
+	}
+	if err != nil || n != int64(len(all)) {
+		t.Errorf("%d removals of %d: %v", len(all), n, err)
+	}
+	for i := 0; i+2 < len(all); i += 3 {
+		var some []schemas.Removal
+		last := all[i+2].Key()
+		if err := s.Removed(t.Context(), q, all[i].Key(), &last, collect(&some)); err != nil || !slices.Equal(some, all[i:i+3]) {
+			t.Errorf("between %v and %v it removes %v: %v", all[i], all[i+2], some, err)
+		}
+	}
+	return fmt.Sprint(all)
 }
 
 func lines(t *testing.T, read func(context.Context, warehouse.Query, schemas.RowKey, schemas.RowKey) (io.ReadCloser, error), q warehouse.Query, c warehouse.Chunk) string {

@@ -194,3 +194,12 @@ func (r *brokenRows) Read(p []byte) (int, error) {
 	r.left -= n
 	return n, err
 }
+
+func (s faultySource) CountRemoved(ctx context.Context, q warehouse.Query) (n int64, err error) {
+	err = s.faults.Do(func() error { n, err = s.source.CountRemoved(ctx, q); return err })
+	return n, err
+}
+
+func (s faultySource) Removed(ctx context.Context, q warehouse.Query, first schemas.RowKey, last *schemas.RowKey, each func(schemas.Removal) error) error {
+	return s.faults.Do(func() error { return s.source.Removed(ctx, q, first, last, each) })
+}

@@ -143,10 +143,21 @@ func (s *Store) Remove(_ context.Context, key string) error {
 // Source holds interactions in memory; it is a pipeline.Source.
 type Source struct {
 	records []schemas.Record[*schemas.Interaction]
+	erased  map[string]time.Time // ids of interactions, and when
 }
 
 // NewSource returns a Source of records, whose events carry their Body.
-func NewSource(records ...schemas.Record[*schemas.Interaction]) *Source { return &Source{records} }
+func NewSource(records ...schemas.Record[*schemas.Interaction]) *Source {
+	return &Source{records: records, erased: map[string]time.Time{}}
+}
+
+// Erase removes every version of an interaction below a snapshot, as of an instant.
+func (s *Source) Erase(id string, below schemas.Snapshot, at time.Time) {
+	s.records = slices.DeleteFunc(slices.Clone(s.records), func(r schemas.Record[*schemas.Interaction]) bool {
+		return r.Event.InteractionID == id && int(r.Partition) < len(below) && r.Offset < below[r.Partition]
+	})
+	s.erased[id] = at
+}
 
 // row is the version of an interaction that counts.
 type row struct {
@@ -156,13 +167,12 @@ type row struct {
 
 func (r row) bytes() int64 { return int64(len(r.record.Event.Body) + 1) }
 
-// versions are the records at or past since and below the snapshot within the range.
+// versions are the records below the snapshot within the range.
 func (s *Source) versions(q warehouse.Query) (all []row) {
 	for _, r := range s.records {
 		e := r.Event
 		below := int(r.Partition) < len(q.Snapshot) && r.Offset < q.Snapshot[r.Partition]
-		past := int(r.Partition) >= len(q.Since) || r.Offset >= q.Since[r.Partition]
-		if below && past && e.TenantID == q.Filter.TenantID && !e.StartedAt.Before(q.Filter.From.Time) && e.StartedAt.Before(q.Filter.To.Time) {
+		if below && e.TenantID == q.Filter.TenantID && !e.StartedAt.Before(q.Filter.From.Time) && e.StartedAt.Before(q.Filter.To.Time) {
 			all = append(all, row{schemas.RowKey{Time: e.StartedAt, ID: e.InteractionID}, r})
 		}
 	}
@@ -180,8 +190,73 @@ func (s *Source) ofPartitions(q warehouse.Query) []row {
 	})
 }
 
-// rows are the newest versions that pass the filter, in order.
+// rows are the newest versions that pass the filter, in order; with Before those that differ.
 func (s *Source) rows(q warehouse.Query) (all []row) {
+	if q.Before == nil {
+		return s.selected(q)
+	}
+	now, had := s.sides(q)
+	gone := s.goneIn(q)
+	return slices.DeleteFunc(now, func(r row) bool {
+		i := slices.IndexFunc(had, func(h row) bool { return h.key == r.key })
+		same := i >= 0 && had[i].record.Partition == r.record.Partition && had[i].record.Offset == r.record.Offset
+		return same && !slices.Contains(gone, r.key.ID)
+	})
+}
+
+// sides are what the query selects without Before, and what Before selected.
+func (s *Source) sides(q warehouse.Query) (now, had []row) {
+	before := warehouse.Query{Filter: q.Before.Filter, Snapshot: q.Before.Snapshot, Scattered: true}
+	q.Before, q.Scattered = nil, true
+	return s.selected(q), s.selected(before)
+}
+
+// goneIn are the ids that were erased between the query's bounds, in order.
+func (s *Source) goneIn(q warehouse.Query) (ids []string) {
+	for id, at := range s.erased {
+		if !at.Before(q.Before.ErasedFrom) && at.Before(q.Before.ErasedTo) {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+// Removed calls each with every removal between two inclusive keys.
+func (s *Source) Removed(_ context.Context, q warehouse.Query, first schemas.RowKey, last *schemas.RowKey, each func(schemas.Removal) error) error {
+	if q.Before == nil {
+		return nil
+	}
+	now, had := s.sides(q)
+	gone := s.goneIn(q)
+	var all []schemas.Removal
+	for _, id := range gone {
+		all = append(all, schemas.Removal{ID: id, Reason: schemas.RemovedErased})
+	}
+	for _, r := range had {
+		in := !r.key.Time.Before(q.Filter.From.Time) && r.key.Time.Before(q.Filter.To.Time) // the receiver removes the others itself
+		if in && !slices.Contains(gone, r.key.ID) && !slices.ContainsFunc(now, func(n row) bool { return n.key == r.key }) {
+			all = append(all, schemas.Removal{ID: r.key.ID, Time: r.key.Time, Reason: schemas.RemovedFilter})
+		}
+	}
+	for _, r := range all {
+		if r.Key().Compare(first) < 0 || last != nil && r.Key().Compare(*last) > 0 {
+			continue
+		}
+		if err := each(r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// CountRemoved is how many removals there are.
+func (s *Source) CountRemoved(ctx context.Context, q warehouse.Query) (n int64, err error) {
+	err = s.Removed(ctx, q, schemas.RowKey{}, nil, func(schemas.Removal) error { n++; return nil })
+	return n, err
+}
+
+func (s *Source) selected(q warehouse.Query) (all []row) {
 	newest := s.ofPartitions(q)
 	slices.SortStableFunc(newest, func(a, b row) int {
 		if q.Scattered {
@@ -218,7 +293,9 @@ func passes(f schemas.Filter, e *schemas.Interaction) bool {
 // Extent is how much the query selects.
 func (s *Source) Extent(_ context.Context, q warehouse.Query) (e warehouse.Extent, _ error) {
 	all := s.ofPartitions(q)
-	e.Scattered = len(slices.CompactFunc(slices.Clone(all), func(a, b row) bool { return a.key.Compare(b.key) == 0 })) < len(all)
+	if q.Before == nil {
+		e.Scattered = len(slices.CompactFunc(slices.Clone(all), func(a, b row) bool { return a.key.Compare(b.key) == 0 })) < len(all)
+	}
 	q.Scattered = e.Scattered
 	for _, r := range s.rows(q) {
 		e.Rows++

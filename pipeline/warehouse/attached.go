@@ -19,18 +19,22 @@ func (w *Warehouse) Attached(ctx context.Context, q Query, first, last schemas.R
 	if err != nil {
 		return nil, err
 	}
-	// Which version counts is decided by the key columns, and only then are bodies
-	// looked up: an older version with attachments must not come back.
-	sql := fmt.Sprintf(`
+	return w.db.Lines(ctx, "read attachments of "+t.name, q.bodies(t, t.attached()), q.arguments(first, &last)...)
+}
+
+// bodies selects the bodies of rows between two inclusive keys for which a condition holds,
+// in order. Which version counts is decided by the key columns, and only then are bodies
+// looked up: an older version must not come back.
+func (q Query) bodies(t table, condition string) string {
+	return fmt.Sprintf(`
 SELECT body FROM %[1]s
 WHERE tenant_id = {tenant:String} AND %[2]s
   AND %[3]s >= fromUnixTimestamp64Milli({from:Int64}, 'UTC')
   AND %[3]s <= fromUnixTimestamp64Milli({last:Int64}, 'UTC')
-  AND (%[3]s, %[4]s, source_offset, source_partition) IN (SELECT t, id, at_offset, at_partition FROM (%[5]s) WHERE passes AND with_files)
-ORDER BY %[3]s, %[4]s
-LIMIT 1 BY %[3]s, %[4]s`, t.name, t.attached(), t.time, t.id,
-		q.newest(t, t.attached()+" AS with_files, source_offset AS at_offset, source_partition AS at_partition"))
-	return w.db.Lines(ctx, "read attachments of "+t.name, sql, q.arguments(first, &last)...)
+  AND (%[3]s, %[4]s, source_offset, source_partition) IN (SELECT t, id, at_offset, at_partition FROM (%[5]s) WHERE passes AND wanted)
+ORDER BY %[3]s, %[4]s, stated DESC
+LIMIT 1 BY %[3]s, %[4]s`, t.name, condition, t.time, t.id,
+		q.newest(t, condition+" AS wanted", "source_offset AS at_offset", "source_partition AS at_partition"))
 }
 
 // AttachmentSizes calls each with the key of every row between two inclusive keys that
@@ -43,7 +47,7 @@ func (w *Warehouse) AttachmentSizes(ctx context.Context, q Query, first, last sc
 		return err
 	}
 	sql := fmt.Sprintf("SELECT t, id, attachment_bytes FROM (%s) WHERE passes AND with_files",
-		q.newest(t, t.attached()+" AS with_files, attachment_bytes"))
+		q.newest(t, t.attached()+" AS with_files", "attachment_bytes"))
 	return w.db.Each(ctx, "read sizes of attachments of "+t.name, sql, q.arguments(first, &last), func(rows driver.Rows) error {
 		var at time.Time
 		var key schemas.RowKey

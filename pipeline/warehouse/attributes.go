@@ -25,7 +25,7 @@ func (w *Warehouse) checkAttributes(ctx context.Context, q Query, t table) error
 	if len(q.Filter.Attributes) == 0 {
 		return nil
 	}
-	q.Filter.Attributes = nil
+	q.Filter.Attributes, q.Before = nil, nil
 	var at time.Time
 	var id string
 	err := w.db.Scan(ctx, "look for rows of "+t.name+" without attributes", fmt.Sprintf("SELECT t, id FROM (%s) WHERE passes AND NOT stated LIMIT 1", q.newestOfAll(t, "stated")),

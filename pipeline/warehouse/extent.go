@@ -43,10 +43,11 @@ func (w *Warehouse) Extent(ctx context.Context, q Query) (Extent, error) {
 // extent counts what the query selects, and tells whether more versions are the newest of
 // their partition than there are rows.
 func (w *Warehouse) extent(ctx context.Context, q Query, t table) (e Extent, scattered bool, err error) {
-	columns := "body_bytes, " + t.attached() + " AS with_files"
+	columns := []string{"body_bytes", t.attached() + " AS with_files"}
 	newest := q.within(t, columns, false, "source_partition")
-	if q.Scattered {
-		newest = q.newestOfAll(t, columns)
+	decided := q.Scattered || q.Before != nil // which partition's version counts
+	if decided {
+		newest = q.newestOfAll(t, columns...)
 	}
 	arguments := func() []any { return q.arguments(schemas.RowKey{Time: q.Filter.From}, nil) }
 	var versions, rows int64
@@ -55,13 +56,13 @@ func (w *Warehouse) extent(ctx context.Context, q Query, t table) (e Extent, sca
 		sql := "SELECT toInt64(count()), toInt64(countIf(passes)), toInt64(sumIf(body_bytes, passes)), toInt64(maxIf(body_bytes, passes)), toInt64(sumIf(with_files, passes)) FROM (" + newest + ")"
 		return w.db.Scan(ctx, "count rows", sql, arguments(), &versions, &e.Rows, &e.Bytes, &e.Largest, &e.Attached)
 	})
-	if !q.Scattered {
+	if !decided {
 		both.Go(func() error {
-			any := Query{Filter: q.Filter, Snapshot: q.Snapshot, Since: q.Since}
+			any := Query{Filter: q.Filter, Snapshot: q.Snapshot}
 			any.Filter.MediaTypes, any.Filter.Queues, any.Filter.Directions, any.Filter.Statuses, any.Filter.Attributes = nil, nil, nil, nil, nil
 			return w.db.Scan(ctx, "count ids", "SELECT toInt64(count()) FROM ("+any.newestOfAll(t, "1")+")", arguments(), &rows)
 		})
 	}
 	err = both.Wait()
-	return e, versions > rows, err
+	return e, !decided && versions > rows, err
 }

@@ -131,16 +131,16 @@ func within(s schemas.Snapshot, v erasableVersion) bool {
 }
 
 // HeldBy counts the rows of the subjects that an export holds: as the version that it
-// chose, if that passes its filter. Of a failed export only the parts count that it stored;
+// chose, if that passes its filter and came since the export that it continues. Of a failed export only the parts count that it stored;
 // one that is still at work counts for what it is to hold.
 func (i Impact) HeldBy(x schemas.Export) (n int64) {
 	if x.Request == nil {
 		return 0
 	}
-	q := Query{Filter: x.Request.Filter(), Snapshot: x.Snapshot, Since: x.Since}
+	q := Query{Filter: x.Request.Filter(), Snapshot: x.Snapshot}
 	for _, row := range i.rows[q.Filter.Entity] {
 		v, found := q.newestOf(row)
-		if found && q.passes(v) && i.erased(q.Filter.Entity, v) && (x.State != schemas.Failed || stored(x.Parts, row.key, v.attached)) {
+		if found && !within(x.Since, v) && q.passes(v) && i.erased(q.Filter.Entity, v) && (x.State != schemas.Failed || stored(x.Parts, row.key, v.attached)) {
 			n++
 		}
 	}
@@ -154,7 +154,7 @@ func (q Query) newestOf(row erasableRow) (newest erasableVersion, found bool) {
 	}
 	looked := int32(-1)
 	for _, v := range row.versions {
-		if v.partition == looked || !within(q.Snapshot, v) || within(q.Since, v) {
+		if v.partition == looked || !within(q.Snapshot, v) {
 			continue
 		}
 		looked = v.partition                                 // whose newest it is

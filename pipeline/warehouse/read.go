@@ -16,16 +16,17 @@ import (
 	"cdds/schemas"
 )
 
-// Query selects the rows of an export: of the versions at or past Since and below
-// Snapshot the newest of each row, if it passes the filter.
+// Query selects the rows of an export: of the versions below Snapshot the newest of each
+// row, if it passes the filter.
 type Query struct {
 	Filter   schemas.Filter
 	Snapshot schemas.Snapshot
-	// Since is empty for all from the beginning.
-	Since schemas.Snapshot
+	// Before, if there is one, is what an earlier export selected: then only the rows are
+	// selected that differ, see Before.
+	Before *Before
 	// Scattered says that versions of one row lie in several partitions, as Extent found:
 	// producers partition their ids differently, or partitions were added. Then the newest
-	// of each partition are compared by when they were published.
+	// of each partition are compared by when they were published. Without Before only.
 	Scattered bool
 }
 
@@ -48,23 +49,23 @@ type Chunk struct {
 // LIMIT 1 BY on a prefix of the sorting key streams without a full sort. FINAL
 // would not do: it keeps the newest version even past the snapshot, and the row
 // would be lost.
-func (q Query) newest(t table, columns string) string {
-	if q.Scattered {
-		return q.acrossPartitions(q.within(t, columns+scatteredColumns, true, "source_partition"))
-	}
-	return q.within(t, columns, true)
-}
+//
+// Columns are given as "expression AS name".
+func (q Query) newest(t table, columns ...string) string { return q.choose(t, true, columns) }
 
 // newestOfAll is newest of all rows the filter's range has.
-func (q Query) newestOfAll(t table, columns string) string {
-	if q.Scattered {
-		return q.acrossPartitions(q.within(t, columns+scatteredColumns, false, "source_partition"))
-	}
-	return q.within(t, columns, false)
-}
+func (q Query) newestOfAll(t table, columns ...string) string { return q.choose(t, false, columns) }
 
-// scatteredColumns are what acrossPartitions decides by.
-const scatteredColumns = ", source_partition AS in_partition, published_at AS was_published"
+func (q Query) choose(t table, keys bool, columns []string) string {
+	switch {
+	case q.Before != nil:
+		return q.upserts(t, keys, columns)
+	case q.Scattered:
+		columns = append(slices.Clone(columns), "source_partition AS in_partition", "published_at AS was_published") // for acrossPartitions
+		return q.acrossPartitions(q.within(t, columns, keys, "source_partition"))
+	}
+	return q.within(t, columns, keys)
+}
 
 // acrossPartitions selects, of the newest versions of each partition, the newest.
 func (q Query) acrossPartitions(ofPartitions string) string {
@@ -77,51 +78,54 @@ LIMIT 1 BY t, id`
 // within selects the newest version of each row, or of each row and what else by names. It
 // says only what is needed: for a few rows ClickHouse takes longer to analyze conditions
 // than to read.
-func (q Query) within(t table, columns string, keys bool, by ...string) string {
-	more := ""
-	if keys {
-		more += `
-  AND (%[5]s, %[3]s) >= (fromUnixTimestamp64Milli({from:Int64}, 'UTC'), {first_id:String})
-  AND (%[5]s, %[3]s) <= (fromUnixTimestamp64Milli({last:Int64}, 'UTC'), {last_id:String})`
-	}
-	if len(q.Since) > 0 {
-		more += `
-  AND source_offset >= arrayElement({since:Array(Int64)}, source_partition + 1)`
-	}
+func (q Query) within(t table, columns []string, keys bool, by ...string) string {
 	row := strings.Join(append([]string{t.time, t.id}, by...), ", ")
 	return fmt.Sprintf(`
-SELECT %[1]s%[5]s AS t, %[3]s AS id, %[4]s
-FROM %[2]s
-WHERE tenant_id = {tenant:String}
-  AND %[5]s >= fromUnixTimestamp64Milli({from:Int64}, 'UTC')
-  AND %[5]s <= fromUnixTimestamp64Milli({last:Int64}, 'UTC')
-  AND source_offset < arrayElement({snapshot:Array(Int64)}, source_partition + 1)`+more+`
-ORDER BY %[6]s, source_offset DESC, stated DESC
-LIMIT 1 BY %[6]s`, q.passing(t), t.name, t.id, columns, t.time, row)
+SELECT %[1]s AS passes, %[2]s AS t, %[3]s AS id, %[4]s
+FROM %[5]s
+WHERE %[6]s
+ORDER BY %[7]s, source_offset DESC, stated DESC
+LIMIT 1 BY %[7]s`, passing(t, q.Filter, ""), t.time, t.id, strings.Join(columns, ", "), t.name, below(t, keys), row)
 }
 
-// passing is a column that says whether a version passes the filter. It is looked at
-// after the newest version is chosen: an interaction whose media type or queue was
-// corrected counts under the corrected one. Only what is asked for is read.
-func (q Query) passing(t table) string {
+// below are the conditions of versions in the range and below the snapshot; with keys, of
+// rows between two inclusive ones.
+func below(t table, keys bool) string {
+	conditions := `tenant_id = {tenant:String}
+  AND %[1]s >= fromUnixTimestamp64Milli({from:Int64}, 'UTC')
+  AND %[1]s <= fromUnixTimestamp64Milli({last:Int64}, 'UTC')
+  AND source_offset < arrayElement({snapshot:Array(Int64)}, source_partition + 1)`
+	if keys {
+		conditions += `
+  AND (%[1]s, %[2]s) >= (fromUnixTimestamp64Milli({from:Int64}, 'UTC'), {first_id:String})
+  AND (%[1]s, %[2]s) <= (fromUnixTimestamp64Milli({last:Int64}, 'UTC'), {last_id:String})`
+	}
+	return fmt.Sprintf(conditions, t.time, t.id)
+}
+
+// passing says whether a version passes a filter, whose values are bound under names that
+// begin with prefix. It is looked at after the newest version is chosen: an interaction
+// whose media type or queue was corrected counts under the corrected one. Only what is
+// asked for is read.
+func passing(t table, f schemas.Filter, prefix string) string {
 	conditions := []string{"1"}
 	if t.media {
 		for _, in := range []struct {
 			asked         []string
 			column, given string
 		}{
-			{q.Filter.MediaTypes, "media_type", "media"}, {q.Filter.Queues, "queue", "queues"},
-			{q.Filter.Directions, "direction", "directions"}, {q.Filter.Statuses, "status", "statuses"},
+			{f.MediaTypes, "media_type", "media"}, {f.Queues, "queue", "queues"},
+			{f.Directions, "direction", "directions"}, {f.Statuses, "status", "statuses"},
 		} {
 			if len(in.asked) > 0 {
-				conditions = append(conditions, fmt.Sprintf("has({%s:Array(String)}, %s)", in.given, in.column))
+				conditions = append(conditions, fmt.Sprintf("has({%s%s:Array(String)}, %s)", prefix, in.given, in.column))
 			}
 		}
 	}
-	if len(q.Filter.Attributes) > 0 {
-		conditions = append(conditions, `arrayAll((name, value) -> mapContains(attributes, name) AND attributes[name] = value, {names:Array(String)}, {values:Array(String)})`)
+	if len(f.Attributes) > 0 {
+		conditions = append(conditions, fmt.Sprintf("arrayAll((name, value) -> mapContains(attributes, name) AND attributes[name] = value, {%[1]snames:Array(String)}, {%[1]svalues:Array(String)})", prefix))
 	}
-	return "(" + strings.Join(conditions, " AND ") + ") AS passes, "
+	return "(" + strings.Join(conditions, " AND ") + ")"
 }
 
 // arguments binds a range between two inclusive keys, or to the end of the filter
@@ -131,29 +135,35 @@ func (q Query) arguments(first schemas.RowKey, last *schemas.RowKey) []any {
 	if last != nil {
 		until, lastID = last.Time.UnixMilli(), last.ID
 	}
-	// ClickHouse reads 0 past the end of an array: no record below the snapshot, every
-	// record past since.
-	snapshot, since := append([]int64{}, q.Snapshot...), append([]int64{}, q.Since...)
-	list := func(l []string) []string { return append([]string{}, l...) }
-	names := slices.Sorted(maps.Keys(q.Filter.Attributes))
-	values := make([]string, len(names))
-	for i, name := range names {
-		values[i] = q.Filter.Attributes[name]
-	}
-	return []any{
+	// ClickHouse reads 0 past the end of an array: no record is below the snapshot there.
+	args := append(filterArguments(q.Filter, ""),
 		tables.Named("tenant", q.Filter.TenantID),
 		tables.Named("from", first.Time.UnixMilli()),
 		tables.Named("first_id", first.ID),
 		tables.Named("last", until),
 		tables.Named("last_id", lastID),
-		tables.Named("snapshot", snapshot),
-		tables.Named("since", since),
-		tables.Named("media", list(q.Filter.MediaTypes)),
-		tables.Named("queues", list(q.Filter.Queues)),
-		tables.Named("directions", list(q.Filter.Directions)),
-		tables.Named("statuses", list(q.Filter.Statuses)),
-		tables.Named("names", list(names)),
-		tables.Named("values", values),
+		tables.Named("snapshot", append([]int64{}, q.Snapshot...)))
+	if q.Before != nil {
+		args = append(args, q.Before.arguments()...)
+	}
+	return args
+}
+
+// filterArguments binds what passing asks for.
+func filterArguments(f schemas.Filter, prefix string) []any {
+	list := func(l []string) []string { return append([]string{}, l...) }
+	names := slices.Sorted(maps.Keys(f.Attributes))
+	values := make([]string, len(names))
+	for i, name := range names {
+		values[i] = f.Attributes[name]
+	}
+	return []any{
+		tables.Named(prefix+"media", list(f.MediaTypes)),
+		tables.Named(prefix+"queues", list(f.Queues)),
+		tables.Named(prefix+"directions", list(f.Directions)),
+		tables.Named(prefix+"statuses", list(f.Statuses)),
+		tables.Named(prefix+"names", list(names)),
+		tables.Named(prefix+"values", values),
 	}
 }
 
@@ -173,7 +183,7 @@ SELECT * FROM (
   GROUP BY chunk
   UNION ALL
   SELECT toUInt64(18446744073709551615), toDateTime64(0, 3, 'UTC'), '', toDateTime64(0, 3, 'UTC'), '', toInt64(0), toInt64(0), toInt64(0))
-ORDER BY place`, n, q.newestOfAll(t, "body_bytes, "+t.attached()+" AS with_files"))
+ORDER BY place`, n, q.newestOfAll(t, "body_bytes", t.attached()+" AS with_files"))
 	chunks, err := w.chunks(ctx, "plan over "+t.name, sql, q.arguments(schemas.RowKey{Time: q.Filter.From}, nil))
 	if err != nil {
 		return nil, err
@@ -219,6 +229,9 @@ func (w *Warehouse) Rows(ctx context.Context, q Query, first, last schemas.RowKe
 		return nil, err
 	}
 	sql := fmt.Sprintf("SELECT body FROM (%s) WHERE passes", q.newest(t, "body"))
+	if q.Before != nil {
+		sql = q.bodies(t, "1")
+	}
 	// TSVRaw of one column is the bodies as they are, a line each.
 	return w.db.Lines(ctx, "read "+t.name, sql, q.arguments(first, &last)...)
 }

@@ -51,6 +51,14 @@ func (t table) attached() string {
 	return "0"
 }
 
+// erasedKind is what erased_subjects calls the ids of the rows.
+func (t table) erasedKind() string {
+	if t.name == "interactions" {
+		return schemas.ErasedInteraction
+	}
+	return schemas.ErasedContact
+}
+
 func tableOf(entity string) (table, error) {
 	switch entity {
 	case schemas.EntityInteraction:

@@ -115,8 +115,12 @@ var mutations = []mutation{
 	// Runs that continue each other hold every version once.
 	{
 		"since", "what came before the export that is continued stays out",
-		"pipeline/warehouse/read.go", "if len(q.Since) > 0 {", "if false {",
-		"pipeline/warehouse", "TestChunksAndRowsAreWhatTheModelSays",
+		"pipeline/warehouse/difference.go", `differs := "NOT (had AND`, `differs := "NOT (0 AND had AND`,
+		"pipeline/pipelinetest", "TestWhatDiffersFromAnEarlierExportGivesTheWholeWhenApplied",
+	}, {
+		"since", "what is not selected any more is removed, and only that",
+		"pipeline/warehouse/difference.go", "had AND NOT passing_now", "NOT passing_now",
+		"pipeline/pipelinetest", "TestWhatDiffersFromAnEarlierExportGivesTheWholeWhenApplied",
 	}, {
 		"since", "only a completed export can be continued",
 		"consumers/export/run.go", "case state != schemas.Completed:\n\t\treturn nil, refuse", "case state == schemas.Expired:\n\t\treturn nil, refuse",

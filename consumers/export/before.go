@@ -1,0 +1,29 @@
+package export
+
+import (
+	"context"
+	"fmt"
+
+	"cdds/pipeline"
+	"cdds/pipeline/warehouse"
+	"cdds/schemas"
+)
+
+// before is what the export selected that a request continues, nil if it continues none.
+func (w *Worker) before(ctx context.Context, r *schemas.ExportRequest, since schemas.Snapshot) (*warehouse.Before, error) {
+	if r.SinceExport == "" {
+		return nil, nil
+	}
+	earlier, found, err := w.Exporter.Accepted(ctx, r.TenantID, r.SinceExport)
+	if err != nil {
+		return nil, err
+	}
+	if !found || earlier.Request == nil {
+		return nil, pipeline.Permanent(fmt.Errorf("nothing is known of export %s any more, which this one continues; ask for a whole one", r.SinceExport))
+	}
+	b := &warehouse.Before{Filter: earlier.Request.Filter(), Snapshot: since}
+	if from := earlier.From(); b.Filter.From.Before(from.Time) {
+		b.Filter.From = from
+	}
+	return b, nil
+}

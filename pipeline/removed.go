@@ -1,0 +1,60 @@
+package pipeline
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+
+	"cdds/schemas"
+)
+
+// planRemoved adds the parts with the removals of an export that continues another one.
+func (e *Exporter) planRemoved(ctx context.Context, x Export, plan *schemas.Plan) error {
+	if x.Before == nil {
+		return nil
+	}
+	counted, err := e.source.CountRemoved(ctx, x.query())
+	if err != nil || counted == 0 {
+		return err
+	}
+	var part *schemas.Part
+	err = e.source.Removed(ctx, x.query(), schemas.RowKey{}, nil, func(r schemas.Removal) error {
+		line, err := schemas.Encode(r)
+		if err != nil {
+			return err
+		}
+		size := int64(len(line) + 1)
+		if part == nil || part.Bytes+size > x.SplitSize {
+			if len(plan.Parts) == maxParts {
+				return tooManyParts()
+			}
+			plan.Parts = append(plan.Parts, schemas.Part{Number: len(plan.Parts) + 1, Kind: schemas.KindRemoved, First: r.Key()})
+			part = &plan.Parts[len(plan.Parts)-1]
+		}
+		part.Rows, part.Bytes, part.Last = part.Rows+1, part.Bytes+size, r.Key()
+		plan.Removed++
+		return nil
+	})
+	if err == nil && plan.Removed != counted {
+		err = fmt.Errorf("the plan has %s, and counted were %d", schemas.Counted(plan.Removed, "removal"), counted)
+	}
+	return err
+}
+
+// removals writes the lines of a part with removals.
+func (e *Exporter) removals(ctx context.Context, x Export, part schemas.Part, to io.Writer) error {
+	w := bufio.NewWriter(to)
+	err := e.source.Removed(ctx, x.query(), part.First, &part.Last, func(r schemas.Removal) error {
+		line, err := schemas.Encode(r)
+		if err != nil {
+			return err
+		}
+		_, err = w.Write(append(line, '\n'))
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return w.Flush()
+}

@@ -165,8 +165,12 @@ type Webhook struct {
 
 // Limits of jobs.
 const (
-	maxTitleBytes    = 200
-	maxMatchValues   = 64
+	maxTitleBytes  = 200
+	maxMatchValues = 64
+	// maxMatchBytes bounds the attribute values of a filter together: a query has them in
+	// its URL, where quotes and backslashes are twelve bytes each and ClickHouse takes 1 MiB,
+	// and 128 KiB a parameter.
+	maxMatchBytes    = 16 << 10
 	maxRetentionDays = 3660
 	maxURLBytes      = 2048
 	// MaxDefinitionBytes is the limit of a job or certificate on its topic.

@@ -56,10 +56,15 @@ func (p *problems) match(m Match, entity string) {
 	if len(m.Attributes) > maxMatchValues {
 		p.add("attributes", "there are %d; the limit is %d", len(m.Attributes), maxMatchValues)
 	}
+	values := 0
 	for name, value := range m.Attributes {
+		values += len(value)
 		if name == "" || len(name) > maxIDBytes || len(value) > maxShortTextBytes {
 			p.add("attributes", "a name must have 1 to %d bytes and its value at most %d", maxIDBytes, maxShortTextBytes)
 			return
 		}
+	}
+	if values > maxMatchBytes {
+		p.add("attributes", "the values have %s together; the limit is %d", Counted(values, "byte"), maxMatchBytes)
 	}
 }

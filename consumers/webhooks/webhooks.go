@@ -225,17 +225,13 @@ func (h *Handler) attempt(ctx context.Context, s *schemas.ExportStatus, d *schem
 	giveUp := func(reason string) { d.Outcome, d.Reason = schemas.DeliveryGivenUp, reason }
 	// Looked up each time: a webhook that was corrected is told at its new address.
 	j, ok := h.Definitions.Job(s.TenantID, s.JobID)
-	switch {
-	case !ok || j.Deleted() || j.Webhook == nil:
+	if !ok || j.Deleted() || j.Webhook == nil {
 		giveUp("the job has no webhook any more")
 		return
-	case len(h.Secret) == 0:
-		giveUp("there is no secret to sign with; set webhooks.secret_file")
-		return
 	}
-	u, err := url.Parse(j.Webhook.URL)
-	if err != nil || u.Scheme != "https" && !h.AllowPrivate {
-		giveUp("its URL must be https")
+	u, err := targetOf(j.Webhook.URL, h.Secret, h.AllowPrivate)
+	if err != nil {
+		giveUp(err.Error())
 		return
 	}
 	d.URL = u.Scheme + "://" + u.Host + u.EscapedPath() // a query may hold what is nobody else's

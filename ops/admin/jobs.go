@@ -96,8 +96,10 @@ func (h *Handle) SaveJob(ctx context.Context, j schemas.Job, revision int) (sche
 func (h *Handle) revise(ctx context.Context, action string, j schemas.Job, previous *schemas.Job) (schemas.Job, error) {
 	next := j.Revised(previous, h.who.Name, schemas.TimeOf(h.Now()))
 	err := next.Validate()
-	if err == nil && h.CheckJob != nil {
-		err = h.CheckJob(*next)
+	// A job that can no longer work can still be suspended or deleted.
+	ends := previous != nil && next.State != previous.State && next.State != schemas.JobActive
+	if err == nil && h.CheckJob != nil && !ends {
+		err = h.CheckJob(ctx, *next)
 	}
 	if err == nil && next.State == schemas.JobActive {
 		err = h.checkRetention(next.RetentionDays)

@@ -111,9 +111,10 @@ type Options struct {
 	Positions   Positions
 	Accounts    Accounts
 	Definitions Definitions
-	// CheckJob says what is wrong with a job beyond its fields, such as a cron
-	// expression with no next time, as a *schemas.InvalidError; nil checks nothing.
-	CheckJob func(schemas.Job) error
+	// CheckJob finds what would make an active job fail where it is used, such as a cron
+	// expression with no next time or a webhook that is never delivered. The error is a
+	// *schemas.InvalidError. nil checks nothing.
+	CheckJob func(ctx context.Context, j schemas.Job) error
 	// Run is the request of a run of a job now, or a *ConflictError.
 	Run func(ctx context.Context, j schemas.Job) (*schemas.ExportRequest, error)
 	// CheckRetry is a *ConflictError if a failed run of a job must not be taken up again;

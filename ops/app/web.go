@@ -118,7 +118,7 @@ func (a *App) administration(w *web) (*admin.Service, error) {
 		History: a.ledger, Rows: a.warehouse, Requests: w.requests, Objects: a.bucket, Publisher: a.publisher,
 		Records: producers.NewRecords(a.publisher, defined.Versions()), Positions: a.offsets,
 		Accounts: w.auth, Directory: w.directory, Definitions: defined,
-		CheckJob: schedule.Check, Next: schedule.Next,
+		CheckJob: a.checkJob, Next: schedule.Next,
 		Run: func(ctx context.Context, j schemas.Job) (*schemas.ExportRequest, error) {
 			r, err := schedule.RunNow(ctx, a.ledger, j, schemas.TimeOf(w.now()))
 			return r, conflictOf(err)
@@ -132,6 +132,14 @@ func (a *App) administration(w *web) (*admin.Service, error) {
 		},
 		InlineCertificates: inline != nil && *inline, Logger: w.log, Now: a.Now,
 	}), nil
+}
+
+// checkJob judges a job by the code that will request its runs and deliver its webhook.
+func (a *App) checkJob(ctx context.Context, j schemas.Job) error {
+	if err := schedule.Check(j); err != nil {
+		return err
+	}
+	return webhooks.Check(ctx, j.Webhook, []byte(a.Config.Webhooks.Secret.Reveal()), a.Config.Webhooks.AllowPrivate)
 }
 
 // conflictOf is an overlap of runs as administration tells it, and any other error itself.

@@ -216,6 +216,9 @@ func (s *site) furnish(acme *caller) map[string]string {
 	nightly := jobBody("nightly", c.Fingerprint)
 	nightly["webhook"] = map[string]any{"url": "https://hooks.example.com/cdds", "secret_version": 1}
 	acme.must(201, "POST", "/jobs", nightly)
+	inTheClear := jobBody("clear", c.Fingerprint)
+	inTheClear["webhook"] = map[string]any{"url": "http://hooks.example.com/cdds", "secret_version": 1}
+	acme.must(422, "POST", "/jobs", inTheClear)
 	forgotten := interaction("acme", 20)
 	s.publish(forgotten)
 	acme.must(202, "POST", "/erasures", map[string]any{"erasure_id": "case", "interaction_id": forgotten.InteractionID})

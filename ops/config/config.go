@@ -6,6 +6,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"slices"
@@ -13,6 +14,8 @@ import (
 	"time"
 
 	"github.com/dustin/go-humanize"
+
+	"cdds/schemas"
 )
 
 // Config is everything that can be configured.
@@ -231,6 +234,7 @@ func (h History) check(add func(format string, args ...any)) {
 		}
 	}
 	for name, byTenant := range map[string]map[string]time.Duration{"history.keep_interactions_by_tenant": h.KeepInteractionsByTenant, "history.keep_contacts_by_tenant": h.KeepContactsByTenant} {
+		checkTenants(name, byTenant, add)
 		for tenant, keep := range byTenant {
 			if keep != 0 && keep < minKeep {
 				add("%s: that of %s must be 0, which keeps all, or at least 1d", name, tenant)
@@ -239,6 +243,15 @@ func (h History) check(add func(format string, args ...any)) {
 	}
 	if h.AgeEvery <= 0 {
 		add("history.age_every must be positive")
+	}
+}
+
+// checkTenants refuses names that no tenant can have: their settings would never count.
+func checkTenants[T any](name string, byTenant map[string]T, add func(format string, args ...any)) {
+	for _, tenant := range slices.Sorted(maps.Keys(byTenant)) {
+		if !schemas.IsTenant(tenant) {
+			add("%s: %q is not a tenant id: 1 to 63 of a-z 0-9 . _ -", name, tenant)
+		}
 	}
 }
 
@@ -351,6 +364,7 @@ func (c Config) CheckSettings() error {
 	if c.Export.Lifetime <= 0 || c.Export.IngestWait <= 0 || c.Export.RetryFor <= 0 {
 		add("export.lifetime, export.ingest_wait and export.retry_for must be positive")
 	}
+	checkTenants("export.lifetime_by_tenant", c.Export.LifetimeByTenant, add)
 	for tenant, lifetime := range c.Export.LifetimeByTenant {
 		if lifetime <= 0 {
 			add("export.lifetime_by_tenant: that of %s must be positive", tenant)

@@ -84,6 +84,29 @@ func TestCheckReportsEveryProblemAtOnce(t *testing.T) {
 	}
 }
 
+// Settings of a name that no tenant can have would never count.
+func TestSettingsOfATenantThatCannotBeAreRefused(t *testing.T) {
+	c := config.Default()
+	c.Export.LifetimeByTenant = map[string]time.Duration{"ACME": time.Hour}
+	c.History.KeepContactsByTenant = map[string]time.Duration{"a cme": 48 * time.Hour, "acme": 48 * time.Hour}
+	c.Web.URL = "https://cdds.example.com"
+	c.Web.OIDC = config.OIDC{Issuer: "https://login.example.com", ClientID: "cdds", ClientSecret: "s", Grants: []config.Grant{
+		{Claim: "g", Value: "v", Tenant: "Acme", Role: "viewer"}, {Claim: "g", Value: "v", Tenant: "*", Role: "viewer"}, {Claim: "g", Value: "v", Tenant: "acme", Role: "viewer"},
+	}}
+	err := c.Check()
+	if err == nil {
+		t.Fatal("nothing is refused")
+	}
+	for _, want := range []string{`export.lifetime_by_tenant: "ACME" is not a tenant id`, `history.keep_contacts_by_tenant: "a cme" is not a tenant id`, `web.oidc.grants[0]: tenant "Acme" is not a tenant id`} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("%q is not in %v", want, err)
+		}
+	}
+	if n := strings.Count(err.Error(), "is not a tenant id"); n != 3 {
+		t.Errorf("%d are refused: %v", n, err)
+	}
+}
+
 func TestARunningSystemIsFoundThroughItsDataDirectory(t *testing.T) {
 	dir := t.TempDir()
 	if _, err := config.Find("", dir, nil); !errors.Is(err, config.ErrNotRunning) {

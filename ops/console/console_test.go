@@ -126,7 +126,7 @@ func newDesk(t testing.TB, tenant string, exports, jobs int) *desk {
 	d := &desk{t: t, warehouse: w, ledger: l, auth: service, defined: defined, who: auth.Principal{Subject: "user/ada", Name: "ada", Tenant: tenant, Role: schemas.RoleAdministrator}}
 	office := admin.New(admin.Options{
 		History: l, Rows: w, Publisher: discard{}, Records: d, Positions: still{}, Accounts: service, Directory: directory, Definitions: defined,
-		CheckJob: schedule.Check, Next: schedule.Next, Now: clock,
+		CheckJob: func(_ context.Context, j schemas.Job) error { return schedule.Check(j) }, Next: schedule.Next, Now: clock,
 	})
 	pages := console.New(console.Options{Admin: office, Auth: service, URL: "http://127.0.0.1", Now: clock}).Handler()
 	d.handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -141,7 +141,7 @@ func (c *Console) saveJob(q *request, id string) error {
 		next := j.Revised(nil, q.who.Name, schemas.TimeOf(c.Now()))
 		next.State = schemas.JobActive
 		if q.CheckJob != nil {
-			if bad := problemsOf(q.CheckJob(*next)); bad != nil {
+			if bad := problemsOf(q.CheckJob(q.r.Context(), *next)); bad != nil {
 				return c.jobEditor(q, f, bad...)
 			}
 		}

@@ -56,7 +56,8 @@ func CheckRecipient(cert *x509.Certificate, now time.Time) error {
 	}
 	// What is accepted where a job or a request names it must not fail where it is used.
 	for _, transport := range []KeyTransport{PKCS1v15, OAEP} {
-		if _, err := transport.wrap(cert.PublicKey.(*rsa.PublicKey), make([]byte, keySize)); err != nil {
+		_, err := recipientInfo(cert, transport, func(pub *rsa.PublicKey) ([]byte, error) { return transport.wrap(pub, make([]byte, keySize)) })
+		if err != nil {
 			return &RecipientError{RuleSeal, "nothing can be sealed for its key: " + err.Error(), keyHint}
 		}
 	}

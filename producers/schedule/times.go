@@ -13,17 +13,17 @@ import (
 )
 
 // Check says what is wrong with a job's schedule: beyond its fields, a cron expression
-// that cannot be read or has no next time. The error is a *schemas.InvalidError.
+// that cannot be read, or no time at which it is due. The error is a *schemas.InvalidError.
 func Check(j schemas.Job) error {
 	if err := j.Schedule.Validate(); err != nil {
 		return err
 	}
-	if j.Schedule.Run != schemas.RunCron {
-		return nil
+	field := "schedule: "
+	if j.Schedule.Run == schemas.RunCron {
+		field = "schedule.cron: "
 	}
-	_, err := following(j.Schedule, j.EffectiveAt.Time)
-	if err != nil {
-		return &schemas.InvalidError{Problems: []string{"schedule.cron: " + err.Error()}}
+	if _, err := due(j, floor(j)); err != nil {
+		return &schemas.InvalidError{Problems: []string{field + err.Error()}}
 	}
 	return nil
 }

@@ -99,6 +99,20 @@ func TestCronThatCannotBeReadIsRefused(t *testing.T) {
 	}
 }
 
+func TestAScheduleThatIsNeverDueIsRefused(t *testing.T) {
+	for _, s := range []schemas.Schedule{
+		{Run: schemas.RunDaily, At: "12:00", Start: at("2199-12-31T12:00:00.001Z")},
+		{Run: schemas.RunCron, Cron: "0 0 1 1 *", Start: at("2199-01-01T00:00:00.001Z")},
+	} {
+		if err := schedule.Check(job(s)); err == nil || !strings.Contains(err.Error(), "there is no later time") {
+			t.Errorf("%+v: got %v", s, err)
+		}
+	}
+	if err := schedule.Check(job(schemas.Schedule{Run: schemas.RunOnce, Start: at("2199-12-31T12:00:00Z")})); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestAScheduleThatIsNotWholeIsRefusedAndNeverLookedForForEver(t *testing.T) {
 	for want, s := range map[string]schemas.Schedule{
 		"schedule.weekday":     {Run: schemas.RunWeekly, Weekday: "x"},

@@ -78,8 +78,8 @@ type application struct {
 func (a *application) all(ctx context.Context, now schemas.Time) error {
 	m := a.run.Manifest
 	at, err := a.copy.Position(ctx, m.Filter.Entity)
-	if err != nil {
-		return err
+	if changed := new(ChangedError); err != nil && !(errors.As(err, &changed) && m.Chain != nil && m.Chain.Whole()) {
+		return err // a whole run puts right what somebody else changed
 	}
 	at.Entity = m.Filter.Entity
 	if err := at.follows(m); err != nil {

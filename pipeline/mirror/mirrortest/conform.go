@@ -362,6 +362,8 @@ func (k Kind) meddled(t *testing.T) {
 	if _, err := s.copy.Position(t.Context(), a.entity); err == nil {
 		t.Error("its position is given as if nothing had happened")
 	}
+	s.apply(Run{Entity: a.entity, Job: "nightly", Number: 2, Rows: a.rows(5)}) // a whole one
+	s.compare(a.entity)
 }
 
 func (k Kind) both(t *testing.T) {

@@ -1,0 +1,90 @@
+package mirror
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"cdds/schemas"
+)
+
+// Folder is a Feed of exports that lie in a directory, each in one of its own or all of
+// them deeper, as a carrier brought them who has no way to the service.
+type Folder struct {
+	Dir string
+	// JobID chooses among the chains of several jobs; empty if there is one.
+	JobID string
+}
+
+// maxManifest bounds a manifest in bytes.
+const maxManifest = 64 << 20
+
+// Runs reads the manifests, whose signatures are checked only when a run is applied.
+func (f *Folder) Runs(ctx context.Context, after int) (schemas.ChainRuns, error) {
+	all := schemas.ChainRuns{JobID: f.JobID}
+	err := f.each(ctx, func(_ string, m *schemas.Manifest, sum string) error {
+		if m.Chain == nil || f.JobID != "" && m.Chain.JobID != f.JobID {
+			return nil
+		}
+		if all.JobID != "" && all.JobID != m.Chain.JobID {
+			return fmt.Errorf("%s has runs of several jobs, %s and %s: choose one with --job", f.Dir, all.JobID, m.Chain.JobID)
+		}
+		all.JobID, all.Entity = m.Chain.JobID, m.Filter.Entity
+		if m.Chain.Number > after {
+			all.Runs = append(all.Runs, schemas.ChainRun{
+				Number: m.Chain.Number, ExportID: m.ExportID, PreviousExportID: m.Chain.PreviousExportID, ManifestSHA256: sum,
+				CompletedAt: m.CreatedAt, ExpiresAt: m.ExpiresAt, Totals: m.Totals,
+			})
+		}
+		return nil
+	})
+	slices.SortFunc(all.Runs, func(a, b schemas.ChainRun) int { return a.Number - b.Number })
+	if err == nil && all.Entity == "" {
+		err = fmt.Errorf("%s has no run of a job that exports what came since its last run", f.Dir)
+	}
+	return all, err
+}
+
+// each calls found with every manifest in the directory.
+func (f *Folder) each(ctx context.Context, found func(dir string, m *schemas.Manifest, sum string) error) error {
+	return filepath.WalkDir(f.Dir, func(path string, d os.DirEntry, err error) error {
+		if err = errors.Join(err, ctx.Err()); err != nil || d.IsDir() || d.Name() != schemas.ManifestName {
+			return err
+		}
+		if info, err := d.Info(); err != nil || info.Size() > maxManifest {
+			return errors.Join(err, fmt.Errorf("%s is too large to be a manifest", path))
+		}
+		content, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		m, err := schemas.DecodeManifest(content)
+		if err != nil {
+			return fmt.Errorf("%s: %w", path, err)
+		}
+		sum := sha256.Sum256(content)
+		return found(filepath.Dir(path), m, hex.EncodeToString(sum[:]))
+	})
+}
+
+// Fetch finds the directory that the run lies in.
+func (f *Folder) Fetch(ctx context.Context, run schemas.ChainRun, _ string) (from string, err error) {
+	err = f.each(ctx, func(at string, m *schemas.Manifest, sum string) error {
+		if m.ExportID == run.ExportID && sum == run.ManifestSHA256 {
+			from = at
+		}
+		return nil
+	})
+	if err == nil && from == "" {
+		err = fmt.Errorf("%s does not have it any more", f.Dir)
+	}
+	return from, err
+}
+
+// Acknowledge tells nobody.
+func (f *Folder) Acknowledge(context.Context, Position) error { return nil }

@@ -21,6 +21,9 @@ const (
 	Integer
 )
 
+// Body is the column with the line of the export.
+const Body = "body"
+
 // Column is one of a table's. Those of the key and the last one are never null.
 type Column struct {
 	Name string
@@ -60,7 +63,7 @@ var (
 			{"started_at", Instant}, {"interaction_id", Text}, {"ended_at", Instant}, {"modified_at", Instant}, {"media_type", Text},
 			{"direction", Text}, {"status", Text}, {"parent_id", Text}, {"thread_id", Text}, {"contact_id", Text}, {"agent_id", Text},
 			{"queue", Text}, {"category", Text}, {"subject", Text}, {"text", Text}, {"notes", Text}, {"language", Text},
-			{"disposition", Text}, {"attributes", JSON}, {"body", Text},
+			{"disposition", Text}, {"attributes", JSON}, {Body, Text},
 		},
 		Key:     2,
 		Indexed: []string{"interaction_id", "contact_id", "agent_id", "queue", "thread_id"},
@@ -70,7 +73,7 @@ var (
 		Columns: []Column{
 			{"created_at", Instant}, {"contact_id", Text}, {"modified_at", Instant}, {"display_name", Text}, {"first_name", Text},
 			{"last_name", Text}, {"company", Text}, {"emails", JSON}, {"phones", JSON}, {"language", Text}, {"notes", Text},
-			{"attributes", JSON}, {"body", Text},
+			{"attributes", JSON}, {Body, Text},
 		},
 		Key:     2,
 		Indexed: []string{"contact_id", "display_name"},

@@ -22,6 +22,9 @@ import (
 type Kind struct {
 	// Open opens the copy in a directory. The test closes it.
 	Open func(t testing.TB, dir string) mirror.Destination
+	// Bodies reads the lines of an entity as somebody else would who has the copy, in order; nil
+	// if Each does that.
+	Bodies func(t testing.TB, dir, entity string) []byte
 	// Meddle removes a row of interactions behind the copy's back.
 	Meddle func(t testing.TB, dir string)
 }
@@ -139,6 +142,15 @@ func (s *scene) compare(entity string) {
 		fmt.Fprintf(&got, "%s\n%s", body, attached[row.Key])
 		return nil
 	}))
+	if s.kind.Bodies != nil {
+		var lines bytes.Buffer
+		for _, key := range keys {
+			fmt.Fprintf(&lines, "%s\n", s.want[key].Line)
+		}
+		if read := s.kind.Bodies(s, s.dir, entity); !bytes.Equal(read, lines.Bytes()) {
+			s.Fatalf("what others read is\n%swhere the model has\n%s", read, lines.Bytes())
+		}
+	}
 	if got.String() != want.String() {
 		s.Fatalf("the copy has\n%swhere the model has\n%s", got.String(), want.String())
 	}

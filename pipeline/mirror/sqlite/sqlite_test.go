@@ -24,7 +24,7 @@ func TestACopyInSQLiteIsWhatAllRunsTogetherHold(t *testing.T) {
 			return d
 		},
 		Meddle: func(t testing.TB, dir string) {
-			execute(t, filepath.Join(dir, "copy.sqlite"), "DELETE FROM interactions WHERE rowid = (SELECT min(rowid) FROM interactions)")
+			mirrortest.SQLite(t, filepath.Join(dir, "copy.sqlite"), "DELETE FROM interactions WHERE rowid = (SELECT min(rowid) FROM interactions)")
 		},
 	})
 }
@@ -32,7 +32,7 @@ func TestACopyInSQLiteIsWhatAllRunsTogetherHold(t *testing.T) {
 func TestATableOfAnEarlierVersionGetsTheColumnsItLacks(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "copy.sqlite")
 	apply(t, file, mirrortest.Row{Key: at("i1"), Line: []byte(`{"interaction_id":"i1","tenant_id":"acme","media_type":"chat","started_at":"2026-01-01T00:00:00.000Z","queue":"sales"}`)})
-	execute(t, file, "DROP INDEX interactions_by_queue; ALTER TABLE interactions DROP COLUMN queue; UPDATE cdds_position SET format = 0")
+	mirrortest.SQLite(t, file, "DROP INDEX interactions_by_queue; ALTER TABLE interactions DROP COLUMN queue; UPDATE cdds_position SET format = 0")
 	d := open(t, file)
 	batch, err := d.Begin(t.Context(), schemas.EntityInteraction, nil)
 	if err != nil {
@@ -53,7 +53,7 @@ func TestATableOfAnEarlierVersionGetsTheColumnsItLacks(t *testing.T) {
 func TestADatabaseOfALaterVersionIsRefused(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "copy.sqlite")
 	apply(t, file)
-	execute(t, file, "UPDATE cdds_position SET format = 99")
+	mirrortest.SQLite(t, file, "UPDATE cdds_position SET format = 99")
 	_, err := open(t, file).Position(t.Context(), schemas.EntityInteraction)
 	if later := new(mirror.FormatError); !errors.As(err, &later) {
 		t.Errorf("its position: %v", err)
@@ -114,18 +114,4 @@ func ask(t testing.TB, file, query string) (answer string) {
 		t.Fatal(err)
 	}
 	return answer
-}
-
-func execute(t testing.TB, file string, statement string) {
-	t.Helper()
-	db, err := sql.Open("sqlite", file)
-	if err == nil {
-		_, err = db.ExecContext(t.Context(), statement)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := db.Close(); err != nil {
-		t.Fatal(err)
-	}
 }

@@ -6,7 +6,9 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 
@@ -51,24 +53,31 @@ func (f *Folder) Runs(ctx context.Context, after int) (schemas.ChainRuns, error)
 }
 
 // each calls found with every manifest in the directory.
-func (f *Folder) each(ctx context.Context, found func(dir string, m *schemas.Manifest, sum string) error) error {
-	return filepath.WalkDir(f.Dir, func(path string, d os.DirEntry, err error) error {
+func (f *Folder) each(ctx context.Context, found func(dir string, m *schemas.Manifest, sum string) error) (err error) {
+	root, err := os.OpenRoot(f.Dir)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, root.Close()) }()
+	return fs.WalkDir(root.FS(), ".", func(name string, d fs.DirEntry, err error) error {
 		if err = errors.Join(err, ctx.Err()); err != nil || d.IsDir() || d.Name() != schemas.ManifestName {
 			return err
 		}
-		if info, err := d.Info(); err != nil || info.Size() > maxManifest {
-			return errors.Join(err, fmt.Errorf("%s is too large to be a manifest", path))
+		if info, err := d.Info(); err != nil {
+			return err
+		} else if info.Size() > maxManifest {
+			return fmt.Errorf("%s is too large to be a manifest", name)
 		}
-		content, err := os.ReadFile(path)
+		content, err := root.ReadFile(name)
 		if err != nil {
 			return err
 		}
 		m, err := schemas.DecodeManifest(content)
 		if err != nil {
-			return fmt.Errorf("%s: %w", path, err)
+			return fmt.Errorf("%s: %w", name, err)
 		}
 		sum := sha256.Sum256(content)
-		return found(filepath.Dir(path), m, hex.EncodeToString(sum[:]))
+		return found(filepath.Join(f.Dir, filepath.FromSlash(path.Dir(name))), m, hex.EncodeToString(sum[:]))
 	})
 }
 

@@ -51,7 +51,6 @@ var mutationSettings = clickhouse.Settings{"mutations_sync": 2}
 // removeErased removes the rows of an erasure's subjects, which are known.
 func (w *Warehouse) removeErased(ctx context.Context, e schemas.Erasure) error {
 	args, task := eraseArguments(e), "erase "+e.Request.ErasureID
-	var changes []string
 	for _, t := range erasable {
 		err := w.db.InsertSelect(ctx, "erased_rows", erasedRowsColumns, fmt.Sprintf(
 			"SELECT '%s', source_partition, source_offset, tenant_id, %s, {erasure:String} FROM %s WHERE %s", t.topic, t.time, t.name, t.matches()), args...)
@@ -63,10 +62,11 @@ GROUP BY source_partition, of_block`, t.topic, kindErased, t.name, t.matches()),
 		if err != nil {
 			return fmt.Errorf("%s: %w", task, err)
 		}
-		changes = append(changes, fmt.Sprintf("ALTER TABLE %s DELETE WHERE %s", w.db.Local(t.name), t.matches()))
 	}
-	if err := w.db.Change(tables.WithSettings(ctx, mutationSettings), task, changes, args...); err != nil {
-		return err
+	for _, t := range erasable {
+		if err := w.deleteErased(ctx, task, t, e); err != nil {
+			return err
+		}
 	}
 	for _, t := range erasable {
 		var left uint64
@@ -80,13 +80,26 @@ GROUP BY source_partition, of_block`, t.topic, kindErased, t.name, t.matches()),
 	return nil
 }
 
-// CameBack returns which of some erasures have rows that are stored again. It is one
-// question for each table, however many erasures there were, and reads only where rows
-// were erased.
+// CameBack returns which of some erasures have rows that are stored again. It asks once
+// for each table and some hundred erasures, and reads only where rows were erased.
 func (w *Warehouse) CameBack(ctx context.Context, erasures []schemas.Erasure) (back []schemas.Erasure, err error) {
-	if len(erasures) == 0 {
-		return nil, nil
+	size := func(e schemas.Erasure) int { return max(len(e.Request.TenantID), len(e.Request.ErasureID)) }
+	for some := range tables.Fitting(erasures, size) {
+		came, err := w.cameBack(ctx, some)
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range some {
+			if came[e.Request.ID()] {
+				back = append(back, e)
+			}
+		}
 	}
+	return back, nil
+}
+
+// cameBack returns the IDs of the requests of CameBack's erasures.
+func (w *Warehouse) cameBack(ctx context.Context, erasures []schemas.Erasure) (map[string]bool, error) {
 	tenants, ids := make([]string, len(erasures)), make([]string, len(erasures))
 	for i, e := range erasures {
 		tenants[i], ids[i] = e.Request.TenantID, e.Request.ErasureID
@@ -109,12 +122,7 @@ WHERE topic = '%[1]s' AND (tenant_id, erasure_id) IN (%[2]s) AND (source_partiti
 			return nil, err
 		}
 	}
-	for _, e := range erasures {
-		if came[e.Request.ID()] {
-			back = append(back, e)
-		}
-	}
-	return back, nil
+	return came, nil
 }
 
 // EraseAgain removes rows of an erasure that were stored after Erase, and returns how many
@@ -137,6 +145,32 @@ func (w *Warehouse) EraseAgain(ctx context.Context, e schemas.Erasure) (int64, e
 	return came, w.removeErased(ctx, e)
 }
 
+// deleteErased deletes the rows of one table. A replicated table takes no mutation with a
+// subquery: the replicas would each get their own answer. So ids are named, some at a
+// time, after most rows are gone by the contact that they name: an interaction is named
+// only for its versions that do not.
+func (w *Warehouse) deleteErased(ctx context.Context, task string, t erasableTable, e schemas.Erasure) error {
+	remove := func(where string, value any) error {
+		sql := fmt.Sprintf("ALTER TABLE %s DELETE WHERE tenant_id = {tenant:String} AND %s AND %s", w.db.Local(t.name), where, t.below())
+		return w.db.Change(tables.WithSettings(ctx, mutationSettings), task, []string{sql}, append(eraseArguments(e), tables.Named("gone", value))...)
+	}
+	if e.Request.ContactID != "" {
+		if err := remove("contact_id = {gone:String}", e.Request.ContactID); err != nil {
+			return err
+		}
+	}
+	ids, err := w.db.Texts(ctx, task, fmt.Sprintf("SELECT DISTINCT %s FROM %s WHERE %s", t.id, t.name, t.matches()), eraseArguments(e)...)
+	if err != nil {
+		return err
+	}
+	for some := range tables.Fitting(ids, func(id string) int { return len(id) }) {
+		if err := remove(t.id+" IN {gone:Array(String)}", some); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // erasableTable is a table an erasure removes rows from.
 type erasableTable struct {
 	table
@@ -153,7 +187,12 @@ var erasable = []erasableTable{
 func (t erasableTable) matches() string {
 	return fmt.Sprintf(`tenant_id = {tenant:String}
   AND %s IN (SELECT id FROM erased_subjects WHERE tenant_id = {tenant:String} AND erasure_id = {erasure:String} AND kind = '%s')
-  AND source_offset < arrayElement({%s:Array(Int64)}, source_partition + 1)`, t.id, t.kind, t.name)
+  AND %s`, t.id, t.kind, t.below())
+}
+
+// below selects the rows below the erasure's snapshot.
+func (t erasableTable) below() string {
+	return fmt.Sprintf("source_offset < arrayElement({%s:Array(Int64)}, source_partition + 1)", t.name)
 }
 
 func eraseArguments(e schemas.Erasure) []any {

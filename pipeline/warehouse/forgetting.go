@@ -190,7 +190,7 @@ func erasureOf(subjects map[subject][]forgotten, about []subject, topic schemas.
 
 // lookUp fills in the erasures of subjects; most have none.
 func (f *Forgetting) lookUp(ctx context.Context, suspects map[subject][]forgotten) error {
-	for some := range slices.Chunk(slices.Collect(maps.Keys(suspects)), subjectsAtOnce) {
+	for some := range tables.Fitting(slices.Collect(maps.Keys(suspects)), func(s subject) int { return max(len(s.tenant), len(s.kind), len(s.id)) }) {
 		tenants, kinds, ids := make([]string, len(some)), make([]string, len(some)), make([]string, len(some))
 		for i, s := range some {
 			tenants[i], kinds[i], ids[i] = s.tenant, s.kind, s.id

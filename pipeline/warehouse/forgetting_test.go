@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"testing"
 
 	"cdds/pipeline/warehouse"
@@ -19,7 +20,8 @@ func TestWhatWasErasedIsDroppedThoughClickHouseForgetsIt(t *testing.T) {
 	snapshot := make(schemas.Snapshot, partition+1)
 	snapshot[partition] = below
 	var erased []*schemas.ErasedSubject
-	id := func(n int64) string { return fmt.Sprintf("c-%04d", n) }
+	// Of 128 KiB of such ids ClickHouse takes none in one parameter.
+	id := func(n int64) string { return fmt.Sprintf("c-%04d", n) + strings.Repeat("'", 200) }
 	for n := int64(0); n < contacts; n += 3 {
 		erased = append(erased, &schemas.ErasedSubject{
 			Request: schemas.ErasureRequest{TenantID: tenant, ErasureID: fmt.Sprint("e", n%5), ContactID: id(n)},

@@ -7,10 +7,11 @@ import (
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
+	"cdds/pipeline/tables"
 	"cdds/schemas"
 )
 
-// subjectsAtOnce bounds what ErasedSubjects hands over and Remember inserts at a time.
+// subjectsAtOnce bounds what ErasedSubjects hands over at a time.
 const subjectsAtOnce = 1000
 
 // ErasedSubjects calls each with what Erase found an erasure to be about, up to a
@@ -50,7 +51,7 @@ type ErasureRecord interface {
 func (w *Warehouse) Remember(ctx context.Context, log ErasedLog, record ErasureRecord) (erasures int, err error) {
 	unknown := map[string]*schemas.ErasedSubject{} // one of each erasure
 	err = log(ctx, func(subjects []*schemas.ErasedSubject) error {
-		for page := range slices.Chunk(subjects, subjectsAtOnce) {
+		for page := range tables.Fitting(subjects, func(s *schemas.ErasedSubject) int { return max(len(s.Request.TenantID), len(s.Request.ErasureID)) }) {
 			missed, err := notDone(ctx, record, page)
 			if err != nil {
 				return err

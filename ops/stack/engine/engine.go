@@ -111,6 +111,9 @@ func boot(opts Options) (*Engine, error) {
 		"--path=" + opts.Dir,
 		fmt.Sprintf("--max_server_memory_usage=%d", opts.Memory),
 		fmt.Sprintf("--mark_cache_size=%d", opts.Memory/16),
+		// A mutation of many parts is carried out a few at a time, and this is how long ClickHouse
+		// may wait, by chance, between them; a second is its default.
+		"--background_processing_pool_task_sleep_seconds_when_no_work_random_part=0.05",
 	}
 	if e.control, err = lib.open(e.args); err != nil {
 		return nil, err

@@ -14,12 +14,17 @@ func (w *Worker) before(ctx context.Context, r *schemas.ExportRequest, since sch
 	if r.SinceExport == "" {
 		return nil, nil
 	}
-	earlier, found, err := w.Exporter.Accepted(ctx, r.TenantID, r.SinceExport)
+	var earlier pipeline.Acceptance
+	err := w.try(ctx, "accept", 0, func(ctx context.Context) error {
+		var found bool
+		var err error
+		if earlier, found, err = w.Exporter.Accepted(ctx, r.TenantID, r.SinceExport); err == nil && (!found || earlier.Request == nil) {
+			err = pipeline.Permanent(fmt.Errorf("nothing is known of export %s any more, which this one continues; request a whole one", r.SinceExport))
+		}
+		return err
+	})
 	if err != nil {
 		return nil, err
-	}
-	if !found || earlier.Request == nil {
-		return nil, pipeline.Permanent(fmt.Errorf("nothing is known of export %s any more, which this one continues; ask for a whole one", r.SinceExport))
 	}
 	b := &warehouse.Before{Filter: earlier.Request.Filter(), Snapshot: since}
 	if from := earlier.From(); b.Filter.From.Before(from.Time) {

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"strings"
 	"time"
 
@@ -169,7 +170,15 @@ func (db *Database) Change(ctx context.Context, task string, statements []string
 	return nil
 }
 
-// WithSettings adds settings to a statement's context.
+type settingsKey struct{}
+
+// WithSettings adds settings to a statement's context. The client alone would replace
+// those that the context has.
 func WithSettings(ctx context.Context, s clickhouse.Settings) context.Context {
-	return clickhouse.Context(ctx, clickhouse.WithSettings(s))
+	all := clickhouse.Settings{}
+	if before, ok := ctx.Value(settingsKey{}).(clickhouse.Settings); ok {
+		maps.Copy(all, before)
+	}
+	maps.Copy(all, s)
+	return clickhouse.Context(context.WithValue(ctx, settingsKey{}, all), clickhouse.WithSettings(all))
 }

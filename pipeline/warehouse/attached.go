@@ -64,7 +64,7 @@ func (w *Warehouse) AttachmentSizes(ctx context.Context, q Query, first, last sc
 // ErasableBodies calls each with every version with attachments that an erasure is
 // about, so that what they refer to can be removed before they are.
 func (w *Warehouse) ErasableBodies(ctx context.Context, e schemas.Erasure, each func(body string) error) error {
-	return w.db.Each(ctx, "look for attachments to erase", `
+	return w.db.Each(withAged(ctx), "look for attachments to erase", `
 SELECT body FROM interactions
 WHERE tenant_id = {tenant:String} AND (attached OR NOT stated)
   AND source_offset < arrayElement({interactions:Array(Int64)}, source_partition + 1)

@@ -33,7 +33,7 @@ WHERE {kind:String} = 'contact' AND tenant_id = {tenant:String} AND contact_id =
   AND source_offset < arrayElement({interactions:Array(Int64)}, source_partition + 1)`,
 	}
 	for _, query := range queries {
-		if err := w.db.InsertSelect(ctx, "erased_subjects", erasedSubjectsColumns, query, args...); err != nil {
+		if err := w.db.InsertSelect(withAged(ctx), "erased_subjects", erasedSubjectsColumns, query, args...); err != nil {
 			return fmt.Errorf("erase %s: %w", e.Request.ErasureID, err)
 		}
 	}
@@ -45,17 +45,24 @@ const (
 	erasedRowsColumns     = "topic, source_partition, source_offset, tenant_id, time, erasure_id"
 )
 
+// withAged makes a query read rows that Age marked as deleted and no merge has removed yet:
+// an erasure forgets those, too.
+func withAged(ctx context.Context) context.Context {
+	return tables.WithSettings(ctx, clickhouse.Settings{"apply_deleted_mask": 0})
+}
+
 // mutationSettings make a mutation end with its statement.
 var mutationSettings = clickhouse.Settings{"mutations_sync": 2}
 
 // removeErased removes the rows of an erasure's subjects, which are known.
 func (w *Warehouse) removeErased(ctx context.Context, e schemas.Erasure) error {
+	aged := withAged(ctx)
 	args, task := eraseArguments(e), "erase "+e.Request.ErasureID
 	for _, t := range erasable {
-		err := w.db.InsertSelect(ctx, "erased_rows", erasedRowsColumns, fmt.Sprintf(
+		err := w.db.InsertSelect(aged, "erased_rows", erasedRowsColumns, fmt.Sprintf(
 			"SELECT '%s', source_partition, source_offset, tenant_id, %s, {erasure:String} FROM %s WHERE %s", t.topic, t.time, t.name, t.matches()), args...)
 		if err == nil {
-			err = w.db.InsertSelect(ctx, "accounted", accountedColumns, fmt.Sprintf(`
+			err = w.db.InsertSelect(aged, "accounted", accountedColumns, fmt.Sprintf(`
 SELECT '%s', source_partition, '%s', bitShiftRight(source_offset, 20) AS of_block, 0, groupBitmapState(toUInt32(bitAnd(source_offset, 1048575))) FROM %s WHERE %s
 GROUP BY source_partition, of_block`, t.topic, kindErased, t.name, t.matches()), args...)
 		}
@@ -69,8 +76,14 @@ GROUP BY source_partition, of_block`, t.topic, kindErased, t.name, t.matches()),
 		}
 	}
 	for _, t := range erasable {
-		var left uint64
-		if err := w.db.Scan(ctx, task, fmt.Sprintf("SELECT count() FROM %s WHERE %s", t.name, t.matches()), args, &left); err != nil {
+		left, err := w.left(aged, task, t, args)
+		if err == nil && left > 0 { // a mutation does not see what Age marked as deleted
+			purge := []string{fmt.Sprintf("ALTER TABLE %s APPLY DELETED MASK", w.db.Local(t.name))}
+			if err = w.db.Change(tables.WithSettings(ctx, mutationSettings), task, purge); err == nil {
+				left, err = w.left(aged, task, t, args)
+			}
+		}
+		if err != nil {
 			return err
 		}
 		if left > 0 {
@@ -78,6 +91,12 @@ GROUP BY source_partition, of_block`, t.topic, kindErased, t.name, t.matches()),
 		}
 	}
 	return nil
+}
+
+// left is how many rows of an erasure a table has.
+func (w *Warehouse) left(ctx context.Context, task string, t erasableTable, args []any) (n uint64, err error) {
+	err = w.db.Scan(ctx, task, fmt.Sprintf("SELECT count() FROM %s WHERE %s", t.name, t.matches()), args, &n)
+	return n, err
 }
 
 // CameBack returns which of some erasures have rows that are stored again. It asks once

@@ -42,6 +42,7 @@ type erasableVersion struct {
 
 // Impact reads what an erasure is about.
 func (w *Warehouse) Impact(ctx context.Context, e schemas.Erasure) (Impact, error) {
+	ctx = withAged(ctx)
 	impact := Impact{erasure: e, rows: map[string][]erasableRow{}}
 	for _, t := range erasable {
 		columns := "'', '', '', '', toBool(0)"

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
+	"slices"
 
 	"cdds/pipeline/bucket"
 	"cdds/schemas"
@@ -53,9 +55,15 @@ func (s WriteOffs) Record(ctx context.Context, w schemas.WriteOff) (schemas.Writ
 	}
 	var all []schemas.WriteOff
 	for {
+		before := len(all)
 		var err error
 		if all, err = s.All(ctx, w.Topic, all); err != nil {
 			return w, err
+		}
+		// Where the answer got lost, the client has sent the request again: what took the number
+		// is this one.
+		if w.Number > 0 && slices.ContainsFunc(all[before:], func(x schemas.WriteOff) bool { return reflect.DeepEqual(x, w) }) {
+			return w, nil
 		}
 		w.Number = len(all) + 1
 		content, err := schemas.Encode(w)

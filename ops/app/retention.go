@@ -10,9 +10,9 @@ import (
 )
 
 func buildRetention(a *App) ([]role, error) {
-	now := a.Now
+	now, clock := a.Now, (func(context.Context) (time.Time, error))(nil)
 	if now == nil {
-		now = time.Now
+		now, clock = time.Now, a.warehouse.Clock
 	}
 	c := a.Config
 	keeper := retention.New(retention.Options{
@@ -26,7 +26,7 @@ func buildRetention(a *App) ([]role, error) {
 	ready := func() error { return nil } // a pass that fails shows in its metric
 	seen, err := a.presence("retention")
 	ageing := retention.NewAgeing(retention.AgeingOptions{
-		Rows: a.warehouse, Keep: c.History.Keep, Least: c.History.Least, Every: c.History.AgeEvery, Publisher: a.publisher,
+		Rows: a.warehouse, Keep: c.History.Keep, Least: c.History.Least, Every: c.History.AgeEvery, Publisher: a.publisher, Clock: clock,
 		Name: a.Name, Registerer: a.Registry, Logger: a.Logger.With("role", "retention.ageing"), Now: now,
 	})
 	return []role{{"retention", keeper.Run, ready}, {"retention.ageing", ageing.Run, ready}, seen}, err

@@ -21,7 +21,7 @@ type Rows interface {
 	Age(ctx context.Context, tenantID, entity string, before, now time.Time) (int64, error)
 }
 
-// AgeingOptions of an Ageing; all are required but Registerer and Now.
+// AgeingOptions of an Ageing; all are required but Clock, Registerer and Now.
 type AgeingOptions struct {
 	Rows Rows
 	// Keep is how long rows of a tenant are kept; 0 keeps them for ever. Least is the
@@ -35,9 +35,16 @@ type AgeingOptions struct {
 	Name       string
 	Registerer prometheus.Registerer
 	Logger     *slog.Logger
+	// Clock is that of the database with the rows. Nothing is removed while ours differs from
+	// it by more than maxSkew: rows that go by a clock that jumped are gone for good. Nil: ours
+	// is right.
+	Clock func(ctx context.Context) (time.Time, error)
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 }
+
+// maxSkew is how far the clock of the database may be from ours.
+const maxSkew = 15 * time.Minute
 
 // AgeingGrace is how much longer than the policy says rows are kept. An export that is
 // accepted leaves out what is older than the policy, so that nothing is removed under it
@@ -93,6 +100,9 @@ func (a *Ageing) Pass(ctx context.Context) error {
 		if least == 0 {
 			continue
 		}
+		if err := a.checkClock(ctx, now); err != nil {
+			return err
+		}
 		tenants, err := a.Rows.TenantsBefore(ctx, entity, now.Add(-least-AgeingGrace))
 		if err != nil {
 			return err
@@ -102,6 +112,20 @@ func (a *Ageing) Pass(ctx context.Context) error {
 				return err
 			}
 		}
+	}
+	return nil
+}
+
+func (a *Ageing) checkClock(ctx context.Context, now time.Time) error {
+	if a.Clock == nil {
+		return nil
+	}
+	theirs, err := a.Clock(ctx)
+	if err != nil {
+		return err
+	}
+	if skew := now.Sub(theirs); skew.Abs() > maxSkew {
+		return fmt.Errorf("no history is removed: our clock is %s from ClickHouse's; synchronise both with NTP", skew.Round(time.Second))
 	}
 	return nil
 }

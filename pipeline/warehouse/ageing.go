@@ -36,6 +36,12 @@ func (w *Warehouse) AgedBefore(ctx context.Context, tenantID, entity string) (sc
 	return schemas.TimeOf(before), nil
 }
 
+// Clock is what time it is for ClickHouse.
+func (w *Warehouse) Clock(ctx context.Context) (now time.Time, err error) {
+	err = w.db.Scan(ctx, "look at the clock of ClickHouse", "SELECT now64(3, 'UTC')", nil, &now)
+	return now, err
+}
+
 // ageSettings make a lightweight delete end with its statement.
 var ageSettings = clickhouse.Settings{"mutations_sync": 2, "lightweight_deletes_sync": 2}
 

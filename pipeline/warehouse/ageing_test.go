@@ -54,3 +54,39 @@ func TestAnErasureForgetsWhatHadAgedOutBefore(t *testing.T) {
 		t.Errorf("though all had aged out, found are %d versions, want 3; %d rows are still on disk", found.Versions, onDisk())
 	}
 }
+
+// Old interactions can be imported at any time.
+func TestWhatIsStoredWhileHistoryAgesOutIsAccountedFor(t *testing.T) {
+	w, ctx := open(t), t.Context()
+	const tenant, partition = "aged-at-work", 71
+	stop, stored := make(chan struct{}), make(chan int64)
+	go func() {
+		for n := int64(0); ; n++ {
+			select {
+			case <-stop:
+				stored <- n
+				return
+			default:
+			}
+			e := &schemas.Interaction{InteractionID: "late", TenantID: tenant, MediaType: "chat", StartedAt: from}
+			err := w.InsertInteractions(ctx, schemas.Batch[*schemas.Interaction]{
+				Topic: schemas.TopicInteractions, Partition: partition, First: n, Next: n + 1,
+				Records: []schemas.Record[*schemas.Interaction]{{Event: e, Partition: partition, Offset: n, Time: from}},
+			})
+			if err != nil {
+				t.Error(err)
+			}
+		}
+	}()
+	for range 6 {
+		if _, err := w.Age(ctx, tenant, schemas.EntityInteraction, until.Time, from.Time); err != nil {
+			t.Error(err)
+		}
+	}
+	close(stop)
+	next := <-stored
+	missing, err := w.Missing(ctx, schemas.TopicInteractions, []schemas.Run{{Partition: partition, First: 0, Next: next}})
+	if err != nil || missing != 0 {
+		t.Errorf("%d of %d records are neither stored nor accounted for, %v", missing, next, err)
+	}
+}

@@ -44,7 +44,7 @@ chaos-real: bin/cdds ## make chaos, on Apache Kafka and MinIO
 	@ops/proof/real/with go run ./ops/proof/chaos --bin bin/cdds --for $(or $(FOR),5m) --seed $(or $(SEED),0)
 
 .PHONY: real-services
-real-services: ## fetch Apache Kafka and MinIO for test-real
+real-services: ## fetch Apache Kafka, ZooKeeper and MinIO for test-real
 	@ops/proof/real/with true
 
 .PHONY: test-race

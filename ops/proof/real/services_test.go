@@ -33,6 +33,12 @@ import (
 var libs, minioBinary = os.Getenv(apache.LibsEnv), os.Getenv(stack.MinIOEnv)
 
 func TestMain(m *testing.M) {
+	if options := os.Getenv(replicatedEngine); options != "" {
+		if err := runReplicatedEngine(options); err != nil {
+			log.Fatal(err)
+		}
+		return
+	}
 	os.Unsetenv(apache.LibsEnv)
 	os.Unsetenv(stack.MinIOEnv)
 	stacktest.Main(m)

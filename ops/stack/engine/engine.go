@@ -30,7 +30,9 @@ type Options struct {
 	// database run. ClickHouse's "default" is no place for tables: libchdb
 	// resolves unknown names in it to files.
 	Database string
-	Logger   *slog.Logger
+	// ConfigFile, if any, has more of ClickHouse's own configuration, in XML.
+	ConfigFile string
+	Logger     *slog.Logger
 }
 
 const (
@@ -114,6 +116,9 @@ func boot(opts Options) (*Engine, error) {
 		// A mutation of many parts is carried out a few at a time, and this is how long ClickHouse
 		// may wait, by chance, between them; a second is its default.
 		"--background_processing_pool_task_sleep_seconds_when_no_work_random_part=0.05",
+	}
+	if opts.ConfigFile != "" {
+		e.args = append(e.args, "--config-file="+opts.ConfigFile)
 	}
 	if e.control, err = lib.open(e.args); err != nil {
 		return nil, err

@@ -11,18 +11,17 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kgo"
-	"golang.org/x/sync/errgroup"
 
 	"cdds/consumers"
 	"cdds/consumers/definitions"
 	"cdds/ops/config"
 	"cdds/ops/connect"
-	"cdds/ops/metrics"
 	"cdds/ops/tracing"
 	"cdds/pipeline/bucket"
 	"cdds/pipeline/ledger"
@@ -71,6 +70,8 @@ type App struct {
 	listener    net.Listener
 	web         *web // there with the web role
 	stops       []cleanup
+	running     atomic.Bool // the roles have begun
+	stopping    atomic.Bool // they are about to end
 }
 
 // cleanup is a named step of teardown.
@@ -171,35 +172,6 @@ func (a *App) WebURL() string {
 	return a.web.url
 }
 
-// Run prepares, then runs the roles until ctx ends or one fails, lets work in hand drain,
-// and closes everything. It returns nil when ctx ends the roles, and ctx's error when ctx
-// ends before they begin.
-func (a *App) Run(ctx context.Context) error {
-	group, groupCtx := errgroup.WithContext(ctx)
-	group.Go(func() error {
-		return metrics.Server{Gatherer: a.Registry, Ready: a.Ready}.Serve(groupCtx, a.listener)
-	})
-	group.Go(func() error {
-		if a.Prepare != nil {
-			if err := a.Prepare(groupCtx); err != nil {
-				return err
-			}
-		}
-		for _, r := range a.roles {
-			group.Go(func() error {
-				if err := r.run(groupCtx); err != nil {
-					return fmt.Errorf("role %s: %w", r.name, err)
-				}
-				return nil
-			})
-		}
-		a.Logger.Info("running", "roles", strings.Join(a.Options.Roles, ","), "metrics", "http://"+a.MetricsAddr())
-		return nil
-	})
-	err := group.Wait()
-	return errors.Join(err, a.Close())
-}
-
 // Close gives back what New acquired, last first.
 func (a *App) Close() error {
 	var problems []error
@@ -210,42 +182,4 @@ func (a *App) Close() error {
 	}
 	a.stops = nil
 	return errors.Join(problems...)
-}
-
-// Ready says, by name, which service or role is not ready and why.
-func (a *App) Ready(ctx context.Context) map[string]string {
-	checks := map[string]func(context.Context) error{
-		"kafka":      func(ctx context.Context) error { return connect.PingKafka(ctx, a.client) },
-		"clickhouse": a.tables.Ping,
-		"s3": func(ctx context.Context) error {
-			for _, name := range []string{a.Config.S3.Bucket, a.Config.S3.AttachmentsBucket} {
-				ok, err := a.bucket.Sibling(name).Exists(ctx)
-				if err != nil {
-					return err
-				}
-				if !ok {
-					return fmt.Errorf("bucket %s does not exist; `cdds provision` creates it", name)
-				}
-			}
-			return nil
-		},
-	}
-	for _, r := range a.roles {
-		checks[r.name] = func(context.Context) error { return r.ready() }
-	}
-	type result struct {
-		name string
-		err  error
-	}
-	results := make(chan result, len(checks))
-	for name, check := range checks {
-		go func() { results <- result{name, check(ctx)} }()
-	}
-	problems := map[string]string{}
-	for range checks {
-		if r := <-results; r.err != nil {
-			problems[r.name] = r.err.Error()
-		}
-	}
-	return problems
 }

@@ -45,6 +45,9 @@ type Web struct {
 	// are so old.
 	SessionIdle     time.Duration `yaml:"session_idle" env:"SESSION_IDLE"`
 	SessionAbsolute time.Duration `yaml:"session_absolute" env:"SESSION_ABSOLUTE"`
+	// ShutdownDelay is how long the web role goes on serving after SIGTERM, while /readyz
+	// already fails: the time that a load balancer takes to notice.
+	ShutdownDelay time.Duration `yaml:"shutdown_delay" env:"SHUTDOWN_DELAY"`
 	// FirstUser makes an administrator if there is no user at all. It is on with the
 	// embedded stack.
 	FirstUser bool `yaml:"first_user" env:"FIRST_USER"`

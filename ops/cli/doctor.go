@@ -3,8 +3,6 @@ package cli
 import (
 	"context"
 	"errors"
-	"fmt"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -12,6 +10,7 @@ import (
 	"cdds/ops/config"
 	"cdds/ops/connect"
 	"cdds/ops/provision"
+	"cdds/pipeline/tables"
 	"cdds/schemas"
 )
 
@@ -124,18 +123,8 @@ func checkKafka(ctx context.Context, s *services) (string, error) {
 	if err := connect.PingKafka(ctx, s.client); err != nil {
 		return "", err
 	}
-	existing, err := s.admin.ListTopics(ctx)
-	if err != nil {
-		return "", fmt.Errorf("list topics: %w", err)
-	}
-	var missing []string
-	for _, topic := range schemas.Topics() {
-		if !existing.Has(string(topic)) {
-			missing = append(missing, string(topic))
-		}
-	}
-	if len(missing) > 0 {
-		return "", fmt.Errorf("topics are missing: %s; `cdds provision` creates them", strings.Join(missing, ", "))
+	if err := provision.TopicsExist(ctx, s.admin); err != nil {
+		return "", err
 	}
 	return schemas.Counted(len(schemas.Topics()), "topic"), nil
 }
@@ -145,21 +134,14 @@ func checkClickHouse(ctx context.Context, s *services) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	missing, err := s.tables.Missing(ctx, provision.Schemas()...)
-	if err != nil {
+	if err := provision.TablesAreCurrent(ctx, s.tables); err != nil {
 		return "", err
 	}
-	if len(missing) > 0 {
-		return "", fmt.Errorf("tables are missing: %s; `cdds provision` creates them", strings.Join(missing, ", "))
-	}
-	return "version " + version, nil
+	return "version " + version + ", schema " + tables.Version(provision.Schemas()...), nil
 }
 
 func checkBucket(ctx context.Context, s *services, c config.Config) (string, error) {
-	ok, err := s.bucket.Exists(ctx)
-	if err == nil && !ok {
-		err = errors.New("the bucket is missing; `cdds provision` creates it")
-	}
+	err := provision.BucketsExist(ctx, s.bucket, c.S3)
 	if err == nil {
 		err = provision.Probe(ctx, s.bucket, c)
 	}

@@ -3,21 +3,28 @@ package cli
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"cdds/ops/config"
 	"cdds/ops/provision"
 	"cdds/pipeline/bucket"
+	"cdds/pipeline/tables"
 )
 
 func newProvision(s *session) *cobra.Command {
-	return &cobra.Command{
+	var within time.Duration
+	cmd := &cobra.Command{
 		Use:   "provision",
 		Short: "Create topics, tables and the bucket",
-		Long: `Create the topics, tables and bucket that are missing; what is there is left as it
-is. Then probe the object store: one that cannot keep what CDDS promises is refused with
-the reason. Safe to repeat. ` + "`cdds up`" + ` does the same when it starts.
+		Long: `Wait for Kafka, ClickHouse and S3, up to --startup-timeout. Then create the topics,
+tables and buckets that are missing, and bring the tables of an earlier release up to date;
+what is there is left as it is. Then probe the object store: one that cannot keep what CDDS
+promises is refused with the reason. Safe to repeat.
+
+Run it before the first ` + "`cdds up`" + ` and with every new release: roles wait for it. On the
+embedded stack ` + "`cdds up`" + ` does the same when it starts.
 
 ` + exitCodes,
 		Example: examples("cdds provision", "cdds --config cdds.yaml provision --json"),
@@ -27,26 +34,38 @@ the reason. Safe to repeat. ` + "`cdds up`" + ` does the same when it starts.
 			if err != nil {
 				return err
 			}
-			if err := s.provision(cmd.Context(), c); err != nil {
+			log, _, err := s.logger("info")
+			if err != nil {
 				return err
 			}
-			return s.result(map[string]bool{"provisioned": true}, func() {})
+			services, err := connectAll(c)
+			if err != nil {
+				return err
+			}
+			err = s.awaitAndProvision(cmd.Context(), services, c, within, log)
+			if err := errors.Join(err, services.close()); err != nil {
+				return err
+			}
+			return s.result(map[string]any{"provisioned": true, "schema": tables.Version(provision.Schemas()...)}, func() {})
 		},
 	}
+	cmd.Flags().DurationVar(&within, "startup-timeout", time.Minute, "`duration` to wait for Kafka, ClickHouse and S3 at most")
+	return cmd
 }
 
-func (s *session) provision(ctx context.Context, c config.Config) (err error) {
-	services, err := connectAll(c)
-	if err != nil {
-		return err
+// provision creates what is missing in services that answer.
+func (s *session) provision(ctx context.Context, services *services, c config.Config) error {
+	return fit(provision.All(ctx, services.admin, services.tables, services.bucket, c, func(step string) { s.say("%s", step) }))
+}
+
+// fit is the error of a probe: an object store that cannot do what CDDS needs is a mistake
+// in the configuration, everything else a service that does not answer.
+func fit(err error) error {
+	if err == nil {
+		return nil
 	}
-	defer func() { err = errors.Join(err, services.close()) }()
-	if err := provision.All(ctx, services.admin, services.tables, services.bucket, c, func(step string) { s.say("%s", step) }); err != nil {
-		var unfit *bucket.UnfitError
-		if errors.As(err, &unfit) {
-			return usageError{err}
-		}
-		return unreachable(err)
+	if unfit := new(bucket.UnfitError); errors.As(err, &unfit) {
+		return usageError{err}
 	}
-	return nil
+	return unreachable(err)
 }

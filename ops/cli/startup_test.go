@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -33,7 +34,7 @@ func TestRolesThatStartBeforeTheirServicesWaitForThem(t *testing.T) {
 		t.Errorf("SIGTERM ended the wait with %d after %s", code, time.Since(signalled))
 	}
 	bound := begin(t, env, append(history, "--startup-timeout", "1s")...)
-	bound.says(t, bound.err, "cdds: ", "did not answer within 1s")
+	bound.says(t, bound.err, "cdds: ", "was not ready within 1s")
 	if code := bound.end(t, 0); code != 5 {
 		t.Errorf("the bound ended the wait with %d", code)
 	}
@@ -43,6 +44,20 @@ func TestRolesThatStartBeforeTheirServicesWaitForThem(t *testing.T) {
 	}
 	roles.says(t, roles.out, `"ready":true`)
 	if code := roles.end(t, syscall.SIGTERM); code != 0 {
+		t.Errorf("the roles ended with %d", code)
+	}
+
+	// They wait for what `cdds provision` makes, too, and make nothing.
+	elsewhere := append(slices.Clone(env), "CDDS_S3_BUCKET=later")
+	early := begin(t, elsewhere, history...)
+	early.says(t, early.err, "waiting for S3 at 127.0.0.1", "bucket later does not exist; `cdds provision` creates it")
+	step := begin(t, elsewhere, "provision", "--json")
+	step.says(t, step.out, `"provisioned":true`)
+	if code := step.end(t, 0); code != 0 {
+		t.Errorf("provisioning ended with %d", code)
+	}
+	early.says(t, early.out, `"ready":true`)
+	if code := early.end(t, syscall.SIGTERM); code != 0 {
 		t.Errorf("the roles ended with %d", code)
 	}
 

@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"time"
 
 	"cdds/ops/app"
 	"cdds/ops/config"
 	"cdds/ops/connect"
 	"cdds/ops/metrics"
+	"cdds/ops/provision"
 )
 
 // system is a set of roles and, where nothing is configured, the stack below them.
@@ -44,7 +46,7 @@ func (s *session) start(ctx context.Context, c config.Config, roles []string, wi
 		Config: sys.config, Roles: roles, Name: fmt.Sprintf("%s/%d", host, os.Getpid()),
 		Logger: log, Registry: registry, FirstUser: s.firstUser,
 		Prepare: func(ctx context.Context) error {
-			if err := s.prepare(ctx, sys.config, within, log); err != nil {
+			if err := s.prepare(ctx, sys, roles, within, log); err != nil {
 				return err
 			}
 			return sys.up()
@@ -53,19 +55,35 @@ func (s *session) start(ctx context.Context, c config.Config, roles []string, wi
 	return sys, err
 }
 
-// prepare waits for the services and creates in them what is missing. A service that goes
-// away in between is waited for again.
-func (s *session) prepare(ctx context.Context, c config.Config, within time.Duration, log *slog.Logger) error {
-	services, err := connectAll(c)
+// prepare waits for the services of the roles. Those of the embedded stack are provisioned
+// here too; others by `cdds provision`, which may have rights that no role has.
+func (s *session) prepare(ctx context.Context, sys *system, roles []string, within time.Duration, log *slog.Logger) error {
+	services, err := connectAll(sys.config)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = services.close() }()
-	for until := time.Now().Add(within); ; {
-		if err := connect.Await(ctx, within, services.needed(c), log); err != nil {
+	if sys.local == nil {
+		names := app.Needs(roles)
+		if err := connect.Await(ctx, within, services.needed(sys.config, names, true), log); err != nil {
 			return notThere(err)
 		}
-		err := s.provision(ctx, c)
+		if !slices.Contains(names, app.S3) {
+			return nil
+		}
+		return fit(provision.Probe(ctx, services.bucket, sys.config)) // it may be another one than provisioning saw
+	}
+	return s.awaitAndProvision(ctx, services, sys.config, within, log)
+}
+
+// awaitAndProvision waits for all services and creates in them what is missing. It waits
+// again for a service that goes away in between.
+func (s *session) awaitAndProvision(ctx context.Context, services *services, c config.Config, within time.Duration, log *slog.Logger) error {
+	for until := time.Now().Add(within); ; {
+		if err := connect.Await(ctx, within, services.needed(c, app.AllServices(), false), log); err != nil {
+			return notThere(err)
+		}
+		err := s.provision(ctx, services, c)
 		if err == nil || !connect.Away(err) || time.Now().After(until) {
 			return err
 		}
@@ -78,27 +96,50 @@ func (s *session) prepare(ctx context.Context, c config.Config, within time.Dura
 	}
 }
 
-// needed are the services that every process needs.
-func (s *services) needed(c config.Config) []connect.Service {
-	return []connect.Service{
-		{Name: "Kafka", At: c.Kafka.Brokers, Ask: s.client.Ping},
-		{Name: "ClickHouse", At: c.ClickHouse.Addr, Ask: s.conn.Ping},
-		{Name: "S3", At: []string{c.S3.Endpoint}, Ask: func(ctx context.Context) error {
+// needed are the services of these names, ready once they answer and, with provisioned,
+// hold what this release needs.
+func (s *services) needed(c config.Config, names []string, provisioned bool) []connect.Service {
+	all := map[string]connect.Service{
+		app.Kafka:      {Name: "Kafka", At: c.Kafka.Brokers, Ask: s.client.Ping},
+		app.ClickHouse: {Name: "ClickHouse", At: c.ClickHouse.Addr, Ask: s.conn.Ping},
+		app.S3: {Name: "S3", At: []string{c.S3.Endpoint}, Ask: func(ctx context.Context) error {
 			_, err := s.bucket.Exists(ctx)
 			return err
 		}},
 	}
+	holds := map[string]func(context.Context) error{
+		app.Kafka:      func(ctx context.Context) error { return provision.TopicsExist(ctx, s.admin) },
+		app.ClickHouse: func(ctx context.Context) error { return provision.TablesAreCurrent(ctx, s.tables) },
+		app.S3: func(ctx context.Context) error {
+			return provision.BucketsExist(ctx, s.bucket, c.S3)
+		},
+	}
+	var services []connect.Service
+	for _, name := range names {
+		service := all[name]
+		if provisioned {
+			answers := service.Ask
+			service.Ask = func(ctx context.Context) error {
+				if err := answers(ctx); err != nil {
+					return err
+				}
+				return holds[name](ctx)
+			}
+		}
+		services = append(services, service)
+	}
+	return services
 }
 
 // notThere adds the ways out to the error of services that did not answer.
 func notThere(err error) error {
-	if errors.Is(err, context.Canceled) {
+	if err == nil || errors.Is(err, context.Canceled) {
 		return err
 	}
 	if connect.Refuses(err) {
 		return usageError{withHint(err, "correct its user, password, rights or certificates: `cdds config print` shows what is configured")}
 	}
-	return unreachable(withHint(err, "start them, or correct their addresses: `cdds config print` shows them",
+	return unreachable(withHint(err, "start them, correct their addresses (`cdds config print` shows them), or run `cdds provision`",
 		"--startup-timeout says how long to wait for them"))
 }
 

@@ -26,10 +26,11 @@ func newUp(s *session) *cobra.Command {
 S3 are started too, as child processes on loopback with their data in --data-dir;
 otherwise the roles use the configured services.
 
-A configured service that does not answer yet is waited for, up to --startup-timeout,
-with a line in the log that says which and why; one that refuses the credentials ends the
-start at once. Topics, tables and the bucket are created if they are missing. --roles none
-runs the embedded stack alone, for roles in other processes.
+Each process waits for the services its roles need, up to --startup-timeout, until they
+answer and ` + "`cdds provision`" + ` has created topics, tables and buckets there; a line in the log
+says what it waits for and why. One that refuses the credentials ends the start at once.
+The embedded stack is provisioned here. --roles none runs it alone, for roles in other
+processes.
 
 SIGUSR1 switches the log to debug, and back.
 

@@ -91,7 +91,7 @@ func (s Service) await(ctx context.Context, within time.Duration, log *slog.Logg
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():
-			return fmt.Errorf("%s at %s did not answer within %s: %s", s.Name, strings.Join(s.At, ","), within, reason)
+			return fmt.Errorf("%s at %s was not ready within %s: %s", s.Name, strings.Join(s.At, ","), within, reason)
 		}
 	}
 }

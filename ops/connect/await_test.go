@@ -67,7 +67,7 @@ func TestWaitingEndsAtItsBoundAndNamesEveryServiceThatIsNotThere(t *testing.T) {
 		if took := time.Since(begun); took < 5*time.Minute || took > 5*time.Minute+10*time.Second {
 			t.Errorf("it waited %s", took)
 		}
-		for _, want := range []string{"Kafka at host:1,host:2 did not answer within 5m0s: connection refused", "S3 at host:1,host:2 did not answer"} {
+		for _, want := range []string{"Kafka at host:1,host:2 was not ready within 5m0s: connection refused", "S3 at host:1,host:2 was not ready"} {
 			if err == nil || !strings.Contains(err.Error(), want) {
 				t.Errorf("%q is not in %v", want, err)
 			}

@@ -3,6 +3,7 @@ package kubernetes
 import (
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
@@ -25,6 +27,7 @@ import (
 // cluster is what an overlay would apply, each object read by the types of its API.
 type cluster struct {
 	deployments map[string]*appsv1.Deployment // by role
+	jobs        []batchv1.Job
 	budgets     []policyv1.PodDisruptionBudget
 	policies    []networkingv1.NetworkPolicy
 	services    []corev1.Service
@@ -42,6 +45,9 @@ func (c *cluster) strict(kind string, doc []byte) (known bool, err error) {
 	case "PodDisruptionBudget":
 		c.budgets = append(c.budgets, policyv1.PodDisruptionBudget{})
 		err = yaml.UnmarshalStrict(doc, &c.budgets[len(c.budgets)-1])
+	case "Job":
+		c.jobs = append(c.jobs, batchv1.Job{})
+		err = yaml.UnmarshalStrict(doc, &c.jobs[len(c.jobs)-1])
 	case "NetworkPolicy":
 		c.policies = append(c.policies, networkingv1.NetworkPolicy{})
 		err = yaml.UnmarshalStrict(doc, &c.policies[len(c.policies)-1])
@@ -120,6 +126,31 @@ func TestEveryRoleHasADeploymentWithABudgetAndNoOther(t *testing.T) {
 	}
 	if len(c.deployments) != len(app.Roles()) {
 		t.Errorf("%d deployments for %d roles", len(c.deployments), len(app.Roles()))
+	}
+}
+
+// Roles wait for a step of its own, whose pod is kept as they are.
+func TestAJobProvisionsWithTheConfigurationOfTheRoles(t *testing.T) {
+	c := render(t)
+	if len(c.jobs) != 1 {
+		t.Fatalf("%d jobs", len(c.jobs))
+	}
+	pod, role := c.jobs[0].Spec.Template.Spec, c.deployments["history"].Spec.Template.Spec
+	if got := pod.Containers[0].Args; got[0] != "provision" {
+		t.Errorf("it runs %q", got)
+	}
+	for what, pair := range map[string][2]any{
+		"image":    {pod.Containers[0].Image, role.Containers[0].Image},
+		"env":      {pod.Containers[0].Env, role.Containers[0].Env},
+		"mounts":   {pod.Containers[0].VolumeMounts, role.Containers[0].VolumeMounts},
+		"volumes":  {pod.Volumes, role.Volumes},
+		"security": {pod.SecurityContext, role.SecurityContext},
+		"rights":   {pod.Containers[0].SecurityContext, role.Containers[0].SecurityContext},
+		"token":    {pod.AutomountServiceAccountToken, role.AutomountServiceAccountToken},
+	} {
+		if !reflect.DeepEqual(pair[0], pair[1]) {
+			t.Errorf("%s: %+v, of roles %+v", what, pair[0], pair[1])
+		}
 	}
 }
 

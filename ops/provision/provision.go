@@ -78,7 +78,9 @@ func topicConfig(topic schemas.Topic, c config.Kafka) map[string]*string {
 }
 
 // Schemas are all tables there are.
-func Schemas() []tables.Schema { return []tables.Schema{warehouse.Schema(), ledger.Schema()} }
+func Schemas() []tables.Schema {
+	return []tables.Schema{tables.Steps(), warehouse.Schema(), ledger.Schema()}
+}
 
 // All creates topics, tables, the bucket and, beside it, that for attachments, and refuses
 // an object store that cannot keep what CDDS promises. It reports each step to progress.
@@ -88,10 +90,14 @@ func All(ctx context.Context, admin *kadm.Client, db *tables.Database, b *bucket
 		return err
 	}
 	progress(fmt.Sprintf("topics: %d of %d created", len(created), len(schemas.Topics())))
+	pending, err := db.Pending(ctx, Schemas()...)
+	if err != nil {
+		return err
+	}
 	if err := db.Create(ctx, Schemas()...); err != nil {
 		return err
 	}
-	progress("tables: in place")
+	progress(fmt.Sprintf("tables: schema %s, %s taken", tables.Version(Schemas()...), schemas.Counted(len(pending), "step")))
 	if err := b.Create(ctx, c.S3.Region); err != nil {
 		return err
 	}

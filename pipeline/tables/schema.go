@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
@@ -54,24 +55,32 @@ func (s Schema) Tables() []string {
 	return all
 }
 
-// Create creates the tables that are missing. It is safe to repeat.
+// Create takes the steps that are pending and records them, so that an old database becomes
+// one of this release. It is safe to repeat, and to interrupt.
 func (db *Database) Create(ctx context.Context, all ...Schema) error {
 	var database string
 	if err := db.Scan(ctx, "ask ClickHouse for its database", "SELECT currentDatabase()", nil, &database); err != nil {
 		return err
 	}
-	for _, schema := range all {
+	pending, err := db.Pending(ctx, all...)
+	if err != nil || len(pending) == 0 {
+		return err
+	}
+	for _, schema := range slices.Concat([]Schema{Steps()}, all) {
 		statements := schema.Statements()
 		if db.cluster != "" {
 			statements = schema.OnCluster(db.cluster, database)
 		}
 		for _, s := range statements {
+			if !slices.Contains(pending, s.Name) {
+				continue
+			}
 			if err := db.conn.Exec(ctx, s.SQL); err != nil {
 				return fmt.Errorf("ClickHouse schema %s: %w", s.Name, err)
 			}
 		}
 	}
-	return nil
+	return db.taken(ctx, pending)
 }
 
 // Missing returns the names of tables that Create would create.

@@ -37,7 +37,14 @@ func composed(t *testing.T) *types.Project {
 }
 
 func TestComposeFileKeepsItsServicesApartAndBounded(t *testing.T) {
-	for name, s := range composed(t).Services {
+	project := composed(t)
+	once := map[string]bool{} // what others wait for the end of
+	for _, s := range project.Services {
+		for name, d := range s.DependsOn {
+			once[name] = once[name] || d.Condition == types.ServiceConditionCompletedSuccessfully
+		}
+	}
+	for name, s := range project.Services {
 		if _, tag, ok := strings.Cut(s.Image, ":"); s.Build == nil && (!ok || tag == "latest" || tag == "") {
 			t.Errorf("%s: the image %s is not pinned", name, s.Image)
 		}
@@ -51,7 +58,7 @@ func TestComposeFileKeepsItsServicesApartAndBounded(t *testing.T) {
 		if !s.ReadOnly && name != "kafka" && name != "clickhouse" {
 			t.Errorf("%s can write to its root", name)
 		}
-		if once := s.NetworkMode == "none"; !once && (s.HealthCheck == nil || s.Restart != "unless-stopped") {
+		if !once[name] && (s.HealthCheck == nil || s.Restart != "unless-stopped") {
 			t.Errorf("%s is not watched and started again", name)
 		}
 		for _, p := range s.Ports {

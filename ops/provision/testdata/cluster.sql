@@ -1,3 +1,16 @@
+-- 0000_schema_steps
+CREATE TABLE IF NOT EXISTS schema_steps_local ON CLUSTER 'cdds'
+(
+    step     String,
+    taken_at DateTime64(3, 'UTC')
+)
+ENGINE = ReplicatedReplacingMergeTree('/clickhouse/tables/{shard}/cdds/schema_steps_local', '{replica}')
+ORDER BY (step)
+;
+-- 0000_schema_steps
+CREATE TABLE IF NOT EXISTS schema_steps ON CLUSTER 'cdds' AS schema_steps_local
+ENGINE = Distributed('cdds', 'cdds', 'schema_steps_local', cityHash64(step))
+;
 -- 0001_interactions
 CREATE TABLE IF NOT EXISTS interactions_local ON CLUSTER 'cdds'
 (

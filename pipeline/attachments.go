@@ -59,10 +59,10 @@ func (e *Exporter) planAttachments(ctx context.Context, x Export, chunks []wareh
 // keys, and returns how many interactions have them. It adds nothing, and sized is false,
 // if there are some that were stored by a release that did not note their sizes.
 func (e *Exporter) packAttachments(ctx context.Context, x Export, first, last schemas.RowKey, plan *schemas.Plan) (interactions int64, sized bool, err error) {
-	packed := attachmentPacker{plan: *plan, split: x.SplitSize}
+	packed := e.packer(x, *plan)
 	packed.plan.Parts = slices.Clone(plan.Parts)
 	sized = true
-	err = e.source.AttachmentSizes(ctx, x.query(), first, last, func(key schemas.RowKey, sizes []uint32) {
+	err = e.source.AttachmentSizes(ctx, x.query(), first, last, func(key schemas.RowKey, sizes []uint64) {
 		interactions++
 		sized = sized && len(sizes) > 0
 		for n, size := range sizes {
@@ -82,7 +82,7 @@ func (e *Exporter) packStoredAttachments(ctx context.Context, x Export, first, l
 		return 0, err
 	}
 	defer rows.Close()
-	packed := attachmentPacker{plan: *plan, split: x.SplitSize}
+	packed := e.packer(x, *plan)
 	interactions, err = eachAttachment(rows, func(a attached) error {
 		packed.add(a.key, a.position, a.PlannedBytes())
 		return nil
@@ -95,15 +95,32 @@ func (e *Exporter) packStoredAttachments(ctx context.Context, x Export, first, l
 type attachmentPacker struct {
 	plan  schemas.Plan
 	split int64
+	// zipped is how large an attachment may be to go into a zip, segment how large the
+	// segments of larger ones are.
+	zipped, segment int64
+}
+
+// packer continues a plan. A zip is held in memory, so it is bounded whatever the split
+// size; what is larger is a part of its own that is not.
+func (e *Exporter) packer(x Export, plan schemas.Plan) attachmentPacker {
+	segment := e.segment
+	if x.Cipher == schemas.CipherGCM { // sealed whole, in memory
+		segment = min(segment, gcmSegmentBytes)
+	}
+	return attachmentPacker{plan, min(x.SplitSize, e.zipBytes), e.zipBytes, segment}
 }
 
 func (p *attachmentPacker) add(key schemas.RowKey, position int, size int64) {
 	n := len(p.plan.Parts) - 1
-	if n < 0 || p.plan.Parts[n].Kind != schemas.KindAttachments || p.plan.Parts[n].Rows == maxAttachments || p.plan.Parts[n].Bytes+size > p.split {
+	alone := size > p.zipped
+	if n < 0 || alone || p.plan.Parts[n].Kind != schemas.KindAttachments || p.plan.Parts[n].SegmentBytes > 0 || p.plan.Parts[n].Rows == maxAttachments || p.plan.Parts[n].Bytes+size > p.split {
 		p.plan.Parts = append(p.plan.Parts, schemas.Part{Number: n + 2, Kind: schemas.KindAttachments, First: key, FirstAttachment: position})
 		n++
 	}
 	part := &p.plan.Parts[n]
+	if alone {
+		part.SegmentBytes = p.segment
+	}
 	part.Last, part.LastAttachment = key, position
 	part.Rows++
 	part.Bytes += size
@@ -166,27 +183,12 @@ func (e *Exporter) zipAttachments(ctx context.Context, x Export, dst *spool, r *
 // trying again can help; what cannot be mended so is a problem of the attachment.
 func (e *Exporter) object(ctx context.Context, z *attachmentZip, a attached, place int) error {
 	line := &z.lines[place]
-	// Validated when it was published, and once more here: rows stored before that was
-	// a rule, or by other hands, must not reach what belongs to another tenant.
-	if err := a.CheckObject(z.filter.TenantID); err != nil {
-		line.Problem = err.Error()
-		return nil
-	}
-	if e.objects == nil {
-		line.Problem = "this service has no bucket of attachments"
+	if line.Problem = e.unreachable(z.filter.TenantID, a); line.Problem != "" {
 		return nil
 	}
 	r, err := e.objects.Open(ctx, a.Object)
-	var refused *bucket.RefusedError
-	switch {
-	case errors.Is(err, bucket.ErrNotFound):
-		line.Problem = "the object is not there"
-		return nil
-	case errors.As(err, &refused):
-		line.Problem = refused.Error()
-		return nil
-	case err != nil:
-		return fmt.Errorf("attachment object %s: %w", a.Object, err)
+	if line.Problem, err = objectProblem(a, err); err != nil || line.Problem != "" {
+		return err
 	}
 	defer r.Close()
 	// Its digest is known when it was read; what is in a zip cannot be taken back.
@@ -208,6 +210,34 @@ func (e *Exporter) object(ctx context.Context, z *attachmentZip, a attached, pla
 		return z.add(place, hexSum(sum), content.drain)
 	}
 	return nil
+}
+
+// unreachable says why an attachment's object is not even looked for; empty if it is. The
+// reference was validated when it was published, and is once more here: rows stored before
+// that was a rule, or by other hands, must not reach what belongs to another tenant.
+func (e *Exporter) unreachable(tenantID string, a attached) string {
+	if err := a.CheckObject(tenantID); err != nil {
+		return err.Error()
+	}
+	if e.objects == nil {
+		return "this service has no bucket of attachments"
+	}
+	return ""
+}
+
+// objectProblem is what is wrong with an attachment whose object could not be opened, or the
+// error if trying again can help.
+func objectProblem(a attached, err error) (string, error) {
+	var refused *bucket.RefusedError
+	switch {
+	case err == nil:
+		return "", nil
+	case errors.Is(err, bucket.ErrNotFound):
+		return "the object is not there", nil
+	case errors.As(err, &refused):
+		return refused.Error(), nil
+	}
+	return "", fmt.Errorf("attachment object %s: %w", a.Object, err)
 }
 
 // attachmentZip is a zip at work.

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"cmp"
 	"context"
 	"crypto"
 	"crypto/x509"
@@ -23,7 +24,7 @@ type Source interface {
 	Rows(ctx context.Context, q warehouse.Query, first, last schemas.RowKey) (io.ReadCloser, error)
 	// Attached is Rows of those that have attachments.
 	Attached(ctx context.Context, q warehouse.Query, first, last schemas.RowKey) (io.ReadCloser, error)
-	AttachmentSizes(ctx context.Context, q warehouse.Query, first, last schemas.RowKey, each func(key schemas.RowKey, sizes []uint32)) error
+	AttachmentSizes(ctx context.Context, q warehouse.Query, first, last schemas.RowKey, each func(key schemas.RowKey, sizes []uint64)) error
 	// CountRemoved is how many removals Removed gives, found without it.
 	CountRemoved(ctx context.Context, q warehouse.Query) (int64, error)
 	// Removed calls each with the removals between two inclusive keys, or with all from first
@@ -36,6 +37,10 @@ type Source interface {
 type Objects interface {
 	// Open is bucket.ErrNotFound where there is no object. The caller closes it.
 	Open(ctx context.Context, key string) (io.ReadCloser, error)
+	// OpenAt is Open of size bytes from an offset, or of all if size is 0, that also says which
+	// version of the object it reads. It is bucket.ErrChanged if a version is asked for and the
+	// object is another one.
+	OpenAt(ctx context.Context, key, version string, offset, size int64) (r io.ReadCloser, is string, err error)
 }
 
 // Store keeps objects, each written once; *bucket.Bucket is one.
@@ -107,12 +112,17 @@ func (x Export) leavesOut() *schemas.Time {
 	return &x.HistoryFrom
 }
 
-// Options of an Exporter; all fields but LifetimeByTenant are required.
+// Options of an Exporter; all fields are required but LifetimeByTenant, ZipBytes and
+// SegmentBytes.
 type Options struct {
 	Source  Source
 	Store   Store
 	Objects Objects
 	Spools  *Spools
+	// ZipBytes is how large an attachment may be to go into a zip; 0 means
+	// schemas.MaxZippedBytes. What is larger is cut into segments of SegmentBytes; 0 means
+	// DefaultSegmentBytes.
+	ZipBytes, SegmentBytes int64
 	// Certificate and Key sign manifests: the service's own.
 	Certificate *x509.Certificate
 	Key         crypto.Signer
@@ -131,6 +141,8 @@ type Exporter struct {
 	store    Store
 	objects  Objects
 	spools   *Spools
+	zipBytes int64
+	segment  int64
 	cert     *x509.Certificate
 	key      crypto.Signer
 	lifetime func(tenantID string) time.Duration
@@ -148,5 +160,5 @@ func New(o Options) *Exporter {
 		}
 		return o.Lifetime
 	}
-	return &Exporter{o.Source, o.Store, o.Objects, o.Spools, o.Certificate, o.Key, lifetime, o.Now}
+	return &Exporter{o.Source, o.Store, o.Objects, o.Spools, cmp.Or(o.ZipBytes, schemas.MaxZippedBytes), cmp.Or(o.SegmentBytes, DefaultSegmentBytes), o.Certificate, o.Key, lifetime, o.Now}
 }

@@ -46,13 +46,10 @@ func (e *Exporter) Export(ctx context.Context, x Export, part schemas.Part) (sch
 	if !errors.Is(err, bucket.ErrNotFound) {
 		return receipt, err
 	}
-	// Sealing keeps the zip and its base64 for a moment; incompressible content is
-	// the worst case.
-	size := part.Bytes + part.Bytes*4/10 + indexBytes(part) + spoolChunk
-	if x.Cipher == schemas.CipherGCM { // sealed whole: the zip is not given back as it goes
-		size += part.Bytes
+	if part.Segments() > 0 {
+		return e.exportSegments(ctx, x, part, key)
 	}
-	release, err := e.spools.Reserve(ctx, size)
+	release, err := e.spools.Reserve(ctx, x.memory(part))
 	if err != nil {
 		return receipt, err
 	}
@@ -77,6 +74,23 @@ func (e *Exporter) Export(ctx context.Context, x Export, part schemas.Part) (sch
 		return receipt, err
 	}
 	return receipt, e.withdraw(ctx, x, key)
+}
+
+// memory is what a part can need at most, in bytes.
+func (x Export) memory(part schemas.Part) int64 {
+	if part.Segments() > 0 {
+		if x.Cipher == schemas.CipherGCM { // sealed whole, and encoded
+			return streamBytes + part.SegmentBytes*5/2
+		}
+		return streamBytes
+	}
+	// Sealing keeps the zip and its base64 for a moment; incompressible content is
+	// the worst case.
+	size := part.Bytes + part.Bytes*4/10 + indexBytes(part) + spoolChunk
+	if x.Cipher == schemas.CipherGCM { // sealed whole: the zip is not given back as it goes
+		size += part.Bytes
+	}
+	return size
 }
 
 // put stores a sealed part; bucket.ErrExists if it is there.
@@ -154,18 +168,8 @@ func (e *Exporter) lines(ctx context.Context, x Export, part schemas.Part, to io
 func seal(ctx context.Context, x Export, dst, zipped *spool, r *schemas.Receipt) (err error) {
 	_, span := spans.Start(ctx, "seal", spans.ZipBytes.Int64(zipped.size))
 	defer func() { spans.End(span, err) }()
-	options := smime.Options{Encoding: smime.SMIME, ContentSize: zipped.size, Filename: r.Name}
-	if x.Encoding == schemas.EncodingDER {
-		options.Encoding = smime.DER
-	}
-	if x.Cipher == schemas.CipherGCM {
-		options.Cipher = smime.AES256GCM
-	}
-	if x.KeyTransport == schemas.KeyTransportOAEP {
-		options.KeyTransport = smime.OAEP
-	}
 	sum := sha256.New()
-	w, err := smime.Encrypt(io.MultiWriter(dst, sum), options, x.Recipients...)
+	w, err := smime.Encrypt(io.MultiWriter(dst, sum), x.sealing(r.Name, zipped.size), x.Recipients...)
 	if err != nil {
 		return Permanent(fmt.Errorf("seal: %w", err))
 	}
@@ -177,6 +181,21 @@ func seal(ctx context.Context, x Export, dst, zipped *spool, r *schemas.Receipt)
 	}
 	r.SealedBytes, r.SealedSHA256 = dst.size, hexSum(sum)
 	return nil
+}
+
+// sealing is how a file of so many bytes is sealed.
+func (x Export) sealing(name string, size int64) smime.Options {
+	options := smime.Options{Encoding: smime.SMIME, ContentSize: size, Filename: name}
+	if x.Encoding == schemas.EncodingDER {
+		options.Encoding = smime.DER
+	}
+	if x.Cipher == schemas.CipherGCM {
+		options.Cipher = smime.AES256GCM
+	}
+	if x.KeyTransport == schemas.KeyTransportOAEP {
+		options.KeyTransport = smime.OAEP
+	}
+	return options
 }
 
 // adopt returns the receipt of a part found in the store, bucket.ErrNotFound if
@@ -201,6 +220,11 @@ func (e *Exporter) adopt(ctx context.Context, x Export, part schemas.Part, key s
 	}
 	if part.Kind == schemas.KindAttachments {
 		r.IndexBytes, r.Problems = number(metaIndexBytes), number(metaProblems)
+	}
+	if part.Segments() > 0 && r.Problems == 0 {
+		if r.Segments, err = e.adoptSegments(ctx, x, part); err != nil {
+			return r, err
+		}
 	}
 	if number(metaRows) != part.Rows || number(metaJSONLBytes) != part.Bytes {
 		return r, Permanent(fmt.Errorf("the stored part %s has rows %s and bytes %s where the plan says %d and %d", key, o.Metadata[metaRows], o.Metadata[metaJSONLBytes], part.Rows, part.Bytes))

@@ -69,6 +69,9 @@ func (e *Exporter) Plan(ctx context.Context, x Export) (schemas.Plan, error) {
 				return plan, err
 			}
 		}
+		if err := e.fits(x, plan); err != nil {
+			return plan, err
+		}
 		if len(plan.Parts) > maxParts {
 			return plan, tooManyParts()
 		}
@@ -79,6 +82,16 @@ func (e *Exporter) Plan(ctx context.Context, x Export) (schemas.Plan, error) {
 
 func tooManyParts() error {
 	return Permanent(fmt.Errorf("the export would have more than %d parts: choose a larger split_size or a shorter range", maxParts))
+}
+
+// fits refuses a plan with a part that can need more memory than workers have.
+func (e *Exporter) fits(x Export, plan schemas.Plan) error {
+	for _, part := range plan.Parts {
+		if err := e.spools.Fits(x.memory(part)); err != nil {
+			return fmt.Errorf("part %d of %s does not fit: %w; choose a smaller split_size, or raise export.memory", part.Number, schemas.Counted(part.Bytes, "byte"), err)
+		}
+	}
+	return nil
 }
 
 // counted counts and cuts the rows at the same time. Only if a line turns out to be so

@@ -4,10 +4,13 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"sync"
 
 	"golang.org/x/sync/semaphore"
+
+	"cdds/pipeline/answer"
 )
 
 const spoolChunk = 256 << 10
@@ -26,10 +29,31 @@ func NewSpools(limit int64) *Spools {
 	return &Spools{limit: limit, bytes: semaphore.NewWeighted(limit), maxIdle: int(limit / spoolChunk)}
 }
 
+// TooLargeError says that something needs more memory than there may be.
+type TooLargeError struct{ Needs, Limit int64 }
+
+func (e *TooLargeError) Error() string {
+	const mib = 1 << 20
+	return fmt.Sprintf("it can need %d MiB of memory, and export.memory is %d MiB", (e.Needs+mib-1)/mib, e.Limit/mib)
+}
+
+// Means is answer.Permanent.
+func (e *TooLargeError) Means() answer.Meaning { return answer.Permanent }
+
+// Fits is a *TooLargeError if size bytes are more than all reservations together may have.
+func (s *Spools) Fits(size int64) error {
+	if size > s.limit {
+		return &TooLargeError{size, s.limit}
+	}
+	return nil
+}
+
 // Reserve waits until size bytes are free, or ctx ends, and returns what gives
-// them back. A size over the whole bound waits to be alone.
+// them back. What does not fit at all is a *TooLargeError.
 func (s *Spools) Reserve(ctx context.Context, size int64) (release func(), err error) {
-	size = min(size, s.limit)
+	if err := s.Fits(size); err != nil {
+		return nil, err
+	}
 	if err := s.bytes.Acquire(ctx, size); err != nil {
 		return nil, err
 	}

@@ -56,6 +56,17 @@ func TestASpoolsMemoryIsUsedAgain(t *testing.T) {
 	}
 }
 
+// reserveNow reserves and gives back, and does not wait.
+func reserveNow(s *Spools, size int64) (bool, error) {
+	ended, cancel := context.WithCancel(context.Background())
+	cancel()
+	release, err := s.Reserve(ended, size)
+	if err == nil {
+		release()
+	}
+	return err == nil, err
+}
+
 func TestReservationsNeverExceedTheBoundAndNeverBlockForEver(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		limit := rapid.Int64Range(1, 100).Draw(t, "limit")
@@ -67,18 +78,24 @@ func TestReservationsNeverExceedTheBoundAndNeverBlockForEver(t *testing.T) {
 		}
 		var all []reservation
 		for range 30 {
-			if size := rapid.Int64Range(0, 300).Draw(t, "size"); held+min(size, limit) <= limit {
+			size := rapid.Int64Range(0, 300).Draw(t, "size")
+			var tooLarge *TooLargeError
+			switch _, err := reserveNow(spools, size); {
+			case errors.As(err, &tooLarge) != (size > limit):
+				t.Fatalf("%d of %d: %v", size, limit, err)
+			case size > limit:
+				continue
+			}
+			if held+size <= limit {
 				release, err := spools.Reserve(context.Background(), size)
 				if err != nil {
 					t.Fatal(err)
 				}
-				held += min(size, limit)
-				all = append(all, reservation{min(size, limit), release})
+				held += size
+				all = append(all, reservation{size, release})
 				continue
 			}
-			ended, cancel := context.WithCancel(context.Background())
-			cancel()
-			if _, err := spools.Reserve(ended, limit+1-held); held > 0 && !errors.Is(err, context.Canceled) {
+			if _, err := reserveNow(spools, limit+1-held); held > 0 && !errors.Is(err, context.Canceled) {
 				t.Fatalf("with %d of %d held there was room for more: %v", held, limit, err)
 			}
 			last := all[len(all)-1]

@@ -5,7 +5,7 @@ import "cmp"
 // Artifact is a stored file of an export.
 type Artifact struct {
 	Name string
-	// Kind is part, attachments, manifest or signature.
+	// Kind is part, removed, attachments, segment, manifest or signature.
 	Kind string
 	// Key is the object's.
 	Key  string
@@ -21,7 +21,7 @@ type Artifact struct {
 	RemovedAt Time
 }
 
-// Artifacts lists the files an export has stored so far: its parts and, once it is
+// Artifacts lists the files an export has stored so far: its parts, their segments and, once it is
 // completed, the manifest and its signature. Names and keys are derived; what events
 // say of them does not count.
 func Artifacts(e Export) []Artifact {
@@ -37,6 +37,13 @@ func Artifacts(e Export) []Artifact {
 			Name: name, Kind: cmp.Or(r.Kind, "part"), Key: prefix + name, Part: r.Number, Rows: r.Rows,
 			Size: r.SealedBytes, SHA256: r.SealedSHA256, CreatedAt: e.UpdatedAt, ExpiresAt: expires,
 		})
+		for i, s := range r.Segments {
+			name := SegmentName(e.ExportID, r.Part, i+1)
+			all = append(all, Artifact{
+				Name: name, Kind: "segment", Key: prefix + name, Part: r.Number,
+				Size: s.SealedBytes, SHA256: s.SealedSHA256, CreatedAt: e.UpdatedAt, ExpiresAt: expires,
+			})
+		}
 	}
 	if c := e.Completion; c != nil {
 		all = append(all,

@@ -10,9 +10,13 @@ import (
 	"unicode/utf8"
 )
 
-// MaxObjectBytes is the size of the largest object an attachment can refer to: what
-// a part of an export can hold.
-const MaxObjectBytes = 256 << 20
+// MaxObjectBytes is the size of the largest object an attachment can refer to: the largest
+// that S3 takes in one request, 5 GiB.
+const MaxObjectBytes = 5 << 30
+
+// MaxZippedBytes is the size of the largest object that goes into a zip, in bytes. A larger
+// one, such as a recording, is a file of its own, cut into segments.
+const MaxZippedBytes = 64 << 20
 
 // maxObjectKey is what S3 allows.
 const maxObjectKey = 1024
@@ -45,8 +49,12 @@ type AttachmentLine struct {
 	// Size and SHA256 are the file's, or where there is none what its event says.
 	Size   int64  `json:"size"`
 	SHA256 string `json:"sha256,omitempty"`
-	// File is its path in the zip; empty if the content is not there.
+	// File is its path in the zip; empty if the content is not there. With Segments it is
+	// not in the zip, but where a receiver puts what they join to.
 	File string `json:"file,omitempty"`
+	// Segments are the names of the sealed files whose contents, one after the other, are
+	// the file.
+	Segments []string `json:"segments,omitempty"`
 	// Problem says why not.
 	Problem string `json:"problem,omitempty"`
 }
@@ -84,7 +92,7 @@ func (a Attachment) CheckObject(tenantID string) error {
 	case a.SHA256 == "":
 		return fmt.Errorf("an object needs its sha256")
 	case a.Size < 1 || a.Size > MaxObjectBytes:
-		return fmt.Errorf("an object needs its size, 1 to %d bytes (256 MiB); split what is larger", MaxObjectBytes)
+		return fmt.Errorf("an object needs its size, 1 to %d bytes (5 GiB)", int64(MaxObjectBytes))
 	case len(a.Object) > maxObjectKey || strings.ContainsFunc(a.Object, unicode.IsControl):
 		return fmt.Errorf("the object's key has more than %d bytes or a control character", maxObjectKey)
 	case !utf8.ValidString(a.Object):

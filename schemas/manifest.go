@@ -95,6 +95,9 @@ func Total(receipts []Receipt) Totals {
 		}
 		t.ZipBytes += r.ZipBytes
 		t.SealedBytes += r.SealedBytes
+		for _, s := range r.Segments {
+			t.SealedBytes += s.SealedBytes
+		}
 	}
 	return t
 }
@@ -148,6 +151,9 @@ func DecodeManifest(b []byte) (*Manifest, error) {
 		}
 		if !part.possible() {
 			p.add("parts", "part %d has an impossible size or range", i+1)
+		}
+		if err := part.checkSegments(m.TenantID, m.ExportID); err != nil {
+			p.add("parts", "part %d: %v", i+1, err)
 		}
 		if i > 0 && !part.follows(m.Parts[i-1].Part) {
 			p.add("parts", "part %d overlaps the one before", i+1)

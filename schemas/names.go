@@ -30,6 +30,46 @@ func EntryName(entity string, p Part) string {
 
 const partSuffix = ".jsonl.zip.p7m"
 
+// SegmentName is the file name of a segment of a part's attachment, from 1, such as
+// "attachments-01JD-0002.001.p7m".
+func SegmentName(exportID string, p Part, n int) string {
+	return fmt.Sprintf("%s-%s-%04d.%03d%s", KindAttachments, exportID, p.Number, n, segmentSuffix)
+}
+
+const segmentSuffix = ".p7m"
+
+// isSegment reports whether an export of this id can have a segment of this name.
+func isSegment(exportID, name string) bool {
+	number, ok := strings.CutPrefix(name, KindAttachments+"-"+exportID+"-")
+	of, number, both := strings.Cut(strings.TrimSuffix(number, segmentSuffix), ".")
+	part, err := strconv.Atoi(of)
+	n, badN := strconv.Atoi(number)
+	return ok && both && err == nil && badN == nil && part > 0 && n > 0 && n <= MaxSegments && name == SegmentName(exportID, Part{Number: part}, n)
+}
+
+// checkSegments says what is wrong with the segments that a receipt lists.
+func (r Receipt) checkSegments(tenantID, exportID string) error {
+	want := r.Part.Segments()
+	if r.Problems > 0 {
+		want = 0
+	}
+	if len(r.Segments) != want || want > MaxSegments || r.SegmentBytes != 0 && (r.SegmentBytes < 0 || r.Kind != KindAttachments || r.Rows != 1) {
+		return fmt.Errorf("it has %s, not %d", Counted(len(r.Segments), "segment"), want)
+	}
+	for i, s := range r.Segments {
+		name := SegmentName(exportID, r.Part, i+1)
+		switch {
+		case s.Name != name || s.Key != "" && s.Key != ExportPrefix(tenantID, exportID)+name:
+			return fmt.Errorf("segment %d is named %q, not %q", i+1, shorten(s.Name), name)
+		case !sha256Pattern.MatchString(s.SHA256) || !sha256Pattern.MatchString(s.SealedSHA256):
+			return fmt.Errorf("segment %d lacks a digest", i+1)
+		case s.Bytes != r.SegmentSize(i+1) || s.SealedBytes <= s.Bytes:
+			return fmt.Errorf("segment %d has an impossible size", i+1)
+		}
+	}
+	return nil
+}
+
 // AttachmentsDir is the folder of the contents in the zip of a part with attachments,
 // and where a receiver unpacks them.
 func AttachmentsDir(p Part) string { return fmt.Sprintf("%s-%04d", KindAttachments, p.Number) }
@@ -90,7 +130,7 @@ func IsArtifact(exportID, name string) bool {
 	if name == ManifestName || name == SignatureName {
 		return true
 	}
-	return slices.ContainsFunc(append(Entities(), kinds[1:]...), func(subject string) bool {
+	return isSegment(exportID, name) || slices.ContainsFunc(append(Entities(), kinds[1:]...), func(subject string) bool {
 		number, ok := strings.CutPrefix(name, subject+"-"+exportID+"-")
 		n, err := strconv.Atoi(strings.TrimSuffix(number, partSuffix))
 		return ok && err == nil && n > 0 && name == PartName(subject, exportID, Part{Number: n})
@@ -128,6 +168,9 @@ func (s *ExportStatus) checkNames(p *problems) {
 		p.digest("part.jsonl_sha256", r.JSONLSHA256)
 		p.digest("part.zip_sha256", r.ZipSHA256)
 		p.digest("part.sealed_sha256", r.SealedSHA256)
+		if err := r.checkSegments(s.TenantID, s.ExportID); err != nil {
+			p.add("part.segments", "%v", err)
+		}
 	}
 	if c := s.Completion; c != nil {
 		own("completion.manifest_key", c.ManifestKey, prefix+ManifestName)

@@ -77,6 +77,37 @@ type Part struct {
 	// Bytes is the exact size of its JSON Lines, or that of the attachments' contents
 	// as their events state them.
 	Bytes int64 `json:"bytes"`
+	// SegmentBytes is set where the part is one attachment that is too large for a zip: it is
+	// cut into segments of so many bytes, the last of which may have fewer.
+	SegmentBytes int64 `json:"segment_bytes,omitempty"`
+}
+
+// MaxSegments bounds the segments of one attachment.
+const MaxSegments = 999
+
+// Segments is how many segments the attachment of the part has; 0 if it is in the zip.
+func (p Part) Segments() int {
+	if p.SegmentBytes <= 0 {
+		return 0
+	}
+	return int((p.Bytes + p.SegmentBytes - 1) / p.SegmentBytes)
+}
+
+// SegmentSize is how many bytes a segment has, counted from 1.
+func (p Part) SegmentSize(n int) int64 {
+	return min(p.SegmentBytes, p.Bytes-int64(n-1)*p.SegmentBytes)
+}
+
+// Segment says what was stored for a segment.
+type Segment struct {
+	// Name is the file's name within the export; Key that of the object.
+	Name string `json:"name"`
+	Key  string `json:"key"`
+	// Bytes and SHA256 are those of the content.
+	Bytes        int64  `json:"bytes"`
+	SHA256       string `json:"sha256"`
+	SealedBytes  int64  `json:"sealed_bytes"`
+	SealedSHA256 string `json:"sealed_sha256"`
 }
 
 // follows reports whether a part holds what comes after an earlier one.
@@ -126,6 +157,9 @@ type Receipt struct {
 	ZipSHA256    string `json:"zip_sha256"`
 	SealedBytes  int64  `json:"sealed_bytes"`
 	SealedSHA256 string `json:"sealed_sha256"`
+	// Segments are the files of an attachment that is too large for a zip; none if its content
+	// could not be had.
+	Segments []Segment `json:"segments,omitempty"`
 }
 
 // Behind is how many positions of the snapshot lie at or past done, partition by

@@ -181,7 +181,7 @@ func (s *scene) Attached(ctx context.Context, q warehouse.Query, first, last sch
 	return pipelinetest.NewSource(s.log()...).Attached(ctx, q, first, last)
 }
 
-func (s *scene) AttachmentSizes(ctx context.Context, q warehouse.Query, first, last schemas.RowKey, each func(schemas.RowKey, []uint32)) error {
+func (s *scene) AttachmentSizes(ctx context.Context, q warehouse.Query, first, last schemas.RowKey, each func(schemas.RowKey, []uint64)) error {
 	return pipelinetest.NewSource(s.log()...).AttachmentSizes(ctx, q, first, last, each)
 }
 

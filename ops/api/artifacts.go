@@ -18,7 +18,7 @@ import (
 type ArtifactView struct {
 	ExportID string `json:"export_id"`
 	Name     string `json:"name"`
-	Kind     string `json:"kind" enum:"part,attachments,manifest,signature"`
+	Kind     string `json:"kind" enum:"part,removed,attachments,segment,manifest,signature"`
 	Part     int    `json:"part,omitempty" doc:"Its number, from 1, of a part."`
 	Rows     int64  `json:"rows,omitempty"`
 	Size     int64  `json:"size" doc:"In bytes."`
@@ -46,7 +46,7 @@ func (a *API) artifacts() {
 		Paging
 		Sort    string `query:"sort" enum:"created_at,name,size,expires_at" default:"created_at"`
 		Export  string `query:"export" maxLength:"128"`
-		Kind    string `query:"kind" enum:"part,attachments,manifest,signature"`
+		Kind    string `query:"kind" enum:"part,removed,attachments,segment,manifest,signature"`
 		Present bool   `query:"present" doc:"Leave out those that were removed."`
 	}) (*answer[Listing[ArtifactView]], error) {
 		return give(on(ctx, a, in.Scope, func(h *admin.Handle) (out Listing[ArtifactView], err error) {

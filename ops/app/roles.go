@@ -127,7 +127,7 @@ func buildExport(a *App) ([]role, error) {
 	c := a.Config.Export
 	worker := export.New(export.Options{
 		Exporter: pipeline.New(pipeline.Options{
-			Source: a.warehouse, Store: a.bucket, Objects: a.bucket.Sibling(a.Config.S3.AttachmentsBucket), Spools: pipeline.NewSpools(int64(c.Memory)),
+			Source: a.warehouse, Store: a.bucket, Objects: a.bucket.Sibling(a.Config.S3.AttachmentsBucket), Spools: pipeline.NewSpools(int64(c.Memory)), SegmentBytes: int64(c.SegmentSize),
 			Certificate: signer.Certificate, Key: signer.Key,
 			Lifetime: c.Lifetime, LifetimeByTenant: c.LifetimeByTenant, Now: time.Now,
 		}),

@@ -130,8 +130,12 @@ type Export struct {
 	Slots int `yaml:"slots" env:"SLOTS"`
 	// TenantSlots is how many of them may be one tenant's; 0 means all.
 	TenantSlots int `yaml:"tenant_slots" env:"TENANT_SLOTS"`
-	// Memory bounds the parts held in memory together.
+	// Memory bounds the parts held in memory together. An export with a part that can need
+	// more is refused when it is planned.
 	Memory Bytes `yaml:"memory" env:"MEMORY"`
+	// SegmentSize is how large the segments are that attachments of over 64 MiB are cut into.
+	// openssl needs about three times as much memory to open one.
+	SegmentSize Bytes `yaml:"segment_size" env:"SEGMENT_SIZE"`
 	// InlineCertificates lets a request bring its recipients' certificates. It is on
 	// where nothing is said on the embedded stack, and off elsewhere.
 	InlineCertificates *bool `yaml:"inline_certificates" env:"INLINE_CERTIFICATES"`
@@ -255,6 +259,9 @@ func checkTenants[T any](name string, byTenant map[string]T, add func(format str
 	}
 }
 
+// Bounds of export.segment_size: 5 GiB in at most 999 segments, and what openssl opens.
+const minSegment, maxSegment = 8 << 20, 1 << 30
+
 // MinWebhookSecret is the least length of webhooks.secret in bytes.
 const MinWebhookSecret = 32
 
@@ -266,7 +273,7 @@ func Default() Config {
 		S3:         S3{Bucket: "cdds", AttachmentsBucket: "cdds-attachments", Region: "us-east-1"},
 		Metrics:    Metrics{Listen: "127.0.0.1:0"},
 		Stack:      Stack{EngineMemory: 4 << 30},
-		Export:     Export{Memory: 192 << 20, Lifetime: 30 * 24 * time.Hour, IngestWait: 10 * time.Minute, RetryFor: 15 * time.Minute},
+		Export:     Export{Memory: 192 << 20, SegmentSize: 256 << 20, Lifetime: 30 * 24 * time.Hour, IngestWait: 10 * time.Minute, RetryFor: 15 * time.Minute},
 		Schedule:   Schedule{Every: time.Second, Late: 5 * time.Minute, MaxCatchUp: 100},
 		Webhooks:   Webhooks{Timeout: 10 * time.Second, FirstRetry: 5 * time.Second, GiveUpAfter: 24 * time.Hour},
 		Retention:  Retention{Every: 5 * time.Minute, SweepEvery: 6 * time.Hour, Grace: 24 * time.Hour},
@@ -360,6 +367,9 @@ func (c Config) CheckSettings() error {
 	}
 	if c.Export.Memory < 32<<20 {
 		add("export.memory must be at least 32MiB")
+	}
+	if c.Export.SegmentSize < minSegment || c.Export.SegmentSize > maxSegment {
+		add("export.segment_size must be 8MiB to 1GiB")
 	}
 	if c.Export.Lifetime <= 0 || c.Export.IngestWait <= 0 || c.Export.RetryFor <= 0 {
 		add("export.lifetime, export.ingest_wait and export.retry_for must be positive")

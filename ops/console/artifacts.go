@@ -36,7 +36,7 @@ type artifactRow struct {
 
 func (c *Console) artifactList(q *request) error {
 	query := q.r.URL.Query()
-	d := artifactData{Kind: query.Get("kind"), Export: query.Get("export"), Kinds: []string{"part", "attachments", "manifest", "signature"}}
+	d := artifactData{Kind: query.Get("kind"), Export: query.Get("export"), Kinds: []string{"part", "removed", "attachments", "segment", "manifest", "signature"}}
 	page := d.read(query, "created_at")
 	found, err := q.Artifacts(q.r.Context(), ledger.ArtifactFilter{ExportID: d.Export, Kind: d.Kind, Present: true}, page)
 	if err != nil {

@@ -169,6 +169,33 @@ func (b *Bucket) Open(ctx context.Context, key string) (io.ReadCloser, error) {
 	return r, nil
 }
 
+// ErrChanged says that the object is not the version that was asked for.
+var ErrChanged = errors.New("the object was changed")
+
+// OpenAt streams size bytes of the object at key from an offset, and says which version of
+// it that is. A version asks for that one: if the object is another one by now it is
+// ErrChanged. A size of 0 is all there is; the other errors are Open's. The caller closes it.
+func (b *Bucket) OpenAt(ctx context.Context, key, version string, offset, size int64) (r io.ReadCloser, is string, err error) {
+	options := minio.GetObjectOptions{}
+	if version != "" {
+		err = options.SetMatchETag(version)
+	}
+	if size > 0 {
+		err = errors.Join(err, options.SetRange(offset, offset+size-1))
+	}
+	if err != nil {
+		return nil, "", fmt.Errorf("get %s: %w", key, err)
+	}
+	r, info, _, err := minio.Core{Client: b.client}.GetObject(ctx, b.name, key, options)
+	switch m, _ := meaningOf(err); {
+	case err == nil:
+		return r, info.ETag, nil
+	case version != "" && m == answer.Exists: // 412: the condition we set
+		return nil, "", fmt.Errorf("get %s: %w", key, ErrChanged)
+	}
+	return nil, "", wrap("get", key, err)
+}
+
 // GetBytes reads a small document, or is ErrNotFound. More than limit bytes is an
 // error.
 func (b *Bucket) GetBytes(ctx context.Context, key string, limit int64) ([]byte, error) {

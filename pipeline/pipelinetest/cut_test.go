@@ -48,9 +48,9 @@ func (s *cutShort) Attached(ctx context.Context, q warehouse.Query, first, last 
 	return s.stream(s.Source.Attached(ctx, q, first, last))
 }
 
-func (s *cutShort) AttachmentSizes(ctx context.Context, q warehouse.Query, first, last schemas.RowKey, each func(schemas.RowKey, []uint32)) error {
+func (s *cutShort) AttachmentSizes(ctx context.Context, q warehouse.Query, first, last schemas.RowKey, each func(schemas.RowKey, []uint64)) error {
 	var held func() // the row before, of which nobody knows yet whether it is the last
-	err := s.Source.AttachmentSizes(ctx, q, first, last, func(key schemas.RowKey, sizes []uint32) {
+	err := s.Source.AttachmentSizes(ctx, q, first, last, func(key schemas.RowKey, sizes []uint64) {
 		if held != nil {
 			held()
 		}
@@ -125,9 +125,9 @@ func TestAPartThatIsNotThePlannedOneTwiceIsGivenUp(t *testing.T) {
 // attachments are.
 type unsized struct{ pipeline.Source }
 
-func (s unsized) AttachmentSizes(ctx context.Context, q warehouse.Query, first, last schemas.RowKey, each func(schemas.RowKey, []uint32)) error {
+func (s unsized) AttachmentSizes(ctx context.Context, q warehouse.Query, first, last schemas.RowKey, each func(schemas.RowKey, []uint64)) error {
 	n := 0
-	return s.Source.AttachmentSizes(ctx, q, first, last, func(key schemas.RowKey, sizes []uint32) {
+	return s.Source.AttachmentSizes(ctx, q, first, last, func(key schemas.RowKey, sizes []uint64) {
 		if n++; n%2 == 0 {
 			sizes = nil
 		}

@@ -35,12 +35,16 @@ var pair = sync.OnceValues(func() (*x509.Certificate, crypto.Signer) {
 // rowsHeld is how many interactions the exports of these tests have.
 const rowsHeld = 600
 
+// The largest objects of these tests are cut into segments.
+const zipBytes, segmentBytes = 1500, 600
+
 // worker does what an export worker does with one request, from the beginning, and
 // returns at the first error: then it is dead. What it learnt dies with it.
 func worker(t *testing.T, store pipeline.Store, source pipeline.Source, objects pipeline.Objects) (schemas.Completion, error) {
 	cert, key := pair()
 	e := pipeline.New(pipeline.Options{
 		Source: source, Store: store, Objects: objects, Spools: pipeline.NewSpools(64 << 20),
+		ZipBytes: zipBytes, SegmentBytes: segmentBytes,
 		Certificate: cert, Key: key, Lifetime: time.Hour, Now: time.Now,
 	})
 	q := pipelinetest.Everything(rowsHeld, rowsHeld)
@@ -89,6 +93,14 @@ func contents(t *testing.T, store pipeline.Store, c schemas.Completion) (digests
 			t.Errorf("part %d is not the one the manifest lists: %+v, %v", p.Number, o, err)
 		}
 		digests = append(digests, fmt.Sprint(p.Number, p.Rows, p.JSONLSHA256, p.ZipSHA256))
+		for _, s := range p.Segments {
+			listed = append(listed, s.Key)
+			o, err := store.Stat(t.Context(), s.Key)
+			if err != nil || o.Size != s.SealedBytes || o.Metadata["sealed-sha256"] != s.SealedSHA256 {
+				t.Errorf("segment %s is not the one the manifest lists: %+v, %v", s.Name, o, err)
+			}
+			digests = append(digests, fmt.Sprint(s.Name, s.Bytes, s.SHA256))
+		}
 	}
 	objects, err := store.List(t.Context(), "")
 	check(t, err)
@@ -234,7 +246,7 @@ func TestTwoWorkersAtOnceOnTheRealStoreEndInOneSet(t *testing.T) {
 	}
 }
 
-func encoded(t *testing.T, c schemas.Completion) string {
+func encoded(t *testing.T, c any) string {
 	t.Helper()
 	b, err := json.Marshal(c)
 	check(t, err)

@@ -104,6 +104,25 @@ func (o faultyObjects) Open(ctx context.Context, key string) (io.ReadCloser, err
 	return &brokenRows{r, breaksOff, 3}, nil
 }
 
+func (o faultyObjects) OpenAt(ctx context.Context, key, version string, offset, size int64) (io.ReadCloser, string, error) {
+	var is string
+	r, err := faultyObjects{o.faults, section{o.objects, version, offset, size, &is}}.Open(ctx, key)
+	return r, is, err
+}
+
+// section makes OpenAt look like Open.
+type section struct {
+	pipeline.Objects
+	version      string
+	offset, size int64
+	is           *string
+}
+
+func (s section) Open(ctx context.Context, key string) (r io.ReadCloser, err error) {
+	r, *s.is, err = s.OpenAt(ctx, key, s.version, s.offset, s.size)
+	return r, err
+}
+
 type faultyStore struct {
 	faults *Faults
 	store  pipeline.Store
@@ -159,7 +178,7 @@ func (s faultySource) Attached(ctx context.Context, q warehouse.Query, first, la
 	return s.stream(func() (io.ReadCloser, error) { return s.source.Attached(ctx, q, first, last) })
 }
 
-func (s faultySource) AttachmentSizes(ctx context.Context, q warehouse.Query, first, last schemas.RowKey, each func(schemas.RowKey, []uint32)) error {
+func (s faultySource) AttachmentSizes(ctx context.Context, q warehouse.Query, first, last schemas.RowKey, each func(schemas.RowKey, []uint64)) error {
 	return s.faults.Do(func() error { return s.source.AttachmentSizes(ctx, q, first, last, each) })
 }
 

@@ -101,6 +101,22 @@ func (s *Store) Open(_ context.Context, key string) (io.ReadCloser, error) {
 	return io.NopCloser(bytes.NewReader(content)), err
 }
 
+// OpenAt is a part of the object, or bucket.ErrChanged if it is another version.
+func (s *Store) OpenAt(_ context.Context, key, version string, offset, size int64) (io.ReadCloser, string, error) {
+	content, err := s.GetBytes(context.Background(), key, 1<<40)
+	if err != nil {
+		return nil, "", err
+	}
+	is := contentOf(content).SHA256
+	if version != "" && version != is {
+		return nil, "", fmt.Errorf("get %s: %w", key, bucket.ErrChanged)
+	}
+	if size > 0 {
+		content = content[offset : offset+size]
+	}
+	return io.NopCloser(bytes.NewReader(content)), is, nil
+}
+
 // List returns the objects whose key begins with prefix, by key.
 func (s *Store) List(_ context.Context, prefix string) ([]bucket.Object, error) {
 	s.mu.Lock()
@@ -334,14 +350,14 @@ func (s *Source) Attached(_ context.Context, q warehouse.Query, first, last sche
 }
 
 // AttachmentSizes calls each with the rows of Attached.
-func (s *Source) AttachmentSizes(_ context.Context, q warehouse.Query, first, last schemas.RowKey, each func(schemas.RowKey, []uint32)) error {
+func (s *Source) AttachmentSizes(_ context.Context, q warehouse.Query, first, last schemas.RowKey, each func(schemas.RowKey, []uint64)) error {
 	for _, r := range s.rows(q) {
 		if r.key.Compare(first) < 0 || r.key.Compare(last) > 0 || len(r.record.Event.Attachments) == 0 {
 			continue
 		}
-		var sizes []uint32
+		var sizes []uint64
 		for _, a := range r.record.Event.Attachments {
-			sizes = append(sizes, uint32(a.PlannedBytes()))
+			sizes = append(sizes, uint64(a.PlannedBytes()))
 		}
 		each(r.key, sizes)
 	}

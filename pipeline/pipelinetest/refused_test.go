@@ -19,6 +19,11 @@ func (r refusing) Open(_ context.Context, key string) (io.ReadCloser, error) {
 	return nil, fmt.Errorf("get %s: %w", key, r.reason)
 }
 
+func (r refusing) OpenAt(ctx context.Context, key, _ string, _, _ int64) (io.ReadCloser, string, error) {
+	_, err := r.Open(ctx, key)
+	return nil, "", err
+}
+
 func TestAnAnswerThatNothingChangesEndsInTheIndexAndAnyOtherIsTriedAgain(t *testing.T) {
 	source := pipelinetest.NewSource(pipelinetest.Records(rowsHeld)...)
 	store := pipelinetest.NewStore()

@@ -29,6 +29,6 @@ func (w *Warehouse) Attached(ctx context.Context, q warehouse.Query, first, last
 }
 
 // AttachmentSizes is Source's.
-func (w *Warehouse) AttachmentSizes(ctx context.Context, q warehouse.Query, first, last schemas.RowKey, each func(schemas.RowKey, []uint32)) error {
+func (w *Warehouse) AttachmentSizes(ctx context.Context, q warehouse.Query, first, last schemas.RowKey, each func(schemas.RowKey, []uint64)) error {
 	return w.source().AttachmentSizes(ctx, q, first, last, each)
 }

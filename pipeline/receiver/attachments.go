@@ -42,11 +42,11 @@ func (d *decryption) attachments(ctx context.Context, spool *os.File, part schem
 	if info, err := d.out.Lstat(dir); err != nil || !info.IsDir() {
 		return errors.Join(err, fmt.Errorf("%s: %w", dir, ErrOutputExists))
 	}
-	index, err := d.eachAttachment(ctx, spool, part, func(line schemas.AttachmentLine, entry *zip.File) error {
-		if entry == nil {
+	index, err := d.eachAttachment(ctx, spool, part, func(line schemas.AttachmentLine, write func(io.Writer) error) error {
+		if write == nil {
 			return nil
 		}
-		return d.attachment(ctx, entry, line, part)
+		return d.attachment(ctx, line, part, write)
 	})
 	if err != nil {
 		return err
@@ -54,10 +54,10 @@ func (d *decryption) attachments(ctx context.Context, spool *os.File, part schem
 	return d.place(d.entryName(part), func(w io.Writer) error { _, err := w.Write(index); return err })
 }
 
-// eachAttachment visits the lines of a part's index with the content of each, which is nil
-// if it is not there. It returns the index; what is in the zip and not in the index is a
+// eachAttachment visits the lines of a part's index with what writes the content of each,
+// which is nil if that is not there. It returns the index; what is in the zip and not in the index is a
 // violation.
-func (d *decryption) eachAttachment(ctx context.Context, spool *os.File, part schemas.Receipt, visit func(schemas.AttachmentLine, *zip.File) error) ([]byte, error) {
+func (d *decryption) eachAttachment(ctx context.Context, spool *os.File, part schemas.Receipt, visit func(schemas.AttachmentLine, func(io.Writer) error) error) ([]byte, error) {
 	archive, err := openZip(spool, part, int(part.Rows)+1)
 	if err != nil {
 		return nil, err
@@ -87,11 +87,20 @@ func (d *decryption) eachAttachment(ctx context.Context, spool *os.File, part sc
 			continue
 		}
 		entry := entries[line.File]
-		if entry == nil || path.Dir(line.File) != dir || !filePattern.MatchString(path.Base(line.File)) {
+		if err := checkSegments(line, part); err != nil {
+			return nil, violated(part.Name, RuleContent, "line %d of its index: %w", i+1, err)
+		}
+		if (entry == nil) != (len(line.Segments) > 0) || path.Dir(line.File) != dir || !filePattern.MatchString(path.Base(line.File)) {
 			return nil, violated(part.Name, RuleZip, "line %d of its index names the file %.80q, which is missing, named twice or unsafe", i+1, line.File)
 		}
 		delete(entries, line.File)
-		if err := visit(line, entry); err != nil {
+		err := visit(line, func(w io.Writer) error {
+			if entry == nil {
+				return d.join(ctx, w, line, part)
+			}
+			return content(ctx, w, entry, line, part)
+		})
+		if err != nil {
 			return nil, err
 		}
 	}
@@ -127,14 +136,52 @@ func (d *decryption) keptAttachments(ctx context.Context, part schemas.Receipt) 
 }
 
 // attachment writes one content, unless it is there already.
-func (d *decryption) attachment(ctx context.Context, entry *zip.File, line schemas.AttachmentLine, part schemas.Receipt) error {
+func (d *decryption) attachment(ctx context.Context, line schemas.AttachmentLine, part schemas.Receipt, write func(io.Writer) error) error {
 	switch there, err := d.same(ctx, writtenAs(line), line.Size, line.SHA256); {
 	case err != nil:
 		return err
 	case there:
+		d.progress.add(schemas.Total([]schemas.Receipt{part}).SealedBytes - part.SealedBytes) // of its segments
 		return nil
 	}
-	return d.place(writtenAs(line), func(w io.Writer) error { return content(ctx, w, entry, line, part) })
+	return d.place(writtenAs(line), write)
+}
+
+// checkSegments compares the segments a line names with those of the manifest.
+func checkSegments(line schemas.AttachmentLine, part schemas.Receipt) error {
+	if len(line.Segments) != len(part.Segments) {
+		return fmt.Errorf("it names %s where the manifest lists %d", schemas.Counted(len(line.Segments), "segment"), len(part.Segments))
+	}
+	for i, name := range line.Segments {
+		if name != part.Segments[i].Name {
+			return fmt.Errorf("its segment %d is %.80q where the manifest lists %q", i+1, name, part.Segments[i].Name)
+		}
+	}
+	return nil
+}
+
+// join writes the contents of a part's segments, one after the other, and holds each to the
+// manifest and all to the line.
+func (d *decryption) join(ctx context.Context, w io.Writer, line schemas.AttachmentLine, part schemas.Receipt) error {
+	whole, size := sha256.New(), int64(0)
+	for _, s := range part.Segments {
+		sum := sha256.New()
+		n, err := d.open(ctx, io.MultiWriter(w, whole, sum), s.Name, s.Bytes, s.SealedSHA256)
+		if err != nil {
+			return err
+		}
+		if n != s.Bytes {
+			return violated(s.Name, RuleContent, "it has another size than the %s that the manifest says", schemas.Counted(s.Bytes, "byte"))
+		}
+		if err := matches(s.Name, RuleContent, "its content's", sum, s.SHA256); err != nil {
+			return err
+		}
+		size += n
+	}
+	if size != line.Size {
+		return violated(part.Name, RuleContent, "%s has %s where the index says %d", line.File, schemas.Counted(size, "byte"), line.Size)
+	}
+	return matches(part.Name, RuleContent, line.File+": its", whole, line.SHA256)
 }
 
 // content writes one content and holds it to its line.

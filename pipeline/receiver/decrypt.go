@@ -123,7 +123,7 @@ func (d *decryption) run(ctx context.Context, r *Report, out string, parallel in
 	var found findings
 	err = each(ctx, parts, parallel, func(ctx context.Context, i int, part schemas.Receipt) error {
 		if kept[i] {
-			d.progress.add(part.SealedBytes)
+			d.progress.add(schemas.Total([]schemas.Receipt{part}).SealedBytes)
 			return nil
 		}
 		err := d.part(ctx, part)
@@ -226,28 +226,11 @@ func (d *decryption) create(prefix string) (f *os.File, discard func(), err erro
 	}, nil
 }
 
-// unseal decrypts a part's file into spool and holds the zip to the manifest. It
-// digests the sealed file once more, which may have been changed since Verify.
+// unseal decrypts a part's file into spool and holds the zip to the manifest.
 func (d *decryption) unseal(ctx context.Context, spool *os.File, part schemas.Receipt) error {
-	f, _, err := openRegular(d.in, part.Name)
+	zipSum := sha256.New()
+	n, err := d.open(ctx, io.MultiWriter(spool, zipSum), part.Name, part.ZipBytes, part.SealedSHA256)
 	if err != nil {
-		return err
-	}
-	defer f.Close()
-	sealedSum, zipSum := sha256.New(), sha256.New()
-	sealed := io.TeeReader(d.progress.reader(ctx, f), sealedSum)
-	content, err := smime.Decrypt(sealed, d.cert, d.key)
-	if err != nil {
-		return unsealError(part, err)
-	}
-	n, err := io.CopyBuffer(io.MultiWriter(spool, zipSum), io.LimitReader(content, part.ZipBytes+1), make([]byte, 256<<10))
-	if err != nil {
-		return unsealError(part, err)
-	}
-	if _, err := io.Copy(io.Discard, sealed); err != nil {
-		return fmt.Errorf("read %s: %w", part.Name, err)
-	}
-	if err := matches(part.Name, RuleDigest, "it was changed while it was read: its", sealedSum, part.SealedSHA256); err != nil {
 		return err
 	}
 	if n != part.ZipBytes {
@@ -256,12 +239,36 @@ func (d *decryption) unseal(ctx context.Context, spool *os.File, part schemas.Re
 	return matches(part.Name, RuleZip, "its zip's", zipSum, part.ZipSHA256)
 }
 
+// open decrypts a sealed file to dst, at most a byte more than limit. It digests the file
+// once more, which may have been changed since Verify.
+func (d *decryption) open(ctx context.Context, dst io.Writer, name string, limit int64, sealedSHA256 string) (int64, error) {
+	f, _, err := openRegular(d.in, name)
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	sealedSum := sha256.New()
+	sealed := io.TeeReader(d.progress.reader(ctx, f), sealedSum)
+	content, err := smime.Decrypt(sealed, d.cert, d.key)
+	if err != nil {
+		return 0, unsealError(name, err)
+	}
+	n, err := io.CopyBuffer(dst, io.LimitReader(content, limit+1), make([]byte, 256<<10))
+	if err != nil {
+		return n, unsealError(name, err)
+	}
+	if _, err := io.Copy(io.Discard, sealed); err != nil {
+		return n, fmt.Errorf("read %s: %w", name, err)
+	}
+	return n, matches(name, RuleDigest, "it was changed while it was read: its", sealedSum, sealedSHA256)
+}
+
 // unsealError tells a message that does not open from a disk that does not work.
-func unsealError(part schemas.Receipt, err error) error {
+func unsealError(name string, err error) error {
 	for _, sealed := range []error{smime.ErrMalformed, smime.ErrUnsupported, smime.ErrDecrypt, smime.ErrNotRecipient} {
 		if errors.Is(err, sealed) {
-			return violated(part.Name, RuleSealed, "%w", err)
+			return violated(name, RuleSealed, "%w", err)
 		}
 	}
-	return fmt.Errorf("decrypt %s: %w", part.Name, err)
+	return fmt.Errorf("decrypt %s: %w", name, err)
 }

@@ -1,7 +1,6 @@
 package receiver
 
 import (
-	"archive/zip"
 	"bytes"
 	"context"
 	"crypto"
@@ -60,12 +59,7 @@ func (e *Export) Attachments(ctx context.Context, part schemas.Receipt, each fun
 		return err
 	}
 	defer discard()
-	_, err = e.d.eachAttachment(ctx, spool, part, func(line schemas.AttachmentLine, entry *zip.File) error {
-		if entry == nil {
-			return each(line, nil)
-		}
-		return each(line, func(w io.Writer) error { return content(ctx, w, entry, line, part) })
-	})
+	_, err = e.d.eachAttachment(ctx, spool, part, each)
 	return err
 }
 

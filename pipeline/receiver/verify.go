@@ -105,9 +105,9 @@ func verifyParts(ctx context.Context, root *os.Root, r *Report, o Options, p *pr
 	}
 	verified := make([]bool, len(r.Manifest.Parts))
 	err := each(ctx, r.Manifest.Parts, o.parallel(), func(ctx context.Context, i int, part schemas.Receipt) error {
-		err := verifyPart(ctx, root, part, p)
-		verified[i] = err == nil
-		return found.take(err)
+		var err error
+		verified[i], err = verifyPart(ctx, root, part, p, &found)
+		return err
 	})
 	for _, ok := range verified {
 		if ok {
@@ -136,20 +136,35 @@ func each(ctx context.Context, parts []schemas.Receipt, parallel int, work func(
 	return ctx.Err() // the loop may have ended before any work could notice
 }
 
-func verifyPart(ctx context.Context, root *os.Root, part schemas.Receipt, p *progress) error {
-	f, size, err := openRegular(root, part.Name)
+// verifyPart verifies the file of a part and those of its segments, and reports whether all
+// are as they must be.
+func verifyPart(ctx context.Context, root *os.Root, part schemas.Receipt, p *progress, found *findings) (bool, error) {
+	bad := verifyFile(ctx, root, part.Name, part.SealedBytes, part.SealedSHA256, p)
+	ok, err := bad == nil, found.take(bad)
+	for _, s := range part.Segments {
+		if err != nil {
+			break
+		}
+		bad = verifyFile(ctx, root, s.Name, s.SealedBytes, s.SealedSHA256, p)
+		ok, err = ok && bad == nil, found.take(bad)
+	}
+	return ok, err
+}
+
+func verifyFile(ctx context.Context, root *os.Root, name string, wantSize int64, want string, p *progress) error {
+	f, size, err := openRegular(root, name)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	if size != part.SealedBytes {
-		return violated(part.Name, RuleSize, "it has %s where the manifest says %d", schemas.Counted(size, "byte"), part.SealedBytes)
+	if size != wantSize {
+		return violated(name, RuleSize, "it has %s where the manifest says %d", schemas.Counted(size, "byte"), wantSize)
 	}
 	sum := sha256.New()
 	if _, err := io.CopyBuffer(sum, p.reader(ctx, f), make([]byte, 256<<10)); err != nil {
-		return fmt.Errorf("read %s: %w", part.Name, err)
+		return fmt.Errorf("read %s: %w", name, err)
 	}
-	return matches(part.Name, RuleDigest, "its", sum, part.SealedSHA256)
+	return matches(name, RuleDigest, "its", sum, want)
 }
 
 // matches compares a digest with the one in the manifest.
@@ -165,6 +180,9 @@ func notListed(root *os.Root, m *schemas.Manifest, found *findings) error {
 	listed := make(map[string]bool, len(m.Parts))
 	for _, part := range m.Parts {
 		listed[part.Name] = true
+		for _, s := range part.Segments {
+			listed[s.Name] = true
+		}
 	}
 	dir, err := root.Open(".")
 	if err != nil {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"crypto/aes"
 	"crypto/cipher"
-	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
 	"errors"
@@ -65,45 +64,12 @@ type Options struct {
 // [*RecipientError]. Validity and key usage are for [CheckRecipient], which
 // needs to know the time.
 func Encrypt(dst io.Writer, opts Options, recipients ...*x509.Certificate) (io.WriteCloser, error) {
-	if err := opts.check(recipients); err != nil {
-		return nil, err
-	}
-	secret := make([]byte, keySize+opts.Cipher.ivSize())
-	rand.Read(secret) // never fails: it ends the program rather than return weak bytes
-	key, iv := secret[:keySize], secret[keySize:]
-	defer clear(secret)
-
-	head, err := opts.envelopeHead(recipients, iv, func(pub *rsa.PublicKey) ([]byte, error) {
-		return opts.KeyTransport.wrap(pub, key)
-	})
+	p, err := Prepare(opts, recipients...)
 	if err != nil {
 		return nil, err
 	}
-	block, err := aes.NewCipher(key)
-	if err != nil {
-		return nil, fmt.Errorf("smime: set up AES: %w", err)
-	}
-	w := &writer{dst: nopCloser{dst}, left: opts.ContentSize}
-	if opts.Cipher == AES256GCM {
-		if w.gcm, err = cipher.NewGCM(block); err != nil {
-			return nil, fmt.Errorf("smime: set up GCM: %w", err)
-		}
-		w.nonce = bytes.Clone(iv)
-		w.buf = make([]byte, 0, opts.ContentSize+gcmTagSize)
-	} else {
-		w.cbc = cipher.NewCBCEncrypter(block, iv)
-		w.buf = make([]byte, 0, bufferSize)
-	}
-	if opts.Encoding == SMIME {
-		if _, err := io.WriteString(dst, opts.mimeHeader()); err != nil {
-			return nil, fmt.Errorf("smime: write headers: %w", err)
-		}
-		w.dst = newLineWriter(dst)
-	}
-	if _, err := w.dst.Write(head); err != nil {
-		return nil, fmt.Errorf("smime: write head: %w", err)
-	}
-	return w, nil
+	defer clear(p.key)
+	return p.Encrypt(dst)
 }
 
 // SealedSize returns the exact number of bytes that [Encrypt] with the same

@@ -41,7 +41,7 @@ LIMIT 1 BY %[3]s, %[4]s`, t.name, condition, t.time, t.id,
 // has attachments, in export order, and the bytes of each of them. It reads no body; sizes
 // are none for a row whose ingest did not state them. An answer that is cut short may be
 // taken for a whole one: Extent says how many rows there are.
-func (w *Warehouse) AttachmentSizes(ctx context.Context, q Query, first, last schemas.RowKey, each func(key schemas.RowKey, sizes []uint32)) error {
+func (w *Warehouse) AttachmentSizes(ctx context.Context, q Query, first, last schemas.RowKey, each func(key schemas.RowKey, sizes []uint64)) error {
 	t, err := tableOf(q.Filter.Entity)
 	if err != nil {
 		return err
@@ -51,7 +51,7 @@ func (w *Warehouse) AttachmentSizes(ctx context.Context, q Query, first, last sc
 	return w.db.Each(ctx, "read sizes of attachments of "+t.name, sql, q.arguments(first, &last), func(rows driver.Rows) error {
 		var at time.Time
 		var key schemas.RowKey
-		var sizes []uint32
+		var sizes []uint64
 		if err := rows.Scan(&at, &key.ID, &sizes); err != nil {
 			return err
 		}

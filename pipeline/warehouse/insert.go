@@ -24,7 +24,7 @@ var (
 		{Name: "media_type", Type: "LowCardinality(String)"}, {Name: "direction", Type: "LowCardinality(String)"},
 		{Name: "status", Type: "LowCardinality(String)"}, {Name: "queue", Type: "LowCardinality(String)"}, {Name: "contact_id", Type: "String"},
 		{Name: "attributes", Type: "Map(String, String)"}, {Name: "stated", Type: "Bool"},
-		{Name: "attached", Type: "Bool"}, {Name: "attachment_bytes", Type: "Array(UInt32)"},
+		{Name: "attached", Type: "Bool"}, {Name: "attachment_bytes", Type: "Array(UInt64)"},
 	}, bodyColumns...)
 	contactColumns = append([]clickhouse.ColumnNameAndType{
 		{Name: "tenant_id", Type: "LowCardinality(String)"}, {Name: "created_at", Type: "DateTime64(3, 'UTC')"}, {Name: "contact_id", Type: "String"},
@@ -42,7 +42,7 @@ func (w *Warehouse) InsertInteractions(ctx context.Context, batches ...schemas.B
 		statuses, queues, contacts      = make([]string, 0, n), make([]string, 0, n), make([]string, 0, n)
 		times                           = make([]time.Time, 0, n)
 		attributes                      = make([]map[string]string, 0, n)
-		attached, sizes                 = make([]bool, 0, n), make([][]uint32, 0, n)
+		attached, sizes                 = make([]bool, 0, n), make([][]uint64, 0, n)
 	)
 	for _, b := range batches {
 		for _, r := range b.Records {
@@ -58,13 +58,13 @@ func (w *Warehouse) InsertInteractions(ctx context.Context, batches ...schemas.B
 	return insert(ctx, w, "interactions", interactionColumns, batches, body, tenants, times, ids, media, directions, statuses, queues, contacts, attributes, allTrue(n), attached, sizes)
 }
 
-func attachmentBytes(list []schemas.Attachment) []uint32 {
+func attachmentBytes(list []schemas.Attachment) []uint64 {
 	if len(list) == 0 {
 		return nil
 	}
-	sizes := make([]uint32, len(list))
+	sizes := make([]uint64, len(list))
 	for i, a := range list {
-		sizes[i] = uint32(a.PlannedBytes()) // at most schemas.MaxObjectBytes
+		sizes[i] = uint64(a.PlannedBytes()) // at most schemas.MaxObjectBytes
 	}
 	return sizes
 }

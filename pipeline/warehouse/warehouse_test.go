@@ -68,7 +68,7 @@ type version struct {
 	published schemas.Time
 	text      string
 	// files are the sizes of its attachments.
-	files []uint32
+	files []uint64
 }
 
 func (v version) record(tenant string) schemas.Record[*schemas.Interaction] {
@@ -109,7 +109,7 @@ func versions(t *rapid.T) []version {
 			media: rapid.SampledFrom([]string{"chat", "voice"}).Draw(t, "media"), partition: p, offset: next[p],
 			published: schemas.TimeOf(from.Add(time.Duration(rapid.IntRange(0, 5).Draw(t, "published")) * time.Second)),
 			text:      fmt.Sprintf("version %d %s", n, strings.Repeat("ü", rapid.IntRange(0, 30).Draw(t, "length"))),
-			files:     rapid.SliceOfN(rapid.SampledFrom([]uint32{0, 1, 2, 3, 100, 101, schemas.MaxObjectBytes}), 0, 3).Draw(t, "files"),
+			files:     rapid.SliceOfN(rapid.SampledFrom([]uint64{0, 1, 2, 3, 100, 101, schemas.MaxObjectBytes}), 0, 3).Draw(t, "files"),
 		})
 		next[p] += rapid.Int64Range(1, 3).Draw(t, "step")
 	}
@@ -258,7 +258,7 @@ func attachmentsAreAs(t *rapid.T, w *warehouse.Warehouse, q warehouse.Query, ten
 	key := func(v version) schemas.RowKey { return schemas.RowKey{Time: v.at, ID: v.id} }
 	first, last := key(with[0]), key(with[len(with)-1])
 	n, text := 0, ""
-	err = w.AttachmentSizes(context.Background(), q, first, last, func(k schemas.RowKey, sizes []uint32) {
+	err = w.AttachmentSizes(context.Background(), q, first, last, func(k schemas.RowKey, sizes []uint64) {
 		if n >= len(with) || k != key(with[n]) || !slices.Equal(sizes, with[n].files) {
 			t.Fatalf("row %d is %v with attachments of %d bytes; want %+v", n, k, sizes, with)
 		}

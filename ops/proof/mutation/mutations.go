@@ -104,7 +104,7 @@ var mutations = []mutation{
 		"pipeline/pipelinetest", "TestNoAnswerThatWasCutShortMakesAnExportShort",
 	}, {
 		"exact", "a receiver compares the digest of every file",
-		"pipeline/receiver/verify.go", `"its", sum, part.SealedSHA256)`, `"its", sum, hex.EncodeToString(sum.Sum(nil)))`,
+		"pipeline/receiver/verify.go", `"its", sum, want)`, `"its", sum, hex.EncodeToString(sum.Sum(nil)))`,
 		"pipeline/receiver", "TestVerifyFindsEveryChange",
 	}, {
 		"exact", "a row that does not state its attributes is not left out",
@@ -268,11 +268,11 @@ var mutations = []mutation{
 		"ops/app", "TestAttachmentsComeOutAsFilesAndWhatIsMissingIsTold",
 	}, {
 		"attachments", "a reference to another tenant's object is not followed",
-		"pipeline/attachments.go", "if err := a.CheckObject(z.filter.TenantID); err != nil {", "if err := a.CheckObject(z.filter.TenantID); err != nil && z == nil {",
+		"pipeline/attachments.go", "if err := a.CheckObject(tenantID); err != nil {", "if err := a.CheckObject(tenantID); err != nil && e == nil {",
 		"pipeline/pipelinetest", "TestAnObjectOfAnotherTenantIsNotOpenedWhateverIsStored",
 	}, {
 		"attachments", "what the store never gives is a line of the index",
-		"pipeline/attachments.go", "case errors.As(err, &refused):", "case errors.As(err, &refused) && z == nil:",
+		"pipeline/attachments.go", "case errors.As(err, &refused):", "case errors.As(err, &refused) && err == nil:",
 		"pipeline/pipelinetest", "TestAnAnswerThatNothingChangesEndsInTheIndexAndAnyOtherIsTriedAgain",
 	}, {
 		"attachments", "an export reads attachments by the names that ingest took",

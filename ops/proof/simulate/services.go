@@ -131,7 +131,7 @@ func (t tables) Attached(ctx context.Context, q warehouse.Query, first, last sch
 }
 
 // AttachmentSizes implements pipeline.Source.
-func (t tables) AttachmentSizes(ctx context.Context, q warehouse.Query, first, last schemas.RowKey, each func(schemas.RowKey, []uint32)) error {
+func (t tables) AttachmentSizes(ctx context.Context, q warehouse.Query, first, last schemas.RowKey, each func(schemas.RowKey, []uint64)) error {
 	return t.p.ask(ctx, atClickHouse, "sizes", func() error { return t.p.w.tables.AttachmentSizes(ctx, q, first, last, each) })
 }
 

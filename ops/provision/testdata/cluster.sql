@@ -253,6 +253,12 @@ ORDER BY (tenant_id, entity, before)
 CREATE TABLE IF NOT EXISTS aged_out ON CLUSTER 'cdds' AS aged_out_local
 ENGINE = Distributed('cdds', 'cdds', 'aged_out_local', cityHash64(tenant_id))
 ;
+-- 0045_interactions_attachment_sizes
+ALTER TABLE interactions_local ON CLUSTER 'cdds' MODIFY COLUMN attachment_bytes Array(UInt64) CODEC(ZSTD(1))
+;
+-- 0045_interactions_attachment_sizes
+ALTER TABLE interactions ON CLUSTER 'cdds' MODIFY COLUMN attachment_bytes Array(UInt64) CODEC(ZSTD(1))
+;
 -- 0004_export_events
 CREATE TABLE IF NOT EXISTS export_events_local ON CLUSTER 'cdds'
 (

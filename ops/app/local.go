@@ -53,6 +53,9 @@ func StartLocal(ctx context.Context, dataDir string, c config.Config, log *slog.
 	l.Config.ClickHouse.Password = config.Secret(e.ClickHouse.Password)
 	l.Config.S3.Endpoint, l.Config.S3.Region = e.S3.Endpoint, e.S3.Region
 	l.Config.S3.AccessKey, l.Config.S3.SecretKey = e.S3.AccessKey, config.Secret(e.S3.SecretKey)
+	if l.Config.Kafka.Replication == 0 {
+		l.Config.Kafka.Replication = 1 // there is one broker
+	}
 	if l.Config.Kafka.RetentionBytes < 0 {
 		l.Config.Kafka.RetentionBytes = localRetention
 	}

@@ -51,7 +51,9 @@ type Kafka struct {
 	Brokers []string `yaml:"brokers" env:"BROKERS"`
 	TLS     TLS      `yaml:"tls" envPrefix:"TLS_"`
 	SASL    SASL     `yaml:"sasl" envPrefix:"SASL_"`
-	// Partitions and Replication are what provisioning gives new topics.
+	// Partitions and Replication are what provisioning gives new topics. With 3 replicas a
+	// record counts once 2 have it (min.insync.replicas). Replication 0 is 3, and 1 on the
+	// embedded stack, which has one broker.
 	Partitions  int32 `yaml:"partitions" env:"PARTITIONS"`
 	Replication int16 `yaml:"replication" env:"REPLICATION"`
 	// RetentionBytes bounds each partition of new topics; -1 keeps everything.
@@ -268,7 +270,7 @@ const MinWebhookSecret = 32
 // Default is the configuration where nothing is configured.
 func Default() Config {
 	return Config{
-		Kafka:      Kafka{Partitions: 4, Replication: 1, RetentionBytes: -1, SessionTimeout: 45 * time.Second},
+		Kafka:      Kafka{Partitions: 4, RetentionBytes: -1, SessionTimeout: 45 * time.Second},
 		ClickHouse: ClickHouse{Username: "default", Database: "cdds", Compression: "none"},
 		S3:         S3{Bucket: "cdds", AttachmentsBucket: "cdds-attachments", Region: "us-east-1"},
 		Metrics:    Metrics{Listen: "127.0.0.1:0"},
@@ -343,8 +345,8 @@ func (c Config) CheckSettings() error {
 			add("%q is not host:port", addr)
 		}
 	}
-	if c.Kafka.Partitions < 1 || c.Kafka.Replication < 1 {
-		add("kafka.partitions and kafka.replication must be at least 1")
+	if c.Kafka.Partitions < 1 || c.Kafka.Replication < 0 {
+		add("kafka.partitions must be at least 1, and kafka.replication too, or 0 for the default")
 	}
 	if c.Kafka.SessionTimeout < time.Second {
 		add("kafka.session_timeout must be at least 1s")

@@ -37,7 +37,7 @@ func TestTheEnvironmentOverridesTheFileAndTheFileTheDefault(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if fmt.Sprint(c.Kafka.Brokers) != "[c:3]" || c.Kafka.Partitions != 12 || c.Kafka.Replication != 1 {
+	if fmt.Sprint(c.Kafka.Brokers) != "[c:3]" || c.Kafka.Partitions != 12 || c.Kafka.Replication != 0 {
 		t.Errorf("kafka = %+v", c.Kafka)
 	}
 	if c.Export.Memory != 64<<20 || c.Export.Lifetime != 48*time.Hour || c.ClickHouse.Password.Reveal() != "from-env" {

@@ -35,9 +35,12 @@ func Topics(ctx context.Context, admin *kadm.Client, c config.Kafka) ([]schemas.
 		if existing.Has(string(topic)) {
 			continue
 		}
-		_, err := admin.CreateTopic(ctx, c.Partitions, c.Replication, topicConfig(topic, c), string(topic))
+		_, err := admin.CreateTopic(ctx, c.Partitions, replicas(c), topicConfig(topic, c), string(topic))
 		if errors.Is(err, kerr.TopicAlreadyExists) { // somebody else was first
 			continue
+		}
+		if errors.Is(err, kerr.InvalidReplicationFactor) {
+			return created, fmt.Errorf("create topic %s: %w: Kafka has fewer than %d brokers; add brokers, or set kafka.replication (CDDS_KAFKA_REPLICATION) to 1 where losing a broker may lose records", topic, err, replicas(c))
 		}
 		if err != nil {
 			return created, fmt.Errorf("create topic %s: %w", topic, err)
@@ -47,7 +50,28 @@ func Topics(ctx context.Context, admin *kadm.Client, c config.Kafka) ([]schemas.
 	return created, nil
 }
 
+// defaultReplicas are those of a topic where kafka.replication is not set: Kafka is the log
+// of truth, and must survive the loss of a broker.
+const defaultReplicas = 3
+
+func replicas(c config.Kafka) int16 {
+	if c.Replication == 0 {
+		return defaultReplicas
+	}
+	return c.Replication
+}
+
+// topicConfig is the configuration of a topic. With several replicas a record is
+// acknowledged once all but one of them have it, so that losing a broker loses no record
+// and stops no producer.
 func topicConfig(topic schemas.Topic, c config.Kafka) map[string]*string {
+	config := retentionConfig(topic, c)
+	inSync := strconv.Itoa(max(1, int(replicas(c))-1))
+	config["min.insync.replicas"] = &inSync
+	return config
+}
+
+func retentionConfig(topic schemas.Topic, c config.Kafka) map[string]*string {
 	limit := schemas.MaxRecordBytes
 	if schemas.IsDeadLetter(topic) {
 		limit = schemas.MaxDeadLetterBytes

@@ -44,6 +44,7 @@ func TestAStoreThatOverwritesIsRefusedAtProvisioning(t *testing.T) {
 	}
 	t.Cleanup(kafka.Close)
 	c := config.Default()
+	c.Kafka.Replication = 1
 	err = All(t.Context(), kadm.NewClient(kafka), tables.New(stacktest.ClickHouse(t)), bucket.New(store, "cdds"), c, func(string) {})
 	var unfit *bucket.UnfitError
 	if !errors.As(err, &unfit) || !strings.Contains(err.Error(), "it ignores If-None-Match: * on PUT") {

@@ -10,6 +10,7 @@ package api
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -129,9 +130,40 @@ func (a *API) Handler() http.Handler {
 		header.Set("X-Content-Type-Options", "nosniff")
 		header.Set("Content-Security-Policy", "default-src 'none'; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'")
 		header.Set("Referrer-Policy", "no-referrer")
+		if _, pattern := a.mux.Handler(r); pattern == "" {
+			a.refuse(w, r)
+			return
+		}
 		a.mux.ServeHTTP(w, r)
 	})
 }
+
+// refuse answers a request for which there is no operation: 405 with the methods that the
+// path takes, or 404.
+func (a *API) refuse(w http.ResponseWriter, r *http.Request) {
+	why := &refusal{header: http.Header{}, status: http.StatusNotFound}
+	a.mux.ServeHTTP(why, r)
+	problem := huma.ErrorModel{Status: http.StatusNotFound, Detail: "no operation of this API has this path; " + Prefix + "/docs lists them"}
+	if allow := why.header.Get("Allow"); why.status == http.StatusMethodNotAllowed {
+		w.Header().Set("Allow", allow)
+		problem = huma.ErrorModel{Status: http.StatusMethodNotAllowed, Detail: r.Method + " is not for this path; it takes " + allow}
+	}
+	problem.Title = http.StatusText(problem.Status)
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(problem.Status)
+	_ = json.NewEncoder(w).Encode(problem)
+}
+
+// refusal is what http.ServeMux says of a request that it has no handler for. Its body, which
+// is plain text, goes nowhere.
+type refusal struct {
+	header http.Header
+	status int
+}
+
+func (r *refusal) Header() http.Header         { return r.header }
+func (r *refusal) WriteHeader(status int)      { r.status = status }
+func (r *refusal) Write(b []byte) (int, error) { return len(b), nil }
 
 // public marks an operation that nobody has to sign in for.
 const public = "public"

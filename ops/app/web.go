@@ -39,6 +39,7 @@ type web struct {
 	directory *auth.Directory
 	replica   *consumers.Replica
 	requests  *recent.Requests
+	observed  *requests
 	log       *slog.Logger
 }
 
@@ -81,6 +82,7 @@ func buildWeb(a *App) ([]role, error) {
 	if err != nil {
 		return nil, err
 	}
+	w.observed = newRequests(a.Registry, w.log)
 	service, err := a.administration(w)
 	if err != nil {
 		return nil, err
@@ -162,17 +164,17 @@ func (w *web) now() time.Time {
 // it brings, and who makes it.
 func (w *web) routes(service *admin.Service) http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle(api.Prefix+"/", api.New(api.Options{
+	mux.Handle(api.Prefix+"/", routed(api.New(api.Options{
 		Admin: service, Auth: w.auth, Links: w.app.Config.Web.Links, Logger: w.log,
-	}).Handler())
+	}).Handler()))
 	pages := console.New(console.Options{
 		Admin: service, Auth: w.auth, URL: w.url, API: api.Prefix, Secure: w.app.Config.Web.Secure(), Logger: w.log, Now: w.app.Now,
 	}).Handler()
 	for _, at := range []string{console.Prefix + "/", auth.StartPath, auth.CallbackPath} {
-		mux.Handle(at, pages)
+		mux.Handle(at, routed(pages))
 	}
 	mux.Handle("GET /{$}", http.RedirectHandler(console.Prefix+"/", http.StatusFound))
-	return http.MaxBytesHandler(auth.Protect(w.auth.Middleware(mux)), maxRequestBody)
+	return http.MaxBytesHandler(w.observed.observed(w.auth.AddressOf, auth.Protect(w.auth.Middleware(mux))), maxRequestBody)
 }
 
 // maxRequestBody bounds every request; operations have smaller bounds of their own.

@@ -96,10 +96,11 @@ func (l Lineage) Check() error {
 	return nil
 }
 
-// Position is the position of an offset of the topic as it is now.
+// Position is the position of an offset of the topic as it is now. An offset before the log
+// of a topic that was made again begins is one of that log, which never had it.
 func (l Lineage) Position(partition int32, offset int64) int64 {
 	for _, i := range slices.Backward(l) {
-		if begin, has := i.begin(partition); has && offset >= begin || i.Number == 0 {
+		if begin, has := i.begin(partition); has && offset >= begin || i.whole() {
 			return i.base() + offset
 		}
 	}
@@ -158,6 +159,17 @@ type Run struct {
 	Partition int32 `json:"partition"`
 	First     int64 `json:"first"`
 	Next      int64 `json:"next"`
+}
+
+// Gone returns what of a run a log does not have any more that begins at offset start.
+func (l Lineage) Gone(r Run, start int64) []Run {
+	var gone []Run
+	at := r.First
+	for _, has := range l.Runs(r.Partition, start, MaxOffset) {
+		gone = clipped(gone, Run{r.Partition, at, min(has.First, r.Next)})
+		at = max(at, has.Next)
+	}
+	return clipped(gone, Run{r.Partition, at, r.Next})
 }
 
 // Used returns the positions of a partition below to that its logs have used, by position.

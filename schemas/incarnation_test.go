@@ -60,6 +60,45 @@ func TestATopicMadeAgainHasNewPositionsAndAnotherGroup(t *testing.T) {
 	}
 }
 
+func TestATopicMadeAgainAndTrimmedHasNothingOfTheOneBefore(t *testing.T) {
+	l := schemas.Lineage{first(nil), {
+		Topic: "t", Number: 1, TopicID: "b", Cause: schemas.IncarnationReplaced, Begins: map[int32]int64{0: 5}, Ends: map[int32]int64{0: 9},
+	}}
+	for position := range int64(9) {
+		if at, there := l.Offset(0, position); there {
+			t.Errorf("position %d of the topic that is gone is said to be at offset %d", position, at)
+		}
+	}
+	if at, there := l.Offset(0, incarnation+5); at != 5 || !there {
+		t.Errorf("the first record is at offset %d, %t", at, there)
+	}
+}
+
+func TestOfARunThatALogHasInPartTheRestIsGone(t *testing.T) {
+	truncated := schemas.Lineage{first(nil), {
+		Topic: "t", Number: 1, TopicID: "a", Cause: schemas.IncarnationTruncated, Begins: map[int32]int64{0: 5}, Ends: map[int32]int64{0: 9},
+	}}
+	for _, c := range []struct {
+		lineage schemas.Lineage
+		start   int64
+		run     schemas.Run
+		want    string
+	}{
+		{nil, 0, schemas.Run{First: 2, Next: 9}, "[]"},
+		{nil, 4, schemas.Run{First: 2, Next: 9}, "[{0 2 4}]"},
+		{nil, 9, schemas.Run{First: 2, Next: 9}, "[{0 2 9}]"},
+		{truncated, 0, schemas.Run{First: 2, Next: 9}, "[{0 5 9}]"}, // what it lost at its end
+		{truncated, 4, schemas.Run{First: 2, Next: 9}, "[{0 2 4} {0 5 9}]"},
+		{truncated, 6, schemas.Run{First: 2, Next: 9}, "[{0 2 9}]"},
+		{truncated, 6, schemas.Run{First: incarnation + 5, Next: incarnation + 8}, fmt.Sprintf("[{0 %d %d}]", incarnation+5, incarnation+6)},
+		{truncated, 0, schemas.Run{First: 2, Next: incarnation + 8}, fmt.Sprintf("[{0 5 %d}]", incarnation+5)},
+	} {
+		if got := fmt.Sprint(c.lineage.Gone(c.run, c.start)); got != c.want {
+			t.Errorf("of %v a log from %d on lacks %s, want %s", c.run, c.start, got, c.want)
+		}
+	}
+}
+
 func TestATopicMadeAgainWithFewerPartitionsKeepsWhatWasInTheOthers(t *testing.T) {
 	l := schemas.Lineage{first(nil), {
 		Topic: "t", Number: 1, TopicID: "b", Cause: schemas.IncarnationReplaced, Ends: map[int32]int64{0: 100, 2: 40},

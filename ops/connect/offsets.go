@@ -150,13 +150,7 @@ func (o *Offsets) Gone(ctx context.Context, topic schemas.Topic, runs []schemas.
 		if int(r.Partition) < len(log.Starts) {
 			start = log.Starts[r.Partition]
 		}
-		first, there := l.Offset(r.Partition, r.First)
-		switch next := first + r.Next - r.First; {
-		case !there || next <= start:
-			gone = append(gone, r)
-		case first < start:
-			gone = append(gone, schemas.Run{Partition: r.Partition, First: r.First, Next: r.First + start - first})
-		}
+		gone = append(gone, l.Gone(r, start)...)
 	}
 	return gone, nil
 }

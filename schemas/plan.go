@@ -162,16 +162,13 @@ type Receipt struct {
 	Segments []Segment `json:"segments,omitempty"`
 }
 
-// Behind is how many positions of the snapshot lie at or past done, partition by
-// partition: 0 if done covers all of it.
+// Behind is how many positions of the snapshot are yet to come, as far as done is reached:
+// 0 if it covers all of them. Of a partition that done lacks nothing comes any more: the
+// topic was made again without it. What it had is missing or is not.
 func (s Snapshot) Behind(done Snapshot) int64 {
 	var n int64
-	for p, offset := range s {
-		reached := int64(0)
-		if p < len(done) {
-			reached = done[p]
-		}
-		n += max(offset-reached, 0)
+	for p, offset := range s[:min(len(s), len(done))] {
+		n += max(offset-done[p], 0)
 	}
 	return n
 }

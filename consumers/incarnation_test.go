@@ -128,25 +128,7 @@ func TestATopicThatIsMadeAgainIsReadUnderNewPositionsWithoutARestart(t *testing.
 
 func TestABatchThatUnpacksToAbsurdSizeIsDeadLetteredByItsPositions(t *testing.T) {
 	c, s := newCluster(t, 2), newTable()
-	p := newProducer(t, c, kgo.ProducerBatchCompression(kgo.ZstdCompression()), kgo.MaxBufferedBytes(1<<30))
-	absurd := strings.Repeat("a", 12<<20)
-	p.client.Close()
-	client, err := kgo.NewClient(kgo.SeedBrokers(c.ListenAddrs()...), kgo.DefaultProduceTopic(string(topic)), kgo.RecordPartitioner(kgo.ManualPartitioner()),
-		kgo.ProducerBatchCompression(kgo.ZstdCompression()), kgo.ProducerBatchMaxBytes(100<<20), kgo.BrokerMaxWriteBytes(200<<20))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer client.Close()
-	send := func(values ...string) {
-		t.Helper()
-		var records []*kgo.Record
-		for _, v := range values {
-			records = append(records, &kgo.Record{Value: []byte(v)})
-		}
-		if err := client.ProduceSync(t.Context(), records...).FirstErr(); err != nil {
-			t.Fatal(err)
-		}
-	}
+	send, absurd := sender(t, c), strings.Repeat("a", 12<<20)
 	send(event("before"))
 	send(absurd, absurd, absurd) // one batch of 36 MiB, a few kilobytes as it travels
 	send(absurd)                 // small enough to be read, and dead-lettered whole
@@ -164,6 +146,49 @@ func TestABatchThatUnpacksToAbsurdSizeIsDeadLetteredByItsPositions(t *testing.T)
 	}
 	if s.rows[position{0, 0}] != "before" || s.rows[position{0, 5}] != "after" {
 		t.Errorf("stored are %v", s.rows)
+	}
+}
+
+// sender sends values to partition 0, each time as one batch however large.
+func sender(t *testing.T, c *kfake.Cluster) func(values ...string) {
+	t.Helper()
+	client, err := kgo.NewClient(kgo.SeedBrokers(c.ListenAddrs()...), kgo.DefaultProduceTopic(string(topic)), kgo.RecordPartitioner(kgo.ManualPartitioner()),
+		kgo.ProducerBatchCompression(kgo.ZstdCompression()), kgo.ProducerBatchMaxBytes(100<<20), kgo.BrokerMaxWriteBytes(200<<20))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(client.Close)
+	return func(values ...string) {
+		t.Helper()
+		var records []*kgo.Record
+		for _, v := range values {
+			records = append(records, &kgo.Record{Value: []byte(v)})
+		}
+		if err := client.ProduceSync(t.Context(), records...).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestWhatWasTrimmedBeforeABatchThatIsNotUnpackedIsMissing(t *testing.T) {
+	c, s := newCluster(t, 1), newTable()
+	send, absurd := sender(t, c), strings.Repeat("a", 12<<20)
+	send(event("before"))
+	first := join(t, c, s)
+	awaitCommitted(t, c, 0, 1)
+	first.leave()
+
+	send(event("trimmed"), event("as well"))
+	send(absurd, absurd, absurd)
+	send(event("after"))
+	if err := c.DeleteRecords(string(topic), 0, 3); err != nil {
+		t.Fatal(err)
+	}
+	m := join(t, c, s)
+	awaitCommitted(t, c, 0, 7)
+	m.leave()
+	if len(s.voids) != 0 || len(s.rows) != 2 || len(s.letters) != 1 {
+		t.Errorf("voids are %v: records that retention removed unread are lost; there are %d rows and %d letters", s.voids, len(s.rows), len(s.letters))
 	}
 }
 

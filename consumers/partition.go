@@ -103,13 +103,13 @@ func (p *partition[E]) push(f kgo.FetchPartition) bool {
 }
 
 // skip queues a dead letter in place of a batch that was not unpacked.
-func (p *partition[E]) skip(e *kgo.ErrDecompressTooLarge) bool {
+func (p *partition[E]) skip(f kgo.FetchPartition, e *kgo.ErrDecompressTooLarge) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	r := notUnpacked(e)
 	r.Timestamp = time.Now()
 	r.Offset = max(r.Offset, p.polled) // the log may begin in the middle of a batch
-	return p.queueUp([]fetched{r}, 0, -1)
+	return p.queueUp([]fetched{r}, f.LogStartOffset, f.HighWatermark)
 }
 
 // queueUp queues records; p.mu is held.

@@ -228,7 +228,7 @@ func (g *Group[E]) arrive(ctx context.Context, member Member, f kgo.FetchTopicPa
 func (g *Group[E]) pollFailed(ctx context.Context, member Member, p *partition[E], f kgo.FetchTopicPartition) bool {
 	var tooLarge *kgo.ErrDecompressTooLarge
 	if errors.As(f.Err, &tooLarge) {
-		return p == nil || g.pass(member, p, tooLarge)
+		return p == nil || g.pass(member, p, f.FetchPartition, tooLarge)
 	}
 	var lost *kgo.ErrDataLoss
 	if errors.As(f.Err, &lost) {
@@ -254,10 +254,10 @@ func (g *Group[E]) pollFailed(ctx context.Context, member Member, p *partition[E
 
 // pass dead-letters a batch that was not unpacked and goes on behind it: the client has
 // stopped reading the partition. No commit may be under way meanwhile.
-func (g *Group[E]) pass(member Member, p *partition[E], e *kgo.ErrDecompressTooLarge) bool {
+func (g *Group[E]) pass(member Member, p *partition[E], f kgo.FetchPartition, e *kgo.ErrDecompressTooLarge) bool {
 	g.opts.Logger.Error("a batch cannot be unpacked, or is too large to be; its records are dead-lettered by position",
 		"partition", e.Partition, "offset", e.Offset, "next", e.NextOffset, "limit_bytes", MaxBatchBytes)
-	if !p.skip(e) {
+	if !p.skip(f, e) {
 		return false
 	}
 	g.committing.lock()

@@ -53,7 +53,7 @@ var mutations = []mutation{
 		"producers", "TestALetterOfAnyRecordFitsItsTopic",
 	}, {
 		"ingest", "a batch that unpacks to absurd size is passed",
-		"consumers/session.go", "return p == nil || g.pass(member, p, tooLarge)", "return true",
+		"consumers/session.go", "return p == nil || g.pass(member, p, f.FetchPartition, tooLarge)", "return true",
 		"consumers", "TestABatchThatUnpacksToAbsurdSizeIsDeadLetteredByItsPositions",
 	}, {
 		"ingest", "a topic that is made again has new positions",

@@ -197,12 +197,15 @@ func (w *Warehouse) Account(_ context.Context, topic schemas.Topic, used []schem
 	return all, nil
 }
 
-// Reached is, by partition, the first position past all that is known.
+// Reached is, by partition, the first position past all that is known to have been read.
 func (w *Warehouse) Reached(_ context.Context, topic schemas.Topic) (map[int32]int64, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	reached := map[int32]int64{}
 	for _, kind := range kinds {
+		if kind == writtenOff {
+			continue
+		}
 		for p, of := range w.of(topic, kind) {
 			if n := len(of); n > 0 {
 				reached[p] = max(reached[p], of[n-1].Next)

@@ -80,6 +80,16 @@ func TestAPartitionThatClickHouseHasNothingOfIsMissing(t *testing.T) {
 	}
 }
 
+func TestWhatWasWrittenOffNeedNotHaveBeenRead(t *testing.T) {
+	w := open(t)
+	storeAt(t, w, 78, 0, 1)
+	check(t, w.WriteOff(t.Context(), schemas.TopicContacts, []schemas.Run{run(78, 2, 9)}))
+	reached, err := w.Reached(t.Context(), schemas.TopicContacts)
+	if err != nil || reached[78] != 2 {
+		t.Errorf("the partition was read up to %d, %v; ClickHouse has an account of 2 records that were", reached[78], err)
+	}
+}
+
 func TestAVoidOfAnyLengthIsAccountedForInAMoment(t *testing.T) {
 	w := open(t)
 	const p = 71

@@ -90,7 +90,7 @@ type extremes struct {
 // holes returns the runs of used positions that are missing as far as extremes tell, and
 // the runs, each within a block, that must be looked at.
 func (w *Warehouse) holes(ctx context.Context, topic schemas.Topic, used []schemas.Run) (gaps, ragged []schemas.Run, err error) {
-	seen, err := w.seen(ctx, topic)
+	seen, err := w.seen(ctx, topic, "")
 	if err != nil {
 		return nil, nil, err
 	}
@@ -126,12 +126,12 @@ type place struct {
 	block     int64
 }
 
-// seen returns the extremes of all blocks of a topic.
-func (w *Warehouse) seen(ctx context.Context, topic schemas.Topic) (map[place]extremes, error) {
+// seen returns the extremes of all blocks of a topic, but for positions of a kind.
+func (w *Warehouse) seen(ctx context.Context, topic schemas.Topic, without string) (map[place]extremes, error) {
 	all := map[place]extremes{}
 	err := w.db.Each(ctx, "look for what is missing of "+string(topic), fmt.Sprintf(`
 SELECT p, block, max(whole) AS full, toInt64(bitmapMin(groupBitmapMergeState(seen) AS positions)), toInt64(bitmapMax(positions)), toInt64(bitmapCardinality(positions))
-FROM (%s) GROUP BY p, block`, bitmaps(topic)), []any{tables.Named("topic", string(topic))}, func(rows driver.Rows) error {
+FROM (%s) WHERE kind = '' OR kind != {without:String} GROUP BY p, block`, bitmaps(topic)), []any{tables.Named("topic", string(topic)), tables.Named("without", without)}, func(rows driver.Rows) error {
 		var at place
 		var e extremes
 		var whole uint8
@@ -189,10 +189,11 @@ FROM (%s) WHERE p = {partition:Int32} AND block = {block:Int64}`, bitmaps(topic)
 	return joinedRuns(gaps), nil
 }
 
-// Reached is, per partition of such a topic, the first position past all that ClickHouse
-// has an account of.
+// Reached is, per partition of such a topic, the first position past all that was read of
+// it, as far as ClickHouse has an account of that. What was written off need never have been
+// read.
 func (w *Warehouse) Reached(ctx context.Context, topic schemas.Topic) (map[int32]int64, error) {
-	seen, err := w.seen(ctx, topic)
+	seen, err := w.seen(ctx, topic, kindWrittenOff)
 	if err != nil {
 		return nil, err
 	}

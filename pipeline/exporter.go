@@ -66,6 +66,9 @@ type Export struct {
 	// is exported.
 	Before      *warehouse.Before
 	SinceExport string
+	// Whole is an error while records below the snapshot are missing; see Plan. Nil: they are
+	// not.
+	Whole func(ctx context.Context) error
 	// HistoryFrom is before when rows are kept no longer; they are left out.
 	HistoryFrom schemas.Time
 	// Scattered is what the plan says.

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 
-	"golang.org/x/sync/errgroup"
-
 	"cdds/pipeline/warehouse"
 	"cdds/schemas"
 )
@@ -46,22 +44,33 @@ func pack(chunks []warehouse.Chunk, split int64) schemas.Plan {
 
 // Plan returns the export's division into parts: the one that is stored, or else a
 // new one, which it stores. Whatever is not in the plan is not in the export, so it is
-// stored only if what was counted apart says the same; an answer of ClickHouse that was
-// cut short is an error, and trying again mends it.
+// stored only if what was counted apart says the same: an answer of ClickHouse that was
+// cut short is an error, and trying again mends it. Between the two counts Plan asks whether
+// any record is missing. So the plan has all there is, whatever ClickHouse lost and had
+// again meanwhile: a plan is kept for good, also for the next attempt.
 func (e *Exporter) Plan(ctx context.Context, x Export) (schemas.Plan, error) {
 	var plan schemas.Plan
 	_, err := once(ctx, e.store, schemas.ExportPrefix(x.Filter.TenantID, x.ID)+planName, &plan, func() (schemas.Plan, error) {
-		extent, chunks, err := e.counted(ctx, x)
+		extent, removed, err := e.counted(ctx, x)
 		if err != nil {
 			return plan, err
 		}
+		if x.Whole != nil {
+			if err := x.Whole(ctx); err != nil {
+				return plan, err
+			}
+		}
 		x.Scattered = extent.Scattered
+		chunks, err := e.source.Chunks(ctx, x.query(), chunkRows(x.SplitSize, extent.Largest))
+		if err != nil {
+			return plan, err
+		}
 		plan := pack(chunks, x.SplitSize)
 		plan.Scattered = extent.Scattered
 		if err := agree(plan, chunks, extent); err != nil {
 			return plan, err
 		}
-		if err := e.planRemoved(ctx, x, &plan); err != nil {
+		if err := e.planRemoved(ctx, x, removed, &plan); err != nil {
 			return plan, err
 		}
 		if !x.WithoutAttachments {
@@ -94,27 +103,15 @@ func (e *Exporter) fits(x Export, plan schemas.Plan) error {
 	return nil
 }
 
-// counted counts and cuts the rows at the same time. Only if a line turns out to be so
-// large that the pieces must be finer, or rows to be scattered, are they cut again.
-func (e *Exporter) counted(ctx context.Context, x Export) (extent warehouse.Extent, chunks []warehouse.Chunk, err error) {
-	query, coarse := x.query(), chunkRows(x.SplitSize, 1)
-	both, bothCtx := errgroup.WithContext(ctx)
-	both.Go(func() (err error) {
-		if extent, err = e.source.Extent(bothCtx, query); errors.Is(err, warehouse.ErrUnstated) {
-			err = Permanent(err)
-		}
-		return err
-	})
-	both.Go(func() (err error) { chunks, err = e.source.Chunks(bothCtx, query, coarse); return err })
-	if err := both.Wait(); err != nil {
-		return extent, nil, err
+// counted counts what the export selects, and what it removes.
+func (e *Exporter) counted(ctx context.Context, x Export) (extent warehouse.Extent, removed int64, err error) {
+	if extent, err = e.source.Extent(ctx, x.query()); errors.Is(err, warehouse.ErrUnstated) {
+		err = Permanent(err)
 	}
-	fine := chunkRows(x.SplitSize, extent.Largest)
-	if fine < coarse && extent.Rows > 0 || extent.Scattered {
-		query.Scattered = extent.Scattered
-		chunks, err = e.source.Chunks(ctx, query, fine)
+	if err == nil && x.Before != nil {
+		removed, err = e.source.CountRemoved(ctx, x.query())
 	}
-	return extent, chunks, err
+	return extent, removed, err
 }
 
 // agree is an error unless the plan has all that was counted.

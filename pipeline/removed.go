@@ -10,16 +10,12 @@ import (
 )
 
 // planRemoved adds the parts with the removals of an export that continues another one.
-func (e *Exporter) planRemoved(ctx context.Context, x Export, plan *schemas.Plan) error {
+func (e *Exporter) planRemoved(ctx context.Context, x Export, counted int64, plan *schemas.Plan) error {
 	if x.Before == nil {
 		return nil
 	}
-	counted, err := e.source.CountRemoved(ctx, x.query())
-	if err != nil || counted == 0 {
-		return err
-	}
 	var part *schemas.Part
-	err = e.source.Removed(ctx, x.query(), schemas.RowKey{}, nil, func(r schemas.Removal) error {
+	err := e.source.Removed(ctx, x.query(), schemas.RowKey{}, nil, func(r schemas.Removal) error {
 		line, err := schemas.Encode(r)
 		if err != nil {
 			return err

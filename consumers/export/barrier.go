@@ -118,14 +118,17 @@ func (b *barrier) lookMissing(ctx context.Context, w *Worker) error {
 
 // checkWhole fails the export if records were lost while it ran.
 func (w *Worker) checkWhole(ctx context.Context, topic schemas.Topic, snapshot schemas.Snapshot) error {
-	return w.stage(ctx, "barrier", 0, func(ctx context.Context) error {
-		b := barrier{topic: topic, snapshot: snapshot}
-		err := b.lookMissing(ctx, w)
-		if err == nil && b.lost > 0 {
-			return pipeline.Permanent(b.reason(0))
-		}
-		return err
-	})
+	return w.stage(ctx, "barrier", 0, func(ctx context.Context) error { return w.whole(ctx, topic, snapshot) })
+}
+
+// whole is an error if records below a snapshot are missing.
+func (w *Worker) whole(ctx context.Context, topic schemas.Topic, snapshot schemas.Snapshot) error {
+	b := barrier{topic: topic, snapshot: snapshot}
+	err := b.lookMissing(ctx, w)
+	if err == nil && b.lost > 0 {
+		return pipeline.Permanent(b.reason(0))
+	}
+	return err
 }
 
 // reason is why an export is given up.

@@ -150,6 +150,7 @@ func (w *Worker) steps(ctx context.Context, r *schemas.ExportRequest, attempt in
 func (w *Worker) run(ctx context.Context, x pipeline.Export, r *schemas.ExportRequest, topic schemas.Topic, attempt int) error {
 	started := w.Now()
 	var plan schemas.Plan
+	x.Whole = func(ctx context.Context) error { return w.whole(ctx, topic, x.Snapshot) }
 	err := w.stage(ctx, "plan", 0, func(ctx context.Context) (err error) {
 		plan, err = w.Exporter.Plan(ctx, x)
 		return err
@@ -355,10 +356,8 @@ func (w *Worker) historyFrom(ctx context.Context, r *schemas.ExportRequest) (*sc
 
 // checkSnapshot refuses a snapshot that lies in the future.
 func checkSnapshot(asked, end schemas.Snapshot) error {
-	for p, offset := range asked {
-		if p >= len(end) || offset > end[p] {
-			return refusal{fmt.Sprintf("snapshot: partition %d has no offset %d yet; use the snapshot of an earlier export", p, offset)}
-		}
+	if p, past := end.Past(asked); past {
+		return refusal{fmt.Sprintf("snapshot: partition %d has no offset %d yet; use the snapshot of an earlier export", p, asked[p])}
 	}
 	return nil
 }

@@ -32,3 +32,13 @@ func (w *Warehouse) Attached(ctx context.Context, q warehouse.Query, first, last
 func (w *Warehouse) AttachmentSizes(ctx context.Context, q warehouse.Query, first, last schemas.RowKey, each func(schemas.RowKey, []uint64)) error {
 	return w.source().AttachmentSizes(ctx, q, first, last, each)
 }
+
+// CountRemoved is Source's.
+func (w *Warehouse) CountRemoved(ctx context.Context, q warehouse.Query) (int64, error) {
+	return w.source().CountRemoved(ctx, q)
+}
+
+// Removed is Source's.
+func (w *Warehouse) Removed(ctx context.Context, q warehouse.Query, first schemas.RowKey, last *schemas.RowKey, each func(schemas.Removal) error) error {
+	return w.source().Removed(ctx, q, first, last, each)
+}

@@ -20,6 +20,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -57,7 +58,7 @@ func mutate(ctx context.Context, args []string) (survived int, err error) {
 		return 0, err
 	}
 	var chosen []mutation
-	for _, m := range mutations {
+	for _, m := range append(slices.Clone(mutations), faults...) {
 		if strings.Contains(strings.ToLower(m.promise+" "+m.removed+" "+m.test), strings.ToLower(*only)) {
 			chosen = append(chosen, m)
 		}
@@ -111,6 +112,8 @@ type outcome struct {
 	failed bool
 	took   time.Duration
 	err    error
+	// found is the line that says how the simulator found it.
+	found string
 }
 
 func (o outcome) String() string {
@@ -121,7 +124,11 @@ func (o outcome) String() string {
 	if o.err != nil {
 		verdict = "ERROR   "
 	}
-	return fmt.Sprintf("%s  %-12s %s\n%23s%s, %s", verdict, o.promise, o.removed, "", o.test, o.took.Round(100*time.Millisecond))
+	text := fmt.Sprintf("%s  %-12s %s\n%23s%s, %s", verdict, o.promise, o.removed, "", o.test, o.took.Round(100*time.Millisecond))
+	if o.found != "" {
+		text += fmt.Sprintf("\n%23s%s", "", o.found)
+	}
+	return text
 }
 
 // mutated is the file without the mechanism.
@@ -158,7 +165,11 @@ func (m mutation) try(ctx context.Context, top string) (o outcome) {
 		o.err = err
 		return o
 	}
-	test := exec.CommandContext(ctx, "go", "test", "-overlay", overlay, "-timeout", testTimeout.String(), "-run", "^"+m.test+"$", "./"+m.pkg)
+	args := []string{"test", "-overlay", overlay, "-timeout", testTimeout.String(), "-run", "^" + m.test + "$", "./" + m.pkg}
+	if m.pkg == simulator {
+		args = append(args, simulated...)
+	}
+	test := exec.CommandContext(ctx, "go", args...)
 	test.Dir = top
 	test.Cancel = func() error { return test.Process.Signal(os.Interrupt) }
 	test.WaitDelay = 20 * time.Second
@@ -168,6 +179,7 @@ func (m mutation) try(ctx context.Context, top string) (o outcome) {
 		o.err = ctx.Err()
 	case bytes.Contains(printed, []byte("--- FAIL: "+m.test)), bytes.Contains(printed, []byte("panic: ")):
 		o.failed = true // a wait that never ends is a panic of go test
+		o.found = history.FindString(string(printed))
 	case bytes.Contains(printed, []byte("no tests to run")):
 		o.err = fmt.Errorf("%s has no test %s", m.pkg, m.test)
 	case bytes.Contains(printed, []byte("--- SKIP: ")):

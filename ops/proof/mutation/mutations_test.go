@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -12,7 +13,7 @@ import (
 const top = "../../.."
 
 func TestEveryMutationHasItsTextOnceAndItsTest(t *testing.T) {
-	for _, m := range mutations {
+	for _, m := range append(slices.Clone(mutations), faults...) {
 		if _, err := m.mutated(top); err != nil {
 			t.Error(err)
 		}

@@ -64,7 +64,7 @@ func (w *world) gone(t *topicLog) {
 		w.model.lose(deleted, p.present())
 		for _, e := range w.model.places { // no log shows any more that it began earlier
 			if e.log == p && e.lost != nil && e.lost.how == trimmed {
-				e.lost = &loss{how: deleted, step: w.steps, known: e.lost.known && w.model.known(e, deleted)}
+				e.lost = &loss{how: deleted, step: w.steps, first: e.lost.first, known: e.lost.known && w.model.known(e, deleted)}
 			}
 		}
 	}
@@ -118,6 +118,9 @@ func (w *world) move(a, _, _ int) bool {
 		w.create(w.cluster, name, len(t.partitions))
 	}
 	w.model.doubt()
+	for _, x := range w.model.exports {
+		x.lost = true
+	}
 	if a%2 == 0 { // mirrored: in order, with other offsets, without transactions
 		for _, e := range copied {
 			if e.content != nil && e.visible() && e.huge == [2]int64{} {
@@ -125,7 +128,7 @@ func (w *world) move(a, _, _ int) bool {
 			}
 		}
 	}
-	w.start(ingests, 0)
+	w.start(ingests+exports, 0)
 	return true
 }
 

@@ -42,8 +42,10 @@ func (k conn) Ends(ctx context.Context, topic schemas.Topic) (all []consumers.Ma
 // Stable implements consumers.Brokers.
 func (k conn) Stable(ctx context.Context, topic schemas.Topic) (all []consumers.Mark, err error) {
 	err = k.p.ask(ctx, atKafka, "stable of "+string(topic), func() (err error) {
-		k.p.w.model.looked(k.p, topic)
 		all, err = k.direct().Stable(ctx, topic)
+		if err == nil {
+			k.p.w.model.looked(k.p, k.c, topic)
+		}
 		return err
 	})
 	return all, err
@@ -125,6 +127,7 @@ func (k conn) produce(ctx context.Context, topic schemas.Topic, what string, rec
 		for _, r := range records {
 			p := t.partitions[murmur(r.key, len(t.partitions))]
 			p.append(r, k.p.w.now())
+			k.p.w.model.reported(r.event)
 		}
 		return nil
 	})
@@ -137,7 +140,8 @@ func (k conn) Publish(ctx context.Context, events ...schemas.Event) error {
 		if err != nil {
 			return err
 		}
-		if err := k.produce(ctx, e.Topic(), e.Type()+" "+e.ID(), &entry{key: []byte(e.Key()), value: value}); err != nil {
+		err = k.produce(ctx, e.Topic(), e.Type()+" "+e.ID(), &entry{key: []byte(e.Key()), value: value, event: e})
+		if err != nil {
 			return err
 		}
 	}

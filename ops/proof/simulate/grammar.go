@@ -4,6 +4,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"time"
+
+	"cdds/schemas"
 )
 
 // rule is one thing that can happen, with numbers that chance chose. What cannot happen as
@@ -26,6 +28,12 @@ var rules = []rule{
 	{"begin a transaction", 4, (*world).begin, false},
 	{"commit a transaction", 3, func(w *world, a, _, _ int) bool { return w.endTransaction(a, txnCommitted) }, false},
 	{"abort a transaction", 2, func(w *world, a, _, _ int) bool { return w.endTransaction(a, txnAborted) }, false},
+	// Whoever wants exports.
+	{"request an export", 6, (*world).request, false},
+	{"cancel an export", 1, func(w *world, a, _, _ int) bool { return w.control(schemas.ActionCancel, a) }, false},
+	{"delete an export", 1, func(w *world, a, _, _ int) bool { return w.control(schemas.ActionDelete, a) }, false},
+	{"retry an export", 2, func(w *world, a, _, _ int) bool { return w.control(schemas.ActionRetry, a) }, false},
+	{"write off", 2, (*world).writeOff, true},
 	// Kafka.
 	{"raise the partition count", 2, (*world).raise, true},
 	{"elect a leader", 3, (*world).elect, false},
@@ -65,7 +73,7 @@ func generate(seed uint64) history {
 	h := history{setting: setting{
 		Partitions: 1 + pick(3),
 		Nameless:   pick(8) == 0,
-		Processes:  [][]string{{"i"}, {"i", "i"}, {"i", "i", "i"}}[pick(3)],
+		Processes:  [][]string{{"ie"}, {"i", "e"}, {"ie", "ie"}, {"i", "ie", "e"}}[pick(4)],
 	}}
 	total := 0
 	for _, r := range rules {
@@ -92,6 +100,7 @@ func (w *world) do(a act) {
 	if rules[i].disturbs && w.model.delicate() {
 		return
 	}
+	w.steps++
 	if rules[i].do(w, a.A, a.B, a.C) {
 		w.coverage[a.Rule]++
 	}

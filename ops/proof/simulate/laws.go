@@ -20,8 +20,10 @@ func (w *world) settleDown() {
 	for _, p := range w.living() {
 		p.paused = false
 	}
-	if w.one(0, func(p *process) bool { return p.does(ingests) }) == nil {
-		w.start(ingests, 0)
+	for _, role := range []string{ingests, exports} {
+		if w.one(0, func(p *process) bool { return p.does(role) }) == nil {
+			w.start(role, 0)
+		}
 	}
 	auditor := w.auditor()
 	w.sleep(metadataTimeout)
@@ -36,6 +38,9 @@ func (w *world) settleDown() {
 	}
 	if w.broken == "" {
 		w.check(auditor)
+	}
+	if w.broken == "" {
+		w.settleExports()
 	}
 }
 
@@ -197,8 +202,8 @@ func (w *world) checkLosses(a *auditor, l schemas.Lineage) {
 // was written when a loss was not decided yet, one of what was decided later.
 func (m *model) positionsOf(e *entry, l schemas.Lineage) (all []int64) {
 	for n, i := range l {
-		decided := n < len(m.decisions) && i.TopicID == e.log.topic.id()
-		if decided && (m.decisions[n] <= e.lost.step || e.lost.how == trimmed) {
+		decided := n < len(m.decisions) && (m.w.cluster.nameless || i.TopicID == e.log.topic.id())
+		if decided && (e.lost == nil || m.decisions[n] <= e.lost.step || e.lost.how == trimmed) {
 			all = append(all, l[:n+1].Position(e.log.n, e.offset))
 		}
 	}

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+
+	"cdds/schemas"
 )
 
 // topicLog is one life of a topic: made again, it is another one.
@@ -59,9 +61,14 @@ type entry struct {
 	// the one past it.
 	huge [2]int64
 
+	// event is what a process published.
+	event schemas.Event
+
 	// What the model knows of it, see model.go.
 	content *content
-	lost    *loss
+	// born is the step at which it was acknowledged.
+	born int
+	lost *loss
 	// read says that a process was given it.
 	read bool
 }
@@ -70,6 +77,7 @@ type entry struct {
 type transaction struct {
 	state      txnState
 	began      time.Time
+	ended      int // the step at which it did
 	partitions []*partitionLog
 }
 
@@ -173,8 +181,8 @@ func (p *partitionLog) epochEnd(epoch int32) (offset int64, of int32) {
 }
 
 // end ends a transaction in all its partitions, and returns the marks they get.
-func (t *transaction) end(state txnState, now time.Time) (marks []*entry) {
-	t.state = state
+func (t *transaction) end(state txnState, step int, now time.Time) (marks []*entry) {
+	t.state, t.ended = state, step
 	for _, p := range t.partitions {
 		marks = append(marks, p.append(&entry{txn: t, control: true}, now))
 	}

@@ -8,11 +8,11 @@ import (
 // most is how many processes there are at most.
 const most = 4
 
-func (w *world) startAnother(_, b, _ int) bool {
+func (w *world) startAnother(_, b, c int) bool {
 	if len(w.living()) == most {
 		return false
 	}
-	w.start(ingests, time.Duration(b%5-2)*time.Second)
+	w.start([]string{ingests, exports, ingests + exports}[c%3], time.Duration(b%5-2)*time.Second)
 	return true
 }
 

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -122,6 +123,7 @@ func (m *member) Brokers() consumers.Brokers { return m.k }
 // Commit implements consumers.Member.
 func (m *member) Commit(ctx context.Context, offsets map[int32]kgo.EpochOffset) (refused map[int32]error, err error) {
 	refused = map[int32]error{}
+	sent := m.holds(offsets)
 	name := fmt.Sprintf("commit %s %v", m.of.Group, sortedKeys(offsets))
 	err = m.k.p.wait(ctx, &call{service: atKafka, name: name, changes: true, kind: "commit " + m.of.Group, effect: func() error {
 		if m.k.c.off {
@@ -136,10 +138,28 @@ func (m *member) Commit(ctx context.Context, offsets map[int32]kgo.EpochOffset) 
 			}
 			return nil
 		}
+		if !maps.Equal(sent, m.holds(offsets)) { // it has moved since the request was sent
+			for p := range offsets {
+				refused[p] = kerr.IllegalGeneration
+			}
+			return nil
+		}
 		m.g.commit(string(m.of.Topic), offsets)
 		return nil
 	}})
 	return refused, err
+}
+
+// holds are the cursors of partitions that the member has now. Another time it has the same
+// partition, the cursor is another: a cursor is a generation, as far as commits care.
+func (m *member) holds(of map[int32]kgo.EpochOffset) map[int32]*cursor {
+	all := map[int32]*cursor{}
+	m.locked(func() {
+		for p := range of {
+			all[p] = m.owned[p]
+		}
+	})
+	return all
 }
 
 // Leave implements consumers.Member.

@@ -3,6 +3,7 @@ package simulate
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"cdds/consumers"
@@ -24,6 +25,11 @@ type model struct {
 	byBody map[string]*content
 	// decisions are the steps at which incarnations of the topic with rows were decided.
 	decisions []int
+	// exports are those that were requested, statuses what was reported of them, looks what
+	// processes saw of the topic with rows.
+	exports  []*asked
+	statuses []*schemas.ExportStatus
+	looks    []*look
 }
 
 type position struct {
@@ -43,6 +49,9 @@ type content struct {
 type loss struct {
 	how  string
 	step int
+	// first is the step at which it was lost for the first time, if a log that is trimmed is
+	// deleted later.
+	first int
 	// known says that what the groups had committed by then proves that there was a record,
 	// unproven that somebody had read it all the same.
 	known, unproven bool
@@ -51,6 +60,7 @@ type loss struct {
 // produced notes an entry of the topic with rows.
 func (m *model) produced(e *entry) {
 	m.places = append(m.places, e)
+	e.born = m.w.steps
 	if e.content == nil {
 		return
 	}
@@ -64,7 +74,7 @@ func (m *model) produced(e *entry) {
 func (m *model) lose(how string, lost []*entry) {
 	for _, e := range lost {
 		if e.lost == nil {
-			e.lost = &loss{how: how, step: m.w.steps, known: m.known(e, how), unproven: m.unproven(e)}
+			e.lost = &loss{how: how, step: m.w.steps, first: m.w.steps, known: m.known(e, how), unproven: m.unproven(e)}
 		}
 	}
 }
@@ -80,12 +90,23 @@ func (m *model) known(e *entry, how string) bool {
 	if how == trimmed {
 		return true
 	}
+	if m.stands(e) { // what is committed there may be of another record
+		return false
+	}
 	for _, base := range schemas.Readers(schemas.TopicInteractions) {
 		if e.offset < m.w.cluster.group(l.Group(base)).committed(e.log.topic.name)[e.log.n].Offset {
 			return true
 		}
 	}
 	return false
+}
+
+// stands reports whether an entry stands where its log lost another one, and nobody has
+// decided that.
+func (m *model) stands(e *entry) bool {
+	return slices.ContainsFunc(m.places, func(o *entry) bool {
+		return o.log == e.log && o.offset == e.offset && o != e && o.lost != nil && o.lost.how == truncated && !m.w.settled(o)
+	})
 }
 
 // decided reports whether the present incarnation is about this life of the topic.
@@ -174,14 +195,16 @@ func (w *world) settled(e *entry) bool {
 }
 
 // put notes an object that was stored.
-func (m *model) put(key string) {
+func (m *model) put(p *process, key string) {
 	if strings.HasPrefix(key, "_cdds/incarnations/"+string(schemas.TopicInteractions)+"/") {
 		m.decisions = append(m.decisions, m.w.steps)
 	}
+	for _, x := range m.exports {
+		if key == schemas.ExportPrefix(x.request.TenantID, x.request.ExportID)+"accepted.json" {
+			m.accepted(p, x, key)
+		}
+	}
 }
-
-// looked notes that a process looked for the last stable offset of a topic.
-func (m *model) looked(*process, schemas.Topic) {}
 
 // stored notes rows that were stored: a position is one record for ever, and only what was
 // produced and committed is stored.
@@ -190,8 +213,11 @@ func (m *model) stored(batches []schemas.Batch[*schemas.Interaction]) {
 		for _, r := range b.Records {
 			body := string(r.Event.Body)
 			m.used(position{r.Partition, r.Offset}, body)
-			if m.byBody[body] == nil {
+			switch c := m.byBody[body]; {
+			case c == nil:
 				m.w.failf("a row was stored at %d/%d that nobody produced: %s", r.Partition, r.Offset, body)
+			case c.event == nil:
+				m.w.failf("a row was stored at %d/%d that is no event: %s", r.Partition, r.Offset, body)
 			}
 		}
 	}

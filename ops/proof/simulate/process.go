@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"cdds/consumers"
+	"cdds/consumers/account"
 	"cdds/consumers/ingest"
 	"cdds/ops/connect"
 	"cdds/pipeline"
@@ -55,6 +56,8 @@ func (w *world) start(roles string, skew time.Duration) *process {
 		switch string(role) {
 		case ingests:
 			p.ingest(ctx, k, settler, offsets)
+		case exports:
+			p.export(ctx, k, settler, offsets)
 		}
 	}
 	return p
@@ -97,9 +100,11 @@ func (p *process) ingest(ctx context.Context, k conn, settler *consumers.Settler
 		Decode: schemas.DecodeInteraction, Handler: handler, DeadLetters: consumers.Letters{Topic: k, Account: tables{p}},
 		MaxRecords: batchRecords, Positions: settler, Steady: true, Drain: drain, Logger: p.w.log,
 	})
+	book := account.Book{Log: offsets, Store: tables{p}, Decisions: pipeline.WriteOffs{Store: objects{p}}}
 	healer := consumers.Healer{
 		GroupID: schemas.IngestGroup(schemas.TopicInteractions), Topic: schemas.TopicInteractions,
 		Group: group, Log: offsets, Ledger: tables{p}, Logger: p.w.log,
+		Restore: func(ctx context.Context) error { return book.Restore(ctx, schemas.TopicInteractions) },
 	}
 	p.running.Go(func() { _ = healer.Run(ctx) })
 }

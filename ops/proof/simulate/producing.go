@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"slices"
+	"strings"
 	"time"
 
 	"cdds/schemas"
@@ -69,8 +70,29 @@ func (w *world) produceKeyless(a, b, c int) bool {
 	return true
 }
 
-// nonsense is what no event looks like.
-var nonsense = []string{"", "{", "null", `{"interaction_id":"x"}`, "\xff\xfe", `{"interaction_id":"\ud800"}`}
+// nonsense is what no event looks like: each is to be dead-lettered.
+var nonsense = append([]string{"", "{", "null", `{"interaction_id":"i1"}`, "\xff\xfe"}, almost(
+	`"interaction_id":"i1","tenant_id":"acme","media_type":"chat","started_at":"2024-03-02T00:00:00.000Z"`,
+	`"text":"once","text":"twice"`,
+	`"TEXT":"loud"`, `"Attributes":{"region":"north"}`,
+	`"attributes":{"region":"north","region":"south"}`,
+	`"text":1e400`, `"attributes":{"n":18446744073709551616}`,
+	`"text":"`+"\xed\xa0\x80"+`"`,
+	`"attributes":`+strings.Repeat(`{"a":`, 2000)+"1"+strings.Repeat("}", 2000),
+	`"started_at":"0000-00-00T00:00:00Z"`,
+)...)
+
+// almost are events that are right but for their last members, and some whose ids are no
+// Unicode text.
+func almost(right string, wrong ...string) (all []string) {
+	for _, members := range wrong {
+		all = append(all, "{"+right+","+members+"}")
+	}
+	for _, id := range []string{`\ud800`, `\udfff`, `a\ud83dz`} {
+		all = append(all, "{"+strings.Replace(right, `"i1"`, `"`+id+`"`, 1)+"}", "{"+strings.Replace(right, `"acme"`, `"`+id+`"`, 1)+"}")
+	}
+	return all
+}
 
 func (w *world) produceNonsense(a, _, c int) bool {
 	t := w.source()
@@ -117,7 +139,7 @@ func (w *world) endTransaction(a int, state txnState) bool {
 	n := a % len(w.open)
 	tx := w.open[n]
 	w.open = slices.Delete(slices.Clone(w.open), n, n+1)
-	for _, e := range tx.end(state, w.now()) {
+	for _, e := range tx.end(state, w.steps, w.now()) {
 		w.model.produced(e)
 	}
 	return true

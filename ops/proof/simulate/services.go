@@ -76,6 +76,17 @@ func (t tables) RecordVoids(ctx context.Context, voids []schemas.Void) error {
 	})
 }
 
+// WriteOff implements account.Store.
+func (t tables) WriteOff(ctx context.Context, topic schemas.Topic, lost []schemas.Run) error {
+	return t.p.change(ctx, atClickHouse, "write off", func() error { return t.p.w.tables.WriteOff(ctx, topic, lost) })
+}
+
+// Account implements account.Store.
+func (t tables) Account(ctx context.Context, topic schemas.Topic, used []schemas.Run) (all []warehouse.Account, err error) {
+	err = t.p.ask(ctx, atClickHouse, "account", func() (err error) { all, err = t.p.w.tables.Account(ctx, topic, used); return err })
+	return all, err
+}
+
 // Reached is how far ClickHouse has a topic.
 func (t tables) Reached(ctx context.Context, topic schemas.Topic) (all map[int32]int64, err error) {
 	err = t.p.ask(ctx, atClickHouse, "reached", func() (err error) { all, err = t.p.w.tables.Reached(ctx, topic); return err })
@@ -135,17 +146,29 @@ func (t tables) AttachmentSizes(ctx context.Context, q warehouse.Query, first, l
 	return t.p.ask(ctx, atClickHouse, "sizes", func() error { return t.p.w.tables.AttachmentSizes(ctx, q, first, last, each) })
 }
 
-// noted is the bucket; what is put there is noted in the model.
+// CountRemoved implements pipeline.Source.
+func (t tables) CountRemoved(ctx context.Context, q warehouse.Query) (n int64, err error) {
+	err = t.p.ask(ctx, atClickHouse, "count removals", func() (err error) { n, err = t.p.w.tables.CountRemoved(ctx, q); return err })
+	return n, err
+}
+
+// Removed implements pipeline.Source.
+func (t tables) Removed(ctx context.Context, q warehouse.Query, first schemas.RowKey, last *schemas.RowKey, each func(schemas.Removal) error) error {
+	return t.p.ask(ctx, atClickHouse, "removals", func() error { return t.p.w.tables.Removed(ctx, q, first, last, each) })
+}
+
+// noted is the bucket of somebody; what is put there is noted in the model.
 type noted struct {
 	*pipelinetest.Store
 	w *world
+	p *process // nil: nobody's, an operator
 }
 
 // Put implements pipeline.Store.
 func (n noted) Put(ctx context.Context, key string, c bucket.Content) error {
 	err := n.Store.Put(ctx, key, c)
 	if err == nil {
-		n.w.model.put(key)
+		n.w.model.put(n.p, key)
 	}
 	return err
 }
@@ -154,7 +177,7 @@ func (n noted) Put(ctx context.Context, key string, c bucket.Content) error {
 func (n noted) PutBytes(ctx context.Context, key string, content []byte, contentType string) error {
 	err := n.Store.PutBytes(ctx, key, content, contentType)
 	if err == nil {
-		n.w.model.put(key)
+		n.w.model.put(n.p, key)
 	}
 	return err
 }
@@ -167,14 +190,14 @@ var _ pipeline.Store = objects{}
 // Put implements pipeline.Store.
 func (o objects) Put(ctx context.Context, key string, c bucket.Content) error {
 	return o.p.change(ctx, atBucket, "put "+key, func() error {
-		return o.p.w.objects.Put(ctx, key, c)
+		return noted{o.p.w.objects.Store, o.p.w, o.p}.Put(ctx, key, c)
 	})
 }
 
 // PutBytes implements pipeline.Store.
 func (o objects) PutBytes(ctx context.Context, key string, content []byte, contentType string) error {
 	return o.p.change(ctx, atBucket, "put "+key, func() error {
-		return o.p.w.objects.PutBytes(ctx, key, content, contentType)
+		return noted{o.p.w.objects.Store, o.p.w, o.p}.PutBytes(ctx, key, content, contentType)
 	})
 }
 

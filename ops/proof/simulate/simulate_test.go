@@ -21,6 +21,7 @@ var (
 	seed  = flag.Uint64("seed", 1, "the first seed; 0: a new one")
 	tasks = flag.Int("tasks", 1, "how many processes simulate, each on one core")
 	step  = flag.Uint64("step", 1, "the distance between seeds")
+	small = flag.Bool("shrink", true, "make a history that breaks a law small")
 	show  = flag.Bool("show", false, "print what happens in a history that breaks a law")
 )
 
@@ -48,9 +49,12 @@ func TestHistories(t *testing.T) {
 		done.steps += o.steps
 		if o.broken != "" {
 			t.Errorf("seed %d, history %d, act %d: %s", at, done.histories, o.act, o.broken)
-			small := shrink(t, generate(at), o)
-			o := play(t, small, watching)
-			t.Fatalf("%s\n%s", o.broken, small)
+			if !*small {
+				return
+			}
+			least := shrink(t, generate(at), o)
+			o := play(t, least, watching)
+			t.Fatalf("%s\n%s", o.broken, least)
 		}
 	}
 	t.Logf("%v, seeds %d to %d, %v", done, *seed, *seed+uint64(done.histories-1)**step, time.Since(began).Round(time.Second))

@@ -23,14 +23,16 @@ type world struct {
 	// steps counts what the scheduler let through.
 	steps int
 
-	cluster   *cluster
-	tables    *pipelinetest.Warehouse
-	objects   noted
-	backups   []pipelinetest.Backup
-	processes []*process
-	started   int
-	lives     map[string]int // by topic name
-	open      []*transaction
+	cluster *cluster
+	tables  *pipelinetest.Warehouse
+	objects noted
+	// attachments is the bucket that events refer to.
+	attachments *pipelinetest.Store
+	backups     []pipelinetest.Backup
+	processes   []*process
+	started     int
+	lives       map[string]int // by topic name
+	open        []*transaction
 
 	model    model
 	broken   string // the first law that was broken
@@ -101,7 +103,8 @@ func newWorld(s setting) *world {
 		log: quiet, tables: pipelinetest.NewWarehouse(),
 		lives: map[string]int{}, coverage: map[string]int{}, steps: 1,
 	}
-	w.model.w, w.objects = w, noted{pipelinetest.NewStore(), w}
+	w.attachments = pipelinetest.NewStore()
+	w.model.w, w.objects = w, noted{pipelinetest.NewStore(), w, nil}
 	w.cluster = newCluster(w)
 	w.cluster.nameless = s.Nameless
 	w.create(w.cluster, string(schemas.TopicInteractions), max(1, s.Partitions))

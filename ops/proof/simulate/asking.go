@@ -1,0 +1,131 @@
+package simulate
+
+import (
+	"crypto/tls"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"cdds/pipeline/smime"
+	"cdds/schemas"
+)
+
+// asked is an export that somebody requested.
+type asked struct {
+	request *schemas.ExportRequest
+	// step is when the request was acknowledged.
+	step int
+	// cancelled and deleted say that somebody asked for that, lost that its request is lost.
+	cancelled, deleted, lost bool
+	// accepted is the step at which it was accepted, 0 before. look is what was seen of the
+	// topic when its snapshot was taken.
+	accepted int
+	snapshot schemas.Snapshot
+	look     *look
+}
+
+func (x *asked) name() string { return "export " + x.request.ExportID }
+
+// key is the recipient's and the service's. It is valid at the time of bubbles.
+var key = sync.OnceValues(func() (tls.Certificate, string) {
+	cert, private, err := smime.GenerateKeyPair(smime.KeyOptions{
+		CommonName: "simulate", Bits: 2048, NotBefore: time.Date(1999, 1, 1, 0, 0, 0, 0, time.UTC), Validity: 20 * 365 * 24 * time.Hour,
+	})
+	if err != nil {
+		panic(err)
+	}
+	pair, err := tls.X509KeyPair(cert, private)
+	if err != nil {
+		panic(err)
+	}
+	return pair, string(cert)
+})
+
+// request asks for an export.
+func (w *world) request(a, b, c int) bool {
+	_, pem := key()
+	r := &schemas.ExportRequest{
+		TenantID: tenant(a), ExportID: fmt.Sprintf("e%d", len(w.model.exports)), Entity: schemas.EntityInteraction,
+		From: schemas.TimeOf(time.Date(firstYear, 1, 1, 0, 0, 0, 0, time.UTC)), To: schemas.TimeOf(time.Date(firstYear+years, 1, 1, 0, 0, 0, 0, time.UTC)),
+		SplitSize: 64 << 10, Recipients: []schemas.Recipient{{Certificate: pem}}, RequestedBy: "operator",
+		RequestedAt: schemas.TimeOf(w.now()),
+	}
+	switch b % 6 {
+	case 1:
+		r.MediaTypes = []string{"chat"}
+	case 2:
+		r.Queues = []string{"sales", "support"}
+	case 3:
+		r.From.Time = r.From.AddDate(1, 0, 0)
+	}
+	earlier := w.model.acceptedOf(r.TenantID)
+	switch {
+	case len(earlier) == 0:
+	case c%6 == 1: // the same point in time
+		r.Snapshot = earlier[c%len(earlier)].snapshot
+	case c%6 == 2: // the same export once more
+		same := earlier[c%len(earlier)].request
+		r.From, r.MediaTypes, r.Match, r.Snapshot = same.From, same.MediaTypes, same.Match, earlier[c%len(earlier)].snapshot
+	case c%6 == 3:
+		r.SinceExport = earlier[c%len(earlier)].request.ExportID
+	}
+	w.model.exports = append(w.model.exports, &asked{request: r, step: w.send(r)})
+	return true
+}
+
+// send publishes a message about an export, which is acknowledged at once.
+func (w *world) send(r *schemas.ExportRequest) (step int) {
+	value, err := schemas.Encode(r)
+	if err != nil {
+		panic(err)
+	}
+	t := w.cluster.topics[string(schemas.TopicExportRequests)]
+	t.partitions[murmur([]byte(r.Key()), len(t.partitions))].append(&entry{key: []byte(r.Key()), value: value}, w.now())
+	return w.steps
+}
+
+func tenant(a int) string { return []string{"acme", "globex"}[a%tenants] }
+
+// control asks to cancel, delete or retry an export.
+func (w *world) control(action string, a int) bool {
+	if len(w.model.exports) == 0 {
+		return false
+	}
+	x := w.model.exports[a%len(w.model.exports)]
+	switch {
+	case x.lost:
+		return false
+	case action == schemas.ActionCancel:
+		x.cancelled = true
+	case action == schemas.ActionDelete:
+		x.deleted = true
+	}
+	w.ask(action, x)
+	return true
+}
+
+// ask publishes a control.
+func (w *world) ask(action string, x *asked) {
+	w.send(&schemas.ExportRequest{
+		Action: action, TenantID: x.request.TenantID, ExportID: x.request.ExportID,
+		RequestedAt: schemas.TimeOf(w.now()), RequestedBy: "operator",
+	})
+}
+
+// acceptedOf are the exports of a tenant that were accepted.
+func (m *model) acceptedOf(tenant string) (all []*asked) {
+	for _, x := range m.exports {
+		if x.accepted > 0 && x.request.TenantID == tenant {
+			all = append(all, x)
+		}
+	}
+	return all
+}
+
+// fold is what history would say of an export.
+func (w *world) fold(x *asked) schemas.Export {
+	return schemas.Fold(slices.DeleteFunc(slices.Clone(w.model.statuses), func(s *schemas.ExportStatus) bool {
+		return s.TenantID != x.request.TenantID || s.ExportID != x.request.ExportID
+	})...)
+}

@@ -1,0 +1,320 @@
+package simulate
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"cdds/schemas"
+)
+
+// look is what a process saw of the topic with rows when it asked for the last stable
+// offsets.
+type look struct {
+	p      *process
+	step   int
+	topic  *topicLog
+	stable schemas.Snapshot
+	// misled says that brokers still answered the id of a topic that was gone. They took its
+	// name for the new one: what is in that counts for the next look.
+	misled bool
+}
+
+// has reports whether an entry lies before the look, and whether it was there: it may have
+// been lost by then.
+func (l *look) has(e *entry) (before, there bool) {
+	if e.born > l.step {
+		return false, false
+	}
+	if e.lost != nil && e.lost.first <= l.step {
+		return true, false
+	}
+	if e.log.topic != l.topic {
+		return true, true
+	}
+	return e.offset < l.stable[e.log.n], !l.misled
+}
+
+// version is an entry as a version of a row.
+type version struct {
+	*entry
+	// must says that an export has to take it into account; otherwise it may.
+	must bool
+}
+
+// looked notes that a process saw where the topic with rows ends for readers.
+func (m *model) looked(p *process, c *cluster, topic schemas.Topic) {
+	if topic != schemas.TopicInteractions {
+		return
+	}
+	t := c.topics[string(topic)]
+	before, is := c.stale[string(topic)]
+	l := &look{p: p, step: m.w.steps, topic: t, misled: is && m.w.now().Before(before.until)}
+	for _, partition := range t.partitions {
+		l.stable = append(l.stable, partition.stable())
+	}
+	m.looks = append(m.looks, l)
+}
+
+// accepted notes that an export was accepted, and finds out by which look.
+func (m *model) accepted(p *process, x *asked, key string) {
+	content, err := m.w.objects.GetBytes(context.Background(), key, 1<<20)
+	if err != nil {
+		m.w.failf("the acceptance of %s cannot be read: %v", x.name(), err)
+		return
+	}
+	var a struct {
+		Snapshot schemas.Snapshot `json:"snapshot"`
+	}
+	if err := schemas.Read(content, &a); err != nil {
+		m.w.failf("the acceptance of %s cannot be read: %v", x.name(), err)
+		return
+	}
+	x.accepted, x.snapshot = m.w.steps, a.Snapshot
+	if x.request.Snapshot != nil {
+		for _, earlier := range m.exports {
+			if earlier != x && earlier.look != nil && slices.Equal(earlier.snapshot, a.Snapshot) {
+				x.look = earlier.look
+			}
+		}
+		return
+	}
+	x.look = m.lookOf(p, a.Snapshot)
+}
+
+// lookOf is the last look of a process that a snapshot can have been made of.
+func (m *model) lookOf(p *process, snapshot schemas.Snapshot) *look {
+	all := m.lineage()
+	for _, l := range slices.Backward(m.looks) {
+		if l.p != p {
+			continue
+		}
+		for n := range len(all) {
+			if slices.Equal(all[:n+1].Positions(l.stable), snapshot) {
+				return l
+			}
+		}
+	}
+	return nil
+}
+
+// reported notes a status.
+func (m *model) reported(e schemas.Event) {
+	if s, is := e.(*schemas.ExportStatus); is {
+		m.statuses = append(m.statuses, s)
+	}
+}
+
+// checkExport compares a completed export with what it must have: of each row the newest
+// version before its snapshot, if that passes the filter.
+func (w *world) checkExport(x *asked, o opened, l schemas.Lineage) {
+	name := x.name()
+	if x.look == nil {
+		w.failf("%s is completed as of a snapshot that nobody took: %v", name, x.snapshot)
+		return
+	}
+	if x.request.Snapshot == nil && x.look.step < x.step {
+		w.failf("the snapshot of %s was taken before it was requested", name)
+	}
+	f := x.request.Filter()
+	rows := map[schemas.RowKey][]version{}
+	misplaced := w.misplaced(x)
+	for _, e := range w.model.places {
+		before, there := x.look.has(e)
+		before = before && e.visibleAt(x.look.step)
+		if !e.exportable(f) || !before && !misplaced[e.body()] {
+			continue
+		}
+		// Where topics have no ids, a log that lost its tail is taken for a topic that was made
+		// again: what was trimmed of it is forgotten.
+		must := before && (there || e.lost != nil && e.lost.known && !w.cluster.nameless)
+		if must && (e.lost != nil || w.cluster.nameless) && w.writtenOff(e, o.manifest, l) {
+			must = false
+		}
+		k := e.content.key()
+		rows[k] = append(rows[k], version{e, must})
+	}
+	got, known := w.folded(x, o)
+	if !known {
+		return
+	}
+	for k, body := range got {
+		if len(rows[k]) == 0 {
+			w.failf("%s has a row that is not before its snapshot, or not in its range: %s", name, body)
+		}
+	}
+	for k, versions := range rows {
+		if body, is := got[k]; !slices.Contains(outcomes(versions, f), body) {
+			w.failf("%s has %q of row %v, in it is %t; of its versions %s", name, text(body), k.ID, is, describe(versions))
+		}
+	}
+}
+
+// misplaced are the bodies of rows that lie below the snapshot of an export. Those of them
+// that were produced later were stored by a process that did not know yet of the present
+// incarnation: they have positions of the one before as well. No read can tell.
+func (w *world) misplaced(x *asked) map[string]bool {
+	all := map[string]bool{}
+	for _, r := range w.tables.Records() {
+		if int(r.Partition) < len(x.snapshot) && r.Offset < x.snapshot[r.Partition] {
+			all[string(r.Event.Body)] = true
+		}
+	}
+	return all
+}
+
+func (e *entry) body() string {
+	if e.content == nil {
+		return ""
+	}
+	return e.content.body
+}
+
+// folded is what a receiver has who has folded an export and those it continues; false if
+// one of them cannot be had any more.
+func (w *world) folded(x *asked, o opened) (map[schemas.RowKey]string, bool) {
+	got := map[schemas.RowKey]string{}
+	if x.request.SinceExport != "" {
+		n := slices.IndexFunc(w.model.exports, func(earlier *asked) bool { return earlier.request.ExportID == x.request.SinceExport })
+		earlier := w.model.exports[n]
+		before, err := w.openExport(earlier)
+		if err != nil {
+			return nil, false
+		}
+		var known bool
+		if got, known = w.folded(earlier, before); !known {
+			return nil, false
+		}
+	}
+	maps.DeleteFunc(got, func(k schemas.RowKey, _ string) bool { // a receiver keeps nothing outside of the range
+		return k.Time.Before(x.request.From.Time) || !k.Time.Before(x.request.To.Time)
+	})
+	for _, r := range o.removals {
+		if _, has := got[r.Key()]; !has {
+			w.failf("%s removes the row %v, which the receiver does not have", x.name(), r.Key())
+		}
+		delete(got, r.Key())
+	}
+	added := map[schemas.RowKey]bool{}
+	for _, body := range o.bodies {
+		c := w.model.byBody[body]
+		if c == nil || c.event == nil {
+			w.failf("%s has a row that nobody produced, or that is no event: %s", x.name(), body)
+			return nil, false
+		}
+		if added[c.key()] {
+			w.failf("%s has the row %v twice", x.name(), c.key())
+		}
+		added[c.key()], got[c.key()] = true, body
+	}
+	return got, true
+}
+
+// exportable reports whether an entry is a version of a row in a range.
+func (e *entry) exportable(f schemas.Filter) bool {
+	if e.content == nil || e.content.event == nil || e.huge != [2]int64{} {
+		return false
+	}
+	i := e.content.event
+	return i.TenantID == f.TenantID && !i.StartedAt.Before(f.From.Time) && i.StartedAt.Before(f.To.Time)
+}
+
+// visibleAt reports whether readers of committed records were given an entry at a step.
+func (e *entry) visibleAt(step int) bool {
+	return e.visible() && (e.txn == nil || e.txn.ended <= step)
+}
+
+func (c *content) key() schemas.RowKey {
+	return schemas.RowKey{Time: c.event.StartedAt, ID: c.event.InteractionID}
+}
+
+// writtenOff reports whether the manifest states that an entry was written off; without a
+// manifest, whether it was.
+func (w *world) writtenOff(e *entry, m *schemas.Manifest, l schemas.Lineage) bool {
+	positions := w.model.positionsOf(e, l)
+	for _, off := range w.writeOffs() {
+		if m != nil && !slices.ContainsFunc(m.WrittenOff, func(listed schemas.WrittenOff) bool { return listed.Number == off.Number }) {
+			continue
+		}
+		for _, r := range off.Runs {
+			if r.Partition == e.log.n && slices.ContainsFunc(positions, func(at int64) bool { return r.First <= at && at < r.Next }) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// most versions of a row that may be taken into account or not, of which all choices are
+// tried.
+const mostDoubtful = 8
+
+// outcomes are what an export may hold of a row: a body, or nothing.
+func outcomes(versions []version, f schemas.Filter) (all []string) {
+	var sure, doubtful []version
+	for _, v := range versions {
+		if v.must {
+			sure = append(sure, v)
+		} else {
+			doubtful = append(doubtful, v)
+		}
+	}
+	doubtful = doubtful[max(0, len(doubtful)-mostDoubtful):]
+	for choice := range 1 << len(doubtful) {
+		taken := slices.Clone(sure)
+		for i, v := range doubtful {
+			if choice>>i&1 > 0 {
+				taken = append(taken, v)
+			}
+		}
+		body := ""
+		if newest := newest(taken); newest != nil && passes(f, newest.content.event) {
+			body = newest.content.body
+		}
+		all = append(all, body)
+	}
+	return all
+}
+
+// newest is the version that counts: of each partition the one that was written last, of
+// these the one with the latest time, or else of the highest partition.
+func newest(versions []version) *entry {
+	last := map[int32]*entry{}
+	for _, v := range versions { // in the order in which they were written
+		last[v.log.n] = v.entry
+	}
+	var best *entry
+	for _, p := range sortedKeys(last) {
+		e := last[p]
+		if best == nil || cmp.Or(schemas.TimeOf(e.time).Compare(schemas.TimeOf(best.time)), cmp.Compare(e.log.n, best.log.n)) > 0 {
+			best = e
+		}
+	}
+	return best
+}
+
+func passes(f schemas.Filter, e *schemas.Interaction) bool {
+	return (len(f.MediaTypes) == 0 || slices.Contains(f.MediaTypes, e.MediaType)) && (len(f.Queues) == 0 || slices.Contains(f.Queues, e.Queue))
+}
+
+// text is the number in a body, which tells it from all others.
+func text(body string) string {
+	_, rest, _ := strings.Cut(body, `"text":"number `)
+	number, _, _ := strings.Cut(rest, `"`)
+	return number
+}
+
+func describe(versions []version) string {
+	var all []string
+	for _, v := range versions {
+		lost := ""
+		if v.lost != nil {
+			lost = fmt.Sprintf(", %s at step %d, known %t", v.lost.how, v.lost.step, v.lost.known)
+		}
+		all = append(all, fmt.Sprintf("%s (life %d, %d/%d, %s, must %t%s)", text(v.content.body), v.log.topic.life, v.log.n, v.offset, v.time.Format("05.000"), v.must, lost))
+	}
+	return strings.Join(all, "; ")
+}

@@ -1,0 +1,151 @@
+package simulate
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"cdds/schemas"
+)
+
+// exportRounds bounds how long exports may take to come to their end, once nothing is in
+// their way, in looks a quarter of a minute apart.
+const exportRounds = 40
+
+// settleExports lets every export come to its end, after an operator has written off what
+// is lost for good and retried what failed. Two last ones that nothing hinders must be
+// completed at once: an open transaction is nothing that hinders.
+func (w *world) settleExports() {
+	w.writeOff(0, 0, 0)
+	var last []*asked
+	for n := range tenants {
+		w.request(n, 0, 0)
+		last = append(last, w.model.exports[len(w.model.exports)-1])
+	}
+	if !w.ended(last, 4) {
+		w.failf("exports that nothing hinders do not end: %s", w.standing(last))
+	}
+	for _, x := range last {
+		if state := w.fold(x).State; state != schemas.Completed && (state != schemas.Refused || w.hasRows(x.request.TenantID)) {
+			w.failf("an export that nothing hinders is not completed: %s", w.standing([]*asked{x}))
+		}
+	}
+	if !w.ended(w.model.exports, exportRounds) {
+		w.failf("exports do not end: %s", w.standing(w.model.exports))
+	}
+	for _, x := range w.model.exports {
+		if w.fold(x).State == schemas.Failed && !x.lost {
+			w.ask(schemas.ActionRetry, x)
+		}
+	}
+	w.ended(w.model.exports, exportRounds)
+	w.checkExports()
+}
+
+// ended lets time pass until exports have ended; false if they do not in so many rounds.
+func (w *world) ended(all []*asked, rounds int) bool {
+	for range rounds {
+		if !w.rest(restLimit) {
+			w.failf("there is no end to what processes do")
+		}
+		if w.broken != "" {
+			return true
+		}
+		if !slices.ContainsFunc(all, func(x *asked) bool { return !x.lost && !over(w.fold(x).State) }) {
+			return true
+		}
+		w.sleep(15 * time.Second)
+	}
+	return false
+}
+
+func over(s schemas.State) bool {
+	return s != "" && s != schemas.Requested && s != schemas.Planned && s != schemas.Running
+}
+
+// checkExports: whatever is completed has exactly what it must have, and whatever nobody
+// cancelled or deleted is completed.
+func (w *world) checkExports() {
+	l := w.model.lineage()
+	for _, x := range w.model.exports {
+		e := w.fold(x)
+		switch {
+		case w.broken != "":
+			return
+		case x.deleted || x.lost && e.State != schemas.Completed:
+		case e.State == schemas.Completed:
+			o, err := w.openExport(x)
+			if err != nil {
+				w.failf("%s is completed and cannot be opened: %v", x.name(), err)
+				return
+			}
+			w.checkExport(x, o, l)
+			w.coverage["an export is completed"]++
+		case x.cancelled:
+		case strings.Contains(w.standing([]*asked{x}), "since_export: "): // it continues one that was not completed then
+		case x.request.Snapshot != nil && strings.Contains(w.standing([]*asked{x}), "use the snapshot of an earlier export") && w.forgot():
+			w.coverage["an export is doomed"]++
+		case strings.Contains(w.standing([]*asked{x}), "nothing was ever stored for it"):
+			if x.look != nil {
+				w.checkExport(x, opened{}, l) // there must have been nothing
+			}
+		case e.State == schemas.Failed && w.doomed(x, e.Failure):
+			w.coverage["an export is doomed"]++
+		default:
+			w.failf("nothing is in the way of exports, and one is "+string(e.State)+stage(e)+": %s", w.standing([]*asked{x}))
+		}
+	}
+}
+
+// doomed reports whether a failed export cannot be helped but by asking again under another
+// id: Kafka and ClickHouse both lost a record that it must have. Either its plan has the
+// row, and somebody wrote that off later. Or nobody can know of the record: Kafka lost it
+// unread, and brokers forgot the snapshots that were sealed, as they do with a topic that
+// is deleted.
+func (w *world) doomed(x *asked, f *schemas.Failure) bool {
+	stored := map[string]bool{}
+	for _, r := range w.tables.Records() {
+		stored[string(r.Event.Body)] = true
+	}
+	return x.look != nil && slices.ContainsFunc(w.model.places, func(e *entry) bool {
+		before, _ := x.look.has(e)
+		return before && e.lost != nil && e.content != nil && !stored[e.content.body] && (f.Stage == "part" || f.Stage == "barrier" && !e.lost.known)
+	})
+}
+
+// forgot reports whether a record was lost that nobody can know of.
+func (w *world) forgot() bool {
+	return slices.ContainsFunc(w.model.places, func(e *entry) bool { return e.lost != nil && !e.lost.known })
+}
+
+// stage is where an export failed.
+func stage(e schemas.Export) string {
+	if e.Failure == nil {
+		return ""
+	}
+	return " at " + e.Failure.Stage
+}
+
+// hasRows reports whether anything of a tenant was ever stored.
+func (w *world) hasRows(tenant string) bool {
+	has, _ := w.tables.HasTenant(context.Background(), tenant)
+	return has
+}
+
+// standing is where exports stand, in words.
+func (w *world) standing(all []*asked) string {
+	var words []string
+	for _, x := range all {
+		e := w.fold(x)
+		s := x.name() + " is " + string(e.State)
+		if e.Reason != "" {
+			s += " (" + e.Reason + ")"
+		}
+		if e.Failure != nil {
+			s += " (" + e.Failure.Stage + ": " + e.Failure.Reason + ")"
+		}
+		words = append(words, s)
+	}
+	return strings.Join(words, "; ")
+}

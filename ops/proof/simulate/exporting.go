@@ -1,0 +1,67 @@
+package simulate
+
+import (
+	"context"
+	"crypto"
+	"time"
+
+	"cdds/consumers"
+	"cdds/consumers/account"
+	"cdds/consumers/export"
+	"cdds/ops/connect"
+	"cdds/pipeline"
+	"cdds/schemas"
+)
+
+// Bounds of the export role: short, so that a history sees their ends.
+const (
+	ingestWait = 2 * time.Minute
+	retryFor   = time.Minute
+)
+
+// export runs the role of that name.
+func (p *process) export(ctx context.Context, k conn, settler *consumers.Settler, offsets *connect.Offsets) {
+	pair, _ := key()
+	worker := export.New(export.Options{
+		Exporter: pipeline.New(pipeline.Options{
+			Source: tables{p}, Store: objects{p}, Objects: p.w.attachments, Spools: pipeline.NewSpools(64 << 20),
+			Certificate: pair.Leaf, Key: pair.PrivateKey.(crypto.Signer), Lifetime: 30 * 24 * time.Hour, Now: p.now,
+		}),
+		Log: offsets, Requests: consumers.Requests{Cluster: k, Brokers: k, Positions: settler}, Ledger: tables{p},
+		Publisher: k, Tenants: tables{p}, Name: p.name(), Slots: 1, InlineCertificates: true,
+		IngestWait: ingestWait, RetryFor: retryFor, Steady: true, Logger: p.w.log, Now: p.now,
+	})
+	run(ctx, p, consumers.Options[*schemas.ExportRequest]{
+		Cluster: k, GroupID: schemas.GroupExport, Topic: schemas.TopicExportRequests,
+		Decode: schemas.DecodeExportRequest, Handler: worker, DeadLetters: consumers.Letters{Topic: k, Account: tables{p}},
+		MaxRecords: 1, InFlight: 64, Positions: settler, Steady: true, Drain: time.Second, Logger: p.w.log,
+	})
+}
+
+// book is the account as an operator sees it, who waits for nobody.
+func (w *world) book(a *auditor) account.Book {
+	return account.Book{Log: a.offsets, Store: w.tables, Decisions: pipeline.WriteOffs{Store: w.objects}, Publisher: unheard{}}
+}
+
+// unheard is a publisher of what nobody reads.
+type unheard struct{}
+
+func (unheard) Publish(context.Context, ...schemas.Event) error { return nil }
+
+// writeOff is an operator who writes off what is lost for good.
+func (w *world) writeOff(int, int, int) bool {
+	if w.cluster.off {
+		return false
+	}
+	_, err := w.book(w.auditor()).WriteOff(context.Background(), schemas.TopicInteractions, nil, "simulated", "operator", "", w.now())
+	return err == nil
+}
+
+// writeOffs are those that were decided.
+func (w *world) writeOffs() []schemas.WriteOff {
+	all, err := pipeline.WriteOffs{Store: w.objects}.All(context.Background(), schemas.TopicInteractions, nil)
+	if err != nil {
+		w.failf("the write-offs cannot be read: %v", err)
+	}
+	return all
+}

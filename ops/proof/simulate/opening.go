@@ -1,0 +1,103 @@
+package simulate
+
+import (
+	"archive/zip"
+	"bytes"
+	"context"
+	"crypto"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"strings"
+
+	"cdds/pipeline/smime"
+	"cdds/schemas"
+)
+
+// opened is a completed export as its receiver has it.
+type opened struct {
+	manifest *schemas.Manifest
+	// bodies are the rows, in order; removals what the receiver must not have any more.
+	bodies   []string
+	removals []schemas.Removal
+}
+
+// open verifies and decrypts what is stored of an export.
+func (w *world) openExport(x *asked) (o opened, err error) {
+	pair, _ := key()
+	ctx := context.Background()
+	prefix := schemas.ExportPrefix(x.request.TenantID, x.request.ExportID)
+	content, err := w.objects.GetBytes(ctx, prefix+schemas.ManifestName, 1<<20)
+	if err != nil {
+		return o, err
+	}
+	signature, err := w.objects.GetBytes(ctx, prefix+schemas.SignatureName, 1<<20)
+	if err != nil {
+		return o, err
+	}
+	if signer, err := smime.Verify(content, signature); err != nil || !signer.Equal(pair.Leaf) {
+		return o, fmt.Errorf("the manifest is not signed by the service: %w", err)
+	}
+	if o.manifest, err = schemas.DecodeManifest(content); err != nil {
+		return o, err
+	}
+	for _, part := range o.manifest.Parts {
+		sealed, err := w.objects.GetBytes(ctx, part.Key, 1<<30)
+		if err != nil {
+			return o, err
+		}
+		if digestOf(sealed) != part.SealedSHA256 || int64(len(sealed)) != part.SealedBytes {
+			return o, fmt.Errorf("%s is not what the manifest lists", part.Name)
+		}
+		plain, err := smime.Decrypt(bytes.NewReader(sealed), pair.Leaf, pair.PrivateKey.(crypto.Decrypter))
+		if err != nil {
+			return o, err
+		}
+		zipped, err := io.ReadAll(plain)
+		if err != nil {
+			return o, err
+		}
+		lines, err := unzip(zipped)
+		if err != nil {
+			return o, err
+		}
+		if digestOf(zipped) != part.ZipSHA256 || digestOf(lines) != part.JSONLSHA256 {
+			return o, fmt.Errorf("the content of %s is not what the manifest lists", part.Name)
+		}
+		rows := strings.Split(strings.TrimSuffix(string(lines), "\n"), "\n")
+		if int64(len(rows)) != part.Rows {
+			return o, fmt.Errorf("%s has %d rows, and the manifest says %d", part.Name, len(rows), part.Rows)
+		}
+		if part.Kind != schemas.KindRemoved {
+			o.bodies = append(o.bodies, rows...)
+			continue
+		}
+		for _, line := range rows {
+			r, err := schemas.DecodeRemoval([]byte(line))
+			if err != nil {
+				return o, err
+			}
+			o.removals = append(o.removals, r)
+		}
+	}
+	return o, nil
+}
+
+func unzip(zipped []byte) ([]byte, error) {
+	archive, err := zip.NewReader(bytes.NewReader(zipped), int64(len(zipped)))
+	if err != nil {
+		return nil, err
+	}
+	entry, err := archive.File[0].Open()
+	if err != nil {
+		return nil, err
+	}
+	defer entry.Close()
+	return io.ReadAll(entry)
+}
+
+func digestOf(b []byte) string {
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:])
+}

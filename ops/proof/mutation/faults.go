@@ -55,28 +55,4 @@ var faults = []mutation{
 		"schemas/validate.go", "case !utf8.ValidString(id):", "case !utf8.ValidString(id) && false:",
 		simulator, "TestHistories",
 	},
-
-	// Found by the simulator itself.
-	{
-		"barrier", "a plan that was made while rows were lost is kept for the next attempt",
-		"pipeline/plan.go", "if x.Whole != nil {", "if false {",
-		simulator, "TestHistories",
-	}, {
-		"ingest", "what was trimmed before a batch of absurd size counts as void",
-		"consumers/partition.go", "return p.queueUp([]fetched{r}, f.LogStartOffset, f.HighWatermark)", "return p.queueUp([]fetched{r}, 0, f.HighWatermark)",
-		simulator, "TestHistories",
-	}, {
-		"barrier", "offsets before a log that was made again pass for the one before",
-		"schemas/incarnation.go", "has && offset >= begin || i.whole() {", "has && offset >= begin || i.Number == 0 {",
-		simulator, "TestHistories",
-	}, {
-		"barrier", "of a run that a log has in part the rest passes for present",
-		"ops/connect/offsets.go", "gone = append(gone, l.Gone(r, start)...)",
-		"if _, there := l.Offset(r.Partition, r.First); !there || l.Gone(r, start) != nil && r.First&schemas.MaxOffset < start {\n\t\t\tgone = append(gone, l.Gone(r, start)...)\n\t\t}",
-		simulator, "TestHistories",
-	}, {
-		"barrier", "an export waits for a partition that the topic does not have any more",
-		"schemas/plan.go", "for p, offset := range s[:min(len(s), len(done))] {\n\t\tn += max(offset-done[p], 0)", "for p, offset := range s {\n\t\tif p >= len(done) {\n\t\t\tdone = append(done, 0)\n\t\t}\n\t\tn += max(offset-done[p], 0)",
-		simulator, "TestHistories",
-	},
 }

@@ -56,6 +56,10 @@ var mutations = []mutation{
 		"consumers/session.go", "return p == nil || g.pass(member, p, f.FetchPartition, tooLarge)", "return true",
 		"consumers", "TestABatchThatUnpacksToAbsurdSizeIsDeadLetteredByItsPositions",
 	}, {
+		"ingest", "what was trimmed before a batch of absurd size is no void",
+		"consumers/partition.go", "return p.queueUp([]fetched{r}, f.LogStartOffset, f.HighWatermark)", "return p.queueUp([]fetched{r}, 0, f.HighWatermark)",
+		"consumers", "TestWhatWasTrimmedBeforeABatchThatIsNotUnpackedIsMissing",
+	}, {
 		"ingest", "a topic that is made again has new positions",
 		"schemas/incarnation.go", "func (i Incarnation) base() int64 { return int64(i.Number) << positionBits }", "func (i Incarnation) base() int64 { return 0 * int64(i.Number) << positionBits }",
 		"ops/app", "TestATopicThatIsMadeAgainLosesNoRowsAndMixesNone",
@@ -86,6 +90,22 @@ var mutations = []mutation{
 		"barrier", "what nobody has any more fails an export",
 		"consumers/export/barrier.go", "b.gone, err = w.Log.Gone(ctx, b.topic, gaps)", "_, err = w.Log.Gone(ctx, b.topic, gaps)",
 		"ops/app", "TestRecordsThatNobodyHasAnyMoreFailAnExportAtOnce",
+	}, {
+		"barrier", "offsets before a log that was made again are not those of the one before",
+		"schemas/incarnation.go", "has && offset >= begin || i.whole() {", "has && offset >= begin || i.Number == 0 {",
+		"schemas", "TestATopicMadeAgainAndTrimmedHasNothingOfTheOneBefore",
+	}, {
+		"barrier", "of a run that a log has in part the rest is gone",
+		"schemas/incarnation.go", "return clipped(gone, Run{r.Partition, at, r.Next})", "return gone",
+		"schemas", "TestOfARunThatALogHasInPartTheRestIsGone",
+	}, {
+		"barrier", "a plan that was made while rows were lost is not kept",
+		"pipeline/plan.go", "if x.Whole != nil {", "if false {",
+		"pipeline/pipelinetest", "TestAPlanMadeWhileRowsWereLostIsNotKept",
+	}, {
+		"barrier", "nothing is waited for of a partition that the topic does not have any more",
+		"schemas/plan.go", "range s[:min(len(s), len(done))] {", "range s[:len(s)] {\n\t\tif p >= len(done) {\n\t\t\tn += offset\n\t\t\tcontinue\n\t\t}",
+		"schemas", "TestSnapshotBehindCountsEachPartitionByItself",
 	}, {
 		"barrier", "what came at or past the snapshot stays out",
 		"pipeline/warehouse/read.go", "AND source_offset < arrayElement({snapshot:Array(Int64)}, source_partition + 1)`\n\tif keys", "AND source_offset >= 0 * arrayElement({snapshot:Array(Int64)}, source_partition + 1)`\n\tif keys",

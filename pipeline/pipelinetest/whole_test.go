@@ -32,7 +32,7 @@ func TestAPlanMadeWhileRowsWereLostIsNotKept(t *testing.T) {
 			w.Restore(all)
 			cert, key := pair()
 			e := pipeline.New(pipeline.Options{
-				Source: w, Store: pipelinetest.NewStore(), Certificate: cert, Key: key, Lifetime: time.Hour, Now: time.Now,
+				Source: w, Store: pipelinetest.NewStore(), Spools: pipeline.NewSpools(64 << 20), Certificate: cert, Key: key, Lifetime: time.Hour, Now: time.Now,
 			})
 			q := pipelinetest.Everything(rowsHeld, rowsHeld)
 			x := pipeline.Export{ID: "e1", Filter: q.Filter, Snapshot: q.Snapshot, SplitSize: 40 << 10}

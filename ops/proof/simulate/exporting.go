@@ -34,7 +34,7 @@ func (p *process) export(ctx context.Context, k conn, settler *consumers.Settler
 	run(ctx, p, consumers.Options[*schemas.ExportRequest]{
 		Cluster: k, GroupID: schemas.GroupExport, Topic: schemas.TopicExportRequests,
 		Decode: schemas.DecodeExportRequest, Handler: worker, DeadLetters: consumers.Letters{Topic: k, Account: tables{p}},
-		MaxRecords: 1, InFlight: 64, Positions: settler, Steady: true, Drain: time.Second, Logger: p.w.log,
+		MaxRecords: 1, InFlight: 64, SpanPerRecord: true, Tracer: places{}, Positions: settler, Steady: true, Drain: time.Second, Logger: p.w.log,
 	})
 }
 

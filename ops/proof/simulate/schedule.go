@@ -1,6 +1,7 @@
 package simulate
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -11,6 +12,8 @@ import (
 	"sync"
 	"testing/synctest"
 	"time"
+
+	"go.opentelemetry.io/otel/trace"
 )
 
 // A history runs in a bubble of testing/synctest, where time stands still until everybody
@@ -50,6 +53,8 @@ type call struct {
 	// which goroutine it came from.
 	since, seq int
 	from       uint64
+	// place tells which work it belongs to, see places.
+	place trace.TraceID
 }
 
 // latest is how late a request that nobody waits for can have its effect.
@@ -79,7 +84,7 @@ func (p *process) change(ctx context.Context, service, name string, effect func(
 }
 
 func (p *process) wait(ctx context.Context, c *call) error {
-	c.p, c.answer, c.from = p, make(chan error, 1), caller()
+	c.p, c.answer, c.from, c.place = p, make(chan error, 1), caller(), trace.SpanContextFromContext(ctx).TraceID()
 	g := &p.w.gate
 	g.mu.Lock()
 	if p.dead {
@@ -164,7 +169,7 @@ func (w *world) waiting() (live, abandoned []*call) {
 		}
 	}
 	inOrder := func(a, b *call) int {
-		return cmp.Or(cmp.Compare(a.p.number, b.p.number), cmp.Compare(a.name, b.name), cmp.Compare(a.from, b.from), cmp.Compare(a.seq, b.seq))
+		return cmp.Or(cmp.Compare(a.p.number, b.p.number), cmp.Compare(a.name, b.name), cmp.Compare(a.from, b.from), bytes.Compare(a.place[:], b.place[:]), cmp.Compare(a.seq, b.seq))
 	}
 	slices.SortFunc(live, inOrder)
 	slices.SortFunc(abandoned, inOrder)

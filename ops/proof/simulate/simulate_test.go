@@ -139,7 +139,7 @@ func replay(t *testing.T, h history) {
 }
 
 func TestASeedIsOneHistory(t *testing.T) {
-	for at := *seed; at < *seed+60; at++ {
+	for at := *seed; at < *seed+25; at++ {
 		var first []string
 		for n := range 3 {
 			all := transcript(t, generate(at))

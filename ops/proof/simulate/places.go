@@ -24,7 +24,7 @@ func (places) Start(ctx context.Context, name string, options ...trace.SpanStart
 	config := trace.NewSpanStartConfig(options...)
 	for _, a := range config.Attributes() {
 		_, _ = h.Write([]byte(a.Key))
-		_, _ = h.Write([]byte(a.Value.Emit()))
+		_, _ = h.Write([]byte(a.Value.String()))
 	}
 	id := trace.TraceID(h.Sum(nil))
 	s := placed{context: trace.NewSpanContext(trace.SpanContextConfig{TraceID: id, SpanID: trace.SpanID(id[:8])})}

@@ -57,7 +57,7 @@ func buildWeb(a *App) ([]role, error) {
 	if err := a.requested(w); err != nil {
 		return nil, err
 	}
-	if w.listener, w.url, err = listen(c); err != nil {
+	if w.listener, w.url, err = listen(c, w.log); err != nil {
 		return nil, err
 	}
 	a.onStop("web listener", func() error {
@@ -174,7 +174,19 @@ func (w *web) routes(service *admin.Service) http.Handler {
 		mux.Handle(at, routed(pages))
 	}
 	mux.Handle("GET /{$}", http.RedirectHandler(console.Prefix+"/", http.StatusFound))
-	return http.MaxBytesHandler(w.observed.observed(w.auth.AddressOf, auth.Protect(w.auth.Middleware(mux))), maxRequestBody)
+	handler := w.observed.observed(w.auth.AddressOf, auth.Protect(w.auth.Middleware(mux)))
+	if w.app.Config.Web.Secure() {
+		handler = httpsOnly(handler)
+	}
+	return http.MaxBytesHandler(handler, maxRequestBody)
+}
+
+// httpsOnly has browsers come by https for a year, whatever link they follow.
+func httpsOnly(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Strict-Transport-Security", "max-age=31536000")
+		next.ServeHTTP(w, r)
+	})
 }
 
 // maxRequestBody bounds every request; operations have smaller bounds of their own.
@@ -268,7 +280,7 @@ func (w *web) serve(ctx context.Context) error {
 }
 
 // listen takes the port and returns the URL that reaches it.
-func listen(c config.Web) (net.Listener, string, error) {
+func listen(c config.Web, log *slog.Logger) (net.Listener, string, error) {
 	l, err := net.Listen("tcp", c.Listen)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return nil, "", fmt.Errorf("web.listen: another process has %s; stop that, or set CDDS_WEB_LISTEN to another address, such as 127.0.0.1:8081", c.Listen)
@@ -278,12 +290,12 @@ func listen(c config.Web) (net.Listener, string, error) {
 	}
 	scheme := "http"
 	if c.CertFile != "" {
-		pair, err := tls.LoadX509KeyPair(c.CertFile, c.KeyFile)
+		pair, err := loadKeyPair(c.CertFile, c.KeyFile, log)
 		if err != nil {
 			return nil, "", errors.Join(fmt.Errorf("web.cert_file: %w", err), l.Close())
 		}
 		scheme = "https"
-		l = tls.NewListener(l, &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{pair}})
+		l = tls.NewListener(l, &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: pair.certificate})
 	}
 	if c.URL != "" {
 		return l, strings.TrimSuffix(c.URL, "/"), nil

@@ -12,7 +12,7 @@ type Export struct {
 	TenantID string `json:"tenant_id"`
 	ExportID string `json:"export_id"`
 	State    State  `json:"state"`
-	// Waiting says what a requested export waits for.
+	// Waiting says what an export that has not ended waits for.
 	Waiting       string           `json:"waiting,omitempty"`
 	Request       *ExportRequest   `json:"request,omitempty"`
 	RequestDigest string           `json:"request_digest,omitempty"`
@@ -69,6 +69,7 @@ func Fold(events ...*ExportStatus) Export {
 	for _, s := range order {
 		e.Attempt = max(e.Attempt, s.Attempt, 1)
 	}
+	var latest *ExportStatus // of the last attempt: it says whether the export waits
 	for _, s := range order {
 		e.TenantID, e.ExportID = s.TenantID, s.ExportID
 		e.Events++
@@ -83,12 +84,15 @@ func Fold(events ...*ExportStatus) Export {
 			continue // it was tried again
 		}
 		e.apply(s)
+		if max(s.Attempt, 1) == e.Attempt && (latest == nil || !s.Time.Before(latest.Time.Time)) {
+			latest = s
+		}
 	}
 	slices.SortStableFunc(e.Parts, func(a, b Receipt) int { return cmp.Compare(a.Number, b.Number) })
 	e.Parts = slices.CompactFunc(e.Parts, func(a, b Receipt) bool { return a.Number == b.Number })
 	e.Done = Total(e.Parts)
-	if e.State != Requested {
-		e.Waiting = ""
+	if latest != nil && !e.State.Ended() {
+		e.Waiting = latest.Waiting
 	}
 	if !e.State.Ended() { // refused at first, granted when asked again
 		e.EndedAt, e.Reason, e.Failure = Time{}, "", nil
@@ -171,13 +175,9 @@ func (e *Export) apply(s *ExportStatus) {
 		if s.RequestDigest != "" {
 			e.RequestDigest = s.RequestDigest
 		}
-		if s.Waiting != "" {
-			e.Waiting = s.Waiting
-		}
 	case Planned:
-		e.PlannedAt = s.Time
 		if s.Planned != nil {
-			e.Planned = *s.Planned
+			e.PlannedAt, e.Planned = s.Time, *s.Planned
 		}
 	case Running:
 		if s.Part != nil {
@@ -189,10 +189,10 @@ func (e *Export) apply(s *ExportStatus) {
 }
 
 // Remaining estimates how long a running export still takes at now, from the bytes
-// done so far; false if there is nothing to go by.
+// done so far; false if there is nothing to go by, and for one that waits.
 func (e *Export) Remaining(now time.Time) (time.Duration, bool) {
 	done, planned := e.Done.JSONLBytes+e.Done.AttachmentBytes, e.Planned.JSONLBytes+e.Planned.AttachmentBytes
-	if e.State != Running || done <= 0 || e.PlannedAt.IsZero() {
+	if e.State != Running || e.Waiting != "" || done <= 0 || planned < done || e.PlannedAt.IsZero() {
 		return 0, false
 	}
 	spent := now.Sub(e.PlannedAt.Time)

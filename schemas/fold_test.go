@@ -211,3 +211,21 @@ func mustEncode(v any) string {
 	}
 	return string(b)
 }
+
+func TestAnExportThatWaitsSaysSoInAnyStateAndShowsNoTimeLeft(t *testing.T) {
+	events := history()
+	running := schemas.Fold(events...)
+	if _, ok := running.Remaining(events[len(events)-1].Time.Add(time.Second)); running.Waiting != "" || !ok {
+		t.Fatalf("it runs, and waits %q, with time left: %v", running.Waiting, ok)
+	}
+	waits := status("waiting/2", schemas.Running, 20)
+	waits.Waiting = "for the object store"
+	e := schemas.Fold(append(events, waits)...)
+	if _, ok := e.Remaining(waits.Time.Add(time.Second)); e.State != schemas.Running || e.Waiting != "for the object store" || ok {
+		t.Errorf("it waits, and is %s, waiting %q, with time left: %v", e.State, e.Waiting, ok)
+	}
+	goesOn := status("part/000002", schemas.Running, 21)
+	if e = schemas.Fold(append(events, waits, goesOn)...); e.Waiting != "" {
+		t.Errorf("it goes on, and waits %q", e.Waiting)
+	}
+}

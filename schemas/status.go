@@ -64,7 +64,8 @@ type ExportStatus struct {
 	// after that.
 	Snapshot Snapshot `json:"snapshot,omitempty"`
 	Since    Snapshot `json:"since,omitempty"`
-	// Waiting says what a requested export waits for.
+	// Waiting says what an export that has not ended waits for. A later event that says
+	// nothing of it ends the wait.
 	Waiting string `json:"waiting,omitempty"`
 	// Planned comes with planned: what is to be done. The plan itself, which can be
 	// larger than a message may be, is stored beside the artifacts.

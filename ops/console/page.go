@@ -242,10 +242,9 @@ func percent(e schemas.Export) int {
 
 // left is the time an export will still take, as far as can be told; empty if not.
 func left(now schemas.Time, e schemas.Export) string {
-	done, planned := e.Done.JSONLBytes, e.Planned.JSONLBytes
-	if e.State.Ended() || done == 0 || planned <= done || e.PlannedAt.IsZero() {
+	remaining, ok := e.Remaining(now.Time)
+	if !ok || remaining == 0 {
 		return ""
 	}
-	spent := now.Sub(e.PlannedAt.Time)
-	return "about " + max(time.Second, (spent*time.Duration(planned-done)/time.Duration(done)).Round(time.Second)).String() + " left"
+	return "about " + max(time.Second, remaining.Round(time.Second)).String() + " left"
 }

@@ -127,6 +127,16 @@ func (p *Publisher) Publish(ctx context.Context, events ...schemas.Event) error 
 	return p.produce(ctx, records)
 }
 
+// PublishTo is Publish of one request to a partition of the topic of export requests, whatever
+// its key.
+func (p *Publisher) PublishTo(ctx context.Context, partition int32, r *schemas.ExportRequest) error {
+	record, err := p.record(r)
+	if err != nil {
+		return err
+	}
+	return p.produce(context.WithValue(ctx, chosen{}, partition), []*kgo.Record{record})
+}
+
 // PublishAsync hands the event over and returns; done is called with the outcome,
 // on a goroutine of the client that it must not block, and must not call the
 // Publisher. While the buffer is full PublishAsync waits: that is the back-pressure

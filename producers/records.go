@@ -67,6 +67,9 @@ func (p *Publisher) remove(topic schemas.Topic, keys []string) {
 type byRecord struct{ kgo.Partitioner }
 
 func (b byRecord) ForTopic(topic string) kgo.TopicPartitioner {
+	if schemas.Topic(topic) == schemas.TopicExportRequests {
+		return chosenPartitioner{kgo.StickyKeyPartitioner(nil).ForTopic(topic)}
+	}
 	if schemas.Compacted(schemas.Topic(topic)) {
 		return recordPartitioner{kgo.StickyKeyPartitioner(nil).ForTopic(topic)}
 	}
@@ -79,4 +82,18 @@ func (p recordPartitioner) Partition(r *kgo.Record, n int) int {
 	of := *r
 	of.Key = []byte(schemas.RecordOf(string(r.Key)))
 	return p.TopicPartitioner.Partition(&of, n)
+}
+
+// chosen is where the context of a record has the partition it goes to.
+type chosen struct{}
+
+// chosenPartitioner puts a record in the partition that was chosen for it, if one was. All
+// records of such a topic have keys.
+type chosenPartitioner struct{ kgo.TopicPartitioner }
+
+func (p chosenPartitioner) Partition(r *kgo.Record, n int) int {
+	if partition, ok := r.Context.Value(chosen{}).(int32); ok {
+		return int(partition)
+	}
+	return p.TopicPartitioner.Partition(r, n)
 }

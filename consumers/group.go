@@ -29,13 +29,12 @@ type Handler[E any] interface {
 	Handle(ctx context.Context, b schemas.Batch[E]) error
 }
 
-// Admitter is a Handler that must know the order of batches although several are
-// handled at once (Options.InFlight): Admit is called with every batch before any
-// Handle of it, in offset order, one at a time for each partition. It must not
-// block. ctx is the one Handle gets: when it ends, the batch may never be handled,
-// and comes again, if at all, with another ctx.
-type Admitter[E any] interface {
-	Admit(ctx context.Context, b schemas.Batch[E])
+// Owner is a Handler that has more to do with a partition than to handle its records. Own
+// is called, on a goroutine of its own, when a partition becomes this member's. Its ctx
+// ends when the partition is taken away or the Group is to stop; Own must then return soon,
+// and the partition is handed over once it has. Handle may be called before Own.
+type Owner interface {
+	Own(ctx context.Context, partition int32)
 }
 
 // DeadLetters keeps records that could not be read.

@@ -179,6 +179,11 @@ func (p *partition[E]) run() {
 	defer close(p.done)
 	var working sync.WaitGroup
 	defer working.Wait()
+	owning, stopOwning := context.WithCancel(p.ctx)
+	defer stopOwning()
+	if owner, ok := p.g.opts.Handler.(Owner); ok {
+		working.Go(func() { owner.Own(owning, p.id) })
+	}
 	slots := make(chan struct{}, p.g.opts.InFlight)
 	for {
 		select {
@@ -193,9 +198,6 @@ func (p *partition[E]) run() {
 			return
 		}
 		batch, letters, voids := p.take(records)
-		if admitter, ok := p.g.opts.Handler.(Admitter[E]); ok && len(batch.Records) > 0 {
-			admitter.Admit(p.ctx, batch)
-		}
 		working.Go(func() {
 			defer func() { <-slots }()
 			p.work(records, batch, letters, voids, place)
@@ -260,7 +262,7 @@ func (p *partition[E]) cut(now time.Time) ([]fetched, *span, time.Duration) {
 
 // work sees one decoded batch through: dead-letter, handle.
 func (p *partition[E]) work(records []fetched, batch schemas.Batch[E], letters []schemas.DeadLetter, voids []schemas.Void, place *span) {
-	ctx, end := p.traced(records)
+	ctx, end := p.traced(records, batch.Records)
 	err := p.handle(ctx, batch, letters, voids, place)
 	end(err)
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"cdds/pipeline/spans"
+	"cdds/schemas"
 )
 
 // headerTrace is the W3C header with the span a record was produced in. Of its 55 bytes
@@ -25,13 +26,14 @@ const (
 // maxLinks bounds the records of a batch whose traces its span links to.
 const maxLinks = 32
 
-// traced begins the spans of a batch: ctx is the one to handle it in, end ends them.
+// traced begins the spans of a batch and its events: ctx is the one to handle it in, end
+// ends them.
 //
 // A batch has a span of its own, at the root of a trace, with links to those of records
 // that are kept; so what a batch costs is bounded whatever producers trace. With
-// Options.SpanPerRecord each record has one, below the one it was produced in, and of a
-// lone record that is the span it is handled in: its trace goes on.
-func (p *partition[E]) traced(records []fetched) (ctx context.Context, end func(error)) {
+// Options.SpanPerRecord each record has one, below the one it was produced in, and says so
+// in its Trace: there its trace goes on. Of a lone record that is the span it is handled in.
+func (p *partition[E]) traced(records []fetched, events []schemas.Record[E]) (ctx context.Context, end func(error)) {
 	tracer := p.g.opts.Tracer
 	if tracer == nil {
 		return p.ctx, untraced
@@ -41,6 +43,9 @@ func (p *partition[E]) traced(records []fetched) (ctx context.Context, end func(
 	switch perRecord := p.g.opts.SpanPerRecord; {
 	case perRecord && len(records) == 1:
 		ctx, s := p.span(p.origin(records[0].Record), records)
+		for n := range events {
+			events[n].Trace = spans.Parent(s)
+		}
 		return ctx, func(err error) { spans.End(s, err) }
 	case perRecord:
 		for n, r := range records {
@@ -49,6 +54,13 @@ func (p *partition[E]) traced(records []fetched) (ctx context.Context, end func(
 			}
 			_, s := p.span(p.origin(r.Record), records[n:n+1])
 			each = append(each, s)
+			at := p.in.position(r.Offset)
+			for len(events) > 0 && events[0].Offset < at { // dead letters have no event
+				events = events[1:]
+			}
+			if len(events) > 0 && events[0].Offset == at {
+				events[0].Trace = spans.Parent(s)
+			}
 			if len(links) < maxLinks {
 				links = append(links, trace.Link{SpanContext: s.SpanContext()})
 			}

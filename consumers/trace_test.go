@@ -21,7 +21,8 @@ func tracedPartition(t testing.TB, perRecord bool) (*partition[*schemas.Interact
 	g := &Group[*schemas.Interaction]{opts: Options[*schemas.Interaction]{
 		GroupID: group, Topic: topic, Tracer: tracer, SpanPerRecord: perRecord,
 	}}
-	return &partition[*schemas.Interaction]{g: g, id: 3, ctx: t.Context(), attributes: g.attributes(3)}, spans
+	in := &intake[*schemas.Interaction]{topic: topic, partition: 3}
+	return &partition[*schemas.Interaction]{g: g, id: 3, ctx: t.Context(), attributes: g.attributes(3), in: in}, spans
 }
 
 // published are n records with the headers of CDDS, of which one in every is of a trace
@@ -55,7 +56,7 @@ func queued(records []*kgo.Record) []fetched {
 func TestASpanOfABatchLinksToABoundedNumberOfRecordsThatAreKept(t *testing.T) {
 	for _, c := range []struct{ records, every, links int }{{1, 1, 1}, {100, 0, 0}, {100, 10, 10}, {1000, 1, maxLinks}} {
 		p, spans := tracedPartition(t, false)
-		ctx, end := p.traced(queued(published(c.records, c.every)))
+		ctx, end := p.traced(queued(published(c.records, c.every)), nil)
 		end(nil)
 		ended := spans.Ended()
 		if len(ended) != 1 || len(ended[0].Links()) != c.links || ended[0].Parent().IsValid() {
@@ -76,7 +77,7 @@ func TestASpanOfABatchLinksToABoundedNumberOfRecordsThatAreKept(t *testing.T) {
 func TestATraceGoesOnInTheSpanOfItsRecord(t *testing.T) {
 	p, spans := tracedPartition(t, true)
 	records := published(1, 1)
-	ctx, end := p.traced(queued(records))
+	ctx, end := p.traced(queued(records), nil)
 	end(errors.New("for good"))
 	lone := spans.Ended()[0]
 	if lone.SpanContext().TraceID() != trace.SpanContextFromContext(ctx).TraceID() || lone.Parent().SpanID().String() != "0000000000000001" || lone.Status().Description != "for good" {
@@ -84,8 +85,19 @@ func TestATraceGoesOnInTheSpanOfItsRecord(t *testing.T) {
 	}
 
 	p, spans = tracedPartition(t, true)
-	_, end = p.traced(queued(published(100, 10)))
+	var events []schemas.Record[*schemas.Interaction]
+	for n := int64(0); n < 100; n++ {
+		if n != 20 { // a dead letter
+			events = append(events, schemas.Record[*schemas.Interaction]{Offset: n})
+		}
+	}
+	_, end = p.traced(queued(published(100, 10)), events)
 	end(nil)
+	for _, e := range events {
+		if want := e.Offset%10 == 0; want != strings.Contains(e.Trace, fmt.Sprintf("-%032x-", e.Offset+1)) || !want && e.Trace != "" {
+			t.Errorf("record %d goes on in %q", e.Offset, e.Trace)
+		}
+	}
 	below := 0
 	for _, s := range spans.Ended() {
 		if s.Parent().IsRemote() {
@@ -99,7 +111,7 @@ func TestATraceGoesOnInTheSpanOfItsRecord(t *testing.T) {
 
 func TestATraceThatIsNotKeptGoesOnNotKept(t *testing.T) {
 	p, spans := tracedPartition(t, true)
-	ctx, end := p.traced(queued(published(1, 0)))
+	ctx, end := p.traced(queued(published(1, 0)), nil)
 	end(nil)
 	if c := trace.SpanContextFromContext(ctx); c.IsSampled() || c.TraceID().String() != fmt.Sprintf("%032x", 1) {
 		t.Errorf("the context goes on with %v", c)
@@ -116,7 +128,7 @@ func TestATraceparentThatIsNoneBeginsATraceAndATracestateIsNotRepeated(t *testin
 			p, spans := tracedPartition(t, perRecord)
 			r := published(1, 1)[0]
 			r.Headers[len(r.Headers)-1].Value = []byte(text)
-			_, end := p.traced(queued([]*kgo.Record{r}))
+			_, end := p.traced(queued([]*kgo.Record{r}), nil)
 			end(nil)
 			if s := spans.Ended(); len(s) != 1 || s[0].Parent().IsValid() || len(s[0].Links()) != 0 {
 				t.Errorf("%.60q leads to %d spans, the first below %v with links %v", text, len(s), s[0].Parent(), s[0].Links())
@@ -126,7 +138,7 @@ func TestATraceparentThatIsNoneBeginsATraceAndATracestateIsNotRepeated(t *testin
 	p, _ := tracedPartition(t, true)
 	r := published(1, 1)[0]
 	r.Headers = append(r.Headers, kgo.RecordHeader{Key: "tracestate", Value: []byte("a=b")})
-	ctx, end := p.traced(queued([]*kgo.Record{r}))
+	ctx, end := p.traced(queued([]*kgo.Record{r}), nil)
 	end(nil)
 	if state := trace.SpanContextFromContext(ctx).TraceState(); state.Len() > 0 {
 		t.Errorf("the trace goes on with the state %s", state)
@@ -138,7 +150,7 @@ func TestWithoutATracerABatchCostsNoAllocation(t *testing.T) {
 	p.g.opts.Tracer = nil
 	records := queued(published(100, 1))
 	if n := testing.AllocsPerRun(100, func() {
-		_, end := p.traced(records)
+		_, end := p.traced(records, nil)
 		end(nil)
 	}); n != 0 {
 		t.Errorf("%v allocations", n)
@@ -161,7 +173,7 @@ func BenchmarkTraced(b *testing.B) {
 			records := queued(published(20_000, c.every))
 			b.ReportAllocs()
 			for b.Loop() {
-				_, end := p.traced(records)
+				_, end := p.traced(records, nil)
 				end(nil)
 			}
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(records)), "ns/record")

@@ -22,25 +22,25 @@ var ErrGone = errors.New("the export was cancelled, deleted or expired meanwhile
 // End records that the export ended in state, completed, cancelled or deleted, and
 // returns the state that counts: the one recorded first. So of a worker that
 // completes an export and another that cancels it, one finds out that it is late.
-func (e *Exporter) End(ctx context.Context, tenantID, exportID string, state schemas.State) (schemas.State, error) {
+func (d Decisions) End(ctx context.Context, tenantID, exportID string, state schemas.State) (schemas.State, error) {
 	var end ending
-	_, err := once(ctx, e.store, schemas.ExportPrefix(tenantID, exportID)+endedName, &end, func() (ending, error) {
-		return ending{state, schemas.TimeOf(e.now())}, nil
+	_, err := once(ctx, d.Store, schemas.ExportPrefix(tenantID, exportID)+endedName, &end, func() (ending, error) {
+		return ending{state, schemas.TimeOf(d.Now())}, nil
 	})
 	return end.State, err
 }
 
 // Ended returns the state End recorded, or "". It outlives the artifacts.
-func (e *Exporter) Ended(ctx context.Context, tenantID, exportID string) (schemas.State, error) {
+func (d Decisions) Ended(ctx context.Context, tenantID, exportID string) (schemas.State, error) {
 	var end ending
-	_, err := e.read(ctx, schemas.ExportPrefix(tenantID, exportID)+endedName, &end)
+	_, err := d.read(ctx, schemas.ExportPrefix(tenantID, exportID)+endedName, &end)
 	return end.State, err
 }
 
 // MarkCancelled records that nothing of the export may stay, for whatever worker has
 // it in hand or takes it up again: it was cancelled, deleted or expired.
-func (e *Exporter) MarkCancelled(ctx context.Context, tenantID, exportID string) error {
-	err := e.store.PutBytes(ctx, schemas.ExportPrefix(tenantID, exportID)+cancelledName, []byte("{}"), schemas.ContentTypeJSON)
+func (d Decisions) MarkCancelled(ctx context.Context, tenantID, exportID string) error {
+	err := d.Store.PutBytes(ctx, schemas.ExportPrefix(tenantID, exportID)+cancelledName, []byte("{}"), schemas.ContentTypeJSON)
 	if errors.Is(err, bucket.ErrExists) {
 		return nil
 	}
@@ -48,19 +48,19 @@ func (e *Exporter) MarkCancelled(ctx context.Context, tenantID, exportID string)
 }
 
 // Cancelled reports whether MarkCancelled was called for the export.
-func (e *Exporter) Cancelled(ctx context.Context, tenantID, exportID string) (bool, error) {
-	return e.exists(ctx, schemas.ExportPrefix(tenantID, exportID)+cancelledName)
+func (d Decisions) Cancelled(ctx context.Context, tenantID, exportID string) (bool, error) {
+	return d.exists(ctx, schemas.ExportPrefix(tenantID, exportID)+cancelledName)
 }
 
 // withdraw removes an object that was stored although the export is gone. Who marks
 // the export does so before removing what is there, so either they see this object
 // or we see their mark.
-func (e *Exporter) withdraw(ctx context.Context, x Export, key string) error {
-	gone, err := e.Cancelled(ctx, x.Filter.TenantID, x.ID)
+func (d Decisions) withdraw(ctx context.Context, x Export, key string) error {
+	gone, err := d.Cancelled(ctx, x.Filter.TenantID, x.ID)
 	if err != nil || !gone {
 		return err
 	}
-	if err := e.store.Remove(ctx, key); err != nil {
+	if err := d.Store.Remove(ctx, key); err != nil {
 		return err
 	}
 	return Permanent(ErrGone)
@@ -68,9 +68,9 @@ func (e *Exporter) withdraw(ctx context.Context, x Export, key string) error {
 
 // Discard removes the artifacts of an export, the manifest first, and leaves the
 // documents that say what it is and how it ended.
-func (e *Exporter) Discard(ctx context.Context, tenantID, exportID string) error {
+func (d Decisions) Discard(ctx context.Context, tenantID, exportID string) error {
 	prefix := schemas.ExportPrefix(tenantID, exportID)
-	objects, err := e.store.List(ctx, prefix)
+	objects, err := d.Store.List(ctx, prefix)
 	if err != nil {
 		return err
 	}
@@ -81,7 +81,7 @@ func (e *Exporter) Discard(ctx context.Context, tenantID, exportID string) error
 		}
 	}
 	for _, key := range keys {
-		if err := e.store.Remove(ctx, key); err != nil {
+		if err := d.Store.Remove(ctx, key); err != nil {
 			return err
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"crypto"
 	"crypto/x509"
 	"io"
+	"iter"
 	"time"
 
 	"cdds/pipeline/bucket"
@@ -53,6 +54,9 @@ type Store interface {
 	Stat(ctx context.Context, key string) (bucket.Object, error)
 	GetBytes(ctx context.Context, key string, limit int64) ([]byte, error)
 	List(ctx context.Context, prefix string) ([]bucket.Object, error)
+	// Folders yields, one level below prefix, every part of a key up to and including the
+	// next slash, in order. An error is yielded last.
+	Folders(ctx context.Context, prefix string) iter.Seq2[string, error]
 	// Remove of an object that is not there is no error.
 	Remove(ctx context.Context, key string) error
 }
@@ -69,7 +73,7 @@ type Export struct {
 	// Whole is an error while records below the snapshot are missing; see Plan. Nil: they are
 	// not.
 	Whole func(ctx context.Context) error
-	// HistoryFrom is before when rows are kept no longer; they are left out.
+	// HistoryFrom is before when rows are kept no longer; they are left out. The plan says it.
 	HistoryFrom schemas.Time
 	// Scattered is what the plan says.
 	Scattered bool
@@ -115,8 +119,8 @@ func (x Export) leavesOut() *schemas.Time {
 	return &x.HistoryFrom
 }
 
-// Options of an Exporter; all fields are required but LifetimeByTenant, ZipBytes and
-// SegmentBytes.
+// Options of an Exporter; all fields are required but LifetimeByTenant, HistoryFrom, ZipBytes
+// and SegmentBytes.
 type Options struct {
 	Source  Source
 	Store   Store
@@ -133,13 +137,17 @@ type Options struct {
 	Lifetime time.Duration
 	// LifetimeByTenant overrides Lifetime for some tenants.
 	LifetimeByTenant map[string]time.Duration
+	// HistoryFrom is before when rows of a tenant are kept no longer, the zero time if all
+	// are. Nil: all are. Plans are made by it.
+	HistoryFrom func(ctx context.Context, tenantID, entity string) (schemas.Time, error)
 	// Now is the clock.
 	Now func() time.Time
 }
 
-// Exporter plans and writes exports. It is safe for concurrent use and keeps no
-// state between calls.
+// Exporter plans and writes exports, as it was decided. It is safe for concurrent use and
+// keeps no state between calls.
 type Exporter struct {
+	Decisions
 	source   Source
 	store    Store
 	objects  Objects
@@ -149,6 +157,7 @@ type Exporter struct {
 	cert     *x509.Certificate
 	key      crypto.Signer
 	lifetime func(tenantID string) time.Duration
+	kept     func(ctx context.Context, f schemas.Filter) (schemas.Time, error)
 	now      func() time.Time
 }
 
@@ -163,5 +172,11 @@ func New(o Options) *Exporter {
 		}
 		return o.Lifetime
 	}
-	return &Exporter{o.Source, o.Store, o.Objects, o.Spools, cmp.Or(o.ZipBytes, schemas.MaxZippedBytes), cmp.Or(o.SegmentBytes, DefaultSegmentBytes), o.Certificate, o.Key, lifetime, o.Now}
+	kept := func(ctx context.Context, f schemas.Filter) (schemas.Time, error) {
+		if o.HistoryFrom == nil {
+			return schemas.Time{}, nil
+		}
+		return o.HistoryFrom(ctx, f.TenantID, f.Entity)
+	}
+	return &Exporter{Decisions{o.Store, o.Now}, o.Source, o.Store, o.Objects, o.Spools, cmp.Or(o.ZipBytes, schemas.MaxZippedBytes), cmp.Or(o.SegmentBytes, DefaultSegmentBytes), o.Certificate, o.Key, lifetime, kept, o.Now}
 }

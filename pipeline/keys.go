@@ -18,10 +18,14 @@ const (
 func attemptName(n int) string { return fmt.Sprintf("attempt-%04d.json", n) }
 func failedName(n int) string  { return fmt.Sprintf("failed-%04d.json", n) }
 
+func refusedName(from Origin) string {
+	return fmt.Sprintf("refused-%06d-%020d.json", from.Partition, from.Offset)
+}
+
 // IsOwn reports whether an export of this id can have an object of this name: a
-// decision or an artifact.
+// decision or an artifact. Refusals are not the export's, but that of a message.
 func IsOwn(exportID, name string) bool {
-	return isDecision(name) || schemas.IsArtifact(exportID, name)
+	return isDecision(name) && !isRefusal(name) || schemas.IsArtifact(exportID, name)
 }
 
 // isDecision tells documents that decide what an export is from its artifacts.
@@ -32,5 +36,11 @@ func isDecision(name string) bool {
 	}
 	attempt, _ := path.Match("attempt-*.json", name)
 	failed, _ := path.Match("failed-*.json", name)
-	return attempt || failed
+	return attempt || failed || isRefusal(name)
+}
+
+// isRefusal reports whether a document says that a message was refused.
+func isRefusal(name string) bool {
+	refused, _ := path.Match("refused-*.json", name)
+	return refused
 }

@@ -41,6 +41,27 @@ func once[T any](ctx context.Context, store Store, key string, v *T, make func()
 	return content, decodeDocument(key, content, v)
 }
 
+// read decodes a stored document; false if there is none.
+func read(ctx context.Context, store Store, key string, v any) (bool, error) {
+	content, err := store.GetBytes(ctx, key, maxDocument)
+	if errors.Is(err, bucket.ErrNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	return true, decodeDocument(key, content, v)
+}
+
+// exists reports whether there is an object.
+func exists(ctx context.Context, store Store, key string) (bool, error) {
+	_, err := store.Stat(ctx, key)
+	if errors.Is(err, bucket.ErrNotFound) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
 func decodeDocument(key string, content []byte, v any) error {
 	if err := schemas.Read(content, v); err != nil {
 		return Permanent(fmt.Errorf("the stored document %s is not readable: %w", key, err))

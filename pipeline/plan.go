@@ -51,6 +51,12 @@ func pack(chunks []warehouse.Chunk, split int64) schemas.Plan {
 func (e *Exporter) Plan(ctx context.Context, x Export) (schemas.Plan, error) {
 	var plan schemas.Plan
 	_, err := once(ctx, e.store, schemas.ExportPrefix(x.Filter.TenantID, x.ID)+planName, &plan, func() (schemas.Plan, error) {
+		var err error
+		if x.HistoryFrom.IsZero() {
+			if x.HistoryFrom, err = e.kept(ctx, x.Filter); err != nil {
+				return plan, err
+			}
+		}
 		extent, removed, err := e.counted(ctx, x)
 		if err != nil {
 			return plan, err
@@ -66,7 +72,7 @@ func (e *Exporter) Plan(ctx context.Context, x Export) (schemas.Plan, error) {
 			return plan, err
 		}
 		plan := pack(chunks, x.SplitSize)
-		plan.Scattered = extent.Scattered
+		plan.Scattered, plan.HistoryFrom = extent.Scattered, x.HistoryFrom
 		if err := agree(plan, chunks, extent); err != nil {
 			return plan, err
 		}

@@ -20,8 +20,8 @@ type Standing struct {
 }
 
 // Standing reads the documents that decide what an export is.
-func (e *Exporter) Standing(ctx context.Context, tenantID, exportID string) (s Standing, err error) {
-	a, found, err := e.Accepted(ctx, tenantID, exportID)
+func (d Decisions) Standing(ctx context.Context, tenantID, exportID string) (s Standing, err error) {
+	a, found, err := d.Accepted(ctx, tenantID, exportID)
 	if err != nil {
 		return s, err
 	}
@@ -29,16 +29,16 @@ func (e *Exporter) Standing(ctx context.Context, tenantID, exportID string) (s S
 		s.Accepted = &a
 	}
 	m := new(schemas.Manifest)
-	if found, err = e.read(ctx, schemas.ExportPrefix(tenantID, exportID)+schemas.ManifestName, m); err != nil {
+	if found, err = d.read(ctx, schemas.ExportPrefix(tenantID, exportID)+schemas.ManifestName, m); err != nil {
 		return s, err
 	}
 	if found && m.TenantID == tenantID && m.ExportID == exportID {
 		s.Manifest = m
 	}
-	if s.Ended, err = e.Ended(ctx, tenantID, exportID); err != nil {
+	if s.Ended, err = d.Ended(ctx, tenantID, exportID); err != nil {
 		return s, err
 	}
-	s.Cancelled, err = e.Cancelled(ctx, tenantID, exportID)
+	s.Cancelled, err = d.Cancelled(ctx, tenantID, exportID)
 	return s, err
 }
 

@@ -134,6 +134,8 @@ type Plan struct {
 	// Scattered says that versions of one row lie in several partitions of the topic, and
 	// that the newest is chosen by when they were published.
 	Scattered bool `json:"scattered,omitempty"`
+	// HistoryFrom is before when rows of the tenant were kept no longer, if any.
+	HistoryFrom Time `json:"history_from,omitzero"`
 }
 
 // Totals is what a plan says of an export; what is not known before, is 0.

@@ -8,6 +8,9 @@ type Record[E any] struct {
 	Offset int64
 	// Time is the record's Kafka timestamp.
 	Time Time
+	// Trace is the span it is handled in, as a traceparent (W3C Trace Context); empty if it
+	// has none of its own.
+	Trace string
 }
 
 // Batch is consecutive records of one partition, in order. Positions run from First to

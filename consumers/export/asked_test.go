@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"cdds/consumers/export"
@@ -26,9 +27,7 @@ func (l silent) Seal(ctx context.Context, t schemas.Topic) (schemas.Snapshot, er
 	return l.SourceLog.Seal(ctx, t)
 }
 
-// TestAnExportThatCouldNotBeAcceptedIsRetriedByItsID has the store away, so that nothing at
-// all is known of the export but its message, or Kafka, so that its failure is marked.
-func TestAnExportThatCouldNotBeAcceptedIsRetriedByItsID(t *testing.T) {
+func TestARequestThatCannotBeDecidedYetWaitsSaysSoAndIsThenAccepted(t *testing.T) {
 	for _, what := range []string{"the store", "Kafka"} {
 		t.Run(what+" is away", func(t *testing.T) {
 			s := newScene(pipelinetest.Records(100)...)
@@ -39,20 +38,26 @@ func TestAnExportThatCouldNotBeAcceptedIsRetriedByItsID(t *testing.T) {
 				}
 				return nil
 			}}, nil)
-			w.Log, w.RetryFor = silent{pipelinetest.Log{End: s.ends}, &away}, 50*time.Millisecond
+			w.Log = silent{pipelinetest.Log{End: s.ends}, &away}
+			now := time.Now()
+			w.Now = func() time.Time { return now }
 			away.Store(true)
-			check(t, s.handle(t.Context(), w, request("e")))
-			e := schemas.Fold(s.statuses("e")...)
-			if e.State != schemas.Failed || e.Failure.Stage != "accept" || !e.Failure.Retryable {
-				t.Fatalf("it is %s, %+v", e.State, e.Failure)
+			b := s.published(request("e"))
+			for range 1000 { // hours
+				if err := w.Handle(t.Context(), b); !errors.Is(err, pipelinetest.ErrInjected) {
+					t.Fatalf("it was handled: %v", err)
+				}
+				now = now.Add(15 * time.Second)
 			}
-			if e.Request == nil || e.RequestDigest != request("e").Digest() {
-				t.Errorf("nobody is told what was asked for: %+v, digest %q", e.Request, e.RequestDigest)
+			e := schemas.Fold(s.statuses("e")...)
+			if e.State != schemas.Requested || e.Waiting != "waiting to be accepted; retrying: injected fault" || e.Events < 400 || e.Events > 600 {
+				t.Fatalf("it is %s, %q, after %d events", e.State, e.Waiting, e.Events)
 			}
 			away.Store(false)
-			check(t, s.handle(t.Context(), w, control(schemas.ActionRetry, "e")))
-			if e = schemas.Fold(s.statuses("e")...); e.State != schemas.Completed || e.Attempt != 2 || e.Done.Rows != 100 {
-				t.Errorf("retried, it is %s with %d rows, attempt %d: %+v %v", e.State, e.Done.Rows, e.Attempt, e.Failure, e.Conflicts)
+			check(t, w.Handle(t.Context(), b))
+			check(t, w.Work(t.Context()))
+			if e = schemas.Fold(s.statuses("e")...); e.State != schemas.Completed || e.Attempt != 1 || e.Done.Rows != 100 || e.Waiting != "" {
+				t.Errorf("then it is %s with %d rows, attempt %d: %+v %v", e.State, e.Done.Rows, e.Attempt, e.Failure, e.Conflicts)
 			}
 		})
 	}
@@ -79,9 +84,10 @@ type tenants bool
 
 func (known tenants) HasTenant(context.Context, string) (bool, error) { return bool(known), nil }
 
-// TestAnExportThatWasGivenUpAtAnyStepIsEndedByItsRetry has the store and ClickHouse go away
-// at every call, before its effect and after it, and the export given up: whatever had been decided by then, the retry comes to the end that a whole run has.
-func TestAnExportThatWasGivenUpAtAnyStepIsEndedByItsRetry(t *testing.T) {
+// TestAnExportThatMeetsAnOutageAtAnyStepComesToItsEnd has the store and ClickHouse go away
+// at every call, before its effect and after it, for that call or for a hundred: the export
+// waits, or is given up and retried, and comes to the end that a whole run has.
+func TestAnExportThatMeetsAnOutageAtAnyStepComesToItsEnd(t *testing.T) {
 	records := pipelinetest.Records(600)
 	none := func(id string) *schemas.ExportRequest {
 		r := request(id)
@@ -107,44 +113,62 @@ func TestAnExportThatWasGivenUpAtAnyStepIsEndedByItsRetry(t *testing.T) {
 			if want.State != c.end {
 				t.Fatalf("undisturbed it is %s, %s", want.State, want.Reason)
 			}
-			var givenUp atomic.Int32
-			var trials sync.WaitGroup
-			for n := 1; n <= counted.Calls(); n++ {
-				for trial := range 4 {
-					moment, lasts := pipelinetest.Moment(trial&1 > 0), trial&2 > 0 // or else the failure is marked
-					trials.Go(func() {
-						s := newScene(records...)
-						var back atomic.Bool
-						w := s.worker(&pipelinetest.Faults{Step: func(call int, m pipelinetest.Moment) error {
-							if !back.Load() && (call > n && lasts || call == n && (m == moment || m == pipelinetest.After)) {
-								return pipelinetest.ErrInjected
-							}
-							return nil
-						}}, nil)
-						w.RetryFor, w.Tenants = time.Millisecond, tenants(c.known)
-						err := s.handle(t.Context(), w, c.ask("e"))
-						back.Store(true)
-						if e := schemas.Fold(s.statuses("e")...); e.State == schemas.Failed {
-							givenUp.Add(1)
-							err = errors.Join(err, s.handle(t.Context(), w, control(schemas.ActionRetry, "e")))
-						}
-						e := schemas.Fold(s.statuses("e")...)
-						asExpected := e.State == c.end && e.Done.Rows == want.Done.Rows
-						if c.end == schemas.Refused { // it was accepted, so it is no refusal any more
-							asExpected = asExpected || e.State == schemas.Failed && !e.Failure.Retryable && e.Failure.Reason == want.Reason
-						}
-						if err != nil || !asExpected {
-							t.Errorf("away at call %d, after its effect %v, and from then on %v: it is %s with %d rows, %+v %v, %v",
-								n, moment, lasts, e.State, e.Done.Rows, e.Failure, e.Conflicts, err)
-						}
-					})
+			var givenUp, waited atomic.Int32
+			var ahead time.Duration
+			began := time.Now()
+			outage := func(t *testing.T, n int, moment pipelinetest.Moment, lasts bool, patience time.Duration) {
+				s := newScene(records...)
+				s.now = func() time.Time { return time.Now().Add(ahead) }
+				w := s.worker(&pipelinetest.Faults{Step: func(call int, m pipelinetest.Moment) error {
+					if call == n && (m == moment || m == pipelinetest.After) || lasts && call > n && call < n+100 {
+						return pipelinetest.ErrInjected
+					}
+					return nil
+				}}, nil)
+				w.RetryFor, w.Tenants = patience, tenants(c.known)
+				err := s.handle(t.Context(), w, c.ask("e"))
+				e := schemas.Fold(s.statuses("e")...)
+				if e.State == schemas.Failed && e.Failure.Retryable {
+					givenUp.Add(1)
+					err = errors.Join(err, s.handle(t.Context(), w, control(schemas.ActionRetry, "e")))
+					e = schemas.Fold(s.statuses("e")...)
+				}
+				for _, at := range s.statuses("e") {
+					if at.Waiting != "" {
+						waited.Add(1)
+						break
+					}
+				}
+				asExpected := e.State == c.end && e.Done.Rows == want.Done.Rows
+				if c.end == schemas.Refused { // it was accepted, so it is no refusal any more
+					asExpected = asExpected || e.State == schemas.Failed && !e.Failure.Retryable && e.Failure.Reason == want.Reason
+				}
+				if err != nil || !asExpected {
+					t.Errorf("away at call %d, after its effect %v, and from then on %v: it is %s with %d rows, %+v %v, %v",
+						n, moment, lasts, e.State, e.Done.Rows, e.Failure, e.Conflicts, err)
+				}
+				if left, err := s.open(); len(left) > 0 || err != nil {
+					t.Errorf("away at call %d, after its effect %v, and from then on %v: open is still %v, %v", n, moment, lasts, left, err)
 				}
 			}
-			trials.Wait()
-			if int(givenUp.Load()) < 3*counted.Calls() {
-				t.Errorf("only %d of %d outages ended an attempt", givenUp.Load(), 4*counted.Calls())
+			synctest.Test(t, func(t *testing.T) {
+				ahead = began.Round(0).Sub(time.Now().Round(0)) // the bubble begins in 2000, before any certificate
+				var trials sync.WaitGroup
+				for n := 1; n <= counted.Calls(); n++ {
+					for trial := range 8 {
+						patience := time.Hour
+						if trial&4 > 0 {
+							patience = time.Millisecond
+						}
+						trials.Go(func() { outage(t, n, pipelinetest.Moment(trial&1 > 0), trial&2 > 0, patience) })
+					}
+				}
+				trials.Wait()
+			})
+			if givenUp.Load() == 0 || waited.Load() == 0 {
+				t.Errorf("%d outages ended an attempt and %d were waited for", givenUp.Load(), waited.Load())
 			}
-			t.Logf("%d outages, %d exports given up", 4*counted.Calls(), givenUp.Load())
+			t.Logf("%d outages, %d exports given up, %d waited", 8*counted.Calls(), givenUp.Load(), waited.Load())
 		})
 	}
 }

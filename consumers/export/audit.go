@@ -9,9 +9,5 @@ import (
 // auditControl records who asked to cancel an export, or to do anything else with it
 // but make it; the status that follows says what came of it.
 func (w *Worker) auditControl(ctx context.Context, r *schemas.ExportRequest) error {
-	if r.Action == "" || r.Action == schemas.ActionCreate {
-		return nil // the requested or refused status tells it
-	}
-	a := schemas.AuditOfControl(r, w.Name, schemas.TimeOf(w.Now()))
-	return w.retry(ctx, "report", func() error { return w.Publisher.Publish(ctx, a) })
+	return w.Publisher.Publish(ctx, schemas.AuditOfControl(r, w.Name, schemas.TimeOf(w.Now())))
 }

@@ -6,29 +6,34 @@ import (
 
 	"cdds/pipeline"
 	"cdds/pipeline/warehouse"
-	"cdds/schemas"
 )
 
-// before is what the export selected that a request continues, nil if it continues none.
-func (w *Worker) before(ctx context.Context, r *schemas.ExportRequest, since schemas.Snapshot) (*warehouse.Before, error) {
-	if r.SinceExport == "" {
+// before is what the export selected that this one continues, nil if it continues none.
+func (r *run) before(ctx context.Context) (b *warehouse.Before, err error) {
+	request := r.accepted.Request
+	if request.SinceExport == "" {
 		return nil, nil
 	}
-	var earlier pipeline.Acceptance
-	err := w.try(ctx, "accept", 0, func(ctx context.Context) error {
-		var found bool
-		var err error
-		if earlier, found, err = w.Exporter.Accepted(ctx, r.TenantID, r.SinceExport); err == nil && (!found || earlier.Request == nil) {
-			err = pipeline.Permanent(fmt.Errorf("nothing is known of export %s any more, which this one continues; request a whole one", r.SinceExport))
+	err = r.try(ctx, "plan", 0, func(ctx context.Context) error {
+		earlier, found, err := r.Exporter.Accepted(ctx, request.TenantID, request.SinceExport)
+		if err != nil {
+			return err
 		}
-		return err
+		if !found || earlier.Request == nil {
+			return pipeline.Permanent(fmt.Errorf("nothing is known of export %s any more, which this one continues; request a whole one", request.SinceExport))
+		}
+		from, err := r.Exporter.PlannedFrom(ctx, request.TenantID, request.SinceExport)
+		if err != nil {
+			return err
+		}
+		if from.IsZero() {
+			from = earlier.From()
+		}
+		b = &warehouse.Before{Filter: earlier.Request.Filter(), Snapshot: r.accepted.Since}
+		if b.Filter.From.Before(from.Time) {
+			b.Filter.From = from
+		}
+		return nil
 	})
-	if err != nil {
-		return nil, err
-	}
-	b := &warehouse.Before{Filter: earlier.Request.Filter(), Snapshot: since}
-	if from := earlier.From(); b.Filter.From.Before(from.Time) {
-		b.Filter.From = from
-	}
-	return b, nil
+	return b, err
 }

@@ -2,20 +2,68 @@ package export
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"cdds/pipeline"
 	"cdds/schemas"
 )
 
-// cancel ends an export for good: here at once, and for whichever worker believes it
-// has it by marks in the store. What is completed stays.
-func (w *Worker) cancel(ctx context.Context, r *schemas.ExportRequest) error {
-	a, found, err := w.accepted(ctx, r)
-	if err != nil || !found {
+// control decides a control about the export that was accepted as a, if one was, and does
+// what it asks for.
+func (w *Worker) control(ctx context.Context, r schemas.Record[*schemas.ExportRequest], a pipeline.Acceptance, found bool) error {
+	reason, refused, err := w.Exporter.Refused(ctx, r.Event.TenantID, r.Event.ExportID, originOf(r))
+	if err != nil {
 		return err
 	}
-	state, err := w.settle(ctx, r, schemas.Cancelled)
+	before := found && a.Origin != nil && a.Origin.Partition == r.Partition && r.Offset < a.Origin.Offset
+	shard := shardOf(a, r.Partition)
+	here, home, err := w.isHere(ctx, shard, r.Partition)
+	switch {
+	case err != nil:
+		return err
+	case refused:
+		return refusal{reason: reason}
+	case !found, before: // it is about an export of that id that was never accepted
+		err = refusal{reason: "there is no export of this id to " + r.Event.Action}
+	case !here:
+		return w.forward(ctx, r.Event, home)
+	case r.Event.Action == schemas.ActionCancel:
+		err = w.cancel(ctx, r, a)
+	case r.Event.Action == schemas.ActionDelete:
+		err = w.delete(ctx, r, shard)
+	default:
+		err = w.again(ctx, r, a)
+	}
+	if err != nil && !isFinal(err) {
+		return err
+	}
+	if err := w.auditControl(ctx, r.Event); err != nil {
+		return err
+	}
+	return err
+}
+
+// isFinal reports whether err is a result, or must be tried again.
+func isFinal(err error) bool {
+	return errors.As(err, new(refusal)) || pipeline.IsPermanent(err)
+}
+
+// attempts is the last attempt at an export, and the one that a message began.
+func (w *Worker) attempts(ctx context.Context, r schemas.Record[*schemas.ExportRequest], shard int32) (last pipeline.Open, begun int, err error) {
+	last = pipeline.Open{Shard: shard, TenantID: r.Event.TenantID, ExportID: r.Event.ExportID}
+	last.Attempt, begun, err = w.Exporter.Attempts(ctx, r.Event.TenantID, r.Event.ExportID, originOf(r))
+	return last, begun, err
+}
+
+// cancel ends an export for good: here at once, and for whoever believes to have it by marks
+// in the store. What is completed stays.
+func (w *Worker) cancel(ctx context.Context, r schemas.Record[*schemas.ExportRequest], a pipeline.Acceptance) error {
+	last, _, err := w.attempts(ctx, r, shardOf(a, r.Partition))
+	if err != nil {
+		return err
+	}
+	state, err := w.Exporter.End(ctx, r.Event.TenantID, r.Event.ExportID, schemas.Cancelled)
 	if err != nil {
 		return err
 	}
@@ -23,194 +71,138 @@ func (w *Worker) cancel(ctx context.Context, r *schemas.ExportRequest) error {
 		w.log(ctx).InfoContext(ctx, "cancel came too late", "state", state)
 		return nil
 	}
-	if this := w.inHand(r.TenantID, r.ExportID); this != nil {
-		this.stop(errCancelled)
-		return this.ended(ctx) // it leaves and reports
+	if err := w.Exporter.MarkCancelled(ctx, r.Event.TenantID, r.Event.ExportID); err != nil {
+		return err
 	}
-	jobID := ""
-	if a.Request != nil { // earlier versions kept none
-		jobID = a.Request.JobID
+	if err := w.drop(ctx, exportKey{r.Event.TenantID, r.Event.ExportID}); err != nil {
+		return err
 	}
-	return w.leave(ctx, r.TenantID, r.ExportID, jobID)
+	return w.leave(ctx, last, jobOf(a))
+}
+
+// jobOf is the job that an export is a run of.
+func jobOf(a pipeline.Acceptance) string {
+	if a.Request == nil { // earlier versions kept none
+		return ""
+	}
+	return a.Request.JobID
 }
 
 // delete removes the artifacts of an export that has ended and says who asked.
-func (w *Worker) delete(ctx context.Context, r *schemas.ExportRequest) error {
-	_, found, err := w.accepted(ctx, r)
-	if err != nil || !found {
-		return err
-	}
-	var state schemas.State
-	err = w.retry(ctx, "delete", func() (err error) {
-		state, err = w.Exporter.Ended(ctx, r.TenantID, r.ExportID)
-		return err
-	})
+func (w *Worker) delete(ctx context.Context, r schemas.Record[*schemas.ExportRequest], shard int32) error {
+	tenantID, exportID := r.Event.TenantID, r.Event.ExportID
+	last, _, err := w.attempts(ctx, r, shard)
 	if err != nil {
 		return err
 	}
-	this := w.inHand(r.TenantID, r.ExportID)
-	if state == "" && this != nil {
-		return w.refuse(ctx, r, "the export has not ended; cancel it before deleting it")
-	}
-	if _, err = w.settle(ctx, r, schemas.Deleted); err != nil {
+	atWork, state, err := w.atWork(ctx, last)
+	if err != nil {
 		return err
 	}
-	if this != nil { // it is taken up again after a restart
-		this.stop(errCancelled)
-		if err := this.ended(ctx); err != nil {
+	if atWork {
+		return refusal{reason: "the export has not ended; cancel it before deleting it"}
+	}
+	if state == "" {
+		if _, err = w.Exporter.End(ctx, tenantID, exportID, schemas.Deleted); err != nil {
 			return err
 		}
 	}
-	if err := w.discard(ctx, r.TenantID, r.ExportID); err != nil {
+	if err := w.Exporter.MarkCancelled(ctx, tenantID, exportID); err != nil {
+		return err
+	}
+	if err := w.drop(ctx, exportKey{tenantID, exportID}); err != nil { // it reports its end
+		return err
+	}
+	if err := w.Exporter.Discard(ctx, tenantID, exportID); err != nil {
+		return fmt.Errorf("discard export %s: %w", exportID, err)
+	}
+	if err := w.Exporter.Close(ctx, last); err != nil {
 		return err
 	}
 	reason := "deleted on request"
-	if r.RequestedBy != "" {
-		reason = "deleted by " + r.RequestedBy
+	if r.Event.RequestedBy != "" {
+		reason = "deleted by " + r.Event.RequestedBy
 	}
 	return w.report(ctx, &schemas.ExportStatus{
-		TenantID: r.TenantID, ExportID: r.ExportID, EventID: "deleted", State: schemas.Deleted, Reason: reason,
+		TenantID: tenantID, ExportID: exportID, EventID: "deleted", State: schemas.Deleted, Reason: reason,
 	})
 }
 
-// again begins another attempt at a failed export, or goes on with the one this very
-// message began. An export that was asked for, has not ended and is in nobody's hand
-// has failed: messages about it come to this worker in order. One that is recorded as
-// completed or refused may be told to have failed all the same: the answer to the
-// recording was lost and the attempt given up. Going through it once more finds
-// everything done and tells the end that stands.
-func (w *Worker) again(ctx context.Context, r schemas.Record[*schemas.ExportRequest], decided func()) error {
+// atWork reports whether an attempt is open and nothing has ended it, and how the export
+// ended, if it did.
+func (w *Worker) atWork(ctx context.Context, o pipeline.Open) (bool, schemas.State, error) {
+	state, err := w.Exporter.Ended(ctx, o.TenantID, o.ExportID)
+	if err != nil || state != "" {
+		return false, state, err
+	}
+	failed, err := w.Exporter.Failed(ctx, o.TenantID, o.ExportID, o.Attempt)
+	if err != nil || failed != nil {
+		return false, "", err
+	}
+	// What an earlier version gave up while the store was away is not marked as failed.
+	atWork, err := w.Exporter.IsOpen(ctx, o)
+	return atWork, "", err
+}
+
+// again begins another attempt at a failed export, or finds that it did so before.
+func (w *Worker) again(ctx context.Context, r schemas.Record[*schemas.ExportRequest], a pipeline.Acceptance) error {
 	tenantID, exportID := r.Event.TenantID, r.Event.ExportID
-	a, found, err := w.asked(ctx, r)
-	if err != nil || !found {
-		return err
-	}
 	if a.Request == nil {
-		return w.refuse(ctx, r.Event, "an earlier version of the service accepted the export; ask for it under another id")
+		return refusal{reason: "an earlier version of the service accepted the export; ask for it under another id"}
 	}
-	origin := pipeline.Origin{Partition: r.Partition, Offset: r.Offset}
-	var attempt int
-	var state schemas.State
-	var gone bool
-	err = w.retry(ctx, "retry", func() (err error) {
-		if attempt, err = w.Exporter.AttemptOf(ctx, tenantID, exportID, origin); err != nil {
-			return err
-		}
-		if state, err = w.Exporter.Ended(ctx, tenantID, exportID); err != nil {
-			return err
-		}
-		gone, err = w.Exporter.Cancelled(ctx, tenantID, exportID)
-		return err
-	})
-	if pipeline.IsPermanent(err) {
-		return w.refuse(ctx, r.Event, err.Error())
-	}
+	next, begun, err := w.attempts(ctx, r, shardOf(a, r.Partition))
 	if err != nil {
 		return err
 	}
-	this := w.inHand(tenantID, exportID)
-	switch {
-	case attempt > 0 && this != nil: // the request is read again too, and was not marked as failed
-		if err := this.ended(ctx); err != nil {
+	if begun == 0 {
+		atWork, state, err := w.atWork(ctx, next)
+		switch {
+		case err != nil:
+			return err
+		case state != "":
+			return refusal{reason: fmt.Sprintf("the export is %s; only a failed one can be retried", state)}
+		case atWork:
+			return refusal{reason: "the export is at work; only a failed one can be retried"}
+		}
+		if begun, err = w.Exporter.BeginAttempt(ctx, tenantID, exportID, next.Attempt, originOf(r)); err != nil {
 			return err
 		}
-	case attempt > 0:
-	case state == schemas.Completed && !gone && this == nil: // it may be told to have failed
-		if err := w.carryOut(ctx, a.Request, 1, decided); err != nil {
-			return err
-		}
-		return w.refuse(ctx, r.Event, "the export is completed; only a failed one can be retried")
-	case state != "" && state != schemas.Refused:
-		return w.refuse(ctx, r.Event, fmt.Sprintf("the export is %s; only a failed one can be retried", state))
-	case this != nil:
-		return w.refuse(ctx, r.Event, "the export is at work; only a failed one can be retried")
 	}
-	err = w.retry(ctx, "retry", func() (err error) {
-		attempt, err = w.Exporter.BeginAttempt(ctx, tenantID, exportID, origin)
-		return err
-	})
+	next.Attempt = begun
+	over, err := w.isOver(ctx, next)
 	if err != nil {
 		return err
 	}
-	return w.carryOut(ctx, a.Request, attempt, decided)
-}
-
-// accepted finds the export a control is about, and refuses the control if there is
-// none.
-func (w *Worker) accepted(ctx context.Context, r *schemas.ExportRequest) (a pipeline.Acceptance, found bool, err error) {
-	err = w.retry(ctx, r.Action, func() (err error) {
-		a, found, err = w.Exporter.Accepted(ctx, r.TenantID, r.ExportID)
-		return err
-	})
-	if err != nil || found {
-		return a, found, err
-	}
-	return a, false, w.noExport(ctx, r)
-}
-
-// asked is accepted, or else the request itself: when the store was away for too long
-// nothing says that it was asked for but its message.
-func (w *Worker) asked(ctx context.Context, r schemas.Record[*schemas.ExportRequest]) (a pipeline.Acceptance, found bool, err error) {
-	err = w.retry(ctx, r.Event.Action, func() (err error) {
-		a, found, err = w.Exporter.Accepted(ctx, r.Event.TenantID, r.Event.ExportID)
-		if err == nil && !found {
-			a.Request, err = w.Requests.Earlier(ctx, r.Partition, r.Offset, r.Event.TenantID, r.Event.ExportID)
+	if !over {
+		if err := w.Exporter.Open(ctx, next); err != nil {
+			return err
 		}
-		return err
-	})
-	if err != nil || found || a.Request != nil && a.Request.Validate() == nil {
-		return a, err == nil, err
+		w.open(r.Partition, w.opened(ctx, next, a))
 	}
-	return a, false, w.noExport(ctx, r.Event)
-}
-
-// noExport refuses a control that is about nothing.
-func (w *Worker) noExport(ctx context.Context, r *schemas.ExportRequest) error {
 	return w.report(ctx, &schemas.ExportStatus{
-		TenantID: r.TenantID, ExportID: r.ExportID, EventID: refusalOf(r), State: schemas.Refused,
-		RequestDigest: r.Digest(), Reason: "there is no export of this id to " + r.Action,
+		TenantID: tenantID, ExportID: exportID, EventID: attemptEvent("retried", begun), State: schemas.Requested, Attempt: begun,
 	})
 }
 
-// settle records how the export ended, if that did not stand yet, and returns what
-// stands. Where nothing of it may stay it is marked so, for whoever still works on it.
-func (w *Worker) settle(ctx context.Context, r *schemas.ExportRequest, as schemas.State) (state schemas.State, err error) {
-	err = w.retry(ctx, r.Action, func() (err error) {
-		state, err = w.Exporter.End(ctx, r.TenantID, r.ExportID, as)
-		if err != nil || state == schemas.Completed && as != schemas.Deleted {
+// leave removes what is stored of an export that is gone. Cancelled, it is reported so,
+// with the job it was a run of; deleted or expired, whoever did it reports.
+func (w *Worker) leave(ctx context.Context, o pipeline.Open, jobID string) error {
+	if err := w.Exporter.Discard(ctx, o.TenantID, o.ExportID); err != nil {
+		return fmt.Errorf("discard export %s: %w", o.ExportID, err)
+	}
+	state, err := w.Exporter.Ended(ctx, o.TenantID, o.ExportID)
+	if err != nil {
+		return err
+	}
+	if state == schemas.Cancelled {
+		w.metrics.end(o.TenantID, schemas.Cancelled)
+		err = w.report(ctx, &schemas.ExportStatus{
+			TenantID: o.TenantID, ExportID: o.ExportID, EventID: "cancelled", State: schemas.Cancelled, JobID: jobID,
+			Reason: errCancelled.Error(),
+		})
+		if err != nil {
 			return err
 		}
-		return w.Exporter.MarkCancelled(ctx, r.TenantID, r.ExportID)
-	})
-	return state, err
-}
-
-// leave removes what is stored of an export that is gone. Cancelled, it is reported
-// so, with the job it was a run of, which may be told; deleted or expired, whoever did it
-// reports.
-func (w *Worker) leave(ctx context.Context, tenantID, exportID, jobID string) error {
-	if err := w.discard(ctx, tenantID, exportID); err != nil {
-		return err
 	}
-	var state schemas.State
-	err := w.retry(ctx, "discard", func() (err error) {
-		state, err = w.Exporter.Ended(ctx, tenantID, exportID)
-		return err
-	})
-	if err != nil || state != schemas.Cancelled {
-		return err
-	}
-	w.metrics.end(tenantID, schemas.Cancelled)
-	return w.report(ctx, &schemas.ExportStatus{
-		TenantID: tenantID, ExportID: exportID, EventID: "cancelled", State: schemas.Cancelled, JobID: jobID,
-		Reason: errCancelled.Error(),
-	})
-}
-
-func (w *Worker) discard(ctx context.Context, tenantID, exportID string) error {
-	err := w.retry(ctx, "discard", func() error { return w.Exporter.Discard(ctx, tenantID, exportID) })
-	if err != nil {
-		return fmt.Errorf("discard export %s: %w", exportID, err)
-	}
-	return nil
+	return w.Exporter.Close(ctx, o)
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"cdds/pipeline"
+	"cdds/pipeline/answer"
 	"cdds/schemas"
 )
 
@@ -17,7 +18,10 @@ func describe(f failure) *schemas.Failure {
 		"part":     "check that ClickHouse and the object store are reachable and have space, then retry it",
 		"manifest": "check that the object store is reachable, then retry it",
 	}
-	told := &schemas.Failure{Stage: f.stage, Part: f.part, Reason: f.err.Error(), Hint: hints[f.stage], Retryable: true}
+	told := &schemas.Failure{Stage: f.stage, Part: f.part, Reason: shortened(f.err.Error()), Hint: hints[f.stage], Retryable: true}
+	if answer.NeedsOperator(f.err) {
+		told.Hint = "an operator must mend it: the reason says which service refuses what; then retry it"
+	}
 	if pipeline.IsPermanent(f.err) {
 		told.Retryable = false
 		told.Hint = "ask again under a new export id: it takes a new snapshot"

@@ -14,7 +14,6 @@ import (
 
 // metrics of the export role, all prefixed cdds_export_.
 type metrics struct {
-	active         prometheus.Gauge
 	ended          *prometheus.CounterVec
 	parts          prometheus.Counter
 	rows           prometheus.Counter
@@ -26,6 +25,7 @@ type metrics struct {
 	barrierSeconds prometheus.Histogram
 	failures       *prometheus.CounterVec
 	retries        *prometheus.CounterVec
+	looks          *prometheus.CounterVec
 	tenantEnded    *consumers.Tenants // by state
 	tenantRows     *consumers.Tenants
 	tenantBytes    *consumers.Tenants
@@ -40,7 +40,8 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		})
 	}
 	m := &metrics{
-		active: f.NewGauge(prometheus.GaugeOpts{Name: "cdds_export_active", Help: "Exports this worker has in hand."}),
+		looks: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "cdds_export_looks_total", Help: "Times it was asked how far ingest is, for all exports that wait for it."}, []string{"topic"}),
 		ended: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "cdds_export_ended_total", Help: "Exports that ended on this worker, by state."}, []string{"state"}),
 		parts:       f.NewCounter(prometheus.CounterOpts{Name: "cdds_export_parts_total", Help: "Parts stored or adopted."}),
@@ -74,11 +75,37 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	return m
 }
 
-// watchOldest tells how long the oldest export in hand has been there.
-func (m *metrics) watchOldest(reg prometheus.Registerer, age func() time.Duration) {
-	promauto.With(reg).NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "cdds_export_oldest_seconds", Help: "How long the oldest export in hand has been there, waiting included; 0 where there is none.",
-	}, func() float64 { return age().Seconds() })
+// watch has the gauges of what a worker has to do.
+func (m *metrics) watch(reg prometheus.Registerer, w *Worker) {
+	f := promauto.With(reg)
+	gauge := func(name, help string, labels prometheus.Labels, value func() float64) {
+		f.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help, ConstLabels: labels}, value)
+	}
+	gauge("cdds_export_active", "Exports this worker has in hand.", nil, func() float64 { return float64(w.count(inHand)) })
+	for of, p := range map[string]place{"ingest": waiting, "turn": ready} {
+		gauge("cdds_export_waiting", "Open exports of this worker's partitions that are not in hand, by what they wait for: ingest, turn.",
+			prometheus.Labels{"for": of}, func() float64 { return float64(w.count(p)) })
+	}
+	gauge("cdds_export_oldest_seconds", "How long the oldest open export of this worker's partitions has been open; 0 where there is none.", nil,
+		func() float64 { return w.oldest().Seconds() })
+	gauge("cdds_export_waiting_parts", "Parts that wait for a slot of this worker.", nil, func() float64 { return float64(w.slots.length()) })
+}
+
+// count is how many open exports are in a place.
+func (w *Worker) count(p place) int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.queue.count()[p]
+}
+
+// oldest is how long the oldest open export has been open.
+func (w *Worker) oldest() (oldest time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, e := range w.queue.all {
+		oldest = max(oldest, w.Now().Sub(e.since))
+	}
+	return oldest
 }
 
 // begin makes the series of a tenant, before the first event that would be hidden.
@@ -92,13 +119,6 @@ func (m *metrics) begin(tenantID string) {
 func (m *metrics) end(tenantID string, state schemas.State) {
 	m.ended.WithLabelValues(string(state)).Inc()
 	m.tenantEnded.Add(tenantID, 1, string(state))
-}
-
-// watchWaiting tells how many parts wait for a slot.
-func watchWaiting(reg prometheus.Registerer, waiting func() int) {
-	promauto.With(reg).NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "cdds_export_waiting_parts", Help: "Parts that wait for a slot of this worker.",
-	}, func() float64 { return float64(waiting()) })
 }
 
 func (m *metrics) stored(ctx context.Context, tenantID string, r schemas.Receipt, took time.Duration) {

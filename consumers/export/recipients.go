@@ -19,7 +19,7 @@ func (w *Worker) resolve(ctx context.Context, r *schemas.ExportRequest) ([]strin
 	synced := false
 	for i, given := range r.Recipients {
 		refuse := func(format string, args ...any) error {
-			return pipeline.Permanent(refusal{fmt.Sprintf("recipients[%d]: ", i) + fmt.Sprintf(format, args...)})
+			return refusal{reason: fmt.Sprintf("recipients[%d]: ", i) + fmt.Sprintf(format, args...)}
 		}
 		var certs []*x509.Certificate
 		switch {
@@ -59,40 +59,51 @@ func (w *Worker) resolve(ctx context.Context, r *schemas.ExportRequest) ([]strin
 	return all, nil
 }
 
+// parsed is the certificates that an export was accepted with, as far as they can be read.
+func parsed(a pipeline.Acceptance) (all []*x509.Certificate) {
+	for _, text := range a.Certificates {
+		certs, err := smime.ParseRecipients([]byte(text))
+		if err == nil {
+			all = append(all, certs...)
+		}
+	}
+	return all
+}
+
 // recipients are the certificates the export was accepted with, judged again: an export
 // that is taken up later is sealed for nobody whose certificate expired or was removed.
-func (w *Worker) recipients(ctx context.Context, r *schemas.ExportRequest, a pipeline.Acceptance) ([]*x509.Certificate, error) {
-	if a.Certificates == nil { // an earlier version accepted it
-		err := w.retry(ctx, "accept", func() (err error) {
-			a.Certificates, err = w.resolve(ctx, r)
+func (r *run) recipients(ctx context.Context) ([]*x509.Certificate, error) {
+	request, texts := r.accepted.Request, r.accepted.Certificates
+	if texts == nil { // an earlier version accepted it
+		err := r.try(ctx, "accept", 0, func(ctx context.Context) (err error) {
+			texts, err = r.resolve(ctx, request)
 			return err
 		})
 		if err != nil {
-			return nil, asFailure(ctx, err)
+			return nil, err
 		}
 	}
-	// A certificate that a request brings is nobody's to remove.
-	named := w.Certificates != nil && slices.ContainsFunc(r.Recipients, func(r schemas.Recipient) bool { return r.Fingerprint != "" })
-	synced := !named
+	// Certificates inside requests cannot be removed.
+	named := r.Certificates != nil && slices.ContainsFunc(request.Recipients, func(r schemas.Recipient) bool { return r.Fingerprint != "" })
+	if named {
+		if err := r.try(ctx, "accept", 0, r.Certificates.Sync); err != nil {
+			return nil, err
+		}
+	}
+	failed := func(err error) error { return failure{"accept", 0, pipeline.Permanent(err)} }
 	var all []*x509.Certificate
-	for _, text := range a.Certificates {
+	for _, text := range texts {
 		certs, err := smime.ParseRecipients([]byte(text))
 		if err != nil {
-			return nil, failure{"accept", 0, pipeline.Permanent(err)}
+			return nil, failed(err)
 		}
 		for _, c := range certs {
-			if err := smime.CheckRecipient(c, w.Now()); err != nil {
-				return nil, failure{"accept", 0, pipeline.Permanent(fmt.Errorf("recipient %s: %w", c.Subject, err))}
-			}
-			if !synced {
-				if err := w.retry(ctx, "accept", func() error { return w.Certificates.Sync(ctx) }); err != nil {
-					return nil, asFailure(ctx, err)
-				}
-				synced = true
+			if err := smime.CheckRecipient(c, r.Now()); err != nil {
+				return nil, failed(fmt.Errorf("recipient %s: %w", c.Subject, err))
 			}
 			if named {
-				if registered, ok := w.Certificates.Certificate(r.TenantID, smime.Fingerprint(c)); ok && registered.Removed {
-					return nil, failure{"accept", 0, pipeline.Permanent(fmt.Errorf("recipient %s: the certificate was removed", c.Subject))}
+				if registered, ok := r.Certificates.Certificate(request.TenantID, smime.Fingerprint(c)); ok && registered.Removed {
+					return nil, failed(fmt.Errorf("recipient %s: the certificate was removed", c.Subject))
 				}
 			}
 		}
@@ -101,21 +112,13 @@ func (w *Worker) recipients(ctx context.Context, r *schemas.ExportRequest, a pip
 	return all, nil
 }
 
-// asFailure is why an export that was accepted is given up, unless ctx ended.
-func asFailure(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
-	return failure{"accept", 0, err}
-}
-
 const day = 24 * time.Hour
 
 // lifetime is how long the artifacts of a request live; 0 if it does not say.
 func (w *Worker) lifetime(r *schemas.ExportRequest) (time.Duration, error) {
 	asked := time.Duration(r.RetentionDays) * day
 	if longest := w.Exporter.Lifetime(r.TenantID); asked > longest {
-		return 0, refusal{fmt.Sprintf("retention_days: %d is more than the %s that artifacts of tenant %s may live; ask for less, or have export.lifetime_by_tenant raised", r.RetentionDays, days(longest), r.TenantID)}
+		return 0, refusal{reason: fmt.Sprintf("retention_days: %d is more than the %s that artifacts of tenant %s may live; ask for less, or have export.lifetime_by_tenant raised", r.RetentionDays, days(longest), r.TenantID)}
 	}
 	return asked, nil
 }

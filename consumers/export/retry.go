@@ -2,6 +2,7 @@ package export
 
 import (
 	"context"
+	"math/rand/v2"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -10,13 +11,18 @@ import (
 	"cdds/pipeline/spans"
 )
 
-// retry repeats step with exponential backoff and jitter until it works, its error
-// is permanent, RetryFor has passed or ctx ends.
-func (w *Worker) retry(ctx context.Context, name string, step func() error) error {
+const (
+	firstPause = 100 * time.Millisecond
+	lastPause  = 15 * time.Second
+)
+
+// retry repeats a step with exponential backoff and jitter until it works, its error is
+// permanent, RetryFor has passed or ctx ends. Meanwhile it says what it waits for.
+func (r *run) retry(ctx context.Context, name string, part int, step func() error) error {
 	policy := backoff.NewExponentialBackOff()
-	policy.InitialInterval = 100 * time.Millisecond
-	policy.MaxInterval = 15 * time.Second
-	if w.Steady {
+	policy.InitialInterval = firstPause
+	policy.MaxInterval = lastPause
+	if r.Steady {
 		policy.RandomizationFactor = 0
 	}
 	_, err := backoff.Retry(ctx, func() (struct{}, error) {
@@ -27,11 +33,24 @@ func (w *Worker) retry(ctx context.Context, name string, step func() error) erro
 		return struct{}{}, err
 	},
 		backoff.WithBackOff(policy),
-		backoff.WithMaxElapsedTime(w.RetryFor),
+		backoff.WithMaxElapsedTime(r.RetryFor),
 		backoff.WithNotify(func(err error, wait time.Duration) {
-			w.metrics.retries.WithLabelValues(name).Inc()
+			r.metrics.retries.WithLabelValues(name).Inc()
 			spans.Retry(ctx, err)
-			w.log(ctx).WarnContext(ctx, "trying again", "step", name, "in", wait.Round(time.Millisecond), "error", err)
+			r.log(ctx).WarnContext(ctx, "retrying", "step", name, "part", part, "in", wait.Round(time.Millisecond), "error", err)
+			r.waits(ctx, name, part, err)
 		}))
 	return err
+}
+
+// backoff is the pause after the nth failure in a row, from 1.
+func (w *Worker) backoff(n int) time.Duration {
+	pause := lastPause
+	if n < 8 {
+		pause = min(firstPause<<(n-1), lastPause)
+	}
+	if w.Steady {
+		return pause
+	}
+	return pause/2 + rand.N(pause/2)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -13,12 +14,16 @@ import (
 	"cdds/schemas"
 )
 
-// refusal is why a request is not granted.
-type refusal struct{ reason string }
+// refusal is why a message is not granted.
+type refusal struct {
+	reason string
+	// unrecorded says that it needs no record to stay so.
+	unrecorded bool
+}
 
 func (r refusal) Error() string { return r.reason }
 
-// failure is why an export was given up, and where.
+// failure is why an attempt was given up, and where.
 type failure struct {
 	stage string
 	part  int
@@ -28,46 +33,162 @@ type failure struct {
 func (f failure) Error() string { return f.stage + ": " + f.err.Error() }
 func (f failure) Unwrap() error { return f.err }
 
-// export takes one request from acceptance to its end and reports that end. Its
-// error is ctx's, or one that handling the request again may mend.
-func (w *Worker) export(ctx context.Context, r *schemas.ExportRequest, attempt int, decided func()) error {
-	err := w.steps(ctx, r, attempt, decided)
+// run is an attempt at an export that is in hand.
+type run struct {
+	*Worker
+	open     *open
+	accepted pipeline.Acceptance
+	topic    schemas.Topic
+	// completed says that it is, and perhaps not reported so.
+	completed bool
+
+	mu    sync.Mutex
+	state schemas.State
+	// failing is since when steps fail, which last did at lastFailed; told is what was said
+	// of that, at toldAt.
+	failing            map[string]time.Time
+	lastFailed, toldAt time.Time
+	told               string
+}
+
+// carry carries out an open export, and returns where it is then: gone, because it ended or
+// ctx did, or waiting for ingest. What cannot be decided now is tried again.
+func (w *Worker) carry(ctx context.Context, e *open) place {
+	r := &run{Worker: w, open: e, state: schemas.Requested, failing: map[string]time.Time{}}
+	for n := 1; ; n++ {
+		to, err := r.attempt(ctx)
+		if err == nil || ctx.Err() != nil {
+			return to
+		}
+		if e.failed != nil { // which could not be recorded: the wait begins anew
+			e.failed = nil
+			return waiting
+		}
+		pause := w.backoff(n)
+		w.log(ctx).WarnContext(ctx, "the export cannot go on; retrying", "in", pause.Round(time.Millisecond), "error", err)
+		r.waits(ctx, "export", 0, err)
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return gone
+		}
+	}
+}
+
+// attempt carries an export out as far as that goes. With an error its end is not decided,
+// or not reported.
+func (r *run) attempt(ctx context.Context) (to place, err error) {
+	e := r.open
+	a, found, err := r.Exporter.Accepted(ctx, e.TenantID, e.ExportID)
+	if pipeline.IsPermanent(err) {
+		return gone, r.fail(ctx, failure{"accept", 0, err})
+	}
+	if err != nil {
+		return gone, err
+	}
+	if !found || a.Request == nil {
+		r.log(ctx).ErrorContext(ctx, "an open export was never accepted; it is closed")
+		return gone, r.Exporter.Close(ctx, e.Open)
+	}
+	r.accepted = a
+	r.topic, _ = schemas.SourceOf(a.Request.Entity)
+	state, over, err := r.isOver(ctx)
+	if err != nil || over {
+		return gone, err
+	}
+	if r.completed = state == schemas.Completed; !r.completed && !e.passed && e.failed == nil {
+		e.topic, e.snapshot = r.topic, a.Snapshot
+		return waiting, nil
+	}
+	return gone, r.end(ctx, r.export(ctx))
+}
+
+// isOver finds out whether nothing is left to do but to report it, and does.
+func (r *run) isOver(ctx context.Context) (state schemas.State, over bool, err error) {
+	e := r.open
+	var cancelled bool
+	var failed *schemas.Failure
+	var asking errgroup.Group
+	asking.Go(func() (err error) { cancelled, err = r.Exporter.Cancelled(ctx, e.TenantID, e.ExportID); return err })
+	asking.Go(func() (err error) { state, err = r.Exporter.Ended(ctx, e.TenantID, e.ExportID); return err })
+	asking.Go(func() (err error) {
+		failed, err = r.Exporter.Failed(ctx, e.TenantID, e.ExportID, e.Attempt)
+		return err
+	})
+	switch err := asking.Wait(); {
+	case err != nil:
+		return "", false, err
+	case state == schemas.Refused:
+		return state, true, r.end(ctx, unknownTenant(r.accepted.Request))
+	case cancelled, state != "" && state != schemas.Completed:
+		return state, true, r.leave(ctx, e.Open, r.accepted.Request.JobID)
+	case state == "" && failed != nil:
+		return state, true, r.reportFailed(ctx, failed)
+	}
+	return state, false, nil
+}
+
+// end records and reports what came of the export. Its error is ctx's, or one that says that
+// this could not be done.
+func (r *run) end(ctx context.Context, err error) error {
 	if ctx.Err() != nil { // shut down, revoked or cancelled: not the export's failure
 		return ctx.Err()
 	}
+	e, request := r.open, r.accepted.Request
 	var refused refusal
 	var failed failure
-	if errors.As(err, &refused) && attempt > 1 { // granted before, so it has a history
-		err = failure{"accept", 0, pipeline.Permanent(refused)}
-	}
 	switch {
-	case errors.Is(err, pipeline.ErrGone):
-		return err
 	case err == nil:
-		w.metrics.end(r.TenantID, schemas.Completed)
-		return nil
+		r.metrics.end(e.TenantID, schemas.Completed)
+		return r.close(ctx)
+	case errors.Is(err, pipeline.ErrGone):
+		return r.leave(ctx, e.Open, request.JobID)
 	case errors.As(err, &failed): // which a refusal may be the reason of
-		w.metrics.end(r.TenantID, schemas.Failed)
-		spans.Fail(ctx, failed)
-		told := describe(failed)
-		w.markFailed(ctx, r, attempt, *told)
-		return w.reportFailed(ctx, r, attempt, told)
-	case errors.As(err, &refused):
-		return w.refuse(ctx, r, refused.reason)
+		return r.fail(ctx, failed)
+	case errors.As(err, &refused) && e.Attempt == 1:
+		if err := r.refuse(ctx, request, refused.reason); err != nil {
+			return err
+		}
+		return r.close(ctx)
+	case errors.As(err, &refused): // granted before, so it has a history
+		return r.reportFailed(ctx, describe(failure{"accept", 0, pipeline.Permanent(refused)}))
 	}
 	return err
 }
 
-func (w *Worker) reportFailed(ctx context.Context, r *schemas.ExportRequest, attempt int, told *schemas.Failure) error {
-	s := &schemas.ExportStatus{
-		TenantID: r.TenantID, ExportID: r.ExportID, EventID: attemptEvent("failed", attempt), State: schemas.Failed,
-		Attempt: attempt, Failure: told, JobID: r.JobID,
+// fail gives the attempt up, if that can be recorded.
+func (r *run) fail(ctx context.Context, failed failure) error {
+	ctx, cancel := context.WithTimeout(ctx, failTimeout)
+	defer cancel()
+	told, state, err := r.Exporter.Fail(ctx, r.open.TenantID, r.open.ExportID, r.open.Attempt, *describe(failed))
+	switch {
+	case err != nil:
+		return errors.Join(failed, fmt.Errorf("record the failure: %w", err))
+	case state != "": // the answer to that had got lost, or another worker was faster
+		return fmt.Errorf("it is %s already: %w", state, failed)
 	}
-	if told.Stage == "accept" { // no other status may ever tell what was asked for
-		s.Request, s.RequestDigest = withoutCertificates(r), r.Digest()
-	}
-	return w.report(ctx, s)
+	spans.Fail(ctx, failed)
+	return r.reportFailed(ctx, told)
 }
+
+// failTimeout bounds giving up: the store may be what failed.
+const failTimeout = 30 * time.Second
+
+func (r *run) reportFailed(ctx context.Context, told *schemas.Failure) error {
+	e := r.open
+	s := &schemas.ExportStatus{
+		TenantID: e.TenantID, ExportID: e.ExportID, EventID: attemptEvent("failed", e.Attempt), State: schemas.Failed,
+		Attempt: e.Attempt, Failure: told, JobID: jobOf(r.accepted),
+	}
+	r.metrics.end(e.TenantID, schemas.Failed)
+	if err := r.reportState(ctx, s); err != nil {
+		return err
+	}
+	return r.close(ctx)
+}
+
+// close ends the attempt, whose end was recorded and reported.
+func (r *run) close(ctx context.Context) error { return r.Exporter.Close(ctx, r.open.Open) }
 
 // attemptEvent is the id of an event that each attempt has of its own.
 func attemptEvent(name string, attempt int) string {
@@ -77,134 +198,145 @@ func attemptEvent(name string, attempt int) string {
 	return fmt.Sprintf("%s/%04d", name, attempt)
 }
 
-// markFailed keeps the attempt from being made again when its message is read again.
-// The store may be what failed, so not being able to is no reason to wait.
-func (w *Worker) markFailed(ctx context.Context, r *schemas.ExportRequest, attempt int, told schemas.Failure) {
-	ctx, cancel := context.WithTimeout(ctx, markTimeout)
-	defer cancel()
-	if err := w.Exporter.Fail(ctx, r.TenantID, r.ExportID, attempt, told); err != nil {
-		w.log(ctx).WarnContext(ctx, "the failure is not marked in the store; after a restart the attempt may be made again",
-			"attempt", attempt, "error", err)
+// export is the export from its plan to its manifest, straight through. Whatever was done
+// before, here or on another worker, is found in the store and adopted.
+func (r *run) export(ctx context.Context) (err error) {
+	e, request := r.open, r.accepted.Request
+	ctx, span := spans.StartAt(ctx, "export", e.waits, spans.Export.String(e.ExportID), spans.Attempt.Int(e.Attempt), spans.Entity.String(request.Entity))
+	defer func() { spans.End(span, err) }()
+	_, barrier := spans.StartAt(ctx, "barrier", e.waits)
+	spans.EndAt(barrier, e.passedAt, e.failed)
+	if e.failed != nil {
+		r.metrics.failures.WithLabelValues("barrier").Inc()
+		return e.failed
 	}
-}
-
-const markTimeout = 5 * time.Second
-
-// steps is the export, straight through. Whatever was done before, here or on
-// another worker, is found in the store and adopted.
-func (w *Worker) steps(ctx context.Context, r *schemas.ExportRequest, attempt int, decided func()) error {
-	if err := r.Validate(); err != nil {
-		return refusal{err.Error()}
+	if r.completed {
+		return r.reportCompleted(ctx)
 	}
-	lifetime, err := w.lifetime(r)
+	lifetime, err := r.lifetime(request)
+	if err != nil {
+		return failure{"accept", 0, pipeline.Permanent(err)}
+	}
+	recipients, err := r.recipients(ctx)
 	if err != nil {
 		return err
 	}
-	topic, _ := schemas.SourceOf(r.Entity) // Validate knows the entity
-	accepted, err := w.accept(ctx, r, topic)
+	before, err := r.before(ctx)
 	if err != nil {
 		return err
 	}
-	recipients, err := w.recipients(ctx, r, accepted)
-	if err != nil {
-		return err
-	}
-	before, err := w.before(ctx, r, accepted.Since)
-	if err != nil {
-		return err
-	}
-	cipher, keyTransport := r.Enciphering()
+	cipher, keyTransport := request.Enciphering()
 	x := pipeline.Export{
-		ID: r.ExportID, Filter: r.Filter(), Snapshot: accepted.Snapshot,
-		Before: before, SinceExport: r.SinceExport, HistoryFrom: accepted.From(),
-		SplitSize: r.Split(), WithoutAttachments: r.Attachments == schemas.AttachmentsNone,
-		Encoding: r.Sealing(), Cipher: cipher, KeyTransport: keyTransport, Compression: r.Compressing(), Recipients: recipients, Lifetime: lifetime,
+		ID: request.ExportID, Filter: request.Filter(), Snapshot: r.accepted.Snapshot,
+		Before: before, SinceExport: request.SinceExport, HistoryFrom: r.accepted.From(),
+		SplitSize: request.Split(), WithoutAttachments: request.Attachments == schemas.AttachmentsNone,
+		Encoding: request.Sealing(), Cipher: cipher, KeyTransport: keyTransport, Compression: request.Compressing(), Recipients: recipients, Lifetime: lifetime,
 	}
-	err = w.report(ctx, &schemas.ExportStatus{
-		TenantID: r.TenantID, ExportID: r.ExportID, EventID: "requested", State: schemas.Requested,
-		Request: withoutCertificates(r), RequestDigest: accepted.Digest, Snapshot: accepted.Snapshot, Since: accepted.Since,
-		Recipients: pipeline.CertificateRefs(recipients),
-	})
-	if err != nil {
-		return err
-	}
-	if over, err := w.isOver(ctx, r, attempt); err != nil || over {
-		return err
-	}
-	decided()
-	if attempt > 1 {
-		err := w.report(ctx, &schemas.ExportStatus{
-			TenantID: r.TenantID, ExportID: r.ExportID, EventID: attemptEvent("retried", attempt), State: schemas.Requested, Attempt: attempt,
-		})
-		if err != nil {
-			return err
-		}
-	}
-	if err := w.awaitIngest(ctx, r, topic, accepted); err != nil {
-		return err
-	}
-	return w.run(ctx, x, r, topic, attempt)
+	return r.parted(ctx, x)
 }
 
-// run plans, exports every part and finishes.
-func (w *Worker) run(ctx context.Context, x pipeline.Export, r *schemas.ExportRequest, topic schemas.Topic, attempt int) error {
-	started := w.Now()
+// parted plans, exports every part and finishes.
+func (r *run) parted(ctx context.Context, x pipeline.Export) error {
+	started := r.Now()
 	var plan schemas.Plan
-	x.Whole = func(ctx context.Context) error { return w.whole(ctx, topic, x.Snapshot) }
-	err := w.stage(ctx, "plan", 0, func(ctx context.Context) (err error) {
-		plan, err = w.Exporter.Plan(ctx, x)
+	x.Whole = r.whole
+	err := r.stage(ctx, "plan", 0, func(ctx context.Context) (err error) {
+		plan, err = r.Exporter.Plan(ctx, x)
 		return err
 	})
 	if err != nil {
 		return err
 	}
 	x.Scattered = plan.Scattered
+	if !plan.HistoryFrom.IsZero() {
+		x.HistoryFrom = plan.HistoryFrom
+	}
 	if plan.Rows == 0 { // whoever has rows is known
-		if err := w.checkTenant(ctx, r); err != nil {
+		if err := r.checkTenant(ctx); err != nil {
 			return err
 		}
 	}
-	status := func(event string, state schemas.State) *schemas.ExportStatus {
-		return &schemas.ExportStatus{TenantID: x.Filter.TenantID, ExportID: x.ID, EventID: event, State: state, Attempt: attempt}
-	}
-	planned := status("planned", schemas.Planned)
+	planned := r.status("planned", schemas.Planned)
 	totals := plan.Totals()
 	planned.Planned = &totals
-	if err := w.report(ctx, planned); err != nil {
+	if err := r.reportState(ctx, planned); err != nil {
 		return err
 	}
-	receipts, err := w.parts(ctx, x, plan, status)
+	receipts, err := r.parts(ctx, x, plan)
 	if err != nil {
 		return err
 	}
-	if err := w.checkWhole(ctx, topic, x.Snapshot); err != nil {
+	if err := r.checkWhole(ctx); err != nil {
 		return err
 	}
-	completed := status("completed", schemas.Completed)
-	completed.JobID = r.JobID
-	err = w.stage(ctx, "manifest", 0, func(ctx context.Context) error {
-		c, err := w.Exporter.Finish(ctx, x, topic, receipts)
+	completed := r.status("completed", schemas.Completed)
+	completed.JobID = r.accepted.Request.JobID
+	err = r.stage(ctx, "manifest", 0, func(ctx context.Context) error {
+		c, err := r.Exporter.Finish(ctx, x, r.topic, receipts)
 		if err != nil {
 			return err
 		}
 		completed.Completion = &c
-		return w.complete(ctx, x)
+		return r.complete(ctx, x)
 	})
 	if err != nil {
 		return err
 	}
-	spans.Observe(ctx, w.metrics.exportSeconds, w.Now().Sub(started).Seconds())
-	return w.report(ctx, completed)
+	spans.Observe(ctx, r.metrics.exportSeconds, r.Now().Sub(started).Seconds())
+	return r.reportState(ctx, completed)
 }
 
-// complete records that the export is completed, unless it is gone.
-func (w *Worker) complete(ctx context.Context, x pipeline.Export) error {
-	state, err := w.Exporter.End(ctx, x.Filter.TenantID, x.ID, schemas.Completed)
+// reportCompleted reports a completed export as its manifest says: whoever completed it may
+// not have.
+func (r *run) reportCompleted(ctx context.Context) error {
+	e := r.open
+	standing, err := r.Exporter.Standing(ctx, e.TenantID, e.ExportID)
 	if err != nil {
 		return err
 	}
-	gone, err := w.Exporter.Cancelled(ctx, x.Filter.TenantID, x.ID)
-	if err == nil && (gone || state != schemas.Completed) {
+	if standing.Manifest == nil {
+		return pipeline.ErrGone
+	}
+	x := pipeline.Export{ID: e.ExportID, Filter: r.accepted.Request.Filter(), Snapshot: r.accepted.Snapshot}
+	plan, err := r.Exporter.Plan(ctx, x)
+	if err != nil {
+		return err
+	}
+	planned := r.status("planned", schemas.Planned)
+	totals := plan.Totals()
+	planned.Planned = &totals
+	if err := r.reportState(ctx, planned); err != nil {
+		return err
+	}
+	for _, part := range standing.Manifest.Parts {
+		s := r.status(schemas.PartEventID(part.Number), schemas.Running)
+		s.Part = &part
+		if err := r.reportState(ctx, s); err != nil {
+			return err
+		}
+	}
+	completed := r.status("completed", schemas.Completed)
+	completed.JobID = r.accepted.Request.JobID
+	c, err := r.Exporter.Finish(ctx, x, r.topic, standing.Manifest.Parts)
+	if err != nil {
+		return err
+	}
+	completed.Completion = &c
+	return r.reportState(ctx, completed)
+}
+
+func (r *run) status(event string, state schemas.State) *schemas.ExportStatus {
+	return &schemas.ExportStatus{TenantID: r.open.TenantID, ExportID: r.open.ExportID, EventID: event, State: state, Attempt: r.open.Attempt}
+}
+
+// complete records that the export is completed, unless it is gone.
+func (r *run) complete(ctx context.Context, x pipeline.Export) error {
+	state, err := r.Exporter.End(ctx, x.Filter.TenantID, x.ID, schemas.Completed)
+	if err != nil {
+		return err
+	}
+	cancelled, err := r.Exporter.Cancelled(ctx, x.Filter.TenantID, x.ID)
+	if err == nil && (cancelled || state != schemas.Completed) {
 		return pipeline.Permanent(pipeline.ErrGone)
 	}
 	return err
@@ -212,14 +344,14 @@ func (w *Worker) complete(ctx context.Context, x pipeline.Export) error {
 
 // parts exports the parts of a plan, as many at once as slots allow, and reports
 // each as it is stored.
-func (w *Worker) parts(ctx context.Context, x pipeline.Export, plan schemas.Plan, status func(string, schemas.State) *schemas.ExportStatus) ([]schemas.Receipt, error) {
+func (r *run) parts(ctx context.Context, x pipeline.Export, plan schemas.Plan) ([]schemas.Receipt, error) {
 	receipts := make([]schemas.Receipt, len(plan.Parts))
 	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(w.Slots)
+	group.SetLimit(r.Slots)
 	for _, i := range longestFirst(plan.Parts) {
 		part := plan.Parts[i]
 		group.Go(func() (err error) {
-			release, err := w.slots.acquire(ctx, exportKey{x.Filter.TenantID, x.ID})
+			release, err := r.slots.acquire(ctx, r.open.key())
 			if err != nil {
 				return err
 			}
@@ -227,19 +359,19 @@ func (w *Worker) parts(ctx context.Context, x pipeline.Export, plan schemas.Plan
 			ctx, span := spans.Start(ctx, "part", spans.Export.String(x.ID), spans.Part.Int(part.Number),
 				spans.Rows.Int64(part.Rows), spans.Bytes.Int64(part.Bytes))
 			defer func() { spans.End(span, err) }()
-			started := w.Now()
-			err = w.try(ctx, "part", part.Number, func(ctx context.Context) (err error) {
-				receipts[i], err = w.Exporter.Export(ctx, x, part)
+			started := r.Now()
+			err = r.try(ctx, "part", part.Number, func(ctx context.Context) (err error) {
+				receipts[i], err = r.Exporter.Export(ctx, x, part)
 				return err
 			})
 			if err != nil {
 				return err
 			}
 			span.SetAttributes(spans.ZipBytes.Int64(receipts[i].ZipBytes), spans.SealedBytes.Int64(receipts[i].SealedBytes))
-			w.metrics.stored(ctx, x.Filter.TenantID, receipts[i], w.Now().Sub(started))
-			s := status(schemas.PartEventID(part.Number), schemas.Running)
+			r.metrics.stored(ctx, x.Filter.TenantID, receipts[i], r.Now().Sub(started))
+			s := r.status(schemas.PartEventID(part.Number), schemas.Running)
 			s.Part = &receipts[i]
-			return w.report(ctx, s)
+			return r.reportState(ctx, s)
 		})
 		if ctx.Err() != nil {
 			break
@@ -252,162 +384,45 @@ func (w *Worker) parts(ctx context.Context, x pipeline.Export, plan schemas.Plan
 }
 
 // stage is try with a span around it.
-func (w *Worker) stage(ctx context.Context, name string, part int, step func(context.Context) error) (err error) {
+func (r *run) stage(ctx context.Context, name string, part int, step func(context.Context) error) (err error) {
 	ctx, span := spans.Start(ctx, name)
 	defer func() { spans.End(span, err) }()
-	return w.try(ctx, name, part, step)
+	return r.try(ctx, name, part, step)
 }
 
 // try retries one step and says where it failed when it is given up.
-func (w *Worker) try(ctx context.Context, name string, part int, step func(context.Context) error) error {
-	if err := w.retry(ctx, name, func() error { return step(ctx) }); err != nil {
+func (r *run) try(ctx context.Context, name string, part int, step func(context.Context) error) error {
+	if err := r.retry(ctx, name, part, func() error { return step(ctx) }); err != nil {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
 		if refused := (refusal{}); errors.As(err, &refused) {
 			return refused
 		}
-		w.metrics.failures.WithLabelValues(name).Inc()
+		r.metrics.failures.WithLabelValues(name).Inc()
 		return failure{name, part, err}
 	}
 	return nil
 }
 
-func (w *Worker) accept(ctx context.Context, r *schemas.ExportRequest, topic schemas.Topic) (accepted pipeline.Acceptance, err error) {
-	ctx, span := spans.Start(ctx, "accept")
-	defer func() { spans.End(span, err) }()
-	err = w.retry(ctx, "accept", func() (err error) {
-		accepted, err = w.Exporter.Accept(ctx, r, func() (a pipeline.Acceptance, err error) {
-			if a.Certificates, err = w.resolve(ctx, r); err != nil {
-				return a, err
-			}
-			if a.Snapshot, err = w.Log.Seal(ctx, topic); err != nil {
-				return a, err
-			}
-			if r.Snapshot != nil {
-				if err := checkSnapshot(r.Snapshot, a.Snapshot); err != nil {
-					return a, pipeline.Permanent(err)
-				}
-				a.Snapshot = r.Snapshot
-			}
-			if a.HistoryFrom, err = w.historyFrom(ctx, r); err != nil {
-				return a, err
-			}
-			a.Since, err = w.since(ctx, r, a.Snapshot)
-			return a, err
-		})
-		return err
-	})
-	var refused refusal
-	switch {
-	case errors.Is(err, pipeline.ErrConflict):
-		return accepted, refusal{pipeline.ErrConflict.Error()}
-	case errors.As(err, &refused):
-		return accepted, refused
-	case err != nil && ctx.Err() == nil:
-		return accepted, failure{"accept", 0, err}
-	}
-	return accepted, err
-}
-
-// since is the snapshot of the export that the request continues, nil if it
-// continues none.
-func (w *Worker) since(ctx context.Context, r *schemas.ExportRequest, snapshot schemas.Snapshot) (schemas.Snapshot, error) {
-	if r.SinceExport == "" {
-		return nil, nil
-	}
-	refuse := func(format string, args ...any) error {
-		return pipeline.Permanent(refusal{fmt.Sprintf("since_export: "+format, args...)})
-	}
-	earlier, found, err := w.Exporter.Accepted(ctx, r.TenantID, r.SinceExport)
-	if err != nil {
-		return nil, err
-	}
-	state, err := w.Exporter.Ended(ctx, r.TenantID, r.SinceExport)
-	switch {
-	case err != nil:
-		return nil, err
-	case !found && r.Since != nil: // so long ago that the store has nothing of it
-		earlier.Snapshot = r.Since
-	case !found:
-		return nil, refuse("tenant %s has no export %s", r.TenantID, r.SinceExport)
-	case state != schemas.Completed:
-		return nil, refuse("export %s was not completed; name one that was", r.SinceExport)
-	case earlier.Request != nil && earlier.Request.Entity != r.Entity:
-		return nil, refuse("export %s is of entity %s", r.SinceExport, earlier.Request.Entity)
-	}
-	if p, past := snapshot.Past(earlier.Snapshot); past {
-		return nil, refuse("export %s reaches past the snapshot in partition %d; name an earlier one", r.SinceExport, p)
-	}
-	return earlier.Snapshot, nil
-}
-
-// historyFrom is before when rows of the tenant are kept no longer, nil if all are kept.
-func (w *Worker) historyFrom(ctx context.Context, r *schemas.ExportRequest) (*schemas.Time, error) {
-	if w.HistoryFrom == nil {
-		return nil, nil
-	}
-	from, err := w.HistoryFrom(ctx, r.TenantID, r.Entity)
-	if err != nil || from.IsZero() {
-		return nil, err
-	}
-	return &from, nil
-}
-
-// checkSnapshot refuses a snapshot that lies in the future.
-func checkSnapshot(asked, end schemas.Snapshot) error {
-	if p, past := end.Past(asked); past {
-		return refusal{fmt.Sprintf("snapshot: partition %d has no offset %d yet; use the snapshot of an earlier export", p, asked[p])}
-	}
-	return nil
-}
-
-func (w *Worker) checkTenant(ctx context.Context, r *schemas.ExportRequest) error {
-	return w.stage(ctx, "plan", 0, func(ctx context.Context) error {
-		known, err := w.Tenants.HasTenant(ctx, r.TenantID)
+func (r *run) checkTenant(ctx context.Context) error {
+	request := r.accepted.Request
+	return r.stage(ctx, "plan", 0, func(ctx context.Context) error {
+		known, err := r.Tenants.HasTenant(ctx, request.TenantID)
 		if err != nil || known {
 			return err
 		}
 		// For good: asked again under this id it would be an export as of the snapshot
 		// taken now, of nothing.
-		if _, err := w.Exporter.End(ctx, r.TenantID, r.ExportID, schemas.Refused); err != nil {
+		if _, err := r.Exporter.End(ctx, request.TenantID, request.ExportID, schemas.Refused); err != nil {
 			return err
 		}
-		return pipeline.Permanent(unknownTenant(r))
+		return pipeline.Permanent(unknownTenant(request))
 	})
 }
 
 // unknownTenant is the one reason to refuse a request after it was accepted: only when
 // ingest is past the snapshot can it be told.
 func unknownTenant(r *schemas.ExportRequest) refusal {
-	return refusal{fmt.Sprintf("tenant %q is unknown: nothing was ever stored for it; once there is, ask again under another id", r.TenantID)}
-}
-
-// isOver reports whether nothing is left to do: the attempt was given up before,
-// which is reported again. If the export is gone it is ErrGone.
-func (w *Worker) isOver(ctx context.Context, r *schemas.ExportRequest, attempt int) (bool, error) {
-	var gone bool
-	var state schemas.State
-	var failed *schemas.Failure
-	err := w.stage(ctx, "accept", 0, func(ctx context.Context) (err error) {
-		if gone, err = w.Exporter.Cancelled(ctx, r.TenantID, r.ExportID); err != nil {
-			return err
-		}
-		if state, err = w.Exporter.Ended(ctx, r.TenantID, r.ExportID); err != nil {
-			return err
-		}
-		failed, err = w.Exporter.Failed(ctx, r.TenantID, r.ExportID, attempt)
-		return err
-	})
-	switch {
-	case err != nil:
-		return false, err
-	case state == schemas.Refused:
-		return false, unknownTenant(r)
-	case gone || state != "" && state != schemas.Completed:
-		return false, pipeline.ErrGone
-	case failed != nil && state == "":
-		return true, w.reportFailed(ctx, r, attempt, failed)
-	}
-	return false, nil
+	return refusal{reason: fmt.Sprintf("tenant %q is unknown: nothing was ever stored for it; once there is, ask again under another id", r.TenantID)}
 }

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"crypto/tls"
 	"encoding/hex"
+	"errors"
 	"io"
 	"log/slog"
 	"slices"
@@ -32,11 +33,15 @@ type scene struct {
 	mu      sync.Mutex
 	records []schemas.Record[*schemas.Interaction]
 	told    []*schemas.ExportStatus
-	topic   []*schemas.ExportRequest
+	offsets int
+	// forwarded are messages that a worker published again.
+	forwarded []forwarded
+	// now is the clock.
+	now func() time.Time
 }
 
 func newScene(records ...schemas.Record[*schemas.Interaction]) *scene {
-	return &scene{store: pipelinetest.NewStore(), records: records}
+	return &scene{store: pipelinetest.NewStore(), records: records, now: time.Now}
 }
 
 // pair is the recipient's and, for once, the signer's too.
@@ -67,20 +72,32 @@ func (s *scene) worker(faults *pipelinetest.Faults, around func(pipeline.Source)
 	return export.New(export.Options{
 		Exporter: pipeline.New(pipeline.Options{
 			Source: source, Store: faults.Store(s.store), Spools: pipeline.NewSpools(64 << 20),
-			Certificate: both.Leaf, Key: both.PrivateKey.(crypto.Signer), Lifetime: time.Hour, Now: time.Now,
+			Certificate: both.Leaf, Key: both.PrivateKey.(crypto.Signer), Lifetime: time.Hour, Now: s.now,
 		}),
 		Log: quiet, Requests: s, Ledger: quiet, Tenants: quiet, Publisher: s, Name: "test", Slots: 1, InlineCertificates: true,
-		Registerer: prometheus.NewRegistry(), Logger: slog.New(slog.DiscardHandler),
+		Now: s.now, Registerer: prometheus.NewRegistry(), Logger: slog.New(slog.DiscardHandler),
 	})
 }
 
-// handle hands a message to a worker, as the next one of the topic.
+// handle hands a message to a worker, as the next one of the topic, until it is decided, and
+// has the worker carry out what is open.
 func (s *scene) handle(ctx context.Context, w *export.Worker, r *schemas.ExportRequest) error {
+	b := s.published(r)
+	for w.Handle(ctx, b) != nil {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+	}
+	return w.Work(ctx)
+}
+
+// published is a message as the next one of the topic.
+func (s *scene) published(r *schemas.ExportRequest) schemas.Batch[*schemas.ExportRequest] {
 	s.mu.Lock()
-	record := schemas.Record[*schemas.ExportRequest]{Event: r, Offset: int64(len(s.topic))}
-	s.topic = append(s.topic, r)
-	s.mu.Unlock()
-	return w.Handle(ctx, schemas.Batch[*schemas.ExportRequest]{Records: []schemas.Record[*schemas.ExportRequest]{record}})
+	defer s.mu.Unlock()
+	record := schemas.Record[*schemas.ExportRequest]{Event: r, Offset: int64(s.offsets)}
+	s.offsets++
+	return schemas.Batch[*schemas.ExportRequest]{Records: []schemas.Record[*schemas.ExportRequest]{record}}
 }
 
 func request(id string) *schemas.ExportRequest {
@@ -129,6 +146,20 @@ func (s *scene) artifacts(id string) (keys []string) {
 	return keys
 }
 
+// open are the exports that the store says are open.
+func (s *scene) open() (all []string, err error) {
+	decisions := pipeline.Decisions{Store: s.store, Now: time.Now}
+	shards, err := decisions.Shards(context.Background())
+	for _, shard := range shards {
+		opened, failed := decisions.Opened(context.Background(), shard)
+		err = errors.Join(err, failed)
+		for _, o := range opened {
+			all = append(all, o.ExportID)
+		}
+	}
+	return all, err
+}
+
 func (s *scene) log() []schemas.Record[*schemas.Interaction] {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -143,15 +174,19 @@ func (s *scene) ends() schemas.Snapshot {
 	return ends
 }
 
-func (s *scene) Earlier(_ context.Context, _ int32, before int64, tenantID, exportID string) (*schemas.ExportRequest, error) {
+// Partitions and Forward are those of a topic with one partition.
+func (s *scene) Partitions(context.Context) (int32, error) { return 1, nil }
+
+func (s *scene) Forward(_ context.Context, partition int32, r *schemas.ExportRequest) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, r := range slices.Backward(s.topic[:before]) {
-		if !r.Controls() && r.TenantID == tenantID && r.ExportID == exportID {
-			return r, nil
-		}
-	}
-	return nil, nil
+	s.forwarded = append(s.forwarded, forwarded{partition, r})
+	return nil
+}
+
+type forwarded struct {
+	to int32
+	r  *schemas.ExportRequest
 }
 
 func (s *scene) Publish(_ context.Context, events ...schemas.Event) error {

@@ -3,15 +3,17 @@ package export
 import (
 	"cmp"
 	"context"
+	"slices"
 	"sync"
 
 	"cdds/schemas"
 )
 
 // slots admits a bounded number of parts at once, and of one tenant. Of those
-// waiting, the tenant that holds fewest goes first, of its exports the one that holds
-// fewest, then the one that waited longest: a small export waits for at most one part
-// of a large one, and a tenant for one of another, however many exports that has.
+// waiting, the tenant with the fewest slots goes first, of several the one that got its
+// last slot longest ago; of its exports the one with the fewest, then the one that waited
+// longest. So a small export waits for at most one part of a large one, and a tenant for
+// one of another, however many tenants wait with however many exports.
 type slots struct {
 	mu        sync.Mutex
 	free      int
@@ -19,6 +21,9 @@ type slots struct {
 	held      map[exportKey]int
 	tenants   map[string]int
 	waiting   []*waiter
+	// given counts slots; last is which one a tenant got last, as long as it wants more.
+	given int64
+	last  map[string]int64
 }
 
 type waiter struct {
@@ -31,7 +36,7 @@ func newSlots(n, perTenant int) *slots {
 	if perTenant <= 0 {
 		perTenant = n
 	}
-	return &slots{free: n, perTenant: perTenant, held: map[exportKey]int{}, tenants: map[string]int{}}
+	return &slots{free: n, perTenant: perTenant, held: map[exportKey]int{}, tenants: map[string]int{}, last: map[string]int64{}}
 }
 
 // length is how many wait.
@@ -79,6 +84,9 @@ func (s *slots) give(key exportKey) {
 	}
 	if s.tenants[key.tenantID]--; s.tenants[key.tenantID] == 0 {
 		delete(s.tenants, key.tenantID)
+		if !slices.ContainsFunc(s.waiting, func(w *waiter) bool { return w.key.tenantID == key.tenantID }) {
+			delete(s.last, key.tenantID)
+		}
 	}
 	s.admit()
 }
@@ -100,13 +108,18 @@ func (s *slots) admit() {
 		s.free--
 		s.held[chosen.key]++
 		s.tenants[chosen.key.tenantID]++
+		s.given++
+		s.last[chosen.key.tenantID] = s.given
 		close(chosen.ready)
 	}
 }
 
 // before reports whether a goes before b, which has waited longer. s.mu is held.
 func (s *slots) before(a, b exportKey) bool {
-	return cmp.Or(cmp.Compare(s.tenants[a.tenantID], s.tenants[b.tenantID]), cmp.Compare(s.held[a], s.held[b])) < 0
+	return cmp.Or(
+		cmp.Compare(s.tenants[a.tenantID], s.tenants[b.tenantID]),
+		cmp.Compare(s.last[a.tenantID], s.last[b.tenantID]),
+		cmp.Compare(s.held[a], s.held[b])) < 0
 }
 
 // longestFirst is the order in which to begin parts, as indexes. Parts with attachments

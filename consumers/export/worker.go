@@ -1,12 +1,27 @@
-// Package export runs exports: it accepts requests, waits until ingest has stored
-// what was produced before them, and drives package pipeline part by part,
-// reporting each step as a status event.
+// Package export decides about requests and carries out exports.
 //
-// Handling a request again, here or on another worker, continues where the store
-// says it stands and reports the same facts under the same event ids. A request
-// that cannot be granted becomes a refused status, an export that was given up a
-// failed one; neither is an error of Handle. Handle returns an error only when the
-// request must be handled again.
+// # Deciding
+//
+// The topic of requests carries decisions only. Handle accepts or refuses each request,
+// and decides each control (cancel, delete, retry), records that once in the bucket and
+// returns; the Group commits. So whatever waits, and for however long, what is published
+// behind it is decided as soon as it is read. While the bucket or Kafka is away nothing can
+// be decided: Handle fails, the Group repeats it, the partition waits and says so.
+//
+// # Carrying out
+//
+// What is accepted and has not ended is open: an object of the bucket says so until the end
+// was decided and reported (see pipeline.Decisions). The owner of a partition of the topic
+// carries out the exports whose requests came through it: Own lists them when the partition
+// becomes this worker's, Handle adds what it accepts. Nothing of that is in Kafka's offsets,
+// so a restart, a rebalance or a takeover costs one listing, and a control about an export
+// finds its worker: it comes through the same partition, or is published again to it.
+//
+// An open export waits for ingest first, with all the others of its topic (see watch), then
+// for its turn (see queue). Then it is in hand: a goroutine drives package pipeline part by
+// part, reporting each step as a status event. A worker that takes an export up adopts what
+// is stored of it, and reports the same facts under the same event ids. An end that cannot
+// be recorded is none: the export stays open and is tried again.
 package export
 
 import (
@@ -18,9 +33,9 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
 
 	"cdds/pipeline"
-	"cdds/pipeline/spans"
 	"cdds/schemas"
 )
 
@@ -37,11 +52,12 @@ type SourceLog interface {
 	Gone(ctx context.Context, topic schemas.Topic, runs []schemas.Run) ([]schemas.Run, error)
 }
 
-// Requests reads the topic of requests back.
+// Requests is the topic of requests.
 type Requests interface {
-	// Earlier is the last message of a partition before a position that asks for this
-	// export; nil if there is none.
-	Earlier(ctx context.Context, partition int32, before int64, tenantID, exportID string) (*schemas.ExportRequest, error)
+	// Partitions is how many partitions it has.
+	Partitions(ctx context.Context) (int32, error)
+	// Forward publishes a control again, to a partition. It returns once it is acknowledged.
+	Forward(ctx context.Context, partition int32, r *schemas.ExportRequest) error
 }
 
 // Ledger knows what is accounted for now, whatever ingest has committed.
@@ -82,9 +98,6 @@ type Options struct {
 	Ledger    Ledger
 	Publisher Publisher
 	Tenants   Tenants
-	// HistoryFrom is before when rows of a tenant are kept no longer, the zero time if all
-	// are. Nil: all are.
-	HistoryFrom func(ctx context.Context, tenantID, entity string) (schemas.Time, error)
 	// Certificates may be nil; then none is registered.
 	Certificates Certificates
 	// Name is told in status events, such as host and process id.
@@ -96,11 +109,15 @@ type Options struct {
 	// InlineCertificates allows a request to bring its recipients' certificates. Off,
 	// write access to the topic is not access to anybody's data.
 	InlineCertificates bool
+	// DecisionLifetime is how long decisions are kept: older messages are refused. 0 means
+	// 400 days.
+	DecisionLifetime time.Duration
 	// IngestWait bounds how long an export waits for ingest; 0 means 10 minutes.
 	IngestWait time.Duration
 	// RetryFor bounds how long a failing step is tried again; 0 means 15 minutes.
 	RetryFor time.Duration
-	// Steady takes chance out of the pauses between retries, so that a run can be repeated.
+	// Steady takes chance out of the pauses between retries, and decides one message at a
+	// time, so that a run can be repeated.
 	Steady     bool
 	Registerer prometheus.Registerer
 	Logger     *slog.Logger
@@ -108,31 +125,29 @@ type Options struct {
 	Now func() time.Time
 }
 
-// Worker handles messages of cdds.export.requests.
+// Worker handles messages of cdds.export.requests and carries out exports.
 type Worker struct {
 	Options
 	slots   *slots
 	metrics *metrics
+	watches map[schemas.Topic]*watch
 
-	mu      sync.Mutex
-	running map[exportKey]*run
-	turns   turns
+	mu     sync.Mutex // held for moments only
+	owners map[int32]*owner
+	queue  queue
+	// undecided is since when records could not be decided, by position.
+	undecided map[pipeline.Origin]*undecided
 }
 
 type exportKey struct{ tenantID, exportID string }
-
-// run is an export this worker has in hand.
-type run struct {
-	digest string
-	since  time.Time
-	stop   context.CancelCauseFunc
-	done   chan struct{}
-}
 
 // New returns a Worker. It starts nothing.
 func New(o Options) *Worker {
 	if o.Slots <= 0 {
 		o.Slots = runtime.GOMAXPROCS(0)
+	}
+	if o.DecisionLifetime == 0 {
+		o.DecisionLifetime = 400 * day
 	}
 	if o.IngestWait == 0 {
 		o.IngestWait = 10 * time.Minute
@@ -144,180 +159,32 @@ func New(o Options) *Worker {
 		o.Now = time.Now
 	}
 	w := &Worker{
-		Options: o,
-		slots:   newSlots(o.Slots, o.TenantSlots),
-		metrics: newMetrics(o.Registerer),
-		running: map[exportKey]*run{},
-		turns:   newTurns(),
+		Options:   o,
+		slots:     newSlots(o.Slots, o.TenantSlots),
+		metrics:   newMetrics(o.Registerer),
+		watches:   map[schemas.Topic]*watch{},
+		owners:    map[int32]*owner{},
+		queue:     newQueue(max(minInHand, 4*o.Slots)),
+		undecided: map[pipeline.Origin]*undecided{},
 	}
-	w.metrics.watchOldest(o.Registerer, w.oldest)
-	watchWaiting(o.Registerer, w.slots.length)
+	for _, topic := range schemas.SourceTopics() {
+		w.watches[topic] = newWatch(topic)
+	}
+	w.metrics.watch(o.Registerer, w)
 	return w
 }
 
-// Handle carries out the requests of a batch. It returns when they are done, which
-// for an export can be hours, or with ctx's error when ctx ends.
-func (w *Worker) Handle(ctx context.Context, b schemas.Batch[*schemas.ExportRequest]) error {
-	for _, r := range b.Records {
-		ctx := w.about(ctx, r.Event.TenantID, r.Event.ExportID)
-		turn, err := w.await(ctx, r)
-		if err != nil {
-			return err
-		}
-		if err := w.auditControl(ctx, r.Event); err != nil {
-			return err
-		}
-		switch r.Event.Action {
-		case schemas.ActionCancel:
-			err = w.cancel(ctx, r.Event)
-		case schemas.ActionDelete:
-			err = w.delete(ctx, r.Event)
-		case schemas.ActionRetry:
-			err = w.again(ctx, r, turn.decide)
-		default:
-			err = w.carryOut(ctx, r.Event, 1, turn.decide)
-		}
-		if err != nil {
-			return err
-		}
-		w.done(r, turn)
+// Run watches how far ingest is for the exports that wait for it, and says what exports
+// wait for, until ctx ends; it then returns nil.
+func (w *Worker) Run(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	for _, watched := range w.watches {
+		group.Go(func() error { w.keepLooking(ctx, watched); return nil })
 	}
-	return nil
+	group.Go(func() error { w.keepTelling(ctx); return nil })
+	return group.Wait()
 }
 
 // errCancelled is the cause of a run's context when the export is to be left, because
 // an admin cancelled or deleted it.
 var errCancelled = errors.New("the export was cancelled")
-
-// carryOut runs an attempt at the export a request asks for. It calls decided as
-// soon as it stands what becomes of the request.
-func (w *Worker) carryOut(ctx context.Context, r *schemas.ExportRequest, attempt int, decided func()) (err error) {
-	ctx, span := spans.Start(ctx, "export", spans.Export.String(r.ExportID), spans.Attempt.Int(attempt), spans.Entity.String(r.Entity))
-	defer func() { spans.End(span, err) }()
-	runCtx, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
-	this, another := w.begin(r, stop)
-	if another {
-		if this == nil { // sent twice: the first is in hand
-			return nil
-		}
-		if err := r.Validate(); err != nil && r.JobID == "" {
-			return w.refuse(ctx, r, err.Error())
-		}
-		return w.refuse(ctx, r, pipeline.ErrConflict.Error())
-	}
-	defer w.end(r, this)
-
-	err = w.export(runCtx, r, attempt, decided)
-	if errors.Is(context.Cause(runCtx), errCancelled) || errors.Is(err, pipeline.ErrGone) {
-		return w.leave(ctx, r.TenantID, r.ExportID, r.JobID)
-	}
-	return err
-}
-
-// begin registers the run unless the export is in hand already. Then it returns
-// true, with a run if the one in hand is of another request.
-func (w *Worker) begin(r *schemas.ExportRequest, stop context.CancelCauseFunc) (this *run, another bool) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	key := exportKey{r.TenantID, r.ExportID}
-	digest := r.Digest()
-	if old, ok := w.running[key]; ok {
-		if old.digest == digest {
-			return nil, true
-		}
-		return old, true
-	}
-	this = &run{digest: digest, since: w.Now(), stop: stop, done: make(chan struct{})}
-	w.running[key] = this
-	w.metrics.active.Set(float64(len(w.running)))
-	w.metrics.begin(r.TenantID)
-	return this, false
-}
-
-// oldest is how long the oldest export in hand has been there.
-func (w *Worker) oldest() time.Duration {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	var oldest time.Duration
-	for _, r := range w.running {
-		oldest = max(oldest, w.Now().Sub(r.since))
-	}
-	return oldest
-}
-
-func (w *Worker) end(r *schemas.ExportRequest, this *run) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	delete(w.running, exportKey{r.TenantID, r.ExportID})
-	w.metrics.active.Set(float64(len(w.running)))
-	close(this.done)
-}
-
-// inHand is the run of an export on this worker, or nil.
-func (w *Worker) inHand(tenantID, exportID string) *run {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.running[exportKey{tenantID, exportID}]
-}
-
-// ended waits until the run has ended.
-func (r *run) ended(ctx context.Context) error {
-	select {
-	case <-r.done:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-// refuse reports that a request was not granted.
-func (w *Worker) refuse(ctx context.Context, r *schemas.ExportRequest, reason string) error {
-	digest := r.Digest()
-	w.metrics.end(r.TenantID, schemas.Refused)
-	jobID := r.JobID
-	if reason == pipeline.ErrConflict.Error() {
-		jobID = "" // the export of this id, whose job may be told, goes on
-	}
-	return w.report(ctx, &schemas.ExportStatus{
-		TenantID: r.TenantID, ExportID: r.ExportID, EventID: refusalOf(r), State: schemas.Refused,
-		Request: withoutCertificates(r), RequestDigest: digest, Reason: reason, JobID: jobID,
-	})
-}
-
-// refusalOf names the refusal of a request. Asking for something to be done with an
-// export again has the same digest, and yet is to be answered again: whoever asked
-// waits for it.
-func refusalOf(r *schemas.ExportRequest) string {
-	id := "refused/" + r.Digest()[:16]
-	if r.Controls() && !r.RequestedAt.IsZero() {
-		id += "/" + r.RequestedAt.String()
-	}
-	return id
-}
-
-// report publishes a status event, trying until ctx ends: an export never goes on
-// with its history behind it unknown.
-func (w *Worker) report(ctx context.Context, s *schemas.ExportStatus) error {
-	s.Time, s.Worker = schemas.TimeOf(w.Now()), w.Name
-	if log := w.log(ctx).With("event", s.EventID); s.Failure != nil {
-		log.WarnContext(ctx, "export failed", "stage", s.Failure.Stage, "part", s.Failure.Part, "reason", s.Failure.Reason)
-	} else {
-		log.InfoContext(ctx, "export "+string(s.State), "reason", s.Reason)
-	}
-	return w.retry(ctx, "report", func() error { return w.Publisher.Publish(ctx, schemas.Audited(s)...) })
-}
-
-// maxTold bounds, in bytes, the request that a status repeats.
-const maxTold = 64 << 10
-
-// withoutCertificates is the request as admins read it: recipients are told apart
-// from it, by reference.
-func withoutCertificates(r *schemas.ExportRequest) *schemas.ExportRequest {
-	told := *r
-	told.Recipients = nil
-	if b, err := schemas.Encode(&told); err != nil || len(b) > maxTold {
-		return nil // a message can be larger than a status about it may be
-	}
-	return &told
-}

@@ -113,7 +113,9 @@ func (b *book) Publish(_ context.Context, events ...schemas.Event) error {
 	}
 	for _, e := range events {
 		if s, ok := e.(*schemas.ExportStatus); ok {
-			b.events[s.EventID] = s.State
+			if s.Waiting == "" { // which depends on how long things take
+				b.events[s.EventID] = s.State
+			}
 			if s.Completion != nil {
 				b.done = s.Completion
 			}
@@ -125,6 +127,13 @@ func (b *book) Publish(_ context.Context, events ...schemas.Event) error {
 	return nil
 }
 
+// onePartition is a topic of requests.
+type onePartition struct{}
+
+func (onePartition) Partitions(context.Context) (int32, error) { return 1, nil }
+
+func (onePartition) Forward(context.Context, int32, *schemas.ExportRequest) error { return nil }
+
 func TestAnExportReportsTheSameWhicheverCallFails(t *testing.T) {
 	const rows = 500
 	source := pipelinetest.NewSource(pipelinetest.Records(rows)...)
@@ -132,8 +141,8 @@ func TestAnExportReportsTheSameWhicheverCallFails(t *testing.T) {
 	cert, key := keyPair(t)
 	signer, err := app.LoadSigner(config.Service{CertFile: cert, KeyFile: key})
 	check(t, err)
-	// handle runs the worker on a request, with faults that it has to live through
-	// by itself: nobody hands it the request again.
+	// handle runs the worker on a request, with faults that it has to live through, until
+	// nothing is open any more.
 	handle := func(b *book, faults *pipelinetest.Faults) (store *pipelinetest.Store) {
 		t.Helper()
 		store = pipelinetest.NewStore()
@@ -142,19 +151,31 @@ func TestAnExportReportsTheSameWhicheverCallFails(t *testing.T) {
 				Source: faults.Source(source), Store: faults.Store(store), Spools: pipeline.NewSpools(64 << 20),
 				Certificate: signer.Certificate, Key: signer.Key, Lifetime: time.Hour, Now: time.Now,
 			}),
-			Log: quiet, Ledger: quiet, Tenants: quiet, Publisher: b, Name: "test", Slots: 1, InlineCertificates: true,
+			Log: quiet, Requests: onePartition{}, Ledger: quiet, Tenants: quiet, Publisher: b, Name: "test", Slots: 1, InlineCertificates: true,
 			Registerer: prometheus.NewRegistry(), Logger: slog.New(slog.DiscardHandler),
 		})
 		pem, err := os.ReadFile(cert)
 		check(t, err)
 		q := pipelinetest.Everything()
-		err = worker.Handle(t.Context(), schemas.Batch[*schemas.ExportRequest]{Records: []schemas.Record[*schemas.ExportRequest]{{Event: &schemas.ExportRequest{
+		batch := schemas.Batch[*schemas.ExportRequest]{Records: []schemas.Record[*schemas.ExportRequest]{{Event: &schemas.ExportRequest{
 			TenantID: pipelinetest.Tenant, ExportID: "e1", Entity: q.Filter.Entity, From: q.Filter.From, To: q.Filter.To,
 			SplitSize: 64 << 10, Recipients: []schemas.Recipient{{Certificate: string(pem)}},
-		}}}})
-		if err != nil {
-			t.Error("Handle:", err)
+		}}}}
+		ctx, stop := context.WithCancel(t.Context())
+		var running sync.WaitGroup
+		running.Go(func() { _ = worker.Run(ctx) })
+		running.Go(func() { worker.Own(ctx, 0) })
+		for worker.Handle(ctx, batch) != nil { // as the Group does
 		}
+		open := pipeline.Decisions{Store: store, Now: time.Now}
+		for tick := time.NewTicker(10 * time.Millisecond); ; <-tick.C {
+			if shards, err := open.Shards(ctx); err != nil || len(shards) == 0 {
+				check(t, err)
+				break
+			}
+		}
+		stop()
+		running.Wait()
 		return store
 	}
 	undisturbed, counted := &book{events: map[string]schemas.State{}}, &pipelinetest.Faults{}

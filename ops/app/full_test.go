@@ -71,9 +71,9 @@ func TestWhatComesWhileADiskIsFullIsDoneWhenThereIsSpace(t *testing.T) {
 		w.publish(came...)
 		w.publish(w.request("acme", "during-"+service))
 		if service == stack.ClickHouse {
-			w.awaitRetries("cdds_consumer_retries_total")
+			w.awaitRetries(schemas.IngestGroup(schemas.TopicInteractions))
 		} else {
-			w.awaitRetries("cdds_export_retries_total")
+			w.awaitRetries(schemas.GroupExport)
 		}
 		free()
 		if e := w.await("acme", "during-"+service); e.State != schemas.Completed || len(w.open(e)) != rows {
@@ -82,16 +82,16 @@ func TestWhatComesWhileADiskIsFullIsDoneWhenThereIsSpace(t *testing.T) {
 	}
 }
 
-// awaitRetries waits until something was tried again, by a counter of /metrics.
-func (w *world) awaitRetries(counter string) {
+// awaitRetries waits until a consumer group has retried something, by its counter on /metrics.
+func (w *world) awaitRetries(group string) {
 	w.t.Helper()
-	risen := regexp.MustCompile(`(?m)^` + counter + `\{[^}]*\} [1-9]`)
+	risen := regexp.MustCompile(`(?m)^cdds_consumer_retries_total\{group="` + group + `"\} [1-9]`)
 	for deadline := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
 		if _, page := w.get("/metrics"); risen.MatchString(page) {
 			return
 		}
 		if time.Now().After(deadline) {
-			w.t.Fatalf("%s does not rise", counter)
+			w.t.Fatalf("group %s retries nothing", group)
 		}
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"cdds/ops/metrics"
 	"cdds/pipeline"
 	"cdds/pipeline/warehouse"
+	"cdds/producers"
 	"cdds/schemas"
 )
 
@@ -105,8 +106,8 @@ func buildHistory(a *App) ([]role, error) {
 	return []role{r, a.healer("history.heal", schemas.GroupHistory, schemas.TopicExportStatus, group), trail, deliveries}, err
 }
 
-// exportsInHand bounds the exports of one partition that wait or run at once.
-const exportsInHand = 64
+// requestsTogether bounds the requests that are decided together.
+const requestsTogether = 100
 
 func buildExport(a *App) ([]role, error) {
 	signer, err := LoadSigner(a.Config.Service)
@@ -120,21 +121,16 @@ func buildExport(a *App) ([]role, error) {
 	if err != nil {
 		return nil, err
 	}
-	cluster, err := a.cluster("export.requests", nil)
-	if err != nil {
-		return nil, err
-	}
 	c := a.Config.Export
 	worker := export.New(export.Options{
 		Exporter: pipeline.New(pipeline.Options{
 			Source: a.warehouse, Store: a.bucket, Objects: a.bucket.Sibling(a.Config.S3.AttachmentsBucket), Spools: pipeline.NewSpools(int64(c.Memory)), SegmentBytes: int64(c.SegmentSize),
 			Certificate: signer.Certificate, Key: signer.Key,
-			Lifetime: c.Lifetime, LifetimeByTenant: c.LifetimeByTenant, Now: time.Now,
+			Lifetime: c.Lifetime, LifetimeByTenant: c.LifetimeByTenant, HistoryFrom: a.historyFrom, Now: time.Now,
 		}),
-		Log: a.offsets, Requests: consumers.Requests{Cluster: cluster, Brokers: consumers.Kafka(a.client), Positions: a.settler}, Ledger: a.warehouse,
+		Log: a.offsets, Requests: requestTopic{consumers.Kafka(a.client), a.publisher}, Ledger: a.warehouse,
 		Publisher: a.publisher, Tenants: a.warehouse, Certificates: registered,
-		HistoryFrom: a.historyFrom,
-		Name:        a.Name, Slots: c.Slots, TenantSlots: c.TenantSlots,
+		Name: a.Name, Slots: c.Slots, TenantSlots: c.TenantSlots,
 		InlineCertificates: c.InlineCertificates != nil && *c.InlineCertificates,
 		IngestWait:         c.IngestWait, RetryFor: c.RetryFor,
 		Registerer: a.Registry, Logger: a.Logger.With("role", "export"),
@@ -142,12 +138,29 @@ func buildExport(a *App) ([]role, error) {
 	r, err := groupRole("export", consumers.Options[*schemas.ExportRequest]{
 		GroupID: schemas.GroupExport, Topic: schemas.TopicExportRequests,
 		Decode: schemas.DecodeExportRequest, Handler: worker,
-		MaxRecords: 1, InFlight: exportsInHand, SpanPerRecord: true,
+		MaxRecords: requestsTogether, SpanPerRecord: true,
 		// An export resumes from the parts it stored; waiting for it would only
 		// delay the next owner.
 		Drain: time.Second,
 	}, a)
-	return []role{r}, err
+	return []role{r, {"export.watch", worker.Run, func() error { return nil }}}, err
+}
+
+// requestTopic is the topic of export requests as the export role needs it.
+type requestTopic struct {
+	brokers   consumers.Brokers
+	publisher *producers.Publisher
+}
+
+// Partitions implements export.Requests.
+func (r requestTopic) Partitions(ctx context.Context) (int32, error) {
+	starts, err := r.brokers.Starts(ctx, schemas.TopicExportRequests)
+	return int32(len(starts)), err
+}
+
+// Forward implements export.Requests.
+func (r requestTopic) Forward(ctx context.Context, partition int32, e *schemas.ExportRequest) error {
+	return r.publisher.PublishTo(ctx, partition, e)
 }
 
 func groupRole[E any](name string, o consumers.Options[E], a *App) (role, error) {

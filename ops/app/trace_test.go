@@ -70,7 +70,7 @@ func TestAnExportIsOneTraceFromItsRequestToItsHistory(t *testing.T) {
 		for name, above := range map[string]string{
 			"cdds.export.requests process": "cdds.export.requests publish",
 			"export":                       "cdds.export.requests process",
-			"accept":                       "export", "barrier": "export", "plan": "export", "part": "export", "manifest": "export",
+			"accept":                       "cdds.export.requests process", "barrier": "export", "plan": "export", "part": "export", "manifest": "export",
 			"query": "part", "seal": "part", "put": "part",
 			"cdds.export.status process": "cdds.export.status publish",
 			"cdds.audit process":         "cdds.audit publish",

@@ -131,7 +131,7 @@ func (h *house) export(id string) {
 func (h *house) accept(id string) {
 	h.t.Helper()
 	request := &schemas.ExportRequest{TenantID: "acme", ExportID: id, Entity: schemas.EntityInteraction}
-	_, err := h.exporter().Accept(h.t.Context(), request, func() (pipeline.Acceptance, error) { return pipeline.Acceptance{}, nil })
+	_, err := h.exporter().Accept(h.t.Context(), request, pipeline.Origin{}, func() (pipeline.Acceptance, error) { return pipeline.Acceptance{}, nil })
 	check(h.t, err)
 	h.tell(id, "requested", schemas.Requested, func(s *schemas.ExportStatus) { s.Request = request })
 }

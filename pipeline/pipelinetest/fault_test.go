@@ -49,7 +49,7 @@ func worker(t *testing.T, store pipeline.Store, source pipeline.Source, objects 
 	})
 	q := pipelinetest.Everything(rowsHeld, rowsHeld)
 	r := &schemas.ExportRequest{TenantID: pipelinetest.Tenant, ExportID: "e1", Entity: q.Filter.Entity, From: q.Filter.From, To: q.Filter.To}
-	a, err := e.Accept(t.Context(), r, func() (pipeline.Acceptance, error) { return pipeline.Acceptance{Snapshot: q.Snapshot}, nil })
+	a, err := e.Accept(t.Context(), r, pipeline.Origin{}, func() (pipeline.Acceptance, error) { return pipeline.Acceptance{Snapshot: q.Snapshot}, nil })
 	if err != nil {
 		return schemas.Completion{}, err
 	}
@@ -105,7 +105,7 @@ func contents(t *testing.T, store pipeline.Store, c schemas.Completion) (digests
 	objects, err := store.List(t.Context(), "")
 	check(t, err)
 	for _, o := range objects {
-		decides := strings.HasSuffix(o.Key, "/accepted.json") || strings.HasSuffix(o.Key, "/plan.json")
+		decides := strings.HasSuffix(o.Key, "/accepted.json") || strings.HasSuffix(o.Key, "/plan.json") || strings.HasPrefix(o.Key, pipeline.Reserved)
 		if !decides && !slices.Contains(listed, o.Key) {
 			t.Errorf("%s is an orphan", o.Key)
 		}

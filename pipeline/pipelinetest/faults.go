@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"iter"
 	"sync"
 
 	"cdds/pipeline"
@@ -149,6 +150,30 @@ func (s faultyStore) GetBytes(ctx context.Context, key string, limit int64) (con
 func (s faultyStore) List(ctx context.Context, prefix string) (all []bucket.Object, err error) {
 	err = s.faults.Do(func() error { all, err = s.store.List(ctx, prefix); return err })
 	return all, err
+}
+
+// Folders is one call, however many there are.
+func (s faultyStore) Folders(ctx context.Context, prefix string) iter.Seq2[string, error] {
+	var all []string
+	err := s.faults.Do(func() error {
+		for folder, err := range s.store.Folders(ctx, prefix) {
+			if err != nil {
+				return err
+			}
+			all = append(all, folder)
+		}
+		return nil
+	})
+	return func(yield func(string, error) bool) {
+		for _, folder := range all {
+			if !yield(folder, nil) {
+				return
+			}
+		}
+		if err != nil {
+			yield("", err)
+		}
+	}
 }
 
 func (s faultyStore) Remove(ctx context.Context, key string) error {

@@ -9,10 +9,12 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
 )
 
@@ -42,6 +44,23 @@ func Start(ctx context.Context, name string, attributes ...attribute.KeyValue) (
 		return ctx, above
 	}
 	return above.TracerProvider().Tracer(scope).Start(ctx, name, trace.WithAttributes(attributes...))
+}
+
+// StartAt is Start of a span that began before.
+func StartAt(ctx context.Context, name string, at time.Time, attributes ...attribute.KeyValue) (context.Context, trace.Span) {
+	above := trace.SpanFromContext(ctx)
+	if !above.SpanContext().IsValid() {
+		return ctx, above
+	}
+	return above.TracerProvider().Tracer(scope).Start(ctx, name, trace.WithTimestamp(at), trace.WithAttributes(attributes...))
+}
+
+// EndAt is End of a span that ended before.
+func EndAt(s trace.Span, at time.Time, err error) {
+	if err != nil && s.IsRecording() {
+		s.SetStatus(codes.Error, bounded(err))
+	}
+	s.End(trace.WithTimestamp(at))
 }
 
 // End ends a span with what came of it. Being told to stop is not a failure of what was
@@ -85,3 +104,30 @@ func Observe(ctx context.Context, o prometheus.Observer, v float64) {
 	}
 	o.Observe(v)
 }
+
+// Parent is the span as a traceparent (W3C Trace Context), for Continue; empty where
+// nothing is traced.
+func Parent(s trace.Span) string {
+	carrier := propagation.MapCarrier{}
+	propagation.TraceContext{}.Inject(trace.ContextWithSpan(context.Background(), s), carrier)
+	return carrier["traceparent"]
+}
+
+// Continue returns ctx below the span of which parent is the traceparent.
+func Continue(ctx context.Context, parent string) context.Context {
+	above := trace.SpanFromContext(ctx)
+	of := trace.SpanContextFromContext(propagation.TraceContext{}.Extract(context.Background(), propagation.MapCarrier{"traceparent": parent}))
+	if !of.IsValid() || of.SpanID() == above.SpanContext().SpanID() {
+		return ctx
+	}
+	return trace.ContextWithSpan(ctx, continued{trace.SpanFromContext(trace.ContextWithSpanContext(context.Background(), of)), above.TracerProvider()})
+}
+
+// continued is a span that somebody else ends.
+type continued struct {
+	trace.Span
+	provider trace.TracerProvider
+}
+
+// TracerProvider is that of the process.
+func (c continued) TracerProvider() trace.TracerProvider { return c.provider }

@@ -72,11 +72,11 @@ var mutations = []mutation{
 	// An export has all that was acknowledged before its request, and nothing later.
 	{
 		"barrier", "an export waits for ingest and says so",
-		"consumers/export/barrier.go", "b.behind, b.lost, b.gone = b.snapshot.Behind(done), 0, nil", "b.behind, b.lost, b.gone = 0*b.snapshot.Behind(done), 0, nil",
+		"consumers/export/watch.go", "e.behind, e.lost = e.snapshot.Behind(done), 0", "e.behind, e.lost = 0*e.snapshot.Behind(done), 0",
 		"ops/app", "TestAnExportWaitsUntilIngestHasStoredWhatCameBefore",
 	}, {
 		"barrier", "the wait has an end",
-		"consumers/export/barrier.go", "if waited > w.IngestWait || len(b.gone) > 0 {", "if waited < 0 {",
+		"consumers/export/watch.go", "case waited > w.IngestWait:", "case waited < 0:",
 		"ops/app", "TestAnExportThatWaitedTooLongFailsWithTheReason",
 	}, {
 		"barrier", "of versions in several partitions the one published last counts",
@@ -88,7 +88,7 @@ var mutations = []mutation{
 		"ops/app", "TestAnOpenTransactionHoldsUpNoExport",
 	}, {
 		"barrier", "what nobody has any more fails an export",
-		"consumers/export/barrier.go", "b.gone, err = w.Log.Gone(ctx, b.topic, gaps)", "_, err = w.Log.Gone(ctx, b.topic, gaps)",
+		"consumers/export/watch.go", "w.Log.Gone(ctx, t.topic, gaps)", "w.Log.Gone(ctx, t.topic, gaps[:0])",
 		"ops/app", "TestRecordsThatNobodyHasAnyMoreFailAnExportAtOnce",
 	}, {
 		"barrier", "offsets before a log that was made again are not those of the one before",
@@ -112,7 +112,7 @@ var mutations = []mutation{
 		"pipeline/warehouse", "TestChunksAndRowsAreWhatTheModelSays",
 	}, {
 		"barrier", "what ClickHouse lost is looked for, whatever was committed",
-		"consumers/export/barrier.go", "err != nil || b.lost == 0 {", "err != nil || b.lost >= 0 {",
+		"consumers/export/watch.go", "if err != nil || lost == 0 {", "if err != nil || lost >= 0 {",
 		"ops/app", "TestNothingThatClickHouseLostIsLeftOutOfACompletedExport",
 	}, {
 		"exact", "the plan has as many rows and bytes as were counted apart",
@@ -143,7 +143,7 @@ var mutations = []mutation{
 		"pipeline/pipelinetest", "TestWhatDiffersFromAnEarlierExportGivesTheWholeWhenApplied",
 	}, {
 		"since", "only a completed export can be continued",
-		"consumers/export/run.go", "case state != schemas.Completed:\n\t\treturn nil, refuse", "case state == schemas.Expired:\n\t\treturn nil, refuse",
+		"consumers/export/accept.go", "case state != schemas.Completed:\n\t\treturn nil, refuse", "case state == schemas.Expired:\n\t\treturn nil, refuse",
 		"consumers/export", "TestOnlyACompletedExportOfTheSameEntityCanBeContinued",
 	}, {
 		"since", "the next run of a job continues the one that reaches furthest",
@@ -185,7 +185,7 @@ var mutations = []mutation{
 	// Cancel, delete and retry do what they say.
 	{
 		"control", "a cancel comes to the worker that completes the export",
-		"consumers/export/run.go", "if err == nil && (gone || state != schemas.Completed) {", "if err == nil && gone && state == \"\" {",
+		"consumers/export/run.go", "if err == nil && (cancelled || state != schemas.Completed) {", "if err == nil && cancelled && state == \"\" {",
 		"consumers/export", "TestACancelAtAnyStepOfAnotherWorkerEndsEitherWay",
 	}, {
 		"control", "a part that is stored after the cancel is withdrawn",
@@ -193,27 +193,27 @@ var mutations = []mutation{
 		"consumers/export", "TestACancelAtAnyStepOfAnotherWorkerEndsEitherWay",
 	}, {
 		"control", "a cancel ends the query that runs",
-		"consumers/export/control.go", "\t\tthis.stop(errCancelled)\n\t\treturn this.ended(ctx) // it", "\t\treturn this.ended(ctx) // it",
+		"consumers/export/own.go", "\te.stop(errCancelled)\n\tselect {", "\tselect {",
 		"consumers/export", "TestACancelEndsTheQueryThatRunsAndLeavesNothing",
 	}, {
 		"control", "messages about one export are taken in the order of the log",
-		"consumers/export/turn.go", "if me.before == nil {", "if me != nil {",
-		"consumers/export", "TestAMessageWaitsUntilTheOneBeforeAboutTheSameExportIsDecided",
+		"consumers/export/accept.go", "for _, r := range of[key] {", "for n := range of[key] {\n\t\t\t\tr := of[key][len(of[key])-1-n]",
+		"consumers/export", "TestMessagesAboutOneExportAreTakenInTheirOrder",
 	}, {
-		"control", "what was asked for is found in the topic when nothing of it was stored",
-		"consumers/export/control.go", "if err == nil && !found {", "if err == nil && found {",
-		"consumers/export", "TestAnExportThatCouldNotBeAcceptedIsRetriedByItsID",
+		"control", "an outage at any step delays an export and loses none",
+		"consumers/export/run.go", "if err == nil || ctx.Err() != nil {\n\t\t\treturn to", "if err == nil || err != nil {\n\t\t\treturn to",
+		"consumers/export", "TestAnExportThatMeetsAnOutageAtAnyStepComesToItsEnd",
 	}, {
-		"control", "a completion whose answer was lost is told by a retry",
-		"consumers/export/control.go", "case state == schemas.Completed && !gone && this == nil:", "case state == schemas.Completed && gone && this == nil:",
-		"consumers/export", "TestAnExportThatWasGivenUpAtAnyStepIsEndedByItsRetry",
+		"control", "whoever owns a partition next carries out what is open",
+		"consumers/export/own.go", "if home(shard, partitions) != o.partition {", "if home(shard, partitions) == o.partition {",
+		"consumers/export", "TestTheNextOwnerCarriesOutWhatIsOpen",
 	}, {
-		"control", "an attempt that is refused is told as a failure of its own",
-		"consumers/export/run.go", "if errors.As(err, &refused) && attempt > 1 {", "if errors.As(err, &refused) && attempt < 0 {",
-		"consumers/export", "TestAnExportThatWasGivenUpAtAnyStepIsEndedByItsRetry",
+		"control", "a request older than what is remembered is never carried out",
+		"consumers/export/accept.go", "if !r.Event.Controls() && !w.isOld(r.Time) {", "if !r.Event.Controls() {",
+		"consumers/export", "TestARequestOlderThanWhatIsRememberedIsRefusedAsTooOld",
 	}, {
 		"control", "a delete removes the artifacts",
-		"consumers/export/control.go", "\tif err := w.discard(ctx, r.TenantID, r.ExportID); err != nil {\n\t\treturn err\n\t}\n\treason", "\treason",
+		"consumers/export/control.go", "if err := w.Exporter.Discard(ctx, tenantID, exportID); err != nil {", "if err := error(nil); err != nil {",
 		"ops/app", "TestARetriedExportGoesOnAndADeletedOneLeavesNoArtifacts",
 	},
 
@@ -372,7 +372,7 @@ var mutations = []mutation{
 	// Who did what is on record.
 	{
 		"audit", "controls are recorded",
-		"consumers/export/audit.go", `if r.Action == "" || r.Action == schemas.ActionCreate {`, "if r != nil {",
+		"consumers/export/control.go", "if err := w.auditControl(ctx, r.Event); err != nil {", "if err := error(nil); err != nil {",
 		"ops/app", "TestTheAuditTrailSaysWhoAskedForWhatAndWhatCameOfItOnce",
 	},
 }

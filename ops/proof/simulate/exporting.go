@@ -27,14 +27,40 @@ func (p *process) export(ctx context.Context, k conn, settler *consumers.Settler
 			Source: tables{p}, Store: objects{p}, Objects: p.w.attachments, Spools: pipeline.NewSpools(64 << 20),
 			Certificate: pair.Leaf, Key: pair.PrivateKey.(crypto.Signer), Lifetime: 30 * 24 * time.Hour, Now: p.now,
 		}),
-		Log: offsets, Requests: consumers.Requests{Cluster: k, Brokers: k, Positions: settler}, Ledger: tables{p},
+		Log: offsets, Requests: requestTopic{k}, Ledger: tables{p},
 		Publisher: k, Tenants: tables{p}, Name: p.name(), Slots: 1, InlineCertificates: true,
 		IngestWait: ingestWait, RetryFor: retryFor, Steady: true, Logger: p.w.log, Now: p.now,
 	})
 	run(ctx, p, consumers.Options[*schemas.ExportRequest]{
 		Cluster: k, GroupID: schemas.GroupExport, Topic: schemas.TopicExportRequests,
 		Decode: schemas.DecodeExportRequest, Handler: worker, DeadLetters: consumers.Letters{Topic: k, Account: tables{p}},
-		MaxRecords: 1, InFlight: 64, SpanPerRecord: true, Tracer: places{}, Positions: settler, Steady: true, Drain: time.Second, Logger: p.w.log,
+		MaxRecords: batchRecords, SpanPerRecord: true, Tracer: places{}, Positions: settler, Steady: true, Drain: time.Second, Logger: p.w.log,
+	})
+	p.running.Go(func() { _ = worker.Run(ctx) })
+}
+
+// requestTopic is the topic of requests as the export role needs it.
+type requestTopic struct{ conn }
+
+// Partitions implements export.Requests.
+func (t requestTopic) Partitions(ctx context.Context) (int32, error) {
+	starts, err := t.Starts(ctx, schemas.TopicExportRequests)
+	return int32(len(starts)), err
+}
+
+// Forward implements export.Requests.
+func (t requestTopic) Forward(ctx context.Context, partition int32, r *schemas.ExportRequest) error {
+	value, err := schemas.Encode(r)
+	if err != nil {
+		return err
+	}
+	return t.p.change(ctx, atKafka, "forward "+r.ExportID, func() error {
+		topic, err := t.c.find(schemas.TopicExportRequests)
+		if err != nil {
+			return err
+		}
+		topic.partitions[partition].append(&entry{key: []byte(r.Key()), value: value, event: r}, t.p.w.now())
+		return nil
 	})
 }
 

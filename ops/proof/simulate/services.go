@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"iter"
 	"slices"
 
 	"cdds/pipeline"
@@ -222,4 +223,29 @@ func (o objects) List(ctx context.Context, prefix string) (all []bucket.Object, 
 // Remove implements pipeline.Store.
 func (o objects) Remove(ctx context.Context, key string) error {
 	return o.p.change(ctx, atBucket, "remove "+key, func() error { return o.p.w.objects.Remove(ctx, key) })
+}
+
+// Folders implements pipeline.Store.
+func (o objects) Folders(ctx context.Context, prefix string) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		var all []string
+		err := o.p.ask(ctx, atBucket, "folders "+prefix, func() error {
+			for folder, err := range o.p.w.objects.Folders(ctx, prefix) {
+				if err != nil {
+					return err
+				}
+				all = append(all, folder)
+			}
+			return nil
+		})
+		if err != nil {
+			yield("", err)
+			return
+		}
+		for _, folder := range all {
+			if !yield(folder, nil) {
+				return
+			}
+		}
+	}
 }

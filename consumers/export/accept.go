@@ -1,0 +1,304 @@
+package export
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.opentelemetry.io/otel/trace"
+	"golang.org/x/sync/errgroup"
+
+	"cdds/pipeline"
+	"cdds/pipeline/spans"
+	"cdds/schemas"
+)
+
+// atOnce is how many messages are decided at once; those about one export in their order.
+const atOnce = 16
+
+// Handle decides the messages of a batch. It returns when what was decided is recorded and
+// reported, not when it is carried out. An error means that some could not be decided yet;
+// handling them again decides nothing twice.
+func (w *Worker) Handle(ctx context.Context, b schemas.Batch[*schemas.ExportRequest]) error {
+	var order []exportKey
+	of := map[exportKey][]schemas.Record[*schemas.ExportRequest]{}
+	for _, r := range b.Records {
+		key := exportKey{r.Event.TenantID, r.Event.ExportID}
+		if of[key] == nil {
+			order = append(order, key)
+		}
+		of[key] = append(of[key], r)
+	}
+	batch := newBatch(w)
+	var group errgroup.Group // what cannot be decided yet does not keep the rest from being
+	group.SetLimit(atOnce)
+	if w.Steady {
+		group.SetLimit(1)
+	}
+	for _, key := range order {
+		group.Go(func() error {
+			for _, r := range of[key] {
+				ctx := w.about(spans.Continue(ctx, r.Trace), key.tenantID, key.exportID)
+				if err := w.decide(ctx, batch, r); err != nil {
+					w.notDecided(ctx, r, err)
+					return err
+				}
+				w.decided(r)
+			}
+			return nil
+		})
+	}
+	return group.Wait()
+}
+
+// decide decides one message.
+func (w *Worker) decide(ctx context.Context, b *batch, r schemas.Record[*schemas.ExportRequest]) error {
+	err := w.grant(ctx, b, r)
+	var refused refusal
+	if !errors.As(err, &refused) && !pipeline.IsPermanent(err) {
+		return err
+	}
+	reason := err.Error()
+	if refused.reason != "" {
+		reason = refused.reason
+	}
+	if refused.unrecorded {
+		return w.report(ctx, w.refusalStatus(r.Event, reason, ""))
+	}
+	if reason, err = w.Exporter.Refuse(ctx, r.Event.TenantID, r.Event.ExportID, originOf(r), reason); err != nil {
+		return err
+	}
+	return w.refuse(ctx, r.Event, reason)
+}
+
+func originOf(r schemas.Record[*schemas.ExportRequest]) pipeline.Origin {
+	return pipeline.Origin{Partition: r.Partition, Offset: r.Offset}
+}
+
+// grant does what a message asks for. A refusal, or an error that stays for ever, is why it
+// does not.
+func (w *Worker) grant(ctx context.Context, b *batch, r schemas.Record[*schemas.ExportRequest]) error {
+	if !r.Event.Controls() && !w.isOld(r.Time) {
+		return w.accept(ctx, b, r)
+	}
+	a, found, err := w.Exporter.Accepted(ctx, r.Event.TenantID, r.Event.ExportID)
+	switch {
+	case err != nil:
+		return err
+	case !w.isOld(r.Time):
+		return w.control(ctx, r, a, found)
+	case !found:
+		return tooOld(r)
+	}
+	return nil // it was decided, and is read again
+}
+
+// isOld reports whether what was decided about a message of that time may be forgotten.
+func (w *Worker) isOld(at schemas.Time) bool {
+	return !at.IsZero() && w.Now().Sub(at.Time) > w.DecisionLifetime
+}
+
+// tooOld is why a message is refused about which nothing is known any more: it may have been
+// granted long ago. It is not recorded, because it stays so.
+func tooOld(r schemas.Record[*schemas.ExportRequest]) refusal {
+	return refusal{unrecorded: true, reason: fmt.Sprintf("the request is too old: it came to Kafka at %s, and what was decided then is not kept; send it again under another id", r.Time)}
+}
+
+// accept records what the export is and opens it, or finds that it was accepted before.
+func (w *Worker) accept(ctx context.Context, b *batch, r schemas.Record[*schemas.ExportRequest]) (err error) {
+	of := ctx
+	ctx, span := spans.Start(ctx, "accept", spans.Export.String(r.Event.ExportID))
+	defer func() { spans.End(span, err) }()
+	taken := false
+	a, err := w.Exporter.Accept(ctx, r.Event, originOf(r), func() (a pipeline.Acceptance, err error) {
+		// Refused once, it stays so however often it is read.
+		reason, refused, err := w.Exporter.Refused(ctx, r.Event.TenantID, r.Event.ExportID, originOf(r))
+		if err != nil || refused {
+			return a, cmp.Or(err, error(refusal{reason: reason}))
+		}
+		taken = true
+		return w.take(ctx, b, r.Event)
+	})
+	if err != nil {
+		return err
+	}
+	if w.isOld(a.AcceptedAt) {
+		return refusal{reason: fmt.Sprintf("export id %s was used at %s and is not forgotten yet; choose another id", r.Event.ExportID, a.AcceptedAt)}
+	}
+	o := pipeline.Open{Shard: shardOf(a, r.Partition), TenantID: r.Event.TenantID, ExportID: r.Event.ExportID, Attempt: 1}
+	over := false
+	if fresh := taken && a.Origin != nil && *a.Origin == originOf(r); !fresh {
+		if over, err = w.isOver(ctx, o); err != nil {
+			return err
+		}
+	}
+	here, home, err := w.isHere(ctx, o.Shard, r.Partition)
+	switch {
+	case err != nil || over && !here:
+		return err
+	case !here: // sent twice, through different partitions
+		return w.forward(ctx, r.Event, home)
+	case !over:
+		if err := w.Exporter.Open(ctx, o); err != nil {
+			return err
+		}
+		w.open(r.Partition, w.opened(of, o, a))
+	}
+	return w.report(ctx, &schemas.ExportStatus{
+		TenantID: r.Event.TenantID, ExportID: r.Event.ExportID, EventID: "requested", State: schemas.Requested,
+		Request: withoutCertificates(a.Request), RequestDigest: a.Digest, Snapshot: a.Snapshot, Since: a.Since,
+		Recipients: pipeline.CertificateRefs(parsed(a)),
+	})
+}
+
+// opened is an export that was opened just now.
+func (w *Worker) opened(ctx context.Context, o pipeline.Open, a pipeline.Acceptance) *open {
+	topic, _ := schemas.SourceOf(a.Request.Entity)
+	e := &open{Open: o, since: w.Now(), topic: topic, snapshot: a.Snapshot}
+	if span := trace.SpanFromContext(ctx); span.SpanContext().IsValid() {
+		e.span = span
+	}
+	return e
+}
+
+// isOver reports whether an attempt needs nothing any more: the export ended, or the attempt
+// was given up. Whoever decided that reports it.
+func (w *Worker) isOver(ctx context.Context, o pipeline.Open) (bool, error) {
+	state, err := w.Exporter.Ended(ctx, o.TenantID, o.ExportID)
+	if err != nil || state != "" {
+		return state != "", err
+	}
+	failed, err := w.Exporter.Failed(ctx, o.TenantID, o.ExportID, o.Attempt)
+	return failed != nil, err
+}
+
+// take is what an export is accepted with, if it is.
+func (w *Worker) take(ctx context.Context, b *batch, r *schemas.ExportRequest) (a pipeline.Acceptance, err error) {
+	if err := r.Validate(); err != nil {
+		return a, refusal{reason: err.Error()}
+	}
+	if _, err := w.lifetime(r); err != nil {
+		return a, err
+	}
+	if a.Certificates, err = w.resolve(ctx, r); err != nil {
+		return a, err
+	}
+	topic, _ := schemas.SourceOf(r.Entity) // Validate knows the entity
+	if a.Snapshot, err = b.snapshot(ctx, topic); err != nil {
+		return a, err
+	}
+	if r.Snapshot != nil {
+		if err := checkSnapshot(r.Snapshot, a.Snapshot); err != nil {
+			return a, err
+		}
+		a.Snapshot = r.Snapshot
+	}
+	a.Since, err = w.since(ctx, r, a.Snapshot)
+	return a, err
+}
+
+// batch is what the decisions of one batch share: a snapshot that was taken after the last
+// message was published is one for all of them.
+type batch struct {
+	w     *Worker
+	mu    turn
+	taken map[schemas.Topic]schemas.Snapshot
+}
+
+func newBatch(w *Worker) *batch {
+	return &batch{w, newTurn(), map[schemas.Topic]schemas.Snapshot{}}
+}
+
+func (b *batch) snapshot(ctx context.Context, topic schemas.Topic) (schemas.Snapshot, error) {
+	b.mu.lock()
+	defer b.mu.unlock()
+	if s, ok := b.taken[topic]; ok {
+		return s, nil
+	}
+	s, err := b.w.Log.Seal(ctx, topic)
+	if err != nil {
+		return nil, err
+	}
+	b.taken[topic] = s
+	return s, nil
+}
+
+// since is the snapshot of the export that the request continues, nil if it
+// continues none.
+func (w *Worker) since(ctx context.Context, r *schemas.ExportRequest, snapshot schemas.Snapshot) (schemas.Snapshot, error) {
+	if r.SinceExport == "" {
+		return nil, nil
+	}
+	refuse := func(format string, args ...any) error {
+		return refusal{reason: fmt.Sprintf("since_export: "+format, args...)}
+	}
+	earlier, found, err := w.Exporter.Accepted(ctx, r.TenantID, r.SinceExport)
+	if err != nil {
+		return nil, err
+	}
+	state, err := w.Exporter.Ended(ctx, r.TenantID, r.SinceExport)
+	switch {
+	case err != nil:
+		return nil, err
+	case !found && r.Since != nil: // so long ago that the store has nothing of it
+		earlier.Snapshot = r.Since
+	case !found:
+		return nil, refuse("tenant %s has no export %s", r.TenantID, r.SinceExport)
+	case state != schemas.Completed:
+		return nil, refuse("export %s was not completed; name one that was", r.SinceExport)
+	case earlier.Request != nil && earlier.Request.Entity != r.Entity:
+		return nil, refuse("export %s is of entity %s", r.SinceExport, earlier.Request.Entity)
+	}
+	if p, past := snapshot.Past(earlier.Snapshot); past {
+		return nil, refuse("export %s reaches past the snapshot in partition %d; name an earlier one", r.SinceExport, p)
+	}
+	return earlier.Snapshot, nil
+}
+
+// checkSnapshot refuses a snapshot that lies in the future.
+func checkSnapshot(asked, end schemas.Snapshot) error {
+	if p, past := end.Past(asked); past {
+		return refusal{reason: fmt.Sprintf("snapshot: partition %d has no offset %d yet; use the snapshot of an earlier export", p, asked[p])}
+	}
+	return nil
+}
+
+// undecided is a message that cannot be decided yet.
+type undecided struct{ since, toldAt time.Time }
+
+// How long a message must be undecided to be reported so, how often that is repeated, and how
+// many messages it is done for.
+const (
+	undecidedAfter = 2 * time.Second
+	undecidedEvery = 30 * time.Second
+	maxUndecided   = 1000
+)
+
+// notDecided reports that a message waits for the services that decisions need.
+func (w *Worker) notDecided(ctx context.Context, r schemas.Record[*schemas.ExportRequest], err error) {
+	now := w.Now()
+	w.mu.Lock()
+	u := w.undecided[originOf(r)]
+	if u == nil && len(w.undecided) < maxUndecided {
+		w.undecided[originOf(r)] = &undecided{since: now}
+	}
+	tell := u != nil && now.Sub(u.since) >= undecidedAfter && now.Sub(u.toldAt) >= undecidedEvery
+	if tell {
+		u.toldAt = now
+	}
+	w.mu.Unlock()
+	if tell && !r.Event.Controls() {
+		w.tell(ctx, &schemas.ExportStatus{
+			TenantID: r.Event.TenantID, ExportID: r.Event.ExportID, State: schemas.Requested,
+			Waiting: fmt.Sprintf("waiting to be accepted; retrying: %v", err),
+		})
+	}
+}
+
+func (w *Worker) decided(r schemas.Record[*schemas.ExportRequest]) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.undecided, originOf(r))
+}

@@ -1,0 +1,85 @@
+package export
+
+import (
+	"context"
+	"strings"
+
+	"cdds/pipeline"
+	"cdds/schemas"
+)
+
+// refuse reports that a request was not granted.
+func (w *Worker) refuse(ctx context.Context, r *schemas.ExportRequest, reason string) error {
+	w.metrics.end(r.TenantID, schemas.Refused)
+	jobID := r.JobID
+	if reason == pipeline.ErrConflict.Error() {
+		jobID = "" // the export of this id, whose job may be told, goes on
+	}
+	return w.report(ctx, w.refusalStatus(r, reason, jobID))
+}
+
+// refusalStatus says why a request was not granted; with a job id its webhook is sent.
+func (w *Worker) refusalStatus(r *schemas.ExportRequest, reason, jobID string) *schemas.ExportStatus {
+	return &schemas.ExportStatus{
+		TenantID: r.TenantID, ExportID: r.ExportID, EventID: refusalOf(r), State: schemas.Refused,
+		Request: withoutCertificates(r), RequestDigest: r.Digest(), Reason: reason, JobID: jobID,
+	}
+}
+
+// refusalOf names the refusal of a request. Asking for something to be done with an
+// export again has the same digest, and yet is to be answered again: whoever asked
+// waits for it.
+func refusalOf(r *schemas.ExportRequest) string {
+	id := "refused/" + r.Digest()[:16]
+	if r.Controls() && !r.RequestedAt.IsZero() {
+		id += "/" + r.RequestedAt.String()
+	}
+	return id
+}
+
+// report publishes a status event, and what it means for the audit.
+func (w *Worker) report(ctx context.Context, s *schemas.ExportStatus) error {
+	s.Time, s.Worker = schemas.TimeOf(w.Now()), w.Name
+	if log := w.log(ctx).With("event", s.EventID); s.Failure != nil {
+		log.WarnContext(ctx, "export failed", "stage", s.Failure.Stage, "part", s.Failure.Part, "reason", s.Failure.Reason)
+	} else {
+		log.InfoContext(ctx, "export "+string(s.State), "reason", s.Reason)
+	}
+	return w.Publisher.Publish(ctx, schemas.Audited(s)...)
+}
+
+// reportState reports a step of the export, trying again: it never goes on with its history
+// behind it unknown.
+func (r *run) reportState(ctx context.Context, s *schemas.ExportStatus) error {
+	err := r.retry(ctx, "report", 0, func() error { return r.report(ctx, s) })
+	if err == nil {
+		r.mu.Lock()
+		r.state, r.told = s.State, ""
+		r.mu.Unlock()
+	}
+	return err
+}
+
+// maxTold bounds, in bytes, the request that a status repeats.
+const maxTold = 64 << 10
+
+// withoutCertificates is the request as admins read it: recipients are told apart
+// from it, by reference.
+func withoutCertificates(r *schemas.ExportRequest) *schemas.ExportRequest {
+	told := *r
+	told.Recipients = nil
+	if b, err := schemas.Encode(&told); err != nil || len(b) > maxTold {
+		return nil // a message can be larger than a status about it may be
+	}
+	return &told
+}
+
+// maxReason bounds the reason of a failure, in bytes: services answer at any length.
+const maxReason = 4 << 10
+
+func shortened(text string) string {
+	if len(text) <= maxReason {
+		return text
+	}
+	return strings.ToValidUTF8(text[:maxReason], "\uFFFD") + "..."
+}

@@ -1,0 +1,61 @@
+package pipeline
+
+import (
+	"context"
+	"fmt"
+
+	"cdds/schemas"
+)
+
+// maxAttempts bounds how often one export is retried.
+const maxAttempts = 1000
+
+// Attempts returns the number of the last attempt, which is 1 before any retry, and that of
+// the one that the message at from began, 0 if it began none.
+func (d Decisions) Attempts(ctx context.Context, tenantID, exportID string, from Origin) (last, begun int, err error) {
+	for last = 1; last < maxAttempts; last++ {
+		var began Origin
+		found, err := d.read(ctx, schemas.ExportPrefix(tenantID, exportID)+attemptName(last+1), &began)
+		if err != nil || !found {
+			return last, begun, err
+		}
+		if began == from {
+			begun = last + 1
+		}
+	}
+	return last, begun, nil
+}
+
+// BeginAttempt records that the message at from begins the attempt after last, and returns
+// the number of the one it began: another, if another message was first.
+func (d Decisions) BeginAttempt(ctx context.Context, tenantID, exportID string, last int, from Origin) (int, error) {
+	for n := last + 1; n <= maxAttempts; n++ {
+		var began Origin
+		_, err := once(ctx, d.Store, schemas.ExportPrefix(tenantID, exportID)+attemptName(n), &began, func() (Origin, error) { return from, nil })
+		if err != nil || began == from {
+			return n, err
+		}
+	}
+	return 0, Permanent(fmt.Errorf("the export was tried %d times; ask for it under another id", maxAttempts))
+}
+
+// Fail records why an attempt was given up, unless the export has ended, and returns the
+// reason that counts, or else how it ended. A failure that cannot be recorded is none.
+func (d Decisions) Fail(ctx context.Context, tenantID, exportID string, attempt int, failure schemas.Failure) (*schemas.Failure, schemas.State, error) {
+	state, err := d.Ended(ctx, tenantID, exportID)
+	if err != nil || state != "" {
+		return nil, state, err
+	}
+	_, err = once(ctx, d.Store, schemas.ExportPrefix(tenantID, exportID)+failedName(attempt), &failure, func() (schemas.Failure, error) { return failure, nil })
+	return &failure, "", err
+}
+
+// Failed returns why an attempt was given up; nil if it was not.
+func (d Decisions) Failed(ctx context.Context, tenantID, exportID string, attempt int) (*schemas.Failure, error) {
+	failure := new(schemas.Failure)
+	found, err := d.read(ctx, schemas.ExportPrefix(tenantID, exportID)+failedName(attempt), failure)
+	if err != nil || !found {
+		return nil, err
+	}
+	return failure, nil
+}

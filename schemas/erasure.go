@@ -38,6 +38,9 @@ type Erasure struct {
 	State string `json:"state" enum:"requested,accepted,done,nothing_found,refused" doc:"nothing_found: nothing of it was stored, so nothing was removed. refused: see reason."`
 	// Reason says why it was refused, or what was looked for and not found.
 	Reason string `json:"reason,omitempty"`
+	// Similar are ids of the same kind that differ from what was not found by letter case or
+	// blanks only.
+	Similar []string `json:"similar,omitempty"`
 	// Interactions and Contacts are as of which point of their topics it forgets.
 	Interactions Snapshot `json:"interactions_snapshot"`
 	Contacts     Snapshot `json:"contacts_snapshot"`
@@ -70,8 +73,24 @@ type AffectedExport struct {
 	// Rows is how many rows of what was erased it holds.
 	Rows      int64 `json:"rows"`
 	ExpiresAt Time  `json:"expires_at,omitzero"`
+	// Parts are the files stored by then that hold some of them, rows or attachments.
+	Parts []string `json:"parts,omitempty"`
+	// Recipients are the certificates that open the files.
+	Recipients []CertificateRef `json:"recipients,omitempty"`
+	// Downloads are the downloads of any of its files that the audit trail knew of by then.
+	Downloads []Download `json:"downloads,omitempty"`
 	// Deleted says that its deletion was asked for.
 	Deleted bool `json:"deleted"`
+}
+
+// Download says who downloaded files of an export.
+type Download struct {
+	// By is whom the audit trail names.
+	By string `json:"by"`
+	// Times counts the records of the audit trail: one a file and minute.
+	Times int64 `json:"times"`
+	First Time  `json:"first"`
+	Last  Time  `json:"last"`
 }
 
 // DecodeErasureRequest reads and validates the value of a cdds.erasure.requests

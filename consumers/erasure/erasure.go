@@ -44,6 +44,10 @@ type History interface {
 	// ExportsHoldingRows calls each with every export of a tenant that has artifacts, or is
 	// about to have some.
 	ExportsHoldingRows(ctx context.Context, tenantID string, each func(schemas.Export) error) error
+	// ExportsWithParts calls each with some exports of a tenant, with their parts.
+	ExportsWithParts(ctx context.Context, tenantID string, exportIDs []string, each func(schemas.Export) error) error
+	// Downloads returns who downloaded files of some exports, by export id.
+	Downloads(ctx context.Context, tenantID string, exportIDs []string) (map[string][]schemas.Download, error)
 }
 
 // Rows are the interactions and contacts, and their account; *warehouse.Warehouse has them.
@@ -65,6 +69,8 @@ type Rows interface {
 	Missing(ctx context.Context, topic schemas.Topic, runs []schemas.Run) (int64, error)
 	// Impact reads what Erase would remove.
 	Impact(ctx context.Context, e schemas.Erasure) (warehouse.Impact, error)
+	// Similar returns ids that differ by letter case or blanks only from what was not found.
+	Similar(ctx context.Context, r schemas.ErasureRequest) ([]string, error)
 }
 
 // Publisher publishes events and returns once they are acknowledged.
@@ -160,6 +166,9 @@ func (h *Handler) find(ctx context.Context, e schemas.Erasure) error {
 	}
 	if impact.Versions == 0 {
 		e.Reason = fmt.Sprintf("nothing is stored of %s for tenant %s", about(e.Request), e.Request.TenantID)
+		if e.Similar, err = h.Rows.Similar(ctx, e.Request); err != nil {
+			return err
+		}
 		return h.end(ctx, e, schemas.ErasureNothingFound, schemas.OutcomeFailed, e.Reason)
 	}
 	if e.Exports, err = h.holding(ctx, e, impact); err != nil {
@@ -304,18 +313,45 @@ func (h *Handler) holding(ctx context.Context, e schemas.Erasure, found warehous
 		return nil, err
 	}
 	all := []schemas.AffectedExport{}
-	return all, h.History.ExportsHoldingRows(ctx, e.Request.TenantID, func(x schemas.Export) error {
+	err = h.History.ExportsHoldingRows(ctx, e.Request.TenantID, func(x schemas.Export) error {
 		n := found.HeldBy(x)
 		if n == 0 {
 			return nil
 		}
-		held := schemas.AffectedExport{ExportID: x.ExportID, State: x.State, Rows: n}
+		held := schemas.AffectedExport{ExportID: x.ExportID, State: x.State, Rows: n, Recipients: x.Recipients}
 		if x.Completion != nil {
 			held.ExpiresAt = x.Completion.ExpiresAt
 		}
 		all = append(all, held)
 		return nil
 	})
+	if err != nil {
+		return nil, err
+	}
+	return all, h.describe(ctx, e, found, all)
+}
+
+// describe adds which files of exports hold what was found, and who downloaded some.
+func (h *Handler) describe(ctx context.Context, e schemas.Erasure, found warehouse.Impact, exports []schemas.AffectedExport) error {
+	if len(exports) == 0 {
+		return nil
+	}
+	ids, of := make([]string, len(exports)), make(map[string]*schemas.AffectedExport, len(exports))
+	for i := range exports {
+		ids[i], of[exports[i].ExportID] = exports[i].ExportID, &exports[i]
+	}
+	err := h.History.ExportsWithParts(ctx, e.Request.TenantID, ids, func(x schemas.Export) error {
+		of[x.ExportID].Parts = found.PartsOf(x)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	downloads, err := h.History.Downloads(ctx, e.Request.TenantID, ids)
+	for id, d := range downloads {
+		of[id].Downloads = d
+	}
+	return err
 }
 
 // removeAttachments removes the objects that any erased version refers to, also those

@@ -71,13 +71,22 @@ func TestAnErasureNamesAndDeletesTheExportsThatHoldItAndNoOthers(t *testing.T) {
 	want = append(want, "later")
 	slices.Sort(want)
 
+	downloaded := schemas.TimeOf(time.Now())
+	w.publish(&schemas.AuditRecord{
+		AuditID: "acme/all/download", Time: downloaded, TenantID: "acme", Actor: "dora", Action: "export.download", Subject: "all", Outcome: schemas.OutcomeDone,
+	})
+	w.awaitAudit("acme", "export.download")
 	w.publish(&schemas.ErasureRequest{TenantID: "acme", ErasureID: "case-2", InteractionID: email.InteractionID, DeleteArtifacts: true})
 	e := w.awaitErasure("acme", "case-2")
 	var named []string
 	for _, x := range e.Exports {
 		named = append(named, x.ExportID)
-		if x.Rows != 1 || !x.Deleted {
+		name := schemas.PartName(schemas.EntityInteraction, x.ExportID, schemas.Part{Number: 1})
+		if x.Rows != 1 || !x.Deleted || !slices.Equal(x.Parts, []string{name}) || len(x.Recipients) != 1 || x.Recipients[0].Fingerprint == "" {
 			t.Errorf("it says %+v", x)
+		}
+		if got, want := len(x.Downloads) == 1 && x.Downloads[0] == (schemas.Download{By: "dora", Times: 1, First: downloaded, Last: downloaded}), x.ExportID == "all"; got != want {
+			t.Errorf("of %s the downloads are %+v", x.ExportID, x.Downloads)
 		}
 	}
 	if slices.Sort(named); !slices.Equal(named, want) || e.Rows != 2 {
@@ -140,7 +149,8 @@ func TestAnErasureOfNothingIsNotDone(t *testing.T) {
 		state string
 		said  string
 	}{
-		{"a typing error", []string{"--tenant", "acme", "--contact", "Eve", "--id", "typo"}, 6, schemas.ErasureNothingFound, "letter case and blanks count"},
+		{"a typing error", []string{"--tenant", "acme", "--contact", "Eve", "--id", "typo"}, 6, schemas.ErasureNothingFound, `there is ["eve"]`},
+		{"blanks", []string{"--tenant", "acme", "--contact", " e ve\u00a0", "--id", "blanks"}, 6, schemas.ErasureNothingFound, `letter case and blanks count; there is ["eve"]`},
 		{"an unknown tenant", []string{"--tenant", "nosuch", "--contact", "eve", "--id", "nosuch"}, 3, schemas.ErasureRefused, "tenant nosuch is unknown"},
 		{"the right one", []string{"--tenant", "acme", "--contact", "eve", "--id", "right"}, 0, schemas.ErasureDone, "1 version removed"},
 		{"the same again", []string{"--tenant", "acme", "--contact", "eve", "--id", "right-again"}, 6, schemas.ErasureNothingFound, "erasure right-again found nothing"},

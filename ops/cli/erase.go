@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/oklog/ulid/v2"
@@ -131,8 +132,11 @@ func (s *session) toldErasure(e schemas.Erasure) error {
 	}
 	switch e.State {
 	case schemas.ErasureNothingFound:
-		return jsonTold{nothing(withHint(errors.New(e.Reason),
-			"check the id: letter case and blanks count",
+		check := "check the id: letter case and blanks count"
+		if len(e.Similar) > 0 {
+			check += fmt.Sprintf("; there is %q", e.Similar)
+		}
+		return jsonTold{nothing(withHint(errors.New(e.Reason), check,
 			fmt.Sprintf("it may have been erased before: `%s` lists erasures", shell.Command("cdds", "audit", "--tenant", e.Request.TenantID))))}
 	case schemas.ErasureRefused:
 		return jsonTold{refused(errors.New(e.Reason))}
@@ -156,15 +160,24 @@ func (s *session) showErasure(e schemas.Erasure) {
 	if len(e.Exports) == 0 {
 		return
 	}
-	rows := [][]string{{"EXPORT", "STATE", "ROWS", "EXPIRES", "DELETION"}}
+	rows := [][]string{{"EXPORT", "STATE", "ROWS", "FILES", "EXPIRES", "DELETION"}}
 	for _, x := range e.Exports {
 		deletion := "not asked for"
 		if x.Deleted {
 			deletion = "asked for"
 		}
-		rows = append(rows, []string{x.ExportID, string(x.State), schemas.Grouped(x.Rows), x.ExpiresAt.String(), deletion})
+		rows = append(rows, []string{x.ExportID, string(x.State), schemas.Grouped(x.Rows), fmt.Sprint(len(x.Parts)), x.ExpiresAt.String(), deletion})
 	}
 	s.table(rows)
+	for _, x := range e.Exports {
+		s.print("\n%s: %s\n", x.ExportID, strings.Join(x.Parts, ", "))
+		for _, c := range x.Recipients {
+			s.print("  sealed for %s, certificate %s\n", c.Subject, c.Fingerprint)
+		}
+		for _, d := range x.Downloads {
+			s.print("  downloaded by %s, %s from %s to %s\n", d.By, schemas.Counted(d.Times, "time"), d.First, d.Last)
+		}
+	}
 }
 
 // awaitErasure asks how an erasure stands until it has ended, for as long as ctx lasts.

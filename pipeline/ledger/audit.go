@@ -42,6 +42,32 @@ ORDER BY time DESC, audit_id LIMIT {limit:UInt32}`,
 	return all, err
 }
 
+// Downloads returns who downloaded files of some exports, by export id, in order of when
+// they first did.
+func (l *Ledger) Downloads(ctx context.Context, tenantID string, exportIDs []string) (map[string][]schemas.Download, error) {
+	all := map[string][]schemas.Download{}
+	for some := range tables.Fitting(exportIDs, func(id string) int { return len(id) }) {
+		err := l.db.Each(ctx, "read who downloaded exports", `
+SELECT subject, actor, toInt64(count()), min(time) AS first, max(time) FROM audit FINAL
+WHERE tenant_id = {tenant:String} AND action = 'export.download' AND outcome = {done:String} AND has({exports:Array(String)}, subject)
+GROUP BY subject, actor ORDER BY subject, first, actor`,
+			[]any{tables.Named("tenant", tenantID), tables.Named("done", schemas.OutcomeDone), tables.Named("exports", some)},
+			func(rows driver.Rows) error {
+				var export string
+				var d schemas.Download
+				var first, last time.Time
+				err := rows.Scan(&export, &d.By, &d.Times, &first, &last)
+				d.First, d.Last = schemas.TimeOf(first), schemas.TimeOf(last)
+				all[export] = append(all[export], d)
+				return err
+			})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
 const auditColumns = "tenant_id, audit_id, time, actor, source, action, subject, outcome, detail"
 
 // scanAudit reads auditColumns, after the place of a listing.

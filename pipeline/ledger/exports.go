@@ -154,6 +154,20 @@ ORDER BY tenant_id, export_id LIMIT {limit:UInt32}`,
 // holding are the states of exports that have artifacts, or are about to.
 var holding = []string{string(schemas.Requested), string(schemas.Planned), string(schemas.Running), string(schemas.Failed), string(schemas.Completed)}
 
+// ExportsWithParts calls each with those of some exports of a tenant that history knows, with
+// their parts, one after the other.
+func (l *Ledger) ExportsWithParts(ctx context.Context, tenantID string, exportIDs []string, each func(schemas.Export) error) error {
+	for some := range tables.Fitting(exportIDs, func(id string) int { return len(id) }) {
+		err := tables.EachDecoded(ctx, l.db, "read exports with their parts", each,
+			"SELECT body FROM exports FINAL WHERE tenant_id = {tenant:String} AND has({exports:Array(String)}, export_id) ORDER BY export_id",
+			tables.Named("tenant", tenantID), tables.Named("exports", some))
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // ExportsHoldingRows calls each with every export of a tenant that has artifacts, or is
 // about to have some; only failed ones with their parts.
 func (l *Ledger) ExportsHoldingRows(ctx context.Context, tenantID string, each func(schemas.Export) error) error {

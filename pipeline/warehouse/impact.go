@@ -140,12 +140,38 @@ func (i Impact) HeldBy(x schemas.Export) (n int64) {
 	}
 	q := Query{Filter: x.Request.Filter(), Snapshot: x.Snapshot}
 	for _, row := range i.rows[q.Filter.Entity] {
-		v, found := q.newestOf(row)
-		if found && !within(x.Since, v) && q.passes(v) && i.erased(q.Filter.Entity, v) && (x.State != schemas.Failed || stored(x.Parts, row.key, v.attached)) {
+		if v, found := i.heldBy(x, q, row); found && (x.State != schemas.Failed || stored(x.Parts, row.key, v.attached)) {
 			n++
 		}
 	}
 	return n
+}
+
+// PartsOf names the files of an export that hold rows of the subjects, or attachments of
+// such rows. x comes with its parts.
+func (i Impact) PartsOf(x schemas.Export) (names []string) {
+	if x.Request == nil {
+		return nil
+	}
+	q := Query{Filter: x.Request.Filter(), Snapshot: x.Snapshot}
+	var held []erasableRow // each with the version that the export chose
+	for _, row := range i.rows[q.Filter.Entity] {
+		if v, found := i.heldBy(x, q, row); found {
+			held = append(held, erasableRow{row.key, []erasableVersion{v}})
+		}
+	}
+	for _, p := range x.Parts {
+		if slices.ContainsFunc(held, func(row erasableRow) bool { return covers(p, row.key, row.versions[0].attached) }) {
+			names = append(names, p.Name)
+		}
+	}
+	return names
+}
+
+// heldBy is the version of a row that an export has, or is to have, if that goes.
+func (i Impact) heldBy(x schemas.Export, q Query, row erasableRow) (v erasableVersion, held bool) {
+	v, found := q.newestOf(row)
+	return v, found && !within(x.Since, v) && q.passes(v) && i.erased(q.Filter.Entity, v)
 }
 
 // newestOf is the version that the query chooses: see newest.
@@ -186,7 +212,28 @@ func (q Query) passes(v erasableVersion) bool {
 
 // stored reports whether one of the parts covers a row, or its attachments.
 func stored(parts []schemas.Receipt, key schemas.RowKey, attached bool) bool {
-	return slices.ContainsFunc(parts, func(p schemas.Receipt) bool {
-		return (p.Kind != schemas.KindAttachments || attached) && p.First.Compare(key) <= 0 && key.Compare(p.Last) <= 0
-	})
+	return slices.ContainsFunc(parts, func(p schemas.Receipt) bool { return covers(p, key, attached) })
+}
+
+// covers reports whether a part has a row, or its attachments. One with removals has none.
+func covers(p schemas.Receipt, key schemas.RowKey, attached bool) bool {
+	return (p.Kind == "" || p.Kind == schemas.KindAttachments && attached) && p.First.Compare(key) <= 0 && key.Compare(p.Last) <= 0
+}
+
+// maxSimilar is how many ids Similar suggests.
+const maxSimilar = 5
+
+// Similar returns some ids of what is stored that differ by letter case or blanks only from
+// the id of an erasure. It reads all ids of the tenant: for when nothing was found.
+func (w *Warehouse) Similar(ctx context.Context, r schemas.ErasureRequest) ([]string, error) {
+	of := func(id string) string { return `lowerUTF8(replaceRegexpAll(` + id + `, '[\\s\\p{Z}]+', ''))` }
+	alike := func(column, from string) string {
+		return "SELECT DISTINCT " + column + " AS alike FROM " + from + " WHERE tenant_id = {tenant:String} AND " + of(column) + " = " + of("{id:String}")
+	}
+	id, sql := r.InteractionID, alike("interaction_id", "interactions")
+	if r.ContactID != "" {
+		id, sql = r.ContactID, alike("contact_id", "contacts")+" UNION DISTINCT "+alike("contact_id", "interactions")
+	}
+	return w.db.Texts(ctx, "look for similar ids", "SELECT alike FROM ("+sql+") WHERE alike != {id:String} ORDER BY alike LIMIT {limit:UInt32}",
+		tables.Named("tenant", r.TenantID), tables.Named("id", id), tables.Named("limit", uint32(maxSimilar)))
 }

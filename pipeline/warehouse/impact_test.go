@@ -60,6 +60,11 @@ func TestTheExportsThatHoldAnInteractionAreThoseWhoseModelHasIt(t *testing.T) {
 				}
 				x.Since[i] = min(x.Since[i], x.Snapshot[i])
 			}
+			for n, id := range oddIDs[:3] { // a file for each row, and one for what was removed
+				key := schemas.RowKey{Time: schemas.TimeOf(from.Add(time.Duration(n) * 24 * 40 * time.Hour)), ID: id}
+				x.Parts = append(x.Parts, schemas.Receipt{Name: fmt.Sprint("rows-", n), Part: schemas.Part{Number: n + 1, First: key, Last: key}})
+			}
+			x.Parts = append(x.Parts, schemas.Receipt{Name: "removed", Part: schemas.Part{Number: 4, Kind: schemas.KindRemoved, First: x.Parts[0].First, Last: x.Parts[2].Last}})
 			q := warehouse.Query{Filter: r.Filter(), Snapshot: x.Snapshot, Before: &warehouse.Before{Filter: r.Filter(), Snapshot: x.Since}}
 			exports, have = append(exports, x), append(have, expected(all, q))
 		}
@@ -67,16 +72,24 @@ func TestTheExportsThatHoldAnInteractionAreThoseWhoseModelHasIt(t *testing.T) {
 			impact, err := w.Impact(t.Context(), schemas.Erasure{Interactions: erased, Request: schemas.ErasureRequest{TenantID: tenant, ErasureID: "case", InteractionID: id}})
 			check(t, err)
 			got, want := map[string]int64{}, map[string]int64{}
+			parts, wantParts := map[string][]string{}, map[string][]string{}
 			for _, x := range exports {
 				if n := impact.HeldBy(x); n > 0 {
 					got[x.ExportID] = n
 				}
+				parts[x.ExportID] = impact.PartsOf(x)
 			}
 			for n, rows := range have {
 				for _, v := range rows {
 					if goes(v, id) {
 						want[exports[n].ExportID]++
+						wantParts[exports[n].ExportID] = append(wantParts[exports[n].ExportID], fmt.Sprint("rows-", slices.Index(oddIDs, id)))
 					}
+				}
+			}
+			for _, x := range exports {
+				if !slices.Equal(parts[x.ExportID], wantParts[x.ExportID]) {
+					rt.Fatalf("of %q the files %v of %s hold some, want %v", id, parts[x.ExportID], x.ExportID, wantParts[x.ExportID])
 				}
 			}
 			versions := int64(0)

@@ -69,6 +69,10 @@ func (c meant) PrepareBatch(ctx context.Context, query string, opts ...driver.Pr
 	return meantBatch{batch}, nil
 }
 
+func (c meant) InsertFormat(ctx context.Context, format, query string, data io.Reader) error {
+	return meaning(c.Conn.InsertFormat(ctx, format, query, data))
+}
+
 func (c meant) QueryFormat(ctx context.Context, format, query string, args ...any) (io.ReadCloser, error) {
 	r, err := c.Conn.QueryFormat(ctx, format, query, args...)
 	if err != nil {

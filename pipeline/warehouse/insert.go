@@ -2,150 +2,173 @@ package warehouse
 
 import (
 	"context"
-	"fmt"
-	"strings"
+	"sync"
 	"time"
 
-	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
+	"cdds/pipeline/tables"
 	"cdds/schemas"
 )
 
-// What an insert sends, so that the client need not ask ClickHouse each time; where a
-// table's types are others ClickHouse converts.
-var (
-	bodyColumns = []clickhouse.ColumnNameAndType{
-		{Name: "body", Type: "String"}, {Name: "body_bytes", Type: "UInt32"},
-		{Name: "source_partition", Type: "Int32"}, {Name: "source_offset", Type: "Int64"}, {Name: "published_at", Type: "DateTime64(3, 'UTC')"},
+const instant = "DateTime64(3, 'UTC')"
+
+// rowColumns are what the tables of interactions and contacts have in common. Where a
+// table's types are others, ClickHouse converts.
+type rowColumns struct {
+	block      tables.Block
+	tenant     tables.Words
+	time       tables.Numbers
+	id         tables.Texts
+	attributes tables.Pairs
+	stated     tables.Numbers
+	body       tables.Texts
+	size       tables.Numbers
+	partition  tables.Numbers
+	offset     tables.Numbers
+	published  tables.Numbers
+}
+
+func (c *rowColumns) add(timeName, idName string) {
+	c.time.Kind, c.stated.Kind, c.size.Kind, c.partition.Kind, c.offset.Kind, c.published.Kind = instant, "Bool", "UInt32", "Int32", "Int64", instant
+	for _, column := range []struct {
+		name string
+		data tables.Column
+	}{
+		{"tenant_id", &c.tenant}, {timeName, &c.time}, {idName, &c.id}, {"attributes", &c.attributes}, {"stated", &c.stated},
+		{"body", &c.body}, {"body_bytes", &c.size}, {"source_partition", &c.partition}, {"source_offset", &c.offset}, {"published_at", &c.published},
+	} {
+		c.block.Add(column.name, column.data)
 	}
-	interactionColumns = append([]clickhouse.ColumnNameAndType{
-		{Name: "tenant_id", Type: "LowCardinality(String)"}, {Name: "started_at", Type: "DateTime64(3, 'UTC')"}, {Name: "interaction_id", Type: "String"},
-		{Name: "media_type", Type: "LowCardinality(String)"}, {Name: "direction", Type: "LowCardinality(String)"},
-		{Name: "status", Type: "LowCardinality(String)"}, {Name: "queue", Type: "LowCardinality(String)"}, {Name: "contact_id", Type: "String"},
-		{Name: "attributes", Type: "Map(String, String)"}, {Name: "stated", Type: "Bool"},
-		{Name: "attached", Type: "Bool"}, {Name: "attachment_bytes", Type: "Array(UInt64)"},
-	}, bodyColumns...)
-	contactColumns = append([]clickhouse.ColumnNameAndType{
-		{Name: "tenant_id", Type: "LowCardinality(String)"}, {Name: "created_at", Type: "DateTime64(3, 'UTC')"}, {Name: "contact_id", Type: "String"},
-		{Name: "attributes", Type: "Map(String, String)"}, {Name: "stated", Type: "Bool"},
-	}, bodyColumns...)
+}
+
+// append appends a row. body is the event's, or nil if it was made in Go rather than read.
+func (c *rowColumns) append(event schemas.Event, tenant string, at time.Time, id string, attributes map[string]string, body []byte, partition int32, offset int64, published time.Time) error {
+	if body == nil {
+		encoded, err := schemas.Encode(event)
+		if err != nil {
+			return err
+		}
+		body = encoded
+	}
+	c.tenant.Append(tenant)
+	c.time.AppendTime(at)
+	c.id.Append(id)
+	c.attributes.Append(attributes)
+	c.stated.AppendBool(true)
+	c.body.AppendBytes(body)
+	c.size.Append32(uint32(len(body) + 1)) // the line feed that ends a line of an export counts
+	c.partition.Append32(uint32(partition))
+	c.offset.Append64(uint64(offset))
+	c.published.AppendTime(published)
+	return nil
+}
+
+// interactionColumns are the columns of interactions.
+type interactionColumns struct {
+	rowColumns
+	media, direction, status, queue tables.Words
+	contact                         tables.Texts
+	attached                        tables.Numbers
+	sizes                           tables.Lists
+}
+
+// Blocks are used again, each by one insert at a time.
+var (
+	interactionBlocks = sync.Pool{New: func() any {
+		c := new(interactionColumns)
+		c.add("started_at", "interaction_id")
+		c.attached.Kind = "Bool"
+		c.block.Add("media_type", &c.media)
+		c.block.Add("direction", &c.direction)
+		c.block.Add("status", &c.status)
+		c.block.Add("queue", &c.queue)
+		c.block.Add("contact_id", &c.contact)
+		c.block.Add("attached", &c.attached)
+		c.block.Add("attachment_bytes", &c.sizes)
+		return c
+	}}
+	contactBlocks = sync.Pool{New: func() any {
+		c := new(rowColumns)
+		c.add("created_at", "contact_id")
+		return c
+	}}
 )
 
 // InsertInteractions stores batches, of whatever partitions: all of them or an error.
 // Inserting the same records again, in these or other batches, changes nothing a reader
 // sees.
+//
+// It has no deduplication token, and ClickHouse's own deduplication of blocks is off
+// (see package tables): both compare what was once inserted, not what is stored now. So
+// rows that ClickHouse had lost, read again from Kafka and cut into the same batch, were
+// dropped without an error. The sorting key alone makes an insert idempotent.
 func (w *Warehouse) InsertInteractions(ctx context.Context, batches ...schemas.Batch[*schemas.Interaction]) error {
-	n := count(batches)
-	var (
-		tenants, ids, media, directions = make([]string, 0, n), make([]string, 0, n), make([]string, 0, n), make([]string, 0, n)
-		statuses, queues, contacts      = make([]string, 0, n), make([]string, 0, n), make([]string, 0, n)
-		times                           = make([]time.Time, 0, n)
-		attributes                      = make([]map[string]string, 0, n)
-		attached, sizes                 = make([]bool, 0, n), make([][]uint64, 0, n)
-	)
+	rows, bytes := measure(batches, func(e *schemas.Interaction) []byte { return e.Body })
+	if rows == 0 {
+		return nil
+	}
+	c := interactionBlocks.Get().(*interactionColumns)
+	c.body.Reserve(rows, bytes)
 	for _, b := range batches {
 		for _, r := range b.Records {
 			e := r.Event
-			tenants, times, ids = append(tenants, e.TenantID), append(times, e.StartedAt.Time), append(ids, e.InteractionID)
-			media, directions, statuses = append(media, e.MediaType), append(directions, e.Direction), append(statuses, e.Status)
-			queues, contacts = append(queues, e.Queue), append(contacts, e.ContactID)
-			attributes = append(attributes, e.Attributes)
-			attached, sizes = append(attached, len(e.Attachments) > 0), append(sizes, attachmentBytes(e.Attachments))
+			if err := c.append(e, e.TenantID, e.StartedAt.Time, e.InteractionID, e.Attributes, e.Body, r.Partition, r.Offset, r.Time.Time); err != nil {
+				return err
+			}
+			c.media.Append(e.MediaType)
+			c.direction.Append(e.Direction)
+			c.status.Append(e.Status)
+			c.queue.Append(e.Queue)
+			c.contact.Append(e.ContactID)
+			c.attached.AppendBool(len(e.Attachments) > 0)
+			for _, a := range e.Attachments {
+				c.sizes.Append(uint64(a.PlannedBytes()))
+			}
+			c.sizes.End()
 		}
 	}
-	body := func(e *schemas.Interaction) []byte { return e.Body }
-	return insert(ctx, w, "interactions", interactionColumns, batches, body, tenants, times, ids, media, directions, statuses, queues, contacts, attributes, allTrue(n), attached, sizes)
-}
-
-func attachmentBytes(list []schemas.Attachment) []uint64 {
-	if len(list) == 0 {
-		return nil
-	}
-	sizes := make([]uint64, len(list))
-	for i, a := range list {
-		sizes[i] = uint64(a.PlannedBytes()) // at most schemas.MaxObjectBytes
-	}
-	return sizes
+	return w.insertBlock(ctx, "interactions", &c.block, func() { interactionBlocks.Put(c) })
 }
 
 // InsertContacts stores batches under the same contract as InsertInteractions.
 func (w *Warehouse) InsertContacts(ctx context.Context, batches ...schemas.Batch[*schemas.Contact]) error {
-	n := count(batches)
-	tenants, ids, times := make([]string, 0, n), make([]string, 0, n), make([]time.Time, 0, n)
-	attributes := make([]map[string]string, 0, n)
-	for _, b := range batches {
-		for _, r := range b.Records {
-			tenants, times, ids = append(tenants, r.Event.TenantID), append(times, r.Event.CreatedAt.Time), append(ids, r.Event.ContactID)
-			attributes = append(attributes, r.Event.Attributes)
-		}
-	}
-	body := func(e *schemas.Contact) []byte { return e.Body }
-	return insert(ctx, w, "contacts", contactColumns, batches, body, tenants, times, ids, attributes, allTrue(n))
-}
-
-func count[E any](batches []schemas.Batch[E]) (records int) {
-	for _, b := range batches {
-		records += len(b.Records)
-	}
-	return records
-}
-
-// insert sends one block, column by column.
-//
-// It has no deduplication token, and ClickHouse's own deduplication of blocks is off
-// (see tables.Database.Insert): both compare what was once inserted, not what is stored now. So rows
-// that ClickHouse had lost, read again from Kafka and cut into the same batch, were
-// dropped without an error. The sorting key alone makes an insert idempotent.
-func insert[E any](ctx context.Context, w *Warehouse, table string, columns []clickhouse.ColumnNameAndType, batches []schemas.Batch[E], body func(E) []byte, leading ...any) error {
-	n := count(batches)
-	if n == 0 {
+	rows, bytes := measure(batches, func(e *schemas.Contact) []byte { return e.Body })
+	if rows == 0 {
 		return nil
 	}
-	names := make([]string, len(columns))
-	for i, c := range columns {
-		names[i] = c.Name
-	}
-	ctx = clickhouse.Context(ctx, clickhouse.WithColumnNamesAndTypes(columns))
-	return w.db.Insert(ctx, table, strings.Join(names, ", "), func(block driver.Batch) error {
-		return fill(block, batches, body, leading)
-	})
-}
-
-// fill puts the leading columns into the block, and then the bodies and positions.
-func fill[E any](block driver.Batch, batches []schemas.Batch[E], body func(E) []byte, leading []any) error {
-	n := count(batches)
-	sizes, partitions, offsets, published := make([]uint32, 0, n), make([]int32, 0, n), make([]int64, 0, n), make([]time.Time, 0, n)
-	lines := block.Column(len(leading))
+	c := contactBlocks.Get().(*rowColumns)
+	c.body.Reserve(rows, bytes)
 	for _, b := range batches {
 		for _, r := range b.Records {
-			line := body(r.Event)
-			if line == nil { // an event made in Go rather than read
-				encoded, err := schemas.Encode(r.Event)
-				if err != nil {
-					return err
-				}
-				line = encoded
+			e := r.Event
+			if err := c.append(e, e.TenantID, e.CreatedAt.Time, e.ContactID, e.Attributes, e.Body, r.Partition, r.Offset, r.Time.Time); err != nil {
+				return err
 			}
-			if err := lines.AppendRow(line); err != nil { // bytes, not a copy as a string
-				return fmt.Errorf("body: %w", err)
-			}
-			// The line feed that ends a line of an export counts.
-			sizes, partitions, offsets = append(sizes, uint32(len(line)+1)), append(partitions, r.Partition), append(offsets, r.Offset)
-			published = append(published, r.Time.Time)
 		}
 	}
-	for i, column := range leading {
-		if err := appendColumn(block.Column(i), column); err != nil {
-			return fmt.Errorf("column %d: %w", i+1, err)
+	return w.insertBlock(ctx, "contacts", &c.block, func() { contactBlocks.Put(c) })
+}
+
+// measure counts the records of batches, and the bytes of their bodies.
+func measure[E any](batches []schemas.Batch[E], body func(E) []byte) (records, bytes int) {
+	for _, b := range batches {
+		records += len(b.Records)
+		for _, r := range b.Records {
+			bytes += len(body(r.Event))
 		}
 	}
-	for i, column := range []any{sizes, partitions, offsets, published} {
-		if err := block.Column(len(leading) + 1 + i).Append(column); err != nil {
-			return fmt.Errorf("column %d: %w", len(leading)+2+i, err)
-		}
+	return records, bytes
+}
+
+// insertBlock stores a block, and gives it back if it may be used again.
+func (w *Warehouse) insertBlock(ctx context.Context, table string, b *tables.Block, giveBack func()) error {
+	again, err := w.db.InsertBlock(ctx, table, b)
+	if again {
+		b.Reset()
+		giveBack()
 	}
-	return nil
+	return err
 }
 
 // RecordDeadLetters notes positions and reasons of dead letters, and accounts for them.

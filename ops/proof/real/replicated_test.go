@@ -185,13 +185,19 @@ func (s *statements) Exec(ctx context.Context, sql string, args ...any) error {
 	return s.Conn.Exec(ctx, s.keep(sql, func(c driver.Conn) error { return c.Exec(again, onOne(sql), args...) }), args...)
 }
 
-// PrepareBatch is sent again as an insert of the table's own rows.
+// PrepareBatch is sent again as an insert of the table's own rows, and so is InsertFormat.
 func (s *statements) PrepareBatch(ctx context.Context, sql string, opts ...driver.PrepareBatchOption) (driver.Batch, error) {
+	return s.Conn.PrepareBatch(ctx, s.keep(sql, ofItsOwn(ctx, sql)), opts...)
+}
+
+func (s *statements) InsertFormat(ctx context.Context, format, sql string, data io.Reader) error {
+	return s.Conn.InsertFormat(ctx, format, s.keep(sql, ofItsOwn(ctx, sql)), data)
+}
+
+func ofItsOwn(ctx context.Context, sql string) func(driver.Conn) error {
 	again := context.WithoutCancel(ctx)
-	return s.Conn.PrepareBatch(ctx, s.keep(sql, func(c driver.Conn) error {
-		m := regexp.MustCompile(`^INSERT INTO (\w+) \((.*)\)$`).FindStringSubmatch(sql)
-		return c.Exec(again, sql+" SELECT "+m[2]+" FROM "+m[1])
-	}), opts...)
+	m := regexp.MustCompile(`^INSERT INTO (\w+) \((.*)\)$`).FindStringSubmatch(sql)
+	return func(c driver.Conn) error { return c.Exec(again, sql+" SELECT "+m[2]+" FROM "+m[1]) }
 }
 
 // callAll calls every exported method of v, those first that store something.

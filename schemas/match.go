@@ -49,7 +49,7 @@ func (p *problems) match(m Match, entity string) {
 		p.oneOf("directions", d, Directions(), true)
 	}
 	for _, s := range m.Statuses {
-		if !wordPattern.MatchString(s) {
+		if !isWord(s) {
 			p.add("statuses", "%q must be a lower-case word of up to 64 of a-z 0-9 _ -", shorten(s))
 		}
 	}

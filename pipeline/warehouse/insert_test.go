@@ -25,7 +25,7 @@ func TestColumnsAreWhatTheEventsSay(t *testing.T) {
 				v.published = schemas.TimeOf(from.Add(time.Hour))
 			}
 			if n%5 == 0 {
-				v.files = []uint32{3, 1000}
+				v.files = []uint64{3, 5 << 30}
 			}
 			r := v.record(tenant)
 			r.Event.Queue = fmt.Sprint("queue ", n%68_000) // more words than two bytes count
@@ -77,5 +77,23 @@ FROM interactions WHERE tenant_id = {tenant:String} AND source_partition = 91 AN
 		if n != rows {
 			t.Errorf("%d of %d rows are stored", n, rows)
 		}
+	}
+}
+
+// TestAnInsertAllocatesNothingForARow counts what this process allocates; ClickHouse is
+// another.
+func TestAnInsertAllocatesNothingForARow(t *testing.T) {
+	w := open(t)
+	const rows = 5000
+	b := schemas.Batch[*schemas.Interaction]{Topic: schemas.TopicInteractions, Partition: 92}
+	for n := range int64(rows) {
+		r := version{id: fmt.Sprint(n), at: from, media: "chat", partition: 92, offset: n}.record("allocations")
+		r.Event.Body = []byte(`{"x":1}`) // as if it were read
+		r.Event.Attributes = map[string]string{"a": "b", "c": "d"}
+		b.Records = append(b.Records, r)
+	}
+	allocations := testing.AllocsPerRun(3, func() { check(t, w.InsertInteractions(t.Context(), b)) })
+	if allocations > rows/2 {
+		t.Errorf("an insert of %d rows allocates %.0f times", rows, allocations)
 	}
 }

@@ -74,9 +74,11 @@ type version struct {
 func (v version) record(tenant string) schemas.Record[*schemas.Interaction] {
 	e := &schemas.Interaction{InteractionID: v.id, TenantID: tenant, MediaType: v.media, StartedAt: v.at, Text: v.text}
 	for n, size := range v.files {
-		a := schemas.Attachment{AttachmentID: fmt.Sprint(n), Content: base64.StdEncoding.EncodeToString(make([]byte, size))}
+		a := schemas.Attachment{AttachmentID: fmt.Sprint(n)}
 		if size > 100 {
-			a = schemas.Attachment{AttachmentID: fmt.Sprint(n), Object: tenant + "/o", Size: int64(size), SHA256: strings.Repeat("0", 64)}
+			a.Object, a.Size, a.SHA256 = tenant+"/o", int64(size), strings.Repeat("0", 64)
+		} else {
+			a.Content = base64.StdEncoding.EncodeToString(make([]byte, size))
 		}
 		e.Attachments = append(e.Attachments, a)
 	}

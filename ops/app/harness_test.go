@@ -159,7 +159,12 @@ func (w *world) await(tenant, id string) schemas.Export {
 
 func (w *world) awaitThat(tenant, id string, that func(schemas.Export) bool) schemas.Export {
 	w.t.Helper()
-	ctx, cancel := context.WithTimeout(w.t.Context(), patience)
+	return w.awaitWithin(patience, tenant, id, that)
+}
+
+func (w *world) awaitWithin(limit time.Duration, tenant, id string, that func(schemas.Export) bool) schemas.Export {
+	w.t.Helper()
+	ctx, cancel := context.WithTimeout(w.t.Context(), limit)
 	defer cancel()
 	var last schemas.Export
 	for {

@@ -10,7 +10,6 @@ import (
 	"slices"
 
 	"cdds/pipeline/bucket"
-	"cdds/pipeline/warehouse"
 	"cdds/schemas"
 )
 
@@ -29,28 +28,17 @@ func indexBytes(p schemas.Part) int64 {
 	return 2 * p.Rows * maxIndexLine
 }
 
-// planAttachments adds the parts that hold the attachments of the chunks' rows.
-func (e *Exporter) planAttachments(ctx context.Context, x Export, chunks []warehouse.Chunk, plan *schemas.Plan) error {
-	var first, last *warehouse.Chunk
-	var expected int64
-	for i := range chunks {
-		if c := &chunks[i]; c.Attached > 0 {
-			if first == nil {
-				first = c
-			}
-			last = c
-			expected += c.Attached
-		}
-	}
-	if first == nil {
+// planAttachments adds the parts that hold the attachments of the rows.
+func (e *Exporter) planAttachments(ctx context.Context, x Export, rows *packer, plan *schemas.Plan) error {
+	if rows.attached == 0 {
 		return nil
 	}
-	got, sized, err := e.packAttachments(ctx, x, first.First, last.Last, plan)
+	got, sized, err := e.packAttachments(ctx, x, rows.first, rows.last, plan)
 	if err == nil && !sized {
-		got, err = e.packStoredAttachments(ctx, x, first.First, last.Last, plan)
+		got, err = e.packStoredAttachments(ctx, x, rows.first, rows.last, plan)
 	}
-	if err == nil && got != expected { // an answer that was cut short would be a plan that lies
-		err = fmt.Errorf("plan attachments: read %s with some, and there are %d", schemas.Counted(got, "interaction"), expected)
+	if err == nil && got != rows.attached { // an answer that was cut short would be a plan that lies
+		err = fmt.Errorf("plan attachments: read %s with some, and there are %d", schemas.Counted(got, "interaction"), rows.attached)
 	}
 	return err
 }
@@ -112,6 +100,9 @@ func (e *Exporter) packer(x Export, plan schemas.Plan) attachmentPacker {
 
 func (p *attachmentPacker) add(key schemas.RowKey, position int, size int64) {
 	n := len(p.plan.Parts) - 1
+	if n == maxParts { // one too many already
+		return
+	}
 	alone := size > p.zipped
 	if n < 0 || alone || p.plan.Parts[n].Kind != schemas.KindAttachments || p.plan.Parts[n].SegmentBytes > 0 || p.plan.Parts[n].Rows == maxAttachments || p.plan.Parts[n].Bytes+size > p.split {
 		p.plan.Parts = append(p.plan.Parts, schemas.Part{Number: n + 2, Kind: schemas.KindAttachments, First: key, FirstAttachment: position})

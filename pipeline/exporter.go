@@ -18,8 +18,9 @@ import (
 type Source interface {
 	// Extent is how much the query selects, found without Chunks.
 	Extent(ctx context.Context, q warehouse.Query) (warehouse.Extent, error)
-	// Chunks cuts the query's rows, in order, into runs of n rows.
-	Chunks(ctx context.Context, q warehouse.Query, n int64) ([]warehouse.Chunk, error)
+	// Chunks cuts the query's rows, in order, into runs of n rows, and calls each with every
+	// run as it comes. It ends with the error of each.
+	Chunks(ctx context.Context, q warehouse.Query, n int64, each func(warehouse.Chunk) error) error
 	// Rows streams the JSON Lines between two inclusive keys, in order. A read
 	// must fail, not end, if rows are lost. The caller closes it.
 	Rows(ctx context.Context, q warehouse.Query, first, last schemas.RowKey) (io.ReadCloser, error)

@@ -22,24 +22,42 @@ func chunkRows(split, largest int64) int64 {
 	return min(max(split/largest, 1), 4096)
 }
 
-// pack joins consecutive chunks into parts of at most split bytes; a chunk over
-// that is a part of its own. It is pure: equal chunks, equal parts.
-func pack(chunks []warehouse.Chunk, split int64) schemas.Plan {
-	var plan schemas.Plan
-	for _, c := range chunks {
-		last := len(plan.Parts) - 1
-		if last < 0 || plan.Parts[last].Bytes+c.Bytes > split {
-			plan.Parts = append(plan.Parts, schemas.Part{Number: last + 2, First: c.First})
-			last++
+// packer joins consecutive chunks into parts of at most split bytes; a chunk over that is a
+// part of its own. It keeps parts, not chunks: of a line as large as a part there is a chunk
+// for each few rows. Equal chunks give equal parts.
+type packer struct {
+	split int64
+	plan  schemas.Plan
+	// first and last bound the rows with attachments.
+	attached    int64
+	first, last schemas.RowKey
+	// full says that there are more parts than a plan may have; it has not all of them.
+	full bool
+}
+
+func (p *packer) add(c warehouse.Chunk) {
+	last := len(p.plan.Parts) - 1
+	if last < 0 || p.plan.Parts[last].Bytes+c.Bytes > p.split {
+		if p.full = p.full || len(p.plan.Parts) == maxParts; p.full {
+			return
 		}
-		part := &plan.Parts[last]
-		part.Last = c.Last
-		part.Rows += c.Rows
-		part.Bytes += c.Bytes
-		plan.Rows += c.Rows
-		plan.Bytes += c.Bytes
+		p.plan.Parts = append(p.plan.Parts, schemas.Part{Number: last + 2, First: c.First})
+		last++
 	}
-	return plan
+	part := &p.plan.Parts[last]
+	part.Last = c.Last
+	part.Rows += c.Rows
+	part.Bytes += c.Bytes
+	p.plan.Rows += c.Rows
+	p.plan.Bytes += c.Bytes
+	if c.Attached == 0 {
+		return
+	}
+	if p.attached == 0 {
+		p.first = c.First
+	}
+	p.attached += c.Attached
+	p.last = c.Last
 }
 
 // Plan returns the export's division into parts: the one that is stored, or else a
@@ -67,20 +85,26 @@ func (e *Exporter) Plan(ctx context.Context, x Export) (schemas.Plan, error) {
 			}
 		}
 		x.Scattered = extent.Scattered
-		chunks, err := e.source.Chunks(ctx, x.query(), chunkRows(x.SplitSize, extent.Largest))
+		packed := &packer{split: x.SplitSize}
+		err = e.source.Chunks(ctx, x.query(), chunkRows(x.SplitSize, extent.Largest), func(c warehouse.Chunk) error {
+			if packed.add(c); packed.full { // no need to read the rest
+				return tooManyParts()
+			}
+			return nil
+		})
 		if err != nil {
 			return plan, err
 		}
-		plan := pack(chunks, x.SplitSize)
+		plan := packed.plan
 		plan.Scattered, plan.HistoryFrom = extent.Scattered, x.HistoryFrom
-		if err := agree(plan, chunks, extent); err != nil {
+		if err := packed.agrees(extent); err != nil {
 			return plan, err
 		}
 		if err := e.planRemoved(ctx, x, removed, &plan); err != nil {
 			return plan, err
 		}
 		if !x.WithoutAttachments {
-			if err := e.planAttachments(ctx, x, chunks, &plan); err != nil {
+			if err := e.planAttachments(ctx, x, packed, &plan); err != nil {
 				return plan, err
 			}
 		}
@@ -120,12 +144,9 @@ func (e *Exporter) counted(ctx context.Context, x Export) (extent warehouse.Exte
 	return extent, removed, err
 }
 
-// agree is an error unless the plan has all that was counted.
-func agree(plan schemas.Plan, chunks []warehouse.Chunk, extent warehouse.Extent) error {
-	planned := warehouse.Extent{Rows: plan.Rows, Bytes: plan.Bytes, Largest: extent.Largest, Scattered: extent.Scattered}
-	for _, c := range chunks {
-		planned.Attached += c.Attached
-	}
+// agrees is an error unless the plan has all that was counted.
+func (p *packer) agrees(extent warehouse.Extent) error {
+	planned := warehouse.Extent{Rows: p.plan.Rows, Bytes: p.plan.Bytes, Attached: p.attached, Largest: extent.Largest, Scattered: extent.Scattered}
 	if planned != extent {
 		return fmt.Errorf("the plan has %s with %s and %d with attachments, and counted were %d, %d and %d",
 			schemas.Counted(planned.Rows, "row"), schemas.Counted(planned.Bytes, "byte"), planned.Attached, extent.Rows, extent.Bytes, extent.Attached)

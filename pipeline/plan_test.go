@@ -1,18 +1,84 @@
 package pipeline
 
 import (
+	"context"
 	"fmt"
+	"runtime"
+	"strings"
 	"testing"
 	"time"
 
 	"pgregory.net/rapid"
 
+	"cdds/pipeline/bucket"
 	"cdds/pipeline/warehouse"
 	"cdds/schemas"
 )
 
 func key(n int64) schemas.RowKey {
 	return schemas.RowKey{Time: schemas.TimeOf(time.UnixMilli(n / 3)), ID: fmt.Sprintf("i-%09d", n)}
+}
+
+func pack(chunks []warehouse.Chunk, split int64) schemas.Plan {
+	p := packer{split: split}
+	for _, c := range chunks {
+		p.add(c)
+	}
+	return p.plan
+}
+
+// One line of 1 MiB makes every chunk of a plan fine: of 10^9 rows there are 15 million.
+func TestAPlanOfABillionRowsIsMadeInLittleMemory(t *testing.T) {
+	const rows, line, split = 1_000_000_000, 1000, 64 << 20
+	n := chunkRows(split, 1<<20)
+	p := packer{split: split}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	c := warehouse.Chunk{First: key(0), Last: key(n - 1), Rows: n, Bytes: n * line, Attached: 1}
+	for range rows / n {
+		p.add(c)
+	}
+	runtime.ReadMemStats(&after)
+	if p.full || p.plan.Rows != rows/n*n || p.attached != rows/n {
+		t.Errorf("the plan has %d rows in %d parts", p.plan.Rows, len(p.plan.Parts))
+	}
+	if used := after.TotalAlloc - before.TotalAlloc; used > 32<<20 {
+		t.Errorf("%d MiB were allocated", used>>20)
+	}
+}
+
+// empty is a store with nothing in it.
+type empty struct{ Store }
+
+func (empty) GetBytes(context.Context, string, int64) ([]byte, error) { return nil, bucket.ErrNotFound }
+
+// endless is a source that never stops giving chunks, each a part.
+type endless struct {
+	Source
+	largest int64
+	given   int
+}
+
+func (s *endless) Extent(context.Context, warehouse.Query) (warehouse.Extent, error) {
+	return warehouse.Extent{Rows: 1 << 40, Bytes: 1 << 50, Largest: s.largest}, nil
+}
+
+func (s *endless) Chunks(_ context.Context, _ warehouse.Query, n int64, each func(warehouse.Chunk) error) error {
+	for s.given = 0; n < 4096 || s.given < 10; s.given++ {
+		if err := each(warehouse.Chunk{First: key(1), Last: key(1), Rows: n, Bytes: 1 << 20}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func TestAPlanOfTooManyPartsIsGivenUpAsSoonAsItIs(t *testing.T) {
+	source := &endless{largest: 1 << 20}
+	e := New(Options{Source: source, Store: empty{}, Spools: NewSpools(1 << 30)})
+	_, err := e.Plan(t.Context(), Export{ID: "e1", SplitSize: 1 << 20})
+	if !IsPermanent(err) || !strings.Contains(err.Error(), "the export would have more than 20000 parts") || source.given != maxParts {
+		t.Errorf("after %d chunks: %v", source.given, err)
+	}
 }
 
 // chunksOf generates consecutive chunks.

@@ -204,8 +204,8 @@ func (s *scene) Extent(ctx context.Context, q warehouse.Query) (warehouse.Extent
 	return pipelinetest.NewSource(s.log()...).Extent(ctx, q)
 }
 
-func (s *scene) Chunks(ctx context.Context, q warehouse.Query, n int64) ([]warehouse.Chunk, error) {
-	return pipelinetest.NewSource(s.log()...).Chunks(ctx, q, n)
+func (s *scene) Chunks(ctx context.Context, q warehouse.Query, n int64, each func(warehouse.Chunk) error) error {
+	return pipelinetest.NewSource(s.log()...).Chunks(ctx, q, n, each)
 }
 
 func (s *scene) Rows(ctx context.Context, q warehouse.Query, first, last schemas.RowKey) (io.ReadCloser, error) {

@@ -216,8 +216,8 @@ func TestSource(t *testing.T, s pipeline.Source, n int) {
 			if err != nil || extent != wantExtent {
 				t.Errorf("it selects %+v, want %+v, %v", extent, wantExtent, err)
 			}
-			chunks, err := s.Chunks(t.Context(), q, 7)
-			want, _ := twin.Chunks(t.Context(), q, 7)
+			chunks, err := Chunks(t.Context(), s, q, 7)
+			want, _ := Chunks(t.Context(), twin, q, 7)
 			if len(want) == 0 && name != "nothing" {
 				t.Fatal("the query selects nothing and compares nothing")
 			}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"io"
 	"slices"
 	"sync/atomic"
@@ -32,12 +33,15 @@ func (s *cutShort) Extent(ctx context.Context, q warehouse.Query) (warehouse.Ext
 	return e, err
 }
 
-func (s *cutShort) Chunks(ctx context.Context, q warehouse.Query, n int64) ([]warehouse.Chunk, error) {
-	chunks, err := s.Source.Chunks(ctx, q, n)
+func (s *cutShort) Chunks(ctx context.Context, q warehouse.Query, n int64, each func(warehouse.Chunk) error) error {
+	chunks, err := pipelinetest.Chunks(ctx, s.Source, q, n)
 	if s.now() {
 		chunks = chunks[:len(chunks)-1]
 	}
-	return chunks, err
+	for _, c := range chunks {
+		err = errors.Join(err, each(c))
+	}
+	return err
 }
 
 func (s *cutShort) Rows(ctx context.Context, q warehouse.Query, first, last schemas.RowKey) (io.ReadCloser, error) {

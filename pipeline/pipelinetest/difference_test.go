@@ -130,7 +130,7 @@ func TestWhatDiffersFromAnEarlierExportGivesTheWholeWhenApplied(t *testing.T) {
 // source is a warehouse.Warehouse or its twin.
 type source interface {
 	Extent(ctx context.Context, q warehouse.Query) (warehouse.Extent, error)
-	Chunks(ctx context.Context, q warehouse.Query, n int64) ([]warehouse.Chunk, error)
+	Chunks(ctx context.Context, q warehouse.Query, n int64, each func(warehouse.Chunk) error) error
 	Rows(ctx context.Context, q warehouse.Query, first, last schemas.RowKey) (io.ReadCloser, error)
 	Removed(ctx context.Context, q warehouse.Query, first schemas.RowKey, last *schemas.RowKey, each func(schemas.Removal) error) error
 }
@@ -140,7 +140,7 @@ func upserts(s source, q warehouse.Query) string {
 	if err != nil {
 		return err.Error()
 	}
-	chunks, err := s.Chunks(context.Background(), q, 1000)
+	chunks, err := pipelinetest.Chunks(context.Background(), s, q, 1000)
 	if err != nil || len(chunks) == 0 {
 		return fmt.Sprint(extent.Rows, extent.Bytes, err)
 	}

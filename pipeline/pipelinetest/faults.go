@@ -190,9 +190,8 @@ func (s faultySource) Extent(ctx context.Context, q warehouse.Query) (e warehous
 	return e, err
 }
 
-func (s faultySource) Chunks(ctx context.Context, q warehouse.Query, n int64) (all []warehouse.Chunk, err error) {
-	err = s.faults.Do(func() error { all, err = s.source.Chunks(ctx, q, n); return err })
-	return all, err
+func (s faultySource) Chunks(ctx context.Context, q warehouse.Query, n int64, each func(warehouse.Chunk) error) error {
+	return s.faults.Do(func() error { return s.source.Chunks(ctx, q, n, each) })
 }
 
 func (s faultySource) Rows(ctx context.Context, q warehouse.Query, first, last schemas.RowKey) (io.ReadCloser, error) {

@@ -325,7 +325,7 @@ func (s *Source) Extent(_ context.Context, q warehouse.Query) (e warehouse.Exten
 }
 
 // Chunks cuts the rows into runs of n.
-func (s *Source) Chunks(_ context.Context, q warehouse.Query, n int64) (all []warehouse.Chunk, _ error) {
+func (s *Source) Chunks(_ context.Context, q warehouse.Query, n int64, each func(warehouse.Chunk) error) error {
 	for run := range slices.Chunk(s.rows(q), int(n)) {
 		c := warehouse.Chunk{First: run[0].key, Last: run[len(run)-1].key, Rows: int64(len(run))}
 		for _, r := range run {
@@ -334,9 +334,19 @@ func (s *Source) Chunks(_ context.Context, q warehouse.Query, n int64) (all []wa
 				c.Attached++
 			}
 		}
-		all = append(all, c)
+		if err := each(c); err != nil {
+			return err
+		}
 	}
-	return all, nil
+	return nil
+}
+
+// Chunks are all chunks of a query.
+func Chunks(ctx context.Context, s interface {
+	Chunks(ctx context.Context, q warehouse.Query, n int64, each func(warehouse.Chunk) error) error
+}, q warehouse.Query, n int64) (all []warehouse.Chunk, err error) {
+	err = s.Chunks(ctx, q, n, func(c warehouse.Chunk) error { all = append(all, c); return nil })
+	return all, err
 }
 
 // Rows streams the JSON Lines between two inclusive keys.

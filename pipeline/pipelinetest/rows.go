@@ -14,8 +14,8 @@ func (w *Warehouse) Extent(ctx context.Context, q warehouse.Query) (warehouse.Ex
 }
 
 // Chunks is Source's.
-func (w *Warehouse) Chunks(ctx context.Context, q warehouse.Query, n int64) ([]warehouse.Chunk, error) {
-	return w.source().Chunks(ctx, q, n)
+func (w *Warehouse) Chunks(ctx context.Context, q warehouse.Query, n int64, each func(warehouse.Chunk) error) error {
+	return w.source().Chunks(ctx, q, n, each)
 }
 
 // Rows is Source's.

@@ -11,6 +11,7 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
 	"cdds/ops/stack/stacktest"
+	"cdds/pipeline/pipelinetest"
 	"cdds/pipeline/tables"
 	"cdds/pipeline/warehouse"
 	"cdds/schemas"
@@ -36,7 +37,7 @@ func ids(t *testing.T, w *warehouse.Warehouse, q warehouse.Query) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	chunks, err := w.Chunks(t.Context(), q, 1)
+	chunks, err := pipelinetest.Chunks(t.Context(), w, q, 1)
 	if err != nil || int64(len(chunks)) != extent.Rows {
 		t.Fatalf("%d chunks of %d rows, %v", len(chunks), extent.Rows, err)
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2"
 
 	"cdds/ops/stack/stacktest"
+	"cdds/pipeline/pipelinetest"
 	"cdds/pipeline/tables"
 	"cdds/pipeline/warehouse"
 	"cdds/schemas"
@@ -38,7 +39,7 @@ func TestWhatTravelsCompressedIsTheSame(t *testing.T) {
 		Filter:   schemas.Filter{TenantID: tenant, Entity: schemas.EntityInteraction, From: schemas.TimeOf(at), To: schemas.TimeOf(at.Add(time.Hour))},
 		Snapshot: schemas.Snapshot{9: rows},
 	}
-	chunks, err := w.Chunks(t.Context(), q, rows)
+	chunks, err := pipelinetest.Chunks(t.Context(), w, q, rows)
 	check(t, err)
 	if len(chunks) != 1 || chunks[0].Rows != int64(len(want)) {
 		t.Fatalf("there are %+v of %d", chunks, len(want))

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"cdds/ops/stack/stacktest"
+	"cdds/pipeline/pipelinetest"
 	"cdds/pipeline/warehouse"
 	"cdds/schemas"
 )
@@ -84,7 +85,7 @@ func TestDatesOfAnyMonthAreStoredExportedAndErasedInTime(t *testing.T) {
 		Filter:   schemas.Filter{TenantID: "anymonth", Entity: schemas.EntityInteraction, From: schemas.TimeOf(first), To: schemas.TimeOf(first.AddDate(0, months, 0))},
 	}
 	timed("reading", func() {
-		chunks, err := w.Chunks(t.Context(), q, 100)
+		chunks, err := pipelinetest.Chunks(t.Context(), w, q, 100)
 		check(t, err)
 		rows := 0
 		for _, c := range chunks {

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"cdds/pipeline/pipelinetest"
 	"cdds/schemas"
 )
 
@@ -31,7 +32,7 @@ func TestTheLargestFilterThatIsAcceptedCanBeAsked(t *testing.T) {
 		if _, err := w.Extent(t.Context(), q); err != nil {
 			t.Errorf("%s: %.300s", text, err)
 		}
-		if _, err := w.Chunks(t.Context(), q, 100); err != nil {
+		if _, err := pipelinetest.Chunks(t.Context(), w, q, 100); err != nil {
 			t.Errorf("%s: %.300s", text, err)
 		}
 		if text == "x" {

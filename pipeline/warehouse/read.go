@@ -167,12 +167,12 @@ func filterArguments(f schemas.Filter, prefix string) []any {
 	}
 }
 
-// Chunks returns the query's rows in order, cut into runs of n rows (the last may
-// be shorter), having read key columns only.
-func (w *Warehouse) Chunks(ctx context.Context, q Query, n int64) ([]Chunk, error) {
+// Chunks calls each with the query's rows in order, cut into runs of n rows (the last may be
+// shorter), as they come, having read key columns only. The error of each ends it.
+func (w *Warehouse) Chunks(ctx context.Context, q Query, n int64, each func(Chunk) error) error {
 	t, err := tableOf(q.Filter.Entity)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	// A row after the last says that there is no more: it is sorted behind the others, so
 	// an answer that was cut short has none, whatever else ended it quietly.
@@ -184,40 +184,33 @@ SELECT * FROM (
   UNION ALL
   SELECT toUInt64(18446744073709551615), toDateTime64(0, 3, 'UTC'), '', toDateTime64(0, 3, 'UTC'), '', toInt64(0), toInt64(0), toInt64(0))
 ORDER BY place`, n, q.newestOfAll(t, "body_bytes", t.attached()+" AS with_files"))
-	chunks, err := w.chunks(ctx, "plan over "+t.name, sql, q.arguments(schemas.RowKey{Time: q.Filter.From}, nil))
-	if err != nil {
-		return nil, err
-	}
-	for i, c := range chunks {
-		inOrder := i == 0 || chunks[i-1].Last.Compare(c.First) < 0
-		full := c.Rows == n || i == len(chunks)-1
-		if !inOrder || !full { // rows were numbered out of order: never guess
-			return nil, fmt.Errorf("plan over %s: chunk %d of %d is out of order or has %s instead of %d", t.name, i+1, len(chunks), schemas.Counted(c.Rows, "row"), n)
-		}
-	}
-	return chunks, nil
-}
-
-// chunks reads chunks up to a row that says that they are all.
-func (w *Warehouse) chunks(ctx context.Context, task, sql string, args []any) (chunks []Chunk, err error) {
+	task := "plan over " + t.name
+	var read int64
+	var last Chunk
 	ended := false
-	err = w.db.Each(ctx, task, sql, args, func(rows driver.Rows) error {
+	err = w.db.Each(ctx, task, sql, q.arguments(schemas.RowKey{Time: q.Filter.From}, nil), func(rows driver.Rows) error {
 		var c Chunk
 		var place uint64
-		var first, last time.Time
-		if err := rows.Scan(&place, &first, &c.First.ID, &last, &c.Last.ID, &c.Rows, &c.Bytes, &c.Attached); err != nil {
+		var from, to time.Time
+		if err := rows.Scan(&place, &from, &c.First.ID, &to, &c.Last.ID, &c.Rows, &c.Bytes, &c.Attached); err != nil {
 			return err
 		}
-		if ended = place == math.MaxUint64; !ended {
-			c.First.Time, c.Last.Time = schemas.TimeOf(first), schemas.TimeOf(last)
-			chunks = append(chunks, c)
+		if ended = place == math.MaxUint64; ended {
+			return nil
 		}
-		return nil
+		c.First.Time, c.Last.Time = schemas.TimeOf(from), schemas.TimeOf(to)
+		inOrder := read == 0 || last.Last.Compare(c.First) < 0
+		full := c.Rows <= n && (read == 0 || last.Rows == n)
+		if read++; !inOrder || !full { // rows were numbered out of order: never guess
+			return fmt.Errorf("%s: chunk %d is out of order, or it or the one before has not %s", task, read, schemas.Counted(n, "row"))
+		}
+		last = c
+		return each(c)
 	})
 	if err == nil && !ended {
-		err = fmt.Errorf("%s: the answer of ClickHouse breaks off after %s", task, schemas.Counted(len(chunks), "chunk"))
+		err = fmt.Errorf("%s: the answer of ClickHouse breaks off after %s", task, schemas.Counted(read, "chunk"))
 	}
-	return chunks, err
+	return err
 }
 
 // Rows streams the JSON Lines between two inclusive keys, in export order, each

@@ -16,6 +16,7 @@ import (
 
 	"cdds/ops/stack/stacktest"
 	"cdds/pipeline/ledger"
+	"cdds/pipeline/pipelinetest"
 	"cdds/pipeline/tables"
 	"cdds/pipeline/warehouse"
 	"cdds/schemas"
@@ -208,7 +209,7 @@ func TestChunksAndRowsAreWhatTheModelSays(t *testing.T) {
 		}
 		q.Scattered = extent.Scattered
 		size := rapid.Int64Range(1, 7).Draw(rt, "chunk")
-		chunks, err := w.Chunks(t.Context(), q, size)
+		chunks, err := pipelinetest.Chunks(t.Context(), w, q, size)
 		if err != nil {
 			rt.Fatal(err)
 		}

@@ -125,7 +125,8 @@ func (r *run) lines(ctx context.Context) ([]byte, error) {
 	for i := range q.Snapshot {
 		q.Snapshot[i] = 1 << 40
 	}
-	chunks, err := r.system.warehouse.Chunks(ctx, q, stageRows)
+	var chunks []warehouse.Chunk
+	err := r.system.warehouse.Chunks(ctx, q, stageRows, func(c warehouse.Chunk) error { chunks = append(chunks, c); return nil })
 	if err != nil || len(chunks) == 0 {
 		return nil, err
 	}

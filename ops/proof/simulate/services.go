@@ -122,9 +122,8 @@ func (t tables) Extent(ctx context.Context, q warehouse.Query) (e warehouse.Exte
 }
 
 // Chunks implements pipeline.Source.
-func (t tables) Chunks(ctx context.Context, q warehouse.Query, n int64) (all []warehouse.Chunk, err error) {
-	err = t.p.ask(ctx, atClickHouse, fmt.Sprint("chunks ", n), func() (err error) { all, err = t.p.w.tables.Chunks(ctx, q, n); return err })
-	return all, err
+func (t tables) Chunks(ctx context.Context, q warehouse.Query, n int64, each func(warehouse.Chunk) error) error {
+	return t.p.ask(ctx, atClickHouse, fmt.Sprint("chunks ", n), func() error { return t.p.w.tables.Chunks(ctx, q, n, each) })
 }
 
 // Rows implements pipeline.Source.

@@ -27,6 +27,9 @@ type Source interface {
 	// Attached is Rows of those that have attachments.
 	Attached(ctx context.Context, q warehouse.Query, first, last schemas.RowKey) (io.ReadCloser, error)
 	AttachmentSizes(ctx context.Context, q warehouse.Query, first, last schemas.RowKey, each func(key schemas.RowKey, sizes []uint64)) error
+	// ErasedUntil returns the clock of the source, and whether erasures of a tenant's rows of an
+	// entity were recorded at or past from and before that.
+	ErasedUntil(ctx context.Context, tenantID, entity string, from time.Time) (until time.Time, erased bool, err error)
 	// CountRemoved is how many removals Removed gives, found without it.
 	CountRemoved(ctx context.Context, q warehouse.Query) (int64, error)
 	// Removed calls each with the removals between two inclusive keys, or with all from first
@@ -67,10 +70,8 @@ type Export struct {
 	ID       string
 	Filter   schemas.Filter
 	Snapshot schemas.Snapshot
-	// Before, if there is one, is what the export SinceExport selected: only what differs
-	// is exported.
-	Before      *warehouse.Before
-	SinceExport string
+	// Link is what the export continues: of what that selected only what differs is exported.
+	Link Link
 	// Whole is an error while records below the snapshot are missing; see Plan. Nil: they are
 	// not.
 	Whole func(ctx context.Context) error
@@ -97,7 +98,7 @@ type Export struct {
 
 // query selects the export's rows.
 func (x Export) query() warehouse.Query {
-	q := warehouse.Query{Filter: x.Filter, Snapshot: x.Snapshot, Before: x.Before, Scattered: x.Scattered}
+	q := warehouse.Query{Filter: x.Filter, Snapshot: x.Snapshot, Before: x.Link.Before(), Scattered: x.Scattered}
 	if x.leavesOut() != nil {
 		q.Filter.From = x.HistoryFrom
 	}
@@ -106,10 +107,18 @@ func (x Export) query() warehouse.Query {
 
 // since is the snapshot of the export that this one continues, or nil.
 func (x Export) since() schemas.Snapshot {
-	if x.Before == nil {
+	if x.Link.Previous == nil {
 		return nil
 	}
-	return x.Before.Snapshot
+	return x.Link.Previous.Snapshot
+}
+
+// sinceExport is that export, or empty.
+func (x Export) sinceExport() string {
+	if x.Link.Previous == nil {
+		return ""
+	}
+	return x.Link.Previous.ExportID
 }
 
 // leavesOut is from when on the export has rows, if its range reaches further back.

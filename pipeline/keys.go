@@ -13,6 +13,7 @@ const (
 	planName      = "plan.json"
 	cancelledName = "cancelled.json"
 	endedName     = "ended.json"
+	linkName      = "chain.json"
 )
 
 func attemptName(n int) string { return fmt.Sprintf("attempt-%04d.json", n) }
@@ -31,7 +32,7 @@ func IsOwn(exportID, name string) bool {
 // isDecision tells documents that decide what an export is from its artifacts.
 func isDecision(name string) bool {
 	switch name {
-	case acceptedName, planName, cancelledName, endedName:
+	case acceptedName, planName, cancelledName, endedName, linkName:
 		return true
 	}
 	attempt, _ := path.Match("attempt-*.json", name)

@@ -30,6 +30,9 @@ func (e *Exporter) Finish(ctx context.Context, x Export, topic schemas.Topic, re
 	if err != nil {
 		return c, err
 	}
+	if err := e.take(ctx, x); err != nil {
+		return c, err
+	}
 	var m schemas.Manifest
 	content, err := once(ctx, e.store, c.ManifestKey, &m, func() (schemas.Manifest, error) {
 		now, lifetime := e.now(), x.Lifetime
@@ -44,7 +47,7 @@ func (e *Exporter) Finish(ctx context.Context, x Export, topic schemas.Topic, re
 			Attachments: left,
 			Version:     schemas.ManifestVersion, TenantID: x.Filter.TenantID, ExportID: x.ID,
 			Filter: x.Filter, Topic: topic, Snapshot: x.Snapshot,
-			Since: x.since(), SinceExport: x.SinceExport,
+			Since: x.since(), SinceExport: x.sinceExport(), Chain: x.Link.chain(x.Filter),
 			HistoryFrom: x.leavesOut(),
 			WrittenOff:  schemas.Touching(writeOffs, x.since(), x.Snapshot),
 			CreatedAt:   schemas.TimeOf(now), ExpiresAt: schemas.TimeOf(now.Add(lifetime)),
@@ -67,8 +70,8 @@ func (e *Exporter) Finish(ctx context.Context, x Export, topic schemas.Topic, re
 	if signer, err := smime.Verify(content, signature); err == nil && signer.Equal(e.cert) {
 		c.SignerSHA256 = smime.Fingerprint(signer)
 	}
-	c.ExpiresAt = m.ExpiresAt
-	return c, nil
+	c.ExpiresAt, c.Chain = m.ExpiresAt, m.Chain
+	return c, e.keepRun(ctx, x, &m, c.ManifestSHA256, writeOffs)
 }
 
 // stated leaves out what is the default, as manifests did before there was a choice.

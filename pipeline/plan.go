@@ -138,7 +138,7 @@ func (e *Exporter) counted(ctx context.Context, x Export) (extent warehouse.Exte
 	if extent, err = e.source.Extent(ctx, x.query()); errors.Is(err, warehouse.ErrUnstated) {
 		err = Permanent(err)
 	}
-	if err == nil && x.Before != nil {
+	if err == nil && x.Link.Previous != nil {
 		removed, err = e.source.CountRemoved(ctx, x.query())
 	}
 	return extent, removed, err

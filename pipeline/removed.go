@@ -11,7 +11,7 @@ import (
 
 // planRemoved adds the parts with the removals of an export that continues another one.
 func (e *Exporter) planRemoved(ctx context.Context, x Export, counted int64, plan *schemas.Plan) error {
-	if x.Before == nil {
+	if x.Link.Previous == nil {
 		return nil
 	}
 	var part *schemas.Part

@@ -18,8 +18,10 @@ type Export struct {
 	RequestDigest string           `json:"request_digest,omitempty"`
 	Recipients    []CertificateRef `json:"recipients,omitempty"`
 	Snapshot      Snapshot         `json:"snapshot,omitempty"`
-	// Since is the snapshot of the export this one continues; nil if it is whole.
-	Since Snapshot `json:"since,omitempty"`
+	// Continues is the export that this one continues; nil if it holds everything, or is not
+	// planned yet. StartsOver says why a run of a chain holds everything.
+	Continues  *Continued `json:"continues,omitempty"`
+	StartsOver string     `json:"starts_over,omitempty"`
 	// Attempt is the latest that began, from 1.
 	Attempt int `json:"attempt,omitempty"`
 	// Planned is what is to be done; Done what was stored so far.
@@ -164,9 +166,6 @@ func (e *Export) apply(s *ExportStatus) {
 	if s.Snapshot != nil {
 		e.Snapshot = s.Snapshot
 	}
-	if s.Since != nil {
-		e.Since = s.Since
-	}
 	switch s.State {
 	case Requested, Refused:
 		if e.RequestedAt.IsZero() || s.Time.Before(e.RequestedAt.Time) {
@@ -179,6 +178,7 @@ func (e *Export) apply(s *ExportStatus) {
 		if s.Planned != nil {
 			e.PlannedAt, e.Planned = s.Time, *s.Planned
 		}
+		e.Continues, e.StartsOver = s.Continues, s.StartsOver
 	case Running:
 		if s.Part != nil {
 			e.Parts = append(e.Parts, *s.Part)

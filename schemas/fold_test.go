@@ -194,7 +194,7 @@ func statuses() *rapid.Generator[*schemas.ExportStatus] {
 		if rapid.Bool().Draw(t, "has more") {
 			s.Request = &schemas.ExportRequest{RequestedBy: word.Draw(t, "by")}
 			s.Planned = &schemas.Totals{Rows: rapid.Int64Range(0, 2).Draw(t, "planned")}
-			s.Since = schemas.Snapshot{rapid.Int64Range(0, 2).Draw(t, "since")}
+			s.Continues = &schemas.Continued{Snapshot: schemas.Snapshot{rapid.Int64Range(0, 2).Draw(t, "since")}}
 			s.Snapshot = schemas.Snapshot{rapid.Int64Range(0, 2).Draw(t, "offset")}
 			s.Failure = &schemas.Failure{Reason: word.Draw(t, "failure")}
 			s.Completion = &schemas.Completion{ManifestKey: word.Draw(t, "key")}

@@ -114,6 +114,9 @@ type Job struct {
 	// the job was made, its schedule was changed or it was resumed; resuming one that runs
 	// once leaves it, or its run would be another one.
 	EffectiveAt Time `json:"effective_at"`
+	// ChainFrom is when the chain of a job that exports what came since its last run was started
+	// over: the next run holds everything. Zero if it never was.
+	ChainFrom Time `json:"chain_from,omitzero"`
 	// Revision counts the job's versions from 1.
 	Revision int `json:"revision"`
 }

@@ -139,15 +139,18 @@ type ExportRequest struct {
 	Recipients []Recipient `json:"recipients,omitempty"`
 	// Snapshot repeats an earlier export's point in time; empty means now.
 	Snapshot Snapshot `json:"snapshot,omitempty"`
-	// SinceExport is the id of a completed export of the tenant: only versions at or
-	// past its snapshot are exported. Empty means from the beginning.
+	// SinceExport is the id of a completed export of the tenant: only what differs from what
+	// that selected is exported. Empty means everything that is selected.
 	SinceExport string `json:"since_export,omitempty"`
-	// Since is the snapshot of SinceExport, for when the store has nothing of that any
-	// more; what the store says counts.
-	Since Snapshot `json:"since,omitempty"`
-	// StartsOver says why a run of a job that exports what came since its last run holds
-	// everything instead; empty where it does not.
-	StartsOver string `json:"starts_over,omitempty"`
+	// Chained says that the export is the next run of the chain of JobID (see Chain): it
+	// holds what differs from the run before, whichever that is when it begins.
+	Chained bool `json:"chained,omitempty"`
+	// ChainFrom is from when on runs are continued: what comes after an earlier one starts
+	// over.
+	ChainFrom Time `json:"chain_from,omitzero"`
+	// Supersedes is the run whose place in the chain another one took, and in whose stead
+	// this one was requested.
+	Supersedes string `json:"supersedes,omitempty"`
 	// RetentionDays is how long the artifacts live, at most as long as the tenant's may;
 	// 0 means as long as that.
 	RetentionDays int `json:"retention_days,omitempty"`
@@ -322,15 +325,13 @@ func (r *ExportRequest) Validate() error {
 			p.add("since_export", "%q is no export id", shorten(r.SinceExport))
 		}
 	}
-	for n, offset := range r.Since {
-		if offset < 0 {
-			p.add("since", "partition %d has the negative offset %d", n, offset)
-		}
+	if r.Chained && (r.JobID == "" || r.SinceExport != "" || r.Snapshot != nil) {
+		p.add("chained", "a run of a chain names its job_id, and neither since_export nor snapshot")
 	}
-	if r.Since != nil && r.SinceExport == "" {
-		p.add("since", "name the export it is the snapshot of in since_export")
+	p.instant("chain_from", r.ChainFrom, false)
+	if r.Supersedes != "" && !exportPattern.MatchString(r.Supersedes) {
+		p.add("supersedes", "%q is no export id", shorten(r.Supersedes))
 	}
-	p.short("starts_over", r.StartsOver)
 	p.short("requested_by", r.RequestedBy)
 	return p.err()
 }

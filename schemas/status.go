@@ -60,10 +60,11 @@ type ExportStatus struct {
 	Request       *ExportRequest   `json:"request,omitempty"`
 	RequestDigest string           `json:"request_digest,omitempty"`
 	Recipients    []CertificateRef `json:"recipients,omitempty"`
-	// Snapshot comes with requested, and Since if the export holds only what came
-	// after that.
-	Snapshot Snapshot `json:"snapshot,omitempty"`
-	Since    Snapshot `json:"since,omitempty"`
+	// Snapshot comes with requested. Continues comes with planned, if the export holds only
+	// what differs from another, and StartsOver says why a run of a chain does not.
+	Snapshot   Snapshot   `json:"snapshot,omitempty"`
+	Continues  *Continued `json:"continues,omitempty"`
+	StartsOver string     `json:"starts_over,omitempty"`
 	// Waiting says what an export that has not ended waits for. A later event that says
 	// nothing of it ends the wait.
 	Waiting string `json:"waiting,omitempty"`
@@ -78,6 +79,14 @@ type ExportStatus struct {
 	Failure *Failure `json:"failure,omitempty"`
 	// Completion comes with completed.
 	Completion *Completion `json:"completion,omitempty"`
+}
+
+// Continued is the export that another one continues, and what it selected.
+type Continued struct {
+	ExportID string `json:"export_id"`
+	// Filter is its filter, From being from when on rows were kept.
+	Filter   Filter   `json:"filter"`
+	Snapshot Snapshot `json:"snapshot"`
 }
 
 // Failure says why an export was given up.
@@ -107,6 +116,8 @@ type Completion struct {
 	SignerSHA256 string `json:"signer_sha256,omitempty"`
 	Totals       Totals `json:"totals"`
 	ExpiresAt    Time   `json:"expires_at"`
+	// Chain is the place of a run in the chain of its job.
+	Chain *Chain `json:"chain,omitempty"`
 }
 
 // Topic is cdds.export.status.

@@ -148,7 +148,7 @@ func (w *Worker) accept(ctx context.Context, b *batch, r schemas.Record[*schemas
 	}
 	return w.report(ctx, &schemas.ExportStatus{
 		TenantID: r.Event.TenantID, ExportID: r.Event.ExportID, EventID: "requested", State: schemas.Requested,
-		Request: withoutCertificates(a.Request), RequestDigest: a.Digest, Snapshot: a.Snapshot, Since: a.Since,
+		Request: withoutCertificates(a.Request), RequestDigest: a.Digest, Snapshot: a.Snapshot,
 		Recipients: pipeline.CertificateRefs(parsed(a)),
 	})
 }
@@ -242,8 +242,6 @@ func (w *Worker) since(ctx context.Context, r *schemas.ExportRequest, snapshot s
 	switch {
 	case err != nil:
 		return nil, err
-	case !found && r.Since != nil: // so long ago that the store has nothing of it
-		earlier.Snapshot = r.Since
 	case !found:
 		return nil, refuse("tenant %s has no export %s", r.TenantID, r.SinceExport)
 	case state != schemas.Completed:

@@ -137,10 +137,13 @@ func (r *run) end(ctx context.Context, err error) error {
 	e, request := r.open, r.accepted.Request
 	var refused refusal
 	var failed failure
+	var superseded *pipeline.SupersededError
 	switch {
 	case err == nil:
 		r.metrics.end(e.TenantID, schemas.Completed)
 		return r.close(ctx)
+	case errors.As(err, &superseded):
+		return r.superseded(ctx, superseded)
 	case errors.Is(err, pipeline.ErrGone):
 		return r.leave(ctx, e.Open, request.JobID)
 	case errors.As(err, &failed): // which a refusal may be the reason of
@@ -221,14 +224,18 @@ func (r *run) export(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	before, err := r.before(ctx)
+	var link pipeline.Link
+	err = r.stage(ctx, "chain", 0, func(ctx context.Context) (err error) {
+		link, err = r.Exporter.Follow(ctx, r.accepted)
+		return err
+	})
 	if err != nil {
 		return err
 	}
 	cipher, keyTransport := request.Enciphering()
 	x := pipeline.Export{
 		ID: request.ExportID, Filter: request.Filter(), Snapshot: r.accepted.Snapshot,
-		Before: before, SinceExport: request.SinceExport, HistoryFrom: r.accepted.From(),
+		Link: link, HistoryFrom: r.accepted.From(),
 		SplitSize: request.Split(), WithoutAttachments: request.Attachments == schemas.AttachmentsNone,
 		Encoding: request.Sealing(), Cipher: cipher, KeyTransport: keyTransport, Compression: request.Compressing(), Recipients: recipients, Lifetime: lifetime,
 	}
@@ -258,7 +265,7 @@ func (r *run) parted(ctx context.Context, x pipeline.Export) error {
 	}
 	planned := r.status("planned", schemas.Planned)
 	totals := plan.Totals()
-	planned.Planned = &totals
+	planned.Planned, planned.Continues, planned.StartsOver = &totals, x.Link.Continues(), x.Link.StartsOver
 	if err := r.reportState(ctx, planned); err != nil {
 		return err
 	}
@@ -297,14 +304,18 @@ func (r *run) reportCompleted(ctx context.Context) error {
 	if standing.Manifest == nil {
 		return pipeline.ErrGone
 	}
-	x := pipeline.Export{ID: e.ExportID, Filter: r.accepted.Request.Filter(), Snapshot: r.accepted.Snapshot}
+	link, err := r.Exporter.Follow(ctx, r.accepted)
+	if err != nil {
+		return err
+	}
+	x := pipeline.Export{ID: e.ExportID, Filter: r.accepted.Request.Filter(), Snapshot: r.accepted.Snapshot, Link: link}
 	plan, err := r.Exporter.Plan(ctx, x)
 	if err != nil {
 		return err
 	}
 	planned := r.status("planned", schemas.Planned)
 	totals := plan.Totals()
-	planned.Planned = &totals
+	planned.Planned, planned.Continues, planned.StartsOver = &totals, link.Continues(), link.StartsOver
 	if err := r.reportState(ctx, planned); err != nil {
 		return err
 	}

@@ -34,6 +34,9 @@ type scene struct {
 	records []schemas.Record[*schemas.Interaction]
 	told    []*schemas.ExportStatus
 	offsets int
+	// requested are requests that a worker published, and erased what was erased.
+	requested []*schemas.ExportRequest
+	erased    map[string]pipelinetest.Erased
 	// forwarded are messages that a worker published again.
 	forwarded []forwarded
 	// now is the clock.
@@ -174,6 +177,11 @@ func (s *scene) ends() schemas.Snapshot {
 	return ends
 }
 
+// source has what the log has, but for what was erased.
+func (s *scene) source() *pipelinetest.Source {
+	return pipelinetest.NewSource(s.log()...).EraseAll(s.erased)
+}
+
 // Partitions and Forward are those of a topic with one partition.
 func (s *scene) Partitions(context.Context) (int32, error) { return 1, nil }
 
@@ -193,39 +201,46 @@ func (s *scene) Publish(_ context.Context, events ...schemas.Event) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, e := range events {
-		if status, ok := e.(*schemas.ExportStatus); ok {
-			s.told = append(s.told, status)
+		switch e := e.(type) {
+		case *schemas.ExportStatus:
+			s.told = append(s.told, e)
+		case *schemas.ExportRequest:
+			s.requested = append(s.requested, e)
 		}
 	}
 	return nil
 }
 
 func (s *scene) Extent(ctx context.Context, q warehouse.Query) (warehouse.Extent, error) {
-	return pipelinetest.NewSource(s.log()...).Extent(ctx, q)
+	return s.source().Extent(ctx, q)
 }
 
 func (s *scene) Chunks(ctx context.Context, q warehouse.Query, n int64, each func(warehouse.Chunk) error) error {
-	return pipelinetest.NewSource(s.log()...).Chunks(ctx, q, n, each)
+	return s.source().Chunks(ctx, q, n, each)
 }
 
 func (s *scene) Rows(ctx context.Context, q warehouse.Query, first, last schemas.RowKey) (io.ReadCloser, error) {
-	return pipelinetest.NewSource(s.log()...).Rows(ctx, q, first, last)
+	return s.source().Rows(ctx, q, first, last)
 }
 
 func (s *scene) Attached(ctx context.Context, q warehouse.Query, first, last schemas.RowKey) (io.ReadCloser, error) {
-	return pipelinetest.NewSource(s.log()...).Attached(ctx, q, first, last)
+	return s.source().Attached(ctx, q, first, last)
 }
 
 func (s *scene) AttachmentSizes(ctx context.Context, q warehouse.Query, first, last schemas.RowKey, each func(schemas.RowKey, []uint64)) error {
-	return pipelinetest.NewSource(s.log()...).AttachmentSizes(ctx, q, first, last, each)
+	return s.source().AttachmentSizes(ctx, q, first, last, each)
+}
+
+func (s *scene) ErasedUntil(_ context.Context, _, _ string, from time.Time) (until time.Time, erased bool, err error) {
+	return s.source().ErasedUntil(context.Background(), "", "", from)
 }
 
 func (s *scene) CountRemoved(ctx context.Context, q warehouse.Query) (int64, error) {
-	return pipelinetest.NewSource(s.log()...).CountRemoved(ctx, q)
+	return s.source().CountRemoved(ctx, q)
 }
 
 func (s *scene) Removed(ctx context.Context, q warehouse.Query, first schemas.RowKey, last *schemas.RowKey, each func(schemas.Removal) error) error {
-	return pipelinetest.NewSource(s.log()...).Removed(ctx, q, first, last, each)
+	return s.source().Removed(ctx, q, first, last, each)
 }
 
 func digest(lines string) string {

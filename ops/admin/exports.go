@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -213,7 +212,8 @@ func (h *Handle) CloneExport(ctx context.Context, id string) (schemas.Export, er
 			r.Recipients = append(r.Recipients, schemas.Recipient{Fingerprint: c.Fingerprint})
 		}
 	}
-	r.ExportID, r.Snapshot, r.JobID, r.ScheduledAt, r.StartsOver = "", nil, "", schemas.Time{}, ""
+	r.ExportID, r.Snapshot, r.JobID, r.ScheduledAt = "", nil, "", schemas.Time{}
+	r.Chained, r.ChainFrom, r.Supersedes = false, schemas.Time{}, ""
 	return h.CreateExport(ctx, r, "")
 }
 
@@ -224,31 +224,7 @@ func (h *Handle) CancelExport(ctx context.Context, id string) error {
 
 // RetryExport asks to take a failed export up again.
 func (h *Handle) RetryExport(ctx context.Context, id string) error {
-	if err := h.checkRetry(ctx, id); err != nil {
-		return err
-	}
 	return h.control(ctx, schemas.ActionRetry, id, func(s schemas.State) bool { return s == schemas.Failed })
-}
-
-// checkRetry is a *ConflictError if the export is a run of a job that must not be taken up
-// again.
-func (h *Handle) checkRetry(ctx context.Context, id string) error {
-	if err := h.changes(ctx, auth.Change, "export.retry", subjectOf(id)); err != nil {
-		return err
-	}
-	e, err := h.export(ctx, id)
-	if err != nil || h.CheckRetry == nil || e.State != schemas.Failed || e.Request == nil || e.Request.JobID == "" {
-		return err
-	}
-	j, ok := h.definitions(ctx).Job(h.tenant, e.Request.JobID)
-	if !ok {
-		return nil
-	}
-	var conflict *ConflictError
-	if err = h.CheckRetry(ctx, j, e); errors.As(err, &conflict) {
-		return h.refuse(ctx, "export.retry", id, err)
-	}
-	return err
 }
 
 // DeleteExport asks to remove the artifacts of an export that has ended.

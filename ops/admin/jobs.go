@@ -145,10 +145,7 @@ func (h *Handle) RunJob(ctx context.Context, id string) (schemas.Export, error) 
 	if err != nil {
 		return schemas.Export{}, err
 	}
-	r, err := h.Run(ctx, j)
-	if err != nil {
-		return schemas.Export{}, h.refuse(ctx, "job.run", id, err)
-	}
+	r := h.Run(j)
 	again, err := h.requested(ctx, r.ExportID)
 	if err != nil {
 		return schemas.Export{}, err

@@ -37,6 +37,7 @@ type History interface {
 	StoredTimes(ctx context.Context, tenantID, exportID string, limit int) (map[int]schemas.Time, error)
 	ListExports(ctx context.Context, f ledger.ExportFilter, p ledger.Page) (ledger.Listed[schemas.Export], error)
 	LatestRuns(ctx context.Context, tenantID string, jobIDs []string) (map[string]*schemas.Export, error)
+	ChainRuns(ctx context.Context, tenantID, jobID string, after, limit int) ([]schemas.ChainRun, error)
 	ListArtifacts(ctx context.Context, f ledger.ArtifactFilter, p ledger.Page) (ledger.Listed[ledger.ListedArtifact], error)
 	ListAudit(ctx context.Context, f ledger.AuditFilter, p ledger.Page) (ledger.Listed[schemas.AuditRecord], error)
 	ListErasures(ctx context.Context, tenantID, state string, p ledger.Page) (ledger.Listed[schemas.Erasure], error)
@@ -115,11 +116,8 @@ type Options struct {
 	// expression with no next time or a webhook that is never delivered. The error is a
 	// *schemas.InvalidError. nil checks nothing.
 	CheckJob func(ctx context.Context, j schemas.Job) error
-	// Run is the request of a run of a job now, or a *ConflictError.
-	Run func(ctx context.Context, j schemas.Job) (*schemas.ExportRequest, error)
-	// CheckRetry is a *ConflictError if a failed run of a job must not be taken up again;
-	// nil checks nothing.
-	CheckRetry func(ctx context.Context, j schemas.Job, failed schemas.Export) error
+	// Run is the request of a run of a job now.
+	Run func(j schemas.Job) *schemas.ExportRequest
 	// Next lists when a job is due after an instant, at most n times.
 	Next func(j schemas.Job, after schemas.Time, n int) ([]schemas.Time, error)
 	// Lifetime is how long a tenant's artifacts may live; nil leaves that to the worker.

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"net/http"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -122,6 +123,38 @@ func (a *API) jobs() {
 		OperationID: "run-job", Method: http.MethodPost, Path: "/jobs/{id}/run", Tags: tags, Summary: "Run a job now, whatever its schedule", DefaultStatus: http.StatusAccepted, Errors: conflicts,
 	}, func(ctx context.Context, in *JobPath) (*accepted, error) {
 		return acceptedOf(on(ctx, a, in.Scope, func(h *admin.Handle) (schemas.Export, error) { return h.RunJob(ctx, in.ID) }))
+	})
+	register(a, huma.Operation{
+		OperationID: "job-chain", Method: http.MethodGet, Path: "/jobs/{id}/chain", Tags: tags, Summary: "List the runs of a job's chain after a number",
+		Description: "Of a job that exports what came since its last run. A receiver that applies all runs in order has what one whole export would hold. With wait the answer comes when there is a run, or when that time is over.",
+	}, func(ctx context.Context, in *struct {
+		JobPath
+		After int `query:"after" minimum:"0" default:"0" doc:"The number of the last run that was applied."`
+		Wait  int `query:"wait" minimum:"0" maximum:"50" default:"0" doc:"How many seconds to wait for a run."`
+	}) (*answer[schemas.ChainRuns], error) {
+		return give(on(ctx, a, in.Scope, func(h *admin.Handle) (schemas.ChainRuns, error) {
+			return h.Chain(ctx, in.ID, in.After, time.Duration(in.Wait)*time.Second)
+		}))
+	})
+	register(a, huma.Operation{
+		OperationID: "acknowledge-chain", Method: http.MethodPost, Path: "/jobs/{id}/chain/acknowledge", Tags: tags, Summary: "Record how far a receiver is", DefaultStatus: http.StatusNoContent, Errors: conflicts,
+	}, func(ctx context.Context, in *struct {
+		JobPath
+		Body struct {
+			Number   int    `json:"number" minimum:"1"`
+			ExportID string `json:"export_id" maxLength:"128"`
+		}
+	}) (*struct{}, error) {
+		_, err := on(ctx, a, in.Scope, func(h *admin.Handle) (struct{}, error) {
+			return struct{}{}, h.AcknowledgeChain(ctx, in.ID, in.Body.Number, in.Body.ExportID)
+		})
+		return nil, err
+	})
+	register(a, huma.Operation{
+		OperationID: "restart-chain", Method: http.MethodPost, Path: "/jobs/{id}/restart-chain", Tags: tags, Summary: "Have the next run hold everything", DefaultStatus: http.StatusOK, Errors: conflicts,
+		Description: "For a receiver that is new, or so far behind that runs it needs are gone.",
+	}, func(ctx context.Context, in *JobPath) (*answer[schemas.Job], error) {
+		return give(on(ctx, a, in.Scope, func(h *admin.Handle) (schemas.Job, error) { return h.RestartChain(ctx, in.ID) }))
 	})
 	register(a, huma.Operation{
 		OperationID: "next-runs", Method: http.MethodGet, Path: "/jobs/{id}/next", Tags: tags, Summary: "List when a job is due next",

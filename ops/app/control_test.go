@@ -2,6 +2,7 @@ package app_test
 
 import (
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -40,11 +41,11 @@ func TestConsecutiveRunsHoldEveryVersionBetweenThemAndNoneTwice(t *testing.T) {
 		if e.State == schemas.Cancelled {
 			continue
 		}
-		if e.State != schemas.Completed || since != "" && len(e.Since) == 0 {
-			t.Fatalf("%s is %s since %v: %s %+v", id, e.State, e.Since, e.Reason, e.Failure)
+		if e.State != schemas.Completed || (since != "") != (e.Continues != nil) {
+			t.Fatalf("%s is %s since %v: %s %+v", id, e.State, e.Continues, e.Reason, e.Failure)
 		}
-		if _, past := e.Since.Past(snapshot); past {
-			t.Errorf("%s begins at %v, before %v", id, e.Since, snapshot)
+		if e.Continues != nil && !slices.Equal(e.Continues.Snapshot, snapshot) {
+			t.Errorf("%s begins at %v, not at %v", id, e.Continues.Snapshot, snapshot)
 		}
 		for _, line := range w.open(e) {
 			if seen[line] {

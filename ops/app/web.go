@@ -121,12 +121,8 @@ func (a *App) administration(w *web) (*admin.Service, error) {
 		Records: producers.NewRecords(a.publisher, defined.Versions()), Positions: a.offsets,
 		Accounts: w.auth, Directory: w.directory, Definitions: defined,
 		CheckJob: a.checkJob, Next: schedule.Next,
-		Run: func(ctx context.Context, j schemas.Job) (*schemas.ExportRequest, error) {
-			r, err := schedule.RunNow(ctx, a.ledger, j, schemas.TimeOf(w.now()))
-			return r, conflictOf(err)
-		},
-		CheckRetry: func(ctx context.Context, j schemas.Job, failed schemas.Export) error {
-			return conflictOf(schedule.CheckRetry(ctx, a.ledger, j, failed))
+		Run: func(j schemas.Job) *schemas.ExportRequest {
+			return schedule.RunNow(j, schemas.TimeOf(w.now()))
 		},
 		Lifetime: a.Config.Export.LifetimeOf,
 		WebhookSecret: func(j schemas.Job) (string, error) {
@@ -142,15 +138,6 @@ func (a *App) checkJob(ctx context.Context, j schemas.Job) error {
 		return err
 	}
 	return webhooks.Check(ctx, j.Webhook, []byte(a.Config.Webhooks.Secret.Reveal()), a.Config.Webhooks.AllowPrivate)
-}
-
-// conflictOf is an overlap of runs as administration tells it, and any other error itself.
-func conflictOf(err error) error {
-	var overlap *schedule.OverlapError
-	if errors.As(err, &overlap) {
-		return &admin.ConflictError{Reason: overlap.Reason}
-	}
-	return err
 }
 
 func (w *web) now() time.Time {

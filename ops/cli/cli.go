@@ -144,7 +144,7 @@ environment, or the data directory of a local ` + "`cdds up`" + ` (--data-dir).
 	for group, commands := range map[string][]*cobra.Command{
 		"run":     {newUp(s), newDemo(s), newProvision(s), newReady(s), newConfig(s), newDoctor(s), newAccount(s), newRetention(s)},
 		"use":     {newSample(s), newImport(s), newExport(s), newJob(s), newCertificate(s), newAudit(s), newErase(s), newUser(s), newToken(s)},
-		"receive": {newKeygen(s), newVerify(s), newDecrypt(s)},
+		"receive": {newKeygen(s), newVerify(s), newDecrypt(s), newSync(s)},
 		"":        {newVersion(s)},
 	} {
 		for _, c := range commands {

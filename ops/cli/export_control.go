@@ -12,7 +12,6 @@ import (
 
 	"cdds/ops/api/client"
 	"cdds/producers"
-	"cdds/producers/schedule"
 	"cdds/schemas"
 )
 
@@ -20,18 +19,11 @@ func newExportRetry(s *session) *cobra.Command {
 	return s.newControl(control{
 		action: schemas.ActionRetry, short: "Take a failed export up again",
 		long: `Take a failed export up again under its id: same snapshot, same parts. Parts that are
-stored are not made again. It returns when the export has ended. A run of a job that exports
-what came since its last run is refused if another is at work or holds its rows already.`,
+stored are not made again. It returns when the export has ended. If another run
+of a chain took its place meanwhile, a run after that one is requested instead.`,
 		allows: func(e schemas.Export) bool { return e.State == schemas.Failed },
-		check: func(ctx context.Context, d *defined, e schemas.Export) error {
-			j, ok := d.Job(e.TenantID, e.Request.JobID)
-			if !ok {
-				return nil
-			}
-			return overlapping(schedule.CheckRetry(ctx, d.ledger, j, e))
-		},
-		done:  func(before, now schemas.Export) bool { return now.Attempt > before.Attempt && now.State.Ended() },
-		there: (*client.Client).RetryExport,
+		done:   func(before, now schemas.Export) bool { return now.Attempt > before.Attempt && now.State.Ended() },
+		there:  (*client.Client).RetryExport,
 	})
 }
 

@@ -148,7 +148,7 @@ func (s *session) describe(e schemas.Export) {
 	add("reason", e.Reason)
 	if r := e.Request; r != nil {
 		add("since", r.SinceExport)
-		add("starts over", r.StartsOver)
+		add("starts over", e.StartsOver)
 	}
 	if e.Attempt > 1 {
 		add("attempt", fmt.Sprint(e.Attempt))

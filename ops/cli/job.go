@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -25,7 +24,7 @@ for whom; each of its runs is an export that ` + "`cdds export`" + ` shows and d
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newJobCreate(s), newJobChange(s), newJobClone(s), newJobList(s), newJobShow(s), newJobRun(s), newJobSecret(s),
+	cmd.AddCommand(newJobCreate(s), newJobChange(s), newJobClone(s), newJobList(s), newJobShow(s), newJobRun(s), newJobChain(s), newJobRestart(s), newJobSecret(s),
 		newJobState(s, "suspend", schemas.JobSuspended, "Stop running a job until it is resumed", "Suspend a job. What is due meanwhile is not made up for."),
 		newJobState(s, "resume", schemas.JobActive, "Run a suspended job again", "Resume a job: it runs when it is next due."),
 		newJobState(s, "delete", schemas.JobDeleted, "Delete a job; its exports stay", "Delete a job for good. The exports it made stay as long as they would."))
@@ -245,6 +244,36 @@ func newJobState(s *session, verb, state, short, long string) *cobra.Command {
 	return cmd
 }
 
+func newJobRestart(s *session) *cobra.Command {
+	var tenant string
+	cmd := &cobra.Command{
+		Use:   "restart-chain ID",
+		Short: "Have a job's next run hold everything",
+		Long: `Have the next run of a job that exports what came since its last run hold everything that
+it selects: for a receiver that is new, or so far behind that runs it needs are gone. It
+comes when the job is due, or at once with ` + "`cdds job run`" + `.
+
+` + exitCodes,
+		Example: examples("cdds job restart-chain nightly --tenant acme && cdds job run nightly --tenant acme"),
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return s.withRegistry(cmd.Context(), func(r registry) error {
+				j, err := r.job(cmd.Context(), tenant, args[0])
+				if err != nil {
+					return err
+				}
+				next, err := r.restartChain(cmd.Context(), j)
+				if err != nil {
+					return err
+				}
+				return s.result(next, func() { s.print("the next run of job %s holds everything\n", next.JobID) })
+			})
+		},
+	}
+	tenantFlag(cmd, &tenant)
+	return cmd
+}
+
 func newJobRun(s *session) *cobra.Command {
 	var f createFlags
 	cmd := &cobra.Command{
@@ -266,10 +295,7 @@ is refused.
 				return answered(s.remoteRun(cmd.Context(), c, args[0], f))
 			}
 			return s.withJob(cmd.Context(), f.tenant, args[0], func(d *defined, j schemas.Job) error {
-				r, err := schedule.RunNow(cmd.Context(), d.ledger, j, schemas.TimeOf(time.Now()))
-				if err != nil {
-					return overlapping(err)
-				}
+				r := schedule.RunNow(j, schemas.TimeOf(time.Now()))
 				r.RequestedBy = whoami()
 				e, err := s.submit(cmd.Context(), d.services, r, f)
 				if err != nil {
@@ -286,18 +312,6 @@ is refused.
 	cmd.Flags().BoolVar(&f.wait, "wait", false, "wait until the export has ended, showing progress")
 	cmd.Flags().DurationVar(&f.timeout, "timeout", 0, "stop waiting after this `duration`; the export goes on")
 	return cmd
-}
-
-// overlapping gives the error of a run that may not be at work its exit code.
-func overlapping(err error) error {
-	var overlap *schedule.OverlapError
-	switch {
-	case err == nil:
-		return nil
-	case errors.As(err, &overlap):
-		return refused(err)
-	}
-	return unreachable(err)
 }
 
 func newJobSecret(s *session) *cobra.Command {

@@ -29,6 +29,10 @@ type registry interface {
 	// saveJob makes j, or changes previous to it, which is nil then.
 	saveJob(ctx context.Context, j schemas.Job, previous *schemas.Job) (schemas.Job, error)
 	setJobState(ctx context.Context, j schemas.Job, state string) (schemas.Job, error)
+	// chain is the runs of a job's chain after a number.
+	chain(ctx context.Context, j schemas.Job, after int) (schemas.ChainRuns, error)
+	// restartChain has the next run of a job hold everything.
+	restartChain(ctx context.Context, j schemas.Job) (schemas.Job, error)
 	// past is what a job made and whom it told, the latest first.
 	past(ctx context.Context, j schemas.Job) ([]schemas.Export, []schemas.WebhookDelivery, error)
 	certificates(ctx context.Context, tenant string) ([]schemas.Certificate, error)
@@ -98,6 +102,16 @@ func (d *defined) setJobState(ctx context.Context, j schemas.Job, state string) 
 	}
 	changed := j
 	changed.State = state
+	next := changed.Revised(&j, whoami(), schemas.TimeOf(time.Now()))
+	return *next, d.change(ctx, next, schemas.AuditOfJob(next, &j, machine()))
+}
+
+func (d *defined) restartChain(ctx context.Context, j schemas.Job) (schemas.Job, error) {
+	if j.Timeframe.Kind != schemas.TimeframeSinceLastRun {
+		return j, refused(errors.New("every run of the job holds everything that it selects; there is no chain"))
+	}
+	changed := j
+	changed.ChainFrom = schemas.TimeOf(time.Now())
 	next := changed.Revised(&j, whoami(), schemas.TimeOf(time.Now()))
 	return *next, d.change(ctx, next, schemas.AuditOfJob(next, &j, machine()))
 }
@@ -178,6 +192,10 @@ func (f far) saveJob(ctx context.Context, j schemas.Job, previous *schemas.Job) 
 
 func (f far) setJobState(ctx context.Context, j schemas.Job, state string) (schemas.Job, error) {
 	return f.SetJobState(ctx, j.TenantID, j.JobID, state)
+}
+
+func (f far) restartChain(ctx context.Context, j schemas.Job) (schemas.Job, error) {
+	return f.RestartChain(ctx, j.TenantID, j.JobID)
 }
 
 func (f far) past(ctx context.Context, j schemas.Job) ([]schemas.Export, []schemas.WebhookDelivery, error) {

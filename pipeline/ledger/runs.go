@@ -15,34 +15,26 @@ func (l *Ledger) JobRuns(ctx context.Context, tenantID, jobID string, limit int)
 		tables.Named("tenant", tenantID), tables.Named("job", jobID), tables.Named("limit", uint32(limit)))
 }
 
-// LastCompletedRun returns, of a job's completed runs of an entity, the one whose snapshot
-// reaches furthest, without its parts and whether or not its artifacts are still there;
-// found is false if there is none. stale is the id of a run that ended after one that
-// reaches further, unless a whole run (one that continues none) that reaches at least as
-// far ended after it. Later snapshots of a topic have more positions: each partition's
-// only grow.
-func (l *Ledger) LastCompletedRun(ctx context.Context, tenantID, jobID, entity string) (last schemas.Export, stale string, found bool, err error) {
-	var id string
-	err = l.db.Scan(ctx, "read the last completed run of a job", `
-WITH maxIf((ended, export_id), reaches < most) AS late, maxIf(ended, since = 0 AND reaches = most) AS whole
-SELECT argMax(export_id, (reaches, ended)), if(late.1 > whole, late.2, '')
-FROM (
-  SELECT export_id, ended, reaches, since, max(reaches) OVER (ORDER BY ended, reaches DESC ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS most
-  FROM (
-    SELECT export_id, JSONExtractString(summary, 'ended_at') AS ended, JSONLength(summary, 'since') AS since,
-      arraySum(JSONExtract(summary, 'snapshot', 'Array(Int64)')) AS reaches
-    FROM exports FINAL
-    WHERE tenant_id = {tenant:String} AND job_id = {job:String} AND entity = {entity:String} AND JSONHas(summary, 'completion')))`,
-		[]any{tables.Named("tenant", tenantID), tables.Named("job", jobID), tables.Named("entity", entity)}, &id, &stale)
-	if err != nil {
-		return last, "", false, err
+// ChainRuns returns the runs of a job's chain after a number, in order, at most limit.
+func (l *Ledger) ChainRuns(ctx context.Context, tenantID, jobID string, after, limit int) ([]schemas.ChainRun, error) {
+	exports, err := tables.Decoded[schemas.Export](ctx, l.db, "read the chain of a job", `
+SELECT summary FROM (
+  SELECT summary, JSONExtractInt(summary, 'completion', 'chain', 'number') AS number FROM exports FINAL
+  WHERE tenant_id = {tenant:String} AND job_id = {job:String})
+WHERE number > {after:Int64} ORDER BY number LIMIT {limit:UInt32}`,
+		tables.Named("tenant", tenantID), tables.Named("job", jobID), tables.Named("after", int64(after)), tables.Named("limit", uint32(limit)))
+	runs := make([]schemas.ChainRun, 0, len(exports))
+	for _, e := range exports {
+		c := e.Completion
+		if c == nil || c.Chain == nil {
+			continue
+		}
+		runs = append(runs, schemas.ChainRun{
+			Number: c.Chain.Number, ExportID: e.ExportID, PreviousExportID: c.Chain.PreviousExportID, ManifestSHA256: c.ManifestSHA256,
+			CompletedAt: e.EndedAt, ExpiresAt: c.ExpiresAt, Gone: e.State != schemas.Completed, Totals: c.Totals,
+		})
 	}
-	if id == "" {
-		return last, "", false, nil
-	}
-	last, found, err = l.Export(ctx, tenantID, id)
-	last.Parts = nil
-	return last, stale, found, err
+	return runs, err
 }
 
 // LatestRuns reads the latest export of each of a tenant's jobs that ever ran, by job

@@ -1,72 +1,44 @@
 package ledger_test
 
 import (
-	"fmt"
 	"maps"
+	"strings"
 	"testing"
-	"time"
-
-	"pgregory.net/rapid"
 
 	"cdds/schemas"
 )
 
-func TestTheLastCompletedRunReachesFurthestAndAStaleOneIsTold(t *testing.T) {
+func TestTheChainOfAJobIsItsRunsThatTookAPlaceByNumber(t *testing.T) {
 	l := open(t)
-	if _, _, found, err := l.LastCompletedRun(t.Context(), "runs", "none", schemas.EntityInteraction); found || err != nil {
-		t.Fatalf("of no runs there is a last one: %t, %v", found, err)
+	at := from
+	run := func(id, job string, number int, state schemas.State) schemas.Export {
+		e := schemas.Export{
+			TenantID: "runs", ExportID: id, State: state, Events: 1, RequestedAt: at, EndedAt: at, UpdatedAt: at,
+			Request: &schemas.ExportRequest{JobID: job, Entity: schemas.EntityInteraction, ScheduledAt: at},
+		}
+		if number > 0 {
+			e.Completion = &schemas.Completion{ManifestSHA256: id, Chain: &schemas.Chain{JobID: job, Number: number, PreviousExportID: "before " + id}}
+		}
+		return e
 	}
-	tried := 0
-	rapid.Check(t, func(rt *rapid.T) {
-		if tried++; tried > 60 {
-			return
-		}
-		job := fmt.Sprint("job-", time.Now().UnixNano())
-		var all []schemas.Export
-		var want, wantStale string
-		reached := int64(-1)
-		for n := range rapid.IntRange(1, 12).Draw(rt, "runs") {
-			at := schemas.TimeOf(from.Add(time.Duration(n) * time.Hour))
-			e := schemas.Export{
-				TenantID: "runs", ExportID: fmt.Sprintf("%s-%c", job, 'z'-n), State: schemas.Completed, Events: 1, RequestedAt: at, EndedAt: at, UpdatedAt: at,
-				Request:  &schemas.ExportRequest{JobID: job, Entity: schemas.EntityInteraction, ScheduledAt: schemas.TimeOf(from.Add(-time.Duration(n) * time.Hour))},
-				Snapshot: schemas.Snapshot{rapid.Int64Range(0, 5).Draw(rt, "p0"), rapid.Int64Range(0, 5).Draw(rt, "p1")},
-			}
-			if rapid.Bool().Draw(rt, "continues") {
-				e.Since = schemas.Snapshot{0, 0}
-			}
-			reaches := e.Snapshot.Records()
-			switch rapid.SampledFrom([]string{"completed", "completed", "expired", "failed", "contacts"}).Draw(rt, "is") {
-			case "failed":
-				e.State = schemas.Failed
-				all = append(all, e)
-				continue
-			case "contacts":
-				e.Request.Entity, e.Completion = schemas.EntityContact, &schemas.Completion{}
-				all = append(all, e)
-				continue
-			case "expired":
-				e.State = schemas.Expired
-			}
-			e.Completion = &schemas.Completion{}
-			all = append(all, e)
-			switch {
-			case reaches < reached:
-				wantStale = e.ExportID
-			case e.Since == nil:
-				want, wantStale, reached = e.ExportID, "", reaches
-			default:
-				want, reached = e.ExportID, reaches
+	check(t, l.SaveExports(t.Context(), []schemas.Export{
+		run("ten", "nightly", 10, schemas.Completed), run("nine", "nightly", 9, schemas.Expired), run("eight", "nightly", 8, schemas.Completed),
+		run("lost", "nightly", 0, schemas.Cancelled), run("other", "weekly", 9, schemas.Completed),
+	}))
+	for after, want := range map[int]string{0: "eight nine", 8: "nine ten", 9: "ten", 10: ""} {
+		runs, err := l.ChainRuns(t.Context(), "runs", "nightly", after, 2)
+		check(t, err)
+		var got []string
+		for _, r := range runs {
+			got = append(got, r.ExportID)
+			if r.Gone != (r.ExportID == "nine") || r.PreviousExportID != "before "+r.ExportID || r.ManifestSHA256 != r.ExportID {
+				t.Errorf("a run is %+v", r)
 			}
 		}
-		if err := l.SaveExports(t.Context(), all); err != nil {
-			rt.Fatal(err)
+		if strings.Join(got, " ") != want {
+			t.Errorf("after %d come %q, want %q", after, got, want)
 		}
-		last, stale, found, err := l.LastCompletedRun(t.Context(), "runs", job, schemas.EntityInteraction)
-		if err != nil || last.ExportID != want || stale != wantStale || found != (want != "") {
-			rt.Fatalf("the last is %q, stale %q, %v; want %q, %q of %+v", last.ExportID, stale, err, want, wantStale, all)
-		}
-	})
+	}
 }
 
 func TestExportsThatMayHoldRowsAreThoseWithArtifactsOrAtWork(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 	"io"
 	"iter"
 	"sync"
+	"time"
 
 	"cdds/pipeline"
 	"cdds/pipeline/bucket"
@@ -236,6 +237,11 @@ func (r *brokenRows) Read(p []byte) (int, error) {
 	n, err := r.ReadCloser.Read(p[:min(len(p), r.left)])
 	r.left -= n
 	return n, err
+}
+
+func (s faultySource) ErasedUntil(ctx context.Context, tenantID, entity string, from time.Time) (until time.Time, erased bool, err error) {
+	err = s.faults.Do(func() error { until, erased, err = s.source.ErasedUntil(ctx, tenantID, entity, from); return err })
+	return until, erased, err
 }
 
 func (s faultySource) CountRemoved(ctx context.Context, q warehouse.Query) (n int64, err error) {

@@ -167,6 +167,20 @@ func NewSource(records ...schemas.Record[*schemas.Interaction]) *Source {
 	return &Source{records: records, erased: map[string]time.Time{}}
 }
 
+// EraseAll is Erase of several ids. It returns the source.
+func (s *Source) EraseAll(erased map[string]Erased) *Source {
+	for id, e := range erased {
+		s.Erase(id, e.Below, e.At)
+	}
+	return s
+}
+
+// Erased is an erasure: of the versions below a snapshot, as of an instant.
+type Erased struct {
+	Below schemas.Snapshot
+	At    time.Time
+}
+
 // Erase removes every version of an interaction below a snapshot, as of an instant.
 func (s *Source) Erase(id string, below schemas.Snapshot, at time.Time) {
 	s.records = slices.DeleteFunc(slices.Clone(s.records), func(r schemas.Record[*schemas.Interaction]) bool {
@@ -236,6 +250,14 @@ func (s *Source) goneIn(q warehouse.Query) (ids []string) {
 	}
 	slices.Sort(ids)
 	return ids
+}
+
+// ErasedUntil says whether anything was erased at or past from.
+func (s *Source) ErasedUntil(_ context.Context, _, _ string, from time.Time) (until time.Time, erased bool, err error) {
+	for _, at := range s.erased {
+		erased = erased || !at.Before(from)
+	}
+	return time.Now(), erased, nil
 }
 
 // Removed calls each with every removal between two inclusive keys.

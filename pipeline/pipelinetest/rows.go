@@ -3,6 +3,7 @@ package pipelinetest
 import (
 	"context"
 	"io"
+	"time"
 
 	"cdds/pipeline/warehouse"
 	"cdds/schemas"
@@ -31,6 +32,11 @@ func (w *Warehouse) Attached(ctx context.Context, q warehouse.Query, first, last
 // AttachmentSizes is Source's.
 func (w *Warehouse) AttachmentSizes(ctx context.Context, q warehouse.Query, first, last schemas.RowKey, each func(schemas.RowKey, []uint64)) error {
 	return w.source().AttachmentSizes(ctx, q, first, last, each)
+}
+
+// ErasedUntil is Source's.
+func (w *Warehouse) ErasedUntil(ctx context.Context, tenantID, entity string, from time.Time) (until time.Time, erased bool, err error) {
+	return w.source().ErasedUntil(ctx, tenantID, entity, from)
 }
 
 // CountRemoved is Source's.

@@ -132,8 +132,9 @@ func within(s schemas.Snapshot, v erasableVersion) bool {
 }
 
 // HeldBy counts the rows of the subjects that an export holds: as the version that it
-// chose, if that passes its filter and came since the export that it continues. Of a failed export only the parts count that it stored;
-// one that is still at work counts for what it is to hold.
+// chose, if that passes its filter and is not what the export that it continues has. Of a
+// failed export only the parts count that it stored; one that is still at work counts for
+// what it is to hold.
 func (i Impact) HeldBy(x schemas.Export) (n int64) {
 	if x.Request == nil {
 		return 0
@@ -171,7 +172,17 @@ func (i Impact) PartsOf(x schemas.Export) (names []string) {
 // heldBy is the version of a row that an export has, or is to have, if that goes.
 func (i Impact) heldBy(x schemas.Export, q Query, row erasableRow) (v erasableVersion, held bool) {
 	v, found := q.newestOf(row)
-	return v, found && !within(x.Since, v) && q.passes(v) && i.erased(q.Filter.Entity, v)
+	return v, found && !hadBefore(x.Continues, row, v) && q.passes(v) && i.erased(q.Filter.Entity, v)
+}
+
+// hadBefore reports whether the export that another one continues selected a version.
+func hadBefore(c *schemas.Continued, row erasableRow, v erasableVersion) bool {
+	if c == nil {
+		return false
+	}
+	q := Query{Filter: c.Filter, Snapshot: c.Snapshot}
+	had, found := q.newestOf(row)
+	return found && had.partition == v.partition && had.offset == v.offset && q.passes(had)
 }
 
 // newestOf is the version that the query chooses: see newest.

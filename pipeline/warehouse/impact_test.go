@@ -51,21 +51,24 @@ func TestTheExportsThatHoldAnInteractionAreThoseWhoseModelHasIt(t *testing.T) {
 			}
 			x := schemas.Export{
 				TenantID: tenant, ExportID: r.ExportID, State: schemas.Completed, Request: r, Events: 1,
-				Snapshot: snapshot("snapshot", 30), Since: snapshot("since", 10),
+				Snapshot: snapshot("snapshot", 30),
 			}
-			for i := range x.Since { // it lies within the snapshot
-				if i >= len(x.Snapshot) {
-					x.Since = x.Since[:i]
-					break
+			q := warehouse.Query{Filter: r.Filter(), Snapshot: x.Snapshot}
+			if rapid.Bool().Draw(rt, "continues") {
+				x.Continues = &schemas.Continued{Filter: r.Filter()}
+				if rapid.Bool().Draw(rt, "another filter") {
+					x.Continues.Filter.MediaTypes = []string{"voice"}
 				}
-				x.Since[i] = min(x.Since[i], x.Snapshot[i])
+				for _, end := range x.Snapshot { // it lies within the snapshot
+					x.Continues.Snapshot = append(x.Continues.Snapshot, rapid.Int64Range(0, end).Draw(rt, "since"))
+				}
+				q.Before = &warehouse.Before{Filter: x.Continues.Filter, Snapshot: x.Continues.Snapshot}
 			}
 			for n, id := range oddIDs[:3] { // a file for each row, and one for what was removed
 				key := schemas.RowKey{Time: schemas.TimeOf(from.Add(time.Duration(n) * 24 * 40 * time.Hour)), ID: id}
 				x.Parts = append(x.Parts, schemas.Receipt{Name: fmt.Sprint("rows-", n), Part: schemas.Part{Number: n + 1, First: key, Last: key}})
 			}
 			x.Parts = append(x.Parts, schemas.Receipt{Name: "removed", Part: schemas.Part{Number: 4, Kind: schemas.KindRemoved, First: x.Parts[0].First, Last: x.Parts[2].Last}})
-			q := warehouse.Query{Filter: r.Filter(), Snapshot: x.Snapshot, Before: &warehouse.Before{Filter: r.Filter(), Snapshot: x.Since}}
 			exports, have = append(exports, x), append(have, expected(all, q))
 		}
 		for _, id := range oddIDs[:4] {

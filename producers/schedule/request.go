@@ -1,7 +1,6 @@
 package schedule
 
 import (
-	"context"
 	"fmt"
 	"time"
 
@@ -22,10 +21,9 @@ var (
 	everTo   = schemas.TimeOf(time.Date(2199, 12, 31, 23, 59, 59, 999e6, time.UTC))
 )
 
-// Request is the export of the run of a job that was due at an instant. last are the runs
-// it continues if the job exports what came since, nil if there are none. Equal
-// arguments give equal requests, except for the time they are made.
-func Request(j schemas.Job, at schemas.Time, last *Completed) *schemas.ExportRequest {
+// Request is the export of the run of a job that was due at an instant. Equal arguments give
+// equal requests, except for the time they are made.
+func Request(j schemas.Job, at schemas.Time) *schemas.ExportRequest {
 	r := &schemas.ExportRequest{
 		TenantID: j.TenantID, ExportID: RunID(j.JobID, at), Entity: j.Entity,
 		From: everFrom, To: everTo, MediaTypes: j.MediaTypes, Match: j.Match,
@@ -42,34 +40,23 @@ func Request(j schemas.Job, at schemas.Time, last *Completed) *schemas.ExportReq
 	case schemas.TimeframeLastDays:
 		r.From, r.To = schemas.TimeOf(daysBefore(j.Schedule, at.Time, j.Timeframe.Days)), at
 	case schemas.TimeframeSinceLastRun:
-		if last != nil {
-			last.follow(r)
-		}
+		r.Chained, r.ChainFrom = true, latestTime(j.CreatedAt, j.ChainFrom)
 	}
 	return r
 }
 
 // RunNow is the export of a run of a job at now, whatever its schedule. It does not
-// request it. It is an *OverlapError if the job exports what came since its last run, and
-// a run is at work.
-func RunNow(ctx context.Context, h History, j schemas.Job, now schemas.Time) (*schemas.ExportRequest, error) {
-	if j.Timeframe.Kind != schemas.TimeframeSinceLastRun {
-		r := Request(j, now, nil)
-		r.ExportID, r.RequestedAt = fmt.Sprintf("%s-%s", j.JobID, ulid.Make()), now
-		return r, nil
+// request it. Of runs of a chain that are at work together one completes, and the others are
+// requested again after it.
+func RunNow(j schemas.Job, now schemas.Time) *schemas.ExportRequest {
+	r := Request(j, now)
+	r.ExportID, r.RequestedAt = fmt.Sprintf("%s-%s", j.JobID, ulid.Make()), now
+	return r
+}
+
+func latestTime(a, b schemas.Time) schemas.Time {
+	if b.After(a.Time) {
+		return b
 	}
-	runs, err := h.JobRuns(ctx, j.TenantID, j.JobID, recentRuns)
-	if err != nil {
-		return nil, err
-	}
-	if err := overlap(runs, ""); err != nil {
-		return nil, err
-	}
-	last, err := completed(ctx, h, j)
-	if err != nil {
-		return nil, err
-	}
-	r := Request(j, now, last)
-	r.ExportID, r.RequestedAt = nowID(j, last, runs), now
-	return r, nil
+	return a
 }

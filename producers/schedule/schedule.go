@@ -43,9 +43,6 @@ type Definitions interface {
 type History interface {
 	// JobRuns lists them, the one due last first.
 	JobRuns(ctx context.Context, tenantID, jobID string, limit int) ([]schemas.Export, error)
-	// LastCompletedRun is, of a job's completed runs of an entity, the one whose snapshot
-	// reaches furthest, and the id of a stale one if there is one: see Completed.
-	LastCompletedRun(ctx context.Context, tenantID, jobID, entity string) (last schemas.Export, stale string, found bool, err error)
 }
 
 // Publisher returns once events are acknowledged.
@@ -237,18 +234,14 @@ func (s *Scheduler) look(ctx context.Context, j schemas.Job) error {
 	if j.Timeframe.Kind == schemas.TimeframeSinceLastRun && len(wanted) > 1 {
 		at, wanted = at[:1+slices.Index(at, wanted[0])], wanted[:1] // one after the other
 	}
-	last, err := completed(ctx, s.History, j)
-	if err != nil {
-		return err
-	}
 	for _, t := range wanted {
-		r := Request(j, schemas.TimeOf(t), last)
+		r := Request(j, schemas.TimeOf(t))
 		r.RequestedAt = schemas.TimeOf(now)
 		if err := s.Publisher.Publish(ctx, r); err != nil {
 			return err
 		}
 		s.runs.Inc()
-		s.Logger.Info("job is due", "tenant", j.TenantID, "job", j.JobID, "export_id", r.ExportID, "since", r.SinceExport, "starts_over", r.StartsOver)
+		s.Logger.Info("job is due", "tenant", j.TenantID, "job", j.JobID, "export_id", r.ExportID, )
 	}
 	if n := len(at) - len(wanted); n > 0 {
 		s.missed.Add(float64(n))

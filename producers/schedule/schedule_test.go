@@ -44,23 +44,6 @@ func (w *world) JobRuns(context.Context, string, string, int) ([]schemas.Export,
 	return slices.Clone(w.runs), nil
 }
 
-func (w *world) LastCompletedRun(_ context.Context, _, _, entity string) (last schemas.Export, stale string, found bool, _ error) {
-	runs := slices.SortedFunc(slices.Values(w.runs), func(a, b schemas.Export) int { return a.EndedAt.Compare(b.EndedAt) })
-	for _, e := range runs {
-		switch {
-		case e.State != schemas.Completed || e.Request.Entity != entity:
-			continue
-		case found && e.Snapshot.Records() < last.Snapshot.Records():
-			stale = e.ExportID
-			continue
-		case e.Request.Since == nil:
-			stale = ""
-		}
-		last, found = e, true
-	}
-	return last, stale, found, nil
-}
-
 func (w *world) Publish(_ context.Context, events ...schemas.Event) error {
 	if w.refuses != nil {
 		return w.refuses
@@ -132,15 +115,28 @@ func TestARunSinceTheLastWaitsUntilThatHasEnded(t *testing.T) {
 	}
 	w.tell(schemas.Completed)
 	pass(t, s)
-	if last := w.asked[len(w.asked)-1]; len(w.asked) != 2 || last.SinceExport != "hourly-20260505T090000Z" || !slices.Equal(last.Since, schemas.Snapshot{1}) {
+	// Which run it continues is decided when it begins.
+	if last := w.asked[len(w.asked)-1]; len(w.asked) != 2 || !last.Chained || last.SinceExport != "" {
 		t.Fatalf("asked for %+v", last)
 	}
-	// A failed run leaves its rows to the next.
-	w.tell(schemas.Failed)
-	w.at("11:00:00")
-	pass(t, s)
-	if last := w.asked[len(w.asked)-1]; len(w.asked) != 3 || last.SinceExport != "hourly-20260505T090000Z" {
-		t.Errorf("after a failed run it continues %q", last.SinceExport)
+}
+
+func TestARunSaysFromWhenOnItMayContinueAnother(t *testing.T) {
+	w, _ := newWorld(t, schemas.TimeframeSinceLastRun)
+	j, at := w.jobs["hourly"], schemas.TimeOf(w.now)
+	for name, c := range map[string]struct{ made, restarted, want schemas.Time }{
+		"a job":                          {schemas.TimeOf(w.now.Add(-time.Hour)), schemas.Time{}, schemas.TimeOf(w.now.Add(-time.Hour))},
+		"one that was started over":      {schemas.TimeOf(w.now.Add(-time.Hour)), at, at},
+		"one that was made again since":  {at, schemas.TimeOf(w.now.Add(-time.Hour)), at},
+	} {
+		j.CreatedAt, j.ChainFrom = c.made, c.restarted
+		if r := Request(j, at); !r.Chained || r.ChainFrom != c.want {
+			t.Errorf("%s: it continues what came past %s, want %s", name, r.ChainFrom, c.want)
+		}
+	}
+	j.Timeframe.Kind = schemas.TimeframeAll
+	if r := Request(j, at); r.Chained || !r.ChainFrom.IsZero() {
+		t.Errorf("a whole run is chained: %+v", r)
 	}
 }
 

@@ -194,14 +194,14 @@ func TestWantedFollowsTheCatchUpPolicy(t *testing.T) {
 func TestRequestIsTheSameWhoeverMakesIt(t *testing.T) {
 	j := job(schemas.Schedule{Run: schemas.RunDaily, At: "02:30", TimeZone: "Europe/Berlin"})
 	j.Timeframe = schemas.Timeframe{Kind: schemas.TimeframeLastDays, Days: 1}
-	first, second := schedule.Request(j, at("2026-03-29T01:00:00Z"), nil), schedule.Request(j, at("2026-03-30T00:30:00Z"), nil)
+	first, second := schedule.Request(j, at("2026-03-29T01:00:00Z")), schedule.Request(j, at("2026-03-30T00:30:00Z"))
 	if err := first.Validate(); err != nil {
 		t.Fatal(err)
 	}
 	if first.ExportID != "nightly-20260329T010000Z" || first.From != at("2026-03-28T01:30:00Z") || first.To != second.From {
 		t.Errorf("%+v, then %+v", first, second)
 	}
-	again := schedule.Request(j, at("2026-03-29T01:00:00Z"), nil)
+	again := schedule.Request(j, at("2026-03-29T01:00:00Z"))
 	again.RequestedAt = at("2026-03-30T00:00:00Z")
 	if first.Digest() != again.Digest() {
 		t.Error("asked for again it is another request")
@@ -239,7 +239,7 @@ func TestDaysOfOneRunBeginWhereThoseOfTheRunBeforeEnd(t *testing.T) {
 				t.Fatal(err)
 			}
 			for i := 1; i < len(runs); i++ {
-				if r := schedule.Request(j, runs[i], nil); r.From != runs[i-1] || r.To != runs[i] {
+				if r := schedule.Request(j, runs[i]); r.From != runs[i-1] || r.To != runs[i] {
 					t.Fatalf("%s at %s: the run at %s holds [%s, %s), the one before ended at %s", zone, clock, runs[i], r.From, r.To, runs[i-1])
 				}
 			}

@@ -57,6 +57,24 @@ func (c *Client) SetJobState(ctx context.Context, tenant, id, state string) (j s
 	return j, c.call(ctx, http.MethodPost, path+"/resume", of(tenant), nil, &j)
 }
 
+// Chain lists the runs of a job's chain after a number, waiting for one for so many seconds.
+func (c *Client) Chain(ctx context.Context, tenant, id string, after, wait int) (runs schemas.ChainRuns, err error) {
+	q := of(tenant)
+	q.Set("after", strconv.Itoa(after))
+	q.Set("wait", strconv.Itoa(wait))
+	return runs, c.call(ctx, http.MethodGet, "/jobs/"+url.PathEscape(id)+"/chain", q, nil, &runs)
+}
+
+// AcknowledgeChain records how far a receiver is.
+func (c *Client) AcknowledgeChain(ctx context.Context, tenant, id string, number int, exportID string) error {
+	return c.call(ctx, http.MethodPost, "/jobs/"+url.PathEscape(id)+"/chain/acknowledge", of(tenant), map[string]any{"number": number, "export_id": exportID}, nil)
+}
+
+// RestartChain has the next run of a job hold everything.
+func (c *Client) RestartChain(ctx context.Context, tenant, id string) (j schemas.Job, err error) {
+	return j, c.call(ctx, http.MethodPost, "/jobs/"+url.PathEscape(id)+"/restart-chain", of(tenant), nil, &j)
+}
+
 // JobRuns lists the latest exports a job made.
 func (c *Client) JobRuns(ctx context.Context, tenant, id string, limit int) ([]schemas.Export, error) {
 	q := url.Values{"tenant": {tenant}, "job": {id}, "limit": {strconv.Itoa(limit)}}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"iter"
 	"slices"
+	"time"
 
 	"cdds/pipeline"
 	"cdds/pipeline/bucket"
@@ -247,4 +248,13 @@ func (o objects) Folders(ctx context.Context, prefix string) iter.Seq2[string, e
 			}
 		}
 	}
+}
+
+// ErasedUntil implements pipeline.Source.
+func (t tables) ErasedUntil(ctx context.Context, tenantID, entity string, from time.Time) (until time.Time, erased bool, err error) {
+	err = t.p.ask(ctx, atClickHouse, "erased until", func() (err error) {
+		until, erased, err = t.p.w.tables.ErasedUntil(ctx, tenantID, entity, from)
+		return err
+	})
+	return until, erased, err
 }

@@ -250,7 +250,7 @@ func (k Kind) follows(t *testing.T) {
 	for _, entity := range schemas.Entities() {
 		t.Run(entity, func(t *testing.T) {
 			s := k.scene(t)
-			for seed := range 15 {
+			for seed := range 8 {
 				a := author{rand.New(rand.NewPCG(uint64(seed), 1)), entity}
 				r := Run{Entity: entity, Job: "nightly", After: s.last, Rows: a.rows(a.IntN(30)), RowsOfAPart: 1 + a.IntN(20)}
 				if s.last != nil {

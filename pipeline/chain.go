@@ -1,0 +1,331 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"cdds/pipeline/bucket"
+	"cdds/pipeline/warehouse"
+	"cdds/schemas"
+)
+
+// Link is the stored decision what an export continues. Of a run of a chain (see
+// schemas.Chain) it is made when the run begins, and names the place that the run will take
+// when it completes. A run that finds its place taken then is superseded: what it holds
+// differs from the wrong run.
+type Link struct {
+	// JobID and Number are of a run of a chain only.
+	JobID  string `json:"job_id,omitempty"`
+	Number int    `json:"number,omitempty"`
+	// Previous is nil if the export holds all that is selected.
+	Previous *Run `json:"previous,omitempty"`
+	// StartsOver says why a run that has one before it does so all the same.
+	StartsOver string `json:"starts_over,omitempty"`
+	// ErasedFrom is from when on erasures are told of, up to ErasedTo; zero if there was none.
+	ErasedFrom schemas.Time `json:"erased_from,omitzero"`
+	// ErasedTo is the clock of ClickHouse.
+	ErasedTo schemas.Time `json:"erased_to,omitzero"`
+}
+
+// Run is what an export selected that another one continues.
+type Run struct {
+	ExportID       string `json:"export_id"`
+	ManifestSHA256 string `json:"manifest_sha256,omitempty"`
+	// Filter is its filter, From being from when on rows were kept.
+	Filter      schemas.Filter       `json:"filter"`
+	Snapshot    schemas.Snapshot     `json:"snapshot"`
+	Attachments string               `json:"attachments,omitempty"`
+	WrittenOff  []schemas.WrittenOff `json:"written_off,omitempty"`
+	ErasedTo    schemas.Time         `json:"erased_to,omitzero"`
+}
+
+// erasedMargin is by how much erasures are told of again: clocks differ, and one that is
+// recorded is seen a moment later.
+const erasedMargin = time.Hour
+
+// Before is what the previous run selected, nil if there is none.
+func (l Link) Before() *warehouse.Before {
+	if l.Previous == nil {
+		return nil
+	}
+	b := &warehouse.Before{Filter: l.Previous.Filter, Snapshot: l.Previous.Snapshot}
+	if !l.ErasedFrom.IsZero() {
+		b.ErasedFrom, b.ErasedTo = l.ErasedFrom.Time, l.ErasedTo.Time
+	}
+	return b
+}
+
+// Continues is what it is in events, nil if there is none.
+func (l Link) Continues() *schemas.Continued {
+	if l.Previous == nil {
+		return nil
+	}
+	return &schemas.Continued{ExportID: l.Previous.ExportID, Filter: l.Previous.Filter, Snapshot: l.Previous.Snapshot}
+}
+
+// chain is the manifest's, nil of an export that is no run of a chain.
+func (l Link) chain(f schemas.Filter) *schemas.Chain {
+	if l.JobID == "" {
+		return nil
+	}
+	c := &schemas.Chain{JobID: l.JobID, Number: l.Number, FilterDigest: schemas.FilterDigest(f)}
+	if l.Previous != nil {
+		c.PreviousExportID, c.PreviousManifestSHA256 = l.Previous.ExportID, l.Previous.ManifestSHA256
+	}
+	return c
+}
+
+// SupersededError says that another run took the place of one in its chain.
+type SupersededError struct {
+	Number int
+	By     string
+}
+
+func (e *SupersededError) Error() string {
+	return fmt.Sprintf("run %s took place %d of the chain first", e.By, e.Number)
+}
+
+// place is the stored decision which export is a run of a chain.
+type place struct {
+	ExportID string       `json:"export_id"`
+	TakenAt  schemas.Time `json:"taken_at"`
+}
+
+func chainPrefix(tenantID, jobID string) string {
+	return Reserved + "chains/" + tenantID + "/" + jobID + "/"
+}
+
+func placeKey(tenantID, jobID string, n int) string {
+	return fmt.Sprintf("%s%08d.json", chainPrefix(tenantID, jobID), n)
+}
+
+// runKey is where a run is kept that is complete: its manifest goes, and the chain goes on.
+func runKey(tenantID, jobID string, n int) string {
+	return fmt.Sprintf("%s%08d-run.json", chainPrefix(tenantID, jobID), n)
+}
+
+// Follow decides what an accepted export continues, once. It is a *SupersededError for a run
+// whose snapshot a completed one is past, and an error that will pass while the run before is
+// being completed.
+func (e *Exporter) Follow(ctx context.Context, a Acceptance) (l Link, err error) {
+	r := a.Request
+	if !r.Chained && r.SinceExport == "" {
+		return l, nil
+	}
+	_, err = once(ctx, e.store, schemas.ExportPrefix(r.TenantID, r.ExportID)+linkName, &l, func() (l Link, err error) {
+		if r.Chained {
+			l, err = e.nextLink(ctx, a)
+		} else {
+			l.Previous, err = e.continued(ctx, a)
+		}
+		if err != nil {
+			return l, err
+		}
+		var from time.Time
+		if l.Previous != nil {
+			from = l.Previous.ErasedTo.Add(-erasedMargin)
+		}
+		until, erased, err := e.source.ErasedUntil(ctx, r.TenantID, r.Entity, from)
+		if err != nil {
+			return l, err
+		}
+		l.ErasedTo = schemas.TimeOf(until.Add(time.Millisecond)) // times have milliseconds: what was erased within this one counts
+		if erased && l.Previous != nil {
+			l.ErasedFrom = schemas.TimeOf(from)
+		}
+		return l, nil
+	})
+	return l, err
+}
+
+// continued is the export that a request names.
+func (e *Exporter) continued(ctx context.Context, a Acceptance) (*Run, error) {
+	r := a.Request
+	earlier, found, err := e.Accepted(ctx, r.TenantID, r.SinceExport)
+	if err != nil {
+		return nil, err
+	}
+	if !found || earlier.Request == nil {
+		return nil, Permanent(fmt.Errorf("nothing is known of export %s any more, which this one continues; request a whole one", r.SinceExport))
+	}
+	from, err := e.PlannedFrom(ctx, r.TenantID, r.SinceExport)
+	if err != nil {
+		return nil, err
+	}
+	if from.IsZero() {
+		from = earlier.From()
+	}
+	run := &Run{ExportID: r.SinceExport, Filter: earlier.Request.Filter(), Snapshot: a.Since, ErasedTo: earlier.AcceptedAt}
+	if run.Filter.From.Before(from.Time) {
+		run.Filter.From = from
+	}
+	return run, nil
+}
+
+// nextLink is the place after the last run of the chain that a run belongs to.
+func (e *Exporter) nextLink(ctx context.Context, a Acceptance) (l Link, err error) {
+	r := a.Request
+	last, err := e.lastPlace(ctx, r.TenantID, r.JobID)
+	if err != nil {
+		return l, err
+	}
+	l = Link{JobID: r.JobID, Number: last + 1}
+	if last == 0 {
+		return l, nil
+	}
+	previous, lost, err := e.chainRun(ctx, r.TenantID, r.JobID, last)
+	if err != nil {
+		return l, err
+	}
+	if lost != "" {
+		l.StartsOver = lost
+		return l, nil
+	}
+	if _, past := a.Snapshot.Past(previous.Snapshot); past {
+		return l, Permanent(&SupersededError{last, previous.ExportID})
+	}
+	if l.StartsOver, err = e.startsOver(ctx, r, *previous); l.StartsOver == "" {
+		l.Previous = previous
+	}
+	return l, err
+}
+
+// startsOver says why a run must not continue the one before, if it must not.
+func (e *Exporter) startsOver(ctx context.Context, r *schemas.ExportRequest, previous Run) (string, error) {
+	switch {
+	case r.ChainFrom.After(previous.ErasedTo.Time):
+		return "the chain was started over", nil
+	case previous.Filter.Entity != r.Entity:
+		return fmt.Sprintf("run %s is of another entity, %s", previous.ExportID, previous.Filter.Entity), nil
+	case (previous.Attachments == schemas.AttachmentsNone) != (r.Attachments == schemas.AttachmentsNone):
+		return fmt.Sprintf("run %s treats attachments differently", previous.ExportID), nil
+	}
+	// What was lost of the rows that the run before has, no difference tells of.
+	topic, _ := schemas.SourceOf(r.Entity)
+	all, err := WriteOffs{e.store}.All(ctx, topic, nil)
+	if err == nil && !slices.Equal(schemas.Touching(all, nil, previous.Snapshot), previous.WrittenOff) {
+		return fmt.Sprintf("records that run %s may have were written off since", previous.ExportID), nil
+	}
+	return "", err
+}
+
+// lastPlace is the number of the last place of a chain that is taken, 0 if none is. It looks
+// at some 2 log n of n places.
+func (e *Exporter) lastPlace(ctx context.Context, tenantID, jobID string) (int, error) {
+	taken := func(n int) (bool, error) { return e.exists(ctx, placeKey(tenantID, jobID, n)) }
+	low, high := 0, 1
+	for {
+		is, err := taken(high)
+		if err != nil {
+			return 0, err
+		}
+		if !is {
+			break
+		}
+		low, high = high, 2*high
+	}
+	for high-low > 1 {
+		mid := (low + high) / 2
+		is, err := taken(mid)
+		if err != nil {
+			return 0, err
+		}
+		if is {
+			low = mid
+		} else {
+			high = mid
+		}
+	}
+	return low, nil
+}
+
+// chainRun is the run at a place, or why it cannot be continued.
+func (e *Exporter) chainRun(ctx context.Context, tenantID, jobID string, n int) (run *Run, lost string, err error) {
+	run = new(Run)
+	if found, err := e.read(ctx, runKey(tenantID, jobID, n), run); err != nil || found {
+		return run, "", err
+	}
+	var at place
+	if _, err := e.read(ctx, placeKey(tenantID, jobID, n), &at); err != nil {
+		return nil, "", err
+	}
+	prefix := schemas.ExportPrefix(tenantID, at.ExportID)
+	content, err := e.store.GetBytes(ctx, prefix+schemas.ManifestName, maxDocument)
+	if err == nil {
+		m := new(schemas.Manifest)
+		if err := decodeDocument(prefix+schemas.ManifestName, content, m); err != nil {
+			return nil, "", err
+		}
+		var l Link
+		if _, err := e.read(ctx, prefix+linkName, &l); err != nil {
+			return nil, "", err
+		}
+		all, err := WriteOffs{e.store}.All(ctx, m.Topic, nil)
+		made := runOf(m, digest(content), l, all)
+		return &made, "", err
+	}
+	if !errors.Is(err, bucket.ErrNotFound) {
+		return nil, "", err
+	}
+	state, err := e.Ended(ctx, tenantID, at.ExportID)
+	if err != nil {
+		return nil, "", err
+	}
+	if state == "" {
+		last, _, err := e.Attempts(ctx, tenantID, at.ExportID, Origin{Partition: -1})
+		if err != nil {
+			return nil, "", err
+		}
+		failed, err := e.Failed(ctx, tenantID, at.ExportID, last)
+		if err != nil {
+			return nil, "", err
+		}
+		if failed == nil {
+			return nil, "", fmt.Errorf("run %s, which comes before, is being completed", at.ExportID)
+		}
+		state = schemas.Failed
+	}
+	return nil, fmt.Sprintf("run %s, which took the place before, is %s", at.ExportID, state), nil
+}
+
+// runOf is what the manifest of an export says that the next one needs to know.
+func runOf(m *schemas.Manifest, sha256 string, l Link, writeOffs []schemas.WriteOff) Run {
+	run := Run{
+		ExportID: m.ExportID, ManifestSHA256: sha256, Filter: m.Filter, Snapshot: m.Snapshot, Attachments: m.Attachments,
+		WrittenOff: schemas.Touching(writeOffs, nil, m.Snapshot), ErasedTo: l.ErasedTo,
+	}
+	if m.HistoryFrom != nil {
+		run.Filter.From = *m.HistoryFrom
+	}
+	return run
+}
+
+// take takes the place of a run in its chain, or is a *SupersededError.
+func (e *Exporter) take(ctx context.Context, x Export) error {
+	if x.Link.JobID == "" {
+		return nil
+	}
+	var at place
+	_, err := once(ctx, e.store, placeKey(x.Filter.TenantID, x.Link.JobID, x.Link.Number), &at, func() (place, error) {
+		return place{x.ID, schemas.TimeOf(e.now())}, nil
+	})
+	if err == nil && at.ExportID != x.ID {
+		return Permanent(&SupersededError{x.Link.Number, at.ExportID})
+	}
+	return err
+}
+
+// keepRun records the run of a chain that is complete.
+func (e *Exporter) keepRun(ctx context.Context, x Export, m *schemas.Manifest, sha256 string, writeOffs []schemas.WriteOff) error {
+	if m.Chain == nil {
+		return nil
+	}
+	var kept Run
+	_, err := once(ctx, e.store, runKey(m.TenantID, m.Chain.JobID, m.Chain.Number), &kept, func() (Run, error) {
+		return runOf(m, sha256, x.Link, writeOffs), nil
+	})
+	return err
+}

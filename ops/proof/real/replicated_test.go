@@ -267,7 +267,7 @@ var (
 // samples are arguments by their types; of a type that has several, all are tried. A
 // method with an argument of another type fails the test until there is one.
 var samples = []any{
-	tenant, 10, int64(10), true, now.Time, now, []string{tenant}, erasure, []schemas.Erasure{erasure},
+	tenant, 10, int64(10), true, erasure.Request, now.Time, now, []string{tenant}, erasure, []schemas.Erasure{erasure},
 	schemas.TopicInteractions, schemas.Completed, []schemas.State{schemas.Completed},
 	[]schemas.ErasureRequest{erasure.Request}, schemas.RowKey{Time: filter.From}, &schemas.RowKey{Time: filter.To},
 	[]schemas.Run{{Partition: 0, First: 0, Next: 10}}, []schemas.Void{{Topic: schemas.TopicInteractions, First: 5, Next: 6}},

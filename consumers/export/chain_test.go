@@ -138,13 +138,13 @@ func (c *chain) receive() {
 			if m.Chain == nil || m.Chain.Number <= c.number || m.Chain.Number > c.number+1 && !m.Chain.Whole() {
 				continue
 			}
-			c.apply(m, content)
+			c.apply(m)
 			found = true
 		}
 	}
 }
 
-func (c *chain) apply(m *schemas.Manifest, content []byte) {
+func (c *chain) apply(m *schemas.Manifest) {
 	if !m.Chain.Whole() && m.Chain.PreviousManifestSHA256 != c.sha256 {
 		c.t.Fatalf("run %d continues %s with %.8s, and before came %.8s", m.Chain.Number, m.Chain.PreviousExportID, m.Chain.PreviousManifestSHA256, c.sha256)
 	}

@@ -241,7 +241,7 @@ func (s *Scheduler) look(ctx context.Context, j schemas.Job) error {
 			return err
 		}
 		s.runs.Inc()
-		s.Logger.Info("job is due", "tenant", j.TenantID, "job", j.JobID, "export_id", r.ExportID, )
+		s.Logger.Info("job is due", "tenant", j.TenantID, "job", j.JobID, "export_id", r.ExportID)
 	}
 	if n := len(at) - len(wanted); n > 0 {
 		s.missed.Add(float64(n))

@@ -125,9 +125,9 @@ func TestARunSaysFromWhenOnItMayContinueAnother(t *testing.T) {
 	w, _ := newWorld(t, schemas.TimeframeSinceLastRun)
 	j, at := w.jobs["hourly"], schemas.TimeOf(w.now)
 	for name, c := range map[string]struct{ made, restarted, want schemas.Time }{
-		"a job":                          {schemas.TimeOf(w.now.Add(-time.Hour)), schemas.Time{}, schemas.TimeOf(w.now.Add(-time.Hour))},
-		"one that was started over":      {schemas.TimeOf(w.now.Add(-time.Hour)), at, at},
-		"one that was made again since":  {at, schemas.TimeOf(w.now.Add(-time.Hour)), at},
+		"a job":                         {schemas.TimeOf(w.now.Add(-time.Hour)), schemas.Time{}, schemas.TimeOf(w.now.Add(-time.Hour))},
+		"one that was started over":     {schemas.TimeOf(w.now.Add(-time.Hour)), at, at},
+		"one that was made again since": {at, schemas.TimeOf(w.now.Add(-time.Hour)), at},
 	} {
 		j.CreatedAt, j.ChainFrom = c.made, c.restarted
 		if r := Request(j, at); !r.Chained || r.ChainFrom != c.want {

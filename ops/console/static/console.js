@@ -8,10 +8,35 @@ document.addEventListener("change", (e) => {
   if (e.target.closest("[data-job]")) chooseFields();
 });
 
-// Ask before what cannot be undone.
+// Ask before what cannot be undone. The dialog names the action, and the focus is on the safe answer.
+let agreed;
 document.addEventListener("submit", (e) => {
-  const question = e.target.dataset.ask;
-  if (question && !confirm(question)) e.preventDefault();
+  const form = e.target, question = form.dataset.ask;
+  if (!question || form === agreed) return;
+  e.preventDefault();
+  const dialog = document.createElement("dialog"), text = document.createElement("p"), row = document.createElement("div");
+  text.id = "question";
+  text.textContent = question;
+  dialog.setAttribute("aria-labelledby", text.id);
+  row.className = "actions";
+  for (const [name, title] of [["", "Cancel"], ["danger", e.submitter.textContent]]) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = name;
+    button.textContent = title;
+    button.addEventListener("click", () => {
+      dialog.close();
+      if (!name) return;
+      agreed = form;
+      form.requestSubmit();
+      agreed = undefined;
+    });
+    row.append(button);
+  }
+  dialog.addEventListener("close", () => dialog.remove());
+  dialog.append(text, row);
+  document.body.append(dialog);
+  dialog.showModal();
 });
 
 document.addEventListener("click", async (e) => {
@@ -46,20 +71,66 @@ chooseFields();
 
 // A certificate can be dropped.
 for (const zone of document.querySelectorAll("[data-drop]")) {
+  const input = zone.querySelector("input[type=file]");
   zone.addEventListener("dragover", (e) => { e.preventDefault(); zone.classList.add("over"); });
   zone.addEventListener("dragleave", () => zone.classList.remove("over"));
   zone.addEventListener("drop", (e) => {
     e.preventDefault();
     zone.classList.remove("over");
-    zone.querySelector("input[type=file]").files = e.dataTransfer.files;
+    input.files = e.dataTransfer.files;
+    problemWith(input.form);
   });
+  input.addEventListener("change", () => problemWith(input.form));
 }
+
+// A private key is recognised here and never sent, whether it is chosen, dropped or pasted.
+// In DER a key begins with its version, an encrypted key with the name of its cipher; a
+// certificate begins with neither.
+function isKey(bytes) {
+  if (/PRIVATE KEY|PuTTY-User-Key-File/.test(new TextDecoder("latin1").decode(bytes))) return true;
+  const inside = (at) => at + 2 + (bytes[at + 1] > 0x80 ? bytes[at + 1] & 0x7f : 0);
+  const first = inside(0);
+  return bytes[0] === 0x30 && (bytes[first] === 0x02 || bytes[first] === 0x30 && bytes[inside(first)] === 0x06);
+}
+
+// problemWith says what is wrong with a certificate's form, if anything, and empties the form of it.
+async function problemWith(form) {
+  const file = form.querySelector("[data-drop] input"), pasted = form.elements.pem;
+  const given = [pasted.value, ...file.files].map((part) => new Blob([part])).filter((blob) => blob.size);
+  if (!given.length) return form.querySelector(".problems")?.textContent; // a form that was just emptied stays here
+  let problem = "";
+  for (const blob of given) {
+    if (blob.size > 64 << 10) problem = "The file is too large for a certificate. Choose one of at most 64 KiB.";
+    else if (isKey(new Uint8Array(await blob.arrayBuffer()))) problem = "This is a private key. It was not sent. Choose the certificate instead, and keep the key to yourself.";
+    if (problem) break;
+  }
+  document.querySelectorAll(".problems").forEach((e) => e.remove());
+  if (!problem) return problem;
+  file.value = pasted.value = "";
+  const said = document.createElement("div");
+  said.className = "problems";
+  said.setAttribute("role", "alert");
+  said.append(document.createElement("p"));
+  said.firstChild.textContent = problem;
+  form.prepend(said);
+  return problem;
+}
+let inspected;
+document.addEventListener("submit", async (e) => {
+  const form = e.target;
+  if (!form.querySelector("[data-drop]") || form === inspected) return;
+  e.preventDefault();
+  if (await problemWith(form)) return;
+  inspected = form;
+  form.requestSubmit();
+  inspected = undefined;
+});
 
 // A page is not replaced under somebody's hands, nor asked for while nobody looks.
 const typed = (e) => e.type === "checkbox" ? e.checked !== e.defaultChecked : e.type !== "hidden" && e.value !== e.defaultValue;
 function busy(live) {
   const at = document.activeElement, marked = getSelection();
-  return live.contains(at) && at.matches("input, select, textarea, summary, [open] *") || live.querySelector("details[open]")
+  return document.querySelector("dialog[open]") || live.contains(at) && at.matches("input, select, textarea, summary, [open] *") || live.querySelector("details[open]")
     || !marked.isCollapsed && live.contains(marked.anchorNode) || [...live.querySelectorAll("input, textarea")].some(typed);
 }
 document.addEventListener("htmx:beforeRequest", (e) => {

@@ -159,8 +159,8 @@ func TestJobs(t *testing.T) {
 			w.load("acme", 300+100*n, 400+100*n)
 			time0.set(fmt.Sprintf("2026-10-05T%d:00:01Z", hour))
 			e := run("delta", fmt.Sprintf("2026-10-05T%d:00:00Z", hour))
-			if e.Request.SinceExport != before.ExportID {
-				t.Errorf("run %d continues %q, want %q", n, e.Request.SinceExport, before.ExportID)
+			if since := e.Continues; since == nil && n > 0 || since != nil && since.ExportID != before.ExportID {
+				t.Errorf("run %d continues %+v, want %q", n, since, before.ExportID)
 			}
 			all = append(all, w.open(e)...)
 			before = e

@@ -59,10 +59,10 @@ from files alone, --from DIR, below which each export has a directory of its own
 		RunE: func(cmd *cobra.Command, _ []string) error { return s.sync(cmd.Context(), f) },
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&f.tenant, "tenant", "", "the job's tenant")
-	flags.StringVar(&f.job, "job", "", "the job to follow; with --from only where there are several")
+	flags.StringVar(&f.tenant, "tenant", "", "`tenant` of the job")
+	flags.StringVar(&f.job, "job", "", "`id` of the job to follow; with --from only where there are several")
 	flags.StringVar(&f.from, "from", "", "`directory` with downloaded exports, instead of --server")
-	flags.StringVar(&f.to, "to", "", "where the copy is: sqlite:FILE, postgres://..., parquet:DIR or jsonl:DIR (required)")
+	flags.StringVar(&f.to, "to", "", "`destination` of the copy: sqlite:FILE, postgres://..., parquet:DIR or jsonl:DIR (required)")
 	flags.StringVar(&f.cert, "cert", "", "`file` with the certificate the exports are sealed for, PEM or DER; not needed if --key holds it")
 	flags.StringVar(&f.key, "key", "", "`file` with its RSA private key: PEM, DER or PKCS#12 (required)")
 	flags.StringVar(&f.passphrase, "passphrase-file", "", "`file` whose first line is the passphrase of the key")

@@ -138,6 +138,14 @@ var mutations = []mutation{
 		"pipeline/warehouse/difference.go", `differs := "NOT (had AND`, `differs := "NOT (0 AND had AND`,
 		"pipeline/pipelinetest", "TestWhatDiffersFromAnEarlierExportGivesTheWholeWhenApplied",
 	}, {
+		"since", "a place in a chain is one run's",
+		"pipeline/chain.go", "if err == nil && at.ExportID != x.ID {", "if false {",
+		"consumers/export", "TestRunsOfAChainTogetherAreAlwaysTheWhole",
+	}, {
+		"since", "a chain that was started over does not go on",
+		"pipeline/chain.go", "case r.ChainFrom.After(previous.ErasedTo.Time):", "case false:",
+		"consumers/export", "TestRunsOfAChainTogetherAreAlwaysTheWhole",
+	}, {
 		"since", "what is not selected any more is removed, and only that",
 		"pipeline/warehouse/difference.go", "had AND NOT passing_now", "NOT passing_now",
 		"pipeline/pipelinetest", "TestWhatDiffersFromAnEarlierExportGivesTheWholeWhenApplied",
@@ -145,29 +153,6 @@ var mutations = []mutation{
 		"since", "only a completed export can be continued",
 		"consumers/export/accept.go", "case state != schemas.Completed:\n\t\treturn nil, refuse", "case state == schemas.Expired:\n\t\treturn nil, refuse",
 		"consumers/export", "TestOnlyACompletedExportOfTheSameEntityCanBeContinued",
-	}, {
-		"since", "the next run of a job continues the one that reaches furthest",
-		"pipeline/ledger/runs.go", "argMax(export_id, (reaches, ended))", "argMax(export_id, (ended, reaches))",
-		"pipeline/ledger", "TestTheLastCompletedRunReachesFurthestAndAStaleOneIsTold",
-	}, {
-		"since", "a job starts over after a run that ended too late",
-		"producers/schedule/since.go", `case c.Stale != "":`, "case false:",
-		"producers/schedule", "TestAReceiverOfAllRunsHasTheNewestVersionOfEverything",
-	}, {
-		"since", "a job starts over after a change of its filter",
-		"producers/schedule/since.go", "case !sameRows(last.Request, r):", "case false:",
-		"producers/schedule", "TestAReceiverOfAllRunsHasTheNewestVersionOfEverything",
-	}, {
-		"since", "one run is at work at a time",
-		"producers/schedule/since.go", "if !e.State.Ended() && e.ExportID != id {", "if false {",
-		"producers/schedule", "TestWhileARunSinceTheLastIsAtWorkAnotherIsRefusedWithItsID",
-	},
-
-	// Whoever dies, pauses or comes second: one valid set of artifacts.
-	{
-		"takeover", "a part that is stored is adopted, not made again",
-		"pipeline/part.go", "if !errors.Is(err, bucket.ErrNotFound) {\n\t\treturn receipt, err", "if err == nil && part.Number < 0 {\n\t\treturn receipt, err",
-		"consumers/export", "TestARetryReadsOnlyThePartsThatAreNotStored",
 	}, {
 		"takeover", "of two workers' parts the one stored first counts",
 		"pipeline/part.go", "if errors.Is(err, bucket.ErrExists) { // another", "if err != nil && part.Number < 0 { // another",
@@ -315,7 +300,7 @@ var mutations = []mutation{
 		"ops/app", "TestAnErasureNamesAndDeletesTheExportsThatHoldItAndNoOthers",
 	}, {
 		"erasure", "exports that do not hold it are not named",
-		"pipeline/warehouse/impact.go", "found && !within(x.Since, v) && q.passes(v)", "found",
+		"pipeline/warehouse/impact.go", "!hadBefore(x.Continues, row, v) && q.passes(v)", "true",
 		"ops/app", "TestAnErasureNamesAndDeletesTheExportsThatHoldItAndNoOthers",
 	}, {
 		"erasure", "the exports that hold it are written down before it is removed",

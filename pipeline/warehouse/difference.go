@@ -53,10 +53,13 @@ func (q Query) upserts(t table, keys bool, columns []string) string {
 	if q.Before.erased() { // Removed names the id, whatever the time and the version
 		differs = "(" + differs + " OR id IN (" + erasedIDs(t) + "))"
 	}
+	// LIMIT BY takes nothing away: it keeps ClickHouse from dropping the order, which Chunks
+	// numbers rows by.
 	return fmt.Sprintf(`
 SELECT 1 AS passes, t, id, %s FROM (%s)
 WHERE passing_now AND %s
-ORDER BY t, id`, strings.Join(named, ", "), q.bothSides(t, keys, expressions), differs)
+ORDER BY t, id
+LIMIT 1 BY t, id`, strings.Join(named, ", "), q.bothSides(t, keys, expressions), differs)
 }
 
 // removed selects t and id of the rows that Before had and the query has not, those that

@@ -151,7 +151,7 @@ func (s *Settler) Lost(topic schemas.Topic, l schemas.Lineage, partition int32, 
 	s.lost[topic] = of
 }
 
-// lostOf is what Lost was told of an incarnation.
+// lostOf returns the losses that Lost was given for an incarnation.
 func (s *Settler) lostOf(topic schemas.Topic, l schemas.Lineage) map[int32]schemas.Reached {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -13,11 +13,12 @@ import (
 // written under If-None-Match: *, so that of several who decide one does and the others
 // adopt that. In the order of an export's life:
 //
-//	_cdds/decided/<day>/<tenant>/<export>                 there are decisions to forget one day (see Forget)
 //	<tenant>/<export>/refused-<partition>-<position>.json a message is refused, and why
 //	<tenant>/<export>/accepted.json                       which request the id stands for, as of which snapshot
 //	_cdds/open/<partition>/<tenant>/<export>.<attempt>    the attempt is to be carried out
+//	<tenant>/<export>/chain.json                          what it continues
 //	<tenant>/<export>/plan.json                           its parts
+//	_cdds/chains/<tenant>/<job>/<number>.json             which run of the job has the place
 //	<tenant>/<export>/<part>, manifest.json, .p7s         the artifacts, the manifest last
 //	<tenant>/<export>/failed-<attempt>.json               the attempt was given up, and why
 //	<tenant>/<export>/attempt-<attempt>.json              the message that began another
@@ -85,11 +86,8 @@ func (d Decisions) Accept(ctx context.Context, r *schemas.ExportRequest, from Or
 	var a Acceptance
 	_, err := once(ctx, d.Store, schemas.ExportPrefix(r.TenantID, r.ExportID)+acceptedName, &a, func() (Acceptance, error) {
 		taken, err := take()
-		if err != nil {
-			return taken, err
-		}
 		taken.Digest, taken.Request, taken.Origin, taken.AcceptedAt = r.Digest(), r, &from, schemas.TimeOf(d.Now())
-		return taken, d.note(ctx, r.TenantID, r.ExportID)
+		return taken, err
 	})
 	if err == nil && a.Digest != r.Digest() {
 		return a, Permanent(ErrConflict)
@@ -124,7 +122,7 @@ type Refusal struct {
 func (d Decisions) Refuse(ctx context.Context, tenantID, exportID string, from Origin, reason string) (string, error) {
 	var refused Refusal
 	_, err := once(ctx, d.Store, schemas.ExportPrefix(tenantID, exportID)+refusedName(from), &refused, func() (Refusal, error) {
-		return Refusal{reason, schemas.TimeOf(d.Now())}, d.note(ctx, tenantID, exportID)
+		return Refusal{reason, schemas.TimeOf(d.Now())}, nil
 	})
 	return refused.Reason, err
 }

@@ -61,8 +61,8 @@ func FilterDigest(f Filter) string {
 
 // Reasons of a removal.
 const (
-	// RemovedFilter: the row's newest version does not pass the filter any more, or lies
-	// outside of the range.
+	// RemovedFilter: the row's newest version does not pass the filter any more. What lies
+	// outside the manifest's range is not listed.
 	RemovedFilter = "filter"
 	// RemovedErased: what has the id was erased, whatever its time. The receiver may never
 	// have had it. A row of the id that was published anew is in the same run.
@@ -70,8 +70,9 @@ const (
 )
 
 // Removal is a line of a part of kind KindRemoved: what a receiver must not have any more,
-// but for the rows of the same run. What is kept no longer is not listed row by row: the manifest's HistoryFrom says
-// from when on rows are kept, and a receiver removes what is older.
+// but for the rows of the same run. What is kept no longer is not listed row by row: the
+// manifest's HistoryFrom says from when on rows are kept, and a receiver removes what is
+// older. Erased ids of the hour before the last run are listed once more: clocks differ.
 type Removal struct {
 	ID string `json:"id"`
 	// Time is started_at of an interaction, created_at of a contact; absent for every row

@@ -95,7 +95,8 @@ func (w *Worker) grant(ctx context.Context, b *batch, r schemas.Record[*schemas.
 	return nil // it was decided, and is read again
 }
 
-// isOld reports whether what was decided about a message of that time may be forgotten.
+// isOld reports whether a message is so old that what was decided about it may be gone from
+// the bucket.
 func (w *Worker) isOld(at schemas.Time) bool {
 	return !at.IsZero() && w.Now().Sub(at.Time) > w.DecisionLifetime
 }
@@ -125,7 +126,7 @@ func (w *Worker) accept(ctx context.Context, b *batch, r schemas.Record[*schemas
 		return err
 	}
 	if w.isOld(a.AcceptedAt) {
-		return refusal{reason: fmt.Sprintf("export id %s was used at %s and is not forgotten yet; choose another id", r.Event.ExportID, a.AcceptedAt)}
+		return refusal{reason: fmt.Sprintf("export id %s was used at %s; choose another id", r.Event.ExportID, a.AcceptedAt)}
 	}
 	o := pipeline.Open{Shard: shardOf(a, r.Partition), TenantID: r.Event.TenantID, ExportID: r.Event.ExportID, Attempt: 1}
 	over := false

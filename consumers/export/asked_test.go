@@ -140,7 +140,7 @@ func TestAnExportThatMeetsAnOutageAtAnyStepComesToItsEnd(t *testing.T) {
 					}
 				}
 				asExpected := e.State == c.end && e.Done.Rows == want.Done.Rows
-				if c.end == schemas.Refused { // it was accepted, so it is no refusal any more
+				if c.end == schemas.Refused { // an accepted export cannot be refused again
 					asExpected = asExpected || e.State == schemas.Failed && !e.Failure.Retryable && e.Failure.Reason == want.Reason
 				}
 				if err != nil || !asExpected {

@@ -146,7 +146,8 @@ func (q *queue) makeReady(e *open) {
 	l.ready = append(l.ready, e)
 }
 
-// next takes the export whose turn it is in hand; nil if there is none, or no hand is free.
+// next starts the export whose turn it is and returns it; nil if none is ready, or as many
+// as may are being worked on.
 func (q *queue) next() *open {
 	if q.inHand >= hardLimit*q.limit {
 		return nil

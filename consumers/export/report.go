@@ -13,7 +13,7 @@ func (w *Worker) refuse(ctx context.Context, r *schemas.ExportRequest, reason st
 	w.metrics.end(r.TenantID, schemas.Refused)
 	jobID := r.JobID
 	if reason == pipeline.ErrConflict.Error() {
-		jobID = "" // the export of this id, whose job may be told, goes on
+		jobID = "" // another export has this id, and may be a run of that job
 	}
 	return w.report(ctx, w.refusalStatus(r, reason, jobID))
 }
@@ -63,8 +63,8 @@ func (r *run) reportState(ctx context.Context, s *schemas.ExportStatus) error {
 // maxTold bounds, in bytes, the request that a status repeats.
 const maxTold = 64 << 10
 
-// withoutCertificates is the request as admins read it: recipients are told apart
-// from it, by reference.
+// withoutCertificates returns the request for status events, which name recipients beside it
+// by their fingerprints.
 func withoutCertificates(r *schemas.ExportRequest) *schemas.ExportRequest {
 	told := *r
 	told.Recipients = nil

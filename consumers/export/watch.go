@@ -35,7 +35,7 @@ type watch struct {
 	// err is why looking fails, failing since when.
 	err     error
 	failing time.Time
-	// reached is how far ingest was and when, to tell how fast it is.
+	// reached and reachedAt are how far ingest was, and when: its rate is measured from there.
 	reached   schemas.Snapshot
 	reachedAt time.Time
 	rate      float64 // records a second

@@ -20,8 +20,8 @@
 // An open export waits for ingest first, with all the others of its topic (see watch), then
 // for its turn (see queue). Then it is in hand: a goroutine drives package pipeline part by
 // part, reporting each step as a status event. A worker that takes an export up adopts what
-// is stored of it, and reports the same facts under the same event ids. An end that cannot
-// be recorded is none: the export stays open and is tried again.
+// is stored of it, and reports the same facts under the same event ids. If its end cannot be
+// recorded, the export stays open and is tried again.
 package export
 
 import (
@@ -109,7 +109,8 @@ type Options struct {
 	// InlineCertificates allows a request to bring its recipients' certificates. Off,
 	// write access to the topic is not access to anybody's data.
 	InlineCertificates bool
-	// DecisionLifetime is how long decisions are kept: older messages are refused. 0 means
+	// DecisionLifetime is how long decisions must be in the bucket, which never removes them by
+	// itself: an older message is refused if nothing was decided about it. 0 means
 	// 400 days.
 	DecisionLifetime time.Duration
 	// IngestWait bounds how long an export waits for ingest; 0 means 10 minutes.

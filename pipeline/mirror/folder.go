@@ -21,6 +21,8 @@ type Folder struct {
 	Dir string
 	// JobID chooses among the chains of several jobs; empty if there is one.
 	JobID string
+
+	found map[string]string // the directories of the runs that Runs read, by the digest of the manifest
 }
 
 // maxManifest bounds a manifest in bytes.
@@ -29,7 +31,8 @@ const maxManifest = 64 << 20
 // Runs reads the manifests, whose signatures are checked only when a run is applied.
 func (f *Folder) Runs(ctx context.Context, after int) (schemas.ChainRuns, error) {
 	all := schemas.ChainRuns{JobID: f.JobID}
-	err := f.each(ctx, func(_ string, m *schemas.Manifest, sum string) error {
+	f.found = map[string]string{}
+	err := f.each(ctx, func(dir string, m *schemas.Manifest, sum string) error {
 		if m.Chain == nil || f.JobID != "" && m.Chain.JobID != f.JobID {
 			return nil
 		}
@@ -38,6 +41,7 @@ func (f *Folder) Runs(ctx context.Context, after int) (schemas.ChainRuns, error)
 		}
 		all.JobID, all.Entity = m.Chain.JobID, m.Filter.Entity
 		if m.Chain.Number > after {
+			f.found[sum] = dir
 			all.Runs = append(all.Runs, schemas.ChainRun{
 				Number: m.Chain.Number, ExportID: m.ExportID, PreviousExportID: m.Chain.PreviousExportID, ManifestSHA256: sum,
 				CompletedAt: m.CreatedAt, ExpiresAt: m.ExpiresAt, Totals: m.Totals,
@@ -81,18 +85,13 @@ func (f *Folder) each(ctx context.Context, found func(dir string, m *schemas.Man
 	})
 }
 
-// Fetch finds the directory that the run lies in.
-func (f *Folder) Fetch(ctx context.Context, run schemas.ChainRun, _ string) (from string, err error) {
-	err = f.each(ctx, func(at string, m *schemas.Manifest, sum string) error {
-		if m.ExportID == run.ExportID && sum == run.ManifestSHA256 {
-			from = at
-		}
-		return nil
-	})
-	if err == nil && from == "" {
-		err = fmt.Errorf("%s does not have it any more", f.Dir)
+// Fetch returns the directory that the run lies in.
+func (f *Folder) Fetch(_ context.Context, run schemas.ChainRun, _ string) (string, error) {
+	dir, ok := f.found[run.ManifestSHA256]
+	if !ok {
+		return "", fmt.Errorf("%s does not have it", f.Dir)
 	}
-	return from, err
+	return dir, nil
 }
 
 // Acknowledge tells nobody.

@@ -67,18 +67,30 @@ func (f *Follower) Follow(ctx context.Context) (applied int, at Position, err er
 		if at.Number > asked { // what comes after it was not asked for
 			continue
 		}
-		next, behind := f.next(runs, at)
+		var n int
+		n, at, err = f.all(ctx, runs, at, changed)
+		if applied += n; err != nil || n == 0 {
+			return applied, at, err
+		}
+	}
+}
+
+// all applies those of some runs that come next, one after the other. A copy that somebody
+// changed takes only one that starts over.
+func (f *Follower) all(ctx context.Context, runs schemas.ChainRuns, at Position, changed *ChangedError) (applied int, _ Position, _ error) {
+	for {
+		next, err := f.next(runs, at)
 		switch {
 		case changed != nil && (next == nil || !next.Whole()):
 			return applied, at, changed
-		case behind != nil || next == nil:
-			return applied, at, behind
+		case err != nil || next == nil:
+			return applied, at, err
 		}
 		done, err := f.apply(ctx, *next)
 		if err != nil {
 			return applied, at, err
 		}
-		applied, at = applied+1, done.Position
+		applied, at, changed = applied+1, done.Position, nil
 		if f.Applied != nil {
 			f.Applied(done)
 		}

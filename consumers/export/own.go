@@ -32,20 +32,20 @@ func (w *Worker) own(ctx context.Context, partition int32, begun func()) {
 	w.mu.Lock()
 	w.owners[partition] = o
 	w.mu.Unlock()
-	for n := 1; ; n++ {
+	for n := 1; ctx.Err() == nil; n++ {
 		err := w.takeOver(ctx, o)
 		if err == nil {
 			begun()
 			<-ctx.Done()
-		} else if ctx.Err() == nil {
+			break
+		}
+		if ctx.Err() == nil {
 			w.Logger.WarnContext(ctx, "cannot list the open exports of a partition; retrying", "partition", partition, "error", err)
 		}
 		select {
 		case <-time.After(w.backoff(n)):
-			continue
 		case <-ctx.Done():
 		}
-		break
 	}
 	w.mu.Lock()
 	delete(w.owners, partition)

@@ -187,13 +187,15 @@ func TestComposeSettingsOfKafkaRun(t *testing.T) {
 		t.Skip("there is no Apache Kafka: `make test-real` fetches it where Java 17 and Maven Central are")
 	}
 	port, outside, dir := freePort(t), freePort(t), t.TempDir()
+	project := composed(t)
+	secretsMade(t, project, dir)
 	here := strings.NewReplacer(
 		"//:9092", fmt.Sprintf("//127.0.0.1:%d", port), "//kafka:9092", fmt.Sprintf("//127.0.0.1:%d", port),
 		"//:9093", fmt.Sprintf("//127.0.0.2:%d", port-1), "kafka:9093", fmt.Sprintf("127.0.0.2:%d", port-1),
 		"//:19092", fmt.Sprintf("//127.0.0.1:%d", outside), "127.0.0.1:19092", fmt.Sprintf("127.0.0.1:%d", outside),
 		"/var/lib/kafka/data", filepath.Join(dir, "data"))
 	settings := map[string]string{}
-	for key, value := range composed(t).Services["kafka"].Environment {
+	for key, value := range project.Services["kafka"].Environment {
 		if name, ok := strings.CutPrefix(key, "KAFKA_"); ok && name != "HEAP_OPTS" {
 			settings[strings.ToLower(strings.ReplaceAll(name, "_", "."))] = here.Replace(*value)
 		}
@@ -206,7 +208,7 @@ func TestComposeSettingsOfKafkaRun(t *testing.T) {
 	defer client.Close()
 	var created []schemas.Topic
 	for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(100 * time.Millisecond) {
-		if created, err = provision.Topics(t.Context(), kadm.NewClient(client), config.Default().Kafka); err == nil {
+		if created, err = provision.Topics(t.Context(), kadm.NewClient(client), composedConfig(t, project, dir).Kafka); err == nil {
 			break
 		}
 		if time.Now().After(deadline) {

@@ -61,13 +61,7 @@ func Fold(events ...*ExportStatus) Export {
 	order = slices.CompactFunc(order, func(a, b *ExportStatus) bool { return a.State == b.State && a.EventID == b.EventID })
 
 	var e Export
-	// The request that was accepted is the export's own, or else the one that failed to be.
-	for _, s := range order { // by precedence: requested is before failed
-		if (s.State == Requested || s.State == Failed) && s.RequestDigest != "" {
-			e.RequestDigest = s.RequestDigest
-			break
-		}
-	}
+	e.RequestDigest = ownRequest(order)
 	for _, s := range order {
 		e.Attempt = max(e.Attempt, s.Attempt, 1)
 	}
@@ -100,6 +94,26 @@ func Fold(events ...*ExportStatus) Export {
 		e.EndedAt, e.Reason, e.Failure = Time{}, "", nil
 	}
 	return e
+}
+
+// ownRequest is the digest of the export's own request: the accepted one, or else the one that
+// failed to be, or else the one that was refused last. To retry, cancel or delete an export is
+// a request about it.
+func ownRequest(order []*ExportStatus) string {
+	for _, state := range []State{Requested, Failed} {
+		for _, s := range order {
+			if s.State == state && s.RequestDigest != "" {
+				return s.RequestDigest
+			}
+		}
+	}
+	var last ExportStatus
+	for _, s := range order {
+		if s.State == Refused && s.Request != nil && !s.Request.Controls() && !s.Time.Before(last.Time.Time) {
+			last = *s
+		}
+	}
+	return last.RequestDigest
 }
 
 // why is the reason of a refusal, or of a failure.

@@ -129,6 +129,23 @@ func TestFoldKnowsTheRequestThatFailedToBeAccepted(t *testing.T) {
 	}
 }
 
+func TestFoldKeepsTheReasonOfARefusalWhenARetryIsRefusedToo(t *testing.T) {
+	refused := status("refused/d-1", schemas.Refused, 5)
+	refused.RequestDigest, refused.Reason, refused.Request = "d-1", "the certificate is not registered", &schemas.ExportRequest{}
+	corrected := status("refused/d-0", schemas.Refused, 7)
+	corrected.RequestDigest, corrected.Reason, corrected.Request = "d-0", "the range is empty", &schemas.ExportRequest{}
+	retried := status("refused/retry", schemas.Refused, 9)
+	retried.RequestDigest, retried.Reason, retried.Request = "retry", "there is no export of this id to retry", &schemas.ExportRequest{Action: schemas.ActionRetry}
+	e := schemas.Fold(retried, refused, corrected)
+	if e.State != schemas.Refused || e.RequestDigest != "d-0" || e.Reason != corrected.Reason || len(e.Conflicts) != 2 {
+		t.Errorf("folded to %+v", e)
+	}
+	// Of what was never asked for, there is nothing else to tell.
+	if e = schemas.Fold(retried); e.State != schemas.Refused || e.Reason != retried.Reason {
+		t.Errorf("only a retry: folded to %+v", e)
+	}
+}
+
 func TestFoldForgetsARefusalOnceTheRequestIsGranted(t *testing.T) {
 	refused := status("refused/d-1", schemas.Refused, 0)
 	refused.RequestDigest, refused.Reason = "d-1", "the certificate is not registered"

@@ -119,7 +119,7 @@ func (e *Exporter) Follow(ctx context.Context, a Acceptance) (l Link, err error)
 		if r.Chained {
 			l, err = e.nextLink(ctx, a)
 		} else {
-			l.Previous, err = e.continued(ctx, a)
+			l.Previous, l.StartsOver, err = e.continued(ctx, a)
 		}
 		if err != nil {
 			return l, err
@@ -141,20 +141,21 @@ func (e *Exporter) Follow(ctx context.Context, a Acceptance) (l Link, err error)
 	return l, err
 }
 
-// continued is the export that a request names.
-func (e *Exporter) continued(ctx context.Context, a Acceptance) (*Run, error) {
+// continued is the export that a request names, or why that cannot be continued.
+func (e *Exporter) continued(ctx context.Context, a Acceptance) (previous *Run, startsOver string, err error) {
 	r := a.Request
 	earlier, found, err := e.Accepted(ctx, r.TenantID, r.SinceExport)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	if !found || earlier.Request == nil {
-		return nil, Permanent(fmt.Errorf("nothing is known of export %s any more, which this one continues; request a whole one", r.SinceExport))
+		return nil, "", Permanent(fmt.Errorf("nothing is known of export %s any more, which this one continues; request a whole one", r.SinceExport))
 	}
-	from, err := e.PlannedFrom(ctx, r.TenantID, r.SinceExport)
+	plan, _, err := e.Planned(ctx, r.TenantID, r.SinceExport)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
+	from := plan.HistoryFrom
 	if from.IsZero() {
 		from = earlier.From()
 	}
@@ -162,7 +163,31 @@ func (e *Exporter) continued(ctx context.Context, a Acceptance) (*Run, error) {
 	if run.Filter.From.Before(from.Time) {
 		run.Filter.From = from
 	}
-	return run, nil
+	all, err := e.touching(ctx, r.Entity, run.Snapshot)
+	if err != nil {
+		return nil, "", err
+	}
+	for _, w := range all {
+		if w.At.After(earlier.AcceptedAt.Add(-writtenOffMargin)) {
+			return nil, writtenOffSince(r.SinceExport), nil
+		}
+	}
+	return run, "", nil
+}
+
+// writtenOffMargin is by how much clocks of those who accept and who write off may differ.
+const writtenOffMargin = time.Hour
+
+// touching lists the write-offs of records below a snapshot. Of those that an earlier export
+// may have, and ClickHouse has not any more, no difference tells.
+func (e *Exporter) touching(ctx context.Context, entity string, snapshot schemas.Snapshot) ([]schemas.WrittenOff, error) {
+	topic, _ := schemas.SourceOf(entity)
+	all, err := WriteOffs{e.store}.All(ctx, topic, nil)
+	return schemas.Touching(all, nil, snapshot), err
+}
+
+func writtenOffSince(exportID string) string {
+	return fmt.Sprintf("records that export %s may have were written off since", exportID)
 }
 
 // nextLink is the place after the last run of the chain that a run belongs to.
@@ -203,11 +228,9 @@ func (e *Exporter) startsOver(ctx context.Context, r *schemas.ExportRequest, pre
 	case (previous.Attachments == schemas.AttachmentsNone) != (r.Attachments == schemas.AttachmentsNone):
 		return fmt.Sprintf("run %s treats attachments differently", previous.ExportID), nil
 	}
-	// What was lost of the rows that the run before has, no difference tells of.
-	topic, _ := schemas.SourceOf(r.Entity)
-	all, err := WriteOffs{e.store}.All(ctx, topic, nil)
-	if err == nil && !slices.Equal(schemas.Touching(all, nil, previous.Snapshot), previous.WrittenOff) {
-		return fmt.Sprintf("records that run %s may have were written off since", previous.ExportID), nil
+	all, err := e.touching(ctx, r.Entity, previous.Snapshot)
+	if err == nil && !slices.Equal(all, previous.WrittenOff) {
+		return writtenOffSince(previous.ExportID), nil
 	}
 	return "", err
 }

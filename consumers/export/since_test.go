@@ -178,3 +178,26 @@ func digests(all []*schemas.ExportStatus) (sums string) {
 	}
 	return sums
 }
+
+func TestAnExportStartsOverWhenWhatItContinuesMayHaveRecordsThatWereWrittenOff(t *testing.T) {
+	s := newScene(pipelinetest.Records(10)...)
+	w := s.worker(nil, nil)
+	check(t, s.handle(t.Context(), w, request("first")))
+	of := pipeline.WriteOffs{Store: s.store}
+	last := func(id string) schemas.Export {
+		r := request(id)
+		r.SinceExport = "first"
+		check(t, s.handle(t.Context(), w, r))
+		return schemas.Fold(s.statuses(id)...)
+	}
+	if e := last("nothing"); e.State != schemas.Completed || e.Done.Rows != 0 || e.Continues == nil || e.StartsOver != "" {
+		t.Fatalf("nothing was written off, and the export has %d rows, continues %v, starts over: %q", e.Done.Rows, e.Continues, e.StartsOver)
+	}
+	_, err := of.Record(t.Context(), schemas.WriteOff{
+		Topic: schemas.TopicInteractions, Runs: []schemas.Run{{Partition: 0, First: 0, Next: 1}}, Reason: "the disk burned", By: "ada", At: schemas.TimeOf(s.now()),
+	})
+	check(t, err)
+	if e := last("lost"); e.State != schemas.Completed || e.Done.Rows == 0 || e.Continues != nil || !strings.Contains(e.StartsOver, "written off") {
+		t.Errorf("a record was written off, and the export has %d rows, continues %v, starts over: %q", e.Done.Rows, e.Continues, e.StartsOver)
+	}
+}

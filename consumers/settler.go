@@ -113,6 +113,13 @@ func (s *Settler) SettleLog(ctx context.Context, topic schemas.Topic) (schemas.L
 	}
 }
 
+// Known is the lineage of a topic as SettleLog found it last; nil if it never did.
+func (s *Settler) Known(topic schemas.Topic) schemas.Lineage {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.known[topic]
+}
+
 // Unchanged reports whether a topic still is what SettleLog returned.
 func (s *Settler) Unchanged(ctx context.Context, l schemas.Lineage, log schemas.Log) (bool, error) {
 	now, err := s.Decisions.Lineage(ctx, log.Topic, l)

@@ -51,6 +51,9 @@ type Acceptance struct {
 	// Origin is where the request was read; nil in what earlier versions stored.
 	Origin   *Origin          `json:"origin,omitempty"`
 	Snapshot schemas.Snapshot `json:"snapshot"`
+	// Epochs are the leader epochs the snapshot was taken under, by partition, -1 where they are
+	// not known; none if the request named the snapshot.
+	Epochs []int32 `json:"epochs,omitempty"`
 	// Since is the snapshot of the export this one continues, or nil.
 	Since schemas.Snapshot `json:"since,omitempty"`
 	// HistoryFrom is before when rows of the tenant were kept no longer, in what earlier
@@ -102,12 +105,10 @@ func (d Decisions) Accepted(ctx context.Context, tenantID, exportID string) (a A
 	return a, found, err
 }
 
-// PlannedFrom is before when rows of the tenant were kept no longer when the export was
-// planned, or the zero time.
-func (d Decisions) PlannedFrom(ctx context.Context, tenantID, exportID string) (schemas.Time, error) {
-	var plan schemas.Plan
-	_, err := d.read(ctx, schemas.ExportPrefix(tenantID, exportID)+planName, &plan)
-	return plan.HistoryFrom, err
+// Planned returns the plan of an export; false if it was never planned.
+func (d Decisions) Planned(ctx context.Context, tenantID, exportID string) (plan schemas.Plan, found bool, err error) {
+	found, err = d.read(ctx, schemas.ExportPrefix(tenantID, exportID)+planName, &plan)
+	return plan, found, err
 }
 
 // Refusal is the stored decision that a message is not granted.

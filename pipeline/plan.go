@@ -96,7 +96,7 @@ func (e *Exporter) Plan(ctx context.Context, x Export) (schemas.Plan, error) {
 			return plan, err
 		}
 		plan := packed.plan
-		plan.Scattered, plan.HistoryFrom = extent.Scattered, x.HistoryFrom
+		plan.Snapshot, plan.Scattered, plan.HistoryFrom = x.Snapshot, extent.Scattered, x.HistoryFrom
 		if err := packed.agrees(extent); err != nil {
 			return plan, err
 		}

@@ -126,6 +126,22 @@ func (l Lineage) Positions(offsets Snapshot) Snapshot {
 	return all
 }
 
+// Parted returns the Kafka offset of a position, and whether the log of the same topic lost its
+// tail below it since it was that offset's position: a log may lose its tail before anybody
+// knows, so the position may have been given to a record of the present log.
+func (l Lineage) Parted(partition int32, position int64) (offset int64, parted bool) {
+	offset = position & MaxOffset
+	for n := position>>positionBits + 1; n < int64(len(l)); n++ {
+		if l[n].whole() {
+			return offset, false
+		}
+		if begin, has := l[n].begin(partition); has && begin < offset {
+			parted = true
+		}
+	}
+	return offset, parted
+}
+
 // partitions is how many the topic had at most, as far as they were used.
 func (l Lineage) partitions() (n int) {
 	for _, i := range l {

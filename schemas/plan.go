@@ -123,6 +123,9 @@ func (p Part) follows(earlier Part) bool {
 // same snapshot with the same split size has the same plan.
 type Plan struct {
 	Parts []Part `json:"parts"`
+	// Snapshot is the one it was planned as of. It is that of the acceptance, unless the log of
+	// the topic had lost its tail before the export was accepted, and that was found later.
+	Snapshot Snapshot `json:"snapshot"`
 	// Rows and Bytes are those of the parts with rows.
 	Rows  int64 `json:"rows"`
 	Bytes int64 `json:"bytes"`

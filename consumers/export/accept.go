@@ -187,14 +187,16 @@ func (w *Worker) take(ctx context.Context, b *batch, r *schemas.ExportRequest) (
 		return a, err
 	}
 	topic, _ := schemas.SourceOf(r.Entity) // Validate knows the entity
-	if a.Snapshot, err = b.snapshot(ctx, topic); err != nil {
+	taken, err := b.snapshot(ctx, topic)
+	if err != nil {
 		return a, err
 	}
+	a.Snapshot, a.Epochs = taken.snapshot, taken.epochs
 	if r.Snapshot != nil {
 		if err := checkSnapshot(r.Snapshot, a.Snapshot); err != nil {
 			return a, err
 		}
-		a.Snapshot = r.Snapshot
+		a.Snapshot, a.Epochs = r.Snapshot, nil
 	}
 	a.Since, err = w.since(ctx, r, a.Snapshot)
 	return a, err
@@ -205,22 +207,27 @@ func (w *Worker) take(ctx context.Context, b *batch, r *schemas.ExportRequest) (
 type batch struct {
 	w     *Worker
 	mu    turn
-	taken map[schemas.Topic]schemas.Snapshot
+	taken map[schemas.Topic]sealed
+}
+
+// sealed is a snapshot, and the leader epochs it was taken under.
+type sealed struct {
+	snapshot schemas.Snapshot
+	epochs   []int32
 }
 
 func newBatch(w *Worker) *batch {
-	return &batch{w, newTurn(), map[schemas.Topic]schemas.Snapshot{}}
+	return &batch{w, newTurn(), map[schemas.Topic]sealed{}}
 }
 
-func (b *batch) snapshot(ctx context.Context, topic schemas.Topic) (schemas.Snapshot, error) {
+func (b *batch) snapshot(ctx context.Context, topic schemas.Topic) (s sealed, err error) {
 	b.mu.lock()
 	defer b.mu.unlock()
 	if s, ok := b.taken[topic]; ok {
 		return s, nil
 	}
-	s, err := b.w.Log.Seal(ctx, topic)
-	if err != nil {
-		return nil, err
+	if s.snapshot, s.epochs, err = b.w.Log.Seal(ctx, topic); err != nil {
+		return s, err
 	}
 	b.taken[topic] = s
 	return s, nil
@@ -250,10 +257,18 @@ func (w *Worker) since(ctx context.Context, r *schemas.ExportRequest, snapshot s
 	case earlier.Request != nil && earlier.Request.Entity != r.Entity:
 		return nil, refuse("export %s is of entity %s", r.SinceExport, earlier.Request.Entity)
 	}
-	if p, past := snapshot.Past(earlier.Snapshot); past {
+	plan, planned, err := w.Exporter.Planned(ctx, r.TenantID, r.SinceExport)
+	if err != nil {
+		return nil, err
+	}
+	was := earlier.Snapshot
+	if planned {
+		was = plan.Snapshot
+	}
+	if p, past := snapshot.Past(was); past {
 		return nil, refuse("export %s reaches past the snapshot in partition %d; name an earlier one", r.SinceExport, p)
 	}
-	return earlier.Snapshot, nil
+	return was, nil
 }
 
 // checkSnapshot refuses a snapshot that lies in the future.

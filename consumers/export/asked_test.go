@@ -20,9 +20,9 @@ type silent struct {
 	away *atomic.Bool
 }
 
-func (l silent) Seal(ctx context.Context, t schemas.Topic) (schemas.Snapshot, error) {
+func (l silent) Seal(ctx context.Context, t schemas.Topic) (schemas.Snapshot, []int32, error) {
 	if l.away.Load() {
-		return nil, pipelinetest.ErrInjected
+		return nil, nil, pipelinetest.ErrInjected
 	}
 	return l.SourceLog.Seal(ctx, t)
 }

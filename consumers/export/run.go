@@ -39,6 +39,8 @@ type run struct {
 	open     *open
 	accepted pipeline.Acceptance
 	topic    schemas.Topic
+	// snapshot is the accepted one, in the positions that are known by now.
+	snapshot schemas.Snapshot
 	// completed says that it is, and perhaps not reported so.
 	completed bool
 
@@ -96,8 +98,14 @@ func (r *run) attempt(ctx context.Context) (to place, err error) {
 	if err != nil || over {
 		return gone, err
 	}
-	if r.completed = state == schemas.Completed; !r.completed && !e.passed && e.failed == nil {
-		e.topic, e.snapshot = r.topic, a.Snapshot
+	if r.snapshot, err = r.Log.Now(ctx, r.topic, a.Snapshot, a.Epochs); err != nil {
+		return gone, err
+	}
+	if r.completed = state == schemas.Completed; r.completed || e.failed != nil {
+		return gone, r.end(ctx, r.export(ctx))
+	}
+	if !e.passed || !same(e.snapshot, r.snapshot) {
+		e.topic, e.snapshot, e.passed = r.topic, r.snapshot, false
 		return waiting, nil
 	}
 	return gone, r.end(ctx, r.export(ctx))
@@ -226,7 +234,7 @@ func (r *run) export(ctx context.Context) (err error) {
 	}
 	var link pipeline.Link
 	err = r.stage(ctx, "chain", 0, func(ctx context.Context) (err error) {
-		link, err = r.Exporter.Follow(ctx, r.accepted)
+		link, err = r.follow(ctx)
 		return err
 	})
 	if err != nil {
@@ -234,7 +242,7 @@ func (r *run) export(ctx context.Context) (err error) {
 	}
 	cipher, keyTransport := request.Enciphering()
 	x := pipeline.Export{
-		ID: request.ExportID, Filter: request.Filter(), Snapshot: r.accepted.Snapshot,
+		ID: request.ExportID, Filter: request.Filter(), Snapshot: r.snapshot,
 		Link: link, HistoryFrom: r.accepted.From(),
 		SplitSize: request.Split(), WithoutAttachments: request.Attachments == schemas.AttachmentsNone,
 		Encoding: request.Sealing(), Cipher: cipher, KeyTransport: keyTransport, Compression: request.Compressing(), Recipients: recipients, Lifetime: lifetime,
@@ -254,7 +262,8 @@ func (r *run) parted(ctx context.Context, x pipeline.Export) error {
 	if err != nil {
 		return err
 	}
-	x.Scattered = plan.Scattered
+	x.Snapshot, x.Scattered = plan.Snapshot, plan.Scattered
+	r.snapshot = plan.Snapshot
 	if !plan.HistoryFrom.IsZero() {
 		x.HistoryFrom = plan.HistoryFrom
 	}
@@ -263,10 +272,7 @@ func (r *run) parted(ctx context.Context, x pipeline.Export) error {
 			return err
 		}
 	}
-	planned := r.status("planned", schemas.Planned)
-	totals := plan.Totals()
-	planned.Planned, planned.Continues, planned.StartsOver = &totals, x.Link.Continues(), x.Link.StartsOver
-	if err := r.reportState(ctx, planned); err != nil {
+	if err := r.reportPlanned(ctx, plan, x.Link); err != nil {
 		return err
 	}
 	receipts, err := r.parts(ctx, x, plan)
@@ -304,19 +310,17 @@ func (r *run) reportCompleted(ctx context.Context) error {
 	if standing.Manifest == nil {
 		return pipeline.ErrGone
 	}
-	link, err := r.Exporter.Follow(ctx, r.accepted)
+	link, err := r.follow(ctx)
 	if err != nil {
 		return err
 	}
-	x := pipeline.Export{ID: e.ExportID, Filter: r.accepted.Request.Filter(), Snapshot: r.accepted.Snapshot, Link: link}
+	x := pipeline.Export{ID: e.ExportID, Filter: r.accepted.Request.Filter(), Snapshot: r.snapshot, Link: link}
 	plan, err := r.Exporter.Plan(ctx, x)
 	if err != nil {
 		return err
 	}
-	planned := r.status("planned", schemas.Planned)
-	totals := plan.Totals()
-	planned.Planned, planned.Continues, planned.StartsOver = &totals, link.Continues(), link.StartsOver
-	if err := r.reportState(ctx, planned); err != nil {
+	x.Snapshot = plan.Snapshot
+	if err := r.reportPlanned(ctx, plan, link); err != nil {
 		return err
 	}
 	for _, part := range standing.Manifest.Parts {
@@ -334,6 +338,23 @@ func (r *run) reportCompleted(ctx context.Context) error {
 	}
 	completed.Completion = &c
 	return r.reportState(ctx, completed)
+}
+
+// follow decides what the export continues.
+func (r *run) follow(ctx context.Context) (pipeline.Link, error) {
+	a := r.accepted
+	a.Snapshot = r.snapshot
+	return r.Exporter.Follow(ctx, a)
+}
+
+func (r *run) reportPlanned(ctx context.Context, plan schemas.Plan, link pipeline.Link) error {
+	s := r.status("planned", schemas.Planned)
+	totals := plan.Totals()
+	s.Planned, s.Continues, s.StartsOver = &totals, link.Continues(), link.StartsOver
+	if !same(plan.Snapshot, r.accepted.Snapshot) {
+		s.Snapshot = plan.Snapshot
+	}
+	return r.reportState(ctx, s)
 }
 
 func (r *run) status(event string, state schemas.State) *schemas.ExportStatus {

@@ -348,7 +348,7 @@ func (r *run) checkWhole(ctx context.Context) error {
 
 // whole is an error if records below the export's snapshot are missing.
 func (r *run) whole(ctx context.Context) error {
-	t, l := r.watches[r.topic], &lack{e: &open{snapshot: r.accepted.Snapshot}}
+	t, l := r.watches[r.topic], &lack{e: &open{snapshot: r.snapshot}}
 	var err error
 	if l.lost, err = r.missing(ctx, t, l.e.snapshot); err != nil || l.lost == 0 {
 		return err

@@ -42,8 +42,11 @@ import (
 // SourceLog tells how far the topics with rows have come, in positions.
 type SourceLog interface {
 	// Seal takes the snapshot that holds every record that readers can see by now, and records
-	// that it was taken.
-	Seal(ctx context.Context, topic schemas.Topic) (schemas.Snapshot, error)
+	// that it was taken, and under which leader epochs.
+	Seal(ctx context.Context, topic schemas.Topic) (s schemas.Snapshot, epochs []int32, err error)
+	// Now returns the positions of a sealed snapshot as they are known by now: its log may have
+	// lost its tail before that was known.
+	Now(ctx context.Context, topic schemas.Topic, s schemas.Snapshot, epochs []int32) (schemas.Snapshot, error)
 	// Ingested is, per partition, the first position not yet stored or dead-lettered.
 	Ingested(ctx context.Context, topic schemas.Topic) (schemas.Snapshot, error)
 	// Used returns the positions below a snapshot that records had.

@@ -2,6 +2,7 @@ package connect
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"cdds/consumers"
@@ -40,30 +41,63 @@ func (o *Offsets) EndOffsets(ctx context.Context, topic schemas.Topic) (schemas.
 
 // Seal is EndOffsets for a snapshot that is promised to somebody. It is recorded, so that a
 // log that ends before it later on is known to have lost records, also if it has grown
-// again and nothing had read them yet.
-func (o *Offsets) Seal(ctx context.Context, topic schemas.Topic) (schemas.Snapshot, error) {
+// again and nothing had read them yet. epochs are the leader epochs it was taken under.
+func (o *Offsets) Seal(ctx context.Context, topic schemas.Topic) (s schemas.Snapshot, epochs []int32, err error) {
 	ctx, cancel := context.WithTimeout(ctx, offsetsTimeout)
 	defer cancel()
 	l, stable, err := o.stable(ctx, topic)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	sealed, err := consumers.Progress(ctx, o.brokers, l, schemas.GroupSnapshots, topic)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	later := map[int32]consumers.Mark{}
 	for p, at := range stable {
+		epochs = append(epochs, at.Epoch)
 		if at.Offset > sealed[int32(p)].Offset {
 			later[int32(p)] = at
 		}
 	}
 	if len(later) > 0 {
 		if err := o.brokers.Commit(ctx, l.Group(schemas.GroupSnapshots), topic, later); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
-	return l.Positions(consumers.Offsets(stable)), nil
+	return l.Positions(consumers.Offsets(stable)), epochs, nil
+}
+
+// Now returns the positions of a snapshot that was sealed, as they are known by now. Its log may
+// have lost its tail before it was sealed, and that may have been found afterwards: the records
+// that the log had then have the positions of another incarnation. Brokers tell whether the
+// log still has all that was sealed, under the same leader epochs (KIP-320); if not, the
+// snapshot is of the log that is gone, and stays. Kafka is asked only if a log lost its tail
+// below the snapshot.
+func (o *Offsets) Now(ctx context.Context, topic schemas.Topic, s schemas.Snapshot, epochs []int32) (schemas.Snapshot, error) {
+	ctx, cancel := context.WithTimeout(ctx, offsetsTimeout)
+	defer cancel()
+	l := o.settler.Known(topic)
+	doubtful := map[int32]int32{}
+	for p, epoch := range epochs {
+		if _, parted := l.Parted(int32(p), s[p]); parted && epoch >= 0 {
+			doubtful[int32(p)] = epoch
+		}
+	}
+	if len(doubtful) == 0 {
+		return s, nil
+	}
+	ends, err := o.brokers.EpochEnds(ctx, topic, doubtful)
+	if err != nil {
+		return nil, err
+	}
+	now := slices.Clone(s)
+	for p, end := range ends {
+		if offset, _ := l.Parted(p, s[p]); end >= offset {
+			now[p] = l.Position(p, offset)
+		}
+	}
+	return now, nil
 }
 
 // stable is where a topic ends for readers, and its incarnations then.

@@ -15,6 +15,7 @@ import (
 type brokers struct {
 	consumers.Brokers
 	committed map[string]map[int32]consumers.Mark
+	ends      map[int32]int64
 }
 
 func (brokers) TopicID(context.Context, schemas.Topic) (string, error) { return "id", nil }
@@ -40,14 +41,54 @@ func (b brokers) Commit(_ context.Context, group string, _ schemas.Topic, marks 
 	return nil
 }
 
-func (brokers) EpochEnds(context.Context, schemas.Topic, map[int32]int32) (map[int32]int64, error) {
-	return nil, nil
+func (b brokers) EpochEnds(context.Context, schemas.Topic, map[int32]int32) (map[int32]int64, error) {
+	return b.ends, nil
+}
+
+// A log loses its tail, another one grows in its place, a snapshot is sealed of that, and only
+// then is it found: the snapshot's records have the positions of the next incarnation.
+func TestASnapshotSealedBeforeALossWasKnownGetsThePositionsOfTheLogItIsOf(t *testing.T) {
+	const life = 1 << 40
+	truncated := schemas.Incarnation{Topic: schemas.TopicInteractions, Number: 1, TopicID: "id", Cause: schemas.IncarnationTruncated, Begins: map[int32]int64{0: 3}, Ends: map[int32]int64{0: 8}}
+	replaced := schemas.Incarnation{Topic: schemas.TopicInteractions, Number: 1, TopicID: "id", Cause: schemas.IncarnationReplaced}
+	for _, c := range []struct {
+		what string
+		next schemas.Incarnation
+		ends map[int32]int64
+		want schemas.Snapshot
+	}{
+		{"the log has all that was sealed", truncated, map[int32]int64{0: 8}, schemas.Snapshot{life + 8, 5}},
+		{"what was sealed is gone", truncated, map[int32]int64{0: 3}, schemas.Snapshot{8, 5}},
+		{"the brokers do not know", truncated, nil, schemas.Snapshot{8, 5}},
+		{"the topic was made again", replaced, map[int32]int64{0: 8, 1: 5}, schemas.Snapshot{8, 5}},
+	} {
+		t.Run(c.what, func(t *testing.T) {
+			decisions := pipeline.Incarnations{Store: pipelinetest.NewStore()}
+			first := schemas.Incarnation{Topic: schemas.TopicInteractions, TopicID: "id", Cause: schemas.IncarnationFirst}
+			l, err := decisions.Decide(t.Context(), schemas.TopicInteractions, nil, first)
+			if err == nil {
+				_, err = decisions.Decide(t.Context(), schemas.TopicInteractions, l, c.next)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			b := brokers{committed: map[string]map[int32]consumers.Mark{}, ends: c.ends}
+			offsets := NewOffsets(b, consumers.NewSettler(consumers.SettlerOptions{Brokers: b, Decisions: decisions}))
+			if _, err := offsets.Lineage(t.Context(), schemas.TopicInteractions); err != nil {
+				t.Fatal(err)
+			}
+			now, err := offsets.Now(t.Context(), schemas.TopicInteractions, schemas.Snapshot{8, 5}, []int32{7, 7})
+			if err != nil || !slices.Equal(now, c.want) {
+				t.Errorf("the snapshot is %v, %v, want %v", now, err, c.want)
+			}
+		})
+	}
 }
 
 func TestASealedSnapshotIsCommittedWithItsLeaderEpochs(t *testing.T) {
 	b := brokers{committed: map[string]map[int32]consumers.Mark{}}
 	settler := consumers.NewSettler(consumers.SettlerOptions{Brokers: b, Decisions: pipeline.Incarnations{Store: pipelinetest.NewStore()}})
-	snapshot, err := NewOffsets(b, settler).Seal(t.Context(), schemas.TopicInteractions)
+	snapshot, _, err := NewOffsets(b, settler).Seal(t.Context(), schemas.TopicInteractions)
 	if err != nil || !slices.Equal(snapshot, schemas.Snapshot{8, 5}) {
 		t.Fatalf("sealed is %v, %v", snapshot, err)
 	}

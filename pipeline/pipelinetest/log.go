@@ -18,7 +18,14 @@ func (l Log) EndOffsets(context.Context, schemas.Topic) (schemas.Snapshot, error
 }
 
 // Seal is the end.
-func (l Log) Seal(context.Context, schemas.Topic) (schemas.Snapshot, error) { return l.End(), nil }
+func (l Log) Seal(context.Context, schemas.Topic) (schemas.Snapshot, []int32, error) {
+	return l.End(), nil, nil
+}
+
+// Now is the snapshot.
+func (Log) Now(_ context.Context, _ schemas.Topic, s schemas.Snapshot, _ []int32) (schemas.Snapshot, error) {
+	return s, nil
+}
 
 // Ingested is the end too.
 func (l Log) Ingested(context.Context, schemas.Topic) (schemas.Snapshot, error) { return l.End(), nil }

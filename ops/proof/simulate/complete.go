@@ -121,7 +121,7 @@ func (w *world) checkExport(x *asked, o opened, l schemas.Lineage) {
 	}
 	f := x.request.Filter()
 	rows := map[schemas.RowKey][]version{}
-	misplaced := w.misplaced(x)
+	misplaced := w.misplaced(x, o)
 	for _, e := range w.model.places {
 		before, there := x.look.has(e)
 		before = before && e.visibleAt(x.look.step)
@@ -130,7 +130,12 @@ func (w *world) checkExport(x *asked, o opened, l schemas.Lineage) {
 		}
 		// Where topics have no ids, a log that lost its tail is taken for a topic that was made
 		// again: what was trimmed of it is forgotten.
-		must := before && (there || e.lost != nil && e.lost.known && !w.cluster.nameless)
+		must := before && (there && !e.masked() || e.lost != nil && e.lost.known && !w.cluster.nameless)
+		// A snapshot that the request names is taken as positions: what the log had after it lost
+		// its tail, and before anybody knew, has others by now.
+		if asked := x.request.Snapshot; asked != nil && e.lost == nil && int(e.log.n) < len(asked) && l.Position(e.log.n, e.offset) >= asked[e.log.n] {
+			must = false
+		}
 		if must && (e.lost != nil || w.cluster.nameless) && w.writtenOff(e, o.manifest, l) {
 			must = false
 		}
@@ -156,10 +161,13 @@ func (w *world) checkExport(x *asked, o opened, l schemas.Lineage) {
 // misplaced are the bodies of rows that lie below the snapshot of an export. Those of them
 // that were produced later were stored by a process that did not know yet of the present
 // incarnation: they have positions of the one before as well. No read can tell.
-func (w *world) misplaced(x *asked) map[string]bool {
-	all := map[string]bool{}
+func (w *world) misplaced(x *asked, o opened) map[string]bool {
+	all, snapshot := map[string]bool{}, x.snapshot
+	if o.manifest != nil {
+		snapshot = o.manifest.Snapshot
+	}
 	for _, r := range w.tables.Records() {
-		if int(r.Partition) < len(x.snapshot) && r.Offset < x.snapshot[r.Partition] {
+		if int(r.Partition) < len(snapshot) && r.Offset < snapshot[r.Partition] {
 			all[string(r.Event.Body)] = true
 		}
 	}
@@ -177,7 +185,7 @@ func (e *entry) body() string {
 // one of them cannot be had any more.
 func (w *world) folded(x *asked, o opened) (map[schemas.RowKey]string, bool) {
 	got := map[schemas.RowKey]string{}
-	if x.request.SinceExport != "" {
+	if x.request.SinceExport != "" && (o.manifest == nil || o.manifest.SinceExport != "") { // it may start over
 		n := slices.IndexFunc(w.model.exports, func(earlier *asked) bool { return earlier.request.ExportID == x.request.SinceExport })
 		earlier := w.model.exports[n]
 		before, err := w.openExport(earlier)
@@ -221,6 +229,9 @@ func (e *entry) exportable(f schemas.Filter) bool {
 	i := e.content.event
 	return i.TenantID == f.TenantID && !i.StartedAt.Before(f.From.Time) && i.StartedAt.Before(f.To.Time)
 }
+
+// masked reports whether an entry was lost while it stood in for another one, see loss.
+func (e *entry) masked() bool { return e.lost != nil && e.lost.masked }
 
 // visibleAt reports whether readers of committed records were given an entry at a step.
 func (e *entry) visibleAt(step int) bool {

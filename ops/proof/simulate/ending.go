@@ -87,8 +87,10 @@ func (w *world) checkExports() {
 		case x.request.Snapshot != nil && strings.Contains(w.standing([]*asked{x}), "use the snapshot of an earlier export") && w.forgot():
 			w.coverage["an export is doomed"]++
 		case strings.Contains(w.standing([]*asked{x}), "nothing was ever stored for it"):
-			if x.look != nil {
-				w.checkExport(x, opened{}, l) // there must have been nothing
+			if x.look != nil { // there must have been nothing, whatever it continues
+				request, alone := *x.request, *x
+				request.SinceExport, alone.request = "", &request
+				w.checkExport(&alone, opened{}, l)
 			}
 		case e.State == schemas.Failed && w.doomed(x, e.Failure):
 			w.coverage["an export is doomed"]++
@@ -104,13 +106,21 @@ func (w *world) checkExports() {
 // unread, and brokers forgot the snapshots that were sealed, as they do with a topic that
 // is deleted.
 func (w *world) doomed(x *asked, f *schemas.Failure) bool {
+	again := w.cluster.nameless && len(w.model.lineage()) > 1
 	stored := map[string]bool{}
 	for _, r := range w.tables.Records() {
-		stored[string(r.Event.Body)] = true
+		// Where topics have no ids, all of a log that lost its tail is read again, under new
+		// positions: a snapshot of before has what is stored at the old ones.
+		if !again || int(r.Partition) < len(x.snapshot) && r.Offset < x.snapshot[r.Partition] {
+			stored[string(r.Event.Body)] = true
+		}
 	}
 	return x.look != nil && slices.ContainsFunc(w.model.places, func(e *entry) bool {
 		before, _ := x.look.has(e)
-		return before && e.lost != nil && e.content != nil && !stored[e.content.body] && (f.Stage == "part" || f.Stage == "barrier" && !e.lost.known)
+		if !before || e.content == nil || stored[e.content.body] {
+			return false
+		}
+		return again || e.lost != nil && (f.Stage == "part" || (f.Stage == "barrier" || f.Stage == "plan") && !e.lost.known)
 	})
 }
 

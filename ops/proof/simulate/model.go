@@ -55,6 +55,9 @@ type loss struct {
 	// known says that what the groups had committed by then proves that there was a record,
 	// unproven that somebody had read it all the same.
 	known, unproven bool
+	// masked says that nobody had read it, and it stood where its log had lost another one: who
+	// sealed a snapshot past it cannot tell, once the log is gone, which of them that was.
+	masked bool
 }
 
 // produced notes an entry of the topic with rows.
@@ -74,7 +77,7 @@ func (m *model) produced(e *entry) {
 func (m *model) lose(how string, lost []*entry) {
 	for _, e := range lost {
 		if e.lost == nil {
-			e.lost = &loss{how: how, step: m.w.steps, first: m.w.steps, known: m.known(e, how), unproven: m.unproven(e)}
+			e.lost = &loss{how: how, step: m.w.steps, first: m.w.steps, known: m.known(e, how), unproven: m.unproven(e), masked: m.masked(e, how)}
 		}
 	}
 }
@@ -106,6 +109,13 @@ func (m *model) known(e *entry, how string) bool {
 func (m *model) stands(e *entry) bool {
 	return slices.ContainsFunc(m.places, func(o *entry) bool {
 		return o.log == e.log && o.offset == e.offset && o != e && o.lost != nil && o.lost.how == truncated && !m.w.settled(o)
+	})
+}
+
+// masked reports whether an entry that nobody knows of stands where its log lost another one.
+func (m *model) masked(e *entry, how string) bool {
+	return !m.known(e, how) && slices.ContainsFunc(m.places, func(o *entry) bool {
+		return o.log == e.log && o.offset == e.offset && o != e && o.lost != nil && o.lost.how == truncated
 	})
 }
 

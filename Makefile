@@ -21,6 +21,15 @@ bin/cdds: $(SOURCES)
 .PHONY: build
 build: bin/cdds ## build bin/cdds
 
+# What production runs: the service without the embedded stack.
+bin/cdds-production: $(SOURCES)
+	@go build -tags production -trimpath -ldflags='-s -w -buildid=' -o $@ .
+
+# What a receiver installs, for each system it is built for.
+.PHONY: receivers
+receivers: ## build the receiver's program for Linux, macOS and Windows into bin/receivers
+	@ops/tools/receivers bin/receivers
+
 .PHONY: demo
 demo: system-tools bin/cdds ## everything once, on sample data, with the proof
 	@bin/cdds demo
@@ -77,6 +86,7 @@ test-api: bin/cdds ## send the HTTP API what its document allows and what not (s
 .PHONY: lint
 lint: $(GOLANGCI_LINT) ## format, vet, layers, comments
 	$(GOLANGCI_LINT) run --allow-parallel-runners ./...
+	@go vet -tags production . ./ops/cli && go vet -tags receiver . ./ops/cli
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); exit 1; }
 
 $(GOLANGCI_LINT):

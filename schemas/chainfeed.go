@@ -24,3 +24,6 @@ type ChainRun struct {
 
 // Whole reports whether a receiver starts over with the run.
 func (r ChainRun) Whole() bool { return r.PreviousExportID == "" }
+
+// APIPrefix is the path of the HTTP API on a server.
+const APIPrefix = "/api/v1"

@@ -2,8 +2,12 @@ package schemas_test
 
 import (
 	"errors"
+	"regexp"
 	"strings"
 	"testing"
+	"unicode"
+
+	"pgregory.net/rapid"
 
 	"cdds/schemas"
 )
@@ -60,6 +64,7 @@ func TestFileNamesAreSafeOnEverySystem(t *testing.T) {
 	for name, want := range map[string]string{
 		"photo.jpg": "photo.jpg", "trail...": "trail", "blank ": "blank_", "x. . .": "x._._", "...": "attachment", "": "attachment",
 		".hidden": "hidden", "../../etc/passwd": "_.._etc_passwd", "con": "_con", "AUX.txt": "_AUX.txt", "lpt9": "_lpt9", "com10": "com10", "console": "console",
+		"12:30.wav": "12_30.wav", `C:\x`: "C__x", "con:": "con_", "a.txt:stream": "a.txt_stream", "COM1.tar.gz": "_COM1.tar.gz", "NUL.": "_NUL",
 		"ümläut": "_ml_ut", "a;b`c": "a_b_c", strings.Repeat("x", 100) + ".pdf": strings.Repeat("x", 76) + ".pdf",
 	} {
 		if got := schemas.FileName(name); got != want {
@@ -71,6 +76,30 @@ func TestFileNamesAreSafeOnEverySystem(t *testing.T) {
 			t.Errorf("export %s goes to the directory %q, want %q", id, got, want)
 		}
 	}
+}
+
+// What Windows refuses or opens as something else: https://learn.microsoft.com/windows/win32/fileio/naming-a-file
+func TestEveryNameAReceiverWritesIsOneWindowsTakes(t *testing.T) {
+	reserved := regexp.MustCompile(`(?i)^(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]|conin\$|conout\$)(\.|$)`)
+	check := func(t *rapid.T, path string) {
+		for _, name := range strings.Split(path, "/") {
+			if name == "" || len(name) > 255 || reserved.MatchString(name) || strings.ContainsAny(name, `<>:"\|?*`) ||
+				strings.ContainsFunc(name, unicode.IsControl) || strings.HasSuffix(name, ".") || strings.HasSuffix(name, " ") {
+				t.Fatalf("%q of %q", name, path)
+			}
+		}
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		said := rapid.OneOf(rapid.String(), rapid.StringMatching(`(?i)(con|aux|nul|com1|lpt9)?[.: ]{0,3}(txt)?[.:]{0,3}`)).Draw(t, "name")
+		export := rapid.StringMatching(`(?i)(con|aux|nul|com1|[a-z0-9])[a-z0-9._-]{0,20}\.{0,3}`).Draw(t, "export")
+		p := schemas.Part{Number: rapid.IntRange(1, 99_999).Draw(t, "part"), Kind: rapid.SampledFrom([]string{"", schemas.KindRemoved, schemas.KindAttachments}).Draw(t, "kind")}
+		for _, path := range []string{
+			schemas.FileName(said), schemas.AttachmentPath(p, 1, said), schemas.ExportDir(export),
+			schemas.PartName(schemas.EntityContact, export, p), schemas.EntryName(schemas.EntityContact, p), schemas.SegmentName(export, p, 1),
+		} {
+			check(t, path)
+		}
+	})
 }
 
 func TestOnlyItsOwnFilesAreArtifactsOfAnExport(t *testing.T) {

@@ -25,7 +25,7 @@ import (
 )
 
 // Prefix is where the API is.
-const Prefix = "/api/v1"
+const Prefix = schemas.APIPrefix
 
 // Options of an API.
 type Options struct {

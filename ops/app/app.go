@@ -51,6 +51,10 @@ type Options struct {
 	Prepare func(context.Context) error
 }
 
+// ErrNoStack reports that no services are configured and that this build leaves the
+// embedded stack out.
+var ErrNoStack = errors.New("no services are configured, and this build has no embedded stack")
+
 // App is a set of roles with their clients. Run it once.
 type App struct {
 	Options

@@ -1,3 +1,5 @@
+//go:build !production
+
 package app
 
 import (
@@ -83,6 +85,9 @@ func StartLocal(ctx context.Context, dataDir string, c config.Config, log *slog.
 	}
 	return l, nil
 }
+
+// Wait returns when ctx ends, or a service of the stack is given up.
+func (l *Local) Wait(ctx context.Context) error { return l.Stack.Wait(ctx) }
 
 // Close stops the stack; its data stays.
 func (l *Local) Close() error { return errors.Join(l.remove(), l.Stack.Close()) }

@@ -5,7 +5,6 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -16,9 +15,6 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
-
-	"cdds/ops/config"
-	"cdds/ops/stack"
 )
 
 // session is what every command shares.
@@ -29,9 +25,9 @@ type session struct {
 	// json asks for output made for scripts: the last line of stdout is one object.
 	json bool
 	// quiet asks for no progress bars.
-	quiet      bool
-	configFile string
-	dataDir    string
+	quiet bool
+	// configFile and dataDir say where the services are, in builds that act on them.
+	configFile, dataDir string
 	// server is the URL of a server to act through; its token comes from a file or
 	// CDDS_TOKEN, never from the command line, which others can read.
 	server, tokenFile string
@@ -80,7 +76,7 @@ func refuseEmpty(cmd *cobra.Command) (err error) {
 // Main runs the command line and returns its exit code. It is the only place that
 // listens to signals: the first one ends the command in order, a second one at once.
 func Main(args []string, in io.Reader, out, err io.Writer) int {
-	if code, child := stack.ChildMain(args); child {
+	if code, child := childMain(args); child {
 		return code
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
@@ -102,23 +98,13 @@ func Main(args []string, in io.Reader, out, err io.Writer) int {
 	return s.report(failed)
 }
 
+// newRoot is the command line of this build: commands of every kind of it, and what
+// each build adds (build, addCommands).
 func newRoot(s *session) *cobra.Command {
 	root := &cobra.Command{
-		Use:   "cdds",
-		Short: "Get contact-centre history out: safely, completely, encrypted",
-		Long: `cdds moves interactions and contacts from Kafka into ClickHouse, exports ranges of
-them as zipped JSON Lines sealed for your RSA certificate, and proves with a signed
-manifest that nothing is missing, added or changed.
-
-Start here:
-  cdds demo        everything once, on sample data, with the proof
-  cdds up          the whole system on this machine, nothing to configure
-  cdds sample      sample data to import
-
-A command that acts on a running system finds it through --config, the CDDS_...
-environment, or the data directory of a local ` + "`cdds up`" + ` (--data-dir).
-
-` + exitCodes,
+		Use:           "cdds",
+		Short:         "Get contact-centre history out: safely, completely, encrypted",
+		Long:          about + "\n\n" + exitCodes,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Args:          cobra.NoArgs,
@@ -130,28 +116,18 @@ environment, or the data directory of a local ` + "`cdds up`" + ` (--data-dir).
 	flags := root.PersistentFlags()
 	flags.BoolVar(&s.json, "json", false, "write output for scripts: the last line is one JSON object")
 	flags.BoolVarP(&s.quiet, "quiet", "q", false, "show no progress")
-	flags.StringVar(&s.configFile, "config", os.Getenv("CDDS_CONFIG"), "YAML configuration `file` (CDDS_CONFIG)")
-	flags.StringVar(&s.dataDir, "data-dir", envOr("CDDS_DATA_DIR", config.DefaultDataDir), "data `directory` of the embedded stack (CDDS_DATA_DIR)")
-
 	flags.StringVar(&s.server, "server", os.Getenv("CDDS_SERVER"), "`URL` of a CDDS server to act through, with the API token in CDDS_TOKEN (CDDS_SERVER)")
 	flags.StringVar(&s.tokenFile, "token-file", os.Getenv("CDDS_TOKEN_FILE"), "`file` that holds the API token (CDDS_TOKEN_FILE)")
+	s.serviceFlags(flags)
 
-	root.AddGroup(
-		&cobra.Group{ID: "run", Title: "Run the system:"},
-		&cobra.Group{ID: "use", Title: "Bring history in, get it out:"},
-		&cobra.Group{ID: "receive", Title: "Receive an export:"},
-	)
-	for group, commands := range map[string][]*cobra.Command{
-		"run":     {newUp(s), newDemo(s), newProvision(s), newReady(s), newConfig(s), newDoctor(s), newAccount(s), newRetention(s)},
-		"use":     {newSample(s), newImport(s), newExport(s), newJob(s), newCertificate(s), newAudit(s), newErase(s), newUser(s), newToken(s)},
-		"receive": {newKeygen(s), newVerify(s), newDecrypt(s), newSync(s)},
-		"":        {newVersion(s)},
-	} {
-		for _, c := range commands {
-			c.GroupID = group
+	for _, g := range s.groups() {
+		root.AddGroup(&cobra.Group{ID: g.id, Title: g.title})
+		for _, c := range g.commands {
+			c.GroupID = g.id
 			root.AddCommand(c)
 		}
 	}
+	root.AddCommand(newVersion(s))
 	s.mark(root)
 	explainArguments(root)
 	root.InitDefaultHelpCmd()
@@ -159,25 +135,15 @@ environment, or the data directory of a local ` + "`cdds up`" + ` (--data-dir).
 	return root
 }
 
-// find loads the configuration of the running system a command acts on.
-func (s *session) find() (config.Config, error) {
-	if s.server != "" { // never the services of this machine in its stead
-		return config.Config{}, usageError{withHint(errors.New("this command acts on the services themselves, not through --server (CDDS_SERVER)"),
-			"leave --server out where the services can be reached")}
-	}
-	c, err := config.Find(s.configFile, s.dataDir, os.Environ())
-	if errors.Is(err, config.ErrNotRunning) {
-		return c, unreachable(withHint(err,
-			"start one with `cdds up`, or name its data directory with --data-dir",
-			"or set CDDS_KAFKA_BROKERS, CDDS_CLICKHOUSE_ADDR and CDDS_S3_ENDPOINT"))
-	}
-	if err != nil {
-		return c, usageError{err}
-	}
-	if err := c.Check(); err != nil {
-		return c, usageError{err}
-	}
-	return c, nil
+// group is commands that help shows together.
+type group struct {
+	id, title string
+	commands  []*cobra.Command
+}
+
+// receiving are the commands that open an export, which every build has.
+func (s *session) receiving() group {
+	return group{"receive", "Receive an export:", []*cobra.Command{newKeygen(s), newVerify(s), newDecrypt(s), newSync(s)}}
 }
 
 // examples indents the lines of a command's examples as cobra wants them.

@@ -1,3 +1,5 @@
+//go:build !receiver && !production
+
 package cli
 
 import (

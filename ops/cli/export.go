@@ -1,12 +1,16 @@
+//go:build !receiver
+
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"cdds/ops/api/client"
 	"cdds/ops/shell"
 	"cdds/schemas"
 )
@@ -27,12 +31,6 @@ JSON Lines sealed for the recipients' certificates, and a signed manifest.
 	}
 	cmd.AddCommand(newExportCreate(s), newExportList(s), newExportShow(s), newExportCancel(s), newExportRetry(s), newExportDelete(s), newExportDownload(s))
 	return cmd
-}
-
-// tenantFlag adds the required --tenant.
-func tenantFlag(cmd *cobra.Command, tenant *string) {
-	cmd.Flags().StringVar(tenant, "tenant", "", "`tenant` whose history it is (required)")
-	_ = cmd.MarkFlagRequired("tenant")
 }
 
 // told is what scripts read about an export: the whole of it, with its id and state
@@ -81,8 +79,8 @@ func outcome(e schemas.Export) error {
 }
 
 // lookUp finds an export up, or is an error with exit code 3.
-func (s *session) lookUp(cmd *cobra.Command, services *services, tenant, id string) (schemas.Export, error) {
-	e, ok, err := services.ledger.Export(cmd.Context(), tenant, id)
+func (s *session) lookUp(ctx context.Context, services *services, tenant, id string) (schemas.Export, error) {
+	e, ok, err := services.ledger.Export(ctx, tenant, id)
 	if err != nil {
 		return e, unreachable(err)
 	}
@@ -100,4 +98,18 @@ func (s *session) withServices(do func(*services) error) (err error) {
 	}
 	defer func() { err = errors.Join(err, services.close()) }()
 	return do(services)
+}
+
+// stored runs do with an export, of the server that is named or of the services, and a
+// way to open its files.
+func (s *session) stored(ctx context.Context, tenant, id string, do func(storedExport) error) error {
+	return s.anywhere(func(c *client.Client) error { return storedThere(ctx, c, tenant, id, do) }, func(services *services) error {
+		e, err := s.lookUp(ctx, services, tenant, id)
+		if err != nil {
+			return err
+		}
+		return do(storedExport{e, services.open, func(detail string) error {
+			return s.audit(ctx, services, tenant, "export.download", e.ExportID, detail)
+		}})
+	})
 }

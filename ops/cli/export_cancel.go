@@ -1,3 +1,5 @@
+//go:build !receiver
+
 package cli
 
 import (
@@ -33,7 +35,7 @@ completed stays as it is.
 				}
 				return s.told(e, func() { s.print("export %s is %s\n", e.ExportID, e.State) })
 			}, func(services *services) error {
-				e, err := s.lookUp(cmd, services, tenant, args[0])
+				e, err := s.lookUp(cmd.Context(), services, tenant, args[0])
 				if err != nil {
 					return err
 				}

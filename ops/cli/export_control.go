@@ -1,3 +1,5 @@
+//go:build !receiver
+
 package cli
 
 import (
@@ -80,7 +82,7 @@ func (s *session) newControl(c control) *cobra.Command {
 				})
 				return err
 			}, func(services *services) (err error) {
-				before, err := s.lookUp(cmd, services, tenant, args[0])
+				before, err := s.lookUp(cmd.Context(), services, tenant, args[0])
 				if err != nil {
 					return err
 				}

@@ -34,21 +34,7 @@ correct are not fetched again, so an interrupted download can be repeated.
 			"cdds verify history && cdds decrypt history --cert cert.pem --key key.pem --out plain"),
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return s.anywhere(func(c *client.Client) error {
-				e, err := c.Export(cmd.Context(), tenant, args[0])
-				if err != nil {
-					return err
-				}
-				return s.downloadTo(cmd.Context(), openRemote(c), e, out, func(string) error { return nil }) // the server records it
-			}, func(services *services) error {
-				e, err := s.lookUp(cmd, services, tenant, args[0])
-				if err != nil {
-					return err
-				}
-				return s.downloadTo(cmd.Context(), services.open, e, out, func(detail string) error {
-					return s.audit(cmd.Context(), services, tenant, "export.download", e.ExportID, detail)
-				})
-			})
+			return s.stored(cmd.Context(), tenant, args[0], func(e storedExport) error { return s.downloadTo(cmd.Context(), e, out) })
 		},
 	}
 	tenantFlag(cmd, &tenant)
@@ -56,22 +42,48 @@ correct are not fetched again, so an interrupted download can be repeated.
 	return cmd
 }
 
+// opener opens a stored file of an export.
+type opener func(ctx context.Context, e schemas.Export, a schemas.Artifact) (io.ReadCloser, error)
+
+// storedExport is an export with a way to open its files.
+type storedExport struct {
+	schemas.Export
+	open opener
+	// record takes a download into the audit trail; a server does that itself.
+	record func(detail string) error
+}
+
+// storedThere runs do with an export of a server.
+func storedThere(ctx context.Context, c *client.Client, tenant, id string, do func(storedExport) error) error {
+	e, err := c.Export(ctx, tenant, id)
+	if err != nil {
+		return err
+	}
+	return do(storedExport{e, openRemote(c), func(string) error { return nil }})
+}
+
+func openRemote(c *client.Client) opener {
+	return func(ctx context.Context, e schemas.Export, a schemas.Artifact) (io.ReadCloser, error) {
+		return c.Fetch(ctx, e.TenantID, e.ExportID, a.Name)
+	}
+}
+
 // downloadTo fetches a completed export into dir, after it was recorded.
-func (s *session) downloadTo(ctx context.Context, open opener, e schemas.Export, dir string, record func(detail string) error) error {
+func (s *session) downloadTo(ctx context.Context, e storedExport, dir string) error {
 	if e.State == schemas.Expired || e.State == schemas.Deleted {
 		return refused(fmt.Errorf("the artifacts of export %s are gone since %s: %s", e.ExportID, e.RemovedAt, e.Reason))
 	}
 	if e.State != schemas.Completed {
-		return refused(withHint(fmt.Errorf("export %s is %s, not completed: there is nothing whole to download", e.ExportID, e.State),
-			fmt.Sprintf("`%s` tells how far it is", showCommand(e))))
+		return refused(withHint(fmt.Errorf("export %s is %s, not completed: there is nothing to download", e.ExportID, e.State),
+			fmt.Sprintf("`%s` tells how far it is", showCommand(e.Export))))
 	}
 	if dir == "" {
 		dir = schemas.ExportDir(e.ExportID)
 	}
-	if err := record(schemas.Counted(e.Done.Parts+2, "file") + ", " + schemas.Counted(e.Done.SealedBytes, "byte")); err != nil {
+	if err := e.record(schemas.Counted(e.Done.Parts+2, "file") + ", " + schemas.Counted(e.Done.SealedBytes, "byte")); err != nil {
 		return err
 	}
-	if err := s.download(ctx, open, e, dir); err != nil {
+	if err := s.download(ctx, e.open, e.Export, dir); err != nil {
 		return err
 	}
 	signer := "SERVICE.pem"

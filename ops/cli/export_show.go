@@ -1,3 +1,5 @@
+//go:build !receiver
+
 package cli
 
 import (
@@ -81,14 +83,6 @@ func (s *session) list(tenant string, all []schemas.Export) {
 	s.table(rows)
 }
 
-// attachmentCount tells problems too: an export with some is complete, but not quietly.
-func attachmentCount(t schemas.Totals) string {
-	if t.AttachmentProblems > 0 {
-		return fmt.Sprintf("%s, %s missing", schemas.Grouped(t.Attachments), schemas.Grouped(t.AttachmentProblems))
-	}
-	return schemas.Grouped(t.Attachments)
-}
-
 func daysLeft(t time.Time) string {
 	left := time.Until(t)
 	if left <= 0 {
@@ -113,7 +107,7 @@ func newExportShow(s *session) *cobra.Command {
 				}
 				return s.told(e, func() { s.describe(e) })
 			}, func(services *services) error {
-				e, err := s.lookUp(cmd, services, tenant, args[0])
+				e, err := s.lookUp(cmd.Context(), services, tenant, args[0])
 				if err != nil {
 					return err
 				}

@@ -1,3 +1,5 @@
+//go:build !receiver
+
 package cli
 
 import (
@@ -5,9 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
-	"os"
-	"strings"
 	"time"
 
 	"cdds/ops/api"
@@ -15,27 +14,6 @@ import (
 	"cdds/pipeline/smime"
 	"cdds/schemas"
 )
-
-// remote is a client of the server --server names; nil where none is named, and the
-// command acts on the services themselves.
-func (s *session) remote() (*client.Client, error) {
-	if s.server == "" {
-		return nil, nil
-	}
-	token := os.Getenv("CDDS_TOKEN")
-	if s.tokenFile != "" {
-		b, err := os.ReadFile(s.tokenFile)
-		if err != nil {
-			return nil, usageError{fmt.Errorf("--token-file: %w", err)}
-		}
-		token = strings.TrimSpace(string(b))
-	}
-	c, err := client.New(s.server, token)
-	if err != nil {
-		return nil, usageError{withHint(err, "set CDDS_TOKEN or --token-file; `cdds token create` makes a token")}
-	}
-	return c, nil
-}
 
 // anywhere runs one of the two: against the server that is named, or on the services.
 func (s *session) anywhere(there func(*client.Client) error, here func(*services) error) error {
@@ -47,27 +25,6 @@ func (s *session) anywhere(there func(*client.Client) error, here func(*services
 		return answered(there(c))
 	}
 	return s.withServices(here)
-}
-
-// answered gives the error of a server the exit code it amounts to.
-func answered(err error) error {
-	var p *client.Problem
-	switch {
-	case err == nil || errors.Is(err, context.Canceled):
-		return err
-	case !errors.As(err, &p):
-		if codeOf(err) != exitFailure {
-			return err
-		}
-		return unreachable(err)
-	case p.Status == http.StatusBadRequest:
-		return usageError{err}
-	case p.Status == http.StatusUnauthorized:
-		return refused(withHint(err, "the token is unknown, expired or revoked: `cdds token create` makes another"))
-	case p.Status >= http.StatusInternalServerError, p.Status == http.StatusTooManyRequests:
-		return unreachable(err)
-	}
-	return refused(err)
 }
 
 // remotePage is how many exports are asked for at once.
@@ -174,19 +131,10 @@ func (s *session) remoteAwait(ctx context.Context, c *client.Client, e schemas.E
 	return e, nil
 }
 
-// opener opens a stored file of an export.
-type opener func(ctx context.Context, e schemas.Export, a schemas.Artifact) (io.ReadCloser, error)
-
 func (s *services) open(ctx context.Context, _ schemas.Export, a schemas.Artifact) (io.ReadCloser, error) {
 	r, err := s.bucket.Open(ctx, a.Key)
 	if err != nil {
 		return nil, unreachable(err)
 	}
 	return r, nil
-}
-
-func openRemote(c *client.Client) opener {
-	return func(ctx context.Context, e schemas.Export, a schemas.Artifact) (io.ReadCloser, error) {
-		return c.Fetch(ctx, e.TenantID, e.ExportID, a.Name)
-	}
 }

@@ -1,10 +1,11 @@
+//go:build !receiver && !production
+
 package cli
 
 import (
 	"bufio"
 	"context"
 	"crypto/sha256"
-	"crypto/x509"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -15,7 +16,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	"cdds/pipeline/smime"
 	"cdds/schemas"
 )
 
@@ -118,13 +118,4 @@ func tool(ctx context.Context, read func(io.Reader) error, name string, args ...
 		err = fmt.Errorf("%s: %w: %s", name, waited, strings.TrimSpace(stderr.String()))
 	}
 	return err
-}
-
-// readCertificates reads the certificates of a PEM or DER file.
-func readCertificates(file string) ([]*x509.Certificate, error) {
-	content, err := os.ReadFile(file)
-	if err != nil {
-		return nil, err
-	}
-	return smime.ParseRecipients(content)
 }

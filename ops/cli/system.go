@@ -1,3 +1,5 @@
+//go:build !receiver
+
 package cli
 
 import (
@@ -34,7 +36,11 @@ func (s *session) start(ctx context.Context, c config.Config, roles []string, wi
 		}
 	}()
 	if c.Embedded() {
-		if sys.local, err = app.StartLocal(ctx, s.dataDir, c, log, func(step string) { s.say("%s", step) }); err != nil {
+		sys.local, err = app.StartLocal(ctx, s.dataDir, c, log, func(step string) { s.say("%s", step) })
+		if errors.Is(err, app.ErrNoStack) {
+			return nil, usageError{withHint(err, "set CDDS_KAFKA_BROKERS, CDDS_CLICKHOUSE_ADDR and CDDS_S3_ENDPOINT")}
+		}
+		if err != nil {
 			return nil, unreachable(err)
 		}
 		sys.config = sys.local.Config
@@ -153,7 +159,7 @@ func (sys *system) run(ctx context.Context, up func() error) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	go func() {
-		if err := sys.local.Stack.Wait(ctx); err != nil && ctx.Err() == nil {
+		if err := sys.local.Wait(ctx); err != nil && ctx.Err() == nil {
 			stop(err)
 		}
 	}()

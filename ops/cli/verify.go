@@ -1,9 +1,11 @@
 package cli
 
 import (
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"regexp"
 	"slices"
 	"strconv"
@@ -204,4 +206,21 @@ func (x receivedExport) violationRows() [][]string {
 		rows = append(rows, []string{fmt.Sprintf("and %s more", schemas.Grouped(x.Omitted))})
 	}
 	return rows
+}
+
+// readCertificates reads the certificates of a PEM or DER file.
+func readCertificates(file string) ([]*x509.Certificate, error) {
+	content, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	return smime.ParseRecipients(content)
+}
+
+// attachmentCount tells problems too: an export with some is complete, but not quietly.
+func attachmentCount(t schemas.Totals) string {
+	if t.AttachmentProblems > 0 {
+		return fmt.Sprintf("%s, %s missing", schemas.Grouped(t.Attachments), schemas.Grouped(t.AttachmentProblems))
+	}
+	return schemas.Grouped(t.Attachments)
 }

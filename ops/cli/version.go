@@ -7,10 +7,14 @@ import (
 	"github.com/spf13/cobra"
 )
 
+// version is that of a release, which its build sets with -ldflags -X; empty otherwise.
+var version string
+
 func newVersion(s *session) *cobra.Command {
 	return &cobra.Command{
 		Use:     "version",
-		Short:   "Say which version this is",
+		Short:   "Show the version",
+		Long:    "Show the version of this program, and of Go that built it.",
 		Example: examples("cdds version", "cdds version --json"),
 		Args:    cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
@@ -22,7 +26,11 @@ func newVersion(s *session) *cobra.Command {
 	}
 }
 
+// buildVersion is the version of a release, or else the commit this was built from.
 func buildVersion() string {
+	if version != "" {
+		return version
+	}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return "unknown"
@@ -31,6 +39,9 @@ func buildVersion() string {
 		if setting.Key == "vcs.revision" && len(setting.Value) >= 12 {
 			return setting.Value[:12]
 		}
+	}
+	if info.Main.Version == "(devel)" { // built outside a checkout
+		return "unknown"
 	}
 	return info.Main.Version
 }

@@ -1,3 +1,5 @@
+//go:build !receiver
+
 package client
 
 import (
@@ -55,19 +57,6 @@ func (c *Client) SetJobState(ctx context.Context, tenant, id, state string) (j s
 		return j, c.call(ctx, http.MethodPost, path+"/suspend", of(tenant), nil, &j)
 	}
 	return j, c.call(ctx, http.MethodPost, path+"/resume", of(tenant), nil, &j)
-}
-
-// Chain lists the runs of a job's chain after a number, waiting for one for so many seconds.
-func (c *Client) Chain(ctx context.Context, tenant, id string, after, wait int) (runs schemas.ChainRuns, err error) {
-	q := of(tenant)
-	q.Set("after", strconv.Itoa(after))
-	q.Set("wait", strconv.Itoa(wait))
-	return runs, c.call(ctx, http.MethodGet, "/jobs/"+url.PathEscape(id)+"/chain", q, nil, &runs)
-}
-
-// AcknowledgeChain records how far a receiver is.
-func (c *Client) AcknowledgeChain(ctx context.Context, tenant, id string, number int, exportID string) error {
-	return c.call(ctx, http.MethodPost, "/jobs/"+url.PathEscape(id)+"/chain/acknowledge", of(tenant), map[string]any{"number": number, "export_id": exportID}, nil)
 }
 
 // RestartChain has the next run of a job hold everything.
@@ -202,4 +191,31 @@ func (c *Client) RevokeToken(ctx context.Context, tenant, id string) error {
 func (c *Client) CreateToken(ctx context.Context, tenant, name, role string, expires schemas.Time) (t api.NewToken, err error) {
 	in := map[string]any{"name": name, "role": role, "expires_at": expires}
 	return t, c.call(ctx, http.MethodPost, "/tokens", of(tenant), in, &t)
+}
+
+// Exports lists a page of a tenant's exports, the latest first.
+func (c *Client) Exports(ctx context.Context, tenant, state string, limit int, cursor string) (api.Listing[schemas.Export], error) {
+	q := url.Values{"tenant": {tenant}, "limit": {strconv.Itoa(limit)}}
+	if state != "" {
+		q.Set("state", state)
+	}
+	if cursor != "" {
+		q.Set("cursor", cursor)
+	}
+	var page api.Listing[schemas.Export]
+	return page, c.call(ctx, http.MethodGet, "/exports", q, nil, &page)
+}
+
+// QueuesAmong returns those of some names that are queues of the tenant's interactions.
+func (c *Client) QueuesAmong(ctx context.Context, tenant string, names []string) ([]string, error) {
+	var found api.Listing[string]
+	q := of(tenant)
+	q["name"] = names
+	err := c.call(ctx, http.MethodGet, "/queues", q, nil, &found)
+	return found.Items, err
+}
+
+// CreateExport asks for an export.
+func (c *Client) CreateExport(ctx context.Context, tenant string, in api.ExportInput) (e schemas.Export, err error) {
+	return e, c.call(ctx, http.MethodPost, "/exports", of(tenant), in, &e)
 }

@@ -16,7 +16,6 @@ import (
 	"strings"
 	"time"
 
-	"cdds/ops/api"
 	"cdds/schemas"
 )
 
@@ -82,36 +81,9 @@ func (p *Problem) Error() string {
 	return fmt.Sprintf("the server says: %s (%d)", text, p.Status)
 }
 
-// Exports lists a page of a tenant's exports, the latest first.
-func (c *Client) Exports(ctx context.Context, tenant, state string, limit int, cursor string) (api.Listing[schemas.Export], error) {
-	q := url.Values{"tenant": {tenant}, "limit": {strconv.Itoa(limit)}}
-	if state != "" {
-		q.Set("state", state)
-	}
-	if cursor != "" {
-		q.Set("cursor", cursor)
-	}
-	var page api.Listing[schemas.Export]
-	return page, c.call(ctx, http.MethodGet, "/exports", q, nil, &page)
-}
-
 // Export is one export with its parts.
 func (c *Client) Export(ctx context.Context, tenant, id string) (e schemas.Export, err error) {
 	return e, c.call(ctx, http.MethodGet, "/exports/"+url.PathEscape(id), of(tenant), nil, &e)
-}
-
-// QueuesAmong returns those of some names that are queues of the tenant's interactions.
-func (c *Client) QueuesAmong(ctx context.Context, tenant string, names []string) ([]string, error) {
-	var found api.Listing[string]
-	q := of(tenant)
-	q["name"] = names
-	err := c.call(ctx, http.MethodGet, "/queues", q, nil, &found)
-	return found.Items, err
-}
-
-// CreateExport asks for an export.
-func (c *Client) CreateExport(ctx context.Context, tenant string, in api.ExportInput) (e schemas.Export, err error) {
-	return e, c.call(ctx, http.MethodPost, "/exports", of(tenant), in, &e)
 }
 
 // CancelExport asks to end an export.
@@ -136,6 +108,19 @@ func (c *Client) Fetch(ctx context.Context, tenant, id, name string) (io.ReadClo
 		return nil, err
 	}
 	return answer.Body, nil
+}
+
+// Chain lists the runs of a job's chain after a number, waiting for one for so many seconds.
+func (c *Client) Chain(ctx context.Context, tenant, id string, after, wait int) (runs schemas.ChainRuns, err error) {
+	q := of(tenant)
+	q.Set("after", strconv.Itoa(after))
+	q.Set("wait", strconv.Itoa(wait))
+	return runs, c.call(ctx, http.MethodGet, "/jobs/"+url.PathEscape(id)+"/chain", q, nil, &runs)
+}
+
+// AcknowledgeChain records how far a receiver is.
+func (c *Client) AcknowledgeChain(ctx context.Context, tenant, id string, number int, exportID string) error {
+	return c.call(ctx, http.MethodPost, "/jobs/"+url.PathEscape(id)+"/chain/acknowledge", of(tenant), map[string]any{"number": number, "export_id": exportID}, nil)
 }
 
 func of(tenant string) url.Values { return url.Values{"tenant": {tenant}} }
@@ -179,7 +164,7 @@ func (c *Client) send(ctx context.Context, method, path string, q url.Values, in
 		}
 		body = bytes.NewReader(b)
 	}
-	r, err := http.NewRequestWithContext(ctx, method, c.base.String()+api.Prefix+path+"?"+q.Encode(), body)
+	r, err := http.NewRequestWithContext(ctx, method, c.base.String()+schemas.APIPrefix+path+"?"+q.Encode(), body)
 	if err != nil {
 		return nil, err
 	}

@@ -96,6 +96,11 @@ func (e *Exporter) Plan(ctx context.Context, x Export) (schemas.Plan, error) {
 			return plan, err
 		}
 		plan := packed.plan
+		if plan.Rows == 0 && x.Link.Previous == nil && x.Empty != nil {
+			if err := x.Empty(ctx); err != nil {
+				return plan, err
+			}
+		}
 		plan.Snapshot, plan.Scattered, plan.HistoryFrom = x.Snapshot, extent.Scattered, x.HistoryFrom
 		if err := packed.agrees(extent); err != nil {
 			return plan, err

@@ -266,3 +266,27 @@ func thousandsWait(t testing.TB, exports int, ahead time.Duration) {
 		t.Errorf("%d exports are open still, %v", len(left), err)
 	}
 }
+
+// nobody is a ClickHouse that holds nothing of any tenant.
+type nobody struct{}
+
+func (nobody) HasTenant(context.Context, string) (bool, error) { return false, nil }
+
+func TestAnExportOfNothingThatWasPlannedIsCompletedAlthoughClickHouseLostItsTenant(t *testing.T) {
+	s := newScene()
+	w := s.worker(nil, nil)
+	w.Tenants = nobody{}
+	r := request("planned")
+	check(t, w.Handle(t.Context(), s.published(r)))
+	// A worker plans it, and is killed.
+	_, err := w.Exporter.Plan(t.Context(), pipeline.Export{ID: r.ExportID, Filter: r.Filter(), Snapshot: s.ends(), SplitSize: r.Split()})
+	check(t, err)
+	check(t, w.Work(t.Context()))
+	if e := schemas.Fold(s.statuses("planned")...); e.State != schemas.Completed {
+		t.Errorf("it is %s: %s", e.State, e.Reason)
+	}
+	check(t, s.handle(t.Context(), w, request("never-planned")))
+	if e := schemas.Fold(s.statuses("never-planned")...); e.State != schemas.Refused {
+		t.Errorf("the other one is %s", e.State)
+	}
+}

@@ -254,7 +254,7 @@ func (r *run) export(ctx context.Context) (err error) {
 func (r *run) parted(ctx context.Context, x pipeline.Export) error {
 	started := r.Now()
 	var plan schemas.Plan
-	x.Whole = r.whole
+	x.Whole, x.Empty = r.whole, r.checkTenant
 	err := r.stage(ctx, "plan", 0, func(ctx context.Context) (err error) {
 		plan, err = r.Exporter.Plan(ctx, x)
 		return err
@@ -266,11 +266,6 @@ func (r *run) parted(ctx context.Context, x pipeline.Export) error {
 	r.snapshot = plan.Snapshot
 	if !plan.HistoryFrom.IsZero() {
 		x.HistoryFrom = plan.HistoryFrom
-	}
-	if plan.Rows == 0 { // whoever has rows is known
-		if err := r.checkTenant(ctx); err != nil {
-			return err
-		}
 	}
 	if err := r.reportPlanned(ctx, plan, x.Link); err != nil {
 		return err
@@ -437,20 +432,19 @@ func (r *run) try(ctx context.Context, name string, part int, step func(context.
 	return nil
 }
 
+// checkTenant refuses an export of nothing for a tenant of which nothing was ever stored.
 func (r *run) checkTenant(ctx context.Context) error {
 	request := r.accepted.Request
-	return r.stage(ctx, "plan", 0, func(ctx context.Context) error {
-		known, err := r.Tenants.HasTenant(ctx, request.TenantID)
-		if err != nil || known {
-			return err
-		}
-		// For good: asked again under this id it would be an export as of the snapshot
-		// taken now, of nothing.
-		if _, err := r.Exporter.End(ctx, request.TenantID, request.ExportID, schemas.Refused); err != nil {
-			return err
-		}
-		return pipeline.Permanent(unknownTenant(request))
-	})
+	known, err := r.Tenants.HasTenant(ctx, request.TenantID)
+	if err != nil || known {
+		return err
+	}
+	// For good: asked again under this id it would be an export as of the snapshot taken now,
+	// of nothing.
+	if _, err := r.Exporter.End(ctx, request.TenantID, request.ExportID, schemas.Refused); err != nil {
+		return err
+	}
+	return pipeline.Permanent(unknownTenant(request))
 }
 
 // unknownTenant is the one reason to refuse a request after it was accepted: only when

@@ -130,7 +130,7 @@ func (w *world) checkExport(x *asked, o opened, l schemas.Lineage) {
 		}
 		// Where topics have no ids, a log that lost its tail is taken for a topic that was made
 		// again: what was trimmed of it is forgotten.
-		must := before && (there && !e.masked() || e.lost != nil && e.lost.known && !w.cluster.nameless)
+		must := before && (there && !e.masked() || e.lost != nil && e.lost.known && !w.cluster.nameless && !x.look.misled)
 		// A snapshot that the request names is taken as positions: what the log had after it lost
 		// its tail, and before anybody knew, has others by now.
 		if asked := x.request.Snapshot; asked != nil && e.lost == nil && int(e.log.n) < len(asked) && l.Position(e.log.n, e.offset) >= asked[e.log.n] {

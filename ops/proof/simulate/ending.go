@@ -109,9 +109,9 @@ func (w *world) doomed(x *asked, f *schemas.Failure) bool {
 	again := w.cluster.nameless && len(w.model.lineage()) > 1
 	stored := map[string]bool{}
 	for _, r := range w.tables.Records() {
-		// Where topics have no ids, all of a log that lost its tail is read again, under new
+		// What is read again of another log, a copy or one of a topic without an id, has new
 		// positions: a snapshot of before has what is stored at the old ones.
-		if !again || int(r.Partition) < len(x.snapshot) && r.Offset < x.snapshot[r.Partition] {
+		if int(r.Partition) < len(x.snapshot) && r.Offset < x.snapshot[r.Partition] {
 			stored[string(r.Event.Body)] = true
 		}
 	}

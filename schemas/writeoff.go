@@ -86,6 +86,21 @@ func Touching(all []WriteOff, since, snapshot Snapshot) []WrittenOff {
 	return touching
 }
 
+// Union returns what runs hold, in order and without repetition.
+func Union(runs []Run) (all []Run) {
+	order := slices.SortedFunc(slices.Values(runs), func(a, b Run) int {
+		return cmp.Or(cmp.Compare(a.Partition, b.Partition), cmp.Compare(a.First, b.First))
+	})
+	for _, r := range order {
+		if last := len(all) - 1; last >= 0 && all[last].Partition == r.Partition && r.First <= all[last].Next {
+			all[last].Next = max(all[last].Next, r.Next)
+			continue
+		}
+		all = append(all, r)
+	}
+	return all
+}
+
 // Overlap returns what two lists of runs have in common, by partition and position. The
 // runs of each list must not overlap.
 func Overlap(a, b []Run) []Run {

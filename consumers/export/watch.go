@@ -186,7 +186,7 @@ func (w *Worker) stand(ctx context.Context, t *watch) (reached []*lack, err erro
 	if err != nil {
 		return nil, err
 	}
-	var below schemas.Snapshot
+	var below reach
 	w.mu.Lock()
 	now := w.Now()
 	t.progress(done, now)
@@ -195,7 +195,7 @@ func (w *Worker) stand(ctx context.Context, t *watch) (reached []*lack, err erro
 		switch waited := now.Sub(e.waits); {
 		case e.behind == 0:
 			reached = append(reached, &lack{e: e})
-			below = joined(below, e.snapshot)
+			below = below.with(e.snapshot)
 		case waited > w.IngestWait:
 			w.goOn(t, e, failure{"barrier", 0, fmt.Errorf("ingest is still %s behind after %s", schemas.Counted(e.behind, "record"), waited.Round(time.Second))}, now)
 		}
@@ -209,10 +209,17 @@ func (w *Worker) stand(ctx context.Context, t *watch) (reached []*lack, err erro
 	if err != nil || lost == 0 {
 		return reached, err
 	}
-	return reached, w.standLost(ctx, t, below, reached)
+	for _, s := range below {
+		of := slices.DeleteFunc(slices.Clone(reached), func(l *lack) bool { return !l.e.snapshot.SameIncarnations(s) })
+		if err := w.standLost(ctx, t, s, of); err != nil {
+			return reached, err
+		}
+	}
+	return reached, nil
 }
 
-// standLost finds out which exports of those that ingest has reached lack records.
+// standLost finds out which exports lack records of those that ingest has reached, and whose
+// snapshots are of the same incarnations and hold no more than below.
 func (w *Worker) standLost(ctx context.Context, t *watch, below schemas.Snapshot, reached []*lack) error {
 	used, err := w.Log.Used(ctx, t.topic, below)
 	if err != nil {
@@ -237,7 +244,7 @@ func (w *Worker) standLost(ctx context.Context, t *watch, below schemas.Snapshot
 	if oldest == nil {
 		return nil
 	}
-	if oldest.lost, err = w.missing(ctx, t, oldest.e.snapshot); err == nil {
+	if oldest.lost, err = w.missing(ctx, t, reach{oldest.e.snapshot}); err == nil {
 		oldest.unknown = false
 	}
 	return err
@@ -255,18 +262,34 @@ func within(runs []schemas.Run, below schemas.Snapshot) (n int64, all []schemas.
 	return n, all
 }
 
-// joined is the first snapshot that holds both.
-func joined(a, b schemas.Snapshot) schemas.Snapshot {
-	all := make(schemas.Snapshot, max(len(a), len(b)))
-	for p := range all {
-		if p < len(a) {
-			all[p] = a[p]
-		}
-		if p < len(b) {
-			all[p] = max(all[p], b[p])
+// reach is what some snapshots hold: one snapshot for each vector of incarnations. A later one
+// cannot stand for one of an earlier incarnation, which may hold records that nobody else knows
+// of: Kafka forgets what was sealed of a topic together with the topic.
+type reach []schemas.Snapshot
+
+// with is what r and s hold.
+func (r reach) with(s schemas.Snapshot) reach {
+	for i, has := range r {
+		if has.SameIncarnations(s) {
+			all := slices.Clone(r)
+			all[i] = has.Joined(s)
+			return all
 		}
 	}
-	return all
+	return append(r[:len(r):len(r)], s)
+}
+
+// used are the positions that records had, without repetition.
+func (w *Worker) used(ctx context.Context, topic schemas.Topic, below reach) ([]schemas.Run, error) {
+	var all []schemas.Run
+	for _, s := range below {
+		used, err := w.Log.Used(ctx, topic, s)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, used...)
+	}
+	return schemas.Union(all), nil
 }
 
 // progress notes how fast ingest is, over a second or more.
@@ -284,15 +307,15 @@ func (t *watch) progress(done schemas.Snapshot, now time.Time) {
 // question is how many records below a snapshot are missing. Whoever wants to know before
 // it is asked joins it.
 type question struct {
-	below schemas.Snapshot
+	below reach
 	asked chan struct{}
 	lost  int64
 	err   error
 }
 
-// missing is how many records below a snapshot are not accounted for at some moment after
+// missing is how many records below snapshots are not accounted for at some moment after
 // the call. It is 0 only if none is.
-func (w *Worker) missing(ctx context.Context, t *watch, below schemas.Snapshot) (int64, error) {
+func (w *Worker) missing(ctx context.Context, t *watch, below reach) (int64, error) {
 	t.nextMu.lock()
 	q := t.next
 	if q == nil {
@@ -300,7 +323,9 @@ func (w *Worker) missing(ctx context.Context, t *watch, below schemas.Snapshot) 
 		t.next = q
 	}
 	first := q.below == nil
-	q.below = joined(q.below, below)
+	for _, s := range below {
+		q.below = q.below.with(s)
+	}
 	t.nextMu.unlock()
 	if !first {
 		select {
@@ -320,11 +345,13 @@ func (w *Worker) missing(ctx context.Context, t *watch, below schemas.Snapshot) 
 	switch {
 	case errors.Is(q.err, context.Canceled) && ctx.Err() == nil: // somebody else's
 		return w.missing(ctx, t, below)
-	case q.err == nil && q.lost > 0 && !same(q.below, below): // others' records, perhaps
+	case q.err == nil && q.lost > 0 && !q.below.same(below): // others' records, perhaps
 		return w.unaccounted(ctx, t.topic, below)
 	}
 	return q.lost, q.err
 }
+
+func (r reach) same(other reach) bool { return slices.EqualFunc(r, other, same) }
 
 func same(a, b schemas.Snapshot) bool {
 	_, more := a.Past(b)
@@ -332,9 +359,9 @@ func same(a, b schemas.Snapshot) bool {
 	return !more && !less
 }
 
-// unaccounted asks how many records below a snapshot are not accounted for.
-func (w *Worker) unaccounted(ctx context.Context, topic schemas.Topic, below schemas.Snapshot) (int64, error) {
-	used, err := w.Log.Used(ctx, topic, below)
+// unaccounted asks how many records below snapshots are not accounted for.
+func (w *Worker) unaccounted(ctx context.Context, topic schemas.Topic, below reach) (int64, error) {
+	used, err := w.used(ctx, topic, below)
 	if err != nil {
 		return 0, err
 	}
@@ -350,7 +377,7 @@ func (r *run) checkWhole(ctx context.Context) error {
 func (r *run) whole(ctx context.Context) error {
 	t, l := r.watches[r.topic], &lack{e: &open{snapshot: r.snapshot}}
 	var err error
-	if l.lost, err = r.missing(ctx, t, l.e.snapshot); err != nil || l.lost == 0 {
+	if l.lost, err = r.missing(ctx, t, reach{l.e.snapshot}); err != nil || l.lost == 0 {
 		return err
 	}
 	if err := r.standLost(ctx, t, l.e.snapshot, []*lack{l}); err != nil || l.lost == 0 {

@@ -130,7 +130,7 @@ func (w *world) checkExport(x *asked, o opened, l schemas.Lineage) {
 		}
 		// Where topics have no ids, a log that lost its tail is taken for a topic that was made
 		// again: what was trimmed of it is forgotten.
-		must := before && (there && !e.masked() || e.lost != nil && e.lost.known && !w.cluster.nameless && !x.look.misled)
+		must := before && (there && !e.masked() && !w.unprovable(e) || e.lost != nil && e.lost.known && !w.cluster.nameless && !x.look.misled)
 		// A snapshot that the request names is taken as positions: what the log had after it lost
 		// its tail, and before anybody knew, has others by now.
 		if asked := x.request.Snapshot; asked != nil && e.lost == nil && int(e.log.n) < len(asked) && l.Position(e.log.n, e.offset) >= asked[e.log.n] {
@@ -228,6 +228,12 @@ func (e *entry) exportable(f schemas.Filter) bool {
 	}
 	i := e.content.event
 	return i.TenantID == f.TenantID && !i.StartedAt.Before(f.From.Time) && i.StartedAt.Before(f.To.Time)
+}
+
+// unprovable reports whether an entry was truncated after what was committed past it was lost,
+// sealed snapshots too: where another record took its place, no one can tell.
+func (w *world) unprovable(e *entry) bool {
+	return e.lost != nil && e.lost.how == truncated && !e.lost.known && w.coverage["lose committed offsets"] > 0
 }
 
 // masked reports whether an entry was lost while it stood in for another one, see loss.

@@ -25,6 +25,10 @@ build: bin/cdds ## build bin/cdds
 bin/cdds-production: $(SOURCES)
 	@go build -tags production -trimpath -ldflags='-s -w -buildid=' -o $@ .
 
+.PHONY: reference
+reference: ## write ops/docs/cli.md, the page of every command, from the commands
+	@go run ./ops/tools/reference -markdown ops/docs/cli.md
+
 # What a receiver installs, for each system it is built for.
 .PHONY: receivers
 receivers: ## build the receiver's program for Linux, macOS and Windows into bin/receivers
@@ -113,8 +117,12 @@ screenshots: system-tools browser-tools ## a picture of every page of the consol
 	go test ./ops/app -count=1 -run 'InABrowser|EveryPanel' -screenshots $(CURDIR)/.screenshots
 
 .PHONY: supply-chain
-supply-chain: ## reproducible build, licences, bill of materials, known vulnerabilities; results in dist
+supply-chain: ## reproducible build, licences, known vulnerabilities; results in dist
 	@ops/tools/supply-chain
+
+.PHONY: release
+release: ## build what a release consists of into dist/VERSION (VERSION=v1.2.3)
+	@ops/tools/release "$(VERSION)"
 
 .PHONY: clean
 clean: ## remove what was built; data of the embedded stack stays

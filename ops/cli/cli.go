@@ -98,6 +98,17 @@ func Main(args []string, in io.Reader, out, err io.Writer) int {
 	return s.report(failed)
 }
 
+// Commands is the command line where nothing is set, for documents made from it.
+func Commands() *cobra.Command {
+	for _, v := range os.Environ() {
+		if name, value, _ := strings.Cut(v, "="); strings.HasPrefix(name, "CDDS_") { // it would be the default of a flag
+			_ = os.Unsetenv(name)
+			defer func() { _ = os.Setenv(name, value) }()
+		}
+	}
+	return newRoot(&session{in: strings.NewReader(""), out: terminal{io.Discard}, err: terminal{io.Discard}})
+}
+
 // newRoot is the command line of this build: commands of every kind of it, and what
 // each build adds (build, addCommands).
 func newRoot(s *session) *cobra.Command {

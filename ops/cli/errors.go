@@ -10,7 +10,7 @@ import (
 	"cdds/schemas"
 )
 
-// Exit codes. Scripts rely on them; exitCodes tells people.
+// Exit codes. Scripts rely on them; exitCodes explains them.
 const (
 	exitOK          = 0
 	exitFailure     = 1

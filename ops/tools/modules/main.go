@@ -1,10 +1,9 @@
-// Command modules says which modules are in a binary, refuses those whose licence is not
-// on the list, and writes a CycloneDX bill of materials.
+// Command modules says how many modules are in a binary and under which licences, and
+// refuses those whose licence is not on the list.
 package main
 
 import (
 	"debug/buildinfo"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -59,21 +58,11 @@ func identify(text string) string {
 	return ""
 }
 
-// component is one of CycloneDX 1.5 (https://cyclonedx.org/docs/1.5/json).
-type component struct {
-	Type     string           `json:"type"`
-	Name     string           `json:"name"`
-	Version  string           `json:"version"`
-	PURL     string           `json:"purl"`
-	Licenses []map[string]any `json:"licenses,omitempty"`
-}
-
-func run(binary, sbom string) error {
+func run(binary string) error {
 	info, err := buildinfo.ReadFile(binary)
 	if err != nil {
 		return err
 	}
-	components := []component{{Type: "library", Name: "std", Version: info.GoVersion, PURL: "pkg:golang/std@" + strings.TrimPrefix(info.GoVersion, "go")}}
 	var problems []error
 	count := map[string]int{}
 	for _, m := range info.Deps {
@@ -91,32 +80,18 @@ func run(binary, sbom string) error {
 			continue
 		}
 		count[id]++
-		components = append(components, component{"library", m.Path, m.Version, "pkg:golang/" + m.Path + "@" + m.Version,
-			[]map[string]any{{"license": map[string]string{"id": id}}}})
 	}
 	fmt.Printf("%d modules: %v\n", len(info.Deps), count)
-	bom, err := json.MarshalIndent(map[string]any{
-		"bomFormat": "CycloneDX", "specVersion": "1.5", "version": 1,
-		"metadata":   map[string]any{"component": map[string]string{"type": "application", "name": info.Path}},
-		"components": components,
-	}, "", "  ")
-	if err != nil {
-		return err
-	}
-	if sbom == "" {
-		return errors.Join(problems...)
-	}
-	return errors.Join(append(problems, os.WriteFile(sbom, append(bom, '\n'), 0o644))...) //nolint:gosec // a bill of materials is public
+	return errors.Join(problems...)
 }
 
 func main() {
-	sbom := flag.String("sbom", "", "`file` to write the bill of materials to")
 	flag.Parse()
 	if flag.NArg() != 1 {
-		fmt.Fprintln(os.Stderr, "usage: modules [--sbom FILE] BINARY")
+		fmt.Fprintln(os.Stderr, "usage: modules BINARY")
 		os.Exit(2)
 	}
-	if err := run(flag.Arg(0), *sbom); err != nil {
+	if err := run(flag.Arg(0)); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}

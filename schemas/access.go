@@ -33,7 +33,7 @@ type User struct {
 	DisplayName string `json:"display_name,omitempty"`
 	// TenantID is whose data the user may see, or AllTenants.
 	TenantID string `json:"tenant_id"`
-	// Role is administrator, viewer or operator.
+	// Role is administrator, viewer, privacy or operator.
 	Role string `json:"role"`
 	// PasswordHash is argon2id in PHC string format.
 	PasswordHash string `json:"password_hash"`
@@ -101,12 +101,15 @@ const (
 	// RoleViewer may see everything within its tenant and fetch artifacts, which
 	// only their recipients can read. It changes nothing.
 	RoleViewer = "viewer"
+	// RolePrivacy may see what a viewer sees, and export and erase the data of people. It
+	// changes nothing else.
+	RolePrivacy = "privacy"
 	// RoleOperator sees how the system does for all tenants, and nobody's data.
 	RoleOperator = "operator"
 )
 
 // Roles lists the roles of users and tokens.
-func Roles() []string { return []string{RoleAdministrator, RoleViewer, RoleOperator} }
+func Roles() []string { return []string{RoleAdministrator, RoleViewer, RolePrivacy, RoleOperator} }
 
 // Topic is cdds.access.
 func (a *AccessRecord) Topic() Topic { return TopicAccess }

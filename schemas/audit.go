@@ -49,7 +49,7 @@ func AuditOf(s *ExportStatus) (*AuditRecord, bool) {
 		a.Actor = s.Request.RequestedBy
 	}
 	if r := s.Request; r != nil && s.State == Requested {
-		a.Detail = r.Entity + " from " + r.From.String() + " to " + r.To.String()
+		a.Detail = r.About()
 	}
 	switch s.State {
 	case Refused:

@@ -1,6 +1,7 @@
 package schemas
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"unicode"
@@ -24,8 +25,38 @@ func (m Match) IsZero() bool {
 
 // sorted is the same limits in the one order they are told in.
 func (m Match) sorted() Match {
-	of := func(list []string) []string { return slices.Compact(slices.Sorted(slices.Values(list))) }
-	return Match{of(m.Queues), of(m.Directions), of(m.Statuses), m.Attributes}
+	return Match{distinct(m.Queues), distinct(m.Directions), distinct(m.Statuses), m.Attributes}
+}
+
+// distinct is a list in the one order it is told in; nil if it is empty.
+func distinct(list []string) []string {
+	return slices.Compact(slices.Sorted(slices.Values(list)))
+}
+
+// Limits of the contacts that an export is limited to.
+const (
+	// MaxContacts is how many there may be.
+	MaxContacts = 10_000
+	// maxContactBytes bounds them together: the request travels in status events, too.
+	maxContactBytes = 512 << 10
+)
+
+func (p *problems) contacts(ids []string, reason string) {
+	bytes := 0
+	for n, id := range ids {
+		p.id(fmt.Sprintf("contacts[%d]", n), id, true)
+		bytes += len(id)
+	}
+	if n := len(distinct(ids)); n > MaxContacts {
+		p.add("contacts", "there are %d; the limit is %d", n, MaxContacts)
+	}
+	if bytes > maxContactBytes {
+		p.add("contacts", "the ids have %s together; the limit is %d", Counted(bytes, "byte"), maxContactBytes)
+	}
+	if len(ids) > 0 && strings.TrimSpace(reason) == "" {
+		p.add("reason", "say why the data of these contacts is asked for, such as the number of the case")
+	}
+	p.short("reason", reason)
 }
 
 func (p *problems) match(m Match, entity string) {

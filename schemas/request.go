@@ -122,6 +122,10 @@ type ExportRequest struct {
 	// MediaTypes limits interactions to these; empty means all.
 	MediaTypes []string `json:"media_types,omitempty"`
 	Match
+	// Contacts limits rows to those of these contacts, by contact_id; empty means all.
+	Contacts []string `json:"contacts,omitempty"`
+	// Reason says why the data of Contacts is asked for, such as the number of the case.
+	Reason string `json:"reason,omitempty"`
 	// SplitSize bounds the JSON Lines bytes of a part; 0 means DefaultSplitSize. A
 	// part exceeds it only where a single interaction does.
 	SplitSize int64 `json:"split_size,omitempty"`
@@ -187,6 +191,7 @@ type Filter struct {
 	To         Time     `json:"to"`
 	MediaTypes []string `json:"media_types,omitempty"`
 	Match
+	Contacts []string `json:"contacts,omitempty"`
 }
 
 // Filter returns the rows the request asks for, lists sorted.
@@ -194,7 +199,18 @@ func (r *ExportRequest) Filter() Filter {
 	return Filter{
 		TenantID: r.TenantID, Entity: r.Entity, From: r.From, To: r.To,
 		MediaTypes: slices.Sorted(slices.Values(r.MediaTypes)), Match: r.Match.sorted(),
+		Contacts: distinct(r.Contacts),
 	}
+}
+
+// About says what is asked for, for the audit trail: of how many contacts and why, but not
+// which.
+func (r *ExportRequest) About() string {
+	about := r.Entity + " from " + r.From.String() + " to " + r.To.String()
+	if n := len(distinct(r.Contacts)); n > 0 {
+		about += " of " + Counted(n, "contact") + ": " + r.Reason
+	}
+	return bounded(about)
 }
 
 // Split returns the split size in bytes, defaulted.
@@ -227,16 +243,17 @@ func (r *ExportRequest) Compressing() string {
 }
 
 // Digest identifies the content of a request: two requests with the same export
-// id and different digests are different requests. When and by whom it was asked
+// id and different digests are different requests. When, by whom and why it was asked
 // does not count, nor whether a default is spelled out, so a producer may send it
 // again.
 func (r *ExportRequest) Digest() string {
 	content := *r
-	content.RequestedAt, content.RequestedBy = Time{}, ""
+	content.RequestedAt, content.RequestedBy, content.Reason = Time{}, "", ""
 	if content.Action == "" {
 		content.Action = ActionCreate
 	}
 	content.MediaTypes, content.Match = slices.Sorted(slices.Values(r.MediaTypes)), r.Match.sorted()
+	content.Contacts = distinct(r.Contacts)
 	content.SplitSize, content.Encoding = r.Split(), r.Sealing()
 	if r.Compression == CompressionStandard { // requests made before there was a choice keep their digest
 		content.Compression = ""
@@ -307,6 +324,7 @@ func (r *ExportRequest) Validate() error {
 	p.rangeOf("from", r.From, "to", r.To)
 	p.media(r.MediaTypes, r.Entity)
 	p.match(r.Match, r.Entity)
+	p.contacts(r.Contacts, r.Reason)
 	p.shape(r.SplitSize, r.Encoding, r.Compression, r.Attachments)
 	p.seal(r.Cipher, r.KeyTransport)
 	p.retention(r.RetentionDays)

@@ -60,8 +60,9 @@ func (r *run) reportState(ctx context.Context, s *schemas.ExportStatus) error {
 	return err
 }
 
-// maxTold bounds, in bytes, the request that a status repeats.
-const maxTold = 64 << 10
+// maxTold bounds, in bytes, the request that a status repeats; one with the most contacts that
+// a request may have is below it.
+const maxTold = 2 << 20
 
 // withoutCertificates returns the request for status events, which name recipients beside it
 // by their fingerprints.

@@ -47,7 +47,7 @@ func (h *Handle) erasureRequested(ctx context.Context, id string) (*schemas.Eras
 
 // Erase asks to forget a contact or an interaction, and returns the request's id.
 func (h *Handle) Erase(ctx context.Context, r schemas.ErasureRequest) (schemas.ErasureRequest, error) {
-	if err := h.changes(ctx, auth.Change, "erasure.create", subjectOf(r.ErasureID)); err != nil {
+	if err := h.changes(ctx, auth.Privacy, "erasure.create", subjectOf(r.ErasureID)); err != nil {
 		return r, err
 	}
 	if r.ErasureID == "" {

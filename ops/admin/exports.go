@@ -101,7 +101,11 @@ func shown(r *schemas.ExportRequest) *schemas.ExportRequest {
 // whom are the handle's to say. With a key, asking again is the same export; with a
 // key or id that stands for another one it is a *ConflictError.
 func (h *Handle) CreateExport(ctx context.Context, r schemas.ExportRequest, key string) (schemas.Export, error) {
-	if err := h.changes(ctx, auth.Change, "export.create", r.ExportID); err != nil {
+	permission := auth.Change
+	if len(r.Contacts) > 0 {
+		permission = auth.Privacy
+	}
+	if err := h.changes(ctx, permission, "export.create", subjectOf(r.ExportID)); err != nil {
 		return schemas.Export{}, err
 	}
 	r.Action, r.TenantID = schemas.ActionCreate, h.tenant
@@ -136,8 +140,7 @@ func (h *Handle) CreateExport(ctx context.Context, r schemas.ExportRequest, key 
 	case ok:
 		return schemas.Export{}, h.refuse(ctx, "export.create", r.ExportID, &ConflictError{fmt.Sprintf("export %s was asked for with other content; choose another id or key", r.ExportID)})
 	}
-	detail := fmt.Sprintf("%s from %s to %s", r.Entity, r.From, r.To)
-	if err := h.change(ctx, "export.create", r.ExportID, detail, &r); err != nil {
+	if err := h.change(ctx, "export.create", r.ExportID, r.About(), &r); err != nil {
 		return schemas.Export{}, err
 	}
 	return h.export(ctx, r.ExportID)

@@ -43,7 +43,7 @@ func (a *API) accounts() {
 		Body struct {
 			Name        string `json:"name" minLength:"1" maxLength:"63"`
 			DisplayName string `json:"display_name,omitempty" maxLength:"256"`
-			Role        string `json:"role" enum:"administrator,viewer,operator"`
+			Role        string `json:"role" enum:"administrator,viewer,privacy,operator"`
 		}
 	}) (*answer[Password], error) {
 		password, err := on(ctx, a, in.Scope, func(h *admin.Handle) (string, error) {
@@ -58,7 +58,7 @@ func (a *API) accounts() {
 		UserPath
 		Body struct {
 			DisplayName string `json:"display_name,omitempty" maxLength:"256"`
-			Role        string `json:"role" enum:"administrator,viewer,operator"`
+			Role        string `json:"role" enum:"administrator,viewer,privacy,operator"`
 		}
 	}) (*struct{}, error) {
 		return done(ctx, a, in.Scope, func(h *admin.Handle) error {
@@ -92,7 +92,7 @@ func (a *API) accounts() {
 		Scope
 		Body struct {
 			Name      string       `json:"name" minLength:"1" maxLength:"256" doc:"What it is for."`
-			Role      string       `json:"role" enum:"administrator,viewer,operator"`
+			Role      string       `json:"role" enum:"administrator,viewer,privacy,operator"`
 			ExpiresAt schemas.Time `json:"expires_at" doc:"At most 366 days from now."`
 		}
 	}) (*answer[NewToken], error) {

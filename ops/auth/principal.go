@@ -35,15 +35,18 @@ const (
 	Read Permission = "read"
 	// Fetch is to download artifacts, which are sealed for their recipients.
 	Fetch Permission = "fetch"
-	// Change is to create, cancel, retry, delete; jobs, certificates, erasures.
+	// Privacy is to export the data of some people, and to erase it.
+	Privacy Permission = "privacy"
+	// Change is to create, cancel, retry, delete; jobs and certificates.
 	Change Permission = "change"
 	// Manage is to make and remove users and tokens.
 	Manage Permission = "manage"
 )
 
 var permissions = map[string][]Permission{
-	schemas.RoleAdministrator: {Observe, Read, Fetch, Change, Manage},
+	schemas.RoleAdministrator: {Observe, Read, Fetch, Privacy, Change, Manage},
 	schemas.RoleViewer:        {Observe, Read, Fetch},
+	schemas.RolePrivacy:       {Observe, Read, Fetch, Privacy},
 	schemas.RoleOperator:      {Observe},
 }
 

@@ -28,6 +28,7 @@ type createFlags struct {
 	shape                                     shapeFlags
 	media, recipients                         []string
 	match                                     matchFlags
+	people                                    peopleFlags
 	retentionDays                             int
 	wait                                      bool
 	timeout                                   time.Duration
@@ -50,6 +51,10 @@ refused here and never sent.
 A --queue with a comma is the queue of that name if there is one, or else the queues between
 the commas; in double quotes it is one queue.
 
+--contact and --contacts-file limit the export to some people, by contact_id: their
+interactions, with --entity contact the contacts themselves. --reason says why, for the audit
+trail. The manifest, which is not sealed, names the ids.
+
 --retention-days lets the artifacts go before the tenant's time is over, never after.
 
 --as-of repeats the snapshot of an earlier export: the same JSON Lines and zips, byte
@@ -64,6 +69,7 @@ or was erased. Give the filter of that export: older rows of another one do not 
 			"cdds export create --tenant acme --from 2026-09-01 --to 2026-10-01 --recipient cert.pem --wait",
 			"cdds export create --tenant acme --entity contact --from 2020-01-01 --to 2027-01-01 --recipient cert.pem",
 			"cdds export create --tenant acme --from 2026-09-01 --to 2026-10-01 --queue sales --direction inbound --attribute region=north --recipient 9f86d0...",
+			"cdds export create --tenant acme --from 2020-01-01 --to 2027-01-01 --contact c-42 --reason 'access request 4711' --recipient cert.pem --wait",
 			"cdds export create --tenant acme --from 2026-09-01T08:00:00Z --to 2026-09-01T18:00:00Z --media chat,voice --split-size 16MiB --encoding der --recipient a.pem --recipient b.pem --json"),
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -78,6 +84,7 @@ or was erased. Give the filter of that export: older rows of another one do not 
 	flags.StringVar(&f.to, "to", "", "`time` the range ends, exclusive (required)")
 	flags.StringSliceVar(&f.media, "media", nil, "media `types`, comma separated; all if not given")
 	f.match.add(flags)
+	f.people.add(flags)
 	flags.IntVar(&f.retentionDays, "retention-days", 0, "how many `days` the artifacts live (default: as long as the tenant's may)")
 	f.shape.add(cmd)
 	flags.StringSliceVar(&f.recipients, "recipient", nil, "certificate `file` or fingerprint of who can decrypt; repeatable (required)")
@@ -193,6 +200,10 @@ func (f createFlags) request() (*schemas.ExportRequest, error) {
 	if r.Match, err = f.match.value(); err != nil {
 		return nil, err
 	}
+	if r.Contacts, err = f.people.contacts(); err != nil {
+		return nil, err
+	}
+	r.Reason = f.people.reason
 	if r.From, err = parseTime("from", f.from); err != nil {
 		return nil, err
 	}

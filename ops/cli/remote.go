@@ -61,7 +61,7 @@ func (s *session) remoteCreate(ctx context.Context, c *client.Client, f createFl
 	}
 	e, err := c.CreateExport(ctx, f.tenant, api.ExportInput{
 		ID: f.id, Entity: r.Entity, From: r.From, To: r.To, MediaTypes: r.MediaTypes,
-		Queues: r.Queues, Directions: r.Directions, Statuses: r.Statuses, Attributes: r.Attributes,
+		Queues: r.Queues, Directions: r.Directions, Statuses: r.Statuses, Attributes: r.Attributes, Contacts: r.Contacts, Reason: r.Reason,
 		SplitSize: r.SplitSize, Encoding: r.Encoding, Cipher: r.Cipher, Transport: r.KeyTransport, Compression: r.Compression, Attachments: r.Attachments, Recipients: r.Recipients, SinceExport: r.SinceExport, AsOf: f.asOf, Retention: r.RetentionDays,
 	})
 	if err != nil {

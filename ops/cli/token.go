@@ -36,7 +36,8 @@ func newTokenCreate(s *session) *cobra.Command {
 		Use: "create", Short: "Make an API token and show it once",
 		Long: `Make an API token of a role and a tenant, and show it: this once, since only its
 digest is kept. administrator may do everything within the tenant, viewer sees
-everything and fetches artifacts, operator sees how the system does and nobody's data.
+everything and fetches artifacts, privacy may also export and erase the data of people,
+operator sees how the system does and nobody's data.
 
 With --server an administrator's token makes another; otherwise whoever can write to
 Kafka makes the first.
@@ -74,7 +75,7 @@ Kafka makes the first.
 	}
 	tenantFlag(cmd, &f.tenant)
 	cmd.Flags().StringVar(&f.name, "name", "", "`name` that says what it is for (required)")
-	cmd.Flags().StringVar(&f.role, "role", schemas.RoleViewer, "`role`: administrator, viewer or operator")
+	cmd.Flags().StringVar(&f.role, "role", schemas.RoleViewer, "`role`: administrator, viewer, privacy or operator")
 	cmd.Flags().DurationVar(&f.lives, "expires", 30*24*time.Hour, "`duration` it is valid, at most a year")
 	_ = cmd.MarkFlagRequired("name")
 	_ = cmd.RegisterFlagCompletionFunc("role", cobra.FixedCompletions(schemas.Roles(), cobra.ShellCompDirectiveNoFileComp))

@@ -65,7 +65,7 @@ once: to choose another. It is not kept.
 		},
 	}
 	tenantFlag(cmd, &u.TenantID)
-	cmd.Flags().StringVar(&u.Role, "role", schemas.RoleViewer, "`role`: administrator, viewer or operator")
+	cmd.Flags().StringVar(&u.Role, "role", schemas.RoleViewer, "`role`: administrator, viewer, privacy or operator")
 	cmd.Flags().StringVar(&u.DisplayName, "display-name", "", "`name` of the person")
 	_ = cmd.RegisterFlagCompletionFunc("role", cobra.FixedCompletions(schemas.Roles(), cobra.ShellCompDirectiveNoFileComp))
 	return cmd

@@ -133,8 +133,8 @@ func (w Web) check(add func(format string, args ...any)) {
 		add("web.oidc.grants is empty: nobody could sign in")
 	}
 	for n, g := range w.OIDC.Grants {
-		if g.Claim == "" || g.Value == "" || (g.Tenant == "") == (g.TenantClaim == "") || !slices.Contains([]string{"administrator", "viewer", "operator"}, g.Role) {
-			add("web.oidc.grants[%d] needs claim, value, role (administrator, viewer, operator) and either tenant or tenant_claim", n)
+		if g.Claim == "" || g.Value == "" || (g.Tenant == "") == (g.TenantClaim == "") || !slices.Contains(schemas.Roles(), g.Role) {
+			add("web.oidc.grants[%d] needs claim, value, role (administrator, viewer, privacy, operator) and either tenant or tenant_claim", n)
 		}
 		if g.Tenant != "" && g.Tenant != schemas.AllTenants && !schemas.IsTenant(g.Tenant) {
 			add("web.oidc.grants[%d]: tenant %q is not a tenant id (1 to 63 of a-z 0-9 . _ -) or *", n, g.Tenant)

@@ -8,6 +8,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"os"
@@ -108,8 +109,9 @@ func ClickHouse(c config.ClickHouse) (driver.Conn, error) {
 	if c.Compression == "gzip" {
 		options.Compression = &clickhouse.Compression{Method: clickhouse.CompressionGZIP, Level: gzip.BestSpeed}
 	}
+	options.Settings = tables.Settings()
 	if c.Cluster != "" {
-		options.Settings = tables.ClusterSettings()
+		maps.Copy(options.Settings, tables.ClusterSettings())
 	}
 	if c.TLS.Enabled {
 		t, err := TLS(c.TLS)

@@ -104,6 +104,7 @@ func Records(n int) (all []schemas.Record[*schemas.Interaction]) {
 			StartedAt: schemas.TimeOf(start.Add(time.Duration(i%50) * time.Hour)), Text: text,
 			Queue: []string{"sales", "support"}[(i/2+len(media))%2], Direction: schemas.Directions()[i%3],
 			Status: []string{"open", "closed"}[i/3%2], Attributes: attributes[i%len(attributes)],
+			ContactID: contacts[(i+len(media))%len(contacts)], // which the second version corrects
 		}
 		e.Attachments = attachmentsOf(i, media)
 		body, err := schemas.Encode(e)
@@ -160,12 +161,23 @@ func PutAttachments(ctx context.Context, s pipeline.Store, n int) error {
 	return nil
 }
 
+// contacts of Records: as ids come, and none.
+var contacts = []string{"ann", "Ann", `it's "} \ , {x:String}`, "ünï", "bob", ""}
+
 // attributes of Records: some have to be quoted, and an empty value is not an absent one.
 var attributes = []map[string]string{
 	nil, {"region": "north", `it's "}`: `\ {x:String}`}, {"region": ""}, {"region": "north"}, {"region": "south"},
 }
 
 var start = time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
+
+// manyContacts are as many ids as a request takes, and as long, but for one.
+func manyContacts() (ids []string) {
+	for i := range schemas.MaxContacts - 1 {
+		ids = append(ids, fmt.Sprintf("nobody-of-this-name-has-ever-called-us-and-so-%d", i))
+	}
+	return ids
+}
 
 // Everything is a query over all Records that are before a snapshot.
 func Everything(snapshot ...int64) warehouse.Query {
@@ -200,8 +212,15 @@ func TestSource(t *testing.T, s pipeline.Source, n int) {
 	earlier := since(Everything().Filter)
 	earlier.Before.Filter.From = schemas.TimeOf(start.Add(20 * time.Hour))
 	window.Filter.From, window.Filter.To = schemas.TimeOf(start.Add(5*time.Hour)), schemas.TimeOf(start.Add(20*time.Hour))
+	of := func(q warehouse.Query, ids ...string) warehouse.Query {
+		q.Filter.Contacts = ids
+		return q
+	}
 	for name, q := range map[string]warehouse.Query{
-		"everything": Everything(int64(n), int64(n)), "an early snapshot": Everything(int64(n/3), int64(n/2)),
+		"a contact": of(Everything(int64(n), int64(n)), "ann"), "contacts as ids come": of(chats, contacts[1], contacts[2], contacts[3]),
+		"contacts of an early snapshot": of(Everything(int64(n/3), int64(n/2)), "bob", "ann"), "a contact since a snapshot": of(since(Everything().Filter), "ann"),
+		"as many contacts as may be": of(window, append(manyContacts(), "ann")...),
+		"everything":                 Everything(int64(n), int64(n)), "an early snapshot": Everything(int64(n/3), int64(n/2)),
 		"one partition": Everything(int64(n)), "nothing": Everything(), "the newest version's medium": chats, "a window": window,
 		"since a snapshot": since(Everything().Filter), "since a snapshot, of a medium": since(chats.Filter), "since a wider filter": narrowed,
 		"since a narrower filter": widened, "since fewer hours": earlier,

@@ -320,6 +320,9 @@ func passes(f schemas.Filter, e *schemas.Interaction) bool {
 			return false
 		}
 	}
+	if len(f.Contacts) > 0 && !slices.Contains(f.Contacts, e.ContactID) {
+		return false
+	}
 	for name, want := range f.Attributes {
 		if value, there := e.Attributes[name]; !there || value != want {
 			return false

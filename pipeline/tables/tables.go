@@ -43,6 +43,9 @@ func (db *Database) OnCluster(name string) *Database {
 	return &clustered
 }
 
+// Settings are what every statement needs: one that selects many people names them all.
+func Settings() clickhouse.Settings { return clickhouse.Settings{"max_query_size": 8 << 20} }
+
 // ClusterSettings make what holds on one server hold on a cluster: an insert is stored by
 // a majority of replicas before it counts, one at a time, which is what lets a read see
 // all inserts before it on whatever replica; a shard that is away is an error, never

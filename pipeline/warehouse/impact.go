@@ -35,6 +35,7 @@ type erasableVersion struct {
 	offset                          int64
 	published                       time.Time
 	media, direction, status, queue string
+	contact                         string
 	attributes                      map[string]string
 	// unreadable says that the attributes are not known.
 	unreadable, attached bool
@@ -52,7 +53,7 @@ func (w *Warehouse) Impact(ctx context.Context, e schemas.Erasure) (Impact, erro
 		// Versions at or past the erasure's snapshot stay, but an export that chose one of
 		// them does not hold what is erased.
 		err := w.db.Each(ctx, "look for what erasure "+e.Request.ErasureID+" is about", fmt.Sprintf(`
-SELECT %[1]s, %[2]s, source_partition, source_offset, published_at, %[3]s, attributes, if(stated, '', body)
+SELECT %[1]s, %[2]s, source_partition, source_offset, published_at, %[3]s, contact_id, attributes, if(stated, '', body)
 FROM %[4]s WHERE tenant_id = {tenant:String} AND %[5]s
 ORDER BY %[1]s, %[2]s, source_partition, source_offset DESC, stated DESC
 LIMIT 1 BY %[1]s, %[2]s, source_partition, source_offset`, t.time, t.id, columns, t.name, t.subject()),
@@ -81,7 +82,7 @@ func (i *Impact) scan(rows driver.Rows, t erasableTable) error {
 	var at time.Time
 	var id, body string
 	var v erasableVersion
-	if err := rows.Scan(&at, &id, &v.partition, &v.offset, &v.published, &v.media, &v.direction, &v.status, &v.queue, &v.attached, &v.attributes, &body); err != nil {
+	if err := rows.Scan(&at, &id, &v.partition, &v.offset, &v.published, &v.media, &v.direction, &v.status, &v.queue, &v.attached, &v.contact, &v.attributes, &body); err != nil {
 		return err
 	}
 	if body != "" { // stored by a release that did not state them
@@ -212,6 +213,9 @@ func (q Query) passes(v erasableVersion) bool {
 		if len(in.asked) > 0 && !slices.Contains(in.asked, in.value) {
 			return false
 		}
+	}
+	if len(q.Filter.Contacts) > 0 && !slices.Contains(q.Filter.Contacts, v.contact) {
+		return false
 	}
 	for name, value := range q.Filter.Attributes {
 		if got, has := v.attributes[name]; !v.unreadable && (!has || got != value) {

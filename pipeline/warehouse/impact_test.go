@@ -46,6 +46,9 @@ func TestTheExportsThatHoldAnInteractionAreThoseWhoseModelHasIt(t *testing.T) {
 			if rapid.Bool().Draw(rt, "filtered") {
 				r.MediaTypes = []string{"chat"}
 			}
+			if rapid.Bool().Draw(rt, "people") {
+				r.Contacts = []string{"ann", "nobody"}
+			}
 			if rapid.Bool().Draw(rt, "range") {
 				r.From, r.To = schemas.TimeOf(from.Add(24*40*time.Hour)), schemas.TimeOf(from.Add(3*24*40*time.Hour))
 			}

@@ -2,6 +2,7 @@ package warehouse
 
 import (
 	"context"
+	"encoding/hex"
 	"fmt"
 	"io"
 	"maps"
@@ -83,9 +84,29 @@ func (q Query) within(t table, columns []string, keys bool, by ...string) string
 	return fmt.Sprintf(`
 SELECT %[1]s AS passes, %[2]s AS t, %[3]s AS id, %[4]s
 FROM %[5]s
-WHERE %[6]s
+WHERE %[6]s%[8]s
 ORDER BY %[7]s, source_offset DESC, stated DESC
-LIMIT 1 BY %[7]s`, passing(t, q.Filter, ""), t.time, t.id, strings.Join(columns, ", "), t.name, below(t, keys), row)
+LIMIT 1 BY %[7]s`, passing(t, q.Filter, ""), t.time, t.id, strings.Join(columns, ", "), t.name, below(t, keys), row, q.ofContacts(t, keys))
+}
+
+// ofContacts limits versions to those of rows of which one names a contact that the filter
+// asks for: those are found by the index of contact_id, and only their rows are read.
+func (q Query) ofContacts(t table, keys bool) string {
+	if len(q.Filter.Contacts) == 0 {
+		return ""
+	}
+	return fmt.Sprintf(`
+  AND (%[1]s, %[2]s) IN (SELECT %[1]s, %[2]s FROM %[3]s WHERE %[4]s AND %[5]s)`, t.time, t.id, t.name, below(t, keys), among("contact_id", q.Filter.Contacts))
+}
+
+// among says that a column is one of some ids, which may be more than a parameter takes:
+// parameters travel in the URL. As hex digits they cannot be anything but text.
+func among(column string, ids []string) string {
+	digits := make([]string, len(ids))
+	for i, id := range ids {
+		digits[i] = hex.EncodeToString([]byte(id))
+	}
+	return fmt.Sprintf("%s IN (SELECT unhex(arrayJoin(splitByChar(',', '%s'))))", column, strings.Join(digits, ","))
 }
 
 // below are the conditions of versions in the range and below the snapshot; with keys, of
@@ -124,6 +145,9 @@ func passing(t table, f schemas.Filter, prefix string) string {
 	}
 	if len(f.Attributes) > 0 {
 		conditions = append(conditions, fmt.Sprintf("arrayAll((name, value) -> mapContains(attributes, name) AND attributes[name] = value, {%[1]snames:Array(String)}, {%[1]svalues:Array(String)})", prefix))
+	}
+	if len(f.Contacts) > 0 {
+		conditions = append(conditions, among("contact_id", f.Contacts))
 	}
 	return "(" + strings.Join(conditions, " AND ") + ")"
 }

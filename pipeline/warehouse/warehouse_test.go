@@ -64,6 +64,7 @@ type version struct {
 	id        string
 	at        schemas.Time
 	media     string
+	contact   string
 	partition int32
 	offset    int64
 	published schemas.Time
@@ -73,7 +74,7 @@ type version struct {
 }
 
 func (v version) record(tenant string) schemas.Record[*schemas.Interaction] {
-	e := &schemas.Interaction{InteractionID: v.id, TenantID: tenant, MediaType: v.media, StartedAt: v.at, Text: v.text}
+	e := &schemas.Interaction{InteractionID: v.id, TenantID: tenant, MediaType: v.media, ContactID: v.contact, StartedAt: v.at, Text: v.text}
 	for n, size := range v.files {
 		a := schemas.Attachment{AttachmentID: fmt.Sprint(n)}
 		if size > 100 {
@@ -110,6 +111,7 @@ func versions(t *rapid.T) []version {
 		all = append(all, version{
 			id: oddIDs[id], at: schemas.TimeOf(from.Add(time.Duration(id%4) * 24 * 40 * time.Hour)),
 			media: rapid.SampledFrom([]string{"chat", "voice"}).Draw(t, "media"), partition: p, offset: next[p],
+			contact:   rapid.SampledFrom([]string{"ann", "ANN", ""}).Draw(t, "contact"),
 			published: schemas.TimeOf(from.Add(time.Duration(rapid.IntRange(0, 5).Draw(t, "published")) * time.Second)),
 			text:      fmt.Sprintf("version %d %s", n, strings.Repeat("ü", rapid.IntRange(0, 30).Draw(t, "length"))),
 			files:     rapid.SliceOfN(rapid.SampledFrom([]uint64{0, 1, 2, 3, 100, 101, schemas.MaxObjectBytes}), 0, 3).Draw(t, "files"),
@@ -156,7 +158,8 @@ func selected(all []version, q warehouse.Query) []version {
 	}
 	var rows []version
 	for _, v := range across {
-		if len(q.Filter.MediaTypes) == 0 || slices.Contains(q.Filter.MediaTypes, v.media) {
+		asked := func(list []string, value string) bool { return len(list) == 0 || slices.Contains(list, value) }
+		if asked(q.Filter.MediaTypes, v.media) && asked(q.Filter.Contacts, v.contact) {
 			rows = append(rows, v)
 		}
 	}
@@ -187,6 +190,9 @@ func TestChunksAndRowsAreWhatTheModelSays(t *testing.T) {
 		}
 		if rapid.Bool().Draw(rt, "filtered") {
 			q.Filter.MediaTypes = []string{"chat"}
+		}
+		if rapid.Bool().Draw(rt, "people") {
+			q.Filter.Contacts = []string{"ann", "nobody"}
 		}
 		if rapid.Bool().Draw(rt, "range") {
 			// Exactly at a start: inclusive from, exclusive to.

@@ -259,6 +259,12 @@ ALTER TABLE interactions_local ON CLUSTER 'cdds' MODIFY COLUMN attachment_bytes 
 -- 0045_interactions_attachment_sizes
 ALTER TABLE interactions ON CLUSTER 'cdds' MODIFY COLUMN attachment_bytes Array(UInt64) CODEC(ZSTD(1))
 ;
+-- 0050_interactions_of_contact
+ALTER TABLE interactions_local ON CLUSTER 'cdds' ADD INDEX IF NOT EXISTS of_contact contact_id TYPE bloom_filter(0.001) GRANULARITY 1
+;
+-- 0051_contacts_of_contact
+ALTER TABLE contacts_local ON CLUSTER 'cdds' ADD INDEX IF NOT EXISTS of_contact contact_id TYPE bloom_filter(0.001) GRANULARITY 1
+;
 -- 0004_export_events
 CREATE TABLE IF NOT EXISTS export_events_local ON CLUSTER 'cdds'
 (

@@ -20,6 +20,7 @@ import (
 
 	"cdds/ops/stack"
 	"cdds/ops/stack/engine"
+	"cdds/pipeline/tables"
 )
 
 // Main is a TestMain: it runs the children, or the tests and then closes the
@@ -84,7 +85,8 @@ func ClickHouse(t testing.TB, change ...func(*clickhouse.Options)) driver.Conn {
 	e := Shared(t).Endpoints().ClickHouse
 	options := &clickhouse.Options{
 		Protocol: clickhouse.HTTP, Addr: []string{e.Addr},
-		Auth: clickhouse.Auth{Database: e.Database, Username: e.Username, Password: e.Password},
+		Auth:     clickhouse.Auth{Database: e.Database, Username: e.Username, Password: e.Password},
+		Settings: tables.Settings(),
 	}
 	for _, do := range change {
 		do(options)

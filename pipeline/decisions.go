@@ -47,7 +47,9 @@ type Acceptance struct {
 	// Digest is schemas.ExportRequest.Digest of the accepted request.
 	Digest string `json:"digest"`
 	// Request is what is carried out.
-	Request *schemas.ExportRequest `json:"request"`
+	Request *schemas.ExportRequest `json:"-"`
+	// Stored is how Request is stored.
+	Stored *storedRequest `json:"request,omitempty"`
 	// Origin is where the request was read; nil in what earlier versions stored.
 	Origin   *Origin          `json:"origin,omitempty"`
 	Snapshot schemas.Snapshot `json:"snapshot"`
@@ -89,9 +91,10 @@ func (d Decisions) Accept(ctx context.Context, r *schemas.ExportRequest, from Or
 	var a Acceptance
 	_, err := once(ctx, d.Store, schemas.ExportPrefix(r.TenantID, r.ExportID)+acceptedName, &a, func() (Acceptance, error) {
 		taken, err := take()
-		taken.Digest, taken.Request, taken.Origin, taken.AcceptedAt = r.Digest(), r, &from, schemas.TimeOf(d.Now())
+		taken.Digest, taken.Stored, taken.Origin, taken.AcceptedAt = r.Digest(), (*storedRequest)(r), &from, schemas.TimeOf(d.Now())
 		return taken, err
 	})
+	a.Request = (*schemas.ExportRequest)(a.Stored)
 	if err == nil && a.Digest != r.Digest() {
 		return a, Permanent(ErrConflict)
 	}
@@ -102,6 +105,7 @@ func (d Decisions) Accept(ctx context.Context, r *schemas.ExportRequest, from Or
 // was.
 func (d Decisions) Accepted(ctx context.Context, tenantID, exportID string) (a Acceptance, found bool, err error) {
 	found, err = d.read(ctx, schemas.ExportPrefix(tenantID, exportID)+acceptedName, &a)
+	a.Request = (*schemas.ExportRequest)(a.Stored)
 	return a, found, err
 }
 

@@ -42,19 +42,25 @@ const (
 )
 
 func (p *problems) contacts(ids []string, reason string) {
-	bytes := 0
-	for n, id := range ids {
-		p.id(fmt.Sprintf("contacts[%d]", n), id, true)
-		bytes += len(id)
+	if len(ids) > MaxContacts {
+		p.add("contacts", "there are %d; the limit is %d", len(ids), MaxContacts)
+		return
 	}
-	if n := len(distinct(ids)); n > MaxContacts {
-		p.add("contacts", "there are %d; the limit is %d", n, MaxContacts)
+	bytes, given := 0, map[string]int{}
+	for n, id := range ids {
+		field := fmt.Sprintf("contacts[%d]", n)
+		p.id(field, id, true)
+		bytes += len(id)
+		if first, twice := given[id]; twice {
+			p.add(field, "%q is contacts[%d] already; name each contact once", shorten(id), first)
+		}
+		given[id] = n
 	}
 	if bytes > maxContactBytes {
 		p.add("contacts", "the ids have %s together; the limit is %d", Counted(bytes, "byte"), maxContactBytes)
 	}
 	if len(ids) > 0 && strings.TrimSpace(reason) == "" {
-		p.add("reason", "say why the data of these contacts is asked for, such as the number of the case")
+		p.add("reason", "say why you need the data of these contacts, for example the case number")
 	}
 	p.short("reason", reason)
 }

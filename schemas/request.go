@@ -124,7 +124,7 @@ type ExportRequest struct {
 	Match
 	// Contacts limits rows to those of these contacts, by contact_id; empty means all.
 	Contacts []string `json:"contacts,omitempty"`
-	// Reason says why the data of Contacts is asked for, such as the number of the case.
+	// Reason says why the data of Contacts is needed, for example a case number.
 	Reason string `json:"reason,omitempty"`
 	// SplitSize bounds the JSON Lines bytes of a part; 0 means DefaultSplitSize. A
 	// part exceeds it only where a single interaction does.
@@ -203,7 +203,11 @@ func (r *ExportRequest) Filter() Filter {
 	}
 }
 
-// About says what is asked for, for the audit trail: of how many contacts and why, but not
+// Strict reports whether the request has members that a release which does not know them must
+// not ignore.
+func (r *ExportRequest) Strict() bool { return len(r.Contacts) > 0 }
+
+// About describes the request for the audit trail: of how many contacts and why, but not of
 // which.
 func (r *ExportRequest) About() string {
 	about := r.Entity + " from " + r.From.String() + " to " + r.To.String()

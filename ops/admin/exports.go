@@ -185,6 +185,9 @@ func (h *Handle) checkRequest(ctx context.Context, r *schemas.ExportRequest) err
 	if err := h.checkRetention(r.RetentionDays); err != nil {
 		return err
 	}
+	if err := h.Rows.CheckContacts(ctx, h.tenant, r.Contacts); err != nil {
+		return err
+	}
 	if r.SinceExport != "" {
 		since, ok, err := h.History.Export(ctx, h.tenant, r.SinceExport)
 		if err != nil {

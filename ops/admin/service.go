@@ -52,6 +52,8 @@ type Rows interface {
 	Hours(ctx context.Context, tenantID string, now schemas.Time) ([]warehouse.HourCount, error)
 	Tenants(ctx context.Context, limit int) ([]string, error)
 	QueuesAmong(ctx context.Context, tenantID string, names []string) ([]string, error)
+	// CheckContacts is a *schemas.InvalidError if nothing is stored of one of the contacts.
+	CheckContacts(ctx context.Context, tenantID string, ids []string) error
 }
 
 // Objects are the stored artifacts; *bucket.Bucket is one.

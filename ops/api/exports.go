@@ -22,8 +22,8 @@ type ExportInput struct {
 	Directions  []string            `json:"directions,omitempty" maxItems:"64"`
 	Statuses    []string            `json:"statuses,omitempty" maxItems:"64"`
 	Attributes  map[string]string   `json:"attributes,omitempty" maxProperties:"64" doc:"Only what has these attributes."`
-	Contacts    []string            `json:"contacts,omitempty" maxItems:"10000" doc:"Only rows of these contacts, by contact_id. The role privacy suffices, and a reason is needed."`
-	Reason      string              `json:"reason,omitempty" maxLength:"4096" doc:"Why the data of these contacts is asked for; told in the audit trail."`
+	Contacts    []string            `json:"contacts,omitempty" maxItems:"10000" doc:"Only rows of these contacts, by contact_id, each named once. The role privacy suffices; a reason is required."`
+	Reason      string              `json:"reason,omitempty" maxLength:"4096" doc:"Why the data of these contacts is needed, for the audit trail."`
 	SplitSize   int64               `json:"split_size,omitempty" doc:"JSON Lines bytes of a part, 64 KiB to 256 MiB; 0 means 64 MiB."`
 	Encoding    string              `json:"encoding,omitempty" enum:"smime,der"`
 	Cipher      string              `json:"cipher,omitempty" enum:"aes-256-cbc,aes-256-gcm" doc:"aes-256-cbc, which every reader opens, if not given; aes-256-gcm is AuthEnvelopedData."`

@@ -51,9 +51,10 @@ refused here and never sent.
 A --queue with a comma is the queue of that name if there is one, or else the queues between
 the commas; in double quotes it is one queue.
 
---contact and --contacts-file limit the export to some people, by contact_id: their
-interactions, with --entity contact the contacts themselves. --reason says why, for the audit
-trail. The manifest, which is not sealed, names the ids.
+--contact and --contacts-file limit the export to the data of up to 10,000 people, by
+contact_id: their interactions, or with --entity contact the contacts themselves. --reason says
+why; the audit trail keeps it. An id of which nothing is stored is an error. The manifest lists
+the ids, and is signed but not encrypted.
 
 --retention-days lets the artifacts go before the tenant's time is over, never after.
 
@@ -117,6 +118,9 @@ func (s *session) create(ctx context.Context, services *services, f createFlags)
 	if err == nil {
 		err = f.repeat(ctx, services, r)
 	}
+	if err == nil {
+		err = services.checkContacts(ctx, r)
+	}
 	switch {
 	case errors.Is(err, smime.ErrPrivateKey): // never sent, so nobody else can say so
 		return aboutExport{refused(err), e}
@@ -141,6 +145,22 @@ func (s *services) queuesAmong(ctx context.Context, tenant string, names []strin
 		return nil, unreachable(err)
 	}
 	return known, nil
+}
+
+// checkContacts refuses ids of which nothing is stored. What else is wrong with them is the
+// service's to say.
+func (s *services) checkContacts(ctx context.Context, r *schemas.ExportRequest) error {
+	if invalid := r.Validate(); invalid != nil || len(r.Contacts) == 0 {
+		return nil //nolint:nilerr // published, so that history has the refusal
+	}
+	err := s.warehouse.CheckContacts(ctx, r.TenantID, r.Contacts)
+	if invalid := (*schemas.InvalidError)(nil); errors.As(err, &invalid) {
+		return refused(err)
+	}
+	if err != nil {
+		return unreachable(err)
+	}
+	return nil
 }
 
 // repeat takes over the snapshot of the export --as-of names.

@@ -136,8 +136,8 @@ func (s *session) describe(e schemas.Export) {
 		add("media", strings.Join(r.MediaTypes, ", "))
 		add("only", told(r.Match))
 		if len(r.Contacts) > 0 {
-			add("of", schemas.Counted(len(r.Contacts), "contact"))
-			add("because", r.Reason)
+			add("contacts", fmt.Sprint(len(r.Contacts)))
+			add("purpose", r.Reason)
 		}
 		add("run of", r.JobID)
 		add("requested by", r.RequestedBy)

@@ -15,12 +15,12 @@ type peopleFlags struct {
 }
 
 func (p *peopleFlags) add(flags *pflag.FlagSet) {
-	flags.StringArrayVar(&p.ids, "contact", nil, "only what is of this contact `id`; repeatable")
-	flags.StringVar(&p.file, "contacts-file", "", "only what is of the contacts whose ids this `file` has, one a line")
-	flags.StringVar(&p.reason, "reason", "", "`why` the data of these contacts is asked for")
+	flags.StringArrayVar(&p.ids, "contact", nil, "only data of the contact with this `id`; repeatable")
+	flags.StringVar(&p.file, "contacts-file", "", "only data of the contacts whose ids this `file` lists, one a line")
+	flags.StringVar(&p.reason, "reason", "", "why the data of these contacts is needed, such as a case number, as `text`")
 }
 
-// contacts are those of both flags. Blanks around an id count: it is what producers say.
+// contacts returns the ids of both flags. Blanks around an id are part of it.
 func (p *peopleFlags) contacts() ([]string, error) {
 	ids := p.ids
 	if p.file != "" {
@@ -34,8 +34,8 @@ func (p *peopleFlags) contacts() ([]string, error) {
 				ids = append(ids, line)
 			}
 		}
-		if len(ids) == before { // of nobody is not of everybody
-			return nil, fmt.Errorf("--contacts-file: %s has no id", p.file)
+		if len(ids) == before { // an empty list would select everybody
+			return nil, fmt.Errorf("--contacts-file: %s lists no id", p.file)
 		}
 	}
 	for _, id := range ids {

@@ -216,7 +216,13 @@ func TestSource(t *testing.T, s pipeline.Source, n int) {
 		q.Filter.Contacts = ids
 		return q
 	}
+	sinceOthers := func(before ...string) warehouse.Query {
+		q := of(since(Everything().Filter), "ann", "Ann")
+		q.Before.Filter.Contacts = before
+		return q
+	}
 	for name, q := range map[string]warehouse.Query{
+		"contacts since the same ones": sinceOthers("ann", "Ann"), "contacts since others": sinceOthers("ann", "bob"),
 		"a contact": of(Everything(int64(n), int64(n)), "ann"), "contacts as ids come": of(chats, contacts[1], contacts[2], contacts[3]),
 		"contacts of an early snapshot": of(Everything(int64(n/3), int64(n/2)), "bob", "ann"), "a contact since a snapshot": of(since(Everything().Filter), "ann"),
 		"as many contacts as may be": of(window, append(manyContacts(), "ann")...),

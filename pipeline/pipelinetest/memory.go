@@ -315,13 +315,10 @@ func passes(f schemas.Filter, e *schemas.Interaction) bool {
 	for _, in := range []struct {
 		asked []string
 		value string
-	}{{f.MediaTypes, e.MediaType}, {f.Queues, e.Queue}, {f.Directions, e.Direction}, {f.Statuses, e.Status}} {
+	}{{f.MediaTypes, e.MediaType}, {f.Queues, e.Queue}, {f.Directions, e.Direction}, {f.Statuses, e.Status}, {f.Contacts, e.ContactID}} {
 		if len(in.asked) > 0 && !slices.Contains(in.asked, in.value) {
 			return false
 		}
-	}
-	if len(f.Contacts) > 0 && !slices.Contains(f.Contacts, e.ContactID) {
-		return false
 	}
 	for name, want := range f.Attributes {
 		if value, there := e.Attributes[name]; !there || value != want {

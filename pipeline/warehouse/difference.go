@@ -78,9 +78,9 @@ func (q Query) removed(t table, keys bool) string {
 // They are chosen as newest does: within a partition by offset, between partitions by when
 // they were published. Grouping follows the sorting key, so that it streams.
 func (q Query) bothSides(t table, keys bool, columns []string) string {
-	candidates := ""
+	candidates := q.ofContacts(t, keys)
 	if schemas.FilterDigest(q.Filter) == schemas.FilterDigest(q.Before.Filter) {
-		candidates = fmt.Sprintf(`
+		candidates += fmt.Sprintf(`
   AND (%[1]s, %[2]s) IN (SELECT %[1]s, %[2]s FROM %[3]s WHERE %[4]s AND (%[5]s))`, t.time, t.id, t.name, below(t, keys), q.touched(t))
 	}
 	return fmt.Sprintf(`

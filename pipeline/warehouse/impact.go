@@ -209,13 +209,10 @@ func (q Query) passes(v erasableVersion) bool {
 	for _, in := range []struct {
 		asked []string
 		value string
-	}{{q.Filter.MediaTypes, v.media}, {q.Filter.Queues, v.queue}, {q.Filter.Directions, v.direction}, {q.Filter.Statuses, v.status}} {
+	}{{q.Filter.MediaTypes, v.media}, {q.Filter.Queues, v.queue}, {q.Filter.Directions, v.direction}, {q.Filter.Statuses, v.status}, {q.Filter.Contacts, v.contact}} {
 		if len(in.asked) > 0 && !slices.Contains(in.asked, in.value) {
 			return false
 		}
-	}
-	if len(q.Filter.Contacts) > 0 && !slices.Contains(q.Filter.Contacts, v.contact) {
-		return false
 	}
 	for name, value := range q.Filter.Attributes {
 		if got, has := v.attributes[name]; !v.unreadable && (!has || got != value) {

@@ -2,7 +2,6 @@ package warehouse
 
 import (
 	"context"
-	"encoding/hex"
 	"fmt"
 	"io"
 	"maps"
@@ -87,26 +86,6 @@ FROM %[5]s
 WHERE %[6]s%[8]s
 ORDER BY %[7]s, source_offset DESC, stated DESC
 LIMIT 1 BY %[7]s`, passing(t, q.Filter, ""), t.time, t.id, strings.Join(columns, ", "), t.name, below(t, keys), row, q.ofContacts(t, keys))
-}
-
-// ofContacts limits versions to those of rows of which one names a contact that the filter
-// asks for: those are found by the index of contact_id, and only their rows are read.
-func (q Query) ofContacts(t table, keys bool) string {
-	if len(q.Filter.Contacts) == 0 {
-		return ""
-	}
-	return fmt.Sprintf(`
-  AND (%[1]s, %[2]s) IN (SELECT %[1]s, %[2]s FROM %[3]s WHERE %[4]s AND %[5]s)`, t.time, t.id, t.name, below(t, keys), among("contact_id", q.Filter.Contacts))
-}
-
-// among says that a column is one of some ids, which may be more than a parameter takes:
-// parameters travel in the URL. As hex digits they cannot be anything but text.
-func among(column string, ids []string) string {
-	digits := make([]string, len(ids))
-	for i, id := range ids {
-		digits[i] = hex.EncodeToString([]byte(id))
-	}
-	return fmt.Sprintf("%s IN (SELECT unhex(arrayJoin(splitByChar(',', '%s'))))", column, strings.Join(digits, ","))
 }
 
 // below are the conditions of versions in the range and below the snapshot; with keys, of

@@ -20,10 +20,11 @@ func (s Snapshot) Records() int64 {
 }
 
 // Past names the first partition of which s holds less than earlier does, or is
-// false: then earlier lies within s.
+// false: then earlier lies within s. A partition that s has not was never used: there, where an
+// incarnation begins, nothing lies below.
 func (s Snapshot) Past(earlier Snapshot) (partition int, found bool) {
 	for p, offset := range earlier {
-		if offset > 0 && (p >= len(s) || offset > s[p]) {
+		if p < len(s) && offset > s[p] || p >= len(s) && offset&MaxOffset > 0 {
 			return p, true
 		}
 	}

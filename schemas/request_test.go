@@ -139,6 +139,16 @@ func TestSnapshotBehindCountsEachPartitionByItself(t *testing.T) {
 	}
 }
 
+func TestSnapshotPastTakesAnIncarnationThatBeginsInAPartitionThatIsGoneForNothing(t *testing.T) {
+	const incarnation = 1 << 40
+	if p, past := (schemas.Snapshot{2 * incarnation}).Past(schemas.Snapshot{incarnation + 5, incarnation}); past {
+		t.Errorf("partition %d lacks something", p)
+	}
+	if p, past := (schemas.Snapshot{2 * incarnation}).Past(schemas.Snapshot{incarnation + 5, incarnation + 1}); !past || p != 1 {
+		t.Errorf("partition 1 lacks nothing: %d, %t", p, past)
+	}
+}
+
 func TestSnapshotPastNamesTheFirstPartitionThatLacksSomething(t *testing.T) {
 	for _, c := range []struct {
 		snapshot, earlier schemas.Snapshot

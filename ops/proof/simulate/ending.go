@@ -23,7 +23,7 @@ func (w *world) settleExports() {
 		w.request(n, 0, 0)
 		last = append(last, w.model.exports[len(w.model.exports)-1])
 	}
-	if !w.ended(last, 4) {
+	if !w.ended(last, 8) {
 		w.failf("exports that nothing hinders do not end: %s", w.standing(last))
 	}
 	for _, x := range last {

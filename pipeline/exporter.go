@@ -75,9 +75,9 @@ type Export struct {
 	// Whole is an error while records below the snapshot are missing; see Plan. Nil: they are
 	// not.
 	Whole func(ctx context.Context) error
-	// Empty is an error if an export without rows, which continues none, is to be refused: a plan
-	// that is made says that it is not. May be nil.
-	Empty func(ctx context.Context) error
+	// Known reports whether anything was ever stored for the tenant: without rows to export, a
+	// plan is ErrUnknownTenant if not. Nil: something was.
+	Known func(ctx context.Context) (bool, error)
 	// HistoryFrom is before when rows are kept no longer; they are left out. The plan says it.
 	HistoryFrom schemas.Time
 	// Scattered is what the plan says.

@@ -79,10 +79,19 @@ func (e *Exporter) Plan(ctx context.Context, x Export) (schemas.Plan, error) {
 		if err != nil {
 			return plan, err
 		}
-		if x.Whole != nil {
+		known := true
+		if extent.Rows == 0 && x.Link.Previous == nil && x.Known != nil {
+			if known, err = x.Known(ctx); err != nil {
+				return plan, err
+			}
+		}
+		if x.Whole != nil { // last: ClickHouse may lose what it was asked for meanwhile
 			if err := x.Whole(ctx); err != nil {
 				return plan, err
 			}
+		}
+		if !known {
+			return plan, Permanent(ErrUnknownTenant)
 		}
 		x.Scattered = extent.Scattered
 		packed := &packer{split: x.SplitSize}
@@ -96,11 +105,6 @@ func (e *Exporter) Plan(ctx context.Context, x Export) (schemas.Plan, error) {
 			return plan, err
 		}
 		plan := packed.plan
-		if plan.Rows == 0 && x.Link.Previous == nil && x.Empty != nil {
-			if err := x.Empty(ctx); err != nil {
-				return plan, err
-			}
-		}
 		plan.Snapshot, plan.Scattered, plan.HistoryFrom = x.Snapshot, extent.Scattered, x.HistoryFrom
 		if err := packed.agrees(extent); err != nil {
 			return plan, err
@@ -123,6 +127,10 @@ func (e *Exporter) Plan(ctx context.Context, x Export) (schemas.Plan, error) {
 	})
 	return plan, err
 }
+
+// ErrUnknownTenant says that there is nothing to export because nothing was ever stored for the
+// tenant.
+var ErrUnknownTenant = errors.New("nothing was ever stored for the tenant")
 
 func tooManyParts() error {
 	return Permanent(fmt.Errorf("the export would have more than %d parts: choose a larger split_size or a shorter range", maxParts))

@@ -254,13 +254,21 @@ func (r *run) export(ctx context.Context) (err error) {
 func (r *run) parted(ctx context.Context, x pipeline.Export) error {
 	started := r.Now()
 	var plan schemas.Plan
-	x.Whole, x.Empty = r.whole, r.checkTenant
+	x.Whole = r.whole
+	x.Known = func(ctx context.Context) (bool, error) { return r.Tenants.HasTenant(ctx, x.Filter.TenantID) }
+	unknown := false
 	err := r.stage(ctx, "plan", 0, func(ctx context.Context) (err error) {
 		plan, err = r.Exporter.Plan(ctx, x)
+		if unknown = errors.Is(err, pipeline.ErrUnknownTenant); unknown {
+			return nil
+		}
 		return err
 	})
 	if err != nil {
 		return err
+	}
+	if unknown {
+		return r.refuseUnknownTenant(ctx)
 	}
 	x.Snapshot, x.Scattered = plan.Snapshot, plan.Scattered
 	r.snapshot = plan.Snapshot
@@ -432,19 +440,16 @@ func (r *run) try(ctx context.Context, name string, part int, step func(context.
 	return nil
 }
 
-// checkTenant refuses an export of nothing for a tenant of which nothing was ever stored.
-func (r *run) checkTenant(ctx context.Context) error {
+// refuseUnknownTenant refuses the export for good: asked again under this id it would be one as
+// of the snapshot taken now, of nothing.
+func (r *run) refuseUnknownTenant(ctx context.Context) error {
 	request := r.accepted.Request
-	known, err := r.Tenants.HasTenant(ctx, request.TenantID)
-	if err != nil || known {
-		return err
-	}
-	// For good: asked again under this id it would be an export as of the snapshot taken now,
-	// of nothing.
-	if _, err := r.Exporter.End(ctx, request.TenantID, request.ExportID, schemas.Refused); err != nil {
-		return err
-	}
-	return pipeline.Permanent(unknownTenant(request))
+	return r.stage(ctx, "plan", 0, func(ctx context.Context) error {
+		if _, err := r.Exporter.End(ctx, request.TenantID, request.ExportID, schemas.Refused); err != nil {
+			return err
+		}
+		return pipeline.Permanent(unknownTenant(request))
+	})
 }
 
 // unknownTenant is the one reason to refuse a request after it was accepted: only when

@@ -50,19 +50,17 @@ outcome, the latest first: requests, refusals, cancels, downloads, expiries, era
 			if err != nil {
 				return err
 			}
-			return s.result(map[string]any{"tenant_id": tenant, "records": all}, func() {
-				rows := [][]string{{"TIME", "ACTION", "SUBJECT", "OUTCOME", "ACTOR", "FROM", "DETAIL"}}
-				for _, a := range all {
-					rows = append(rows, []string{a.Time.String(), a.Action, a.Subject, a.Outcome, a.Actor, a.From, a.Detail})
-				}
-				s.table(rows)
-			})
+			rows := [][]string{{"TIME", "ACTION", "SUBJECT", "OUTCOME", "ACTOR", "FROM", "DETAIL"}}
+			for _, a := range all {
+				rows = append(rows, []string{a.Time.String(), a.Action, a.Subject, a.Outcome, a.Actor, a.From, a.Detail})
+			}
+			return s.list(map[string]any{"tenant_id": tenant, "records": all}, rows, "")
 		},
 	}
 	tenantFlag(cmd, &tenant)
 	cmd.Flags().StringVar(&subject, "subject", "", "only what was done to this export or erasure `id`")
 	cmd.Flags().IntVar(&limit, "limit", 100, "`number` of records to show at most")
-	return cmd
+	return lists(cmd)
 }
 
 // audit records what this command line is about to do. Nothing is done that cannot be

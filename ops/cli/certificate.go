@@ -115,22 +115,17 @@ func newCertificateList(s *session) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return s.result(map[string]any{"tenant_id": tenant, "certificates": all}, func() {
-					if len(all) == 0 {
-						s.print("tenant %s has no certificates; `cdds certificate add --help` says how to register one\n", tenant)
-						return
-					}
-					rows := [][]string{{"FINGERPRINT", "NAME", "SUBJECT", "EXPIRES", "STATE", "JOBS"}}
-					for _, c := range all {
-						rows = append(rows, []string{c.Fingerprint[:16], c.Name, c.Subject, daysLeft(c.NotAfter.Time), standing(c), strings.Join(used[c.Fingerprint], ", ")})
-					}
-					s.table(rows)
-				})
+				rows := [][]string{{"FINGERPRINT", "NAME", "SUBJECT", "EXPIRES", "STATE", "JOBS"}}
+				for _, c := range all {
+					rows = append(rows, []string{c.Fingerprint[:16], c.Name, c.Subject, daysLeft(c.NotAfter.Time), standing(c), strings.Join(used[c.Fingerprint], ", ")})
+				}
+				return s.list(map[string]any{"tenant_id": tenant, "certificates": all}, rows,
+					fmt.Sprintf("tenant %s has no certificates; `cdds certificate add --help` says how to register one", tenant))
 			})
 		},
 	}
 	tenantFlag(cmd, &tenant)
-	return cmd
+	return lists(cmd)
 }
 
 // standing says in a word whether a certificate is used.

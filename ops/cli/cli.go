@@ -24,6 +24,8 @@ type session struct {
 
 	// json asks for output made for scripts: the last line of stdout is one object.
 	json bool
+	// form is one of the forms of output.
+	form string
 	// quiet asks for no progress bars.
 	quiet bool
 	// configFile and dataDir say where the services are, in builds that act on them.
@@ -31,6 +33,8 @@ type session struct {
 	// server is the URL of a server to act through; its token comes from a file or
 	// CDDS_TOKEN, never from the command line, which others can read.
 	server, tokenFile string
+	// context is the name of a saved server to act through instead of the current one.
+	context string
 
 	// began says that a command's own code was reached.
 	began bool
@@ -44,6 +48,12 @@ func (s *session) mark(cmd *cobra.Command) {
 				return err
 			}
 			s.began = true
+			if err := s.chooseForm(cmd); err != nil {
+				return err
+			}
+			if err := s.fillTenant(cmd); err != nil {
+				return err
+			}
 			return run(cmd, args)
 		}
 	}
@@ -88,7 +98,7 @@ func Main(args []string, in io.Reader, out, err io.Writer) int {
 	root := newRoot(s)
 	root.SetArgs(args)
 	if err := mistyped(root, args); err != nil {
-		s.json = slices.Contains(args, "--json") // no flag is parsed yet
+		s.json = slices.Contains(args, "--json") || slices.Contains(args, "-ojson") // no flag is parsed yet
 		return s.report(err)
 	}
 	cmd, failed := root.ExecuteContextC(ctx)
@@ -125,10 +135,12 @@ func newRoot(s *session) *cobra.Command {
 	root.SetOut(s.out)
 	root.SetErr(s.err)
 	flags := root.PersistentFlags()
-	flags.BoolVar(&s.json, "json", false, "write output for scripts: the last line is one JSON object")
+	flags.BoolVar(&s.json, "json", false, "write output for scripts: the last line is one JSON object; the same as -o json")
+	flags.StringVarP(&s.form, "output", "o", formTable, "how results are written, a `name`: table, json, yaml, or csv for lists")
 	flags.BoolVarP(&s.quiet, "quiet", "q", false, "show no progress")
 	flags.StringVar(&s.server, "server", os.Getenv("CDDS_SERVER"), "`URL` of a CDDS server to act through, with the API token in CDDS_TOKEN (CDDS_SERVER)")
 	flags.StringVar(&s.tokenFile, "token-file", os.Getenv("CDDS_TOKEN_FILE"), "`file` that holds the API token (CDDS_TOKEN_FILE)")
+	flags.StringVar(&s.context, "context", os.Getenv("CDDS_CONTEXT"), "`name` of a saved context to act through (CDDS_CONTEXT; see cdds login)")
 	s.serviceFlags(flags)
 
 	for _, g := range s.groups() {
@@ -139,7 +151,13 @@ func newRoot(s *session) *cobra.Command {
 		}
 	}
 	root.AddCommand(newVersion(s))
+	_ = root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{formTable, formJSON, formYAML, formCSV}, cobra.ShellCompDirectiveNoFileComp))
+	_ = root.RegisterFlagCompletionFunc("context", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+		return contextNames(), cobra.ShellCompDirectiveNoFileComp
+	})
+	root.SetFlagErrorFunc(mistypedFlag)
 	s.mark(root)
+	s.completeIDs(root)
 	explainArguments(root)
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
@@ -150,6 +168,11 @@ func newRoot(s *session) *cobra.Command {
 type group struct {
 	id, title string
 	commands  []*cobra.Command
+}
+
+// signingIn are the commands about the server to act through, which every build has.
+func (s *session) signingIn() group {
+	return group{"server", "Choose a server:", []*cobra.Command{newLogin(s), newContext(s), newWhoami(s)}}
 }
 
 // receiving are the commands that open an export, which every build has.

@@ -29,7 +29,7 @@ JSON Lines sealed for the recipients' certificates, and a signed manifest.
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newExportCreate(s), newExportList(s), newExportShow(s), newExportCancel(s), newExportRetry(s), newExportDelete(s), newExportDownload(s))
+	cmd.AddCommand(newExportCreate(s), newExportList(s), newExportShow(s), newExportWatch(s), newExportCancel(s), newExportRetry(s), newExportDelete(s), newExportDownload(s))
 	return cmd
 }
 

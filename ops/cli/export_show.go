@@ -52,20 +52,18 @@ func newExportList(s *session) *cobra.Command {
 			for i, e := range all {
 				told[i] = dated(e, time.Now())
 			}
-			return s.result(map[string]any{"tenant_id": tenant, "exports": told}, func() { s.list(tenant, all) })
+			return s.list(map[string]any{"tenant_id": tenant, "exports": told}, s.exportRows(all),
+				fmt.Sprintf("tenant %s has no exports; `cdds export create --help` says how to request one", tenant))
 		},
 	}
 	tenantFlag(cmd, &tenant)
 	cmd.Flags().StringVar(&state, "state", "", "only exports in this `state`")
 	cmd.Flags().IntVar(&limit, "limit", 100, "`number` of exports to show at most")
-	return cmd
+	return lists(cmd)
 }
 
-func (s *session) list(tenant string, all []schemas.Export) {
-	if len(all) == 0 {
-		s.print("tenant %s has no exports; `cdds export create --help` says how to ask for one\n", tenant)
-		return
-	}
+// exportRows are exports for people and spreadsheets.
+func (s *session) exportRows(all []schemas.Export) [][]string {
 	rows := [][]string{{"EXPORT", "STATE", "ENTITY", "REQUESTED", "PARTS", "ROWS", "ATTACHMENTS", "SIZE", "EXPIRES"}}
 	for _, e := range all {
 		entity, expires := "", ""
@@ -77,10 +75,10 @@ func (s *session) list(tenant string, all []schemas.Export) {
 		}
 		rows = append(rows, []string{
 			e.ExportID, string(e.State), entity, e.RequestedAt.String(), fmt.Sprintf("%d/%d", e.Done.Parts, e.Planned.Parts),
-			schemas.Grouped(e.Done.Rows), attachmentCount(e.Done), size(e.Done.SealedBytes), expires,
+			s.count(e.Done.Rows), attachmentCount(e.Done), s.bytes(e.Done.SealedBytes), expires,
 		})
 	}
-	s.table(rows)
+	return rows
 }
 
 func daysLeft(t time.Time) string {

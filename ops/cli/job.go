@@ -63,25 +63,20 @@ func newJobList(s *session) *cobra.Command {
 		},
 	}
 	tenantFlag(cmd, &tenant)
-	return cmd
+	return lists(cmd)
 }
 
 func (s *session) listJobs(tenant string, all []schemas.Job) error {
-	return s.result(map[string]any{"tenant_id": tenant, "jobs": all}, func() {
-		if len(all) == 0 {
-			s.print("tenant %s has no jobs; `cdds job create --help` says how to make one\n", tenant)
-			return
+	rows := [][]string{{"JOB", "TITLE", "STATE", "RUNS", "HOLDS", "NEXT"}}
+	for _, j := range all {
+		next := ""
+		if times := nextRuns(j, 1); len(times) > 0 {
+			next = times[0]
 		}
-		rows := [][]string{{"JOB", "TITLE", "STATE", "RUNS", "HOLDS", "NEXT"}}
-		for _, j := range all {
-			next := ""
-			if times := nextRuns(j, 1); len(times) > 0 {
-				next = times[0]
-			}
-			rows = append(rows, []string{j.JobID, j.Title, j.State, when(j.Schedule), holds(j.Timeframe), next})
-		}
-		s.table(rows)
-	})
+		rows = append(rows, []string{j.JobID, j.Title, j.State, when(j.Schedule), holds(j.Timeframe), next})
+	}
+	return s.list(map[string]any{"tenant_id": tenant, "jobs": all}, rows,
+		fmt.Sprintf("tenant %s has no jobs; `cdds job create --help` says how to make one", tenant))
 }
 
 // nextRuns is when an active job runs next, in its own time zone.

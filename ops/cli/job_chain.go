@@ -4,9 +4,9 @@ package cli
 
 import (
 	"context"
+	"fmt"
 	"strconv"
 
-	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 
 	"cdds/schemas"
@@ -38,20 +38,16 @@ does that.
 				if err != nil {
 					return err
 				}
-				return s.result(chain, func() { s.showChain(chain) })
+				return s.list(chain, s.chainRows(chain), fmt.Sprintf("job %s has no run of a chain there; only jobs with --since-last-run have chains", chain.JobID))
 			})
 		},
 	}
 	tenantFlag(cmd, &tenant)
 	cmd.Flags().IntVar(&after, "after", 0, "list the runs after this `number`")
-	return cmd
+	return lists(cmd)
 }
 
-func (s *session) showChain(chain schemas.ChainRuns) {
-	if len(chain.Runs) == 0 {
-		s.print("job %s has no run of a chain there; only jobs with --since-last-run have chains\n", chain.JobID)
-		return
-	}
+func (s *session) chainRows(chain schemas.ChainRuns) [][]string {
 	rows := [][]string{{"RUN", "EXPORT", "HOLDS", "ROWS", "REMOVED", "SIZE", "COMPLETED", "FILES"}}
 	for _, r := range chain.Runs {
 		holds, files := "what differs", "until "+r.ExpiresAt.Format("2006-01-02")
@@ -62,11 +58,11 @@ func (s *session) showChain(chain schemas.ChainRuns) {
 			files = "gone"
 		}
 		rows = append(rows, []string{
-			strconv.Itoa(r.Number), r.ExportID, holds, humanize.Comma(r.Totals.Rows), humanize.Comma(r.Totals.Removed), size(r.Totals.SealedBytes),
+			strconv.Itoa(r.Number), r.ExportID, holds, s.count(r.Totals.Rows), s.count(r.Totals.Removed), s.bytes(r.Totals.SealedBytes),
 			r.CompletedAt.String(), files,
 		})
 	}
-	s.table(rows)
+	return rows
 }
 
 func (d *defined) chain(ctx context.Context, j schemas.Job, after int) (schemas.ChainRuns, error) {

@@ -1,8 +1,11 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"strings"
+
+	"cdds/ops/config"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -82,4 +85,15 @@ func explainArguments(cmd *cobra.Command) {
 	for _, below := range cmd.Commands() {
 		explainArguments(below)
 	}
+}
+
+// mistypedFlag names the flag that an unknown one looks like.
+func mistypedFlag(cmd *cobra.Command, err error) error {
+	var unknown *pflag.NotExistError
+	if !errors.As(err, &unknown) {
+		return err
+	}
+	var known []string
+	cmd.Flags().VisitAll(func(f *pflag.Flag) { known = append(known, "--"+f.Name) })
+	return fmt.Errorf("%w%s", err, config.DidYouMean("--"+unknown.GetSpecifiedName(), known))
 }

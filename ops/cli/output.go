@@ -1,22 +1,124 @@
 package cli
 
 import (
+	"encoding/csv"
+	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
 
 	"github.com/dustin/go-humanize"
+	"github.com/spf13/cobra"
 	"github.com/vbauerster/mpb/v8"
 	"github.com/vbauerster/mpb/v8/decor"
+	"go.yaml.in/yaml/v4"
 
 	"cdds/schemas"
 )
 
-// result writes what a command did: an object on one line with --json, otherwise
-// what text writes.
+// Forms of output.
+const (
+	formTable = "table"
+	formJSON  = "json"
+	formYAML  = "yaml"
+	formCSV   = "csv"
+)
+
+// chooseForm reads --output and --json.
+func (s *session) chooseForm(cmd *cobra.Command) error {
+	if s.json && s.form != formTable && s.form != formJSON {
+		return usageError{fmt.Errorf("--json and --output %s exclude each other", s.form)}
+	}
+	switch s.form {
+	case formTable, formYAML:
+	case formJSON:
+		s.json = true
+	case formCSV:
+		if _, ok := cmd.Annotations[listing]; !ok {
+			return usageError{fmt.Errorf("--output csv is for lists, and %s is none; choose table, json or yaml", cmd.CommandPath())}
+		}
+	default:
+		return usageError{fmt.Errorf("--output %s must be table, json, yaml or csv", s.form)}
+	}
+	return nil
+}
+
+// listing marks a command that lists things of one kind, which it shows with list.
+const listing = "list"
+
+// lists marks a command as one that calls list.
+func lists(cmd *cobra.Command) *cobra.Command {
+	if cmd.Annotations == nil {
+		cmd.Annotations = map[string]string{}
+	}
+	cmd.Annotations[listing] = ""
+	return cmd
+}
+
+// list writes things of one kind: v for scripts, rows, whose first is the heading, for
+// people and spreadsheets. Where there are none, people read none instead.
+func (s *session) list(v any, rows [][]string, none string) error {
+	if s.form == formCSV {
+		return s.csv(rows)
+	}
+	return s.result(v, func() {
+		if len(rows) == 1 && none != "" {
+			s.print("%s\n", none)
+			return
+		}
+		s.table(rows)
+	})
+}
+
+// csv writes rows as RFC 4180 has them, each on a line.
+func (s *session) csv(rows [][]string) error {
+	w := csv.NewWriter(s.out)
+	for n, row := range rows {
+		cells := make([]string, len(row))
+		for i, cell := range row {
+			if n == 0 {
+				cell = strings.ReplaceAll(strings.ToLower(cell), " ", "_")
+			}
+			cells[i] = inert(oneLine(cell))
+		}
+		if err := w.Write(cells); err != nil {
+			return err
+		}
+	}
+	w.Flush()
+	return w.Error()
+}
+
+// inert is a cell that no spreadsheet takes for a formula: names come from strangers.
+func inert(cell string) string {
+	if cell != "" && strings.ContainsRune("=+-@", rune(cell[0])) {
+		return "'" + cell
+	}
+	return cell
+}
+
+// count is a number for people with groups of digits, for spreadsheets without.
+func (s *session) count(n int64) string {
+	if s.form == formCSV {
+		return strconv.FormatInt(n, 10)
+	}
+	return schemas.Grouped(n)
+}
+
+// bytes is a size for people, for spreadsheets in bytes.
+func (s *session) bytes(n int64) string {
+	if s.form == formCSV {
+		return strconv.FormatInt(n, 10)
+	}
+	return size(n)
+}
+
+// result writes what a command did: an object on one line with --json, the same as YAML
+// with --output yaml, otherwise what text writes.
 func (s *session) result(v any, text func()) error {
-	if !s.json {
+	if !s.json && s.form != formYAML {
 		text()
 		return nil
 	}
@@ -24,8 +126,31 @@ func (s *session) result(v any, text func()) error {
 	if err != nil {
 		return err
 	}
+	if s.form == formYAML {
+		return s.yaml(line)
+	}
 	_, err = fmt.Fprintf(s.out, "%s\n", line)
 	return err
+}
+
+// yaml writes a JSON document as YAML, members in the same order.
+func (s *session) yaml(document []byte) error {
+	var node yaml.Node
+	if err := yaml.Unmarshal(document, &node); err != nil { // JSON is YAML
+		return err
+	}
+	plain(&node)
+	w := yaml.NewEncoder(s.out)
+	w.SetIndent(2)
+	return errors.Join(w.Encode(&node), w.Close())
+}
+
+// plain lays a document out in blocks, and quotes only what needs it.
+func plain(n *yaml.Node) {
+	n.Style = 0
+	for _, below := range n.Content {
+		plain(below)
+	}
 }
 
 // table writes rows in columns; the first row is the heading.

@@ -24,7 +24,7 @@ func (s *session) serviceFlags(*pflag.FlagSet) {}
 func (s *session) groups() []group {
 	receiving := s.receiving()
 	receiving.commands = append(receiving.commands, newExport(s))
-	return []group{receiving}
+	return []group{receiving, s.signingIn()}
 }
 
 func newExport(s *session) *cobra.Command {
@@ -52,4 +52,10 @@ func (s *session) stored(ctx context.Context, tenant, id string, do func(storedE
 }
 
 // errNoServer is the error of a command that acts on a server where none is named.
-var errNoServer = usageError{withHint(errors.New("no server is named"), "name it with --server or CDDS_SERVER, and its token with CDDS_TOKEN or --token-file")}
+var errNoServer = usageError{withHint(errors.New("no server is named"), "use `cdds login`, or name it with --server or CDDS_SERVER, and its token with CDDS_TOKEN or --token-file")}
+
+// direct is an error: this build acts on no services.
+func (s *session) direct() error { return errNoServer }
+
+// completeIDs offers none: what a receiver follows it was told.
+func (s *session) completeIDs(*cobra.Command) {}

@@ -34,17 +34,18 @@ func (s *session) groups() []group {
 	return []group{
 		{"run", "Run the system:", append(run, newProvision(s), newReady(s), newConfig(s), newDoctor(s), newAccount(s), newRetention(s))},
 		{"use", "Bring history in, get it out:", []*cobra.Command{
-			newSample(s), newImport(s), newExport(s), newJob(s), newCertificate(s), newAudit(s), newErase(s), newUser(s), newToken(s),
+			newSample(s), newImport(s), newExport(s), newJob(s), newCertificate(s), newAudit(s), newErase(s), newUser(s), newToken(s), newTenant(s),
 		}},
 		s.receiving(),
+		s.signingIn(),
 	}
 }
 
 // find loads the configuration of the running system a command acts on.
 func (s *session) find() (config.Config, error) {
-	if s.server != "" { // never the services of this machine in its stead
-		return config.Config{}, usageError{withHint(errors.New("this command acts on the services themselves, not through --server (CDDS_SERVER)"),
-			"leave --server out where the services can be reached")}
+	if s.server != "" || s.context != "" { // never the services of this machine in its stead
+		return config.Config{}, usageError{withHint(errors.New("this command acts on the services themselves, not through --server (CDDS_SERVER) or --context (CDDS_CONTEXT)"),
+			"leave them out where the services can be reached")}
 	}
 	c, err := config.Find(s.configFile, s.dataDir, os.Environ())
 	if errors.Is(err, config.ErrNotRunning) {
@@ -59,4 +60,11 @@ func (s *session) find() (config.Config, error) {
 		return c, usageError{err}
 	}
 	return c, nil
+}
+
+// direct says that commands act on the services themselves.
+func (s *session) direct() error {
+	return s.result(map[string]any{"server": "", "name": whoami()}, func() {
+		s.table([][]string{{"Server", "none: commands act on the services themselves"}, {"Name", whoami()}})
+	})
 }

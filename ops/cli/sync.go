@@ -6,13 +6,13 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"cdds/ops/api/client"
-	"cdds/ops/shell"
 	"cdds/pipeline/mirror"
 	"cdds/pipeline/receiver"
 	"cdds/schemas"
@@ -59,7 +59,7 @@ from files alone, --from DIR, below which each export has a directory of its own
 		RunE: func(cmd *cobra.Command, _ []string) error { return s.sync(cmd.Context(), f) },
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&f.tenant, "tenant", "", "`tenant` of the job")
+	flags.StringVar(&f.tenant, "tenant", os.Getenv("CDDS_TENANT"), "`tenant` of the job (CDDS_TENANT; or else the context's, or the token's)")
 	flags.StringVar(&f.job, "job", "", "`id` of the job to follow; with --from only where there are several")
 	flags.StringVar(&f.from, "from", "", "`directory` with downloaded exports, instead of --server")
 	flags.StringVar(&f.to, "to", "", "`destination` of the copy: sqlite:FILE, postgres://..., parquet:DIR or jsonl:DIR (required)")
@@ -77,7 +77,7 @@ from files alone, --from DIR, below which each export has a directory of its own
 }
 
 func (s *session) sync(ctx context.Context, f syncFlags) (err error) {
-	feed, err := s.feed(f)
+	feed, err := s.feed(ctx, f)
 	if err != nil {
 		return err
 	}
@@ -173,7 +173,7 @@ func copying(err error) error {
 }
 
 // feed is where runs come from.
-func (s *session) feed(f syncFlags) (mirror.Feed, error) {
+func (s *session) feed(ctx context.Context, f syncFlags) (mirror.Feed, error) {
 	if f.from != "" {
 		return &mirror.Folder{Dir: f.from, JobID: f.job}, nil
 	}
@@ -183,8 +183,13 @@ func (s *session) feed(f syncFlags) (mirror.Feed, error) {
 		return nil, err
 	case c == nil:
 		return nil, usageError{errors.New("--server or --from says where the runs come from; see `cdds sync --help`")}
-	case f.job == "" || f.tenant == "":
-		return nil, usageError{errors.New("--tenant and --job say what to follow; " + "`" + shell.Command("cdds", "job", "list") + "` lists jobs")}
+	case f.job == "":
+		return nil, usageError{errors.New("--job says what to follow; `cdds job list` lists jobs")}
+	}
+	if f.tenant == "" {
+		if f.tenant, err = s.defaultTenant(ctx); err != nil {
+			return nil, err
+		}
 	}
 	return &remoteFeed{s, c, f.tenant, f.job}, nil
 }

@@ -102,21 +102,19 @@ func newTokenList(s *session) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return s.result(map[string]any{"tenant_id": tenant, "tokens": all}, func() {
-				rows := [][]string{{"TOKEN", "NAME", "TENANT", "ROLE", "ENDS", "MADE BY"}}
-				for _, t := range all {
-					ends := t.ExpiresAt.String()
-					if !t.RevokedAt.IsZero() {
-						ends = "revoked " + t.RevokedAt.String()
-					}
-					rows = append(rows, []string{t.TokenID, t.Name, t.TenantID, t.Role, ends, t.CreatedBy})
+			rows := [][]string{{"TOKEN", "NAME", "TENANT", "ROLE", "ENDS", "MADE BY"}}
+			for _, t := range all {
+				ends := t.ExpiresAt.String()
+				if !t.RevokedAt.IsZero() {
+					ends = "revoked " + t.RevokedAt.String()
 				}
-				s.table(rows)
-			})
+				rows = append(rows, []string{t.TokenID, t.Name, t.TenantID, t.Role, ends, t.CreatedBy})
+			}
+			return s.list(map[string]any{"tenant_id": tenant, "tokens": all}, rows, "")
 		},
 	}
 	tenantFlag(cmd, &tenant)
-	return cmd
+	return lists(cmd)
 }
 
 func newTokenRevoke(s *session) *cobra.Command {

@@ -98,21 +98,19 @@ func newUserList(s *session) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return s.result(map[string]any{"tenant_id": tenant, "users": all}, func() {
-				rows := [][]string{{"NAME", "DISPLAY NAME", "TENANT", "ROLE", "PASSWORD"}}
-				for _, u := range all {
-					password := "of " + u.PasswordAt.String()
-					if u.MustChange {
-						password = "to be chosen"
-					}
-					rows = append(rows, []string{u.Name, u.DisplayName, u.TenantID, u.Role, password})
+			rows := [][]string{{"NAME", "DISPLAY NAME", "TENANT", "ROLE", "PASSWORD"}}
+			for _, u := range all {
+				password := "of " + u.PasswordAt.String()
+				if u.MustChange {
+					password = "to be chosen"
 				}
-				s.table(rows)
-			})
+				rows = append(rows, []string{u.Name, u.DisplayName, u.TenantID, u.Role, password})
+			}
+			return s.list(map[string]any{"tenant_id": tenant, "users": all}, rows, "")
 		},
 	}
 	tenantFlag(cmd, &tenant)
-	return cmd
+	return lists(cmd)
 }
 
 func newUserPassword(s *session) *cobra.Command {

@@ -171,7 +171,7 @@ func (h home) environment(t *testing.T) (env []string) {
 			env = append(env, kv)
 		}
 	}
-	return append(env, "PATH="+filepath.Join(h.dir, "bin")+":"+os.Getenv("PATH"))
+	return append(env, "XDG_CONFIG_HOME="+t.TempDir(), "PATH="+filepath.Join(h.dir, "bin")+":"+os.Getenv("PATH"))
 }
 
 func lookPath(name string) string {

@@ -101,6 +101,29 @@ func (c *Client) DeleteExport(ctx context.Context, tenant, id string) (e schemas
 	return e, c.call(ctx, http.MethodDelete, "/exports/"+url.PathEscape(id), of(tenant), nil, &e)
 }
 
+// Who is who a token stands for.
+type Who struct {
+	Subject string `json:"subject"`
+	Name    string `json:"name"`
+	// TenantID is schemas.AllTenants for who sees all of them.
+	TenantID string `json:"tenant_id"`
+	Role     string `json:"role"`
+}
+
+// Who says who the token of this Client stands for.
+func (c *Client) Who(ctx context.Context) (w Who, err error) {
+	return w, c.call(ctx, http.MethodGet, "/session", url.Values{}, nil, &w)
+}
+
+// Tenants lists the tenants that the token sees.
+func (c *Client) Tenants(ctx context.Context) ([]string, error) {
+	var all struct {
+		Items []string `json:"items"`
+	}
+	err := c.call(ctx, http.MethodGet, "/tenants", url.Values{}, nil, &all)
+	return all.Items, err
+}
+
 // Fetch streams a file of a completed export. The caller closes it.
 func (c *Client) Fetch(ctx context.Context, tenant, id, name string) (io.ReadCloser, error) {
 	answer, err := c.send(ctx, http.MethodGet, "/exports/"+url.PathEscape(id)+"/artifacts/"+url.PathEscape(name), of(tenant), nil)

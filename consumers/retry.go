@@ -17,7 +17,7 @@ const (
 	logInterval = 10 * time.Second
 )
 
-// errStopping ends the retries of a batch when the Group is told to stop.
+// errStopping ends the retries of a batch when the Group stops.
 var errStopping = errors.New("the group is stopping")
 
 // backoff is the pause after the nth failure, n from 1: doubling, capped, and

@@ -178,8 +178,8 @@ func (e *Exporter) continued(ctx context.Context, a Acceptance) (previous *Run, 
 // writtenOffMargin is by how much clocks of those who accept and who write off may differ.
 const writtenOffMargin = time.Hour
 
-// touching lists the write-offs of records below a snapshot. Of those that an earlier export
-// may have, and ClickHouse has not any more, no difference tells.
+// touching lists the write-offs of records below a snapshot. An earlier export may have such
+// records. ClickHouse has lost them, so a difference shows no removal.
 func (e *Exporter) touching(ctx context.Context, entity string, snapshot schemas.Snapshot) ([]schemas.WrittenOff, error) {
 	topic, _ := schemas.SourceOf(entity)
 	all, err := WriteOffs{e.store}.All(ctx, topic, nil)

@@ -6,7 +6,7 @@ import (
 )
 
 // AllTenants stands for every tenant where a user, a token or an audit record is not
-// of one. It is no tenant id: nobody's data is under it.
+// of one. It is no tenant id: no data is stored under it.
 const AllTenants = "*"
 
 // AccessRecord is one thing that decides who may do what: a user, an API token or
@@ -104,7 +104,7 @@ const (
 	// RolePrivacy may see what a viewer sees, and export and erase the data of people. It
 	// changes nothing else.
 	RolePrivacy = "privacy"
-	// RoleOperator sees how the system does for all tenants, and nobody's data.
+	// RoleOperator sees system health for all tenants, not customer data.
 	RoleOperator = "operator"
 )
 
@@ -210,7 +210,7 @@ func (p *problems) scope(tenantID, role string) {
 	}
 	p.oneOf("role", role, Roles(), true)
 	if role == RoleOperator && tenantID != AllTenants {
-		p.add("tenant_id", "an operator is of no tenant: give %q", AllTenants)
+		p.add("tenant_id", "an operator belongs to all tenants: give %q", AllTenants)
 	}
 }
 

@@ -20,7 +20,7 @@ type WebhookDelivery struct {
 	ExportID string `json:"export_id"`
 	// WebhookID is the webhook-id header: the same for all attempts to tell one fact.
 	WebhookID string `json:"webhook_id"`
-	// Event is what is told, such as export.completed.
+	// Event is the kind of event, such as export.completed.
 	Event string `json:"event"`
 	URL   string `json:"url"`
 	// Attempt counts from 1.

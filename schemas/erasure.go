@@ -94,7 +94,7 @@ type Download struct {
 }
 
 // DecodeErasureRequest reads and validates the value of a cdds.erasure.requests
-// message. An unknown member is refused: nobody's data is to be forgotten, or kept,
+// message. An unknown member is refused: no data must be erased, or kept,
 // by a spelling mistake. Every error is a *MalformedError.
 func DecodeErasureRequest(b []byte) (*ErasureRequest, error) {
 	r := new(ErasureRequest)

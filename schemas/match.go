@@ -28,7 +28,7 @@ func (m Match) sorted() Match {
 	return Match{distinct(m.Queues), distinct(m.Directions), distinct(m.Statuses), m.Attributes}
 }
 
-// distinct is a list in the one order it is told in; nil if it is empty.
+// distinct is a list in its canonical order; nil if it is empty.
 func distinct(list []string) []string {
 	return slices.Compact(slices.Sorted(slices.Values(list)))
 }

@@ -91,7 +91,7 @@ type Options struct {
 	History   History
 	Objects   Objects
 	Publisher Publisher
-	// Name is told in events, such as host and process id.
+	// Name identifies this process in events, such as host and process id.
 	Name   string
 	Logger *slog.Logger
 	// Now is the clock; nil means time.Now.
@@ -356,7 +356,7 @@ func (h *Handler) describe(ctx context.Context, e schemas.Erasure, found warehou
 
 // removeAttachments removes the objects that any erased version refers to, also those
 // that another interaction refers to as well: what they hold is to be forgotten.
-// Objects that are not below the tenant's prefix are nobody's to remove.
+// Objects outside of the tenant's prefix are never removed.
 func (h *Handler) removeAttachments(ctx context.Context, e *schemas.Erasure) error {
 	removed := map[string]bool{}
 	err := h.Rows.ErasableBodies(ctx, *e, func(body string) error {

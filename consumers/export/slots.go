@@ -9,10 +9,10 @@ import (
 	"cdds/schemas"
 )
 
-// slots admits a bounded number of parts at once, and of one tenant. Of those
-// waiting, the tenant with the fewest slots goes first, of several the one that got its
-// last slot longest ago; of its exports the one with the fewest, then the one that waited
-// longest. So a small export waits for at most one part of a large one, and a tenant for
+// slots admits a bounded number of parts at once, and of one tenant. When a
+// slot is free, the tenant with the fewest slots goes first; among several, the one that got
+// its last slot longest ago. Of its exports, the one with the fewest slots goes first, then the
+// one that waited longest. So a small export waits for at most one part of a large one, and a tenant for
 // one of another, however many tenants wait with however many exports.
 type slots struct {
 	mu        sync.Mutex

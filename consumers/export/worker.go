@@ -103,7 +103,7 @@ type Options struct {
 	Tenants   Tenants
 	// Certificates may be nil; then none is registered.
 	Certificates Certificates
-	// Name is told in status events, such as host and process id.
+	// Name identifies this process in status events, such as host and process id.
 	Name string
 	// Slots is how many parts are exported at once; 0 means one per CPU.
 	Slots int

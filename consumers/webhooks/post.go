@@ -57,7 +57,7 @@ func sign(key []byte, id string, timestamp int64, body []byte) string {
 // message is the body of a webhook.
 type message struct {
 	Type string `json:"type"`
-	// Timestamp is when what is told happened.
+	// Timestamp is when the event happened.
 	Timestamp schemas.Time `json:"timestamp"`
 	Data      data         `json:"data"`
 }
@@ -116,7 +116,7 @@ func (h *Handler) post(ctx context.Context, j schemas.Job, s *schemas.ExportStat
 	return answer.StatusCode, answer.Body.Close()
 }
 
-// newClient is a client that goes nowhere but where it is told, and nowhere inside.
+// newClient returns a client that follows no redirects and reaches no internal address.
 func newClient(timeout time.Duration, allowPrivate bool) *http.Client {
 	dialer := &net.Dialer{Timeout: timeout}
 	if !allowPrivate {

@@ -4,7 +4,7 @@
 // worker that takes over goes on where the one before stood. A receiver may be told
 // twice, with the same webhook-id.
 //
-// What is told are ids, state and totals: no row, no reason, no address of a service.
+// An event has ids, state and totals: no row, no reason, no address of a service.
 //
 // # Metrics
 //
@@ -54,7 +54,7 @@ type Options struct {
 	Definitions Definitions
 	Deliveries  Deliveries
 	Publisher   Publisher
-	// Secret is what signing secrets are derived from. Without one nothing is told.
+	// Secret is what signing secrets are derived from. Without one no webhook is sent.
 	Secret []byte
 	// AllowPrivate lets webhooks be http, and at addresses that are not public.
 	AllowPrivate bool
@@ -134,7 +134,7 @@ func (h *Handler) Handle(ctx context.Context, b schemas.Batch[*schemas.ExportSta
 	return nil
 }
 
-// eventOf names what is told of a status, false if nothing is.
+// eventOf returns the event of a status; false if there is none.
 func eventOf(s *schemas.ExportStatus) (string, bool) {
 	if s.JobID == "" {
 		return "", false

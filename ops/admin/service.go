@@ -160,8 +160,8 @@ func New(o Options) *Service {
 // Errors beside auth.ErrForbidden, *schemas.InvalidError, schemas.ErrChanged and
 // ledger.ErrPage.
 var (
-	// ErrNotFound says that there is no such thing in the tenant.
-	ErrNotFound = errors.New("there is no such thing")
+	// ErrNotFound says that the tenant has no such resource.
+	ErrNotFound = errors.New("not found")
 	// ErrTenant says that somebody of all tenants must say which.
 	ErrTenant = errors.New("say which tenant: you see more than one")
 	// ErrGone says that artifacts were there and are no more.

@@ -38,7 +38,7 @@ type Options struct {
 	// each Every. 0 means 20 a second, 100 at once.
 	Every time.Duration
 	Burst int
-	// Version is told in the OpenAPI document.
+	// Version is stated in the OpenAPI document.
 	Version string
 	Logger  *slog.Logger
 }

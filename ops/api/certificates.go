@@ -95,7 +95,7 @@ func (a *API) certificates() {
 		}))
 	})
 	register(a, huma.Operation{
-		OperationID: "remove-certificate", Method: http.MethodDelete, Path: "/certificates/{fingerprint}", Tags: tags, Summary: "Have nothing sealed for a certificate any more",
+		OperationID: "remove-certificate", Method: http.MethodDelete, Path: "/certificates/{fingerprint}", Tags: tags, Summary: "Remove a certificate",
 		Errors: []int{400, 401, 403, 404, 409, 422, 429},
 	}, func(ctx context.Context, in *CertificatePath) (*struct{}, error) {
 		return done(ctx, a, in.Scope, func(h *admin.Handle) error { return h.RemoveCertificate(ctx, in.Fingerprint) })

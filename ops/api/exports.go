@@ -48,7 +48,7 @@ func (i ExportInput) request() schemas.ExportRequest {
 
 // accepted is the answer to what a worker is yet to do.
 type accepted struct {
-	Location string `header:"Location" doc:"Where it is told what becomes of it."`
+	Location string `header:"Location" doc:"Where to follow the export."`
 	Body     schemas.Export
 }
 
@@ -95,7 +95,7 @@ func (a *API) exports() {
 	})
 	register(a, huma.Operation{
 		OperationID: "create-export", Method: http.MethodPost, Path: "/exports", Tags: tags, Summary: "Ask for an export", DefaultStatus: http.StatusAccepted,
-		Description: "Asking again with the same Idempotency-Key is the same export. What becomes of it is told at Location.",
+		Description: "Repeating the request with the same Idempotency-Key returns the same export. Follow it at Location.",
 		Errors:      []int{400, 401, 403, 404, 409, 422, 429},
 	}, func(ctx context.Context, in *struct {
 		Scope

@@ -109,7 +109,7 @@ func (a *API) jobs() {
 		}))
 	})
 	for _, change := range []struct{ id, method, path, summary, state string }{
-		{"suspend-job", http.MethodPost, "/jobs/{id}/suspend", "Have a job not run until it is resumed", schemas.JobSuspended},
+		{"suspend-job", http.MethodPost, "/jobs/{id}/suspend", "Suspend a job", schemas.JobSuspended},
 		{"resume-job", http.MethodPost, "/jobs/{id}/resume", "Have a suspended job run again", schemas.JobActive},
 		{"delete-job", http.MethodDelete, "/jobs/{id}", "End a job; the exports it made stay", schemas.JobDeleted},
 	} {

@@ -34,7 +34,7 @@ func (p Paging) page(sort string) (ledger.Page, error) {
 		err = schemas.ReadKnown(b, &c)
 	}
 	if err != nil {
-		return page, fmt.Errorf("%w: the cursor is none that was given out", ledger.ErrPage)
+		return page, fmt.Errorf("%w: invalid cursor", ledger.ErrPage)
 	}
 	if c.Sort != sort || c.Order != p.Order {
 		return page, fmt.Errorf("%w: the cursor belongs to another order", ledger.ErrPage)

@@ -31,7 +31,7 @@ func buildWebhooks(a *App) ([]role, error) {
 		return nil, err
 	}
 	if c.Secret == "" {
-		a.Logger.Warn("no webhook is told: there is no secret to sign with; set webhooks.secret_file")
+		a.Logger.Warn("webhooks are off: there is no secret to sign with; set webhooks.secret_file")
 	}
 	r, err := groupRole("webhooks", consumers.Options[*schemas.ExportStatus]{
 		GroupID: schemas.GroupWebhooks, Topic: schemas.TopicExportStatus,

@@ -50,7 +50,7 @@ func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
 		base64.RawStdEncoding.EncodeToString(salt), base64.RawStdEncoding.EncodeToString(key)), nil
 }
 
-// Check reports whether password is the one of hash. An empty hash is nobody's, and
+// Check reports whether password is the one of hash. An empty hash matches no password, and
 // takes as long as any other, so that time does not tell who is a user.
 func (h *Hasher) Check(ctx context.Context, password, hash string) (bool, error) {
 	if err := h.enter(ctx); err != nil {

@@ -182,7 +182,7 @@ func (f createFlags) repeat(ctx context.Context, services *services, r *schemas.
 	return nil
 }
 
-// unknownState is told of an export that was asked for with nobody there to say what
+// unknownState is the error for an export that was requested with nobody there to say what
 // became of it.
 const unknownState schemas.State = "unknown"
 

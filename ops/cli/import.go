@@ -85,7 +85,7 @@ func rejectsTo(name string) (write func(importer.Refusal) error, done func() err
 	}, func() error { return errors.Join(w.Flush(), f.Close()) }, nil
 }
 
-// pingTimeout bounds the wait for a broker, so that a wrong address is told at once
+// pingTimeout bounds the wait for a broker, so that a wrong address is reported at once
 // and not after a record's delivery timeout.
 const pingTimeout = 15 * time.Second
 

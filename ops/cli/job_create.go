@@ -44,7 +44,7 @@ After a change of the filter it starts over with everything.
 --recipient names a registered certificate, by its fingerprint or by its file
 (` + "`cdds certificate add`" + ` registers one).
 
---webhook is told when a run has ended; ` + "`cdds job secret`" + ` tells what to verify it with.
+--webhook receives a request when a run has ended; ` + "`cdds job secret`" + ` prints the secret to verify it with.
 
 ` + exitCodes,
 		Example: examples(

@@ -52,7 +52,7 @@ hold nothing else to ask with.
 func (s *session) ready(ctx context.Context, addr string) error {
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil || port == "0" {
-		return usageError{withHint(fmt.Errorf("%q is no address to ask", addr), "set CDDS_METRICS_LISTEN to a fixed port, as the process has it")}
+		return usageError{withHint(fmt.Errorf("no metrics address is configured: %q", addr), "set CDDS_METRICS_LISTEN to the fixed port of the process")}
 	}
 	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
 		host = "127.0.0.1" // it listens everywhere, here too

@@ -37,7 +37,7 @@ func newTokenCreate(s *session) *cobra.Command {
 		Long: `Make an API token of a role and a tenant, and show it: this once, since only its
 digest is kept. administrator may do everything within the tenant, viewer sees
 everything and fetches artifacts, privacy may also export and erase the data of people,
-operator sees how the system does and nobody's data.
+operator sees system health, not customer data.
 
 With --server an administrator's token makes another; otherwise whoever can write to
 Kafka makes the first.

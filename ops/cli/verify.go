@@ -25,7 +25,7 @@ func newVerify(s *session) *cobra.Command {
 		Short: "Prove that a downloaded export is whole and unchanged",
 		Long: `Prove that a directory holds exactly the export its signed manifest describes: the
 signature of manifest.json holds, and every part is there with the size and SHA-256 it
-states, with no other *.p7m beside them. Everything that is wrong is told, not just the
+states, with no other *.p7m beside them. Everything that is wrong is reported, not just the
 first thing. No key is needed.
 
 A signature proves that an export is as it was signed; who signed it is proven only

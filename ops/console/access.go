@@ -79,7 +79,7 @@ func (c *Console) accessPage(q *request, d accessData, problems ...string) error
 		return err
 	}
 	d.Roles = schemas.Roles()
-	if q.Tenant() != schemas.AllTenants { // an operator is of no tenant
+	if q.Tenant() != schemas.AllTenants { // an operator belongs to all tenants
 		d.Roles = slices.DeleteFunc(d.Roles, func(role string) bool { return role == schemas.RoleOperator })
 	}
 	return c.show(q, "access", view{Title: "Access", At: "/access", Problems: problems, Data: d})

@@ -173,7 +173,7 @@ func jobOf(form url.Values, known schemas.Job) (j schemas.Job, problems []string
 		}
 		n, err := strconv.Atoi(get(name))
 		if err != nil {
-			problems = append(problems, fmt.Sprintf("%s: %q is no whole number", name, get(name)))
+			problems = append(problems, fmt.Sprintf("%s: %q is not a whole number", name, get(name)))
 		}
 		return n
 	}

@@ -137,11 +137,11 @@ func (c *Console) fail(w http.ResponseWriter, r *http.Request, err error) {
 	case errors.Is(err, auth.ErrForbidden):
 		status, title, text = http.StatusForbidden, "Access denied", "Your role does not allow this. An administrator of your tenant can."
 	case errors.Is(err, admin.ErrNotFound), errors.Is(err, auth.ErrUnknown), errors.Is(err, bucket.ErrNotFound):
-		status, title, text = http.StatusNotFound, "Not found", "There is no such thing here. It may have been deleted, or belong to a tenant you do not look at."
+		status, title, text = http.StatusNotFound, "Not found", "Nothing was found at this address. It may have been deleted, or belong to another tenant."
 	case errors.Is(err, admin.ErrGone):
 		status, title, text = http.StatusGone, "Gone", "The artifacts were removed: they lived as long as they may, or somebody deleted them. Clone the export to make them again."
 	case errors.As(err, &conflict):
-		status, title, text = http.StatusConflict, "Not as things stand", conflict.Reason
+		status, title, text = http.StatusConflict, "Not possible now", conflict.Reason
 	case errors.Is(err, schemas.ErrChanged):
 		status, title, text = http.StatusPreconditionFailed, "Changed meanwhile", "Somebody else changed this at the same time. Look at it again, and repeat your change if it is still right."
 	case errors.As(err, &invalid):

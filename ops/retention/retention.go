@@ -101,7 +101,7 @@ type Options struct {
 	// Grace is how old a disagreement must be to count, and how long it must stand from
 	// then on to be settled.
 	Grace time.Duration
-	// Name is told in events, such as host and process id.
+	// Name identifies this process in events, such as host and process id.
 	Name       string
 	Registerer prometheus.Registerer
 	Logger     *slog.Logger

@@ -30,7 +30,7 @@ func newTenants() *tenants {
 	return &tenants{exports: desc("exports", "Exports whose artifacts are kept,"), bytes: desc("bytes", "Sealed bytes of the artifacts that are kept,")}
 }
 
-// set replaces what is told at once, so that no scrape sees half of it.
+// set replaces all values at once, so that no scrape sees half of them.
 func (t *tenants) set(all map[string]holding) {
 	told := map[string]holding{}
 	for i, name := range slices.SortedFunc(maps.Keys(all), func(a, b string) int {

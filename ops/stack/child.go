@@ -28,7 +28,7 @@ const (
 	lockWait = 20 * time.Second   // for a child of a killed stack to be gone
 )
 
-// job is what a child is told to do, on its standard input.
+// job is what a child reads from its standard input.
 type job struct {
 	Name               string
 	Dir                string // of the stack

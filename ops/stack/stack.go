@@ -38,10 +38,10 @@ type Options struct {
 	// EngineMemory caps what ClickHouse allocates, in bytes. The process
 	// needs about 30 % more. 0 is 4 GiB.
 	EngineMemory int64
-	// Logger is told about starts, crashes and restarts; nil is none. What
+	// Logger logs starts, crashes and restarts; nil logs nothing. What
 	// the children say goes to Dir/log.
 	Logger *slog.Logger
-	// Progress, if not nil, is told in a few words what a slow start is
+	// Progress, if not nil, is called with a few words on what a slow start is
 	// doing: the first one on a machine fetches the ClickHouse library.
 	Progress func(string)
 }

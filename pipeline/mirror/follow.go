@@ -44,7 +44,7 @@ type Follower struct {
 	Work string
 	// Now is the clock.
 	Now func() schemas.Time
-	// Applied, if it is not nil, is told of every run that was applied.
+	// Applied, if it is not nil, is called for every run that was applied.
 	Applied func(Applied)
 }
 

@@ -28,7 +28,7 @@ type Options struct {
 	Fingerprints []string
 	// Parallel bounds the files worked on at once; 0 means one per CPU.
 	Parallel int
-	// Progress is told how many bytes of all that must be read have been read; nil
+	// Progress is called with how many bytes of all that must be read have been read; nil
 	// tells nobody. Calls do not overlap.
 	Progress func(done, total int64)
 }

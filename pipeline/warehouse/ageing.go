@@ -47,7 +47,7 @@ var ageSettings = clickhouse.Settings{"mutations_sync": 2, "lightweight_deletes_
 
 // Age removes the rows of a tenant from before a time and returns how many there were, in
 // all versions. Their positions stay accounted for, as aged out. It is safe to repeat, and
-// to break off anywhere: what is to be removed is written down before anything is.
+// to break off anywhere: what will be removed is written down before anything is.
 //
 // Rows are only marked as deleted, at a tenth of what rewriting the parts would cost; their
 // bytes go when the parts are merged. Erase is for what must be gone at once.

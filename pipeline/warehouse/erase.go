@@ -13,7 +13,7 @@ import (
 
 // Erase removes every row the erasure is about from every table, for good: it returns
 // when no part of a table holds them any more. It is safe to repeat, and to break off
-// anywhere: what is to be removed is written down before anything is.
+// anywhere: what will be removed is written down before anything is.
 //
 // ALTER TABLE ... DELETE rather than lightweight DELETE: that one only hides rows
 // until some merge, which may never come.

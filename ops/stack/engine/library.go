@@ -53,7 +53,7 @@ const fetchTimeout = 15 * time.Minute
 // Library returns the path of libchdb: the file CDDS_CHDB_LIBRARY names, or
 // the pinned release in the user's cache directory, fetched with the npm client
 // (178 MB; 566 MB unpacked) if it is not there yet. One process fetches, others
-// wait for it. progress, if not nil, is told in a few words what is going on.
+// wait for it. progress, if not nil, is called with a few words on what is going on.
 // Errors wrap ErrNoLibrary and say what else can be done.
 func Library(ctx context.Context, progress func(string)) (string, error) {
 	if path := os.Getenv(LibraryEnv); path != "" {

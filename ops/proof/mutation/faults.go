@@ -9,6 +9,9 @@ const simulator = "ops/proof/simulate"
 // and without shrinking what it finds.
 var simulated = []string{"-args", "-for", "120s", "-seed", "1", "-shrink=false"}
 
+// complaint is the first line of a test that failed.
+var complaint = regexp.MustCompile(`(?m)^\s+\S+\.go:\d+: .{0,160}`)
+
 // history is how the simulator says what it found.
 var history = regexp.MustCompile(`seed \d+, history \d+, act \d+: .{0,160}`)
 

@@ -10,6 +10,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -58,7 +59,7 @@ func mutate(ctx context.Context, args []string) (survived int, err error) {
 		return 0, err
 	}
 	var chosen []mutation
-	for _, m := range append(slices.Clone(mutations), faults...) {
+	for _, m := range slices.Concat(mutations, perimeter, faults) {
 		if strings.Contains(strings.ToLower(m.promise+" "+m.removed+" "+m.test), strings.ToLower(*only)) {
 			chosen = append(chosen, m)
 		}
@@ -112,7 +113,7 @@ type outcome struct {
 	failed bool
 	took   time.Duration
 	err    error
-	// found is the line that says how the simulator found it.
+	// found is the line that says how the test, or the simulator, found it.
 	found string
 }
 
@@ -179,7 +180,7 @@ func (m mutation) try(ctx context.Context, top string) (o outcome) {
 		o.err = ctx.Err()
 	case bytes.Contains(printed, []byte("--- FAIL: "+m.test)), bytes.Contains(printed, []byte("panic: ")):
 		o.failed = true // a wait that never ends is a panic of go test
-		o.found = history.FindString(string(printed))
+		o.found = cmp.Or(history.FindString(string(printed)), strings.TrimSpace(complaint.FindString(string(printed))))
 	case bytes.Contains(printed, []byte("no tests to run")):
 		o.err = fmt.Errorf("%s has no test %s", m.pkg, m.test)
 	case bytes.Contains(printed, []byte("--- SKIP: ")):

@@ -54,6 +54,10 @@ func (r *Records) Change(ctx context.Context, v schemas.Versioned) error {
 	}
 }
 
+// Remove removes records that are of no use any more. It does not wait: who would remove
+// them next time does what was missed.
+func (r *Records) Remove(topic schemas.Topic, keys []string) { r.publisher.remove(topic, keys) }
+
 // remove publishes tombstones and does not wait for them: what they remove does not
 // count anyway, and the next change of the record removes what is left.
 func (p *Publisher) remove(topic schemas.Topic, keys []string) {

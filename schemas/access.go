@@ -9,12 +9,12 @@ import (
 // of one. It is no tenant id: no data is stored under it.
 const AllTenants = "*"
 
-// AccessRecord is one thing that decides who may do what: a user, an API token or
-// the end of sessions, on the compacted topic cdds.access. Of users and tokens each
-// version replaces the one before (see Versions); of ends of sessions the last record of
-// a key counts. It holds digests of secrets, never a secret.
+// AccessRecord is one thing that decides who may do what: a user, an API token, a
+// session or the end of sessions, on the compacted topic cdds.access. Of users and tokens
+// each version replaces the one before (see Versions); of sessions and their ends the last
+// record of a key counts. It holds digests of secrets, never a secret.
 type AccessRecord struct {
-	// RecordID is the key: UserRecordID, TokenRecordID or SignOutRecordID.
+	// RecordID is the key: UserRecordID, TokenRecordID, SessionRecordID or SignOutRecordID.
 	RecordID string `json:"id"`
 	// Revision counts the versions of a user or a token from 1.
 	Revision  int64  `json:"revision"`
@@ -23,6 +23,7 @@ type AccessRecord struct {
 	// Exactly one of these is given.
 	User    *User     `json:"user,omitempty"`
 	Token   *APIToken `json:"token,omitempty"`
+	Session *Session  `json:"session,omitempty"`
 	SignOut *SignOut  `json:"sign_out,omitempty"`
 }
 
@@ -41,9 +42,16 @@ type User struct {
 	// choose one's own.
 	MustChange bool `json:"must_change,omitempty"`
 	// PasswordAt is when the password was set; sessions from before have ended.
-	PasswordAt Time   `json:"password_at"`
-	CreatedAt  Time   `json:"created_at"`
-	CreatedBy  string `json:"created_by,omitempty"`
+	PasswordAt Time `json:"password_at"`
+	// UsedAt is when somebody signed in with a one-time password; it does not serve again.
+	UsedAt Time `json:"used_at,omitzero"`
+	// AccessRevision counts the changes of the role and of Disabled. Sessions and tokens of
+	// an earlier revision have ended.
+	AccessRevision int64 `json:"access_revision,omitempty"`
+	// Disabled users cannot sign in, and have no sessions and no tokens that serve.
+	Disabled  bool   `json:"disabled,omitempty"`
+	CreatedAt Time   `json:"created_at"`
+	CreatedBy string `json:"created_by,omitempty"`
 	// Deleted users keep their record, so that their name is not given to another.
 	Deleted bool `json:"deleted,omitempty"`
 }
@@ -62,10 +70,33 @@ type APIToken struct {
 	CreatedBy string `json:"created_by,omitempty"`
 	// Owner is the subject that is responsible for the token, such as user/NAME: who made
 	// it, or the owner of the token that made it. The token ends with its owner.
-	Owner     string `json:"owner,omitempty"`
-	ExpiresAt Time   `json:"expires_at"`
+	Owner string `json:"owner,omitempty"`
+	// OwnerRevision is the AccessRevision of the owner, if that is a user: the token ends
+	// when the user gets another.
+	OwnerRevision int64 `json:"owner_revision,omitempty"`
+	ExpiresAt     Time  `json:"expires_at"`
 	// RevokedAt is zero while it serves.
 	RevokedAt Time `json:"revoked_at,omitzero"`
+}
+
+// Session is somebody who signed in, until SignOut or Until. The cookie proves it; the
+// record lets administrators see it and end it.
+type Session struct {
+	SessionID string `json:"session_id"`
+	// Subject is whose: user/NAME, or oidc/ISSUER#SUBJECT.
+	Subject  string `json:"subject"`
+	Name     string `json:"name"`
+	TenantID string `json:"tenant_id"`
+	Role     string `json:"role"`
+	// Via is how it signed in: password or oidc.
+	Via string `json:"via"`
+	// From is the address it signed in from.
+	From    string `json:"from"`
+	BeganAt Time   `json:"began_at"`
+	// Until is when it ends at the latest; without use it ends earlier.
+	Until Time `json:"until"`
+	// AccessRevision is that of the user it began with.
+	AccessRevision int64 `json:"access_revision,omitempty"`
 }
 
 // SignOut ends sessions of a subject.
@@ -86,12 +117,15 @@ func UserRecordID(name string) string { return "user/" + name }
 // TokenRecordID is the key of a token's record.
 func TokenRecordID(tokenID string) string { return "token/" + tokenID }
 
+// SessionRecordID is the key of a session, and of its end, which replaces it.
+func SessionRecordID(sessionID string) string { return "session/" + sessionID }
+
 // SignOutRecordID is the key of the end of one session, or of all if sessionID is empty.
 func SignOutRecordID(subject, sessionID string) string {
 	if sessionID == "" {
 		return "sign-out/" + subject
 	}
-	return "session/" + sessionID
+	return SessionRecordID(sessionID)
 }
 
 // Roles of users and tokens.
@@ -154,6 +188,11 @@ func (a *AccessRecord) Validate() error {
 		p.token(t)
 		p.key(a.RecordID, TokenRecordID(t.TokenID))
 	}
+	if s := a.Session; s != nil {
+		given++
+		p.session(s)
+		p.key(a.RecordID, SessionRecordID(s.SessionID))
+	}
 	if s := a.SignOut; s != nil {
 		given++
 		p.id("sign_out.subject", s.Subject, true)
@@ -163,7 +202,7 @@ func (a *AccessRecord) Validate() error {
 		p.key(a.RecordID, SignOutRecordID(s.Subject, s.SessionID))
 	}
 	if given != 1 {
-		p.add("user", "give exactly one of user, token and sign_out")
+		p.add("user", "give exactly one of user, token, session and sign_out")
 	}
 	return p.err()
 }
@@ -180,6 +219,10 @@ func (p *problems) user(u *User) {
 		p.add("password_hash", "is not argon2id in PHC string format")
 	}
 	p.instant("password_at", u.PasswordAt, true)
+	p.instant("used_at", u.UsedAt, false)
+	if u.AccessRevision < 0 {
+		p.add("access_revision", "%d must not be negative", u.AccessRevision)
+	}
 	p.instant("created_at", u.CreatedAt, true)
 	p.short("created_by", u.CreatedBy)
 }
@@ -201,6 +244,23 @@ func (p *problems) token(t *APIToken) {
 	p.instant("revoked_at", t.RevokedAt, false)
 	p.short("created_by", t.CreatedBy)
 	p.id("owner", t.Owner, false)
+	if t.OwnerRevision < 0 {
+		p.add("owner_revision", "%d must not be negative", t.OwnerRevision)
+	}
+}
+
+func (p *problems) session(s *Session) {
+	p.id("session.session_id", s.SessionID, true)
+	p.id("session.subject", s.Subject, true)
+	p.short("session.name", s.Name)
+	p.scope(s.TenantID, s.Role)
+	p.oneOf("session.via", s.Via, []string{"password", "oidc"}, true)
+	p.short("session.from", s.From)
+	p.instant("session.began_at", s.BeganAt, true)
+	p.instant("session.until", s.Until, true)
+	if s.AccessRevision < 0 {
+		p.add("session.access_revision", "%d must not be negative", s.AccessRevision)
+	}
 }
 
 // scope checks whose data a role is for.

@@ -32,6 +32,7 @@ func TestEveryFieldHasAPropertyAndEveryPropertyAField(t *testing.T) {
 		"access-record.schema.json":                   schemas.AccessRecord{},
 		"access-record.schema.json#/$defs/user":       schemas.User{},
 		"access-record.schema.json#/$defs/token":      schemas.APIToken{},
+		"access-record.schema.json#/$defs/session":    schemas.Session{},
 		"access-record.schema.json#/$defs/signOut":    schemas.SignOut{},
 		"manifest.schema.json":                        schemas.Manifest{},
 		"manifest.schema.json#/properties/chain":      schemas.Chain{},

@@ -21,6 +21,19 @@ func (h *Handle) Users(ctx context.Context) ([]schemas.User, error) {
 	return all, nil
 }
 
+// User returns a user of the tenant, without its hash.
+func (h *Handle) User(ctx context.Context, name string) (schemas.User, error) {
+	if err := h.reads(auth.Manage); err != nil {
+		return schemas.User{}, err
+	}
+	u, _, ok := h.directory(ctx).User(name)
+	if !ok || h.tenant != schemas.AllTenants && u.TenantID != h.tenant {
+		return schemas.User{}, missing(h.directoryAsOfNow)
+	}
+	u.PasswordHash = ""
+	return u, nil
+}
+
 // CreateUser makes a user of the handle's tenant and returns the password that serves
 // once.
 func (h *Handle) CreateUser(ctx context.Context, u schemas.User) (password string, err error) {
@@ -35,7 +48,8 @@ func (h *Handle) CreateUser(ctx context.Context, u schemas.User) (password strin
 	return password, err
 }
 
-// ChangeUser changes a user's display name and role.
+// ChangeUser changes a user's display name and role. With another role, its sessions and
+// tokens end.
 func (h *Handle) ChangeUser(ctx context.Context, name, displayName, role string) error {
 	if err := h.onUser(ctx, "user.change", name); err != nil {
 		return err
@@ -43,15 +57,53 @@ func (h *Handle) ChangeUser(ctx context.Context, name, displayName, role string)
 	return h.Accounts.ChangeUser(ctx, h.who, name, displayName, role)
 }
 
-// ResetPassword gives a user a new password that serves once, and ends its sessions.
+// ResetPassword gives a user a one-time password, and ends its sessions.
 func (h *Handle) ResetPassword(ctx context.Context, name string) (password string, err error) {
-	if err := h.onUser(ctx, "user.reset-password", name); err != nil {
+	if err := h.onUser(ctx, "user.reset_password", name); err != nil {
 		return "", err
 	}
 	return h.Accounts.ResetPassword(ctx, h.who, name)
 }
 
-// DeleteUser ends a user and its sessions.
+// DisableUser keeps a user from signing in, and ends its sessions and tokens.
+func (h *Handle) DisableUser(ctx context.Context, name string) error {
+	if err := h.onUser(ctx, "user.disable", name); err != nil {
+		return err
+	}
+	return h.Accounts.DisableUser(ctx, h.who, name)
+}
+
+// EnableUser lets a disabled user sign in again.
+func (h *Handle) EnableUser(ctx context.Context, name string) error {
+	if err := h.onUser(ctx, "user.enable", name); err != nil {
+		return err
+	}
+	return h.Accounts.EnableUser(ctx, h.who, name)
+}
+
+// Sessions lists the tenant's sessions, the latest first. Those that nobody uses end
+// without a trace, so some may have ended.
+func (h *Handle) Sessions(ctx context.Context) ([]schemas.Session, error) {
+	if err := h.reads(auth.Manage); err != nil {
+		return nil, err
+	}
+	return h.directory(ctx).Sessions(h.tenant), nil
+}
+
+// EndSession ends a session of anybody in the tenant, also one that began through a
+// provider.
+func (h *Handle) EndSession(ctx context.Context, id string) error {
+	if err := h.changes(ctx, auth.Manage, "session.end", "session/"+subjectOf(id)); err != nil {
+		return err
+	}
+	s, ok := h.directory(ctx).Session(id)
+	if !ok || h.tenant != schemas.AllTenants && s.TenantID != h.tenant {
+		return missing(h.directoryAsOfNow)
+	}
+	return h.Accounts.EndSession(ctx, h.who, id)
+}
+
+// DeleteUser ends a user, its sessions and its tokens.
 func (h *Handle) DeleteUser(ctx context.Context, name string) error {
 	if err := h.onUser(ctx, "user.delete", name); err != nil {
 		return err
@@ -88,6 +140,19 @@ func (h *Handle) Tokens(ctx context.Context) ([]schemas.APIToken, error) {
 		all[i].SHA256 = ""
 	}
 	return all, nil
+}
+
+// Token returns a token of the tenant, also one that has ended, without its digest.
+func (h *Handle) Token(ctx context.Context, id string) (schemas.APIToken, error) {
+	if err := h.reads(auth.Manage); err != nil {
+		return schemas.APIToken{}, err
+	}
+	t, _, ok := h.directory(ctx).Token(id)
+	if !ok || h.tenant != schemas.AllTenants && t.TenantID != h.tenant {
+		return schemas.APIToken{}, missing(h.directoryAsOfNow)
+	}
+	t.SHA256 = ""
+	return t, nil
 }
 
 // CreateToken makes an API token of the handle's tenant and returns its secret, which

@@ -96,7 +96,10 @@ type Accounts interface {
 	CreateUser(ctx context.Context, by auth.Principal, u schemas.User) (password string, err error)
 	ResetPassword(ctx context.Context, by auth.Principal, name string) (password string, err error)
 	ChangeUser(ctx context.Context, by auth.Principal, name, displayName, role string) error
+	DisableUser(ctx context.Context, by auth.Principal, name string) error
+	EnableUser(ctx context.Context, by auth.Principal, name string) error
 	DeleteUser(ctx context.Context, by auth.Principal, name string) error
+	EndSession(ctx context.Context, by auth.Principal, id string) error
 	CreateToken(ctx context.Context, by auth.Principal, t schemas.APIToken) (schemas.APIToken, string, error)
 	RevokeToken(ctx context.Context, by auth.Principal, id string) error
 	// Sync returns once Directory has everything that was acknowledged before.

@@ -10,9 +10,9 @@ import (
 	"cdds/schemas"
 )
 
-// Password is one that serves once, to hand over.
+// Password is a one-time password, to hand over.
 type Password struct {
-	Password string `json:"password" doc:"Serves once: to choose another. It is not kept and cannot be shown again."`
+	Password string `json:"password" doc:"Temporary: for one sign-in within 3 days, to choose another. It is not kept and cannot be shown again."`
 }
 
 // NewToken is a token with its secret.
@@ -36,6 +36,12 @@ func (a *API) accounts() {
 		return give(all(list, UserViewOf), err)
 	})
 	register(a, huma.Operation{
+		OperationID: "get-user", Method: http.MethodGet, Path: "/users/{name}", Tags: users, Summary: "Show a user",
+	}, func(ctx context.Context, in *UserPath) (*answer[UserView], error) {
+		u, err := on(ctx, a, in.Scope, func(h *admin.Handle) (schemas.User, error) { return h.User(ctx, in.Name) })
+		return give(UserViewOf(u), err)
+	})
+	register(a, huma.Operation{
 		OperationID: "create-user", Method: http.MethodPost, Path: "/users", Tags: users, Summary: "Make a user", DefaultStatus: http.StatusCreated,
 		Errors: []int{400, 401, 403, 404, 409, 422, 429},
 	}, func(ctx context.Context, in *struct {
@@ -52,7 +58,7 @@ func (a *API) accounts() {
 		return give(Password{password}, err)
 	})
 	register(a, huma.Operation{
-		OperationID: "change-user", Method: http.MethodPut, Path: "/users/{name}", Tags: users, Summary: "Change a user's display name and role", DefaultStatus: http.StatusNoContent,
+		OperationID: "change-user", Method: http.MethodPut, Path: "/users/{name}", Tags: users, Summary: "Change a user's display name and role", Description: "With another role, its sessions and tokens end.", DefaultStatus: http.StatusNoContent,
 		Errors: []int{400, 401, 403, 404, 409, 422, 429},
 	}, func(ctx context.Context, in *struct {
 		UserPath
@@ -66,12 +72,26 @@ func (a *API) accounts() {
 		})
 	})
 	register(a, huma.Operation{
-		OperationID: "reset-password", Method: http.MethodPost, Path: "/users/{name}/password", Tags: users, Summary: "Give a user a new password that serves once", DefaultStatus: http.StatusCreated,
+		OperationID: "reset-password", Method: http.MethodPost, Path: "/users/{name}/password", Tags: users, Summary: "Give a user a one-time password", DefaultStatus: http.StatusCreated,
 		Errors: []int{400, 401, 403, 404, 409, 422, 429},
 	}, func(ctx context.Context, in *UserPath) (*answer[Password], error) {
 		password, err := on(ctx, a, in.Scope, func(h *admin.Handle) (string, error) { return h.ResetPassword(ctx, in.Name) })
 		return give(Password{password}, err)
 	})
+	for _, o := range []struct {
+		id, path, summary string
+		do                func(*admin.Handle, context.Context, string) error
+	}{
+		{"disable-user", "/users/{name}/disable", "Keep a user from signing in; its sessions and tokens end", (*admin.Handle).DisableUser},
+		{"enable-user", "/users/{name}/enable", "Let a disabled user sign in again", (*admin.Handle).EnableUser},
+	} {
+		register(a, huma.Operation{
+			OperationID: o.id, Method: http.MethodPost, Path: o.path, Tags: users, Summary: o.summary, DefaultStatus: http.StatusNoContent,
+			Errors: []int{400, 401, 403, 404, 409, 422, 429},
+		}, func(ctx context.Context, in *UserPath) (*struct{}, error) {
+			return done(ctx, a, in.Scope, func(h *admin.Handle) error { return o.do(h, ctx, in.Name) })
+		})
+	}
 	register(a, huma.Operation{
 		OperationID: "delete-user", Method: http.MethodDelete, Path: "/users/{name}", Tags: users, Summary: "Delete a user; its sessions and tokens end",
 		Errors: []int{400, 401, 403, 404, 409, 422, 429},
@@ -85,6 +105,12 @@ func (a *API) accounts() {
 	}, func(ctx context.Context, in *struct{ Scope }) (*answer[Listing[TokenView]], error) {
 		list, err := on(ctx, a, in.Scope, func(h *admin.Handle) ([]schemas.APIToken, error) { return h.Tokens(ctx) })
 		return give(all(list, TokenViewOf), err)
+	})
+	register(a, huma.Operation{
+		OperationID: "get-token", Method: http.MethodGet, Path: "/tokens/{id}", Tags: tokens, Summary: "Show an API token",
+	}, func(ctx context.Context, in *TokenPath) (*answer[TokenView], error) {
+		t, err := on(ctx, a, in.Scope, func(h *admin.Handle) (schemas.APIToken, error) { return h.Token(ctx, in.ID) })
+		return give(TokenViewOf(t), err)
 	})
 	register(a, huma.Operation{
 		OperationID: "create-token", Method: http.MethodPost, Path: "/tokens", Tags: tokens, Summary: "Make an API token", DefaultStatus: http.StatusCreated,
@@ -103,12 +129,50 @@ func (a *API) accounts() {
 	})
 	register(a, huma.Operation{
 		OperationID: "revoke-token", Method: http.MethodDelete, Path: "/tokens/{id}", Tags: tokens, Summary: "End an API token",
+	}, func(ctx context.Context, in *TokenPath) (*struct{}, error) {
+		return done(ctx, a, in.Scope, func(h *admin.Handle) error { return h.RevokeToken(ctx, in.ID) })
+	})
+
+	sessions := []string{"Sessions"}
+	register(a, huma.Operation{
+		OperationID: "list-sessions", Method: http.MethodGet, Path: "/sessions", Tags: sessions, Summary: "List the sessions of people, the latest first",
+		Description: "With a password or through an OpenID provider. A session that nobody uses ends without a trace, so some may have ended.",
+	}, func(ctx context.Context, in *struct{ Scope }) (*answer[Listing[SessionView]], error) {
+		list, err := on(ctx, a, in.Scope, func(h *admin.Handle) ([]schemas.Session, error) { return h.Sessions(ctx) })
+		return give(all(list, SessionViewOf), err)
+	})
+	register(a, huma.Operation{
+		OperationID: "end-session", Method: http.MethodDelete, Path: "/sessions/{id}", Tags: sessions, Summary: "End a session",
 	}, func(ctx context.Context, in *struct {
 		Scope
 		ID string `path:"id" maxLength:"64"`
 	}) (*struct{}, error) {
-		return done(ctx, a, in.Scope, func(h *admin.Handle) error { return h.RevokeToken(ctx, in.ID) })
+		return done(ctx, a, in.Scope, func(h *admin.Handle) error { return h.EndSession(ctx, in.ID) })
 	})
+}
+
+// TokenPath names a token.
+type TokenPath struct {
+	Scope
+	ID string `path:"id" maxLength:"64"`
+}
+
+// SessionView is a session without what identifies the user's record.
+type SessionView struct {
+	SessionID string       `json:"session_id"`
+	Subject   string       `json:"subject" doc:"user/NAME, or oidc/ISSUER#SUBJECT."`
+	Name      string       `json:"name"`
+	TenantID  string       `json:"tenant_id"`
+	Role      string       `json:"role"`
+	Via       string       `json:"via" enum:"password,oidc"`
+	From      string       `json:"from" doc:"The address it signed in from."`
+	BeganAt   schemas.Time `json:"began_at"`
+	Until     schemas.Time `json:"until" doc:"When it ends at the latest."`
+}
+
+// SessionViewOf shows a session.
+func SessionViewOf(s schemas.Session) SessionView {
+	return SessionView{s.SessionID, s.Subject, s.Name, s.TenantID, s.Role, s.Via, s.From, s.BeganAt, s.Until}
 }
 
 // done runs what answers nothing but that it was done.

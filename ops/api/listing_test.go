@@ -50,6 +50,8 @@ func (k known) Change(_ context.Context, v schemas.Versioned) error {
 	return nil
 }
 
+func (known) Remove(schemas.Topic, []string) {}
+
 // still is a log that has nothing to read and positions with nothing behind.
 type still struct{}
 

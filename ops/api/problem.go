@@ -43,7 +43,7 @@ func (a *API) problem(ctx context.Context, err error) error {
 		wait := strconv.Itoa(int(math.Ceil(throttled.After.Seconds())))
 		return huma.ErrorWithHeaders(huma.Error429TooManyRequests(throttled.Error()), http.Header{"Retry-After": {wait}})
 	case errors.Is(err, auth.ErrCredentials):
-		return huma.Error401Unauthorized(auth.ErrCredentials.Error())
+		return huma.Error401Unauthorized(auth.Refusal(err))
 	case errors.Is(err, auth.ErrSession):
 		return huma.Error401Unauthorized(auth.ErrSession.Error())
 	case errors.Is(err, auth.ErrMustChange):

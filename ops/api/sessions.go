@@ -81,6 +81,7 @@ type UserView struct {
 	TenantID    string       `json:"tenant_id"`
 	Role        string       `json:"role"`
 	MustChange  bool         `json:"must_change"`
+	Disabled    bool         `json:"disabled"`
 	PasswordAt  schemas.Time `json:"password_at"`
 	CreatedAt   schemas.Time `json:"created_at"`
 	CreatedBy   string       `json:"created_by,omitempty"`
@@ -88,7 +89,7 @@ type UserView struct {
 
 // UserViewOf shows a user.
 func UserViewOf(u schemas.User) UserView {
-	return UserView{u.Name, u.DisplayName, u.TenantID, u.Role, u.MustChange, u.PasswordAt, u.CreatedAt, u.CreatedBy}
+	return UserView{u.Name, u.DisplayName, u.TenantID, u.Role, u.MustChange, u.Disabled, u.PasswordAt, u.CreatedAt, u.CreatedBy}
 }
 
 // TokenView is a token without what proves it is one.

@@ -44,7 +44,7 @@ type Options struct {
 	// Now is the clock of retention and schedule; nil means time.Now.
 	Now func() time.Time
 	// FirstUser is called once when the web role made the first user: its name and a
-	// password that serves once and is nowhere kept. nil throws it away.
+	// one-time password, which is kept nowhere. nil throws it away.
 	FirstUser func(name, password string)
 	// Prepare makes the services ready for the roles. They begin when it returns; until
 	// then /healthz and /readyz are served. nil does nothing.

@@ -1,9 +1,12 @@
 package app_test
 
 import (
+	"bufio"
 	"encoding/json"
 	"fmt"
+	"io"
 	"maps"
+	"net/http"
 	"os"
 	"strings"
 	"testing"
@@ -113,10 +116,110 @@ func TestWhatOneProcessAcknowledgedAnotherOneHasAtOnce(t *testing.T) {
 	onA.into(&spare, 201, "POST", "/tokens", map[string]any{"name": "spare", "role": "viewer", "expires_at": time.Now().Add(time.Hour).UTC().Format(time.RFC3339)})
 	a.secrets = append(a.secrets, spare.Secret)
 	onB.must(204, "DELETE", "/tokens/"+spare.TokenID, nil)
+	revoked := &caller{site: a, token: spare.Secret, client: a.browser().client}
+	revoked.must(401, "GET", "/jobs", nil)
 
 	// A process that starts later has no memory of its own, and knows them all the same.
 	later := onA.through(a.replica())
 	later.must(200, "GET", "/exports/e-0", nil)
 	later.must(200, "GET", "/erasures/e-19", nil)
 	later.must(404, "GET", "/exports/nobody-asked-for", nil)
+}
+
+// TestWhoLosesAccessThroughOneProcessHasLostItAtOnceInAnother has two web processes: an
+// administrator acts through one, and the others through the other.
+func TestWhoLosesAccessThroughOneProcessHasLostItAtOnceInAnother(t *testing.T) {
+	a := newSiteOf(t, []string{"web"})
+	b := a.replica()
+	onA := a.as("administrator", "acme")
+	pem, err := os.ReadFile(a.cert)
+	check(t, err)
+	var c schemas.Certificate
+	onA.into(&c, 201, "POST", "/certificates", pem)
+	onA.must(202, "POST", "/exports", exportBody(c.Fingerprint, "e-1")) // nobody runs it, so it does not end
+
+	for what, change := range map[string]func(name string){
+		"disabled": func(name string) { onA.must(204, "POST", "/users/"+name+"/disable", nil) },
+		"changed":  func(name string) { onA.must(204, "PUT", "/users/"+name, map[string]any{"role": "viewer"}) },
+		"deleted":  func(name string) { onA.must(204, "DELETE", "/users/"+name, nil) },
+		"signed-out": func(name string) {
+			var list api.Listing[api.SessionView]
+			onA.into(&list, 200, "GET", "/sessions", nil)
+			for _, s := range list.Items {
+				if s.Name == name {
+					onA.must(204, "DELETE", "/sessions/"+s.SessionID, nil)
+				}
+			}
+		},
+	} {
+		name := "user-" + what
+		var p api.Password
+		onA.into(&p, 201, "POST", "/users", map[string]any{"name": name, "role": "administrator"})
+		a.secrets = append(a.secrets, p.Password)
+		person := b.browser()
+		person.must(200, "POST", "/session", map[string]any{"name": name, "password": p.Password})
+		person.must(204, "PUT", "/session/password", map[string]any{"old": p.Password, "new": a.password})
+		ends := time.Now().Add(time.Hour).UTC().Format(time.RFC3339)
+		var made api.NewToken
+		person.into(&made, 201, "POST", "/tokens", map[string]any{"name": "t", "role": "viewer", "expires_at": ends})
+		a.secrets = append(a.secrets, made.Secret)
+		program := &caller{site: b, token: made.Secret, client: b.browser().client}
+		program.must(200, "GET", "/jobs", nil)
+		stream := person.follow("e-1")
+		if first := stream.event(); !strings.Contains(first, `"export_id":"e-1"`) {
+			t.Fatalf("the stream begins with %q", first)
+		}
+
+		change(name)
+		person.must(401, "GET", "/jobs", nil)
+		stream.ends()
+		if what == "signed-out" {
+			program.must(200, "GET", "/jobs", nil) // the user is still there
+		} else {
+			program.must(401, "GET", "/jobs", nil)
+		}
+	}
+}
+
+// stream is an answer of server-sent events.
+type stream struct {
+	t    *testing.T
+	body io.ReadCloser
+	read *bufio.Reader
+}
+
+// follow opens the stream of an export.
+func (c *caller) follow(id string) *stream {
+	c.site.t.Helper()
+	r, err := http.NewRequestWithContext(c.site.t.Context(), http.MethodGet, c.site.url+api.Prefix+"/exports/"+id+"/events", nil)
+	check(c.site.t, err)
+	if c.token != "" {
+		r.Header.Set("Authorization", "Bearer "+c.token)
+	}
+	answer, err := c.client.Do(r)
+	check(c.site.t, err)
+	c.site.t.Cleanup(func() { _ = answer.Body.Close() })
+	if answer.StatusCode != http.StatusOK {
+		c.site.t.Fatalf("following export %s: %s", id, answer.Status)
+	}
+	return &stream{c.site.t, answer.Body, bufio.NewReader(answer.Body)}
+}
+
+// event is the data of the next event.
+func (s *stream) event() string {
+	s.t.Helper()
+	for {
+		line, err := s.read.ReadString('\n')
+		check(s.t, err)
+		if data, ok := strings.CutPrefix(line, "data: "); ok {
+			return data
+		}
+	}
+}
+
+// ends fails the test if the stream goes on for long.
+func (s *stream) ends() {
+	s.t.Helper()
+	defer time.AfterFunc(patience, func() { s.t.Error("the stream goes on"); _ = s.body.Close() }).Stop()
+	_, _ = io.Copy(io.Discard, s.read)
 }

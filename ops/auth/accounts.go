@@ -22,6 +22,9 @@ var (
 	ErrTaken   = errors.New("the username is taken, or was; usernames cannot be reused")
 )
 
+// OneTimeLife is how long a one-time password serves.
+const OneTimeLife = 72 * time.Hour
+
 // MaxTokenLife is the longest an API token may serve.
 const MaxTokenLife = 366 * 24 * time.Hour
 
@@ -34,6 +37,7 @@ func (s *Service) CreateUser(ctx context.Context, by Principal, u schemas.User) 
 	}
 	now := s.Now()
 	u.CreatedAt, u.CreatedBy, u.MustChange, u.PasswordAt, u.Deleted = schemas.TimeOf(now), by.Name, true, schemas.TimeOf(now), false
+	u.UsedAt, u.Disabled, u.AccessRevision = schemas.Time{}, false, 0
 	password = OneTimePassword()
 	if u.PasswordHash, err = s.hasher.Hash(ctx, password); err != nil {
 		return "", err
@@ -52,17 +56,42 @@ func (s *Service) ResetPassword(ctx context.Context, by Principal, name string) 
 	if err != nil {
 		return "", err
 	}
-	return password, s.changeUser(ctx, by, name, "user.reset-password", func(u *schemas.User) string {
-		u.PasswordHash, u.MustChange, u.PasswordAt = hash, true, schemas.TimeOf(s.Now())
+	return password, s.changeUser(ctx, by, name, "user.reset_password", func(u *schemas.User) string {
+		u.PasswordHash, u.MustChange, u.PasswordAt, u.UsedAt = hash, true, schemas.TimeOf(s.Now()), schemas.Time{}
 		return ""
 	})
 }
 
-// ChangeUser changes a user's display name and role, from its next request on.
+// ChangeUser changes a user's display name and role. With another role, its sessions and
+// the tokens it owns end.
 func (s *Service) ChangeUser(ctx context.Context, by Principal, name, displayName, role string) error {
 	return s.changeUser(ctx, by, name, "user.change", func(u *schemas.User) string {
+		if u.Role != role {
+			u.AccessRevision++
+		}
 		u.DisplayName, u.Role = displayName, role
 		return role
+	})
+}
+
+// DisableUser keeps a user from signing in, and ends its sessions and the tokens it owns;
+// EnableUser lets it sign in again. What has ended stays so.
+func (s *Service) DisableUser(ctx context.Context, by Principal, name string) error {
+	return s.setDisabled(ctx, by, name, "user.disable", true)
+}
+
+// EnableUser undoes DisableUser.
+func (s *Service) EnableUser(ctx context.Context, by Principal, name string) error {
+	return s.setDisabled(ctx, by, name, "user.enable", false)
+}
+
+func (s *Service) setDisabled(ctx context.Context, by Principal, name, action string, disabled bool) error {
+	return s.changeUser(ctx, by, name, action, func(u *schemas.User) string {
+		if u.Disabled != disabled {
+			u.AccessRevision++
+		}
+		u.Disabled = disabled
+		return ""
 	})
 }
 
@@ -108,7 +137,7 @@ func (s *Service) CreateToken(ctx context.Context, by Principal, t schemas.APITo
 	t.TokenID = strings.ToLower(ulid.Make().String())
 	secret := tokenPrefix + t.TokenID + "_" + base64.RawURLEncoding.EncodeToString(random)
 	sum := sha256.Sum256([]byte(secret))
-	t.SHA256, t.CreatedAt, t.CreatedBy, t.Owner, t.RevokedAt = hex.EncodeToString(sum[:]), schemas.TimeOf(now), by.Name, by.owns(), schemas.Time{}
+	t.SHA256, t.CreatedAt, t.CreatedBy, t.Owner, t.OwnerRevision, t.RevokedAt = hex.EncodeToString(sum[:]), schemas.TimeOf(now), by.Name, by.owns(), by.revision, schemas.Time{}
 	a := tokenRecord(t, 1, by.Name, now)
 	return t, secret, s.change(ctx, a, s.about(by, t.TenantID, "token.create", a.RecordID, t.Name+": "+t.Role+" of "+t.TenantID+" until "+t.ExpiresAt.String()))
 }

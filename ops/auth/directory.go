@@ -12,8 +12,8 @@ import (
 )
 
 // Directory is what cdds.access says, in memory. It is safe for concurrent use. Size
-// is bounded by what administrators make: users, tokens, and the sign-outs of
-// sessions that would not have ended by themselves yet.
+// is bounded by what administrators make, users and tokens, and by the sessions that have
+// not reached their end yet.
 type Directory struct {
 	now      func() time.Time
 	versions schemas.Versions
@@ -22,7 +22,9 @@ type Directory struct {
 	users    map[string]*schemas.AccessRecord // by name
 	tokens   map[string]*schemas.AccessRecord // by id
 	everyone map[string]schemas.SignOut       // by subject: all sessions from before
-	sessions map[string]schemas.SignOut       // by session id
+	sessions map[string]schemas.SignOut       // by session id: those that ended before their time
+	live     map[string]schemas.Session       // by session id: the others
+	overdue  map[string]bool                  // session ids whose records are of no use any more
 }
 
 // NewDirectory returns an empty Directory; Apply fills it. now may be nil.
@@ -33,6 +35,7 @@ func NewDirectory(now func() time.Time) *Directory {
 	return &Directory{
 		now: now, users: map[string]*schemas.AccessRecord{}, tokens: map[string]*schemas.AccessRecord{},
 		everyone: map[string]schemas.SignOut{}, sessions: map[string]schemas.SignOut{},
+		live: map[string]schemas.Session{}, overdue: map[string]bool{},
 	}
 }
 
@@ -53,7 +56,7 @@ func (d *Directory) Read(key, value []byte) error {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if a.SignOut != nil { // these add up, whatever their order
+	if a.SignOut != nil || a.Session != nil { // these add up, whatever their order
 		if a.RecordID != string(key) {
 			return errors.New("the key of the message is not the record's id")
 		}
@@ -70,6 +73,12 @@ func (d *Directory) Read(key, value []byte) error {
 func (d *Directory) remove(key string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if id, ok := strings.CutPrefix(key, schemas.SessionRecordID("")); ok {
+		delete(d.overdue, id)
+		delete(d.sessions, id)
+		delete(d.live, id)
+		return
+	}
 	record, gone := d.versions.Remove(schemas.TopicAccess, key)
 	if !gone {
 		return
@@ -95,19 +104,32 @@ func (d *Directory) apply(a *schemas.AccessRecord) {
 		d.users[a.User.Name] = a
 	case a.Token != nil:
 		d.tokens[a.Token.TokenID] = a
+	case a.Session != nil:
+		d.began(*a.Session)
 	case a.SignOut != nil:
 		d.signOut(*a.SignOut)
 	}
 }
 
-func (d *Directory) signOut(s schemas.SignOut) {
-	now := d.now()
-	for id, old := range d.sessions {
-		if !old.Until.After(now) {
-			delete(d.sessions, id)
-		}
+func (d *Directory) began(s schemas.Session) {
+	if _, out := d.sessions[s.SessionID]; out {
+		return
 	}
-	if !s.Until.After(now) {
+	if !s.Until.After(d.now()) {
+		d.overdue[s.SessionID] = true
+		return
+	}
+	d.live[s.SessionID] = s
+}
+
+func (d *Directory) signOut(s schemas.SignOut) {
+	if s.SessionID != "" {
+		delete(d.live, s.SessionID)
+	}
+	if !s.Until.After(d.now()) {
+		if s.SessionID != "" {
+			d.overdue[s.SessionID] = true
+		}
 		return
 	}
 	if s.SessionID != "" {
@@ -117,6 +139,60 @@ func (d *Directory) signOut(s schemas.SignOut) {
 	if known, ok := d.everyone[s.Subject]; !ok || s.At.After(known.At.Time) {
 		d.everyone[s.Subject] = s
 	}
+}
+
+// Overdue takes out the sessions that have reached their end, and returns keys of records
+// of such, at most n. Whoever begins a session removes them; then all processes forget them.
+func (d *Directory) Overdue(n int) []string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	now := d.now()
+	for id, s := range d.live {
+		if !s.Until.After(now) {
+			delete(d.live, id)
+			d.overdue[id] = true
+		}
+	}
+	for id, s := range d.sessions {
+		if !s.Until.After(now) {
+			delete(d.sessions, id)
+			d.overdue[id] = true
+		}
+	}
+	var keys []string
+	for id := range d.overdue {
+		if len(keys) == n {
+			break
+		}
+		keys = append(keys, schemas.SessionRecordID(id))
+	}
+	return keys
+}
+
+// Sessions returns the sessions of a tenant that may still serve, the latest first; with
+// schemas.AllTenants, all there are. Those that nobody uses end without a trace, so some
+// may have ended.
+func (d *Directory) Sessions(tenant string) []schemas.Session {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	var all []schemas.Session
+	for _, s := range d.live {
+		if (tenant == schemas.AllTenants || s.TenantID == tenant) && s.Until.After(d.now()) && d.serves(sessionIn(s)) {
+			all = append(all, s)
+		}
+	}
+	slices.SortFunc(all, func(a, b schemas.Session) int {
+		return cmp.Or(b.BeganAt.Compare(a.BeganAt), cmp.Compare(a.SessionID, b.SessionID))
+	})
+	return all
+}
+
+// Session returns a session that has not been ended; false if there is none.
+func (d *Directory) Session(id string) (schemas.Session, bool) {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	s, ok := d.live[id]
+	return s, ok && s.Until.After(d.now()) && d.serves(sessionIn(s))
 }
 
 // User returns a user and the revision of its record; false if there is none, or
@@ -156,12 +232,12 @@ func (d *Directory) Token(id string) (schemas.APIToken, int64, bool) {
 	return d.token(a), a.Revision, true
 }
 
-// token is a record's token; that of a deleted user was revoked when its owner was
-// deleted.
+// token is a record's token; it was revoked if its owner lost the access it had when the
+// token was made.
 func (d *Directory) token(a *schemas.AccessRecord) schemas.APIToken {
 	t := *a.Token
 	if name, ok := strings.CutPrefix(ownerOf(t), schemas.UserRecordID("")); ok && t.RevokedAt.IsZero() {
-		if owner := d.users[name]; owner != nil && owner.User.Deleted {
+		if owner := d.users[name]; owner != nil && !mayStill(owner.User, t.OwnerRevision) {
 			t.RevokedAt = owner.UpdatedAt
 		}
 	}
@@ -201,13 +277,29 @@ func (d *Directory) Unused() bool {
 	return len(d.users) == 0
 }
 
-// ended reports whether a session was ended by a sign-out.
-func (d *Directory) ended(s session) bool {
+// mayStill reports whether a user has the access that it had at a revision of it.
+func mayStill(u *schemas.User, accessRevision int64) bool {
+	return !u.Deleted && !u.Disabled && u.AccessRevision == accessRevision
+}
+
+// servesNow reports whether nothing has ended a session: no sign-out, and no change of the
+// user it is of.
+func (d *Directory) servesNow(s session) bool {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
+	return d.serves(s)
+}
+
+func (d *Directory) serves(s session) bool {
 	if _, out := d.sessions[s.ID]; out {
+		return false
+	}
+	if all, ok := d.everyone[s.Subject]; ok && !s.Began.After(all.At.Time) {
+		return false
+	}
+	if s.Via != ViaPassword {
 		return true
 	}
-	all, ok := d.everyone[s.Subject]
-	return ok && !s.Began.After(all.At.Time)
+	a := d.users[s.Name]
+	return a != nil && mayStill(a.User, s.Access) && !s.Began.Before(a.User.PasswordAt.Time)
 }

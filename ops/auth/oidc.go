@@ -176,11 +176,9 @@ func (s *Service) FinishOIDC(w http.ResponseWriter, r *http.Request) error {
 		}
 		return err
 	}
-	if err := s.audit(r.Context(), p, "session.begin", schemas.OutcomeDone, "through "+s.OIDC.Issuer); err != nil {
-		return err
-	}
 	s.signIns.WithLabelValues(ViaOIDC, schemas.OutcomeDone).Inc()
-	err = s.begin(w, session{Subject: p.Subject, Name: p.Name, Tenant: p.Tenant, Role: p.Role, Via: ViaOIDC, Began: schemas.TimeOf(s.Now()).Time})
+	err = s.begin(w, r, p, session{Tenant: p.Tenant, Role: p.Role, Began: schemas.TimeOf(s.Now()).Time},
+		s.record(p, "session.begin", schemas.OutcomeDone, "through "+s.OIDC.Issuer))
 	if err != nil {
 		return err
 	}

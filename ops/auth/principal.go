@@ -3,12 +3,16 @@
 // What they may do with whose data is decided in ops/admin, from the Principal this
 // package gives; the roles and their permissions are here.
 //
-// Users, tokens and ended sessions are records on the compacted topic cdds.access,
-// which every process reads into a [Directory]. There are only digests of secrets.
-// A session is a sealed cookie and nothing else: any process with the same key can
-// read it. It ends when it was idle for too long, when it is too old, when its user
-// signs out (there or everywhere), is deleted, or sets another password. A token ends
-// when it expires, is revoked, or its owner is deleted.
+// Users, tokens and sessions are records on the compacted topic cdds.access, which every
+// process reads into a [Directory], to its end before it identifies anybody: what one
+// process ended has ended for all. There are only digests of secrets.
+//
+// A sealed cookie proves a session: any process with the same key can read it. A session
+// ends when it was idle for too long, when it is too old, when its user signs out (there
+// or everywhere) or sets another password, when an administrator ends it, and when its
+// user is deleted, disabled or gets another role. A token ends when it expires, is revoked,
+// or its owner is deleted, disabled or gets another role. A one-time password serves for
+// one sign-in, within OneTimeLife.
 //
 // Metrics, given a registerer:
 //
@@ -74,8 +78,9 @@ type Principal struct {
 	// MustChangePassword says that it may do nothing but choose a password.
 	MustChangePassword bool `json:"must_change_password,omitempty"`
 
-	session session
-	owner   string // of the token it came with
+	session  session
+	owner    string // of the token it came with
+	revision int64  // the AccessRevision of the user it is, or that owns the token
 }
 
 // owns is the subject that owns the tokens p makes: a token's are its owner's, so that
@@ -117,6 +122,11 @@ func From(ctx context.Context) (Principal, bool) {
 var (
 	// ErrCredentials says that name and password, or a token, are not right.
 	ErrCredentials = errors.New("the name or the password is not right")
+	// ErrDisabled says that an administrator disabled the user. Only who gave the right
+	// password learns it, and of ErrSpent. Both are an ErrCredentials.
+	ErrDisabled error = &refusedError{"this user is disabled; ask an administrator"}
+	// ErrSpent says that a one-time password has been used, or is too old.
+	ErrSpent error = &refusedError{"this one-time password was used or has expired; ask an administrator for another"}
 	// ErrThrottled says that there were too many attempts.
 	ErrThrottled = errors.New("too many attempts to sign in; wait a minute and try again")
 	// ErrSession says that nobody is signed in, or not any more.
@@ -127,3 +137,19 @@ var (
 	// an ErrForbidden.
 	ErrMustChange = fmt.Errorf("%w yet: choose a password of your own first", ErrForbidden)
 )
+
+// refusedError refuses credentials that are right.
+type refusedError struct{ reason string }
+
+func (e *refusedError) Error() string { return e.reason }
+
+// Is makes it an ErrCredentials.
+func (e *refusedError) Is(target error) bool { return target == ErrCredentials }
+
+// Refusal is what to say to somebody whose credentials were refused (ErrCredentials).
+func Refusal(err error) string {
+	if refused := (*refusedError)(nil); errors.As(err, &refused) {
+		return refused.reason
+	}
+	return ErrCredentials.Error()
+}

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+	"sync/atomic"
 	"time"
 	"unicode"
 
@@ -31,6 +32,8 @@ type Records interface {
 	// Change publishes the next version of a record and returns once the Directory has
 	// it, or with schemas.ErrChanged if another process was first.
 	Change(ctx context.Context, v schemas.Versioned) error
+	// Remove removes records that are of no use any more. It does not wait.
+	Remove(topic schemas.Topic, keys []string)
 }
 
 // Options of a Service.
@@ -72,6 +75,8 @@ type Service struct {
 	byUser    *Throttle
 	bySite    *Throttle // by site and name, beyond byUser
 	signIns   *prometheus.CounterVec
+	// asksAgain is when Kafka is asked again after it did not answer, in Unix nanoseconds.
+	asksAgain atomic.Int64
 }
 
 // New returns a Service.
@@ -130,6 +135,26 @@ func (s *Service) Sync(ctx context.Context) error {
 	return s.Options.Sync(ctx)
 }
 
+// Bounds of asOfNow.
+const (
+	freshTimeout = time.Second
+	freshPause   = 5 * time.Second
+)
+
+// asOfNow brings Directory up to date, so that what was ended through another process has
+// ended here too. While Kafka does not answer, nothing can be ended anywhere; Directory
+// serves as it is, and one request every few seconds waits.
+func (s *Service) asOfNow(ctx context.Context) {
+	if s.Options.Sync == nil || time.Now().UnixNano() < s.asksAgain.Load() {
+		return
+	}
+	within, cancel := context.WithTimeout(ctx, freshTimeout)
+	defer cancel()
+	if s.Options.Sync(within) != nil && ctx.Err() == nil {
+		s.asksAgain.Store(time.Now().Add(freshPause).UnixNano())
+	}
+}
+
 // SignIn checks a name and a password, and gives a session's cookie. Its error is
 // ErrCredentials, ErrThrottled (a *ThrottledError) or of the machinery.
 func (s *Service) SignIn(w http.ResponseWriter, r *http.Request, name, password string) (Principal, error) {
@@ -168,53 +193,40 @@ func (s *Service) SignIn(w http.ResponseWriter, r *http.Request, name, password 
 	}
 	refund()
 	p.Tenant, p.Role, p.MustChangePassword = u.TenantID, u.Role, u.MustChange
-	if err := s.audit(r.Context(), p, "session.begin", schemas.OutcomeDone, "with a password"); err != nil {
+	if err := s.admit(r.Context(), u, now); err != nil {
+		if errors.Is(err, ErrCredentials) {
+			s.signIns.WithLabelValues(ViaPassword, schemas.OutcomeRefused).Inc()
+			err = errors.Join(err, s.audit(r.Context(), p, "session.begin", schemas.OutcomeRefused, err.Error()))
+		}
 		return Principal{}, err
 	}
-	p.session = session{Subject: p.Subject, Name: name, Via: ViaPassword, Began: schemas.TimeOf(now).Time}
 	s.signIns.WithLabelValues(ViaPassword, schemas.OutcomeDone).Inc()
-	return p, s.begin(w, p.session)
+	return p, s.begin(w, r, p, session{Access: u.AccessRevision, Began: schemas.TimeOf(now).Time},
+		s.record(p, "session.begin", schemas.OutcomeDone, "with a password"))
 }
 
-// throttle counts an attempt for a name until refund undoes it, or is a *ThrottledError.
-// If too many others attempt the same name, and this attempt is only let through for its
-// site, crowded is that error.
-func (s *Service) throttle(name string, r *http.Request, now time.Time) (refund func(), crowded, err error) {
-	network := s.NetworkOf(r)
-	own, err := take(now, bound{s.byNetwork, network}, bound{s.guesses, network + " " + name})
-	if err != nil {
-		return nil, nil, err
-	}
-	shared, crowded := s.byUser.Take(name, now)
-	if crowded != nil {
-		if shared, err = s.bySite.Take(siteOf(s.AddressOf(r))+" "+name, now); err != nil {
-			return nil, nil, crowded
+// admit decides whether a user who gave the password of checked may sign in. A one-time
+// password is used up: of two who give it at the same time, in any two processes, one
+// signs in.
+func (s *Service) admit(ctx context.Context, checked schemas.User, now time.Time) (err error) {
+	for range maxAttempts {
+		u, revision, ok := s.Directory.User(checked.Name)
+		switch {
+		case !ok, u.PasswordHash != checked.PasswordHash:
+			return ErrCredentials
+		case u.Disabled:
+			return ErrDisabled
+		case !u.MustChange:
+			return nil
+		case !u.UsedAt.IsZero() || now.Sub(u.PasswordAt.Time) > OneTimeLife:
+			return ErrSpent
+		}
+		u.UsedAt = schemas.TimeOf(now)
+		if err = s.Records.Change(ctx, userRecord(u, revision+1, u.Name, now)); !errors.Is(err, schemas.ErrChanged) {
+			return err
 		}
 	}
-	return func() { own(); shared() }, crowded, nil
-}
-
-// bound is one key's part of a Throttle.
-type bound struct {
-	*Throttle
-	key string
-}
-
-// take takes one of each, until one is used up.
-func take(now time.Time, bounds ...bound) (refund func(), err error) {
-	var refunds []func()
-	for _, b := range bounds {
-		refund, err := b.Take(b.key, now)
-		if err != nil {
-			return nil, err
-		}
-		refunds = append(refunds, refund)
-	}
-	return func() {
-		for _, refund := range refunds {
-			refund()
-		}
-	}, nil
+	return err
 }
 
 // SignOut ends the session of the request, everywhere it may have been copied to.
@@ -224,7 +236,7 @@ func (s *Service) SignOut(w http.ResponseWriter, r *http.Request) error {
 	if errors.Is(err, ErrSession) { // nobody is signed in: that is what was asked for
 		return nil
 	}
-	return s.end(r.Context(), p, p.session.ID, "session.end", "signed out")
+	return s.end(r.Context(), p, p.Tenant, p.Subject, p.session.ID, "session.end", "signed out", s.Now().Add(s.Absolute))
 }
 
 // SignOutEverywhere ends all sessions of the principal, this one too.
@@ -234,22 +246,33 @@ func (s *Service) SignOutEverywhere(w http.ResponseWriter, r *http.Request) erro
 		return err
 	}
 	http.SetCookie(w, s.cookie(sessionCookie, "", 0))
-	return s.end(r.Context(), p, "", "session.end-all", "signed out everywhere")
+	return s.end(r.Context(), p, p.Tenant, p.Subject, "", "session.end_all", "signed out everywhere", s.Now().Add(s.Absolute))
 }
 
-func (s *Service) end(ctx context.Context, p Principal, sessionID, action, detail string) error {
+// EndSession ends a session of anybody. by is who does it; the caller checks whether it may.
+func (s *Service) EndSession(ctx context.Context, by Principal, id string) error {
+	v, ok := s.Directory.Session(id)
+	if !ok {
+		return ErrUnknown
+	}
+	return s.end(ctx, by, v.TenantID, v.Subject, id, "session.end", "session "+id, v.Until.Time)
+}
+
+// end ends a session of a subject, or all of them if there is no sessionID. until is when
+// they would have ended by themselves.
+func (s *Service) end(ctx context.Context, by Principal, tenant, subject, sessionID, action, detail string, until time.Time) error {
 	now := s.Now()
 	a := &schemas.AccessRecord{
-		RecordID: schemas.SignOutRecordID(p.Subject, sessionID), Revision: now.UnixMilli(),
-		UpdatedAt: schemas.TimeOf(now), UpdatedBy: p.Name,
+		RecordID: schemas.SignOutRecordID(subject, sessionID), Revision: now.UnixMilli(),
+		UpdatedAt: schemas.TimeOf(now), UpdatedBy: by.Name,
 		SignOut: &schemas.SignOut{
-			Subject: p.Subject, SessionID: sessionID, At: schemas.TimeOf(now), Until: schemas.TimeOf(now.Add(s.Absolute)),
+			Subject: subject, SessionID: sessionID, At: schemas.TimeOf(now), Until: schemas.TimeOf(until),
 		},
 	}
 	if err := a.Validate(); err != nil {
 		return err
 	}
-	if err := s.Publisher.Publish(ctx, a, s.record(p, action, schemas.OutcomeDone, detail)); err != nil {
+	if err := s.Publisher.Publish(ctx, a, s.about(by, tenant, action, subject, detail)); err != nil {
 		return err
 	}
 	s.Directory.Apply(a)
@@ -292,7 +315,7 @@ func (s *Service) ChangePassword(w http.ResponseWriter, r *http.Request, before,
 	if u.PasswordHash, err = s.hasher.Hash(r.Context(), after); err != nil {
 		return err
 	}
-	u.MustChange, u.PasswordAt = false, schemas.TimeOf(now)
+	u.MustChange, u.PasswordAt, u.UsedAt = false, schemas.TimeOf(now), schemas.Time{}
 	err = s.change(r.Context(), userRecord(u, revision+1, p.Name, now), s.record(p, "password.change", schemas.OutcomeDone, ""))
 	if _, _, still := s.Directory.User(p.Name); errors.Is(err, schemas.ErrChanged) && !still {
 		return ErrSession
@@ -300,7 +323,7 @@ func (s *Service) ChangePassword(w http.ResponseWriter, r *http.Request, before,
 	if err != nil {
 		return err
 	}
-	return s.begin(w, session{Subject: p.Subject, Name: p.Name, Via: ViaPassword, Began: u.PasswordAt.Time})
+	return s.begin(w, r, p, session{Access: p.session.Access, Began: u.PasswordAt.Time})
 }
 
 // tokenPrefix lets scanners of code and logs find tokens that leaked.
@@ -309,6 +332,7 @@ const tokenPrefix = "cdds_"
 // tokenOf returns the principal of an API token, or ErrCredentials.
 func (s *Service) tokenOf(r *http.Request, token string) (Principal, error) {
 	from := s.AddressOf(r)
+	s.asOfNow(r.Context())
 	id, _, ok := strings.Cut(strings.TrimPrefix(token, tokenPrefix), "_")
 	t, _, known := s.Directory.Token(id)
 	if !known && ok && s.Sync(r.Context()) == nil { // another process may have made it just now
@@ -322,7 +346,7 @@ func (s *Service) tokenOf(r *http.Request, token string) (Principal, error) {
 		return Principal{}, ErrCredentials
 	}
 	return Principal{
-		Subject: schemas.TokenRecordID(t.TokenID), Name: t.Name, Tenant: t.TenantID, Role: t.Role, Via: ViaToken, From: from, owner: ownerOf(t),
+		Subject: schemas.TokenRecordID(t.TokenID), Name: t.Name, Tenant: t.TenantID, Role: t.Role, Via: ViaToken, From: from, owner: ownerOf(t), revision: t.OwnerRevision,
 	}, nil
 }
 

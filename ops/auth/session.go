@@ -20,14 +20,16 @@ import (
 // the user's record at every request; one of OpenID Connect has what the provider
 // said when it began.
 type session struct {
-	ID      string    `json:"id"`
-	Subject string    `json:"sub"`
-	Name    string    `json:"name"`
-	Tenant  string    `json:"tenant,omitempty"`
-	Role    string    `json:"role,omitempty"`
-	Via     string    `json:"via"`
-	Began   time.Time `json:"began"`
-	Seen    time.Time `json:"seen"`
+	ID      string `json:"id"`
+	Subject string `json:"sub"`
+	Name    string `json:"name"`
+	Tenant  string `json:"tenant,omitempty"`
+	Role    string `json:"role,omitempty"`
+	Via     string `json:"via"`
+	// Access is the user's AccessRevision when it began.
+	Access int64     `json:"access,omitempty"`
+	Began  time.Time `json:"began"`
+	Seen   time.Time `json:"seen"`
 }
 
 // KeySize is the size of the key that seals cookies, in bytes.
@@ -128,11 +130,33 @@ const (
 	resealAfter = time.Minute
 )
 
-// begin starts a session and gives its cookie.
-func (s *Service) begin(w http.ResponseWriter, v session) error {
+// begin starts a session of p, records it together with what is audited of it, and gives
+// its cookie.
+func (s *Service) begin(w http.ResponseWriter, r *http.Request, p Principal, v session, audit ...schemas.Event) error {
 	v.ID = rand.Text()
-	v.Seen = v.Began
+	v.Subject, v.Name, v.Via, v.Seen = p.Subject, p.Name, p.Via, v.Began
+	began := schemas.TimeOf(v.Began)
+	a := &schemas.AccessRecord{
+		RecordID: schemas.SessionRecordID(v.ID), Revision: 1, UpdatedAt: began, UpdatedBy: p.Name,
+		Session: &schemas.Session{
+			SessionID: v.ID, Subject: p.Subject, Name: p.Name, TenantID: p.Tenant, Role: p.Role, Via: p.Via, From: p.From,
+			BeganAt: began, Until: schemas.TimeOf(v.Began.Add(s.Absolute)), AccessRevision: v.Access,
+		},
+	}
+	if err := s.Publisher.Publish(r.Context(), append(audit, a)...); err != nil {
+		return err
+	}
+	s.Directory.Apply(a)
+	s.Records.Remove(schemas.TopicAccess, s.Directory.Overdue(maxOverdue))
 	return s.give(w, v)
+}
+
+// maxOverdue is how many records of earlier sessions the beginning of one removes.
+const maxOverdue = 16
+
+// sessionIn is the session that a record is of.
+func sessionIn(s schemas.Session) session {
+	return session{ID: s.SessionID, Subject: s.Subject, Name: s.Name, Via: s.Via, Access: s.AccessRevision, Began: s.BeganAt.Time}
 }
 
 func (s *Service) give(w http.ResponseWriter, v session) error {
@@ -155,19 +179,14 @@ func (s *Service) sessionOf(r *http.Request) (Principal, error) {
 		return Principal{}, err
 	}
 	now := s.Now()
-	if now.Sub(v.Seen) > s.Idle || now.Sub(v.Began) > s.Absolute || s.Directory.ended(v) {
+	s.asOfNow(r.Context())
+	if now.Sub(v.Seen) > s.Idle || now.Sub(v.Began) > s.Absolute || !s.Directory.servesNow(v) {
 		return Principal{}, ErrSession
 	}
 	p := Principal{Subject: v.Subject, Name: v.Name, Tenant: v.Tenant, Role: v.Role, Via: v.Via, From: s.AddressOf(r), session: v}
 	if v.Via == ViaPassword {
-		u, _, ok := s.Directory.User(v.Name)
-		if (!ok || u.MustChange) && s.Sync(r.Context()) == nil { // another process may know better
-			u, _, ok = s.Directory.User(v.Name)
-		}
-		if !ok || v.Began.Before(u.PasswordAt.Time) {
-			return Principal{}, ErrSession
-		}
-		p.Tenant, p.Role, p.MustChangePassword = u.TenantID, u.Role, u.MustChange
+		u, _, _ := s.Directory.User(v.Name)
+		p.Tenant, p.Role, p.MustChangePassword, p.revision = u.TenantID, u.Role, u.MustChange, v.Access
 	}
 	return p, nil
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"net/http"
 	"sync"
 	"time"
 
@@ -78,4 +79,45 @@ func (t *Throttle) forget(now time.Time) {
 		}
 		delete(t.buckets, key)
 	}
+}
+
+// throttle counts an attempt for a name until refund undoes it, or is a *ThrottledError.
+// If too many others attempt the same name, and this attempt is only let through for its
+// site, crowded is that error.
+func (s *Service) throttle(name string, r *http.Request, now time.Time) (refund func(), crowded, err error) {
+	network := s.NetworkOf(r)
+	own, err := take(now, bound{s.byNetwork, network}, bound{s.guesses, network + " " + name})
+	if err != nil {
+		return nil, nil, err
+	}
+	shared, crowded := s.byUser.Take(name, now)
+	if crowded != nil {
+		if shared, err = s.bySite.Take(siteOf(s.AddressOf(r))+" "+name, now); err != nil {
+			return nil, nil, crowded
+		}
+	}
+	return func() { own(); shared() }, crowded, nil
+}
+
+// bound is one key's part of a Throttle.
+type bound struct {
+	*Throttle
+	key string
+}
+
+// take takes one of each, until one is used up.
+func take(now time.Time, bounds ...bound) (refund func(), err error) {
+	var refunds []func()
+	for _, b := range bounds {
+		refund, err := b.Take(b.key, now)
+		if err != nil {
+			return nil, err
+		}
+		refunds = append(refunds, refund)
+	}
+	return func() {
+		for _, refund := range refunds {
+			refund()
+		}
+	}, nil
 }

@@ -17,6 +17,7 @@ type topic struct {
 	events   []schemas.Event
 	messages []message
 	readers  []*auth.Directory
+	removed  []string
 	// before runs once, when the next change has been made and is not published yet.
 	before func()
 }
@@ -65,6 +66,18 @@ func (p *topic) Change(ctx context.Context, v schemas.Versioned) error {
 		return schemas.ErrChanged
 	}
 	return nil
+}
+
+// Remove is what producers.Records does.
+func (p *topic) Remove(_ schemas.Topic, keys []string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, key := range keys {
+		p.removed = append(p.removed, key)
+		for _, d := range p.readers {
+			_ = d.Read([]byte(key), nil)
+		}
+	}
 }
 
 // reader is another process's copy of the topic.

@@ -69,7 +69,7 @@ Kafka makes the first.
 				"token_id": t.TokenID, "name": t.Name, "tenant_id": t.TenantID, "role": t.Role, "expires_at": t.ExpiresAt, "secret": secret,
 			}, func() {
 				s.print("%s\n", secret)
-				s.say("It is shown this once. It serves as %s of %s until %s.", t.Role, t.TenantID, t.ExpiresAt)
+				s.say("It is not shown again. Role: %s, tenant: %s, valid until %s.", t.Role, t.TenantID, t.ExpiresAt)
 			})
 		},
 	}

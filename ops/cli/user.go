@@ -23,9 +23,13 @@ import (
 
 func newUser(s *session) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "user", Short: "Make, list and remove the people who sign in with a password",
-		Long: `Make, list and remove the people who sign in to the console with a password, and give
-them new ones. Where web.oidc is set, people sign in through the provider instead.
+		Use: "user", Short: "Make, change, list and remove the people who sign in with a password",
+		Long: `Make, change, disable, list and remove the people who sign in to the console with a
+password, and give them new passwords. Where web.oidc is set, people sign in through the
+provider instead; cdds session lists and ends their sessions.
+
+When a user is removed, disabled or gets another role, its sessions and the API tokens it
+made end at once, in every web process.
 
 Usernames are unique across tenants: two tenants cannot both have an "alice". A removed
 username cannot be reused, because the audit trail names it.
@@ -34,16 +38,16 @@ username cannot be reused, because the audit trail names it.
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newUserAdd(s), newUserList(s), newUserPassword(s), newUserRemove(s))
+	cmd.AddCommand(newUserAdd(s), newUserList(s), newUserPassword(s), newUserRole(s), newUserDisable(s), newUserEnable(s), newUserRemove(s))
 	return cmd
 }
 
 func newUserAdd(s *session) *cobra.Command {
 	u := schemas.User{}
 	cmd := &cobra.Command{
-		Use: "add NAME", Short: "Make a user and show the password that serves once",
-		Long: `Make a user of a role and a tenant ('*' is all of them), and show a password that serves
-once: to choose another. It is not kept.
+		Use: "add NAME", Short: "Make a user and show its one-time password",
+		Long: `Make a user of a role and a tenant ('*' is all of them), and show a one-time password: it
+serves for one sign-in within three days, to choose another. It is not kept.
 
 ` + exitCodes,
 		Example: examples("cdds user add alice --tenant acme --role administrator", "cdds user add oncall --tenant '*' --role operator"),
@@ -74,7 +78,7 @@ once: to choose another. It is not kept.
 func (s *session) toldPassword(name, password string) error {
 	return s.result(map[string]any{"name": name, "password": password}, func() {
 		s.print("%s\n", password)
-		s.say("It serves %s once, to choose another.", name)
+		s.say("Temporary: it serves for one sign-in within three days, where %s must choose another.", name)
 	})
 }
 
@@ -101,7 +105,10 @@ func newUserList(s *session) *cobra.Command {
 			rows := [][]string{{"NAME", "DISPLAY NAME", "TENANT", "ROLE", "PASSWORD"}}
 			for _, u := range all {
 				password := "of " + u.PasswordAt.String()
-				if u.MustChange {
+				switch {
+				case u.Disabled:
+					password = "disabled"
+				case u.MustChange:
 					password = "to be chosen"
 				}
 				rows = append(rows, []string{u.Name, u.DisplayName, u.TenantID, u.Role, password})
@@ -116,8 +123,8 @@ func newUserList(s *session) *cobra.Command {
 func newUserPassword(s *session) *cobra.Command {
 	var tenant string
 	cmd := &cobra.Command{
-		Use: "passwd NAME", Short: "Give a user a new password that serves once, and end its sessions",
-		Long:    "Give a user a new password that serves once, to choose another; all its sessions end.\n\n" + exitCodes,
+		Use: "passwd NAME", Short: "Give a user a one-time password, and end its sessions",
+		Long:    "Give a user a one-time password: it serves for one sign-in within three days, to choose\nanother. All sessions of the user end.\n\n" + exitCodes,
 		Example: examples("cdds user passwd alice --tenant acme"),
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -143,24 +150,98 @@ func newUserPassword(s *session) *cobra.Command {
 }
 
 func newUserRemove(s *session) *cobra.Command {
+	return newUserChange(s, userChange{
+		use: "remove NAME", short: "End a user, its sessions and its API tokens",
+		long:    "End a user, its sessions and the API tokens it made. The username cannot be reused.",
+		example: "cdds user remove alice --tenant acme", said: "removed %s\n", key: "removed",
+		there: func(ctx context.Context, c *client.Client, tenant, name string) error {
+			return c.DeleteUser(ctx, tenant, name)
+		},
+		here: func(ctx context.Context, a *auth.Service, name string) error {
+			return a.DeleteUser(ctx, onTheMachine(), name)
+		},
+	})
+}
+
+func newUserRole(s *session) *cobra.Command {
+	var role string
+	cmd := newUserChange(s, userChange{
+		use: "role NAME", short: "Give a user another role",
+		long:    "Give a user another role. Its sessions and the API tokens it made end; it signs in again.",
+		example: "cdds user role alice --tenant acme --role administrator", said: "%s has another role\n", key: "changed",
+		there: func(ctx context.Context, c *client.Client, tenant, name string) error {
+			u, err := c.User(ctx, tenant, name)
+			if err != nil {
+				return err
+			}
+			return c.ChangeUser(ctx, tenant, name, u.DisplayName, role)
+		},
+		here: func(ctx context.Context, a *auth.Service, name string) error {
+			u, _, _ := a.Directory.User(name)
+			return a.ChangeUser(ctx, onTheMachine(), name, u.DisplayName, role)
+		},
+	})
+	cmd.Flags().StringVar(&role, "role", "", "`role`: administrator, viewer or operator")
+	_ = cmd.MarkFlagRequired("role")
+	_ = cmd.RegisterFlagCompletionFunc("role", cobra.FixedCompletions(schemas.Roles(), cobra.ShellCompDirectiveNoFileComp))
+	return cmd
+}
+
+func newUserDisable(s *session) *cobra.Command {
+	return newUserChange(s, userChange{
+		use: "disable NAME", short: "Keep a user from signing in, and end its sessions and API tokens",
+		long:    "Keep a user from signing in until it is enabled. Its sessions and the API tokens it made\nend for good.",
+		example: "cdds user disable alice --tenant acme", said: "%s is disabled\n", key: "disabled",
+		there: func(ctx context.Context, c *client.Client, tenant, name string) error {
+			return c.DisableUser(ctx, tenant, name)
+		},
+		here: func(ctx context.Context, a *auth.Service, name string) error {
+			return a.DisableUser(ctx, onTheMachine(), name)
+		},
+	})
+}
+
+func newUserEnable(s *session) *cobra.Command {
+	return newUserChange(s, userChange{
+		use: "enable NAME", short: "Let a disabled user sign in again",
+		long:    "Let a disabled user sign in again, with the password it had.",
+		example: "cdds user enable alice --tenant acme", said: "%s is enabled\n", key: "enabled",
+		there: func(ctx context.Context, c *client.Client, tenant, name string) error {
+			return c.EnableUser(ctx, tenant, name)
+		},
+		here: func(ctx context.Context, a *auth.Service, name string) error {
+			return a.EnableUser(ctx, onTheMachine(), name)
+		},
+	})
+}
+
+// userChange is a command that changes one user.
+type userChange struct {
+	use, short, long, example, said, key string
+
+	there func(ctx context.Context, c *client.Client, tenant, name string) error
+	here  func(ctx context.Context, a *auth.Service, name string) error
+}
+
+func newUserChange(s *session, u userChange) *cobra.Command {
 	var tenant string
 	cmd := &cobra.Command{
-		Use: "remove NAME", Short: "End a user, its sessions and its API tokens",
-		Long:    "End a user, its sessions and the API tokens it made. The username cannot be reused.\n\n" + exitCodes,
-		Example: examples("cdds user remove alice --tenant acme"),
+		Use: u.use, Short: u.short, Long: u.long + "\n\n" + exitCodes,
+		Example: examples(u.example),
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			err := s.withAccounts(cmd.Context(), func(c *client.Client) error { return c.DeleteUser(cmd.Context(), tenant, args[0]) },
+			name := args[0]
+			err := s.withAccounts(cmd.Context(), func(c *client.Client) error { return u.there(cmd.Context(), c, tenant, name) },
 				func(a *auth.Service) error {
-					if err := ofTenant(a, tenant, args[0]); err != nil {
+					if err := ofTenant(a, tenant, name); err != nil {
 						return err
 					}
-					return a.DeleteUser(cmd.Context(), onTheMachine(), args[0])
+					return u.here(cmd.Context(), a, name)
 				})
 			if err != nil {
 				return err
 			}
-			return s.result(map[string]any{"name": args[0], "removed": true}, func() { s.print("removed %s\n", args[0]) })
+			return s.result(map[string]any{"name": name, u.key: true}, func() { s.print(u.said, name) })
 		},
 	}
 	tenantFlag(cmd, &tenant)

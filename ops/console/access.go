@@ -20,7 +20,7 @@ func (c *Console) access() {
 		if err != nil {
 			return err
 		}
-		return c.accessPage(q, accessData{Secret: password, Of: "The password of " + get("name") + ", which serves once:"})
+		return c.accessPage(q, accessData{Secret: password, Of: "The one-time password of " + get("name") + ", for one sign-in within three days:"})
 	})
 	c.open("POST /access/users/{name}/password", func(q *request) error {
 		name := q.r.PathValue("name")
@@ -28,7 +28,7 @@ func (c *Console) access() {
 		if err != nil {
 			return err
 		}
-		return c.accessPage(q, accessData{Secret: password, Of: "The new password of " + name + ", which serves once:"})
+		return c.accessPage(q, accessData{Secret: password, Of: "The new one-time password of " + name + ", for one sign-in within three days:"})
 	})
 	c.open("POST /access/users/{name}/delete", func(q *request) error {
 		if err := q.DeleteUser(q.r.Context(), q.r.PathValue("name")); err != nil {

@@ -33,7 +33,7 @@ func (c *Console) signIn() {
 		case errors.Is(err, auth.ErrThrottled):
 			c.signInPage(w, r, http.StatusTooManyRequests, err.Error())
 		case errors.Is(err, auth.ErrCredentials):
-			c.signInPage(w, r, http.StatusUnauthorized, "The name or the password is not right.")
+			c.signInPage(w, r, http.StatusUnauthorized, asSentence(auth.Refusal(err)))
 		case err != nil:
 			c.fail(w, r, err)
 		case p.MustChangePassword:
@@ -108,6 +108,9 @@ func (c *Console) through(step func(http.ResponseWriter, *http.Request) error) h
 		c.signInPage(w, r, status, problem)
 	}
 }
+
+// asSentence begins with a capital letter and ends with a full stop.
+func asSentence(s string) string { return strings.ToUpper(s[:1]) + s[1:] + "." }
 
 // signInForm is what the page needs to bring somebody back to where they were.
 type signInForm struct{ Return, Name, OIDC string }

@@ -155,7 +155,7 @@ func (c *Client) Users(ctx context.Context, tenant string) ([]api.UserView, erro
 	return all.Items, err
 }
 
-// CreateUser makes a user and returns the password that serves once.
+// CreateUser makes a user and returns its one-time password.
 func (c *Client) CreateUser(ctx context.Context, u schemas.User) (string, error) {
 	var p api.Password
 	in := map[string]any{"name": u.Name, "display_name": u.DisplayName, "role": u.Role}
@@ -163,14 +163,47 @@ func (c *Client) CreateUser(ctx context.Context, u schemas.User) (string, error)
 	return p.Password, err
 }
 
-// ResetPassword gives a user a new password that serves once.
+// ResetPassword gives a user a one-time password.
 func (c *Client) ResetPassword(ctx context.Context, tenant, name string) (string, error) {
 	var p api.Password
 	err := c.call(ctx, http.MethodPost, "/users/"+url.PathEscape(name)+"/password", of(tenant), nil, &p)
 	return p.Password, err
 }
 
-// DeleteUser ends a user and its sessions.
+// User returns a user.
+func (c *Client) User(ctx context.Context, tenant, name string) (u api.UserView, err error) {
+	return u, c.call(ctx, http.MethodGet, "/users/"+url.PathEscape(name), of(tenant), nil, &u)
+}
+
+// ChangeUser changes a user's display name and role.
+func (c *Client) ChangeUser(ctx context.Context, tenant, name, displayName, role string) error {
+	in := map[string]any{"display_name": displayName, "role": role}
+	return c.call(ctx, http.MethodPut, "/users/"+url.PathEscape(name), of(tenant), in, nil)
+}
+
+// DisableUser keeps a user from signing in, and ends its sessions and tokens.
+func (c *Client) DisableUser(ctx context.Context, tenant, name string) error {
+	return c.call(ctx, http.MethodPost, "/users/"+url.PathEscape(name)+"/disable", of(tenant), nil, nil)
+}
+
+// EnableUser lets a disabled user sign in again.
+func (c *Client) EnableUser(ctx context.Context, tenant, name string) error {
+	return c.call(ctx, http.MethodPost, "/users/"+url.PathEscape(name)+"/enable", of(tenant), nil, nil)
+}
+
+// Sessions lists a tenant's sessions, the latest first.
+func (c *Client) Sessions(ctx context.Context, tenant string) ([]api.SessionView, error) {
+	var all api.Listing[api.SessionView]
+	err := c.call(ctx, http.MethodGet, "/sessions", of(tenant), nil, &all)
+	return all.Items, err
+}
+
+// EndSession ends a session.
+func (c *Client) EndSession(ctx context.Context, tenant, id string) error {
+	return c.call(ctx, http.MethodDelete, "/sessions/"+url.PathEscape(id), of(tenant), nil, nil)
+}
+
+// DeleteUser ends a user, its sessions and its tokens.
 func (c *Client) DeleteUser(ctx context.Context, tenant, name string) error {
 	return c.call(ctx, http.MethodDelete, "/users/"+url.PathEscape(name), of(tenant), nil, nil)
 }

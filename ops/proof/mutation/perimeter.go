@@ -13,8 +13,20 @@ var perimeter = []mutation{
 		"ops/auth", "TestOfTwoCreationsOfANameOneSucceeds",
 	}, {
 		"access", "a token ends with its owner",
-		"ops/auth/directory.go", "owner != nil && owner.User.Deleted {", "owner == nil {",
+		"ops/auth/directory.go", "owner != nil && !mayStill(owner.User, t.OwnerRevision) {", "owner == nil {",
 		"ops/auth", "TestTokensEndWithTheUserThatOwnsThem",
+	}, {
+		"access", "disabling a user or changing its role ends its sessions and tokens",
+		"ops/auth/directory.go", "return !u.Deleted && !u.Disabled && u.AccessRevision == accessRevision", "return !u.Deleted",
+		"ops/auth", "TestSessionsAndTokensEndInEveryProcessWhenAUserIsDisabledOrGetsAnotherRole",
+	}, {
+		"access", "a one-time password serves for one sign-in",
+		"ops/auth/service.go", "case !u.UsedAt.IsZero() || now.Sub(u.PasswordAt.Time) > OneTimeLife:", "case now.Sub(u.PasswordAt.Time) > OneTimeLife:",
+		"ops/auth", "TestAOneTimePasswordServesForOneSignInAndExpires",
+	}, {
+		"access", "a process reads what others ended before it identifies anybody",
+		"ops/auth/session.go", "s.asOfNow(r.Context())", "_ = s.asOfNow",
+		"ops/app", "TestWhoLosesAccessThroughOneProcessHasLostItAtOnceInAnother",
 	}, {
 		"access", "where there was a user, the next start makes none",
 		"ops/auth/accounts.go", "if !s.Directory.Unused() {", "if s.Directory == nil {",
@@ -25,7 +37,7 @@ var perimeter = []mutation{
 		"ops/auth", "TestAddressesOfOneIPv6NetworkAreThrottledAsOne",
 	}, {
 		"access", "a user signs in from a site of its own while strangers guess",
-		"ops/auth/service.go", "if crowded != nil {\n\t\tif shared", "if crowded != nil {\n\t\treturn nil, nil, crowded\n\t}\n\tif crowded != nil {\n\t\tif shared",
+		"ops/auth/throttle.go", "if crowded != nil {\n\t\tif shared", "if crowded != nil {\n\t\treturn nil, nil, crowded\n\t}\n\tif crowded != nil {\n\t\tif shared",
 		"ops/auth", "TestStrangersInManyNetworksCannotKeepAUserOut",
 	}, {
 		"access", "only a trusted proxy says where a request came from",

@@ -69,63 +69,68 @@ func (p *packer) add(c warehouse.Chunk) {
 func (e *Exporter) Plan(ctx context.Context, x Export) (schemas.Plan, error) {
 	var plan schemas.Plan
 	_, err := once(ctx, e.store, schemas.ExportPrefix(x.Filter.TenantID, x.ID)+planName, &plan, func() (schemas.Plan, error) {
-		var err error
-		if x.HistoryFrom.IsZero() {
-			if x.HistoryFrom, err = e.kept(ctx, x.Filter); err != nil {
-				return plan, err
-			}
+		plan, err := e.divide(ctx, x)
+		if err == nil {
+			err = e.fits(x, plan)
 		}
-		extent, removed, err := e.counted(ctx, x)
-		if err != nil {
-			return plan, err
-		}
-		known := true
-		if extent.Rows == 0 && x.Link.Previous == nil && x.Known != nil {
-			if known, err = x.Known(ctx); err != nil {
-				return plan, err
-			}
-		}
-		if x.Whole != nil { // last: ClickHouse may lose what it was asked for meanwhile
-			if err := x.Whole(ctx); err != nil {
-				return plan, err
-			}
-		}
-		if !known {
-			return plan, Permanent(ErrUnknownTenant)
-		}
-		x.Scattered = extent.Scattered
-		packed := &packer{split: x.SplitSize}
-		err = e.source.Chunks(ctx, x.query(), chunkRows(x.SplitSize, extent.Largest), func(c warehouse.Chunk) error {
-			if packed.add(c); packed.full { // no need to read the rest
-				return tooManyParts()
-			}
-			return nil
-		})
-		if err != nil {
-			return plan, err
-		}
-		plan := packed.plan
-		plan.Snapshot, plan.Scattered, plan.HistoryFrom = x.Snapshot, extent.Scattered, x.HistoryFrom
-		if err := packed.agrees(extent); err != nil {
-			return plan, err
-		}
-		if err := e.planRemoved(ctx, x, removed, &plan); err != nil {
-			return plan, err
-		}
-		if !x.WithoutAttachments {
-			if err := e.planAttachments(ctx, x, packed, &plan); err != nil {
-				return plan, err
-			}
-		}
-		if err := e.fits(x, plan); err != nil {
-			return plan, err
-		}
-		if len(plan.Parts) > maxParts {
-			return plan, tooManyParts()
-		}
-		return plan, nil
+		return plan, err
 	})
 	return plan, err
+}
+
+// divide makes a plan.
+func (e *Exporter) divide(ctx context.Context, x Export) (plan schemas.Plan, err error) {
+	if x.HistoryFrom.IsZero() {
+		if x.HistoryFrom, err = e.kept(ctx, x.Filter); err != nil {
+			return plan, err
+		}
+	}
+	extent, removed, err := e.counted(ctx, x)
+	if err != nil {
+		return plan, err
+	}
+	known := true
+	if extent.Rows == 0 && x.Link.Previous == nil && x.Known != nil {
+		if known, err = x.Known(ctx); err != nil {
+			return plan, err
+		}
+	}
+	if x.Whole != nil { // last: ClickHouse may lose what it was asked for meanwhile
+		if err := x.Whole(ctx); err != nil {
+			return plan, err
+		}
+	}
+	if !known {
+		return plan, Permanent(ErrUnknownTenant)
+	}
+	x.Scattered = extent.Scattered
+	packed := &packer{split: x.SplitSize}
+	err = e.source.Chunks(ctx, x.query(), chunkRows(x.SplitSize, extent.Largest), func(c warehouse.Chunk) error {
+		if packed.add(c); packed.full { // no need to read the rest
+			return tooManyParts()
+		}
+		return nil
+	})
+	if err != nil {
+		return plan, err
+	}
+	plan = packed.plan
+	plan.Snapshot, plan.Scattered, plan.HistoryFrom = x.Snapshot, extent.Scattered, x.HistoryFrom
+	if err := packed.agrees(extent); err != nil {
+		return plan, err
+	}
+	if err := e.planRemoved(ctx, x, removed, &plan); err != nil {
+		return plan, err
+	}
+	if !x.WithoutAttachments {
+		if err := e.planAttachments(ctx, x, packed, &plan); err != nil {
+			return plan, err
+		}
+	}
+	if len(plan.Parts) > maxParts {
+		return plan, tooManyParts()
+	}
+	return plan, nil
 }
 
 // ErrUnknownTenant says that there is nothing to export because nothing was ever stored for the

@@ -240,13 +240,8 @@ func (r *run) export(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	cipher, keyTransport := request.Enciphering()
-	x := pipeline.Export{
-		ID: request.ExportID, Filter: request.Filter(), Snapshot: r.snapshot,
-		Link: link, HistoryFrom: r.accepted.From(),
-		SplitSize: request.Split(), WithoutAttachments: request.Attachments == schemas.AttachmentsNone,
-		Encoding: request.Sealing(), Cipher: cipher, KeyTransport: keyTransport, Compression: request.Compressing(), Recipients: recipients, Lifetime: lifetime,
-	}
+	x := pipeline.ExportOf(request)
+	x.Snapshot, x.Link, x.HistoryFrom, x.Recipients, x.Lifetime = r.snapshot, link, r.accepted.From(), recipients, lifetime
 	return r.parted(ctx, x)
 }
 

@@ -129,6 +129,8 @@ type Options struct {
 	Lifetime func(tenantID string) time.Duration
 	// WebhookSecret is the secret a job's webhook is signed with.
 	WebhookSecret func(j schemas.Job) (string, error)
+	// Estimator says what exports would hold.
+	Estimator Estimator
 	// Directory has the users and tokens Accounts change.
 	Directory *auth.Directory
 	// InlineCertificates says that a request may bring its recipients' certificates.
@@ -143,7 +145,9 @@ type Options struct {
 // Service is safe for concurrent use. It starts nothing.
 type Service struct {
 	Options
-	tenants tenantList
+	tenants    tenantList
+	estimates  *auth.Throttle
+	estimating chan struct{}
 }
 
 // New returns a Service.
@@ -157,7 +161,7 @@ func New(o Options) *Service {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Service{Options: o}
+	return &Service{Options: o, estimates: auth.NewThrottle(6*time.Second, 5), estimating: make(chan struct{}, estimatesAtOnce)}
 }
 
 // Errors beside auth.ErrForbidden, *schemas.InvalidError, schemas.ErrChanged and

@@ -30,7 +30,7 @@ type ExportInput struct {
 	Transport   string              `json:"key_transport,omitempty" enum:"rsa-pkcs1v15,rsa-oaep" doc:"rsa-pkcs1v15, which every reader opens, if not given."`
 	Compression string              `json:"compression,omitempty" enum:"standard,fast" doc:"fast: larger files, sooner."`
 	Attachments string              `json:"attachments,omitempty" enum:"included,none" doc:"included, as parts of their own with the contents, if not given."`
-	Recipients  []schemas.Recipient `json:"recipients" minItems:"1" maxItems:"32" doc:"Who can decrypt: fingerprints of registered certificates."`
+	Recipients  []schemas.Recipient `json:"recipients,omitempty" maxItems:"32" doc:"Who can decrypt: fingerprints of registered certificates. At least one; an estimate needs none."`
 	SinceExport string              `json:"since_export,omitempty" maxLength:"128" doc:"Continue this completed export."`
 	AsOf        string              `json:"as_of,omitempty" maxLength:"128" doc:"Repeat the snapshot of this export."`
 	Retention   int                 `json:"retention_days,omitempty" minimum:"0" maximum:"3660" doc:"How long artifacts live; 0 means as long as the tenant's may."`
@@ -44,6 +44,23 @@ func (i ExportInput) request() schemas.ExportRequest {
 		SplitSize: i.SplitSize, Encoding: i.Encoding, Cipher: i.Cipher, KeyTransport: i.Transport, Attachments: i.Attachments, Compression: i.Compression,
 		Recipients: i.Recipients, SinceExport: i.SinceExport, RetentionDays: i.Retention,
 	}
+}
+
+// repeated is the request as of the snapshot of the export that it names to repeat.
+func (i ExportInput) repeated(ctx context.Context, h *admin.Handle) (schemas.ExportRequest, error) {
+	r := i.request()
+	if i.AsOf == "" {
+		return r, nil
+	}
+	earlier, err := h.Export(ctx, i.AsOf)
+	if err != nil {
+		return r, err
+	}
+	if earlier.Snapshot == nil || earlier.Request == nil || earlier.Request.Entity != r.Entity {
+		return r, &admin.ConflictError{Reason: "export " + i.AsOf + " has no snapshot to repeat for " + r.Entity}
+	}
+	r.Snapshot = earlier.Snapshot
+	return r, nil
 }
 
 // accepted is the answer to what a worker is yet to do.
@@ -103,18 +120,26 @@ func (a *API) exports() {
 		Body ExportInput
 	}) (*accepted, error) {
 		return acceptedOf(on(ctx, a, in.Scope, func(h *admin.Handle) (schemas.Export, error) {
-			r := in.Body.request()
-			if in.Body.AsOf != "" {
-				earlier, err := h.Export(ctx, in.Body.AsOf)
-				if err != nil {
-					return earlier, err
-				}
-				if earlier.Snapshot == nil || earlier.Request == nil || earlier.Request.Entity != r.Entity {
-					return earlier, &admin.ConflictError{Reason: "export " + in.Body.AsOf + " has no snapshot to repeat for " + r.Entity}
-				}
-				r.Snapshot = earlier.Snapshot
+			r, err := in.Body.repeated(ctx, h)
+			if err != nil {
+				return schemas.Export{}, err
 			}
 			return h.CreateExport(ctx, r, in.Key)
+		}))
+	})
+	register(a, huma.Operation{
+		OperationID: "estimate-export", Method: http.MethodPost, Path: "/estimates", Tags: tags, Summary: "Estimate an export before requesting it",
+		Description: "Exact rows, parts and bytes as of what is stored, and size and duration expected from recent exports of the tenant. Nothing is requested. recipients may be empty.",
+	}, func(ctx context.Context, in *struct {
+		Scope
+		Body ExportInput
+	}) (*answer[schemas.Estimate], error) {
+		return give(on(ctx, a, in.Scope, func(h *admin.Handle) (schemas.Estimate, error) {
+			r, err := in.Body.repeated(ctx, h)
+			if err != nil {
+				return schemas.Estimate{}, err
+			}
+			return h.Estimate(ctx, r)
 		}))
 	})
 	register(a, huma.Operation{

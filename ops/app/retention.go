@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"cdds/ops/connect"
 	"cdds/ops/retention"
 	"cdds/pipeline"
 	"cdds/schemas"
@@ -32,21 +33,7 @@ func buildRetention(a *App) ([]role, error) {
 	return []role{{"retention", keeper.Run, ready}, {"retention.ageing", ageing.Run, ready}, seen}, err
 }
 
-// historyFrom is before when rows of a tenant are kept no longer: as the policy says now, or
-// as what was removed already says.
+// historyFrom is when the rows of a tenant begin that are kept.
 func (a *App) historyFrom(ctx context.Context, tenantID, entity string) (schemas.Time, error) {
-	from, err := a.warehouse.AgedBefore(ctx, tenantID, entity)
-	if err != nil {
-		return from, err
-	}
-	now := time.Now
-	if a.Now != nil {
-		now = a.Now
-	}
-	if keep := a.Config.History.Keep(tenantID, entity); keep > 0 {
-		if policy := schemas.TimeOf(now().Add(-keep)); policy.Compare(from) > 0 {
-			return policy, nil
-		}
-	}
-	return from, nil
+	return connect.HistoryFrom(a.warehouse, a.Config.History, a.Now)(ctx, tenantID, entity)
 }

@@ -24,6 +24,7 @@ import (
 	"cdds/ops/config"
 	"cdds/ops/connect"
 	"cdds/ops/console"
+	"cdds/pipeline"
 	"cdds/producers"
 	"cdds/producers/schedule"
 	"cdds/schemas"
@@ -125,6 +126,10 @@ func (a *App) administration(w *web) (*admin.Service, error) {
 			return schedule.RunNow(j, schemas.TimeOf(w.now()))
 		},
 		Lifetime: a.Config.Export.LifetimeOf,
+		Estimator: admin.Estimator{
+			Exporter: pipeline.New(pipeline.Options{Source: a.warehouse, SegmentBytes: int64(a.Config.Export.SegmentSize), HistoryFrom: a.historyFrom, Now: w.now}),
+			Rows:     a.warehouse, Positions: a.offsets, History: a.ledger,
+		},
 		WebhookSecret: func(j schemas.Job) (string, error) {
 			return webhooks.Secret([]byte(a.Config.Webhooks.Secret.Reveal()), j.TenantID, j.JobID, j.Webhook.SecretVersion)
 		},

@@ -30,7 +30,7 @@ type createFlags struct {
 	match                                     matchFlags
 	people                                    peopleFlags
 	retentionDays                             int
-	wait                                      bool
+	wait, dryRun                              bool
 	timeout                                   time.Duration
 }
 
@@ -56,6 +56,9 @@ contact_id: their interactions, or with --entity contact the contacts themselves
 why; the audit trail keeps it. An id of which nothing is stored is an error. The manifest lists
 the ids, and is signed but not encrypted.
 
+--dry-run says what the export would hold: exact rows, parts and bytes as of what is stored,
+and the size and duration to expect, from recent exports of the tenant. Nothing is requested.
+
 --retention-days lets the artifacts go before the tenant's time is over, never after.
 
 --as-of repeats the snapshot of an earlier export: the same JSON Lines and zips, byte
@@ -70,6 +73,7 @@ or was erased. Give the filter of that export: older rows of another one do not 
 			"cdds export create --tenant acme --from 2026-09-01 --to 2026-10-01 --recipient cert.pem --wait",
 			"cdds export create --tenant acme --entity contact --from 2020-01-01 --to 2027-01-01 --recipient cert.pem",
 			"cdds export create --tenant acme --from 2026-09-01 --to 2026-10-01 --queue sales --direction inbound --attribute region=north --recipient 9f86d0...",
+			"cdds export create --tenant acme --from 2026-09-01 --to 2026-10-01 --dry-run",
 			"cdds export create --tenant acme --from 2020-01-01 --to 2027-01-01 --contact c-42 --reason 'access request 4711' --recipient cert.pem --wait",
 			"cdds export create --tenant acme --from 2026-09-01T08:00:00Z --to 2026-09-01T18:00:00Z --media chat,voice --split-size 16MiB --encoding der --recipient a.pem --recipient b.pem --json"),
 		Args: cobra.NoArgs,
@@ -88,15 +92,18 @@ or was erased. Give the filter of that export: older rows of another one do not 
 	f.people.add(flags)
 	flags.IntVar(&f.retentionDays, "retention-days", 0, "how many `days` the artifacts live (default: as long as the tenant's may)")
 	f.shape.add(cmd)
-	flags.StringSliceVar(&f.recipients, "recipient", nil, "certificate `file` or fingerprint of who can decrypt; repeatable (required)")
+	flags.StringSliceVar(&f.recipients, "recipient", nil, "certificate `file` or fingerprint of who can decrypt; repeatable (required, but for --dry-run)")
 	flags.StringVar(&f.id, "id", "", "export `id`; a new one if not given")
 	flags.StringVar(&f.asOf, "as-of", "", "`id` of an export of the tenant whose snapshot to repeat")
 	flags.StringVar(&f.since, "since", "", "`id` of a completed export of the tenant to continue")
+	flags.BoolVar(&f.dryRun, "dry-run", false, "say what the export would hold, and request nothing")
 	flags.BoolVar(&f.wait, "wait", false, "wait until the export has ended, showing progress")
 	flags.DurationVar(&f.timeout, "timeout", 0, "stop waiting after this `duration`; the export goes on")
-	for _, name := range []string{"from", "to", "recipient"} {
+	for _, name := range []string{"from", "to"} {
 		_ = cmd.MarkFlagRequired(name)
 	}
+	cmd.MarkFlagsOneRequired("recipient", "dry-run")
+	cmd.MarkFlagsMutuallyExclusive("wait", "dry-run")
 	_ = cmd.RegisterFlagCompletionFunc("entity", cobra.FixedCompletions(schemas.Entities(), cobra.ShellCompDirectiveNoFileComp))
 	_ = cmd.RegisterFlagCompletionFunc("media", cobra.FixedCompletions(schemas.MediaTypes(), cobra.ShellCompDirectiveNoFileComp))
 	return cmd
@@ -128,6 +135,9 @@ func (s *session) create(ctx context.Context, services *services, f createFlags)
 		return aboutExport{usageError{err}, e}
 	case err != nil:
 		return aboutExport{err, e}
+	}
+	if f.dryRun {
+		return s.estimate(ctx, services, *r)
 	}
 	e, err = s.submit(ctx, services, r, f)
 	if err != nil {

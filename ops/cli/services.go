@@ -23,6 +23,7 @@ import (
 
 // services are the clients a command uses.
 type services struct {
+	config    config.Config
 	kafka     []kgo.Opt
 	client    *kgo.Client
 	admin     *kadm.Client
@@ -64,6 +65,7 @@ func connectAll(c config.Config) (*services, error) {
 		Brokers: consumers.Kafka(client), Decisions: pipeline.Incarnations{Store: store, Copies: rows}, Name: "cdds " + whoami(),
 	})
 	return &services{
+		config: c,
 		traces: traces, offsets: connect.NewOffsets(consumers.Kafka(client), settler), kafka: append(opts, traces.Kafka("cli")...), client: client, admin: kadm.NewClient(client),
 		conn: conn, tables: db, warehouse: rows, ledger: ledger.New(db), bucket: store,
 	}, nil

@@ -2,6 +2,7 @@ package warehouse
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
@@ -60,4 +61,24 @@ GROUP BY hour ORDER BY hour`,
 			return err
 		})
 	return all, err
+}
+
+// MediaTypes counts the rows that a query of interactions selects, by media type.
+func (w *Warehouse) MediaTypes(ctx context.Context, q Query) (map[string]int64, error) {
+	t, err := tableOf(q.Filter.Entity)
+	if err != nil {
+		return nil, err
+	}
+	counts := map[string]int64{}
+	sql := fmt.Sprintf("SELECT medium, toInt64(count()) FROM (%s) WHERE passes GROUP BY medium", q.newestOfAll(t, "toString(media_type) AS medium"))
+	err = w.db.Each(ctx, "count media types", sql, q.arguments(schemas.RowKey{Time: q.Filter.From}, nil), func(rows driver.Rows) error {
+		var medium string
+		var n int64
+		if err := rows.Scan(&medium, &n); err != nil {
+			return err
+		}
+		counts[medium] = n
+		return nil
+	})
+	return counts, err
 }

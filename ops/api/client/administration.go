@@ -248,6 +248,11 @@ func (c *Client) QueuesAmong(ctx context.Context, tenant string, names []string)
 	return found.Items, err
 }
 
+// Estimate returns what an export would hold.
+func (c *Client) Estimate(ctx context.Context, tenant string, in api.ExportInput) (e schemas.Estimate, err error) {
+	return e, c.call(ctx, http.MethodPost, "/estimates", of(tenant), in, &e)
+}
+
 // CreateExport asks for an export.
 func (c *Client) CreateExport(ctx context.Context, tenant string, in api.ExportInput) (e schemas.Export, err error) {
 	return e, c.call(ctx, http.MethodPost, "/exports", of(tenant), in, &e)

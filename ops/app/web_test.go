@@ -295,7 +295,7 @@ func routes() []route {
 		{id: "list-deliveries", method: "GET", path: "/deliveries", own: 200, viewer: 200, alien: 200},
 		{id: "list-exports", method: "GET", path: "/exports", own: 200, viewer: 200, alien: 200},
 		{id: "create-export", method: "POST", path: "/exports", body: func(made map[string]string) any { return exportBody(made["fingerprint"], "") }, own: 202, viewer: 403, alien: 422},
-		{id: "estimate-export", method: "POST", path: "/estimates", body: with(exportBody("", "")), own: 200, viewer: 403, alien: 422},
+		{id: "estimate-export", method: "POST", path: "/estimates", body: func(made map[string]string) any { return exportBody(made["fingerprint"], "") }, own: 200, viewer: 403, alien: 422},
 		{id: "show-export", method: "GET", path: "/exports/{export}", own: 200, viewer: 200},
 		{id: "follow-export", method: "GET", path: "/exports/{export}/events", own: 200, viewer: 200},
 		{id: "clone-export", method: "POST", path: "/exports/{export}/clone", own: 202, viewer: 403},

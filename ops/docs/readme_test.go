@@ -59,6 +59,9 @@ func TestTheREADMERunsAsPastedInACleanClone(t *testing.T) {
 		t.Fatalf("the README does not show how to start it and how to use it: %q, %q", up, after)
 	}
 
+	// What is pasted later must not act with the token of an earlier block.
+	after += `test -z "${CDDS_TOKEN-}${CDDS_SERVER-}" || { echo "a block leaves its token in the shell"; exit 1; }` + "\n"
+
 	paste(t, dir, env, before)
 	stop := terminal(t, dir, env, up)
 	paste(t, dir, env, after)

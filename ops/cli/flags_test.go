@@ -41,6 +41,20 @@ func TestHelpCallsTheValueOfEveryFlagByANounAndThatOfASwitchByNone(t *testing.T)
 	}
 }
 
+func TestEveryTypeOfFlagSaysWhatItTakes(t *testing.T) {
+	each(newRoot(&session{in: strings.NewReader(""), out: terminal{io.Discard}, err: terminal{io.Discard}}), func(c *cobra.Command) {
+		c.LocalFlags().VisitAll(func(f *pflag.Flag) {
+			wrong := f.Value.Set("\x00")
+			if wrong == nil || strings.HasSuffix(c.CommandPath(), "completion") {
+				return // a text
+			}
+			if said := mistypedFlag(c, c.Flags().Set(f.Name, "\x00")); strings.Contains(said.Error(), "strconv") || strings.Contains(said.Error(), "time:") {
+				t.Errorf("%s --%s (%s): %v", c.CommandPath(), f.Name, f.Value.Type(), said)
+			}
+		})
+	})
+}
+
 // each calls do with a command and all below it.
 func each(c *cobra.Command, do func(*cobra.Command)) {
 	do(c)

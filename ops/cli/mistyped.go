@@ -87,13 +87,31 @@ func explainArguments(cmd *cobra.Command) {
 	}
 }
 
-// mistypedFlag names the flag that an unknown one looks like.
+// mistypedFlag names the flag that an unknown one looks like, and says what a flag takes
+// that has another value.
 func mistypedFlag(cmd *cobra.Command, err error) error {
+	var invalid *pflag.InvalidValueError
 	var unknown *pflag.NotExistError
-	if !errors.As(err, &unknown) {
+	switch {
+	case errors.As(err, &invalid):
+		if takes, ok := values[invalid.GetFlag().Value.Type()]; ok { // the cause names Go's parser
+			return fmt.Errorf("--%s %q is not %s", invalid.GetFlag().Name, invalid.GetValue(), takes)
+		}
+		return err
+	case !errors.As(err, &unknown):
 		return err
 	}
 	var known []string
 	cmd.Flags().VisitAll(func(f *pflag.Flag) { known = append(known, "--"+f.Name) })
 	return fmt.Errorf("%w%s", err, config.DidYouMean("--"+unknown.GetSpecifiedName(), known))
 }
+
+// values are what the types of flags take.
+var values = map[string]string{
+	"int": wholeNumber, "int32": wholeNumber, "int64": wholeNumber, "uint": wholeNumber, "uint64": wholeNumber,
+	"bool":     "true or false",
+	"float64":  "a number",
+	"duration": "a duration such as 90s, 15m or 2h",
+}
+
+const wholeNumber = "a whole number"

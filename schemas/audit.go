@@ -147,17 +147,16 @@ func DecodeAuditRecord(b []byte) (*AuditRecord, error) {
 }
 
 // AuditOfJob is the audit record of a revision of a job, done from the host or process
-// from. previous is nil for a new one.
+// from. previous is nil for a new one. The actions are those of ops/admin.
 func AuditOfJob(j, previous *Job, from string) *AuditRecord {
-	action := "updated"
+	action := "change"
 	switch {
 	case previous == nil:
-		action = "created"
-	case j.State == previous.State:
-	case j.State == JobActive:
-		action = "resumed"
-	default:
-		action = j.State // suspended, deleted
+		action = "create"
+	case j.State != previous.State:
+		action = map[string]string{JobActive: "resume", JobSuspended: "suspend", JobDeleted: "delete"}[j.State]
+	case !j.ChainFrom.Equal(previous.ChainFrom.Time):
+		action = "restart_chain"
 	}
 	return &AuditRecord{
 		AuditID: "job/" + j.ID() + "/" + action, Time: j.UpdatedAt, TenantID: j.TenantID, Actor: j.UpdatedBy, From: from,
@@ -166,16 +165,16 @@ func AuditOfJob(j, previous *Job, from string) *AuditRecord {
 }
 
 // AuditOfCertificate is the audit record of a change to a certificate, done from the
-// host or process from. previous is nil for a new one.
+// host or process from. previous is nil for a new one. The actions are those of ops/admin.
 func AuditOfCertificate(c, previous *Certificate, from string) *AuditRecord {
-	action, detail := "updated", c.Subject
+	action, detail := "change", c.Subject
 	switch {
 	case c.Removed && (previous == nil || !previous.Removed):
-		action = "removed"
+		action = "remove"
 	case previous == nil || previous.Removed && !c.Removed:
-		action = "added"
+		action = "add"
 	case c.ReplacedBy != previous.ReplacedBy:
-		action, detail = "replaced", c.Subject+" by "+c.ReplacedBy
+		action, detail = "replace", c.Subject+" by "+c.ReplacedBy
 	}
 	return &AuditRecord{
 		AuditID: "certificate/" + c.ID() + "/" + action, Time: c.UpdatedAt, TenantID: c.TenantID, Actor: c.UpdatedBy, From: from,

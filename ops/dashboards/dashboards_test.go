@@ -168,9 +168,9 @@ func TestEveryAlertHasARunbookAndACaseOfFiringAndOfSilence(t *testing.T) {
 		if r.Alert == "" {
 			continue
 		}
-		file, anchor, _ := strings.Cut(r.Annotations["runbook"], "#")
+		file, anchor, _ := strings.Cut(r.Annotations["runbook_url"], "#")
 		if file != "ops/docs/runbooks.md" || !strings.Contains(strings.ToLower(string(page)), "\n## "+anchor+"\n") {
-			t.Errorf("%s: there is no runbook %s", r.Alert, r.Annotations["runbook"])
+			t.Errorf("%s: there is no runbook %s", r.Alert, r.Annotations["runbook_url"])
 		}
 		if !strings.Contains(string(cases), "alertname: "+r.Alert+", exp_alerts: []") {
 			t.Errorf("%s: no case says when it is silent", r.Alert)

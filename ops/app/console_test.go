@@ -22,6 +22,7 @@ import (
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 
+	"cdds/pipeline/receiver"
 	"cdds/schemas"
 	"cdds/schemas/sample"
 )
@@ -287,6 +288,16 @@ func TestAnAdministratorSetsUpAJobInABrowserAndOpensWhatItMade(t *testing.T) {
 	check(t, err)
 	if !strings.Contains(string(script), "fetch manifest.json ") {
 		t.Errorf("the script is %s", script)
+	}
+	all, dir := b.download(`a[href$="all.tar"]`), t.TempDir()
+	if out, err := exec.Command("tar", "-xf", all, "-C", dir).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	exported, err := os.ReadDir(dir)
+	check(t, err)
+	report, err := receiver.Verify(t.Context(), filepath.Join(dir, exported[0].Name()), receiver.Options{})
+	if err != nil || len(exported) != 1 || report.Verified == 0 {
+		t.Errorf("what is downloaded at once does not verify: %v, %+v", err, report)
 	}
 	for name, path := range map[string]string{
 		"overview": "/", "jobs": "/jobs", "history": "/history", "artifacts": "/artifacts", "certificates": "/certificates", "audit": "/audit", "access": "/access", "not-found": "/nothing",

@@ -16,22 +16,30 @@ func (c *Console) artifacts() {
 	c.open("GET /artifacts", c.artifactList)
 	c.open("GET /artifacts/{export}/download.sh", c.script)
 	// A download takes as long as it takes: it has no timeout of a page.
+	c.stream("GET /artifacts/{export}/all.tar", func(q *request) error { return q.bundle() })
 	c.stream("GET /artifacts/{export}/{name}", func(q *request) error { return q.download() })
 }
 
 // artifactData is a page of files.
 type artifactData struct {
-	Rows []artifactRow
+	Groups []artifactGroup
 	Listing
 	Kind, Export string
 	Kinds        []string
 }
 
+// artifactGroup is files of one export that stand together.
+type artifactGroup struct {
+	ExportID string
+	Rows     []artifactRow
+	Bytes    int64
+	// Whole says that the manifest is among them: the export is completed.
+	Whole bool
+}
+
 type artifactRow struct {
 	ledger.ListedArtifact
 	Command string
-	// Deletes says that the row stands for all files of its export.
-	Deletes bool
 }
 
 func (c *Console) artifactList(q *request) error {
@@ -43,7 +51,12 @@ func (c *Console) artifactList(q *request) error {
 		return err
 	}
 	for _, a := range found.Rows {
-		d.Rows = append(d.Rows, artifactRow{a, decryptCommand(a.Artifact), a.Kind == "manifest"})
+		last := len(d.Groups) - 1
+		if last < 0 || d.Groups[last].ExportID != a.ExportID {
+			d.Groups, last = append(d.Groups, artifactGroup{ExportID: a.ExportID}), last+1
+		}
+		g := &d.Groups[last]
+		g.Rows, g.Bytes, g.Whole = append(g.Rows, artifactRow{a, decryptCommand(a.Artifact)}), g.Bytes+a.Size, g.Whole || a.Kind == "manifest"
 	}
 	d.next(found.Next)
 	return c.show(q, "artifacts", view{Title: "Artifacts", At: "/artifacts", Data: d})

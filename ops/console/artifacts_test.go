@@ -49,7 +49,11 @@ func TestNoCommandThatIsShownRunsWhatAnEventSays(t *testing.T) {
 	run("what the script says", command)
 	page := d.get("/history/e1") + d.get("/artifacts?export=e1")
 	commands := 0
-	for _, cut := range strings.Split(page, `data-copy="`)[1:] {
+	cuts := strings.Split(page, `data-copy="`)
+	for n, cut := range cuts[1:] {
+		if strings.HasSuffix(cuts[n], "data-id ") {
+			continue // an id is no command
+		}
 		command, _, _ := strings.Cut(cut, `"`)
 		run("a command to copy", html.UnescapeString(command))
 		commands++

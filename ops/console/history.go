@@ -1,6 +1,7 @@
 package console
 
 import (
+	"cmp"
 	"net/url"
 	"slices"
 	"time"
@@ -90,6 +91,18 @@ func (c *Console) historyList(q *request) error {
 	return c.show(q, "history", view{Title: "History", At: "/history", Live: "2s", Data: d})
 }
 
+// called is what people call an export: its job and when it was requested.
+func called(e schemas.Export, titles map[string]string) string {
+	name := "One-off export"
+	if e.Request != nil && e.Request.JobID != "" {
+		name = "Run"
+		if titles != nil {
+			name = cmp.Or(titles[e.Request.JobID], e.Request.JobID)
+		}
+	}
+	return name + ", " + e.RequestedAt.UTC().Format("2 Jan 2006 15:04")
+}
+
 // endOf is the end of a range that a filter names, exclusive: a day is part of it.
 func endOf(s string) schemas.Time {
 	t, _ := instantOf(s)
@@ -102,9 +115,11 @@ func endOf(s string) schemas.Time {
 // exportData is one export in full.
 type exportData struct {
 	schemas.Export
-	Job   *schemas.Job
-	Files []schemas.Artifact
-	Parts []schemas.Receipt
+	Job *schemas.Job
+	// Titles are those of the job, by id.
+	Titles map[string]string
+	Files  []schemas.Artifact
+	Parts  []schemas.Receipt
 	// Stored is when each of Parts was.
 	Stored map[int]schemas.Time
 	More   int
@@ -130,7 +145,7 @@ func (c *Console) exportPage(q *request) error {
 	}
 	if e.Request != nil && e.Request.JobID != "" {
 		if j, err := q.Job(q.r.Context(), e.Request.JobID); err == nil {
-			d.Job = &j
+			d.Job, d.Titles = &j, map[string]string{j.JobID: j.Title}
 		}
 	}
 	files := schemas.Artifacts(e)
@@ -140,7 +155,7 @@ func (c *Console) exportPage(q *request) error {
 		return err
 	}
 	d.Events = trail.Rows
-	v := view{Title: "Export " + e.ExportID, At: "/history", Data: d}
+	v := view{Title: called(e, d.Titles), At: "/history", Data: d}
 	if !e.State.Ended() {
 		v.Live = "1s"
 	}

@@ -36,6 +36,17 @@ func (f jobForm) SplitMiB() string {
 	return strconv.FormatFloat(float64(f.SplitSize)/(1<<20), 'f', -1, 64)
 }
 
+// Narrowed reports whether a filter is set that the editor keeps under More.
+func (f jobForm) Narrowed() bool {
+	return len(f.Match.Directions)+len(f.Match.Queues)+len(f.Match.Statuses)+len(f.Match.Attributes) > 0 || f.Given != ""
+}
+
+// Tuned reports whether something is set that the editor keeps under Advanced.
+func (f jobForm) Tuned() bool {
+	return f.SplitSize > 0 || f.RetentionDays > 0 || f.Encoding == schemas.EncodingDER || f.Cipher == schemas.CipherGCM ||
+		f.KeyTransport == schemas.KeyTransportOAEP || f.Compression == schemas.CompressionFast || f.Attachments == schemas.AttachmentsNone
+}
+
 // QueueLines are the queues as the editor has them.
 func (f jobForm) QueueLines() string {
 	if f.Given != "" {

@@ -1,10 +1,12 @@
 package console
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
 
+	"cdds/ops/shell"
 	"cdds/pipeline/ledger"
 	"cdds/schemas"
 )
@@ -25,6 +27,13 @@ func (c *Console) jobs() {
 			return err
 		}
 		return q.goTo("/history/"+e.ExportID, "export.asked")
+	})
+	c.open("POST /jobs/{id}/restart-chain", func(q *request) error {
+		j, err := q.RestartChain(q.r.Context(), q.r.PathValue("id"))
+		if err != nil {
+			return err
+		}
+		return q.goTo("/jobs/"+j.JobID, "job.restarted")
 	})
 	for action, to := range map[string]struct{ state, done, page string }{
 		"suspend": {schemas.JobSuspended, "job.suspended", "/jobs/%s"},
@@ -108,6 +117,13 @@ type jobData struct {
 	Runs       []schemas.Export
 	Next       []schemas.Time
 	Deliveries []schemas.WebhookDelivery
+	// For are the recipients' certificates.
+	For []schemas.Certificate
+	// Chained says that the runs are a chain; Follow is the command that keeps a copy, and
+	// Receivers is how far those who do are.
+	Chained   bool
+	Follow    string
+	Receivers []schemas.AuditRecord
 }
 
 func (c *Console) jobPage(q *request) error {
@@ -123,6 +139,22 @@ func (c *Console) jobPage(q *request) error {
 	d.Runs = runs.Rows
 	if d.Next, err = q.NextRuns(q.r.Context(), j.JobID, 5); err != nil {
 		return err
+	}
+	for _, fingerprint := range j.Recipients {
+		certificate, err := q.Certificate(q.r.Context(), fingerprint)
+		if err != nil {
+			certificate.Fingerprint = fingerprint
+		}
+		d.For = append(d.For, certificate)
+	}
+	if d.Chained = j.Timeframe.Kind == schemas.TimeframeSinceLastRun; d.Chained {
+		d.Follow = shell.Command("cdds", "sync", "--server", cmp.Or(c.URL, "https://cdds.example.com"), "--tenant", q.Tenant(), "--job", j.JobID,
+			"--token-file", "token", "--cert", "cert.pem", "--key", "key.pem", "--signer", "service.pem", "--to", "sqlite:"+j.JobID+".db", "--watch")
+		acknowledged, err := q.Audit(q.r.Context(), ledger.AuditFilter{Subject: j.JobID, Action: "job.acknowledge"}, ledger.Page{Limit: 10})
+		if err != nil {
+			return err
+		}
+		d.Receivers = acknowledged.Rows
 	}
 	if j.Webhook != nil {
 		told, err := q.Deliveries(q.r.Context(), ledger.DeliveryFilter{JobID: j.JobID}, ledger.Page{Limit: 10})

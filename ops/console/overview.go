@@ -3,8 +3,11 @@ package console
 import (
 	"fmt"
 	"html/template"
+	"slices"
 	"strings"
 	"time"
+
+	"github.com/dustin/go-humanize"
 
 	"cdds/ops/admin"
 	"cdds/ops/auth"
@@ -24,6 +27,11 @@ type overviewData struct {
 	Behind            int64
 	// Peak is the most interactions in one of the hours.
 	Peak int64
+	// Broken are the latest exports that failed or were refused within a week; Soon are the
+	// runs that are due next.
+	Broken []schemas.Export
+	Soon   []dueRun
+	Titles map[string]string
 }
 
 func (c *Console) overview(q *request) error {
@@ -46,8 +54,47 @@ func (c *Console) overview(q *request) error {
 			return err
 		}
 		d.Running = running.Rows
+		if err := c.jobsAt(q, &d); err != nil {
+			return err
+		}
 	}
 	return c.show(q, "overview", view{Title: "Overview", At: "/", Live: "5s", Data: d})
+}
+
+// dueRun is when a job runs next.
+type dueRun struct {
+	schemas.Job
+	At schemas.Time
+}
+
+// mostPlanned bounds the jobs of which the overview tells the next run.
+const mostPlanned = 200
+
+// jobsAt adds what broke lately, and what runs next.
+func (c *Console) jobsAt(q *request, d *overviewData) error {
+	week := schemas.TimeOf(d.AsOf.AddDate(0, 0, -7))
+	broken, err := q.Handle.Exports(q.r.Context(), ledger.ExportFilter{States: []string{string(schemas.Failed), string(schemas.Refused)}, From: week}, ledger.Page{Limit: 5})
+	if err != nil {
+		return err
+	}
+	d.Broken = broken.Rows
+	jobs, err := q.Jobs(q.r.Context())
+	if err != nil {
+		return err
+	}
+	d.Titles = map[string]string{}
+	for _, j := range jobs {
+		d.Titles[j.JobID] = j.Title
+		if j.State != schemas.JobActive || len(jobs) > mostPlanned {
+			continue
+		}
+		if next, err := q.NextRuns(q.r.Context(), j.JobID, 1); err == nil && len(next) > 0 {
+			d.Soon = append(d.Soon, dueRun{j, next[0]})
+		}
+	}
+	slices.SortFunc(d.Soon, func(a, b dueRun) int { return a.At.Compare(b.At) })
+	d.Soon = d.Soon[:min(len(d.Soon), 5)]
+	return nil
 }
 
 // active are the states of exports that go on by themselves.
@@ -61,11 +108,12 @@ func active() []string {
 	return all
 }
 
-// hoursChart draws interactions by hour as bars. Its numbers stand in the title of
-// each bar and in the table beside it.
+// hoursChart draws interactions by hour as bars over an axis. Its numbers stand in the title
+// of each bar and in the table beside it. Sizes across are in percent, so text keeps its size
+// at any width.
 func hoursChart(hours []warehouse.HourCount, now schemas.Time) template.HTML {
-	const width, height, bars = 720, 120, 24
-	counts, most := make([]int64, bars), int64(1)
+	const height, bars, left = 160, 24, 6.0 // left is the percent that the axis takes
+	counts, most := make([]int64, bars), int64(4)
 	first := now.Truncate(time.Hour).Add(-(bars - 1) * time.Hour)
 	for _, h := range hours {
 		if n := int(h.Hour.Sub(first) / time.Hour); n >= 0 && n < bars {
@@ -73,22 +121,39 @@ func hoursChart(hours []warehouse.HourCount, now schemas.Time) template.HTML {
 			most = max(most, h.Interactions)
 		}
 	}
+	top := nice(most)
 	var b strings.Builder
-	fmt.Fprintf(&b, `<svg class="chart" viewBox="0 0 %d %d" role="img" aria-label="Interactions per hour in the last 24 hours, at most %d">`, width, height+22, most)
+	fmt.Fprintf(&b, `<svg class="chart hours" role="img" aria-label="Interactions per hour in the last 24 hours, at most %d">`, most)
+	for n := range int64(5) {
+		y := height - n*height/4 + 10
+		fmt.Fprintf(&b, `<line x1="%.1f%%" x2="100%%" y1="%d" y2="%d"/><text x="%.1f%%" y="%d" text-anchor="end">%s</text>`, left, y, y, left-0.7, y+4, humanize.SIWithDigits(float64(top*n/4), 1, ""))
+	}
+	wide := (100 - left) / bars
 	for n, count := range counts {
 		at := first.Add(time.Duration(n) * time.Hour)
-		x, h := n*width/bars, int(count*height/most)
+		x, h := left+float64(n)*wide, count*height/top
 		if count > 0 {
 			h = max(h, 2)
 		}
-		fmt.Fprintf(&b, `<g><title>%s UTC: %d</title><rect class="back" x="%d" y="0" width="%d" height="%d"/><rect class="bar" x="%d" y="%d" width="%d" height="%d" rx="2"/></g>`,
-			at.Format("15:04"), count, x, width/bars, height, x+3, height-h, width/bars-6, h)
+		fmt.Fprintf(&b, `<g><title>%s UTC: %d</title><rect class="back" x="%.2f%%" y="10" width="%.2f%%" height="%d"/><rect class="bar" x="%.2f%%" y="%d" width="%.2f%%" height="%d" rx="2"/></g>`,
+			at.Format("15:04"), count, x, wide, height, x+wide/6, height-h+10, wide*2/3, h)
 		if n%6 == 0 {
-			fmt.Fprintf(&b, `<text x="%d" y="%d">%s</text>`, x+3, height+16, at.Format("15:04"))
+			fmt.Fprintf(&b, `<text x="%.2f%%" y="%d">%s</text>`, x+wide/6, height+26, at.Format("15:04"))
 		}
 	}
 	b.WriteString(`</svg>`)
 	return template.HTML(b.String()) //nolint:gosec // made of numbers and times only
+}
+
+// nice is a round number at or above n that four divide: where an axis ends.
+func nice(n int64) int64 {
+	for unit := int64(4); ; unit *= 10 {
+		for _, step := range []int64{1, 2, 3, 5} {
+			if unit*step >= n {
+				return unit * step
+			}
+		}
+	}
 }
 
 // stateCount is how many exports are in a state.

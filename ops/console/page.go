@@ -65,24 +65,26 @@ type view struct {
 	Data any
 }
 
-type entry struct{ Path, Title string }
+type entry struct{ Path, Title, Icon string }
 
 // navigation is what a role sees.
 func navigation(p auth.Principal) []entry {
-	nav := []entry{{"/", "Overview"}}
+	nav := []entry{{"/", "Overview", "layout-dashboard"}}
 	if p.May(auth.Read) {
-		nav = append(nav, entry{"/jobs", "Jobs"}, entry{"/history", "History"}, entry{"/artifacts", "Artifacts"}, entry{"/certificates", "Certificates"}, entry{"/audit", "Audit"})
+		nav = append(nav,
+			entry{"/jobs", "Jobs", "calendar-clock"}, entry{"/history", "History", "history"}, entry{"/artifacts", "Artifacts", "folder-down"},
+			entry{"/certificates", "Certificates", "file-key"}, entry{"/audit", "Audit", "scroll-text"})
 	}
 	if p.May(auth.Manage) {
-		nav = append(nav, entry{"/access", "Access"})
+		nav = append(nav, entry{"/access", "Access", "users"})
 	}
 	return nav
 }
 
 // done are the sentences a redirect may ask for.
 var done = map[string]string{
-	"job.saved": "The job is saved.", "job.suspended": "The job is suspended: it does not run until it is resumed.", "job.resumed": "The job is active again.",
-	"job.deleted": "The job is deleted. The exports it made are kept.", "export.asked": "The export was asked for.",
+	"job.saved": "The job is saved.", "job.suspended": "The job is suspended: it does not run until it is resumed.", "job.resumed": "The job is active again.", "job.restarted": "The next run holds everything: the chain starts over.",
+	"job.deleted": "The job is deleted. The exports it made are kept.", "export.asked": "The export is requested.",
 	"export.cancel": "The export is being cancelled.", "export.retry": "The export is being taken up again.", "export.delete": "The artifacts are being deleted.",
 	"certificate.added": "The certificate is registered.", "certificate.removed": "The certificate is removed: nothing is sealed for it any more.",
 	"certificate.replaced": "The certificate is replaced: jobs seal for the new one from now on.",
@@ -211,6 +213,15 @@ var functions = template.FuncMap{
 	"percent": percent,
 	"left":    left,
 	"dict":    dict,
+	"called":  called,
+	// zoned is a time in a zone of a schedule.
+	"zoned": func(t schemas.Time, zone string) string {
+		at, err := time.LoadLocation(zone)
+		if err != nil {
+			at = time.UTC
+		}
+		return t.In(at).Format("Mon 2 Jan 2006 15:04 MST")
+	},
 }
 
 // dict makes the argument of a nested template.

@@ -103,3 +103,24 @@ func TestWhoIsRefusedAtTheProviderIsBackAtTheSignInPageWithTheReason(t *testing.
 	refused(auth.StartPath+"?return=/console/jobs", http.StatusServiceUnavailable, "cannot be reached now")
 	refused(auth.CallbackPath+"?error=access_denied&state=x", http.StatusForbidden, "was not finished. Try again.")
 }
+
+func TestAChainCanBeFollowedAndStartedOverFromThePageOfItsJob(t *testing.T) {
+	d := newDesk(t, "chained", 0, 1)
+	if page := d.get("/jobs/job-000"); strings.Contains(page, "cdds sync") {
+		t.Error("a job whose runs hold everything is said to have a chain")
+	}
+	j := schemas.Job{
+		TenantID: "chained", JobID: "nightly", Title: "Nightly", Entity: schemas.EntityInteraction, State: schemas.JobActive,
+		Schedule: schemas.Schedule{Run: schemas.RunDaily, At: "02:00", TimeZone: "Europe/Berlin"}, Timeframe: schemas.Timeframe{Kind: schemas.TimeframeSinceLastRun},
+		Recipients: []string{d.certificate("a").Fingerprint},
+	}
+	d.define(j.Revised(nil, "ada", schemas.TimeOf(time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC))))
+	page := d.get("/jobs/nightly")
+	if !strings.Contains(page, "cdds sync --server http://127.0.0.1 --tenant chained --job nightly") || !strings.Contains(page, "Mon 2 Nov 2026 02:00 CET") {
+		t.Errorf("the page has no command to keep a copy, or not the job's own time:\n%s", page)
+	}
+	d.send("/jobs/nightly/restart-chain", nil)
+	if len(d.saved) != 1 || d.saved[0].JobID != "nightly" || d.saved[0].ChainFrom.IsZero() {
+		t.Errorf("the chain does not start over: %+v", d.saved)
+	}
+}

@@ -11,8 +11,9 @@ import (
 // worker can take over an export that a newer one accepted. Documents of the bucket are read
 // with unknown members ignored, so it would export what a limit it does not know leaves out:
 // everybody's data instead of one person's. A request with such limits is therefore stored as
-// a text, which holds the JSON. Older workers fail to read that, and retry until a newer one
-// takes the export; this one reads the text strictly, for limits that come later.
+// a text, which holds the JSON. An older worker cannot read that and fails the export, which can
+// be retried once all workers are of this release. This one reads the text strictly: a limit
+// that comes later fails here, too.
 type storedRequest schemas.ExportRequest
 
 // MarshalJSON writes an object, or a text.

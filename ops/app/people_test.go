@@ -130,3 +130,21 @@ func TestTheContactsOfAnExportComeFromAFile(t *testing.T) {
 		}
 	}
 }
+
+// TestAnExportOfAsManyPeopleAsThereMayBeIsKnownToHistory has ids that grow most where they are
+// quoted.
+func TestAnExportOfAsManyPeopleAsThereMayBeIsKnownToHistory(t *testing.T) {
+	w := newWorld(t)
+	w.run("ingest", "export", "history")
+	r := w.request("acme", "crowd")
+	r.Reason = "case 1"
+	for n := range schemas.MaxContacts {
+		r.Contacts = append(r.Contacts, fmt.Sprintf("%s%04d", strings.Repeat(`"`, 48), n))
+	}
+	check(t, r.Validate())
+	w.publish(of(r.Contacts[0], 1), of("eve", 2), r)
+	e := w.await("acme", "crowd")
+	if e.State != schemas.Completed || e.Done.Rows != 1 || e.Request == nil || len(e.Request.Contacts) != schemas.MaxContacts {
+		t.Errorf("it is %s with %d rows, request %t: %+v, %s", e.State, e.Done.Rows, e.Request != nil, e.Failure, e.Reason)
+	}
+}

@@ -136,7 +136,7 @@ func newRoot(s *session) *cobra.Command {
 	root.SetErr(s.err)
 	flags := root.PersistentFlags()
 	flags.BoolVar(&s.json, "json", false, "write output for scripts: the last line is one JSON object; the same as -o json")
-	flags.StringVarP(&s.form, "output", "o", formTable, "how results are written, a `name`: table, json, yaml, or csv for lists")
+	flags.StringVarP(&s.form, "output", "o", formTable, "how results are written, a `name`: table, json, yaml; for lists csv and jsonl, too")
 	flags.BoolVarP(&s.quiet, "quiet", "q", false, "show no progress")
 	flags.StringVar(&s.server, "server", os.Getenv("CDDS_SERVER"), "`URL` of a CDDS server to act through, with the API token in CDDS_TOKEN (CDDS_SERVER)")
 	flags.StringVar(&s.tokenFile, "token-file", os.Getenv("CDDS_TOKEN_FILE"), "`file` that holds the API token (CDDS_TOKEN_FILE)")
@@ -151,7 +151,7 @@ func newRoot(s *session) *cobra.Command {
 		}
 	}
 	root.AddCommand(newVersion(s))
-	_ = root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{formTable, formJSON, formYAML, formCSV}, cobra.ShellCompDirectiveNoFileComp))
+	_ = root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{formTable, formJSON, formYAML, formCSV, formJSONL}, cobra.ShellCompDirectiveNoFileComp))
 	_ = root.RegisterFlagCompletionFunc("context", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 		return contextNames(), cobra.ShellCompDirectiveNoFileComp
 	})

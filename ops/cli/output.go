@@ -2,6 +2,7 @@ package cli
 
 import (
 	"encoding/csv"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
@@ -24,6 +25,7 @@ const (
 	formJSON  = "json"
 	formYAML  = "yaml"
 	formCSV   = "csv"
+	formJSONL = "jsonl"
 )
 
 // chooseForm reads --output and --json.
@@ -35,12 +37,12 @@ func (s *session) chooseForm(cmd *cobra.Command) error {
 	case formTable, formYAML:
 	case formJSON:
 		s.json = true
-	case formCSV:
+	case formCSV, formJSONL:
 		if _, ok := cmd.Annotations[listing]; !ok {
-			return usageError{fmt.Errorf("--output csv is for lists, and %s is none; choose table, json or yaml", cmd.CommandPath())}
+			return usageError{fmt.Errorf("--output %s is for lists, and %s is none; choose table, json or yaml", s.form, cmd.CommandPath())}
 		}
 	default:
-		return usageError{fmt.Errorf("--output %s must be table, json, yaml or csv", s.form)}
+		return usageError{fmt.Errorf("--output %s must be table, json, yaml, csv or jsonl", s.form)}
 	}
 	return nil
 }
@@ -58,10 +60,14 @@ func lists(cmd *cobra.Command) *cobra.Command {
 }
 
 // list writes things of one kind: v for scripts, rows, whose first is the heading, for
-// people and spreadsheets. Where there are none, people read none instead.
+// people and spreadsheets. Where there are none, people read none instead. The things are
+// the one member of v that is a list.
 func (s *session) list(v any, rows [][]string, none string) error {
-	if s.form == formCSV {
+	switch s.form {
+	case formCSV:
 		return s.csv(rows)
+	case formJSONL:
+		return s.jsonl(v)
 	}
 	return s.result(v, func() {
 		if len(rows) == 1 && none != "" {
@@ -70,6 +76,30 @@ func (s *session) list(v any, rows [][]string, none string) error {
 		}
 		s.table(rows)
 	})
+}
+
+// jsonl writes the things of a list as JSON Lines, whole, each on a line.
+func (s *session) jsonl(v any) error {
+	encoded, err := schemas.Encode(v)
+	if err != nil {
+		return err
+	}
+	var members map[string]json.RawMessage
+	if err := schemas.Read(encoded, &members); err != nil {
+		return err
+	}
+	for _, member := range members {
+		var things []json.RawMessage
+		if schemas.Read(member, &things) != nil {
+			continue
+		}
+		for _, thing := range things {
+			if _, err := fmt.Fprintf(s.out, "%s\n", thing); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // csv writes rows as RFC 4180 has them, each on a line.

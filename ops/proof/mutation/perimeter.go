@@ -89,7 +89,7 @@ var perimeter = []mutation{
 		"ops/connect", "TestASnapshotSealedBeforeALossWasKnownGetsThePositionsOfTheLogItIsOf",
 	}, {
 		"export", "a plan of nothing says that its tenant is known",
-		"pipeline/plan.go", "\t\tif !known {\n", "\t\tif !known && false {\n",
+		"pipeline/plan.go", "\tif !known {\n", "\tif !known && false {\n",
 		"consumers/export", "TestAnExportOfNothingThatWasPlannedIsCompletedAlthoughClickHouseLostItsTenant",
 	}, {
 		"export", "rows that differ are cut in order",

@@ -30,6 +30,38 @@ func (c *Console) access() {
 		}
 		return c.accessPage(q, accessData{Secret: password, Of: "The new one-time password of " + name + ", for one sign-in within three days:"})
 	})
+	c.open("POST /access/users/{name}/role", func(q *request) error {
+		name := q.r.PathValue("name")
+		u, err := q.User(q.r.Context(), name)
+		if err != nil {
+			return err
+		}
+		err = q.ChangeUser(q.r.Context(), name, u.DisplayName, q.r.PostFormValue("role"))
+		if bad := problemsOf(err); bad != nil {
+			return c.accessPage(q, accessData{}, bad...)
+		}
+		if err != nil {
+			return err
+		}
+		return q.goTo("/access", "user.changed")
+	})
+	for action, do := range map[string]func(*request, string) error{
+		"disable": func(q *request, name string) error { return q.DisableUser(q.r.Context(), name) },
+		"enable":  func(q *request, name string) error { return q.EnableUser(q.r.Context(), name) },
+	} {
+		c.open("POST /access/users/{name}/"+action, func(q *request) error {
+			if err := do(q, q.r.PathValue("name")); err != nil {
+				return err
+			}
+			return q.goTo("/access", "user."+action+"d")
+		})
+	}
+	c.open("POST /access/sessions/{id}/end", func(q *request) error {
+		if err := q.EndSession(q.r.Context(), q.r.PathValue("id")); err != nil {
+			return err
+		}
+		return q.goTo("/access", "session.ended")
+	})
 	c.open("POST /access/users/{name}/delete", func(q *request) error {
 		if err := q.DeleteUser(q.r.Context(), q.r.PathValue("name")); err != nil {
 			return err
@@ -63,9 +95,10 @@ func (c *Console) access() {
 
 // accessData are the tenant's users and tokens.
 type accessData struct {
-	Users  []schemas.User
-	Tokens []schemas.APIToken
-	Roles  []string
+	Users    []schemas.User
+	Tokens   []schemas.APIToken
+	Sessions []schemas.Session
+	Roles    []string
 	// Secret is what was made a moment ago and is shown once; Of says what it is.
 	Secret, Of string
 }
@@ -76,6 +109,9 @@ func (c *Console) accessPage(q *request, d accessData, problems ...string) error
 		return err
 	}
 	if d.Tokens, err = q.Handle.Tokens(q.r.Context()); err != nil {
+		return err
+	}
+	if d.Sessions, err = q.Handle.Sessions(q.r.Context()); err != nil {
 		return err
 	}
 	d.Roles = schemas.Roles()

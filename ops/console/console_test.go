@@ -59,6 +59,23 @@ func (d *desk) Change(_ context.Context, v schemas.Versioned) error {
 	return nil
 }
 
+// register is a topic of users that is read as soon as it is written.
+type register struct{ directory *auth.Directory }
+
+func (r register) Change(_ context.Context, v schemas.Versioned) error {
+	attempt := schemas.NewAttempt(v)
+	if err := attempt.Validate(); err != nil {
+		return err
+	}
+	value, err := schemas.Encode(attempt)
+	if err != nil {
+		return err
+	}
+	return r.directory.Read([]byte(attempt.Key()), value)
+}
+
+func (register) Remove(schemas.Topic, []string) {}
+
 // define makes a job or a certificate known.
 func (d *desk) define(e schemas.Event) {
 	d.t.Helper()
@@ -95,7 +112,7 @@ func newDesk(t testing.TB, tenant string, exports, jobs int) *desk {
 	now := schemas.TimeOf(start)
 
 	directory := auth.NewDirectory(clock)
-	service, err := auth.New(auth.Options{Directory: directory, Publisher: discard{}, Key: make([]byte, auth.KeySize), Now: clock})
+	service, err := auth.New(auth.Options{Directory: directory, Records: register{directory}, Publisher: discard{}, Key: make([]byte, auth.KeySize), Now: clock})
 	check(t, err)
 	defined, err := definitions.New(definitions.Options{Log: still{}})
 	check(t, err)

@@ -89,6 +89,8 @@ var done = map[string]string{
 	"certificate.added": "The certificate is registered.", "certificate.removed": "The certificate is removed: nothing is sealed for it any more.",
 	"certificate.replaced": "The certificate is replaced: jobs seal for the new one from now on.",
 	"password":             "Your password is changed.", "token.revoked": "The token is revoked.", "user.deleted": "The user is deleted.",
+	"user.changed": "The role is changed. It counts from the user's next request on.", "user.disabled": "The user is disabled. Its sessions and tokens ended.",
+	"user.enabled": "The user is enabled and may sign in.", "session.ended": "The session is ended.",
 }
 
 // show renders a page.

@@ -3,6 +3,7 @@ package console_test
 import (
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -122,5 +123,22 @@ func TestAChainCanBeFollowedAndStartedOverFromThePageOfItsJob(t *testing.T) {
 	d.send("/jobs/nightly/restart-chain", nil)
 	if len(d.saved) != 1 || d.saved[0].JobID != "nightly" || d.saved[0].ChainFrom.IsZero() {
 		t.Errorf("the chain does not start over: %+v", d.saved)
+	}
+}
+
+func TestAnAdministratorChangesARoleAndDisablesAUserOnThePageOfAccess(t *testing.T) {
+	d := newDesk(t, "staff", 0, 0)
+	d.send("/access/users", url.Values{"name": {"bob"}, "role": {"viewer"}})
+	page := d.get("/access")
+	if !strings.Contains(page, `action="/console/access/users/bob/role"`) || !strings.Contains(page, `action="/console/access/users/bob/disable"`) {
+		t.Fatalf("a role cannot be changed, or a user not be disabled:\n%s", page)
+	}
+	d.send("/access/users/bob/role", url.Values{"role": {"administrator"}})
+	d.send("/access/users/bob/disable", nil)
+	if page := d.get("/access"); !strings.Contains(page, "<option selected>administrator") || !strings.Contains(page, "disabled</span>") || !strings.Contains(page, "/bob/enable") {
+		t.Errorf("the change does not show:\n%s", page)
+	}
+	if page := d.send("/access/users/bob/role", url.Values{"role": {"king"}}); !strings.Contains(page, "role") || strings.Contains(d.get("/access"), "king") {
+		t.Errorf("a role that does not exist is taken: %s", page)
 	}
 }

@@ -225,11 +225,18 @@ func (s *site) furnish(acme *caller) map[string]string {
 	s.awaitErasure("acme", "case")
 	var p api.Password
 	acme.into(&p, 201, "POST", "/users", map[string]any{"name": "ann", "role": "viewer"})
+	s.browser().must(200, "POST", "/session", map[string]any{"name": "ann", "password": p.Password})
+	var sessions api.Listing[api.SessionView]
+	acme.into(&sessions, 200, "GET", "/sessions", nil)
+	if len(sessions.Items) != 1 || sessions.Items[0].Name != "ann" {
+		s.t.Fatalf("the sessions of acme are %+v", sessions.Items)
+	}
 	var token api.NewToken
 	acme.into(&token, 201, "POST", "/tokens", map[string]any{"name": "spare", "role": "viewer", "expires_at": time.Now().Add(time.Hour).UTC().Format(time.RFC3339)})
 	s.secrets = append(s.secrets, p.Password, token.Secret)
 	return map[string]string{
 		"export": "done", "part": done.Parts[0].Name, "job": "nightly", "fingerprint": c.Fingerprint, "erasure": "case", "user": "ann", "token": token.TokenID,
+		"session": sessions.Items[0].SessionID,
 	}
 }
 
@@ -315,11 +322,17 @@ func routes() []route {
 		{id: "show-erasure", method: "GET", path: "/erasures/{erasure}", own: 200, viewer: 200},
 		{id: "list-audit", method: "GET", path: "/audit", own: 200, viewer: 200, alien: 200},
 		{id: "list-users", method: "GET", path: "/users", own: 200, viewer: 403, alien: 200},
+		{id: "list-sessions", method: "GET", path: "/sessions", own: 200, viewer: 403, alien: 200},
+		{id: "end-session", method: "DELETE", path: "/sessions/{session}", own: 204, viewer: 403},
+		{id: "get-user", method: "GET", path: "/users/{user}", own: 200, viewer: 403},
 		{id: "create-user", method: "POST", path: "/users", body: with(map[string]any{"name": "ann", "role": "viewer"}), own: 409, viewer: 403, alien: 409},
 		{id: "change-user", method: "PUT", path: "/users/{user}", body: with(map[string]any{"role": "viewer"}), own: 204, viewer: 403},
+		{id: "disable-user", method: "POST", path: "/users/{user}/disable", own: 204, viewer: 403},
+		{id: "enable-user", method: "POST", path: "/users/{user}/enable", own: 204, viewer: 403},
 		{id: "reset-password", method: "POST", path: "/users/{user}/password", own: 201, viewer: 403},
 		{id: "delete-user", method: "DELETE", path: "/users/{user}", own: 204, viewer: 403},
 		{id: "list-tokens", method: "GET", path: "/tokens", own: 200, viewer: 403, alien: 200},
+		{id: "get-token", method: "GET", path: "/tokens/{token}", own: 200, viewer: 403},
 		{id: "create-token", method: "POST", path: "/tokens", body: with(map[string]any{"name": "x", "role": "viewer", "expires_at": soon}), own: 201, viewer: 403, alien: 201},
 		{id: "revoke-token", method: "DELETE", path: "/tokens/{token}", own: 204, viewer: 403},
 		{id: "delete-job", method: "DELETE", path: "/jobs/{job}", own: 200, viewer: 403},

@@ -132,7 +132,7 @@ func TestAnErasureThatDiedAfterItsRowsWereGoneStillNamesTheExportsThatHoldThem(t
 	}
 	check(t, handler(w.warehouse).Handle(t.Context(), batch))
 	e := w.awaitErasure("acme", "case-1")
-	if e.Rows != 1 || len(e.Exports) != 1 || e.Exports[0].ExportID != "holding" || e.Exports[0].Rows != 1 {
+	if e.State != schemas.ErasureDone || e.Rows != 1 || len(e.Exports) != 1 || e.Exports[0].ExportID != "holding" || e.Exports[0].Rows != 1 {
 		t.Errorf("it says %+v", e)
 	}
 }

@@ -11,7 +11,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"cdds/pipeline/mirror"
 	"cdds/pipeline/receiver"
@@ -80,19 +79,7 @@ func (s *scene) apply(r Run) mirror.Applied {
 	if err != nil {
 		s.Fatal(err)
 	}
-	if r.After == nil {
-		clear(s.want)
-	}
-	for key := range s.want {
-		if r.HistoryFrom != nil && key.Time.Compare(*r.HistoryFrom) < 0 || slices.ContainsFunc(r.Removed, func(x schemas.Removal) bool {
-			return x.ID == key.ID && (x.Time.IsZero() || x.Time == key.Time)
-		}) {
-			delete(s.want, key)
-		}
-	}
-	for _, row := range r.Rows {
-		s.want[row.Key] = row
-	}
+	r.fold(s.want)
 	s.last = link
 	return applied
 }
@@ -177,94 +164,13 @@ func Conform(t *testing.T, k Kind) {
 	t.Run("interactions and contacts are side by side", func(t *testing.T) { k.both(t) })
 }
 
-// author writes random rows.
-type author struct {
-	*rand.Rand
-	entity string
-}
-
-func (a author) key() schemas.RowKey {
-	return schemas.RowKey{Time: schemas.TimeOf(Since.Add(time.Duration(a.IntN(12)) * 31 * 24 * time.Hour / 2)), ID: fmt.Sprintf("i%d", a.IntN(40))}
-}
-
-func (a author) row(key schemas.RowKey) Row {
-	text := []string{"hello", "grüße 👋", `a "quoted" \ line`, "line\nfeed", "nul\x00byte", "''; DROP TABLE interactions; --", ""}[a.IntN(7)]
-	r := Row{Key: key}
-	if a.entity == schemas.EntityContact {
-		c := &schemas.Contact{ContactID: key.ID, TenantID: "acme", CreatedAt: key.Time, DisplayName: text, Emails: []string{"a@example.com"}, Notes: fmt.Sprint(a.Int())}
-		line, err := schemas.Encode(c)
-		if err != nil {
-			panic(err)
-		}
-		r.Line = line
-		return r
-	}
-	i := &schemas.Interaction{InteractionID: key.ID, TenantID: "acme", StartedAt: key.Time, MediaType: "chat", Text: text, Subject: fmt.Sprint(a.Int()), Attributes: map[string]string{"k": text}}
-	for n := range a.IntN(3) {
-		f := File{ID: fmt.Sprintf("a%d", n), Content: fmt.Sprint("content ", a.IntN(10))}
-		if a.IntN(4) == 0 {
-			f = File{ID: f.ID, Problem: "not found"}
-		}
-		r.Files = append(r.Files, f)
-	}
-	line, err := schemas.Encode(i)
-	if err != nil {
-		panic(err)
-	}
-	r.Line = line
-	return r
-}
-
-// rows are some, of different keys.
-func (a author) rows(n int) []Row {
-	rows := map[schemas.RowKey]Row{}
-	for range n {
-		key := a.key()
-		rows[key] = a.row(key)
-	}
-	var all []Row
-	for _, row := range rows {
-		all = append(all, row)
-	}
-	slices.SortFunc(all, func(x, y Row) int { return x.Key.Compare(y.Key) })
-	return all
-}
-
-func (a author) removals(n int) []schemas.Removal {
-	all := map[schemas.RowKey]schemas.Removal{}
-	for range n {
-		r := schemas.Removal{ID: a.key().ID, Reason: schemas.RemovedErased}
-		if a.IntN(2) == 0 {
-			r = schemas.Removal{ID: r.ID, Time: a.key().Time, Reason: schemas.RemovedFilter}
-		}
-		all[r.Key()] = r
-	}
-	var list []schemas.Removal
-	for _, r := range all {
-		list = append(list, r)
-	}
-	return list
-}
-
 func (k Kind) follows(t *testing.T) {
 	for _, entity := range schemas.Entities() {
 		t.Run(entity, func(t *testing.T) {
 			s := k.scene(t)
 			for seed := range 8 {
 				a := author{rand.New(rand.NewPCG(uint64(seed), 1)), entity}
-				r := Run{Entity: entity, Job: "nightly", After: s.last, Rows: a.rows(a.IntN(30)), RowsOfAPart: 1 + a.IntN(20)}
-				if s.last != nil {
-					r.Removed = a.removals(a.IntN(10))
-				}
-				// A row is not removed by its time and published in one run.
-				r.Removed = slices.DeleteFunc(r.Removed, func(x schemas.Removal) bool {
-					return slices.ContainsFunc(r.Rows, func(row Row) bool { return x.Key() == row.Key })
-				})
-				if a.IntN(5) == 0 {
-					from := a.key().Time
-					r.HistoryFrom = &from
-					r.Rows = slices.DeleteFunc(r.Rows, func(row Row) bool { return row.Key.Time.Compare(from) < 0 })
-				}
+				r := a.run(s.last)
 				applied := s.apply(r)
 				s.compare(entity)
 				if applied.Position.Rows != int64(len(s.want)) || applied.Rows != int64(len(r.Rows)) || applied.Removed != int64(len(r.Removed)) {

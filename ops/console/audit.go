@@ -7,10 +7,15 @@ import (
 
 // auditData is a page of who did what.
 type auditData struct {
-	Rows []schemas.AuditRecord
+	Rows []auditRow
 	Listing
 	Actor, Action, Subject, Outcome, From, To string
 	Outcomes                                  []string
+}
+
+// Filtered says that a filter is set.
+func (d auditData) Filtered() bool {
+	return d.Actor+d.Action+d.Subject+d.Outcome+d.From+d.To != ""
 }
 
 func (c *Console) audit(q *request) error {
@@ -30,7 +35,9 @@ func (c *Console) audit(q *request) error {
 	if err != nil {
 		return err
 	}
-	d.Rows = found.Rows
+	for _, r := range found.Rows {
+		d.Rows = append(d.Rows, auditRow{r})
+	}
 	d.next(found.Next)
 	return c.show(q, "audit", view{Title: "Audit", At: "/audit", Data: d})
 }

@@ -1,0 +1,91 @@
+package console
+
+import (
+	"cdds/schemas"
+)
+
+// auditRow is a record that reads as a sentence.
+type auditRow struct{ schemas.AuditRecord }
+
+// act is what somebody does, as a command and as a report: "cancel export", "cancelled export".
+type act struct{ verb, past string }
+
+// acts are what people and programs do, by the action of the record.
+var acts = map[string]act{
+	"session.begin":   {"sign in as", "signed in as"},
+	"session.end":     {"end the session of", "ended the session of"},
+	"session.end_all": {"end all sessions of", "ended all sessions of"},
+	"password.change": {"change the password of", "changed the password of"},
+
+	"user.create":         {"add", "added"},
+	"user.change":         {"change", "changed"},
+	"user.delete":         {"delete", "deleted"},
+	"user.disable":        {"disable", "disabled"},
+	"user.enable":         {"enable", "enabled"},
+	"user.reset_password": {"reset the password of", "reset the password of"},
+	"token.create":        {"create", "created"},
+	"token.revoke":        {"revoke", "revoked"},
+
+	"job.create":        {"create job", "created job"},
+	"job.change":        {"change job", "changed job"},
+	"job.delete":        {"delete job", "deleted job"},
+	"job.suspend":       {"suspend job", "suspended job"},
+	"job.resume":        {"resume job", "resumed job"},
+	"job.run":           {"run job", "ran job"},
+	"job.secret":        {"read the webhook secret of job", "read the webhook secret of job"},
+	"job.restart_chain": {"start over the chain of job", "started over the chain of job"},
+	"job.acknowledge":   {"acknowledge runs of job", "acknowledged runs of job"},
+
+	"certificate.add":     {"add certificate", "added certificate"},
+	"certificate.remove":  {"remove certificate", "removed certificate"},
+	"certificate.replace": {"replace certificate", "replaced certificate"},
+
+	"export.requested": {"request export", "requested export"},
+	"export.create":    {"request export", "requested export"},
+	"export.clone":     {"clone export", "cloned export"},
+	"export.estimate":  {"estimate export", "estimated export"},
+	"export.download":  {"download files of export", "downloaded files of export"},
+	"export.cancel":    {"cancel export", "asked to cancel export"},
+	"export.retry":     {"retry export", "asked to retry export"},
+	"export.delete":    {"delete the files of export", "asked to delete the files of export"},
+
+	"erasure.create":      {"request erasure", "requested erasure"},
+	"records.written_off": {"write off records of topic", "wrote off records of topic"},
+}
+
+// results are what became of an export: their subject is the export itself.
+var results = map[string]string{
+	"export.completed": "completed", "export.failed": "failed", "export.refused": "was refused", "export.cancelled": "was cancelled",
+	"export.expired": "expired", "export.deleted": "was deleted",
+}
+
+// Who is who did it; empty where the sentence is about what became of an export.
+func (r auditRow) Who() string {
+	switch {
+	case results[r.Action] != "":
+		return ""
+	case r.Actor == "":
+		return "Somebody"
+	}
+	return r.Actor
+}
+
+// Did is what was done, to be followed by the subject. An action that was not done says
+// that it was only tried; one that has no words here is called by its name.
+func (r auditRow) Did() string {
+	a, known := acts[r.Action]
+	switch {
+	case results[r.Action] != "":
+		return "Export"
+	case !known && r.Outcome == schemas.OutcomeDone:
+		return "recorded " + r.Action + " for"
+	case !known:
+		return "tried " + r.Action + " for"
+	case r.Outcome == schemas.OutcomeDone:
+		return a.past
+	}
+	return "tried to " + a.verb
+}
+
+// Became is the end of the sentence on an export; empty elsewhere.
+func (r auditRow) Became() string { return results[r.Action] }

@@ -14,25 +14,6 @@ import (
 	"cdds/schemas"
 )
 
-// refusal is why a message is not granted.
-type refusal struct {
-	reason string
-	// unrecorded says that it needs no record to stay so.
-	unrecorded bool
-}
-
-func (r refusal) Error() string { return r.reason }
-
-// failure is why an attempt was given up, and where.
-type failure struct {
-	stage string
-	part  int
-	err   error
-}
-
-func (f failure) Error() string { return f.stage + ": " + f.err.Error() }
-func (f failure) Unwrap() error { return f.err }
-
 // run is an attempt at an export that is in hand.
 type run struct {
 	*Worker
@@ -109,93 +90,6 @@ func (r *run) attempt(ctx context.Context) (to place, err error) {
 		return waiting, nil
 	}
 	return gone, r.end(ctx, r.export(ctx))
-}
-
-// isOver finds out whether nothing is left to do but to report it, and does.
-func (r *run) isOver(ctx context.Context) (state schemas.State, over bool, err error) {
-	e := r.open
-	var cancelled bool
-	var failed *schemas.Failure
-	var asking errgroup.Group
-	asking.Go(func() (err error) { cancelled, err = r.Exporter.Cancelled(ctx, e.TenantID, e.ExportID); return err })
-	asking.Go(func() (err error) { state, err = r.Exporter.Ended(ctx, e.TenantID, e.ExportID); return err })
-	asking.Go(func() (err error) {
-		failed, err = r.Exporter.Failed(ctx, e.TenantID, e.ExportID, e.Attempt)
-		return err
-	})
-	switch err := asking.Wait(); {
-	case err != nil:
-		return "", false, err
-	case state == schemas.Refused:
-		return state, true, r.end(ctx, unknownTenant(r.accepted.Request))
-	case cancelled, state != "" && state != schemas.Completed:
-		return state, true, r.leave(ctx, e.Open, r.accepted.Request.JobID)
-	case state == "" && failed != nil:
-		return state, true, r.reportFailed(ctx, failed)
-	}
-	return state, false, nil
-}
-
-// end records and reports what came of the export. Its error is ctx's, or one that says that
-// this could not be done.
-func (r *run) end(ctx context.Context, err error) error {
-	if ctx.Err() != nil { // shut down, revoked or cancelled: not the export's failure
-		return ctx.Err()
-	}
-	e, request := r.open, r.accepted.Request
-	var refused refusal
-	var failed failure
-	var superseded *pipeline.SupersededError
-	switch {
-	case err == nil:
-		r.metrics.end(e.TenantID, schemas.Completed)
-		return r.close(ctx)
-	case errors.As(err, &superseded):
-		return r.superseded(ctx, superseded)
-	case errors.Is(err, pipeline.ErrGone):
-		return r.leave(ctx, e.Open, request.JobID)
-	case errors.As(err, &failed): // which a refusal may be the reason of
-		return r.fail(ctx, failed)
-	case errors.As(err, &refused) && e.Attempt == 1:
-		if err := r.refuse(ctx, request, refused.reason); err != nil {
-			return err
-		}
-		return r.close(ctx)
-	case errors.As(err, &refused): // granted before, so it has a history
-		return r.reportFailed(ctx, describe(failure{"accept", 0, pipeline.Permanent(refused)}))
-	}
-	return err
-}
-
-// fail gives the attempt up, if that can be recorded.
-func (r *run) fail(ctx context.Context, failed failure) error {
-	ctx, cancel := context.WithTimeout(ctx, failTimeout)
-	defer cancel()
-	told, state, err := r.Exporter.Fail(ctx, r.open.TenantID, r.open.ExportID, r.open.Attempt, *describe(failed))
-	switch {
-	case err != nil:
-		return errors.Join(failed, fmt.Errorf("record the failure: %w", err))
-	case state != "": // the answer to that had got lost, or another worker was faster
-		return fmt.Errorf("it is %s already: %w", state, failed)
-	}
-	spans.Fail(ctx, failed)
-	return r.reportFailed(ctx, told)
-}
-
-// failTimeout bounds giving up: the store may be what failed.
-const failTimeout = 30 * time.Second
-
-func (r *run) reportFailed(ctx context.Context, told *schemas.Failure) error {
-	e := r.open
-	s := &schemas.ExportStatus{
-		TenantID: e.TenantID, ExportID: e.ExportID, EventID: attemptEvent("failed", e.Attempt), State: schemas.Failed,
-		Attempt: e.Attempt, Failure: told, JobID: jobOf(r.accepted),
-	}
-	r.metrics.end(e.TenantID, schemas.Failed)
-	if err := r.reportState(ctx, s); err != nil {
-		return err
-	}
-	return r.close(ctx)
 }
 
 // close ends the attempt, whose end was recorded and reported.
@@ -294,47 +188,6 @@ func (r *run) parted(ctx context.Context, x pipeline.Export) error {
 		return err
 	}
 	spans.Observe(ctx, r.metrics.exportSeconds, r.Now().Sub(started).Seconds())
-	return r.reportState(ctx, completed)
-}
-
-// reportCompleted reports a completed export as its manifest says: whoever completed it may
-// not have.
-func (r *run) reportCompleted(ctx context.Context) error {
-	e := r.open
-	standing, err := r.Exporter.Standing(ctx, e.TenantID, e.ExportID)
-	if err != nil {
-		return err
-	}
-	if standing.Manifest == nil {
-		return pipeline.ErrGone
-	}
-	link, err := r.follow(ctx)
-	if err != nil {
-		return err
-	}
-	x := pipeline.Export{ID: e.ExportID, Filter: r.accepted.Request.Filter(), Snapshot: r.snapshot, Link: link}
-	plan, err := r.Exporter.Plan(ctx, x)
-	if err != nil {
-		return err
-	}
-	x.Snapshot = plan.Snapshot
-	if err := r.reportPlanned(ctx, plan, link); err != nil {
-		return err
-	}
-	for _, part := range standing.Manifest.Parts {
-		s := r.status(schemas.PartEventID(part.Number), schemas.Running)
-		s.Part = &part
-		if err := r.reportState(ctx, s); err != nil {
-			return err
-		}
-	}
-	completed := r.status("completed", schemas.Completed)
-	completed.JobID = r.accepted.Request.JobID
-	c, err := r.Exporter.Finish(ctx, x, r.topic, standing.Manifest.Parts)
-	if err != nil {
-		return err
-	}
-	completed.Completion = &c
 	return r.reportState(ctx, completed)
 }
 
@@ -445,10 +298,4 @@ func (r *run) refuseUnknownTenant(ctx context.Context) error {
 		}
 		return pipeline.Permanent(unknownTenant(request))
 	})
-}
-
-// unknownTenant is the one reason to refuse a request after it was accepted: only when
-// ingest is past the snapshot can it be told.
-func unknownTenant(r *schemas.ExportRequest) refusal {
-	return refusal{reason: fmt.Sprintf("tenant %q is unknown: nothing was ever stored for it; once there is, ask again under another id", r.TenantID)}
 }

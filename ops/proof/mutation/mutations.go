@@ -57,7 +57,7 @@ var mutations = []mutation{
 		"consumers", "TestABatchThatUnpacksToAbsurdSizeIsDeadLetteredByItsPositions",
 	}, {
 		"ingest", "what was trimmed before a batch of absurd size is no void",
-		"consumers/partition.go", "return p.queueUp([]fetched{r}, f.LogStartOffset, f.HighWatermark)", "return p.queueUp([]fetched{r}, 0, f.HighWatermark)",
+		"consumers/fetched.go", "return p.queueUp([]fetched{r}, f.LogStartOffset, f.HighWatermark)", "return p.queueUp([]fetched{r}, 0, f.HighWatermark)",
 		"consumers", "TestWhatWasTrimmedBeforeABatchThatIsNotUnpackedIsMissing",
 	}, {
 		"ingest", "a topic that is made again has new positions",

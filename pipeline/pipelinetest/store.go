@@ -1,0 +1,154 @@
+package pipelinetest
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"iter"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"cdds/pipeline/bucket"
+)
+
+// Store keeps objects in memory; it is a pipeline.Store and safe for concurrent use.
+type Store struct {
+	// Now is the clock of the store; nil means time.Now.
+	Now func() time.Time
+
+	mu      sync.Mutex
+	objects map[string]object
+}
+
+type object struct {
+	content  []byte
+	metadata map[string]string
+	modified time.Time
+}
+
+// NewStore returns an empty Store.
+func NewStore() *Store { return &Store{objects: map[string]object{}} }
+
+// Put stores content unless the key is taken: then it is bucket.ErrExists.
+func (s *Store) Put(_ context.Context, key string, c bucket.Content) error {
+	content, err := io.ReadAll(c.Body)
+	if err != nil {
+		return err
+	}
+	if int64(len(content)) != c.Size || contentOf(content).SHA256 != c.SHA256 {
+		return fmt.Errorf("put %s: the body has %d bytes with another digest, or not %d", key, len(content), c.Size)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, taken := s.objects[key]; taken {
+		return fmt.Errorf("put %s: %w", key, bucket.ErrExists)
+	}
+	now := s.Now
+	if now == nil {
+		now = time.Now
+	}
+	s.objects[key] = object{content, maps.Clone(c.Metadata), now()}
+	return nil
+}
+
+// PutBytes is Put of a small document.
+func (s *Store) PutBytes(ctx context.Context, key string, content []byte, _ string) error {
+	return s.Put(ctx, key, contentOf(content))
+}
+
+func contentOf(content []byte) bucket.Content {
+	sum := sha256.Sum256(content)
+	return bucket.Content{Body: bytes.NewReader(content), Size: int64(len(content)), SHA256: hex.EncodeToString(sum[:])}
+}
+
+// Stat is bucket.ErrNotFound if there is none.
+func (s *Store) Stat(_ context.Context, key string) (bucket.Object, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	o, ok := s.objects[key]
+	if !ok {
+		return bucket.Object{}, fmt.Errorf("stat %s: %w", key, bucket.ErrNotFound)
+	}
+	return bucket.Object{Key: key, Size: int64(len(o.content)), Modified: o.modified, Metadata: maps.Clone(o.metadata)}, nil
+}
+
+// GetBytes is bucket.ErrNotFound if there is none.
+func (s *Store) GetBytes(_ context.Context, key string, limit int64) ([]byte, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	o, ok := s.objects[key]
+	switch {
+	case !ok:
+		return nil, fmt.Errorf("get %s: %w", key, bucket.ErrNotFound)
+	case int64(len(o.content)) > limit:
+		return nil, fmt.Errorf("get %s: it has more than %d bytes", key, limit)
+	}
+	return slices.Clone(o.content), nil
+}
+
+// Open is bucket.ErrNotFound if there is none.
+func (s *Store) Open(_ context.Context, key string) (io.ReadCloser, error) {
+	content, err := s.GetBytes(context.Background(), key, 1<<40)
+	return io.NopCloser(bytes.NewReader(content)), err
+}
+
+// OpenAt is a part of the object, or bucket.ErrChanged if it is another version.
+func (s *Store) OpenAt(_ context.Context, key, version string, offset, size int64) (io.ReadCloser, string, error) {
+	content, err := s.GetBytes(context.Background(), key, 1<<40)
+	if err != nil {
+		return nil, "", err
+	}
+	is := contentOf(content).SHA256
+	if version != "" && version != is {
+		return nil, "", fmt.Errorf("get %s: %w", key, bucket.ErrChanged)
+	}
+	if size > 0 {
+		content = content[offset : offset+size]
+	}
+	return io.NopCloser(bytes.NewReader(content)), is, nil
+}
+
+// List returns the objects whose key begins with prefix, by key.
+func (s *Store) List(_ context.Context, prefix string) ([]bucket.Object, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var all []bucket.Object
+	for key, o := range s.objects {
+		if strings.HasPrefix(key, prefix) {
+			all = append(all, bucket.Object{Key: key, Size: int64(len(o.content)), Modified: o.modified})
+		}
+	}
+	slices.SortFunc(all, func(a, b bucket.Object) int { return strings.Compare(a.Key, b.Key) })
+	return all, nil
+}
+
+// Folders yields, one level below prefix, every part of a key up to and including the
+// next slash, in order.
+func (s *Store) Folders(ctx context.Context, prefix string) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		all, _ := s.List(ctx, prefix)
+		last := ""
+		for _, o := range all {
+			name, _, below := strings.Cut(strings.TrimPrefix(o.Key, prefix), "/")
+			if folder := prefix + name + "/"; below && folder != last {
+				if last = folder; !yield(folder, nil) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// Remove of an object that is not there is no error.
+func (s *Store) Remove(_ context.Context, key string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.objects, key)
+	return nil
+}

@@ -191,7 +191,9 @@ func (w *Worker) stand(ctx context.Context, t *watch) (reached []*lack, err erro
 	now := w.Now()
 	t.progress(done, now)
 	for e := range w.queue.waiting[t.topic] {
-		e.behind, e.lost = e.snapshot.Behind(done), 0
+		if e.behind = e.snapshot.Behind(done); e.behind > 0 {
+			e.lost = 0 // else what was lost at the last look is lost until this one says otherwise
+		}
 		switch waited := now.Sub(e.waits); {
 		case e.behind == 0:
 			reached = append(reached, &lack{e: e})

@@ -138,7 +138,7 @@ func (h *Handle) CreateExport(ctx context.Context, r schemas.ExportRequest, key 
 	case ok && digest == r.Digest():
 		return h.export(ctx, r.ExportID)
 	case ok:
-		return schemas.Export{}, h.refuse(ctx, "export.create", r.ExportID, &ConflictError{fmt.Sprintf("export %s was asked for with other content; choose another id or key", r.ExportID)})
+		return schemas.Export{}, h.refuse(ctx, "export.create", r.ExportID, &ConflictError{fmt.Sprintf("export %s was requested with other content; choose another id or key", r.ExportID)})
 	}
 	if err := h.change(ctx, "export.create", r.ExportID, r.About(), &r); err != nil {
 		return schemas.Export{}, err
@@ -249,7 +249,7 @@ func (h *Handle) control(ctx context.Context, action, id string, allows func(sch
 	if !allows(e.State) {
 		return h.refuse(ctx, "export."+action, id, &ConflictError{fmt.Sprintf("export %s is %s: there is nothing to %s", id, e.State, action)})
 	}
-	return h.change(ctx, "export."+action, id, "asked for", &schemas.ExportRequest{
+	return h.change(ctx, "export."+action, id, "requested", &schemas.ExportRequest{
 		Action: action, TenantID: h.tenant, ExportID: id, RequestedAt: schemas.TimeOf(h.Now()), RequestedBy: h.who.Name,
 	})
 }

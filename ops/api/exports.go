@@ -94,7 +94,7 @@ func (a *API) exports() {
 		State  []string     `query:"state" maxItems:"16" doc:"Only these states, comma separated."`
 		Entity string       `query:"entity" enum:"interaction,contact"`
 		Job    string       `query:"job" maxLength:"128" doc:"Only runs of this job."`
-		Text   string       `query:"q" maxLength:"128" doc:"Part of the id or of who asked for it."`
+		Text   string       `query:"q" maxLength:"128" doc:"Part of the id or of who requested it."`
 		From   schemas.Time `query:"from" doc:"Requested at or after."`
 		To     schemas.Time `query:"to" doc:"Requested before."`
 	}) (*answer[Listing[schemas.Export]], error) {

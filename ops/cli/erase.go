@@ -164,9 +164,9 @@ func (s *session) showErasure(e schemas.Erasure) {
 	}
 	rows := [][]string{{"EXPORT", "STATE", "ROWS", "FILES", "EXPIRES", "DELETION"}}
 	for _, x := range e.Exports {
-		deletion := "not asked for"
+		deletion := "not requested"
 		if x.Deleted {
-			deletion = "asked for"
+			deletion = "requested"
 		}
 		rows = append(rows, []string{x.ExportID, string(x.State), schemas.Grouped(x.Rows), fmt.Sprint(len(x.Parts)), x.ExpiresAt.String(), deletion})
 	}

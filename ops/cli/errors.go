@@ -26,7 +26,7 @@ const exitCodes = `Exit codes:
   0    done
   1    failed
   2    the command line or configuration is wrong
-  3    the request was refused, or what was asked for does not exist
+  3    the request was refused, or what it names does not exist
   4    verification failed: something is missing, added or changed
   5    a service is not reachable or not healthy
   6    nothing was found: nothing was erased

@@ -22,7 +22,7 @@ func newExport(s *session) *cobra.Command {
 		Long: `Create, watch, cancel and download exports.
 
 An export holds every interaction (or contact) of a tenant that was produced before it
-was asked for and whose time lies in [from, to). It is a set of parts, each a zip of
+was requested and whose time lies in [from, to). It is a set of parts, each a zip of
 JSON Lines sealed for the recipients' certificates, and a signed manifest.
 
 ` + exitCodes,

@@ -110,7 +110,7 @@ func (s *session) newControl(c control) *cobra.Command {
 		},
 	}
 	tenantFlag(cmd, &tenant)
-	cmd.Flags().DurationVar(&timeout, "timeout", 0, "stop waiting after this `duration`; what was asked for goes on")
+	cmd.Flags().DurationVar(&timeout, "timeout", 0, "stop waiting after this `duration`; what was requested goes on")
 	return cmd
 }
 

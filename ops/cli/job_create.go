@@ -83,7 +83,7 @@ func newJobChange(s *session) *cobra.Command {
 		Short:   "Change a job",
 		Long: `Change what the flags say of a job; the rest stays. Another schedule is given whole, with
 its --at and --time-zone, and so is another timeframe, another set of recipients or of
-attributes. An empty --webhook removes it. What runs already goes on as it was asked for.
+attributes. An empty --webhook removes it. Runs that have started do not change.
 
 ` + exitCodes,
 		Example: examples(

@@ -111,11 +111,17 @@ func (o *Offsets) stable(ctx context.Context, topic schemas.Topic) (schemas.Line
 		if err != nil {
 			return nil, nil, err
 		}
-		// The topic may have been replaced while it was asked for.
-		if same, err := o.settler.Unchanged(ctx, l, log); err != nil || same {
+		// The topic may have been replaced while it was asked for, or its log have lost its tail
+		// with another leader.
+		same, err := o.settler.Unchanged(ctx, l, log)
+		if err != nil || same && sameLeaders(log, stable) {
 			return l, stable, err
 		}
 	}
+}
+
+func sameLeaders(log schemas.Log, stable []consumers.Mark) bool {
+	return slices.EqualFunc(log.Epochs, stable, func(epoch int32, m consumers.Mark) bool { return epoch == m.Epoch })
 }
 
 // Ingested is Handled of the topic's ingest group.

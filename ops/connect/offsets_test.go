@@ -16,6 +16,8 @@ type brokers struct {
 	consumers.Brokers
 	committed map[string]map[int32]consumers.Mark
 	ends      map[int32]int64
+	// elected says that a partition had another leader for a moment.
+	elected *bool
 }
 
 func (brokers) TopicID(context.Context, schemas.Topic) (string, error) { return "id", nil }
@@ -28,7 +30,11 @@ func (brokers) Ends(context.Context, schemas.Topic) ([]consumers.Mark, error) {
 	return []consumers.Mark{{Offset: 9, Epoch: 7}, {Offset: 5, Epoch: 7}}, nil
 }
 
-func (brokers) Stable(context.Context, schemas.Topic) ([]consumers.Mark, error) {
+func (b brokers) Stable(context.Context, schemas.Topic) ([]consumers.Mark, error) {
+	if b.elected != nil && !*b.elected {
+		*b.elected = true
+		return []consumers.Mark{{Offset: 2, Epoch: 8}, {Offset: 5, Epoch: 7}}, nil
+	}
 	return []consumers.Mark{{Offset: 8, Epoch: 7}, {Offset: 5, Epoch: 7}}, nil
 }
 
@@ -98,5 +104,15 @@ func TestASealedSnapshotIsCommittedWithItsLeaderEpochs(t *testing.T) {
 		if got := b.committed[schemas.GroupSnapshots][p]; got != mark {
 			t.Errorf("committed of partition %d is %+v, want %+v", p, got, mark)
 		}
+	}
+}
+
+func TestASnapshotIsSealedUnderTheLeadersThatTheLogWasSettledUnder(t *testing.T) {
+	elected := false
+	b := brokers{committed: map[string]map[int32]consumers.Mark{}, elected: &elected}
+	settler := consumers.NewSettler(consumers.SettlerOptions{Brokers: b, Decisions: pipeline.Incarnations{Store: pipelinetest.NewStore()}})
+	snapshot, _, err := NewOffsets(b, settler).Seal(t.Context(), schemas.TopicInteractions)
+	if err != nil || !slices.Equal(snapshot, schemas.Snapshot{8, 5}) || !elected {
+		t.Errorf("sealed is %v, %v", snapshot, err)
 	}
 }

@@ -142,33 +142,6 @@ func (l Lineage) Parted(partition int32, position int64) (offset int64, parted b
 	return offset, parted
 }
 
-// SameIncarnations reports whether two snapshots end in the same incarnation of every partition.
-// What is beyond the end of one is at 0.
-func (s Snapshot) SameIncarnations(other Snapshot) bool {
-	at := func(s Snapshot, p int) int64 {
-		if p < len(s) {
-			return s[p] >> positionBits
-		}
-		return 0
-	}
-	for p := range max(len(s), len(other)) {
-		if at(s, p) != at(other, p) {
-			return false
-		}
-	}
-	return true
-}
-
-// Joined is the first snapshot that holds both.
-func (s Snapshot) Joined(other Snapshot) Snapshot {
-	all := make(Snapshot, max(len(s), len(other)))
-	copy(all, s)
-	for p, next := range other {
-		all[p] = max(all[p], next)
-	}
-	return all
-}
-
 // partitions is how many the topic had at most, as far as they were used.
 func (l Lineage) partitions() (n int) {
 	for _, i := range l {

@@ -5,32 +5,6 @@ import (
 	"strings"
 )
 
-// Snapshot is a point in the history of a source topic: for each partition, by
-// its number, the first offset that is not part of it. Partitions past its length
-// had no records.
-type Snapshot []int64
-
-// Records is the sum of the offsets: how many positions lie before the snapshot.
-func (s Snapshot) Records() int64 {
-	var n int64
-	for _, offset := range s {
-		n += offset
-	}
-	return n
-}
-
-// Past names the first partition of which s holds less than earlier does, or is
-// false: then earlier lies within s. A partition that s has not was never used: there, where an
-// incarnation begins, nothing lies below.
-func (s Snapshot) Past(earlier Snapshot) (partition int, found bool) {
-	for p, offset := range earlier {
-		if p < len(s) && offset > s[p] || p >= len(s) && offset&MaxOffset > 0 {
-			return p, true
-		}
-	}
-	return 0, false
-}
-
 // RowKey is the identity of a row within a tenant, in the order rows are exported:
 // by time, then by id bytes.
 type RowKey struct {
@@ -166,15 +140,4 @@ type Receipt struct {
 	// Segments are the files of an attachment that is too large for a zip; none if its content
 	// could not be had.
 	Segments []Segment `json:"segments,omitempty"`
-}
-
-// Behind is how many positions of the snapshot are yet to come, as far as done is reached:
-// 0 if it covers all of them. Of a partition that done lacks nothing comes any more: the
-// topic was made again without it. What it had is missing or is not.
-func (s Snapshot) Behind(done Snapshot) int64 {
-	var n int64
-	for p, offset := range s[:min(len(s), len(done))] {
-		n += max(offset-done[p], 0)
-	}
-	return n
 }

@@ -161,8 +161,8 @@ func (r *run) reportCompleted(ctx context.Context) error {
 	return r.reportState(ctx, completed)
 }
 
-// unknownTenant is the one reason to refuse a request after it was accepted: only when
-// ingest is past the snapshot can it be told.
+// unknownTenant is the one reason to refuse a request after it was accepted: whether a tenant
+// exists is known only once ingest is past the snapshot.
 func unknownTenant(r *schemas.ExportRequest) refusal {
 	return refusal{reason: fmt.Sprintf("tenant %q is unknown: nothing was ever stored for it; once there is, ask again under another id", r.TenantID)}
 }

@@ -22,7 +22,7 @@ func (l lineage) Used(_ context.Context, _ schemas.Topic, to schemas.Snapshot) (
 }
 
 // The topic was made again after two of its records were sealed into a snapshot. Nobody had read
-// them: only that snapshot tells that they were there.
+// them: only that snapshot proves that they existed.
 func TestWhatSnapshotsHoldTogetherIsWhatEachOfThemHolds(t *testing.T) {
 	const next = 1 << 40
 	w := &Worker{Options: Options{Log: lineage{of: schemas.Lineage{

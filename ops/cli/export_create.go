@@ -339,7 +339,7 @@ func (s *session) await(ctx context.Context, services *services, r *schemas.Expo
 			bar.end(ctx.Err())
 			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 				return e, withHint(fmt.Errorf("export %s is still %s", e.ExportID, e.State),
-					fmt.Sprintf("it goes on: `%s` tells how far it is", showCommand(e)))
+					fmt.Sprintf("it goes on: `%s` shows its progress", showCommand(e)))
 			}
 			return e, ctx.Err()
 		}

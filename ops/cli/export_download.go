@@ -75,7 +75,7 @@ func (s *session) downloadTo(ctx context.Context, e storedExport, dir string) er
 	}
 	if e.State != schemas.Completed {
 		return refused(withHint(fmt.Errorf("export %s is %s, not completed: there is nothing to download", e.ExportID, e.State),
-			fmt.Sprintf("`%s` tells how far it is", showCommand(e.Export))))
+			fmt.Sprintf("`%s` shows its progress", showCommand(e.Export))))
 	}
 	if dir == "" {
 		dir = schemas.ExportDir(e.ExportID)

@@ -39,7 +39,7 @@ func (s *session) chooseForm(cmd *cobra.Command) error {
 		s.json = true
 	case formCSV, formJSONL:
 		if _, ok := cmd.Annotations[listing]; !ok {
-			return usageError{fmt.Errorf("--output %s is for lists, and %s is none; choose table, json or yaml", s.form, cmd.CommandPath())}
+			return usageError{fmt.Errorf("--output %s needs a list, which %s does not print; choose table, json or yaml", s.form, cmd.CommandPath())}
 		}
 	default:
 		return usageError{fmt.Errorf("--output %s must be table, json, yaml, csv or jsonl", s.form)}

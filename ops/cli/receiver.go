@@ -57,5 +57,5 @@ var errNoServer = usageError{withHint(errors.New("no server is named"), "use `cd
 // direct is an error: this build acts on no services.
 func (s *session) direct() error { return errNoServer }
 
-// completeIDs offers none: what a receiver follows it was told.
+// completeIDs offers nothing: a receiver cannot list ids.
 func (s *session) completeIDs(*cobra.Command) {}

@@ -120,7 +120,7 @@ func (s *session) remoteAwait(ctx context.Context, c *client.Client, e schemas.E
 		case <-ctx.Done():
 			bar.end(ctx.Err())
 			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-				return e, withHint(fmt.Errorf("export %s is still %s", e.ExportID, e.State), fmt.Sprintf("it goes on: `%s` tells how far it is", showCommand(e)))
+				return e, withHint(fmt.Errorf("export %s is still %s", e.ExportID, e.State), fmt.Sprintf("it goes on: `%s` shows its progress", showCommand(e)))
 			}
 			return e, ctx.Err()
 		}

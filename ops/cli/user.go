@@ -181,7 +181,7 @@ func newUserRole(s *session) *cobra.Command {
 			return a.ChangeUser(ctx, onTheMachine(), name, u.DisplayName, role)
 		},
 	})
-	cmd.Flags().StringVar(&role, "role", "", "`role`: administrator, viewer or operator")
+	cmd.Flags().StringVar(&role, "role", "", "`role`: administrator, privacy, viewer or operator")
 	_ = cmd.MarkFlagRequired("role")
 	_ = cmd.RegisterFlagCompletionFunc("role", cobra.FixedCompletions(schemas.Roles(), cobra.ShellCompDirectiveNoFileComp))
 	return cmd

@@ -120,8 +120,12 @@ func (o *Offsets) stable(ctx context.Context, topic schemas.Topic) (schemas.Line
 	}
 }
 
+// sameLeaders reports whether no partition is known to have had another leader. An epoch of -1
+// is not known.
 func sameLeaders(log schemas.Log, stable []consumers.Mark) bool {
-	return slices.EqualFunc(log.Epochs, stable, func(epoch int32, m consumers.Mark) bool { return epoch == m.Epoch })
+	return slices.EqualFunc(log.Epochs, stable, func(epoch int32, m consumers.Mark) bool {
+		return epoch == m.Epoch || epoch < 0 || m.Epoch < 0
+	})
 }
 
 // Ingested is Handled of the topic's ingest group.

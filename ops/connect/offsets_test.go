@@ -116,3 +116,18 @@ func TestASnapshotIsSealedUnderTheLeadersThatTheLogWasSettledUnder(t *testing.T)
 		t.Errorf("sealed is %v, %v", snapshot, err)
 	}
 }
+
+func TestBrokersThatDoNotKnowAnEpochHoldUpNoSnapshot(t *testing.T) {
+	for _, c := range []struct {
+		settled, stable int32
+		same            bool
+	}{{7, 7, true}, {7, 8, false}, {-1, 7, true}, {7, -1, true}} {
+		log := schemas.Log{Epochs: []int32{c.settled}}
+		if got := sameLeaders(log, []consumers.Mark{{Offset: 3, Epoch: c.stable}}); got != c.same {
+			t.Errorf("epoch %d, then %d: %t", c.settled, c.stable, got)
+		}
+	}
+	if sameLeaders(schemas.Log{Epochs: []int32{7}}, []consumers.Mark{{Epoch: 7}, {Epoch: 7}}) {
+		t.Error("a partition was added meanwhile")
+	}
+}

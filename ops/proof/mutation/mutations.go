@@ -104,7 +104,7 @@ var mutations = []mutation{
 		"pipeline/pipelinetest", "TestAPlanMadeWhileRowsWereLostIsNotKept",
 	}, {
 		"barrier", "nothing is waited for of a partition that the topic does not have any more",
-		"schemas/plan.go", "range s[:min(len(s), len(done))] {", "range s[:len(s)] {\n\t\tif p >= len(done) {\n\t\t\tn += offset\n\t\t\tcontinue\n\t\t}",
+		"schemas/snapshot.go", "range s[:min(len(s), len(done))] {", "range s[:len(s)] {\n\t\tif p >= len(done) {\n\t\t\tn += offset\n\t\t\tcontinue\n\t\t}",
 		"schemas", "TestSnapshotBehindCountsEachPartitionByItself",
 	}, {
 		"barrier", "what came at or past the snapshot stays out",

@@ -90,7 +90,7 @@ func TestASavedContextSaysServerTokenAndTenant(t *testing.T) {
 	if err := yaml.Unmarshal([]byte(must("", "export", "list", "-o", "yaml")), &listed); err != nil || len(listed.Exports) != 1 || listed.Exports[0].ExportID != "one" || listed.TenantID != "acme" {
 		t.Errorf("as YAML the exports are %+v, %v", listed, err)
 	}
-	if _, stderr, err := try("", "export", "show", "one", "-o", "csv"); code(err) != 2 || !strings.Contains(stderr, "csv is for lists") {
+	if _, stderr, err := try("", "export", "show", "one", "-o", "csv"); code(err) != 2 || !strings.Contains(stderr, "csv needs a list") {
 		t.Errorf("an export as CSV ended with %d: %s", code(err), stderr)
 	}
 	for line, want := range map[string]string{"export show ": "one\tcompleted", "export list --tenant ": "acme", "context use ": "work"} {

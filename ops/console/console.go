@@ -69,6 +69,7 @@ func New(o Options) *Console {
 	c.open("GET /{$}", c.overview)
 	c.jobs()
 	c.history()
+	c.exportForms()
 	c.artifacts()
 	c.certificates()
 	c.open("GET /audit", c.audit)

@@ -17,6 +17,7 @@ import (
 	"cdds/ops/auth"
 	"cdds/ops/console"
 	"cdds/ops/stack/stacktest"
+	"cdds/pipeline"
 	"cdds/pipeline/ledger"
 	"cdds/pipeline/tables"
 	"cdds/pipeline/warehouse"
@@ -37,6 +38,7 @@ type desk struct {
 	defined *definitions.Definitions
 	// saved are the jobs that were published.
 	saved     []*schemas.Job
+	asked     *asked
 	warehouse *warehouse.Warehouse
 	ledger    *ledger.Ledger
 }
@@ -50,6 +52,42 @@ func (d *desk) save(exports ...schemas.Export) {
 type discard struct{}
 
 func (discard) Publish(context.Context, ...schemas.Event) error { return nil }
+
+// asked keeps the requests that were published, as the topic of requests does.
+type asked struct {
+	exports  []*schemas.ExportRequest
+	erasures []*schemas.ErasureRequest
+}
+
+func (a *asked) Publish(_ context.Context, events ...schemas.Event) error {
+	for _, e := range events {
+		switch r := e.(type) {
+		case *schemas.ExportRequest:
+			a.exports = append(a.exports, r)
+		case *schemas.ErasureRequest:
+			a.erasures = append(a.erasures, r)
+		}
+	}
+	return nil
+}
+
+func (a *asked) Export(_ context.Context, tenantID, id string) (*schemas.ExportRequest, error) {
+	for _, r := range a.exports {
+		if r.TenantID == tenantID && r.ExportID == id {
+			return r, nil
+		}
+	}
+	return nil, nil //nolint:nilnil // as admin.Requests says
+}
+
+func (a *asked) Erasure(_ context.Context, tenantID, id string) (*schemas.ErasureRequest, error) {
+	for _, r := range a.erasures {
+		if r.TenantID == tenantID && r.ErasureID == id {
+			return r, nil
+		}
+	}
+	return nil, nil //nolint:nilnil // as admin.Requests says
+}
 
 // Change remembers jobs.
 func (d *desk) Change(_ context.Context, v schemas.Versioned) error {
@@ -140,10 +178,14 @@ func newDesk(t testing.TB, tenant string, exports, jobs int) *desk {
 		})
 	}
 	check(t, l.SaveExports(t.Context(), all))
-	d := &desk{t: t, warehouse: w, ledger: l, auth: service, defined: defined, who: auth.Principal{Subject: "user/ada", Name: "ada", Tenant: tenant, Role: schemas.RoleAdministrator}}
+	d := &desk{t: t, asked: &asked{}, warehouse: w, ledger: l, auth: service, defined: defined, who: auth.Principal{Subject: "user/ada", Name: "ada", Tenant: tenant, Role: schemas.RoleAdministrator}}
 	office := admin.New(admin.Options{
-		History: l, Rows: w, Publisher: discard{}, Records: d, Positions: still{}, Accounts: service, Directory: directory, Definitions: defined,
+		History: l, Rows: w, Publisher: d.asked, Requests: d.asked, Records: d, Positions: still{}, Accounts: service, Directory: directory, Definitions: defined,
 		CheckJob: func(_ context.Context, j schemas.Job) error { return schedule.Check(j) }, Next: schedule.Next, Now: clock,
+		Run: func(j schemas.Job) *schemas.ExportRequest { return schedule.RunNow(j, now) },
+		Estimator: admin.Estimator{
+			Exporter: pipeline.New(pipeline.Options{Source: w, Now: clock}), Rows: w, Positions: still{}, History: l,
+		},
 	})
 	pages := console.New(console.Options{Admin: office, Auth: service, URL: "http://127.0.0.1", Now: clock}).Handler()
 	d.handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

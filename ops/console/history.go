@@ -13,13 +13,6 @@ import (
 func (c *Console) history() {
 	c.open("GET /history", c.historyList)
 	c.open("GET /history/{id}", c.exportPage)
-	c.open("POST /history/{id}/clone", func(q *request) error {
-		e, err := q.CloneExport(q.r.Context(), q.r.PathValue("id"))
-		if err != nil {
-			return err
-		}
-		return q.goTo("/history/"+e.ExportID, "export.asked")
-	})
 	for action, do := range map[string]func(*request, string) error{
 		schemas.ActionCancel: func(q *request, id string) error { return q.CancelExport(q.r.Context(), id) },
 		schemas.ActionRetry:  func(q *request, id string) error { return q.RetryExport(q.r.Context(), id) },

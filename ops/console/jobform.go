@@ -83,6 +83,20 @@ func (c *Console) jobEditor(q *request, f jobForm, problems ...string) error {
 	if !q.who.May(auth.Change) {
 		return auth.ErrForbidden
 	}
+	if err := q.choices(&f); err != nil {
+		return err
+	}
+	title := "New job"
+	f.Post = Prefix + "/jobs"
+	if f.Revision > 0 {
+		title = "Edit " + f.Title
+		f.Post += "/" + f.JobID
+	}
+	return c.show(q, "job-form", view{Title: title, At: "/jobs", Problems: problems, Data: f})
+}
+
+// choices fills in what can be chosen.
+func (q *request) choices(f *jobForm) error {
 	f.Media, f.Directions, f.Runs, f.Weekdays = schemas.MediaTypes(), schemas.Directions(), schemas.Runs(), schemas.Weekdays()
 	f.Timeframes, f.CatchUps, f.Compressions = schemas.Timeframes(), schemas.CatchUps(), schemas.Compressions()
 	registered, err := q.Certificates(q.r.Context())
@@ -95,13 +109,7 @@ func (c *Console) jobEditor(q *request, f jobForm, problems ...string) error {
 			f.Certificates = append(f.Certificates, cert)
 		}
 	}
-	title := "New job"
-	f.Post = Prefix + "/jobs"
-	if f.Revision > 0 {
-		title = "Edit " + f.Title
-		f.Post += "/" + f.JobID
-	}
-	return c.show(q, "job-form", view{Title: title, At: "/jobs", Problems: problems, Data: f})
+	return nil
 }
 
 // sealedFor are the certificates that are used where recipients are named: those that
@@ -132,14 +140,9 @@ func (c *Console) saveJob(q *request, id string) error {
 			return err
 		}
 	}
-	j, problems := jobOf(q.r.PostForm, known)
-	queues, err := schemas.QueuesOf(j.Queues, func(names []string) ([]string, error) { return q.QueuesAmong(q.r.Context(), names) })
-	if bad := problemsOf(err); bad != nil {
-		problems = append(problems, bad...)
-	} else if err != nil {
+	j, problems, err := q.jobOf(known)
+	if err != nil {
 		return err
-	} else {
-		j.Queues = queues
 	}
 	j.TenantID, j.JobID, j.State = q.Tenant(), id, known.State
 	revision, _ := strconv.Atoi(q.r.PostFormValue("revision"))
@@ -170,6 +173,17 @@ func (c *Console) saveJob(q *request, id string) error {
 		return err
 	}
 	return q.goTo("/jobs/"+saved.JobID, "job.saved")
+}
+
+// jobOf is what the form holds, with its queues as they are called, and what is wrong with it.
+func (q *request) jobOf(known schemas.Job) (schemas.Job, []string, error) {
+	j, problems := jobOf(q.r.PostForm, known)
+	queues, err := schemas.QueuesOf(j.Queues, func(names []string) ([]string, error) { return q.QueuesAmong(q.r.Context(), names) })
+	if bad := problemsOf(err); bad != nil {
+		return j, append(problems, bad...), nil
+	}
+	j.Queues = queues
+	return j, problems, err
 }
 
 // jobOf reads the editor's fields, and says what it cannot read. Of attributes that lines

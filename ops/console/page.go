@@ -31,13 +31,13 @@ type pages map[string]*template.Template
 
 func parsePages() pages {
 	all := pages{}
-	layout := template.Must(template.New("layout.html").Funcs(functions).ParseFS(templates, "templates/layout.html", "templates/parts.html"))
+	layout := template.Must(template.New("layout.html").Funcs(functions).ParseFS(templates, "templates/layout.html", "templates/parts*.html"))
 	files, err := templates.ReadDir("templates")
 	if err != nil {
 		panic("console: " + err.Error())
 	}
 	for _, f := range files {
-		if name := f.Name(); name != "layout.html" && name != "parts.html" {
+		if name := f.Name(); name != "layout.html" && !strings.HasPrefix(name, "parts") {
 			all[strings.TrimSuffix(name, ".html")] = template.Must(template.Must(layout.Clone()).ParseFS(templates, path.Join("templates", name)))
 		}
 	}
@@ -143,7 +143,7 @@ func (c *Console) fail(w http.ResponseWriter, r *http.Request, err error) {
 	case errors.Is(err, admin.ErrNotFound), errors.Is(err, auth.ErrUnknown), errors.Is(err, bucket.ErrNotFound):
 		status, title, text = http.StatusNotFound, "Not found", "Nothing was found at this address. It may have been deleted, or belong to another tenant."
 	case errors.Is(err, admin.ErrGone):
-		status, title, text = http.StatusGone, "Gone", "The artifacts were removed: they lived as long as they may, or somebody deleted them. Clone the export to make them again."
+		status, title, text = http.StatusGone, "Gone", "The artifacts were removed: they lived as long as they may, or somebody deleted them. Duplicate the export to make them again."
 	case errors.As(err, &conflict):
 		status, title, text = http.StatusConflict, "Not possible now", conflict.Reason
 	case errors.Is(err, schemas.ErrChanged):
@@ -203,9 +203,8 @@ var functions = template.FuncMap{
 	"queue":   schemas.QueueText,
 	"input":   inputOf,
 	// elide leaves an export's id out of the name of its file: it stands beside it.
-	"elide": func(name, id string) string { return strings.ReplaceAll(name, id, "…") },
-	// ever says that a range leaves nothing out.
-	"ever":   func(from, to schemas.Time) bool { return from.Year() <= 1970 && to.Year() >= 2199 },
+	"elide":  func(name, id string) string { return strings.ReplaceAll(name, id, "…") },
+	"ever":   ever,
 	"prefix": func() string { return Prefix },
 	"title": func(s string) string {
 		return strings.ToUpper(s[:min(1, len(s))]) + strings.ReplaceAll(s[min(1, len(s)):], "_", " ")
@@ -213,9 +212,13 @@ var functions = template.FuncMap{
 	"state":   func(s schemas.State) string { return string(s) },
 	"ended":   func(s schemas.State) bool { return s.Ended() },
 	"percent": percent,
-	"left":    left,
-	"dict":    dict,
-	"called":  called,
+	// lasting is a duration in words that a clock would use, such as "4m30s".
+	"lasting": func(seconds float64) string {
+		return max(time.Second, time.Duration(seconds*float64(time.Second)).Round(time.Second)).String()
+	},
+	"left":   left,
+	"dict":   dict,
+	"called": called,
 	// zoned is a time in a zone of a schedule.
 	"zoned": func(t schemas.Time, zone string) string {
 		at, err := time.LoadLocation(zone)
@@ -225,6 +228,9 @@ var functions = template.FuncMap{
 		return t.In(at).Format("Mon 2 Jan 2006 15:04 MST")
 	},
 }
+
+// ever says that a range leaves nothing out.
+func ever(from, to schemas.Time) bool { return from.Year() <= 1970 && to.Year() >= 2199 }
 
 // dict makes the argument of a nested template.
 func dict(pairs ...any) (map[string]any, error) {

@@ -63,9 +63,9 @@ function chooseFields() {
   const show = (name, value) => {
     for (const field of form.querySelectorAll(`[data-${name}]`)) field.hidden = !field.dataset[name].split(" ").includes(value);
   };
-  show("for", form.elements.entity.value);
-  show("run", form.elements.run.value);
-  show("timeframe", form.elements.timeframe.value);
+  for (const [name, field] of [["for", "entity"], ["run", "run"], ["timeframe", "timeframe"]]) {
+    if (form.elements[field]) show(name, form.elements[field].value);
+  }
 }
 chooseFields();
 

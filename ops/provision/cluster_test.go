@@ -76,6 +76,22 @@ func TestShardsAreChosenByWhatTheSortingKeyHas(t *testing.T) {
 	}
 }
 
+// What replicated tables take for a repetition may be the only copy of rows that were lost.
+func TestNoTableTakesABlockForOneOfBefore(t *testing.T) {
+	created, takes := map[string]bool{}, map[string]bool{}
+	for _, s := range onCluster("c", "d") {
+		if m := regexp.MustCompile(`CREATE TABLE IF NOT EXISTS (\w+)_local `).FindStringSubmatch(s.SQL); m != nil {
+			created[m[1]] = true
+		}
+		if m := regexp.MustCompile(`ALTER TABLE (\w+)_local .* MODIFY SETTING replicated_deduplication_window = 0,`).FindStringSubmatch(s.SQL); m != nil {
+			takes[m[1]] = true
+		}
+	}
+	if len(created) == 0 || !maps.Equal(created, takes) {
+		t.Errorf("tables are %v, and of these are told so %v", created, takes)
+	}
+}
+
 // A cluster needs servers and a Keeper. What one engine can say of it: its DDL parses, and
 // it knows every setting.
 func TestClickHouseReadsTheDDLAndTheSettingsOfACluster(t *testing.T) {

@@ -15,10 +15,8 @@ import (
 // changes nothing if it was stored after all.
 const insertTimeout = time.Minute
 
-// insertSettings are those of every insert. A table's sorting key makes repeated rows one
-// row; block deduplication compares with blocks that may be lost since.
+// insertSettings are those of every insert.
 var insertSettings = clickhouse.Settings{
-	"insert_deduplicate": 0,
 	// A producer chooses the dates; one insert may touch every partition.
 	"max_partitions_per_insert_block": 0,
 }

@@ -99,10 +99,10 @@ var (
 // Inserting the same records again, in these or other batches, changes nothing a reader
 // sees.
 //
-// It has no deduplication token, and ClickHouse's own deduplication of blocks is off
-// (see package tables): both compare what was once inserted, not what is stored now. So
-// rows that ClickHouse had lost, read again from Kafka and cut into the same batch, were
-// dropped without an error. The sorting key alone makes an insert idempotent.
+// It has no deduplication token, and the tables have no deduplication log: both compare what
+// was once inserted, not what is stored now. So rows that ClickHouse had lost, read again from
+// Kafka and cut into the same batch, were dropped without an error. The sorting key alone makes
+// an insert idempotent.
 func (w *Warehouse) InsertInteractions(ctx context.Context, batches ...schemas.Batch[*schemas.Interaction]) error {
 	rows, bytes := measure(batches, func(e *schemas.Interaction) []byte { return e.Body })
 	if rows == 0 {

@@ -45,7 +45,7 @@ var mutations = []mutation{
 		"consumers", "TestWhatAHandlerLostIsReadAgainWhereItWas",
 	}, {
 		"ingest", "what ClickHouse lost and ingest reads again is not dropped as a repetition",
-		"pipeline/tables/insert.go", `"insert_deduplicate": 0,`, `"insert_deduplicate": 1, "insert_deduplication_token": "positions",`,
+		"pipeline/warehouse/sql/0060_contacts_blocks.sql", "replicated_deduplication_window = 0, non_replicated_deduplication_window = 0", "replicated_deduplication_window = 1000, non_replicated_deduplication_window = 1000",
 		"pipeline/warehouse", "TestRowsThatClickHouseLostAreStoredAgainByTheSameInsert",
 	}, {
 		"ingest", "a letter that is too large for its topic is cut",

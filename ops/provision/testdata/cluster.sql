@@ -11,6 +11,9 @@ ORDER BY (step)
 CREATE TABLE IF NOT EXISTS schema_steps ON CLUSTER 'cdds' AS schema_steps_local
 ENGINE = Distributed('cdds', 'cdds', 'schema_steps_local', cityHash64(step))
 ;
+-- 0060_schema_steps_blocks
+ALTER TABLE schema_steps_local ON CLUSTER 'cdds' MODIFY SETTING replicated_deduplication_window = 0, non_replicated_deduplication_window = 0
+;
 -- 0001_interactions
 CREATE TABLE IF NOT EXISTS interactions_local ON CLUSTER 'cdds'
 (
@@ -265,6 +268,30 @@ ALTER TABLE interactions_local ON CLUSTER 'cdds' ADD INDEX IF NOT EXISTS of_cont
 -- 0051_contacts_of_contact
 ALTER TABLE contacts_local ON CLUSTER 'cdds' ADD INDEX IF NOT EXISTS of_contact contact_id TYPE bloom_filter(0.001) GRANULARITY 1
 ;
+-- 0060_accounted_blocks
+ALTER TABLE accounted_local ON CLUSTER 'cdds' MODIFY SETTING replicated_deduplication_window = 0, non_replicated_deduplication_window = 0
+;
+-- 0060_aged_out_blocks
+ALTER TABLE aged_out_local ON CLUSTER 'cdds' MODIFY SETTING replicated_deduplication_window = 0, non_replicated_deduplication_window = 0
+;
+-- 0060_contacts_blocks
+ALTER TABLE contacts_local ON CLUSTER 'cdds' MODIFY SETTING replicated_deduplication_window = 0, non_replicated_deduplication_window = 0
+;
+-- 0060_dead_letters_blocks
+ALTER TABLE dead_letters_local ON CLUSTER 'cdds' MODIFY SETTING replicated_deduplication_window = 0, non_replicated_deduplication_window = 0
+;
+-- 0060_erased_rows_blocks
+ALTER TABLE erased_rows_local ON CLUSTER 'cdds' MODIFY SETTING replicated_deduplication_window = 0, non_replicated_deduplication_window = 0
+;
+-- 0060_erased_subjects_blocks
+ALTER TABLE erased_subjects_local ON CLUSTER 'cdds' MODIFY SETTING replicated_deduplication_window = 0, non_replicated_deduplication_window = 0
+;
+-- 0060_incarnations_blocks
+ALTER TABLE incarnations_local ON CLUSTER 'cdds' MODIFY SETTING replicated_deduplication_window = 0, non_replicated_deduplication_window = 0
+;
+-- 0060_interactions_blocks
+ALTER TABLE interactions_local ON CLUSTER 'cdds' MODIFY SETTING replicated_deduplication_window = 0, non_replicated_deduplication_window = 0
+;
 -- 0004_export_events
 CREATE TABLE IF NOT EXISTS export_events_local ON CLUSTER 'cdds'
 (
@@ -425,4 +452,22 @@ ALTER TABLE export_events_local ON CLUSTER 'cdds' MODIFY SETTING deduplicate_mer
 ;
 -- 0042_export_events_positions
 ALTER TABLE export_events_local ON CLUSTER 'cdds' ADD PROJECTION IF NOT EXISTS positions (SELECT source_partition, bitShiftRight(source_offset, 20) AS block, groupBitmapState(toUInt32(bitAnd(source_offset, 1048575))) GROUP BY source_partition, block)
+;
+-- 0060_artifacts_blocks
+ALTER TABLE artifacts_local ON CLUSTER 'cdds' MODIFY SETTING replicated_deduplication_window = 0, non_replicated_deduplication_window = 0
+;
+-- 0060_audit_blocks
+ALTER TABLE audit_local ON CLUSTER 'cdds' MODIFY SETTING replicated_deduplication_window = 0, non_replicated_deduplication_window = 0
+;
+-- 0060_erasures_blocks
+ALTER TABLE erasures_local ON CLUSTER 'cdds' MODIFY SETTING replicated_deduplication_window = 0, non_replicated_deduplication_window = 0
+;
+-- 0060_export_events_blocks
+ALTER TABLE export_events_local ON CLUSTER 'cdds' MODIFY SETTING replicated_deduplication_window = 0, non_replicated_deduplication_window = 0
+;
+-- 0060_exports_blocks
+ALTER TABLE exports_local ON CLUSTER 'cdds' MODIFY SETTING replicated_deduplication_window = 0, non_replicated_deduplication_window = 0
+;
+-- 0060_webhook_deliveries_blocks
+ALTER TABLE webhook_deliveries_local ON CLUSTER 'cdds' MODIFY SETTING replicated_deduplication_window = 0, non_replicated_deduplication_window = 0
 ;

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 )
@@ -30,7 +31,7 @@ type Options struct {
 	// database run. ClickHouse's "default" is no place for tables: libchdb
 	// resolves unknown names in it to files.
 	Database string
-	// ConfigFile, if any, has more of ClickHouse's own configuration, in XML.
+	// ConfigFile has ClickHouse's own configuration, in XML. Empty means one of our own in Dir.
 	ConfigFile string
 	Logger     *slog.Logger
 }
@@ -40,6 +41,13 @@ const (
 	slotWait    = 30 * time.Second // how long one more waits for its turn
 	stopTimeout = 8 * time.Second
 )
+
+// likeReplicated makes tables compare what is inserted with what was, unless they say not to,
+// as replicated tables do: a schema that forgets to say so loses rows here, too.
+const likeReplicated = `<clickhouse>
+  <merge_tree><non_replicated_deduplication_window>1000</non_replicated_deduplication_window></merge_tree>
+</clickhouse>
+`
 
 // Engine is ClickHouse in this process.
 type Engine struct {
@@ -117,9 +125,13 @@ func boot(opts Options) (*Engine, error) {
 		// may wait, by chance, between them; a second is its default.
 		"--background_processing_pool_task_sleep_seconds_when_no_work_random_part=0.05",
 	}
-	if opts.ConfigFile != "" {
-		e.args = append(e.args, "--config-file="+opts.ConfigFile)
+	if opts.ConfigFile == "" {
+		opts.ConfigFile = filepath.Join(opts.Dir, "config.xml")
+		if err := os.WriteFile(opts.ConfigFile, []byte(likeReplicated), 0o600); err != nil {
+			return nil, err
+		}
 	}
+	e.args = append(e.args, "--config-file="+opts.ConfigFile)
 	if e.control, err = lib.open(e.args); err != nil {
 		return nil, err
 	}

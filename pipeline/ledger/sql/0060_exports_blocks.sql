@@ -1,0 +1,2 @@
+-- See 0060_interactions_blocks.
+ALTER TABLE exports MODIFY SETTING replicated_deduplication_window = 0, non_replicated_deduplication_window = 0

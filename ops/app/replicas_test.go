@@ -223,3 +223,16 @@ func (s *stream) ends() {
 	defer time.AfterFunc(patience, func() { s.t.Error("the stream goes on"); _ = s.body.Close() }).Stop()
 	_, _ = io.Copy(io.Discard, s.read)
 }
+
+// last is the data of the last event before the stream ends.
+func (s *stream) last() (data string) {
+	s.t.Helper()
+	defer time.AfterFunc(patience, func() { s.t.Error("the stream goes on"); _ = s.body.Close() }).Stop()
+	lines := bufio.NewScanner(s.read)
+	for lines.Scan() {
+		if of, ok := strings.CutPrefix(lines.Text(), "data: "); ok {
+			data = of
+		}
+	}
+	return data
+}

@@ -105,6 +105,7 @@ func (s *site) start(roles []string) (first <-chan string) {
 	done := make(chan error, 1)
 	go func() { done <- a.Run(ctx) }()
 	s.t.Cleanup(func() {
+		http.DefaultClient.CloseIdleConnections() // a server waits for one that was never used
 		cancel()
 		if err := <-done; err != nil {
 			s.t.Error("the app ended with:", err)

@@ -27,3 +27,11 @@ func (r ChainRun) Whole() bool { return r.PreviousExportID == "" }
 
 // APIPrefix is the path of the HTTP API on a server.
 const APIPrefix = "/api/v1"
+
+// JobRun is what the scheduler knows of a run of a job.
+type JobRun struct {
+	ExportID string
+	State    State
+	// ScheduledAt is when it was due.
+	ScheduledAt Time
+}

@@ -2,7 +2,11 @@ package ledger
 
 import (
 	"context"
+	"slices"
 	"strings"
+	"time"
+
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
 	"cdds/pipeline/tables"
 	"cdds/schemas"
@@ -13,6 +17,40 @@ func (l *Ledger) JobRuns(ctx context.Context, tenantID, jobID string, limit int)
 	return tables.Decoded[schemas.Export](ctx, l.db, "read the runs of a job",
 		"SELECT body FROM exports FINAL WHERE tenant_id = {tenant:String} AND job_id = {job:String} ORDER BY scheduled_at DESC, export_id DESC LIMIT {limit:UInt32}",
 		tables.Named("tenant", tenantID), tables.Named("job", jobID), tables.Named("limit", uint32(limit)))
+}
+
+// RecentRuns returns the runs of each of the jobs, by schemas.Job.Key, at most limit a job:
+// the ones due last, the latest first.
+func (l *Ledger) RecentRuns(ctx context.Context, jobs []string, limit int) (map[string][]schemas.JobRun, error) {
+	all := make(map[string][]schemas.JobRun, len(jobs))
+	jobs = slices.Sorted(slices.Values(jobs)) // few tenants at a time: rows are ordered by tenant
+	for some := range tables.Fitting(jobs, func(job string) int { return len(job) }) {
+		var tenants []string
+		for _, job := range some {
+			tenantID, _, _ := strings.Cut(job, "/")
+			tenants = append(tenants, tenantID)
+		}
+		err := l.db.Each(ctx, "read recent runs of jobs", `
+SELECT concat(tenant_id, '/', job_id) AS job, export_id, state, scheduled_at FROM exports FINAL
+WHERE tenant_id IN (SELECT arrayJoin({tenants:Array(String)})) AND job IN (SELECT arrayJoin({jobs:Array(String)}))
+ORDER BY scheduled_at DESC, export_id DESC LIMIT {limit:UInt32} BY job`,
+			[]any{tables.Named("tenants", slices.Compact(tenants)), tables.Named("jobs", some), tables.Named("limit", uint32(limit))},
+			func(rows driver.Rows) error {
+				var job, state string
+				var r schemas.JobRun
+				var at time.Time
+				if err := rows.Scan(&job, &r.ExportID, &state, &at); err != nil {
+					return err
+				}
+				r.State, r.ScheduledAt = schemas.State(state), schemas.TimeOf(at)
+				all[job] = append(all[job], r)
+				return nil
+			})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
 }
 
 // ChainRuns returns the runs of a job's chain after a number, in order, at most limit.

@@ -1,9 +1,12 @@
 package ledger_test
 
 import (
+	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"cdds/schemas"
 )
@@ -37,6 +40,44 @@ func TestTheChainOfAJobIsItsRunsThatTookAPlaceByNumber(t *testing.T) {
 		}
 		if strings.Join(got, " ") != want {
 			t.Errorf("after %d come %q, want %q", after, got, want)
+		}
+	}
+}
+
+func TestTheRecentRunsOfManyJobsAreReadTogether(t *testing.T) {
+	l := open(t)
+	const jobs = 1500 // more than fit into one parameter
+	hour := func(n int) schemas.Time { return schemas.TimeOf(from.Add(time.Duration(n) * time.Hour)) }
+	var all []schemas.Export
+	var keys []string
+	for n := range jobs {
+		tenant, job := fmt.Sprintf("recent-%d", n%3), fmt.Sprintf("job-%d", n)
+		keys = append(keys, tenant+"/"+job)
+		for run := range 3 {
+			at := hour(run)
+			all = append(all, schemas.Export{
+				TenantID: tenant, ExportID: fmt.Sprintf("%s-%d", job, run), State: schemas.Completed, Events: 1, RequestedAt: at, UpdatedAt: at,
+				Request: &schemas.ExportRequest{JobID: job, Entity: schemas.EntityInteraction, ScheduledAt: at},
+			})
+		}
+	}
+	last := all[len(all)-1]
+	last.State, last.Events = schemas.Expired, 2
+	check(t, l.SaveExports(t.Context(), append(all, last)))
+
+	runs, err := l.RecentRuns(t.Context(), append(keys, "recent-0/job-1", "recent-9/none"), 2)
+	check(t, err)
+	if len(runs) != jobs {
+		t.Errorf("there are runs of %d jobs, want %d", len(runs), jobs)
+	}
+	for n, key := range keys {
+		job := fmt.Sprintf("job-%d", n)
+		want := []schemas.JobRun{{ExportID: job + "-2", State: schemas.Completed, ScheduledAt: hour(2)}, {ExportID: job + "-1", State: schemas.Completed, ScheduledAt: hour(1)}}
+		if n == jobs-1 {
+			want[0].State = schemas.Expired
+		}
+		if !slices.Equal(runs[key], want) {
+			t.Fatalf("runs of %s are %+v, want %+v", key, runs[key], want)
 		}
 	}
 }

@@ -19,7 +19,10 @@ type world struct {
 	runs    []schemas.Export
 	asked   []*schemas.ExportRequest
 	refuses error
+	refused string // the job whose requests alone are refused
 	now     time.Time
+
+	questions, syncs int // how often history and the definitions' log were read
 }
 
 func (w *world) Jobs(string) (all []schemas.Job) {
@@ -34,24 +37,33 @@ func (w *world) Job(_, id string) (schemas.Job, bool) { j, ok := w.jobs[id]; ret
 func (w *world) Changed() <-chan struct{} { return nil }
 
 func (w *world) Sync(context.Context) error {
+	w.syncs++
 	for id, j := range w.late {
 		w.jobs[id] = j
 	}
 	return nil
 }
 
-func (w *world) JobRuns(context.Context, string, string, int) ([]schemas.Export, error) {
-	return slices.Clone(w.runs), nil
+func (w *world) RecentRuns(_ context.Context, jobs []string, _ int) (map[string][]schemas.JobRun, error) {
+	w.questions++
+	all := map[string][]schemas.JobRun{}
+	for _, e := range w.runs {
+		if key := e.TenantID + "/" + e.Request.JobID; slices.Contains(jobs, key) {
+			all[key] = append(all[key], schemas.JobRun{ExportID: e.ExportID, State: e.State, ScheduledAt: e.Request.ScheduledAt})
+		}
+	}
+	return all, nil
 }
 
-func (w *world) Publish(_ context.Context, events ...schemas.Event) error {
-	if w.refuses != nil {
-		return w.refuses
+func (w *world) PublishAsync(_ context.Context, e schemas.Event, done func(error)) {
+	r := e.(*schemas.ExportRequest)
+	switch {
+	case w.refuses != nil && (w.refused == "" || w.refused == r.JobID):
+		go done(w.refuses)
+	default:
+		w.asked = append(w.asked, r)
+		go done(nil)
 	}
-	for _, e := range events {
-		w.asked = append(w.asked, e.(*schemas.ExportRequest))
-	}
-	return nil
 }
 
 // tell makes history know of the last request, in a state.
@@ -75,12 +87,16 @@ func newWorld(t *testing.T, kind string) (*world, *Scheduler) {
 	t.Helper()
 	w := &world{jobs: map[string]schemas.Job{}}
 	w.at("08:30:00")
-	w.jobs["hourly"] = *schemas.Job{
-		TenantID: "acme", JobID: "hourly", Title: "Hourly", Entity: schemas.EntityInteraction, State: schemas.JobActive,
+	w.add("hourly", kind)
+	return w, w.scheduler(t)
+}
+
+func (w *world) add(id, kind string) {
+	w.jobs[id] = *schemas.Job{
+		TenantID: "acme", JobID: id, Title: "Hourly", Entity: schemas.EntityInteraction, State: schemas.JobActive,
 		Schedule: schemas.Schedule{Run: schemas.RunHours, EveryHours: 1}, Timeframe: schemas.Timeframe{Kind: kind},
 		Recipients: []string{strings.Repeat("ab", 32)},
 	}.Revised(nil, "ada", schemas.TimeOf(w.now))
-	return w, w.scheduler(t)
 }
 
 func (w *world) scheduler(t *testing.T) *Scheduler {

@@ -73,8 +73,15 @@ func everyHour(id, at string, c *schemas.Certificate) *schemas.Job {
 }
 
 // requests counts the messages on the topic of requests that ask for an export.
-func (w *world) requests(id string) (n int) {
+func (w *world) requests(id string) int {
 	w.t.Helper()
+	return w.requested()[id]
+}
+
+// requested counts the messages on the topic of requests by export.
+func (w *world) requested() map[string]int {
+	w.t.Helper()
+	counts := map[string]int{}
 	ends, err := w.offsets().EndOffsets(w.t.Context(), schemas.TopicExportRequests)
 	check(w.t, err)
 	opts, err := connect.Kafka(w.config.Kafka, "count", nil)
@@ -89,12 +96,10 @@ func (w *world) requests(id string) (n int) {
 		check(w.t, ctx.Err())
 		fetches.EachRecord(func(r *kgo.Record) {
 			left--
-			if string(r.Key) == id {
-				n++
-			}
+			counts[string(r.Key)]++
 		})
 	}
-	return n
+	return counts
 }
 
 func TestJobs(t *testing.T) {

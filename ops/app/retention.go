@@ -25,7 +25,7 @@ func buildRetention(a *App) ([]role, error) {
 		Name: a.Name, Registerer: a.Registry, Logger: a.Logger.With("role", "retention"), Now: now,
 	})
 	ready := func() error { return nil } // a pass that fails shows in its metric
-	seen, err := a.presence("retention")
+	seen, _, err := a.presence("retention")
 	ageing := retention.NewAgeing(retention.AgeingOptions{
 		Rows: a.warehouse, Keep: c.History.Keep, Least: c.History.Least, Every: c.History.AgeEvery, Publisher: a.publisher, Clock: clock,
 		Name: a.Name, Registerer: a.Registry, Logger: a.Logger.With("role", "retention.ageing"), Now: now,

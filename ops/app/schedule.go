@@ -9,15 +9,18 @@ func buildSchedule(a *App) ([]role, error) {
 	if err != nil {
 		return nil, err
 	}
+	seen, presence, err := a.presence("schedule")
+	if err != nil {
+		return nil, err
+	}
 	c := a.Config.Schedule
 	s, err := schedule.New(schedule.Options{
-		Definitions: jobs, History: a.ledger, Publisher: a.publisher,
+		Definitions: jobs, History: a.ledger, Publisher: a.publisher, Mine: presence.Mine,
 		Every: c.Every, Late: c.Late, MaxCatchUp: c.MaxCatchUp,
 		Registerer: a.Registry, Logger: a.Logger.With("role", "schedule"), Now: a.Now,
 	})
 	if err != nil {
 		return nil, err
 	}
-	seen, err := a.presence("schedule")
-	return []role{{"schedule", s.Run, s.Ready}, seen}, err
+	return []role{{"schedule", s.Run, s.Ready}, seen}, nil
 }

@@ -90,7 +90,7 @@ func buildWeb(a *App) ([]role, error) {
 	}
 	w.handler = w.routes(service)
 	a.web = w
-	seen, err := a.presence("web")
+	seen, _, err := a.presence("web")
 	return []role{{"web", w.run, w.replica.Ready}, {"web.requests", w.requests.Run, w.requests.Ready}, seen}, err
 }
 

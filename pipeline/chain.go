@@ -109,8 +109,9 @@ func runKey(tenantID, jobID string, n int) string {
 
 // Follow decides what an accepted export continues, once. It is a *SupersededError for a run
 // whose snapshot a completed one is past, and an error that will pass while the run before is
-// being completed.
-func (e *Exporter) Follow(ctx context.Context, a Acceptance) (l Link, err error) {
+// being completed. forgotten reports whether records below an earlier snapshot may be lost that
+// nobody knows of any more: no removal tells of these, so the export starts over.
+func (e *Exporter) Follow(ctx context.Context, a Acceptance, forgotten func(ctx context.Context, earlier schemas.Snapshot) (bool, error)) (l Link, err error) {
 	r := a.Request
 	if !r.Chained && r.SinceExport == "" {
 		return l, nil
@@ -120,6 +121,12 @@ func (e *Exporter) Follow(ctx context.Context, a Acceptance) (l Link, err error)
 			l, err = e.nextLink(ctx, a)
 		} else {
 			l.Previous, l.StartsOver, err = e.continued(ctx, a)
+		}
+		if err == nil && l.Previous != nil {
+			if lost, failed := forgotten(ctx, l.Previous.Snapshot); lost || failed != nil {
+				l.StartsOver, err = fmt.Sprintf("nobody knows any more of all records that export %s may have", l.Previous.ExportID), failed
+				l.Previous = nil
+			}
 		}
 		if err != nil {
 			return l, err

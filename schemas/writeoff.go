@@ -101,6 +101,14 @@ func Union(runs []Run) (all []Run) {
 	return all
 }
 
+// Positions is how many positions runs hold.
+func Positions(runs []Run) (n int64) {
+	for _, r := range runs {
+		n += r.Next - r.First
+	}
+	return n
+}
+
 // Overlap returns what two lists of runs have in common, by partition and position. The
 // runs of each list must not overlap.
 func Overlap(a, b []Run) []Run {

@@ -195,7 +195,19 @@ func (r *run) parted(ctx context.Context, x pipeline.Export) error {
 func (r *run) follow(ctx context.Context) (pipeline.Link, error) {
 	a := r.accepted
 	a.Snapshot = r.snapshot
-	return r.Exporter.Follow(ctx, a)
+	return r.Exporter.Follow(ctx, a, r.forgotten)
+}
+
+// forgotten reports whether an earlier snapshot holds positions that ours does not know were
+// used. A topic that is made again begins where ClickHouse and the committed offsets say that
+// the one before ended. Once both are lost, only the snapshot says that it had records.
+func (r *run) forgotten(ctx context.Context, earlier schemas.Snapshot) (bool, error) {
+	held, err := r.Log.Used(ctx, r.topic, earlier)
+	if err != nil {
+		return false, err
+	}
+	known, err := r.Log.Used(ctx, r.topic, r.snapshot)
+	return schemas.Positions(held) > schemas.Positions(schemas.Overlap(held, known)), err
 }
 
 func (r *run) reportPlanned(ctx context.Context, plan schemas.Plan, link pipeline.Link) error {

@@ -201,3 +201,20 @@ func TestAnExportStartsOverWhenWhatItContinuesMayHaveRecordsThatWereWrittenOff(t
 		t.Errorf("a record was written off, and the export has %d rows, continues %v, starts over: %q", e.Done.Rows, e.Continues, e.StartsOver)
 	}
 }
+
+func TestAnExportStartsOverWhenNobodyKnowsAnyMoreOfRecordsThatItContinues(t *testing.T) {
+	s := newScene(pipelinetest.Records(10)...)
+	w := s.worker(nil, nil)
+	check(t, s.handle(t.Context(), w, request("first")))
+	// The topic is made again, and ClickHouse lost: what is known of it begins anew.
+	s.records = s.records[:2]
+	for i := range s.records {
+		s.records[i].Offset += schemas.MaxOffset + 1
+	}
+	r := request("second")
+	r.SinceExport = "first"
+	check(t, s.handle(t.Context(), w, r))
+	if e := schemas.Fold(s.statuses("second")...); e.State != schemas.Completed || e.Done.Rows != 2 || e.Continues != nil || !strings.Contains(e.StartsOver, "nobody knows") {
+		t.Errorf("the export has %d rows, continues %v, starts over: %q", e.Done.Rows, e.Continues, e.StartsOver)
+	}
+}

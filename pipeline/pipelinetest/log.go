@@ -30,10 +30,10 @@ func (Log) Now(_ context.Context, _ schemas.Topic, s schemas.Snapshot, _ []int32
 // Ingested is the end too.
 func (l Log) Ingested(context.Context, schemas.Topic) (schemas.Snapshot, error) { return l.End(), nil }
 
-// Used is all of it.
+// Used is all of the incarnation that a snapshot ends in; of those before nothing is known.
 func (Log) Used(_ context.Context, _ schemas.Topic, to schemas.Snapshot) (all []schemas.Run, _ error) {
 	for p, next := range to {
-		all = append(all, schemas.Run{Partition: int32(p), Next: next})
+		all = append(all, schemas.Run{Partition: int32(p), First: next &^ schemas.MaxOffset, Next: next})
 	}
 	return all, nil
 }

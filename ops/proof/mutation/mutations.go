@@ -107,6 +107,10 @@ var mutations = []mutation{
 		"schemas/snapshot.go", "range s[:min(len(s), len(done))] {", "range s[:len(s)] {\n\t\tif p >= len(done) {\n\t\t\tn += offset\n\t\t\tcontinue\n\t\t}",
 		"schemas", "TestSnapshotBehindCountsEachPartitionByItself",
 	}, {
+		"barrier", "nothing continues an export with records that nobody knows of any more",
+		"pipeline/chain.go", "; lost || failed != nil {", "; lost && failed != nil {",
+		"consumers/export", "TestAnExportStartsOverWhenNobodyKnowsAnyMoreOfRecordsThatItContinues",
+	}, {
 		"barrier", "what came at or past the snapshot stays out",
 		"pipeline/warehouse/read.go", "AND source_offset < arrayElement({snapshot:Array(Int64)}, source_partition + 1)`\n\tif keys", "AND source_offset >= 0 * arrayElement({snapshot:Array(Int64)}, source_partition + 1)`\n\tif keys",
 		"pipeline/warehouse", "TestChunksAndRowsAreWhatTheModelSays",

@@ -43,6 +43,7 @@ type History interface {
 	ListErasures(ctx context.Context, tenantID, state string, p ledger.Page) (ledger.Listed[schemas.Erasure], error)
 	ListDeliveries(ctx context.Context, f ledger.DeliveryFilter, p ledger.Page) (ledger.Listed[schemas.WebhookDelivery], error)
 	Erasure(ctx context.Context, tenantID, erasureID string) (schemas.Erasure, bool, error)
+	ExportsHoldingRows(ctx context.Context, tenantID string, each func(schemas.Export) error) error
 	Overview(ctx context.Context, tenantID string) (ledger.Overview, error)
 	Tenants(ctx context.Context, limit int) ([]string, error)
 }
@@ -54,6 +55,10 @@ type Rows interface {
 	QueuesAmong(ctx context.Context, tenantID string, names []string) ([]string, error)
 	// CheckContacts is a *schemas.InvalidError if nothing is stored of one of the contacts.
 	CheckContacts(ctx context.Context, tenantID string, ids []string) error
+	// Impact reads what an erasure would remove.
+	Impact(ctx context.Context, e schemas.Erasure) (warehouse.Impact, error)
+	// Similar are ids that differ by letter case or blanks only from that of an erasure.
+	Similar(ctx context.Context, r schemas.ErasureRequest) ([]string, error)
 }
 
 // Objects are the stored artifacts; *bucket.Bucket is one.

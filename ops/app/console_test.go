@@ -300,7 +300,7 @@ func TestAnAdministratorSetsUpAJobInABrowserAndOpensWhatItMade(t *testing.T) {
 		t.Errorf("what is downloaded at once does not verify: %v, %+v", err, report)
 	}
 	for name, path := range map[string]string{
-		"overview": "/", "jobs": "/jobs", "history": "/history", "export-form": "/exports/new", "artifacts": "/artifacts", "certificates": "/certificates", "audit": "/audit", "access": "/access", "not-found": "/nothing",
+		"overview": "/", "jobs": "/jobs", "history": "/history", "export-form": "/exports/new", "privacy": "/privacy", "access-form": "/privacy/access", "erase-form": "/privacy/erase", "artifacts": "/artifacts", "certificates": "/certificates", "audit": "/audit", "access": "/access", "not-found": "/nothing",
 	} {
 		b.open(path)
 		b.inspect(name)
@@ -347,9 +347,9 @@ func TestPagesAreKeptFromTheWrongRoleAndTheWrongTenant(t *testing.T) {
 	}
 	viewer, operator, stranger := signIn("vera", "viewer", "acme"), signIn("otto", "operator", "*"), signIn("gus", "administrator", "globex")
 
-	reads := []string{"/jobs", "/history", "/history/done", "/artifacts", "/artifacts/done/download.sh", "/artifacts/done/" + made["part"], "/certificates", "/certificates/" + made["fingerprint"], "/audit"}
-	changes := []string{"/exports", "/history/done/delete", "/certificates/" + made["fingerprint"] + "/remove", "/jobs"}
-	for _, path := range append(reads, "/", "/access", "/jobs/new", "/exports/new") {
+	reads := []string{"/jobs", "/history", "/history/done", "/artifacts", "/artifacts/done/download.sh", "/artifacts/done/" + made["part"], "/certificates", "/certificates/" + made["fingerprint"], "/privacy", "/audit"}
+	changes := []string{"/exports", "/privacy/access", "/privacy/erase", "/history/done/delete", "/certificates/" + made["fingerprint"] + "/remove", "/jobs"}
+	for _, path := range append(reads, "/", "/access", "/jobs/new", "/exports/new", "/privacy/access", "/privacy/erase") {
 		if status, to, _ := s.browser().page("GET", path, nil); status != http.StatusSeeOther || !strings.HasPrefix(to, "/console/sign-in") {
 			t.Errorf("nobody: %s answers %d and goes to %q", path, status, to)
 		}
@@ -375,7 +375,7 @@ func TestPagesAreKeptFromTheWrongRoleAndTheWrongTenant(t *testing.T) {
 			t.Errorf("viewer: POST %s answers %d, want 403", path, status)
 		}
 	}
-	for _, path := range []string{"/access", "/jobs/new", "/exports/new"} {
+	for _, path := range []string{"/access", "/jobs/new", "/exports/new", "/privacy/access", "/privacy/erase"} {
 		if status, _, body := viewer.page("GET", path, nil); status != http.StatusForbidden || !strings.Contains(body, "Access denied") {
 			t.Errorf("viewer: %s answers %d", path, status)
 		}

@@ -70,6 +70,7 @@ func New(o Options) *Console {
 	c.jobs()
 	c.history()
 	c.exportForms()
+	c.privacy()
 	c.artifacts()
 	c.certificates()
 	c.open("GET /audit", c.audit)

@@ -6,7 +6,11 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
+	"io"
+	"net/http"
 	"slices"
+	"strings"
 
 	"cdds/ops/admin"
 	"cdds/ops/auth"
@@ -18,6 +22,10 @@ type exportForm struct {
 	jobForm
 	// Once is a random value of this form: the same form sent twice is one export.
 	Once string
+	// Access says that it is an access request: only data of Contacts, which needs a Reason.
+	Access   bool
+	Contacts []string
+	Reason   string
 	// Estimate is what the export would hold, if that was asked for.
 	Estimate *schemas.Estimate
 }
@@ -38,7 +46,13 @@ func (c *Console) exportForms() {
 		}
 		return c.exportEditor(q, f)
 	})
-	c.open("POST /exports", c.requestExport)
+	c.open("POST /exports", func(q *request) error { return c.requestExport(q, false) })
+	c.open("GET /privacy/access", func(q *request) error {
+		f := exportForm{Once: rand.Text(), Access: true}
+		f.Job = schemas.Job{Entity: schemas.EntityInteraction, Timeframe: schemas.Timeframe{Kind: schemas.TimeframeAll}}
+		return c.exportEditor(q, f)
+	})
+	c.open("POST /privacy/access", func(q *request) error { return c.requestExport(q, true) })
 }
 
 // selectionOf is what an export holds and who can open it, as a form has it.
@@ -63,35 +77,55 @@ func selectionOf(e schemas.Export) schemas.Job {
 	return j
 }
 
+// permission is what somebody needs who sends the form.
+func (f exportForm) permission() auth.Permission {
+	if f.Access {
+		return auth.Privacy
+	}
+	return auth.Change
+}
+
 func (c *Console) exportEditor(q *request, f exportForm, problems ...string) error {
-	if !q.who.May(auth.Change) {
+	if !q.who.May(f.permission()) {
 		return auth.ErrForbidden
 	}
 	if err := q.choices(&f.jobForm); err != nil {
 		return err
 	}
 	f.Timeframes = []string{schemas.TimeframeAll, schemas.TimeframeLastDays, schemas.TimeframeFixed}
+	if f.Access {
+		return c.show(q, "access-form", view{Title: "New access request", At: "/privacy", Problems: problems, Data: f})
+	}
 	return c.show(q, "export-form", view{Title: "New export", At: "/history", Problems: problems, Data: f})
 }
 
 // requestExport requests the export that the form describes, or estimates it.
-func (c *Console) requestExport(q *request) error {
-	if !q.who.May(auth.Change) {
+func (c *Console) requestExport(q *request, access bool) error {
+	f := exportForm{Access: access}
+	if !q.who.May(f.permission()) {
 		return auth.ErrForbidden
 	}
-	if err := q.r.ParseForm(); err != nil {
-		return errBad
+	listed, err := q.listed()
+	if err != nil {
+		return err
 	}
 	j, problems, err := q.jobOf(schemas.Job{})
 	if err != nil {
 		return err
 	}
 	j.TenantID = q.Tenant()
-	f := exportForm{jobForm: jobForm{Job: j, Given: q.r.PostForm.Get("queues")}, Once: q.r.PostForm.Get("once")}
+	f.Job, f.Given, f.Once = j, q.r.PostForm.Get("queues"), q.r.PostForm.Get("once")
+	if access {
+		f.Contacts, f.Reason = listed, strings.TrimSpace(q.r.PostForm.Get("reason"))
+		if len(f.Contacts) == 0 {
+			problems = append(problems, "contacts: give the id of at least one contact")
+		}
+	}
 	if len(problems) > 0 {
 		return c.exportEditor(q, f, problems...)
 	}
 	r := q.once(j)
+	r.Contacts, r.Reason = f.Contacts, f.Reason
 	if q.r.PostForm.Get("then") == "estimate" {
 		f.Estimate, problems, err = q.estimate(r)
 		if err != nil {
@@ -145,3 +179,33 @@ func (q *request) estimate(r schemas.ExportRequest) (*schemas.Estimate, []string
 	}
 	return nil, nil, err
 }
+
+// listed are the ids of a form, each once: those written into its field "ids" and those of the
+// file beside it, one a line. The field then has all of them.
+func (q *request) listed() ([]string, error) {
+	if err := q.r.ParseMultipartForm(maxListed); err != nil && !errors.Is(err, http.ErrNotMultipart) { //nolint:gosec // the site bounds every body
+		return nil, fmt.Errorf("%w: %w", errBad, err)
+	}
+	text := q.r.PostForm.Get("ids")
+	if file, _, err := q.r.FormFile("file"); err == nil {
+		defer func() { _ = file.Close() }()
+		content, err := io.ReadAll(file)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", errBad, err)
+		}
+		text += "\n" + strings.TrimPrefix(string(content), "\ufeff")
+	}
+	var all []string
+	given := map[string]bool{}
+	for id := range strings.Lines(text) {
+		id = strings.TrimRight(id, "\r\n") // blanks around an id are part of it
+		if strings.TrimSpace(id) != "" && !given[id] {
+			given[id], all = true, append(all, id)
+		}
+	}
+	q.r.PostForm.Set("ids", strings.Join(all, "\n"))
+	return all, nil
+}
+
+// maxListed is how much of a list of ids is held in memory; more goes to a file.
+const maxListed = 1 << 20

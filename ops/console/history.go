@@ -87,7 +87,11 @@ func (c *Console) historyList(q *request) error {
 // called is what people call an export: its job and when it was requested.
 func called(e schemas.Export, titles map[string]string) string {
 	name := "One-off export"
-	if e.Request != nil && e.Request.JobID != "" {
+	switch {
+	case e.Request == nil:
+	case len(e.Request.Contacts) > 0:
+		name = "Access request"
+	case e.Request.JobID != "":
 		name = "Run"
 		if titles != nil {
 			name = cmp.Or(titles[e.Request.JobID], e.Request.JobID)

@@ -73,7 +73,7 @@ func navigation(p auth.Principal) []entry {
 	if p.May(auth.Read) {
 		nav = append(nav,
 			entry{"/jobs", "Jobs", "calendar-clock"}, entry{"/history", "History", "history"}, entry{"/artifacts", "Artifacts", "folder-down"},
-			entry{"/certificates", "Certificates", "file-key"}, entry{"/audit", "Audit", "scroll-text"})
+			entry{"/certificates", "Certificates", "file-key"}, entry{"/privacy", "Privacy requests", "eraser"}, entry{"/audit", "Audit", "scroll-text"})
 	}
 	if p.May(auth.Manage) {
 		nav = append(nav, entry{"/access", "Access", "users"})
@@ -90,7 +90,7 @@ var done = map[string]string{
 	"certificate.replaced": "The certificate is replaced: jobs seal for the new one from now on.",
 	"password":             "Your password is changed.", "token.revoked": "The token is revoked.", "user.deleted": "The user is deleted.",
 	"user.changed": "The role is changed. It counts from the user's next request on.", "user.disabled": "The user is disabled. Its sessions and tokens ended.",
-	"user.enabled": "The user is enabled and may sign in.", "session.ended": "The session is ended.",
+	"user.enabled": "The user is enabled and may sign in.", "session.ended": "The session is ended.", "erasure.asked": "The erasure is requested.",
 }
 
 // show renders a page.
@@ -209,9 +209,20 @@ var functions = template.FuncMap{
 	"title": func(s string) string {
 		return strings.ToUpper(s[:min(1, len(s))]) + strings.ReplaceAll(s[min(1, len(s)):], "_", " ")
 	},
-	"state":   func(s schemas.State) string { return string(s) },
-	"ended":   func(s schemas.State) bool { return s.Ended() },
-	"percent": percent,
+	"state":    func(s schemas.State) string { return string(s) },
+	"ended":    func(s schemas.State) bool { return s.Ended() },
+	"percent":  percent,
+	"sentence": asSentence,
+	// erasurestate is the word for the state of an erasure.
+	"erasurestate": func(state string) string {
+		switch state {
+		case schemas.ErasureAccepted:
+			return "erasing"
+		case schemas.ErasureDone:
+			return "erased"
+		}
+		return state
+	},
 	// lasting is a duration in words that a clock would use, such as "4m30s".
 	"lasting": func(seconds float64) string {
 		return max(time.Second, time.Duration(seconds*float64(time.Second)).Round(time.Second)).String()

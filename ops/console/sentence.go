@@ -50,6 +50,7 @@ var acts = map[string]act{
 	"export.delete":    {"delete the files of export", "asked to delete the files of export"},
 
 	"erasure.create":      {"request erasure", "requested erasure"},
+	"erasure.preview":     {"preview erasure", "previewed erasure"},
 	"records.written_off": {"write off records of topic", "wrote off records of topic"},
 }
 

@@ -110,7 +110,12 @@ func (c *Console) through(step func(http.ResponseWriter, *http.Request) error) h
 }
 
 // asSentence begins with a capital letter and ends with a full stop.
-func asSentence(s string) string { return strings.ToUpper(s[:1]) + s[1:] + "." }
+func asSentence(s string) string {
+	if s == "" {
+		return ""
+	}
+	return strings.ToUpper(s[:1]) + s[1:] + "."
+}
 
 // signInForm is what the page needs to bring somebody back to where they were.
 type signInForm struct{ Return, Name, OIDC string }

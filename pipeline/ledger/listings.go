@@ -15,6 +15,8 @@ type ExportFilter struct {
 	States   []string
 	Entity   string
 	JobID    string
+	// OfContacts leaves only exports of the data of some contacts.
+	OfContacts bool
 	// Text is part of the id or of who asked for it, whatever its case.
 	Text string
 	// From and To bound when it was requested: [From, To).
@@ -40,6 +42,9 @@ func (l *Ledger) ListExports(ctx context.Context, f ExportFilter, p Page) (Liste
 	}
 	if f.JobID != "" {
 		c.where("job_id = {job:String}", "job", f.JobID)
+	}
+	if f.OfContacts {
+		c.list = append(c.list, "JSONHas(summary, 'request', 'contacts')")
 	}
 	if f.Text != "" {
 		c.where("(positionCaseInsensitiveUTF8(export_id, {text:String}) > 0 OR positionCaseInsensitiveUTF8(JSONExtractString(summary, 'request', 'requested_by'), {text:String}) > 0)", "text", f.Text)

@@ -69,7 +69,7 @@ function chooseFields() {
 }
 chooseFields();
 
-// A certificate can be dropped.
+// A file can be dropped.
 for (const zone of document.querySelectorAll("[data-drop]")) {
   const input = zone.querySelector("input[type=file]");
   zone.addEventListener("dragover", (e) => { e.preventDefault(); zone.classList.add("over"); });
@@ -95,6 +95,7 @@ function isKey(bytes) {
 
 // problemWith says what is wrong with a certificate's form, if anything, and empties the form of it.
 async function problemWith(form) {
+  if (!form.elements.pem) return "";
   const file = form.querySelector("[data-drop] input"), pasted = form.elements.pem;
   const given = [pasted.value, ...file.files].map((part) => new Blob([part])).filter((blob) => blob.size);
   if (!given.length) return form.querySelector(".problems")?.textContent; // a form that was just emptied stays here

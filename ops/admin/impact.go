@@ -1,0 +1,74 @@
+package admin
+
+import (
+	"context"
+	"errors"
+
+	"cdds/ops/auth"
+	"cdds/pipeline/warehouse"
+	"cdds/schemas"
+)
+
+// Impact is what an erasure would remove if it was requested now.
+type Impact struct {
+	// Versions is how many versions of rows it would remove; 0 if nothing is stored of its
+	// subject.
+	Versions int64
+	// Exports are those whose artifacts hold some of them, or are to.
+	Exports []schemas.AffectedExport
+	// Similar are ids that differ by letter case or blanks only, if nothing is stored.
+	Similar []string
+	// Behind is how many published records of all tenants are not stored yet: an erasure waits
+	// for them, and may find some.
+	Behind int64
+}
+
+// Impact finds what an erasure would remove, and requests nothing. It needs the permission to
+// request the erasure, and is audited like that.
+func (h *Handle) Impact(ctx context.Context, r schemas.ErasureRequest) (of Impact, err error) {
+	if err := h.changes(ctx, auth.Privacy, "erasure.preview", subjectOf(r.ErasureID)); err != nil {
+		return of, err
+	}
+	r.TenantID = h.tenant
+	if err := r.Validate(); err != nil {
+		return of, h.refuse(ctx, "erasure.preview", subjectOf(r.ErasureID), err)
+	}
+	e := schemas.Erasure{Request: r, State: schemas.ErasureRequested}
+	for topic, stored := range map[schemas.Topic]*schemas.Snapshot{schemas.TopicInteractions: &e.Interactions, schemas.TopicContacts: &e.Contacts} {
+		end, err := h.Positions.EndOffsets(ctx, topic)
+		if err != nil {
+			return of, err
+		}
+		if *stored, err = h.Positions.Ingested(ctx, topic); err != nil {
+			return of, err
+		}
+		of.Behind += end.Behind(*stored)
+	}
+	found, err := h.Rows.Impact(ctx, e)
+	if err != nil {
+		return of, err
+	}
+	if of.Versions = found.Versions; of.Versions == 0 {
+		of.Similar, err = h.Rows.Similar(ctx, r)
+	} else {
+		of.Exports, err = h.holding(ctx, found)
+	}
+	return of, errors.Join(err, h.change(ctx, "erasure.preview", subjectOf(r.ErasureID), ""))
+}
+
+// holding are the exports of the tenant that hold what was found.
+func (h *Handle) holding(ctx context.Context, found warehouse.Impact) (all []schemas.AffectedExport, err error) {
+	err = h.History.ExportsHoldingRows(ctx, h.tenant, func(x schemas.Export) error {
+		n := found.HeldBy(x)
+		if n == 0 {
+			return nil
+		}
+		held := schemas.AffectedExport{ExportID: x.ExportID, State: x.State, Rows: n, Recipients: x.Recipients}
+		if x.Completion != nil {
+			held.ExpiresAt = x.Completion.ExpiresAt
+		}
+		all = append(all, held)
+		return nil
+	})
+	return all, err
+}

@@ -155,6 +155,8 @@ type ExportRequest struct {
 	// Supersedes is the run whose place in the chain another one took, and in whose stead
 	// this one was requested.
 	Supersedes string `json:"supersedes,omitempty"`
+	// Attempt is which attempt failed, as whoever requests a retry knows; 0 says nothing.
+	Attempt int `json:"attempt,omitempty"`
 	// RetentionDays is how long the artifacts live, at most as long as the tenant's may;
 	// 0 means as long as that.
 	RetentionDays int `json:"retention_days,omitempty"`
@@ -247,12 +249,12 @@ func (r *ExportRequest) Compressing() string {
 }
 
 // Digest identifies the content of a request: two requests with the same export
-// id and different digests are different requests. When, by whom and why it was asked
-// does not count, nor whether a default is spelled out, so a producer may send it
+// id and different digests are different requests. When, by whom and why it was asked,
+// and after which attempt, does not count, nor whether a default is spelled out, so a producer may send it
 // again.
 func (r *ExportRequest) Digest() string {
 	content := *r
-	content.RequestedAt, content.RequestedBy, content.Reason = Time{}, "", ""
+	content.RequestedAt, content.RequestedBy, content.Reason, content.Attempt = Time{}, "", "", 0
 	if content.Action == "" {
 		content.Action = ActionCreate
 	}

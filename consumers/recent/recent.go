@@ -1,7 +1,8 @@
 // Package recent keeps the requests of the last days in memory, by id: those for exports
 // and those for erasures. History learns of a request only when a worker has taken it and
 // the history role has stored what the worker said; until then this is how any process
-// answers for a request that any other process published.
+// answers for a request that any other process published. So it is with a retry: until a
+// worker has begun another attempt, history says that the export has failed.
 package recent
 
 import (
@@ -54,6 +55,8 @@ type Requests struct {
 type key struct {
 	topic        schemas.Topic
 	tenantID, id string
+	// failed is which attempt a retry comes after; 0 is a request of its own.
+	failed int
 }
 
 type entry struct {
@@ -82,14 +85,22 @@ func (r *Requests) Ready() error { return r.log.Ready() }
 // Export is the request that an export id stands for; nil if nobody requested it lately.
 // It knows of everything that was acknowledged before the call.
 func (r *Requests) Export(ctx context.Context, tenantID, exportID string) (*schemas.ExportRequest, error) {
-	e, err := r.find(ctx, key{schemas.TopicExportRequests, tenantID, exportID})
+	e, err := r.find(ctx, key{topic: schemas.TopicExportRequests, tenantID: tenantID, id: exportID})
+	found, _ := e.(*schemas.ExportRequest)
+	return found, err
+}
+
+// Retry is the request to retry an export after its attempt of that number failed; see
+// Export.
+func (r *Requests) Retry(ctx context.Context, tenantID, exportID string, attempt int) (*schemas.ExportRequest, error) {
+	e, err := r.find(ctx, key{schemas.TopicExportRequests, tenantID, exportID, attempt})
 	found, _ := e.(*schemas.ExportRequest)
 	return found, err
 }
 
 // Erasure is the request that an erasure id stands for; see Export.
 func (r *Requests) Erasure(ctx context.Context, tenantID, erasureID string) (*schemas.ErasureRequest, error) {
-	e, err := r.find(ctx, key{schemas.TopicErasureRequests, tenantID, erasureID})
+	e, err := r.find(ctx, key{topic: schemas.TopicErasureRequests, tenantID: tenantID, id: erasureID})
 	found, _ := e.(*schemas.ErasureRequest)
 	return found, err
 }
@@ -114,12 +125,19 @@ func (r *Requests) lookUp(k key) schemas.Event {
 func (r *Requests) apply(topic schemas.Topic, _, value []byte) {
 	switch topic {
 	case schemas.TopicExportRequests:
-		if e, err := schemas.DecodeExportRequest(value); err == nil && !e.Controls() {
-			r.keep(key{topic, e.TenantID, e.ExportID}, entry{e, len(value)})
+		e, err := schemas.DecodeExportRequest(value)
+		retries := err == nil && e.Action == schemas.ActionRetry && e.Attempt > 0
+		if err != nil || e.Controls() && !retries {
+			return
 		}
+		k := key{topic: topic, tenantID: e.TenantID, id: e.ExportID}
+		if retries {
+			k.failed = e.Attempt
+		}
+		r.keep(k, entry{e, len(value)})
 	case schemas.TopicErasureRequests:
 		if e, err := schemas.DecodeErasureRequest(value); err == nil {
-			r.keep(key{topic, e.TenantID, e.ErasureID}, entry{e, len(value)})
+			r.keep(key{topic: topic, tenantID: e.TenantID, id: e.ErasureID}, entry{e, len(value)})
 		}
 	}
 }

@@ -94,6 +94,25 @@ func TestAnIDStandsForItsFirstRequestAndControlsForNone(t *testing.T) {
 	}
 }
 
+func TestARetryIsFoundByTheAttemptItComesAfter(t *testing.T) {
+	_, publisher, requests := start(t, 0)
+	publish(t, publisher, export("acme", "e", 0),
+		&schemas.ExportRequest{Action: schemas.ActionRetry, TenantID: "acme", ExportID: "e", Attempt: 2},
+		&schemas.ExportRequest{Action: schemas.ActionRetry, TenantID: "acme", ExportID: "other"}) // by who does not know the attempt
+	for attempt, want := range []bool{1: false, 2: true, 3: false} {
+		r, err := requests.Retry(t.Context(), "acme", "e", attempt)
+		if attempt > 0 && (err != nil || (r != nil) != want) {
+			t.Errorf("after attempt %d: %+v, %v", attempt, r, err)
+		}
+	}
+	if r, err := requests.Retry(t.Context(), "acme", "other", 1); r != nil || err != nil {
+		t.Errorf("after an attempt that the request does not name: %+v, %v", r, err)
+	}
+	if e, err := requests.Export(t.Context(), "acme", "other"); e != nil || err != nil {
+		t.Errorf("a retry stands for an export: %+v, %v", e, err)
+	}
+}
+
 func TestTheLatestAreKeptWithinABound(t *testing.T) {
 	_, publisher, requests := start(t, 4_000)
 	for n := range 100 {

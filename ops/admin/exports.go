@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/oklog/ulid/v2"
 
@@ -59,7 +60,7 @@ func (h *Handle) export(ctx context.Context, id string) (schemas.Export, error) 
 		return e, err
 	}
 	if ok {
-		return e, nil
+		return h.retried(ctx, e)
 	}
 	r, err := h.requested(ctx, id)
 	if err != nil {
@@ -72,6 +73,30 @@ func (h *Handle) export(ctx context.Context, id string) (schemas.Export, error) 
 		}, nil
 	}
 	return e, ErrNotFound
+}
+
+// retryTimeout bounds the wait for a retry that another process requested.
+const retryTimeout = time.Second
+
+// retried is how a failed export stands once a retry of it is acknowledged: a stream of its
+// events would end at once otherwise, had no worker begun the next attempt yet. While Kafka
+// does not answer, it stands as history says.
+func (h *Handle) retried(ctx context.Context, e schemas.Export) (schemas.Export, error) {
+	if e.State != schemas.Failed {
+		return e, nil
+	}
+	within, cancel := context.WithTimeout(ctx, retryTimeout)
+	defer cancel()
+	r, err := h.Requests.Retry(within, e.TenantID, e.ExportID, e.Attempt)
+	if err != nil || r == nil {
+		return e, ctx.Err()
+	}
+	if digest := r.Digest(); slices.ContainsFunc(e.Conflicts, func(c schemas.Conflict) bool { return c.RequestDigest == digest }) {
+		return e, nil // it was refused
+	}
+	e.State, e.Waiting = schemas.Requested, "waiting for a worker to retry it"
+	e.EndedAt, e.Reason, e.Failure = schemas.Time{}, "", nil
+	return e, nil
 }
 
 // requested is the request of an export that history does not know; nil if there is none.
@@ -249,9 +274,13 @@ func (h *Handle) control(ctx context.Context, action, id string, allows func(sch
 	if !allows(e.State) {
 		return h.refuse(ctx, "export."+action, id, &ConflictError{fmt.Sprintf("export %s is %s: there is nothing to %s", id, e.State, action)})
 	}
-	return h.change(ctx, "export."+action, id, "requested", &schemas.ExportRequest{
+	r := &schemas.ExportRequest{
 		Action: action, TenantID: h.tenant, ExportID: id, RequestedAt: schemas.TimeOf(h.Now()), RequestedBy: h.who.Name,
-	})
+	}
+	if action == schemas.ActionRetry {
+		r.Attempt = e.Attempt
+	}
+	return h.change(ctx, "export."+action, id, "requested", r)
 }
 
 // checkStates refuses states nobody knows, in a filter.

@@ -79,6 +79,9 @@ type Publisher interface {
 type Requests interface {
 	// Export is the request that an export id stands for; nil if there is none.
 	Export(ctx context.Context, tenantID, exportID string) (*schemas.ExportRequest, error)
+	// Retry is the request to retry an export after its attempt of that number failed; nil if
+	// there is none.
+	Retry(ctx context.Context, tenantID, exportID string, attempt int) (*schemas.ExportRequest, error)
 	// Erasure is the request that an erasure id stands for; nil if there is none.
 	Erasure(ctx context.Context, tenantID, erasureID string) (*schemas.ErasureRequest, error)
 }

@@ -273,19 +273,20 @@ func erases(s *site, acme *caller) {
 	}
 }
 
-// retries retries a failed export until ingest is far enough.
+// retries retries a failed export until ingest is far enough. It follows each attempt: no
+// replica says that the export has failed once the next attempt is requested.
 func (s *site) retries(acme *caller, id string) {
 	s.t.Helper()
-	for {
-		var before schemas.Export
-		acme.into(&before, 200, "GET", "/exports/"+id, nil)
-		if before.State != schemas.Failed {
-			break
-		}
+	e := s.await("acme", id)
+	for e.State == schemas.Failed {
+		before := e.Attempt
 		acme.must(202, "POST", "/exports/"+id+"/retry", nil)
-		s.awaitThat("acme", id, func(e schemas.Export) bool { return e.State.Ended() && e.Attempt > before.Attempt })
+		check(s.t, json.Unmarshal([]byte(acme.follow(id).last()), &e))
+		if e.Attempt <= before {
+			s.t.Fatalf("the stream after a retry ends with attempt %d, %s", e.Attempt, e.State)
+		}
 	}
-	if e := s.await("acme", id); e.State != schemas.Completed {
+	if e.State != schemas.Completed {
 		s.t.Errorf("retried, the export is %s: %+v", e.State, e.Failure)
 	}
 }

@@ -125,6 +125,9 @@ func (s *session) control(ctx context.Context, services *services, c control, be
 		Action: c.action, TenantID: before.TenantID, ExportID: before.ExportID,
 		RequestedAt: schemas.TimeOf(time.Now()), RequestedBy: whoami(),
 	}
+	if c.action == schemas.ActionRetry {
+		r.Attempt = before.Attempt
+	}
 	if err := publisher.Publish(ctx, r); err != nil {
 		return before, unreachable(err)
 	}

@@ -80,6 +80,10 @@ func (a *asked) Export(_ context.Context, tenantID, id string) (*schemas.ExportR
 	return nil, nil //nolint:nilnil // as admin.Requests says
 }
 
+func (a *asked) Retry(context.Context, string, string, int) (*schemas.ExportRequest, error) {
+	return nil, nil
+}
+
 func (a *asked) Erasure(_ context.Context, tenantID, id string) (*schemas.ErasureRequest, error) {
 	for _, r := range a.erasures {
 		if r.TenantID == tenantID && r.ErasureID == id {

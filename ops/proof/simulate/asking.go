@@ -2,7 +2,6 @@ package simulate
 
 import (
 	"crypto/tls"
-	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -44,20 +43,9 @@ var key = sync.OnceValues(func() (tls.Certificate, string) {
 
 // request asks for an export.
 func (w *world) request(a, b, c int) bool {
-	_, pem := key()
-	r := &schemas.ExportRequest{
-		TenantID: tenant(a), ExportID: fmt.Sprintf("e%d", len(w.model.exports)), Entity: schemas.EntityInteraction,
-		From: schemas.TimeOf(time.Date(firstYear, 1, 1, 0, 0, 0, 0, time.UTC)), To: schemas.TimeOf(time.Date(firstYear+years, 1, 1, 0, 0, 0, 0, time.UTC)),
-		SplitSize: 64 << 10, Recipients: []schemas.Recipient{{Certificate: pem}}, RequestedBy: "operator",
-		RequestedAt: schemas.TimeOf(w.now()),
-	}
-	switch b % 6 {
-	case 1:
-		r.MediaTypes = []string{"chat"}
-	case 2:
-		r.Queues = []string{"sales", "support"}
-	case 3:
-		r.From.Time = r.From.AddDate(1, 0, 0)
+	r := w.requestOf(tenant(a))
+	if n := b % 6; n < len(filters) {
+		filters[n](r)
 	}
 	earlier := w.model.acceptedOf(r.TenantID)
 	switch {

@@ -103,8 +103,13 @@ func (m *model) lookOf(p *process, snapshot schemas.Snapshot) *look {
 
 // reported notes a status.
 func (m *model) reported(e schemas.Event) {
-	if s, is := e.(*schemas.ExportStatus); is {
-		m.statuses = append(m.statuses, s)
+	switch e := e.(type) {
+	case *schemas.ExportStatus:
+		m.statuses = append(m.statuses, e)
+	case *schemas.ExportRequest:
+		if e.Supersedes != "" {
+			m.again(e)
+		}
 	}
 }
 
@@ -121,7 +126,7 @@ func (w *world) checkExport(x *asked, o opened, l schemas.Lineage) {
 	}
 	f := x.request.Filter()
 	rows := map[schemas.RowKey][]version{}
-	misplaced := w.misplaced(x, o)
+	misplaced, manifests := w.misplaced(x, o), w.manifests(o)
 	for _, e := range w.model.places {
 		before, there := x.look.has(e)
 		before = before && e.visibleAt(x.look.step)
@@ -136,7 +141,7 @@ func (w *world) checkExport(x *asked, o opened, l schemas.Lineage) {
 		if asked := x.request.Snapshot; asked != nil && e.lost == nil && int(e.log.n) < len(asked) && l.Position(e.log.n, e.offset) >= asked[e.log.n] {
 			must = false
 		}
-		if must && (e.lost != nil || w.cluster.nameless) && w.writtenOff(e, o.manifest, l) {
+		if must && (e.lost != nil || w.cluster.nameless) && w.writtenOff(e, manifests, l) {
 			must = false
 		}
 		k := e.content.key()
@@ -185,9 +190,12 @@ func (e *entry) body() string {
 // one of them cannot be had any more.
 func (w *world) folded(x *asked, o opened) (map[schemas.RowKey]string, bool) {
 	got := map[schemas.RowKey]string{}
-	if x.request.SinceExport != "" && (o.manifest == nil || o.manifest.SinceExport != "") { // it may start over
-		n := slices.IndexFunc(w.model.exports, func(earlier *asked) bool { return earlier.request.ExportID == x.request.SinceExport })
-		earlier := w.model.exports[n]
+	since := x.request.SinceExport
+	if o.manifest != nil { // it may start over, or be a run that decides by itself what it continues
+		since = o.manifest.SinceExport
+	}
+	if since != "" {
+		earlier, _ := w.exportOf(since)
 		before, err := w.openExport(earlier)
 		if err != nil {
 			return nil, false
@@ -248,12 +256,36 @@ func (c *content) key() schemas.RowKey {
 	return schemas.RowKey{Time: c.event.StartedAt, ID: c.event.InteractionID}
 }
 
-// writtenOff reports whether the manifest states that an entry was written off; without a
-// manifest, whether it was.
-func (w *world) writtenOff(e *entry, m *schemas.Manifest, l schemas.Lineage) bool {
+// manifests are that of an export and those of the exports that it continues.
+func (w *world) manifests(o opened) (all []*schemas.Manifest) {
+	for o.manifest != nil {
+		all = append(all, o.manifest)
+		before, found := w.exportOf(o.manifest.SinceExport)
+		if !found {
+			break
+		}
+		o, _ = w.openExport(before)
+	}
+	return all
+}
+
+// exportOf is the export of an id.
+func (w *world) exportOf(id string) (*asked, bool) {
+	n := slices.IndexFunc(w.model.exports, func(x *asked) bool { return x.request.ExportID == id })
+	if n < 0 {
+		return nil, false
+	}
+	return w.model.exports[n], true
+}
+
+// writtenOff reports whether manifests state that an entry was written off; without any,
+// whether it was.
+func (w *world) writtenOff(e *entry, manifests []*schemas.Manifest, l schemas.Lineage) bool {
 	positions := w.model.positionsOf(e, l)
 	for _, off := range w.writeOffs() {
-		if m != nil && !slices.ContainsFunc(m.WrittenOff, func(listed schemas.WrittenOff) bool { return listed.Number == off.Number }) {
+		if len(manifests) > 0 && !slices.ContainsFunc(manifests, func(m *schemas.Manifest) bool {
+			return slices.ContainsFunc(m.WrittenOff, func(listed schemas.WrittenOff) bool { return listed.Number == off.Number })
+		}) {
 			continue
 		}
 		for _, r := range off.Runs {

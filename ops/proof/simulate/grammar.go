@@ -30,6 +30,8 @@ var rules = []rule{
 	{"abort a transaction", 2, func(w *world, a, _, _ int) bool { return w.endTransaction(a, txnAborted) }, false},
 	// Whoever wants exports.
 	{"request an export", 6, (*world).request, false},
+	{"run a job", 6, (*world).runJob, false},
+	{"change a job", 2, (*world).changeJob, false},
 	{"cancel an export", 1, func(w *world, a, _, _ int) bool { return w.control(schemas.ActionCancel, a) }, false},
 	{"delete an export", 1, func(w *world, a, _, _ int) bool { return w.control(schemas.ActionDelete, a) }, false},
 	{"retry an export", 2, func(w *world, a, _, _ int) bool { return w.control(schemas.ActionRetry, a) }, false},

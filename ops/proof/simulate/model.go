@@ -30,6 +30,8 @@ type model struct {
 	exports  []*asked
 	statuses []*schemas.ExportStatus
 	looks    []*look
+	// jobs are what operators have set, by tenant.
+	jobs map[string]job
 }
 
 type position struct {

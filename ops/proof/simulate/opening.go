@@ -21,6 +21,8 @@ type opened struct {
 	// bodies are the rows, in order; removals what the receiver must not have any more.
 	bodies   []string
 	removals []schemas.Removal
+	// sum is the digest of the manifest.
+	sum string
 }
 
 // open verifies and decrypts what is stored of an export.
@@ -42,6 +44,7 @@ func (w *world) openExport(x *asked) (o opened, err error) {
 	if o.manifest, err = schemas.DecodeManifest(content); err != nil {
 		return o, err
 	}
+	o.sum = digestOf(content)
 	for _, part := range o.manifest.Parts {
 		sealed, err := w.objects.GetBytes(ctx, part.Key, 1<<30)
 		if err != nil {

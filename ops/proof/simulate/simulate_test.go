@@ -6,9 +6,11 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -43,10 +45,14 @@ func TestHistories(t *testing.T) {
 	}
 	began := time.Now()
 	var done tally
+	happened := map[string]int{}
 	for at := *seed; time.Since(began) < *lasts; at += *step {
 		o := play(t, generate(at), nil)
 		done.histories++
 		done.steps += o.steps
+		for what, n := range o.coverage {
+			happened[what] += n
+		}
 		if o.broken != "" {
 			t.Errorf("seed %d, history %d, act %d: %s", at, done.histories, o.act, o.broken)
 			if !*small {
@@ -55,6 +61,11 @@ func TestHistories(t *testing.T) {
 			least := shrink(t, generate(at), o)
 			o := play(t, least, watching)
 			t.Fatalf("%s\n%s", o.broken, least)
+		}
+	}
+	if *show {
+		for _, what := range slices.Sorted(maps.Keys(happened)) {
+			t.Logf("%6d  %s", happened[what], what)
 		}
 	}
 	t.Logf("%v, seeds %d to %d, %v", done, *seed, *seed+uint64(done.histories-1)**step, time.Since(began).Round(time.Second))

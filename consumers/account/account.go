@@ -28,7 +28,7 @@ type Log interface {
 
 // Store knows what is accounted for; *warehouse.Warehouse does.
 type Store interface {
-	Account(ctx context.Context, topic schemas.Topic, used []schemas.Run) ([]warehouse.Account, error)
+	Account(ctx context.Context, topic schemas.Topic, used []schemas.Run) ([]warehouse.PartitionAccount, error)
 	Gaps(ctx context.Context, topic schemas.Topic, used []schemas.Run, limit int) (gaps []schemas.Run, more bool, err error)
 	// WriteOff accounts for positions that are written off. Doing it again changes nothing.
 	WriteOff(ctx context.Context, topic schemas.Topic, runs []schemas.Run) error
@@ -56,9 +56,9 @@ type Book struct {
 
 // Account is what became of the records of a topic, up to what ingest has committed.
 type Account struct {
-	Topic        schemas.Topic       `json:"topic"`
-	Incarnations schemas.Lineage     `json:"incarnations"`
-	Partitions   []warehouse.Account `json:"partitions"`
+	Topic        schemas.Topic                `json:"topic"`
+	Incarnations schemas.Lineage              `json:"incarnations"`
+	Partitions   []warehouse.PartitionAccount `json:"partitions"`
 	// Gone are missing positions that Kafka does not have any more, the first of them.
 	Gone []schemas.Run `json:"gone"`
 	// WriteOffs are those there ever were.
@@ -118,6 +118,9 @@ var (
 	ErrNoReason = errors.New("a write-off needs a reason: every manifest that it touches states it")
 )
 
+// ActionWriteOff is what a write-off is called in the audit trail.
+const ActionWriteOff = "records.written_off"
+
 // WriteOff writes off what is gone of a topic: all of it, or what lies within runs. It is
 // recorded in the bucket and in the audit trail before exports stop waiting for it.
 func (b Book) WriteOff(ctx context.Context, topic schemas.Topic, within []schemas.Run, reason, by, from string, now time.Time) (schemas.WriteOff, error) {
@@ -144,7 +147,7 @@ func (b Book) WriteOff(ctx context.Context, topic schemas.Topic, within []schema
 	}
 	err = b.Publisher.Publish(ctx, &schemas.AuditRecord{
 		AuditID: fmt.Sprintf("write-off/%s/%d", topic, w.Number), Time: w.At, TenantID: schemas.AllTenants, Actor: by, From: from,
-		Action: "records.written_off", Subject: string(topic), Outcome: schemas.OutcomeDone,
+		Action: ActionWriteOff, Subject: string(topic), Outcome: schemas.OutcomeDone,
 		Detail: fmt.Sprintf("%s, %s: %s", schemas.Counted(w.Records(), "record"), schemas.Places(w.Runs), reason),
 	})
 	if err != nil {

@@ -137,6 +137,8 @@ type Options struct {
 	Lifetime func(tenantID string) time.Duration
 	// WebhookSecret is the secret a job's webhook is signed with.
 	WebhookSecret func(j schemas.Job) (string, error)
+	// Book is the account of the source topics.
+	Book Book
 	// Estimator says what exports would hold.
 	Estimator Estimator
 	// Directory has the users and tokens Accounts change.

@@ -83,6 +83,7 @@ func New(o Options) *API {
 	a.certificates()
 	a.erasures()
 	a.accounts()
+	a.account()
 	a.mux.HandleFunc("GET "+Prefix+"/docs", a.docs)
 	return a
 }

@@ -89,7 +89,7 @@ func (w *world) offsets() *connect.Offsets {
 }
 
 // account is what became of the records of a topic that ingest has passed.
-func (w *world) account(topic schemas.Topic) []warehouse.Account {
+func (w *world) account(topic schemas.Topic) []warehouse.PartitionAccount {
 	w.t.Helper()
 	offsets := w.offsets()
 	done, err := offsets.Ingested(w.t.Context(), topic)

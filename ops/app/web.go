@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"cdds/consumers"
+	"cdds/consumers/account"
 	"cdds/consumers/recent"
 	"cdds/consumers/webhooks"
 	"cdds/ops/admin"
@@ -133,6 +134,7 @@ func (a *App) administration(w *web) (*admin.Service, error) {
 		WebhookSecret: func(j schemas.Job) (string, error) {
 			return webhooks.Secret([]byte(a.Config.Webhooks.Secret.Reveal()), j.TenantID, j.JobID, j.Webhook.SecretVersion)
 		},
+		Book:               account.Book{Log: a.offsets, Store: a.warehouse, Decisions: pipeline.WriteOffs{Store: a.bucket}, Publisher: a.publisher},
 		InlineCertificates: inline != nil && *inline, Logger: w.log, Now: a.Now,
 	}), nil
 }

@@ -83,6 +83,9 @@ type Principal struct {
 	revision int64  // the AccessRevision of the user it is, or that owns the token
 }
 
+// Actor is who it is in the audit trail.
+func (p Principal) Actor() string { return p.Name + " (" + p.Subject + ")" }
+
 // owns is the subject that owns the tokens p makes: a token's are its owner's, so that
 // they end with the user behind it.
 func (p Principal) owns() string { return cmp.Or(p.owner, p.Subject) }

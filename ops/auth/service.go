@@ -371,7 +371,7 @@ func (s *Service) record(p Principal, action, outcome, detail string) *schemas.A
 func Audit(p Principal, tenant, action, subject, outcome, detail string, now time.Time) *schemas.AuditRecord {
 	return &schemas.AuditRecord{
 		AuditID: tenant + "/" + action + "/" + rand.Text(), Time: schemas.TimeOf(now), TenantID: tenant,
-		Actor: p.Name + " (" + p.Subject + ")", From: p.From, Action: action, Subject: bounded(subject), Outcome: outcome, Detail: detail,
+		Actor: p.Actor(), From: p.From, Action: action, Subject: bounded(subject), Outcome: outcome, Detail: detail,
 	}
 }
 

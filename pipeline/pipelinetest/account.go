@@ -169,7 +169,7 @@ func (w *Warehouse) Gaps(_ context.Context, topic schemas.Topic, used []schemas.
 }
 
 // Account is the account of the used positions, by partition.
-func (w *Warehouse) Account(_ context.Context, topic schemas.Topic, used []schemas.Run) (all []warehouse.Account, _ error) {
+func (w *Warehouse) Account(_ context.Context, topic schemas.Topic, used []schemas.Run) (all []warehouse.PartitionAccount, _ error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	counts := map[int32]map[string]int64{}
@@ -186,7 +186,7 @@ func (w *Warehouse) Account(_ context.Context, topic schemas.Topic, used []schem
 	for _, r := range used {
 		if n := len(all); n == 0 || all[n-1].Partition != r.Partition {
 			c := counts[r.Partition]
-			all = append(all, warehouse.Account{
+			all = append(all, warehouse.PartitionAccount{
 				Partition: r.Partition, Stored: c[stored], DeadLetters: c[deadLetter], Erased: c[erased], AgedOut: c[agedOut], Voids: c[void], WrittenOff: c[writtenOff],
 			})
 		}

@@ -21,7 +21,7 @@ type Accounting interface {
 	WriteOff(ctx context.Context, topic schemas.Topic, lost []schemas.Run) error
 	Missing(ctx context.Context, topic schemas.Topic, used []schemas.Run) (int64, error)
 	Gaps(ctx context.Context, topic schemas.Topic, used []schemas.Run, limit int) ([]schemas.Run, bool, error)
-	Account(ctx context.Context, topic schemas.Topic, used []schemas.Run) ([]warehouse.Account, error)
+	Account(ctx context.Context, topic schemas.Topic, used []schemas.Run) ([]warehouse.PartitionAccount, error)
 	Reached(ctx context.Context, topic schemas.Topic) (map[int32]int64, error)
 	HasTenant(ctx context.Context, tenantID string) (bool, error)
 }
@@ -120,7 +120,7 @@ func rowsAt(run schemas.Run) schemas.Batch[*schemas.Interaction] {
 type answered struct {
 	missing int64
 	gaps    []schemas.Run
-	account []warehouse.Account
+	account []warehouse.PartitionAccount
 	reached map[int32]int64
 	tenants [4]bool
 }

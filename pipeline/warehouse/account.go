@@ -11,9 +11,9 @@ import (
 	"cdds/schemas"
 )
 
-// Account says what became of the records of one partition of a source topic. Each
+// PartitionAccount says what became of the records of one partition of a source topic. Each
 // position counts once, under the first that applies.
-type Account struct {
+type PartitionAccount struct {
 	Partition int32 `json:"partition"`
 	// Used is how many positions there are to account for.
 	Used        int64 `json:"used"`
@@ -33,19 +33,19 @@ var kinds = []string{"", kindDeadLetter, kindErased, kindAgedOut, kindVoid, kind
 
 // Account returns the account of the positions of a source topic that were used, by
 // partition. Like Missing it reads bitmaps, not rows.
-func (w *Warehouse) Account(ctx context.Context, topic schemas.Topic, used []schemas.Run) ([]Account, error) {
+func (w *Warehouse) Account(ctx context.Context, topic schemas.Topic, used []schemas.Run) ([]PartitionAccount, error) {
 	counts, err := w.countKinds(ctx, topic)
 	if err != nil {
 		return nil, err
 	}
-	var all []Account
+	var all []PartitionAccount
 	for _, run := range used {
 		if n := len(all); n == 0 || all[n-1].Partition != run.Partition {
 			c, found := counts[run.Partition]
 			if !found { // ClickHouse has nothing of it
 				c = make([]int64, len(kinds))
 			}
-			all = append(all, Account{Partition: run.Partition, Stored: c[0], DeadLetters: c[1], Erased: c[2], AgedOut: c[3], Voids: c[4], WrittenOff: c[5]})
+			all = append(all, PartitionAccount{Partition: run.Partition, Stored: c[0], DeadLetters: c[1], Erased: c[2], AgedOut: c[3], Voids: c[4], WrittenOff: c[5]})
 		}
 		a := &all[len(all)-1]
 		missing, err := w.Missing(ctx, topic, []schemas.Run{run})

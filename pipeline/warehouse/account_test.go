@@ -44,7 +44,7 @@ func voidAt(t *testing.T, w *warehouse.Warehouse, r schemas.Run) {
 }
 
 // account returns that of one partition.
-func account(t *testing.T, w *warehouse.Warehouse, used ...schemas.Run) warehouse.Account {
+func account(t *testing.T, w *warehouse.Warehouse, used ...schemas.Run) warehouse.PartitionAccount {
 	t.Helper()
 	all, err := w.Account(t.Context(), schemas.TopicContacts, used)
 	check(t, err)
@@ -63,7 +63,7 @@ func TestEachPositionCountsOnceUnderWhatBecameOfIt(t *testing.T) {
 		voidAt(t, w, run(p, 5, 8))
 		check(t, w.WriteOff(t.Context(), schemas.TopicContacts, []schemas.Run{run(p, 6, 10)}))
 	}
-	want := warehouse.Account{Partition: p, Used: 12, Stored: 4, DeadLetters: 2, Voids: 2, WrittenOff: 2, Missing: 2}
+	want := warehouse.PartitionAccount{Partition: p, Used: 12, Stored: 4, DeadLetters: 2, Voids: 2, WrittenOff: 2, Missing: 2}
 	if got := account(t, w, run(p, 0, 12)); got != want {
 		t.Errorf("the account is %+v, want %+v", got, want)
 	}
@@ -74,7 +74,7 @@ func TestEachPositionCountsOnceUnderWhatBecameOfIt(t *testing.T) {
 
 func TestAPartitionThatClickHouseHasNothingOfIsMissing(t *testing.T) {
 	w := open(t)
-	want := warehouse.Account{Partition: 79, Used: 12, Missing: 12}
+	want := warehouse.PartitionAccount{Partition: 79, Used: 12, Missing: 12}
 	if got := account(t, w, run(79, 0, 12)); got != want {
 		t.Errorf("the account is %+v, want %+v", got, want)
 	}

@@ -46,7 +46,7 @@ func TestWhatWasErasedIsDroppedThoughClickHouseForgetsIt(t *testing.T) {
 			ContactID: id(n), TenantID: tenant, CreatedAt: from,
 		}})
 	}
-	want := warehouse.Account{Partition: partition, Used: contacts, Erased: (below + 2) / 3, Stored: contacts - (below+2)/3}
+	want := warehouse.PartitionAccount{Partition: partition, Used: contacts, Erased: (below + 2) / 3, Stored: contacts - (below+2)/3}
 	for _, step := range []string{"at first", "after ClickHouse lost who was erased"} {
 		check(t, f.InsertContacts(t.Context(), b))
 		if got := account(t, w, run(partition, 0, contacts)); got != want {

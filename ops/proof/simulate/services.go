@@ -84,7 +84,7 @@ func (t tables) WriteOff(ctx context.Context, topic schemas.Topic, lost []schema
 }
 
 // Account implements account.Store.
-func (t tables) Account(ctx context.Context, topic schemas.Topic, used []schemas.Run) (all []warehouse.Account, err error) {
+func (t tables) Account(ctx context.Context, topic schemas.Topic, used []schemas.Run) (all []warehouse.PartitionAccount, err error) {
 	err = t.p.ask(ctx, atClickHouse, "account", func() (err error) { all, err = t.p.w.tables.Account(ctx, topic, used); return err })
 	return all, err
 }

@@ -100,7 +100,7 @@ func (e *Exporter) packer(x Export, plan schemas.Plan) attachmentPacker {
 
 func (p *attachmentPacker) add(key schemas.RowKey, position int, size int64) {
 	n := len(p.plan.Parts) - 1
-	if n == maxParts { // one too many already
+	if n == schemas.MaxParts { // one too many already
 		return
 	}
 	alone := size > p.zipped

@@ -9,9 +9,6 @@ import (
 	"cdds/schemas"
 )
 
-// maxParts bounds a plan, which travels in one event.
-const maxParts = 20_000
-
 // chunkRows is how many rows the finest piece of a plan has: few enough that even
 // if each were the largest one a chunk would not exceed a part, many enough that
 // there are not needlessly many chunks.
@@ -38,7 +35,7 @@ type packer struct {
 func (p *packer) add(c warehouse.Chunk) {
 	last := len(p.plan.Parts) - 1
 	if last < 0 || p.plan.Parts[last].Bytes+c.Bytes > p.split {
-		if p.full = p.full || len(p.plan.Parts) == maxParts; p.full {
+		if p.full = p.full || len(p.plan.Parts) == schemas.MaxParts; p.full {
 			return
 		}
 		p.plan.Parts = append(p.plan.Parts, schemas.Part{Number: last + 2, First: c.First})
@@ -127,7 +124,7 @@ func (e *Exporter) divide(ctx context.Context, x Export) (plan schemas.Plan, err
 			return plan, err
 		}
 	}
-	if len(plan.Parts) > maxParts {
+	if len(plan.Parts) > schemas.MaxParts {
 		return plan, tooManyParts()
 	}
 	return plan, nil
@@ -138,7 +135,7 @@ func (e *Exporter) divide(ctx context.Context, x Export) (plan schemas.Plan, err
 var ErrUnknownTenant = errors.New("nothing was ever stored for the tenant")
 
 func tooManyParts() error {
-	return Permanent(fmt.Errorf("the export would have more than %d parts: choose a larger split_size or a shorter range", maxParts))
+	return Permanent(fmt.Errorf("the export would have more than %d parts: choose a larger split_size or a shorter range", schemas.MaxParts))
 }
 
 // fits refuses a plan with a part that can need more memory than workers have.

@@ -76,7 +76,7 @@ func TestAPlanOfTooManyPartsIsGivenUpAsSoonAsItIs(t *testing.T) {
 	source := &endless{largest: 1 << 20}
 	e := New(Options{Source: source, Store: empty{}, Spools: NewSpools(1 << 30)})
 	_, err := e.Plan(t.Context(), Export{ID: "e1", SplitSize: 1 << 20})
-	if !IsPermanent(err) || !strings.Contains(err.Error(), "the export would have more than 20000 parts") || source.given != maxParts {
+	if !IsPermanent(err) || !strings.Contains(err.Error(), "the export would have more than 20000 parts") || source.given != schemas.MaxParts {
 		t.Errorf("after %d chunks: %v", source.given, err)
 	}
 }

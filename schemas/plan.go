@@ -28,6 +28,9 @@ const (
 	KindAttachments = "attachments"
 )
 
+// MaxParts bounds the parts of an export.
+const MaxParts = 20_000
+
 // kinds are in the order of parts.
 var kinds = []string{"", KindRemoved, KindAttachments}
 

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"net/url"
-	"slices"
 
 	"cdds/ops/auth"
 	"cdds/pipeline/ledger"
@@ -21,13 +20,24 @@ func (h *Handle) Artifacts(ctx context.Context, f ledger.ArtifactFilter, p ledge
 	return h.History.ListArtifacts(ctx, f, p)
 }
 
-// ExportArtifacts lists all files of one export.
-func (h *Handle) ExportArtifacts(ctx context.Context, exportID string) ([]schemas.Artifact, error) {
-	e, err := h.Export(ctx, exportID)
-	if err != nil {
-		return nil, err
+// EachArtifact calls each with the files of one export, by name, while it returns no error.
+// It holds a page of them at a time.
+func (h *Handle) EachArtifact(ctx context.Context, exportID string, each func(schemas.Artifact) error) error {
+	page := ledger.Page{Sort: "name", Ascending: true, Limit: ledger.MaxPage}
+	for {
+		listed, err := h.Artifacts(ctx, ledger.ArtifactFilter{ExportID: exportID}, page)
+		if err != nil {
+			return err
+		}
+		for _, a := range listed.Rows {
+			if err := each(a.Artifact); err != nil {
+				return err
+			}
+		}
+		if page.After = listed.Next; page.After == (ledger.Place{}) {
+			return nil
+		}
 	}
-	return schemas.Artifacts(e), nil
 }
 
 // OpenArtifact opens a file of a completed export for reading from anywhere in it, and
@@ -61,18 +71,19 @@ func (h *Handle) artifact(ctx context.Context, exportID, name string) (schemas.A
 	if err != nil {
 		return schemas.Artifact{}, err
 	}
-	files := schemas.Artifacts(e)
-	n := slices.IndexFunc(files, func(a schemas.Artifact) bool { return a.Name == name })
+	file, found, err := h.History.Artifact(ctx, h.tenant, exportID, name)
 	switch {
+	case err != nil:
+		return file, err
 	case e.State == schemas.Expired || e.State == schemas.Deleted:
 		return schemas.Artifact{}, h.refuse(ctx, "export.download", exportID, fmt.Errorf("%w: export %s is %s", ErrGone, exportID, e.State))
-	case n < 0:
+	case !found || !schemas.IsArtifact(exportID, name):
 		return schemas.Artifact{}, ErrNotFound
 	case e.State != schemas.Completed:
 		return schemas.Artifact{}, h.refuse(ctx, "export.download", exportID, &ConflictError{fmt.Sprintf("export %s is %s, not completed: there is nothing whole to fetch", exportID, e.State)})
 	}
 	// A download in many ranges is one fact for a minute, not thousands.
-	record := h.record("export.download", exportID, schemas.OutcomeDone, files[n].Name)
+	record := h.record("export.download", exportID, schemas.OutcomeDone, file.Name)
 	record.AuditID = fmt.Sprintf("%s/%s/download/%s/%s/%d", h.tenant, exportID, name, h.who.Subject, h.Now().Unix()/60)
-	return files[n], h.Publisher.Publish(ctx, record)
+	return file, h.Publisher.Publish(ctx, record)
 }

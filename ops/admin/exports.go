@@ -37,13 +37,21 @@ func (h *Handle) LatestRuns(ctx context.Context, jobIDs []string) (map[string]*s
 	return h.History.LatestRuns(ctx, h.tenant, jobIDs)
 }
 
-// Export is one export with its parts. One that was asked for a moment ago is there
+// Export is one export without its parts. One that was requested a moment ago is there
 // before any worker knows of it.
 func (h *Handle) Export(ctx context.Context, id string) (schemas.Export, error) {
 	if err := h.reads(auth.Read); err != nil {
 		return schemas.Export{}, err
 	}
 	return h.export(ctx, id)
+}
+
+// Parts are the stored parts of an export after a number, in order, at most limit.
+func (h *Handle) Parts(ctx context.Context, id string, after, limit int) ([]schemas.Receipt, error) {
+	if err := h.reads(auth.Read); err != nil {
+		return nil, err
+	}
+	return h.History.Parts(ctx, h.tenant, id, after, limit)
 }
 
 // StoredTimes is when each of an export's first parts, up to limit of them, was stored.
@@ -55,7 +63,7 @@ func (h *Handle) StoredTimes(ctx context.Context, id string, limit int) (map[int
 }
 
 func (h *Handle) export(ctx context.Context, id string) (schemas.Export, error) {
-	e, ok, err := h.History.Export(ctx, h.tenant, id)
+	e, ok, err := h.History.Summary(ctx, h.tenant, id)
 	if err != nil {
 		return e, err
 	}
@@ -145,7 +153,7 @@ func (h *Handle) CreateExport(ctx context.Context, r schemas.ExportRequest, key 
 	if err := h.checkRequest(ctx, &r); err != nil {
 		return schemas.Export{}, h.refuse(ctx, "export.create", subjectOf(r.ExportID), err)
 	}
-	known, ok, err := h.History.Export(ctx, h.tenant, r.ExportID)
+	known, ok, err := h.History.Summary(ctx, h.tenant, r.ExportID)
 	if err != nil {
 		return known, err
 	}
@@ -214,7 +222,7 @@ func (h *Handle) checkRequest(ctx context.Context, r *schemas.ExportRequest) err
 		return err
 	}
 	if r.SinceExport != "" {
-		since, ok, err := h.History.Export(ctx, h.tenant, r.SinceExport)
+		since, ok, err := h.History.Summary(ctx, h.tenant, r.SinceExport)
 		if err != nil {
 			return err
 		}

@@ -33,7 +33,10 @@ import (
 
 // History is what became of exports and erasures; *ledger.Ledger is one.
 type History interface {
-	Export(ctx context.Context, tenantID, exportID string) (schemas.Export, bool, error)
+	// Summary is an export without its parts, Parts are those after a number.
+	Summary(ctx context.Context, tenantID, exportID string) (schemas.Export, bool, error)
+	Parts(ctx context.Context, tenantID, exportID string, after, limit int) ([]schemas.Receipt, error)
+	Artifact(ctx context.Context, tenantID, exportID, name string) (schemas.Artifact, bool, error)
 	StoredTimes(ctx context.Context, tenantID, exportID string, limit int) (map[int]schemas.Time, error)
 	ListExports(ctx context.Context, f ledger.ExportFilter, p ledger.Page) (ledger.Listed[schemas.Export], error)
 	LatestRuns(ctx context.Context, tenantID string, jobIDs []string) (map[string]*schemas.Export, error)

@@ -63,9 +63,27 @@ func (a *API) artifacts() {
 	})
 	register(a, huma.Operation{
 		OperationID: "list-export-artifacts", Method: http.MethodGet, Path: "/exports/{id}/artifacts", Tags: tags, Summary: "List the files of an export",
-	}, func(ctx context.Context, in *ExportPath) (*answer[Listing[ArtifactView]], error) {
-		files, err := on(ctx, a, in.Scope, func(h *admin.Handle) ([]schemas.Artifact, error) { return h.ExportArtifacts(ctx, in.ID) })
-		return give(all(files, func(f schemas.Artifact) ArtifactView { return artifactView(in.ID, f) }), err)
+		Description: "By name, at most 500 at once.",
+	}, func(ctx context.Context, in *struct {
+		ExportPath
+		Limit  int    `query:"limit" minimum:"1" maximum:"500" default:"500" doc:"At most this many."`
+		Cursor string `query:"cursor" maxLength:"2048" doc:"The next of the page before."`
+	}) (*answer[Listing[ArtifactView]], error) {
+		paging := Paging{Limit: in.Limit, Cursor: in.Cursor, Order: "asc"}
+		return give(on(ctx, a, in.Scope, func(h *admin.Handle) (out Listing[ArtifactView], err error) {
+			page, err := paging.page("name")
+			if err != nil {
+				return out, err
+			}
+			if _, err := h.Export(ctx, in.ID); err != nil {
+				return out, err
+			}
+			files, err := h.Artifacts(ctx, ledger.ArtifactFilter{ExportID: in.ID}, page)
+			if err != nil {
+				return out, err
+			}
+			return listed(paging, "name", files, func(r ledger.ListedArtifact) ArtifactView { return artifactView(in.ID, r.Artifact) })
+		}))
 	})
 	register(a, huma.Operation{
 		OperationID: "fetch-artifact", Method: http.MethodGet, Path: "/exports/{id}/artifacts/{name}", Tags: tags, Summary: "Fetch a file of a completed export",

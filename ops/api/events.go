@@ -117,7 +117,6 @@ type stream struct {
 
 func (s stream) send(e schemas.Export) error {
 	p := Progress{Export: e}
-	p.Parts = nil // of a large export they are megabytes, at every event
 	if left, ok := e.Remaining(time.Now()); ok {
 		seconds := int(left.Seconds())
 		p.RemainingSeconds = &seconds

@@ -144,8 +144,31 @@ func (a *API) exports() {
 	})
 	register(a, huma.Operation{
 		OperationID: "show-export", Method: http.MethodGet, Path: "/exports/{id}", Tags: tags, Summary: "Show an export with its parts",
+		Description: "Of an export with more than 500 stored parts it has the first 500. /exports/{id}/parts has the others.",
 	}, func(ctx context.Context, in *ExportPath) (*answer[schemas.Export], error) {
-		return give(on(ctx, a, in.Scope, func(h *admin.Handle) (schemas.Export, error) { return h.Export(ctx, in.ID) }))
+		return give(on(ctx, a, in.Scope, func(h *admin.Handle) (schemas.Export, error) {
+			e, err := h.Export(ctx, in.ID)
+			if err == nil && e.Done.Parts > 0 {
+				e.Parts, err = h.Parts(ctx, in.ID, 0, ledger.MaxPage)
+			}
+			return e, err
+		}))
+	})
+	register(a, huma.Operation{
+		OperationID: "list-parts", Method: http.MethodGet, Path: "/exports/{id}/parts", Tags: tags, Summary: "List the stored parts of an export after a number",
+		Description: "In order of their numbers. Fewer than limit are all that are stored.",
+	}, func(ctx context.Context, in *struct {
+		ExportPath
+		After int `query:"after" minimum:"0" default:"0" doc:"The number of the last part that is known."`
+		Limit int `query:"limit" minimum:"1" maximum:"500" default:"500" doc:"At most this many."`
+	}) (*answer[Listing[schemas.Receipt]], error) {
+		return give(on(ctx, a, in.Scope, func(h *admin.Handle) (Listing[schemas.Receipt], error) {
+			if _, err := h.Export(ctx, in.ID); err != nil {
+				return Listing[schemas.Receipt]{}, err
+			}
+			parts, err := h.Parts(ctx, in.ID, in.After, in.Limit)
+			return all(parts, same), err
+		}))
 	})
 	register(a, huma.Operation{
 		OperationID: "clone-export", Method: http.MethodPost, Path: "/exports/{id}/clone", Tags: tags, DefaultStatus: http.StatusAccepted,

@@ -310,6 +310,7 @@ func routes() []route {
 		{id: "cancel-export", method: "POST", path: "/exports/{export}/cancel", own: 409, viewer: 403},
 		{id: "retry-export", method: "POST", path: "/exports/{export}/retry", own: 409, viewer: 403},
 		{id: "list-artifacts", method: "GET", path: "/artifacts", own: 200, viewer: 200, alien: 200},
+		{id: "list-parts", method: "GET", path: "/exports/{export}/parts", own: 200, viewer: 200},
 		{id: "list-export-artifacts", method: "GET", path: "/exports/{export}/artifacts", own: 200, viewer: 200},
 		{id: "fetch-artifact", method: "GET", path: "/exports/{export}/artifacts/{part}", own: 200, viewer: 200},
 		{id: "delete-export", method: "DELETE", path: "/exports/{export}", own: 202, viewer: 403},

@@ -55,7 +55,7 @@ type storedExport struct {
 
 // storedThere runs do with an export of a server.
 func storedThere(ctx context.Context, c *client.Client, tenant, id string, do func(storedExport) error) error {
-	e, err := c.Export(ctx, tenant, id)
+	e, err := c.WholeExport(ctx, tenant, id)
 	if err != nil {
 		return err
 	}

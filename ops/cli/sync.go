@@ -207,7 +207,7 @@ func (r *remoteFeed) Runs(ctx context.Context, after int) (schemas.ChainRuns, er
 }
 
 func (r *remoteFeed) Fetch(ctx context.Context, run schemas.ChainRun, dir string) (string, error) {
-	e, err := r.c.Export(ctx, r.tenant, run.ExportID)
+	e, err := r.c.WholeExport(ctx, r.tenant, run.ExportID)
 	if err != nil {
 		return dir, answered(err)
 	}

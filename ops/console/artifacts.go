@@ -117,10 +117,14 @@ fetch() {
   echo "$2  $1" | sha256sum -c -
 }
 `, shell.Quote(schemas.ExportDir(e.ExportID)), shell.Quote(c.URL+c.API+"/exports/"+url.PathEscape(e.ExportID)+"/artifacts"), shell.Quote(url.Values{"tenant": {q.Tenant()}}.Encode()))
-	for _, a := range schemas.Artifacts(e) {
+	err = q.EachArtifact(q.r.Context(), id, func(a schemas.Artifact) error {
 		if a.RemovedAt.IsZero() {
 			fmt.Fprintln(&b, shell.Command("fetch", a.Name, a.SHA256))
 		}
+		return nil
+	})
+	if err != nil {
+		return err
 	}
 	fmt.Fprintf(&b, "printf 'Complete. Prove it and open it with:  %%s\\n' %s\n", shell.Quote(openCommand(e)))
 	h := q.w.Header()

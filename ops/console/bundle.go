@@ -20,10 +20,14 @@ func (q *request) bundle() error {
 		return err
 	}
 	var names []string
-	for _, a := range schemas.Artifacts(e) {
+	err = q.EachArtifact(q.r.Context(), e.ExportID, func(a schemas.Artifact) error {
 		if a.RemovedAt.IsZero() {
 			names = append(names, a.Name)
 		}
+		return nil
+	})
+	if err != nil {
+		return err
 	}
 	if e.State != schemas.Completed || len(names) == 0 {
 		return &admin.ConflictError{Reason: "the export is not completed, or its files are gone; there is nothing to download"}

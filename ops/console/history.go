@@ -115,9 +115,11 @@ type exportData struct {
 	Job *schemas.Job
 	// Titles are those of the job, by id.
 	Titles map[string]string
-	Files  []schemas.Artifact
-	Parts  []schemas.Receipt
-	// Stored is when each of Parts was.
+	// Files and Parts are the first ones, and MoreFiles says that there are more.
+	Files     []ledger.ListedArtifact
+	MoreFiles bool
+	Parts     []schemas.Receipt
+	// Stored is when each of Parts was, More how many more there are.
 	Stored map[int]schemas.Time
 	More   int
 	Events []schemas.AuditRecord
@@ -125,7 +127,7 @@ type exportData struct {
 	Open string
 }
 
-// partsShown bounds the table of parts; the manifest lists them all.
+// partsShown bounds the tables of parts and files; the manifest lists them all.
 const partsShown = 100
 
 func (c *Console) exportPage(q *request) error {
@@ -133,10 +135,11 @@ func (c *Console) exportPage(q *request) error {
 	if err != nil {
 		return err
 	}
-	d := exportData{Export: e, Parts: e.Parts, Open: openCommand(e)}
-	if len(d.Parts) > partsShown {
-		d.More, d.Parts = len(d.Parts)-partsShown, d.Parts[:partsShown]
+	d := exportData{Export: e, Open: openCommand(e)}
+	if d.Parts, err = q.Parts(q.r.Context(), e.ExportID, 0, partsShown); err != nil {
+		return err
 	}
+	d.More = max(0, e.Done.Parts-len(d.Parts))
 	if d.Stored, err = q.StoredTimes(q.r.Context(), e.ExportID, partsShown); err != nil {
 		return err
 	}
@@ -145,8 +148,13 @@ func (c *Console) exportPage(q *request) error {
 			d.Job, d.Titles = &j, map[string]string{j.JobID: j.Title}
 		}
 	}
-	files := schemas.Artifacts(e)
-	d.Files = slices.DeleteFunc(files, func(a schemas.Artifact) bool { return !a.RemovedAt.IsZero() })
+	if e.State == schemas.Completed {
+		files, err := q.Artifacts(q.r.Context(), ledger.ArtifactFilter{ExportID: e.ExportID, Present: true}, ledger.Page{Sort: "name", Ascending: true, Limit: partsShown})
+		if err != nil {
+			return err
+		}
+		d.Files, d.MoreFiles = files.Rows, files.Next != (ledger.Place{})
+	}
 	trail, err := q.Audit(q.r.Context(), ledger.AuditFilter{Subject: e.ExportID}, ledger.Page{Limit: 50, Ascending: true})
 	if err != nil {
 		return err

@@ -127,6 +127,49 @@ func (l *Ledger) Export(ctx context.Context, tenantID, exportID string) (schemas
 	return found[0], true, nil
 }
 
+// Summary is Export without its parts, of which there may be very many.
+func (l *Ledger) Summary(ctx context.Context, tenantID, exportID string) (schemas.Export, bool, error) {
+	found, err := tables.Decoded[schemas.Export](ctx, l.db, "read an export",
+		"SELECT summary FROM exports FINAL WHERE tenant_id = {tenant:String} AND export_id = {export:String}",
+		tables.Named("tenant", tenantID), tables.Named("export", exportID))
+	if err != nil || len(found) == 0 {
+		return schemas.Export{}, false, err
+	}
+	found[0].Parts = nil // rows from before the column have them
+	return found[0], true, nil
+}
+
+// Parts returns the parts of an export that are stored, those with a number after the given
+// one, in order, at most limit.
+func (l *Ledger) Parts(ctx context.Context, tenantID, exportID string, after, limit int) ([]schemas.Receipt, error) {
+	parts := make([]schemas.Receipt, 0, limit)
+	err := tables.EachDecoded(ctx, l.db, "read parts of an export", func(s schemas.ExportStatus) error {
+		if s.Part != nil {
+			parts = append(parts, *s.Part)
+		}
+		return nil
+	}, `
+SELECT body FROM export_events
+WHERE tenant_id = {tenant:String} AND export_id = {export:String} AND event_id > {after:String} AND event_id <= {last:String}
+ORDER BY event_id, time LIMIT 1 BY event_id LIMIT {limit:UInt32}`,
+		tables.Named("tenant", tenantID), tables.Named("export", exportID), tables.Named("limit", uint32(limit)),
+		tables.Named("after", schemas.PartEventID(after)), tables.Named("last", schemas.PartEventID(schemas.MaxParts)))
+	return parts, err
+}
+
+// Artifact returns a stored file of an export by its name; false if there is none.
+func (l *Ledger) Artifact(ctx context.Context, tenantID, exportID, name string) (schemas.Artifact, bool, error) {
+	var c conditions
+	c.where("tenant_id = {tenant:String}", "tenant", tenantID)
+	c.where("export_id = {export:String}", "export", exportID)
+	c.where("name = {name:String}", "name", name)
+	found, err := list(ctx, l, artifactListing, Page{Limit: 1}, c, scanArtifact(tenantID))
+	if err != nil || len(found.Rows) == 0 {
+		return schemas.Artifact{}, false, err
+	}
+	return found.Rows[0].Artifact, true, nil
+}
+
 // Exports returns a tenant's exports in a state, or in any if it is empty: the latest
 // first, at most limit.
 func (l *Ledger) Exports(ctx context.Context, tenantID string, state schemas.State, limit int) ([]schemas.Export, error) {

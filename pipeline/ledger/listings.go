@@ -93,15 +93,19 @@ func (l *Ledger) ListArtifacts(ctx context.Context, f ArtifactFilter, p Page) (L
 	if f.Present {
 		c.list = append(c.list, "removed_at IS NULL")
 	}
-	return list(ctx, l, artifactListing, p, c, func(rows driver.Rows, a *ListedArtifact, place ...any) error {
+	return list(ctx, l, artifactListing, p, c, scanArtifact(f.TenantID))
+}
+
+func scanArtifact(tenantID string) func(driver.Rows, *ListedArtifact, ...any) error {
+	return func(rows driver.Rows, a *ListedArtifact, place ...any) error {
 		var part uint32
 		var count, size uint64
 		var created time.Time
 		var expires, removed *time.Time
 		err := rows.Scan(append(place, &a.ExportID, &a.Name, &a.Kind, &part, &count, &size, &a.SHA256, &created, &expires, &removed)...)
-		a.Key = schemas.ExportPrefix(f.TenantID, a.ExportID) + a.Name
+		a.Key = schemas.ExportPrefix(tenantID, a.ExportID) + a.Name
 		a.Part, a.Rows, a.Size = int(part), int64(count), int64(size)
 		a.CreatedAt, a.ExpiresAt, a.RemovedAt = schemas.TimeOf(created), timeOf(expires), timeOf(removed)
 		return err
-	})
+	}
 }

@@ -16,6 +16,7 @@ import (
 	"strings"
 	"time"
 
+	"cdds/ops/api"
 	"cdds/schemas"
 )
 
@@ -81,9 +82,29 @@ func (p *Problem) Error() string {
 	return fmt.Sprintf("the server says: %s (%d)", text, p.Status)
 }
 
-// Export is one export with its parts.
+// Export is one export with the first of its parts.
 func (c *Client) Export(ctx context.Context, tenant, id string) (e schemas.Export, err error) {
 	return e, c.call(ctx, http.MethodGet, "/exports/"+url.PathEscape(id), of(tenant), nil, &e)
+}
+
+// WholeExport is one export with all its parts.
+func (c *Client) WholeExport(ctx context.Context, tenant, id string) (e schemas.Export, err error) {
+	if e, err = c.Export(ctx, tenant, id); err != nil {
+		return e, err
+	}
+	for len(e.Parts) > 0 && len(e.Parts) < e.Done.Parts {
+		var more api.Listing[schemas.Receipt]
+		q := of(tenant)
+		q.Set("after", strconv.Itoa(e.Parts[len(e.Parts)-1].Number))
+		if err := c.call(ctx, http.MethodGet, "/exports/"+url.PathEscape(id)+"/parts", q, nil, &more); err != nil {
+			return e, err
+		}
+		if len(more.Items) == 0 {
+			return e, fmt.Errorf("the server lists %d of the %s of export %s", len(e.Parts), schemas.Counted(e.Done.Parts, "part"), id)
+		}
+		e.Parts = append(e.Parts, more.Items...)
+	}
+	return e, nil
 }
 
 // CancelExport asks to end an export.

@@ -12,7 +12,9 @@ import (
 // ending is the stored decision how an export ended for good.
 type ending struct {
 	State schemas.State `json:"state"`
-	At    schemas.Time  `json:"at"`
+	// Reason is of an export that nobody cancelled and that ended so all the same.
+	Reason string       `json:"reason,omitempty"`
+	At     schemas.Time `json:"at"`
 }
 
 // ErrGone says that the export was cancelled, deleted or expired while it was worked
@@ -23,18 +25,29 @@ var ErrGone = errors.New("the export was cancelled, deleted or expired meanwhile
 // returns the state that counts: the one recorded first. So of a worker that
 // completes an export and another that cancels it, one finds out that it is late.
 func (d Decisions) End(ctx context.Context, tenantID, exportID string, state schemas.State) (schemas.State, error) {
+	return d.EndBecause(ctx, tenantID, exportID, state, "")
+}
+
+// EndBecause is End for a reason.
+func (d Decisions) EndBecause(ctx context.Context, tenantID, exportID string, state schemas.State, reason string) (schemas.State, error) {
 	var end ending
 	_, err := once(ctx, d.Store, schemas.ExportPrefix(tenantID, exportID)+endedName, &end, func() (ending, error) {
-		return ending{state, schemas.TimeOf(d.Now())}, nil
+		return ending{state, reason, schemas.TimeOf(d.Now())}, nil
 	})
 	return end.State, err
 }
 
 // Ended returns the state End recorded, or "". It outlives the artifacts.
 func (d Decisions) Ended(ctx context.Context, tenantID, exportID string) (schemas.State, error) {
+	state, _, err := d.EndedBecause(ctx, tenantID, exportID)
+	return state, err
+}
+
+// EndedBecause is Ended with the reason that EndBecause recorded.
+func (d Decisions) EndedBecause(ctx context.Context, tenantID, exportID string) (state schemas.State, reason string, err error) {
 	var end ending
-	_, err := d.read(ctx, schemas.ExportPrefix(tenantID, exportID)+endedName, &end)
-	return end.State, err
+	_, err = d.read(ctx, schemas.ExportPrefix(tenantID, exportID)+endedName, &end)
+	return end.State, end.Reason, err
 }
 
 // MarkCancelled records that nothing of the export may stay, for whatever worker has

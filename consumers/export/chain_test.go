@@ -311,3 +311,20 @@ func fatal(t *rapid.T, err error) {
 		t.Fatal(err)
 	}
 }
+
+// Whoever cancelled it may have died before it said so.
+func TestARunThatWasSupersededSaysSoWhoeverReportsIt(t *testing.T) {
+	s := newScene(pipelinetest.Records(10)...)
+	w := s.worker(nil, nil)
+	r := request("late")
+	r.JobID, r.Chained = "nightly", true
+	check(t, w.Handle(t.Context(), s.published(r)))
+	decisions := pipeline.Decisions{Store: s.store, Now: time.Now}
+	const reason = "run early took place 1 of the chain first; requested again as late.2"
+	_, err := decisions.EndBecause(t.Context(), r.TenantID, r.ExportID, schemas.Cancelled, reason)
+	check(t, err)
+	check(t, w.Work(t.Context()))
+	if e := schemas.Fold(s.statuses("late")...); e.State != schemas.Cancelled || e.Reason != reason {
+		t.Errorf("it is %s: %s", e.State, e.Reason)
+	}
+}

@@ -1,6 +1,7 @@
 package export
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -185,17 +186,13 @@ func (w *Worker) again(ctx context.Context, r schemas.Record[*schemas.ExportRequ
 }
 
 // leave removes what is stored of an export that is gone. Cancelled, it is reported so,
-// with the job it was a run of; deleted or expired, whoever did it reports.
+// with the job it was a run of and the recorded reason; deleted or expired, whoever did it
+// reports.
 func (w *Worker) leave(ctx context.Context, o pipeline.Open, jobID string) error {
-	return w.leaveBecause(ctx, o, jobID, errCancelled.Error())
-}
-
-// leaveBecause is leave of an export that was cancelled for a reason.
-func (w *Worker) leaveBecause(ctx context.Context, o pipeline.Open, jobID, reason string) error {
 	if err := w.Exporter.Discard(ctx, o.TenantID, o.ExportID); err != nil {
 		return fmt.Errorf("discard export %s: %w", o.ExportID, err)
 	}
-	state, err := w.Exporter.Ended(ctx, o.TenantID, o.ExportID)
+	state, reason, err := w.Exporter.EndedBecause(ctx, o.TenantID, o.ExportID)
 	if err != nil {
 		return err
 	}
@@ -203,7 +200,7 @@ func (w *Worker) leaveBecause(ctx context.Context, o pipeline.Open, jobID, reaso
 		w.metrics.end(o.TenantID, schemas.Cancelled)
 		err = w.report(ctx, &schemas.ExportStatus{
 			TenantID: o.TenantID, ExportID: o.ExportID, EventID: "cancelled", State: schemas.Cancelled, JobID: jobID,
-			Reason: reason,
+			Reason: cmp.Or(reason, errCancelled.Error()),
 		})
 		if err != nil {
 			return err

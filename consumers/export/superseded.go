@@ -24,7 +24,7 @@ func (r *run) superseded(ctx context.Context, taken *pipeline.SupersededError) e
 	} else {
 		reason += "; the next run of the job holds what this one would"
 	}
-	state, err := r.Exporter.End(ctx, r.open.TenantID, r.open.ExportID, schemas.Cancelled)
+	state, err := r.Exporter.EndBecause(ctx, r.open.TenantID, r.open.ExportID, schemas.Cancelled, reason)
 	if err != nil {
 		return err
 	}
@@ -33,7 +33,7 @@ func (r *run) superseded(ctx context.Context, taken *pipeline.SupersededError) e
 			return err
 		}
 	}
-	return r.leaveBecause(ctx, r.open.Open, request.JobID, reason)
+	return r.leave(ctx, r.open.Open, request.JobID)
 }
 
 // successor is appended to the id of a run that is requested again.

@@ -142,6 +142,9 @@ type Options struct {
 	WebhookSecret func(j schemas.Job) (string, error)
 	// Book is the account of the source topics.
 	Book Book
+	// Health is what the last look at services and roles found, the worst first, and when it
+	// was; the zero time before the first look.
+	Health func() ([]Finding, schemas.Time)
 	// Estimator says what exports would hold.
 	Estimator Estimator
 	// Directory has the users and tokens Accounts change.

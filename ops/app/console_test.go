@@ -300,10 +300,26 @@ func TestAnAdministratorSetsUpAJobInABrowserAndOpensWhatItMade(t *testing.T) {
 		t.Errorf("what is downloaded at once does not verify: %v, %+v", err, report)
 	}
 	for name, path := range map[string]string{
-		"overview": "/", "jobs": "/jobs", "history": "/history", "export-form": "/exports/new", "privacy": "/privacy", "access-form": "/privacy/access", "erase-form": "/privacy/erase", "artifacts": "/artifacts", "certificates": "/certificates", "audit": "/audit", "access": "/access", "not-found": "/nothing",
+		"overview": "/", "jobs": "/jobs", "history": "/history", "export-form": "/exports/new", "privacy": "/privacy", "access-form": "/privacy/access", "erase-form": "/privacy/erase", "artifacts": "/artifacts", "certificates": "/certificates", "audit": "/audit", "health": "/health", "access": "/access", "not-found": "/nothing",
 	} {
 		b.open(path)
 		b.inspect(name)
+	}
+}
+
+func TestTheHealthPageNamesTheRolesThatNobodyRuns(t *testing.T) {
+	s := newSiteOf(t, []string{"export", "history", "web"})
+	var page string
+	for deadline := time.Now().Add(patience); !strings.Contains(page, "cdds up --roles schedule") || strings.Contains(page, "cdds up --roles export"); {
+		var status int
+		if status, _, page = s.root.page("GET", "/health", nil); status != http.StatusOK || time.Now().After(deadline) {
+			t.Fatalf("the page of health answers %d:\n%s", status, page)
+		}
+	}
+	for _, want := range []string{"cdds up --roles ingest", "cdds up --roles retention", "both buckets exist", "records behind"} {
+		if !strings.Contains(strings.ToLower(page), want) {
+			t.Errorf("the page lacks %q:\n%s", want, page)
+		}
 	}
 }
 
@@ -379,6 +395,14 @@ func TestPagesAreKeptFromTheWrongRoleAndTheWrongTenant(t *testing.T) {
 		if status, _, body := viewer.page("GET", path, nil); status != http.StatusForbidden || !strings.Contains(body, "Access denied") {
 			t.Errorf("viewer: %s answers %d", path, status)
 		}
+	}
+	for name, c := range map[string]*caller{"viewer": viewer, "administrator of a tenant": stranger} {
+		if status, _, _ := c.page("GET", "/health", nil); status != http.StatusForbidden {
+			t.Errorf("%s: the page of health answers %d, want 403", name, status)
+		}
+	}
+	if status, _, _ := operator.page("GET", "/health", nil); status != http.StatusOK {
+		t.Errorf("operator: the page of health answers %d", status)
 	}
 	if status, _, _ := operator.page("GET", "/", nil); status != http.StatusOK {
 		t.Errorf("operator: the overview answers %d", status)

@@ -42,6 +42,7 @@ type web struct {
 	replica   *consumers.Replica
 	requests  *recent.Requests
 	observed  *requests
+	health    *health
 	log       *slog.Logger
 }
 
@@ -84,7 +85,7 @@ func buildWeb(a *App) ([]role, error) {
 	if err != nil {
 		return nil, err
 	}
-	w.observed = newRequests(a.Registry, w.log)
+	w.observed, w.health = newRequests(a.Registry, w.log), a.watchesHealth()
 	service, err := a.administration(w)
 	if err != nil {
 		return nil, err
@@ -92,7 +93,7 @@ func buildWeb(a *App) ([]role, error) {
 	w.handler = w.routes(service)
 	a.web = w
 	seen, _, err := a.presence("web")
-	return []role{{"web", w.run, w.replica.Ready}, {"web.requests", w.requests.Run, w.requests.Ready}, seen}, err
+	return []role{{"web", w.run, w.replica.Ready}, {"web.requests", w.requests.Run, w.requests.Ready}, {"web.health", w.health.run, func() error { return nil }}, seen}, err
 }
 
 // requested makes the copy of the latest requests.
@@ -126,7 +127,7 @@ func (a *App) administration(w *web) (*admin.Service, error) {
 		Run: func(j schemas.Job) *schemas.ExportRequest {
 			return schedule.RunNow(j, schemas.TimeOf(w.now()))
 		},
-		Lifetime: a.Config.Export.LifetimeOf,
+		Lifetime: a.Config.Export.LifetimeOf, Health: w.health.last,
 		Estimator: admin.Estimator{
 			Exporter: pipeline.New(pipeline.Options{Source: a.warehouse, SegmentBytes: int64(a.Config.Export.SegmentSize), HistoryFrom: a.historyFrom, Now: w.now}),
 			Rows:     a.warehouse, Positions: a.offsets, History: a.ledger,

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"cdds/ops/app"
 	"cdds/ops/config"
 	"cdds/ops/connect"
 	"cdds/ops/provision"
@@ -37,7 +38,7 @@ names others, for a system that does without some.
 				return err
 			}
 			if !cmd.Flags().Changed("roles") {
-				roles = impliedRoles(c)
+				roles = app.ImpliedRoles(c)
 			}
 			if err := knownRoles(roles); err != nil {
 				return err
@@ -78,11 +79,11 @@ func (s *session) doctor(ctx context.Context, all *services, c config.Config, ro
 		{"s3", func(ctx context.Context, s *services) (string, error) { return checkBucket(ctx, s, c) }},
 		{"retention", checkRetention},
 	}
-	settled := time.Now().Add(settleTime)
+	settled := time.Now().Add(app.SettleTime)
 	for _, role := range roles {
-		for _, c := range checksOfRole(role) {
-			checks = append(checks, check{c.name, func(ctx context.Context, s *services) (string, error) {
-				return untilSettled(ctx, settled, func() (string, error) { return c.do(ctx, s) })
+		for _, c := range (app.Watch{Admin: all.admin, Offsets: all.offsets}).OfRole(role) {
+			checks = append(checks, check{c.Name, func(ctx context.Context, _ *services) (string, error) {
+				return untilSettled(ctx, settled, func() (string, error) { return c.Do(ctx) })
 			}})
 		}
 	}
@@ -119,6 +120,22 @@ func (s *session) doctor(ctx context.Context, all *services, c config.Config, ro
 		return silent{unreachable(errors.New("not everything is healthy"))}
 	}
 	return err
+}
+
+// untilSettled asks again, up to a deadline, while a role has no member yet or its group
+// rebalances: a process that has just started takes a moment to join.
+func untilSettled(ctx context.Context, deadline time.Time, ask func() (string, error)) (string, error) {
+	for {
+		detail, err := ask()
+		if !errors.Is(err, app.ErrNotRunning) && !errors.Is(err, app.ErrUnstable) || time.Now().After(deadline) {
+			return detail, err
+		}
+		select {
+		case <-time.After(200 * time.Millisecond):
+		case <-ctx.Done():
+			return "", ctx.Err()
+		}
+	}
 }
 
 func checkKafka(ctx context.Context, s *services) (string, error) {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -125,4 +126,14 @@ func (s *session) firstUser(name, password string) {
 	_ = s.result(map[string]any{"first_user": name, "one_time_password": password}, func() {
 		s.print("Sign in as %s with %s (once: you choose another password then)\n", name, password)
 	})
+}
+
+// knownRoles refuses a role that does not exist.
+func knownRoles(roles []string) error {
+	for _, role := range roles {
+		if !slices.Contains(app.Roles(), role) {
+			return usageError{fmt.Errorf("role %q is unknown%s; roles are %s", role, config.DidYouMean(role, app.Roles()), strings.Join(app.Roles(), ", "))}
+		}
+	}
+	return nil
 }

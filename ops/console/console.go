@@ -74,6 +74,7 @@ func New(o Options) *Console {
 	c.artifacts()
 	c.certificates()
 	c.open("GET /audit", c.audit)
+	c.open("GET /health", c.health)
 	c.access()
 	c.mux.HandleFunc(Prefix+"/", func(w http.ResponseWriter, r *http.Request) {
 		c.fail(w, r, admin.ErrNotFound)

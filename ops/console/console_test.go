@@ -37,7 +37,9 @@ type desk struct {
 	auth    *auth.Service
 	defined *definitions.Definitions
 	// saved are the jobs that were published.
-	saved     []*schemas.Job
+	saved []*schemas.Job
+	// health is what was found at services and roles, looked at before noon.
+	health    []admin.Finding
 	asked     *asked
 	warehouse *warehouse.Warehouse
 	ledger    *ledger.Ledger
@@ -186,7 +188,8 @@ func newDesk(t testing.TB, tenant string, exports, jobs int) *desk {
 	office := admin.New(admin.Options{
 		History: l, Rows: w, Publisher: d.asked, Requests: d.asked, Records: d, Positions: still{}, Accounts: service, Directory: directory, Definitions: defined,
 		CheckJob: func(_ context.Context, j schemas.Job) error { return schedule.Check(j) }, Next: schedule.Next, Now: clock,
-		Run: func(j schemas.Job) *schemas.ExportRequest { return schedule.RunNow(j, now) },
+		Run:    func(j schemas.Job) *schemas.ExportRequest { return schedule.RunNow(j, now) },
+		Health: func() ([]admin.Finding, schemas.Time) { return d.health, schemas.TimeOf(start.Add(-2 * time.Second)) },
 		Estimator: admin.Estimator{
 			Exporter: pipeline.New(pipeline.Options{Source: w, Now: clock}), Rows: w, Positions: still{}, History: l,
 		},

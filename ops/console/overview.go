@@ -32,6 +32,10 @@ type overviewData struct {
 	Broken []schemas.Export
 	Soon   []dueRun
 	Titles map[string]string
+	// FailingChecks are those of Checks that fail at services and roles; Checks is 0 for who
+	// is not told. MayHealth says that somebody may see which.
+	FailingChecks, Checks int
+	MayHealth             bool
 }
 
 func (c *Console) overview(q *request) error {
@@ -48,6 +52,12 @@ func (c *Console) overview(q *request) error {
 		d.Behind += behind
 	}
 	d.Completed, d.Failed = o.Exports[string(schemas.Completed)], o.Exports[string(schemas.Failed)]
+	if q.who.May(auth.Manage) {
+		if d.FailingChecks, d.Checks, err = q.Failing(); err != nil {
+			return err
+		}
+		d.MayHealth = q.who.Tenant == schemas.AllTenants
+	}
 	if q.who.May(auth.Read) && q.Tenant() != schemas.AllTenants {
 		running, err := q.Handle.Exports(q.r.Context(), ledger.ExportFilter{States: active()}, ledger.Page{Limit: 5})
 		if err != nil {

@@ -78,6 +78,9 @@ func navigation(p auth.Principal) []entry {
 	if p.May(auth.Manage) {
 		nav = append(nav, entry{"/access", "Access", "users"})
 	}
+	if p.Tenant == schemas.AllTenants {
+		nav = append(nav, entry{"/health", "Health", "activity"})
+	}
 	return nav
 }
 
@@ -209,10 +212,11 @@ var functions = template.FuncMap{
 	"title": func(s string) string {
 		return strings.ToUpper(s[:min(1, len(s))]) + strings.ReplaceAll(s[min(1, len(s)):], "_", " ")
 	},
-	"state":    func(s schemas.State) string { return string(s) },
-	"ended":    func(s schemas.State) bool { return s.Ended() },
-	"percent":  percent,
-	"sentence": asSentence,
+	"state":        func(s schemas.State) string { return string(s) },
+	"ended":        func(s schemas.State) bool { return s.Ended() },
+	"percent":      percent,
+	"sentence":     asSentence,
+	"sentencecase": func(s string) string { return strings.TrimSuffix(asSentence(s), ".") },
 	// erasurestate is the word for the state of an erasure.
 	"erasurestate": func(state string) string {
 		switch state {

@@ -64,7 +64,7 @@ var accesses = map[string]Access{
 	"web": {
 		Replays: []schemas.Topic{schemas.TopicJobs, schemas.TopicCertificates, schemas.TopicAccess, schemas.TopicExportRequests, schemas.TopicErasureRequests},
 		Writes:  []schemas.Topic{schemas.TopicJobs, schemas.TopicCertificates, schemas.TopicAccess, schemas.TopicExportRequests, schemas.TopicErasureRequests, schemas.TopicAudit},
-		Asks:    readers(schemas.SourceTopics()...),
+		Asks:    slices.Concat(readers(schemas.SourceTopics()...), watched()),
 		Shows:   schemas.PresenceGroup("web"),
 	},
 	"producer": {
@@ -79,6 +79,16 @@ func ingestGroups() []string {
 	var groups []string
 	for _, t := range schemas.SourceTopics() {
 		groups = append(groups, schemas.IngestGroup(t))
+	}
+	return groups
+}
+
+// watched are the groups that have the processes of a role as members: the page of health
+// shows how each does.
+func watched() []string {
+	groups := append(ingestGroups(), schemas.GroupExport, schemas.GroupHistory, schemas.GroupAudit, schemas.GroupDeliveries, schemas.GroupErasure, schemas.GroupWebhooks)
+	for _, role := range []string{"retention", "schedule", "web"} {
+		groups = append(groups, schemas.PresenceGroup(role))
 	}
 	return groups
 }

@@ -16,7 +16,7 @@ func ErasedKinds() []string { return []string{ErasedContact, ErasedInteraction} 
 // of it, does not bring it back. The erasure of a contact has one for the contact and
 // one for each of its interactions. It holds ids, and nothing else of anybody.
 type ErasedSubject struct {
-	// Request is the erasure it is part of.
+	// Request is the erasure it is part of, without its lists.
 	Request ErasureRequest `json:"request"`
 	// Kind is contact or interaction, and SubjectID the id of that.
 	Kind      string `json:"kind"`
@@ -44,10 +44,8 @@ func (s *ErasedSubject) At() Time { return s.ErasedAt }
 
 // Validate reports every broken rule as one *InvalidError.
 func (s *ErasedSubject) Validate() error {
-	if err := s.Request.Validate(); err != nil {
-		return err
-	}
 	var p problems
+	p.erasure(s.Request)
 	p.oneOf("kind", s.Kind, ErasedKinds(), true)
 	p.id("id", s.SubjectID, true)
 	for name, snapshot := range map[string]Snapshot{"interactions_snapshot": s.Interactions, "contacts_snapshot": s.Contacts} {

@@ -1,19 +1,81 @@
 package schemas
 
-// ErasureRequest asks that everything about a contact, or one interaction, be
-// forgotten: every version that was produced before the request is accepted. What is
-// produced later is a new fact and stays.
+import (
+	"slices"
+	"strings"
+)
+
+// ErasureRequest asks that everything about some contacts and interactions be forgotten:
+// every version that was produced before the request is accepted. What is produced later
+// is a new fact and stays.
 type ErasureRequest struct {
 	TenantID  string `json:"tenant_id"`
 	ErasureID string `json:"erasure_id"`
-	// ContactID or InteractionID says whom or what; exactly one is given. With a
-	// contact go all interactions of which any version names it.
-	ContactID     string `json:"contact_id,omitempty"`
-	InteractionID string `json:"interaction_id,omitempty"`
+	// ContactID or InteractionID is the only subject, Contacts and Interactions are lists of
+	// them: one of the three ways is used. With a contact go all interactions of which any
+	// version names it.
+	ContactID     string   `json:"contact_id,omitempty"`
+	InteractionID string   `json:"interaction_id,omitempty"`
+	Contacts      []string `json:"contacts,omitempty"`
+	Interactions  []string `json:"interactions,omitempty"`
+	// SkipUnknown erases the other subjects where nothing is stored of some. Without it
+	// nothing is erased then.
+	SkipUnknown bool `json:"skip_unknown,omitempty"`
 	// DeleteArtifacts asks to delete the exports that still hold it, too.
 	DeleteArtifacts bool   `json:"delete_artifacts,omitempty"`
 	RequestedAt     Time   `json:"requested_at,omitzero"`
 	RequestedBy     string `json:"requested_by,omitempty"`
+}
+
+// MaxSubjects is how many contacts and interactions an erasure may name, as many as an
+// export.
+const MaxSubjects = MaxContacts
+
+// Subject is a contact or an interaction.
+type Subject struct {
+	// Kind is contact or interaction.
+	Kind string `json:"kind" enum:"contact,interaction"`
+	ID   string `json:"id"`
+}
+
+// Subjects lists what an erasure is to forget, in the order of the request.
+func (r ErasureRequest) Subjects() []Subject {
+	var all []Subject
+	add := func(kind string, ids ...string) {
+		for _, id := range ids {
+			if id != "" {
+				all = append(all, Subject{kind, id})
+			}
+		}
+	}
+	add(ErasedContact, r.ContactID)
+	add(ErasedInteraction, r.InteractionID)
+	add(ErasedContact, r.Contacts...)
+	add(ErasedInteraction, r.Interactions...)
+	return all
+}
+
+// WithoutLists is the request without its lists, which may be long.
+func (r ErasureRequest) WithoutLists() ErasureRequest {
+	r.Contacts, r.Interactions = nil, nil
+	return r
+}
+
+// About says in words what the erasure is to forget.
+func (r ErasureRequest) About() string {
+	all := r.Subjects()
+	if len(all) == 1 {
+		return all[0].Kind + " " + strings.ToValidUTF8(all[0].ID, "")
+	}
+	contacts := len(slices.DeleteFunc(all, func(s Subject) bool { return s.Kind != ErasedContact }))
+	interactions := len(r.Interactions)
+	switch {
+	case contacts == 0:
+		return Counted(interactions, "interaction")
+	case interactions == 0:
+		return Counted(contacts, "contact")
+	}
+	return Counted(contacts, "contact") + " and " + Counted(interactions, "interaction")
 }
 
 // States of an erasure: requested, accepted, then one of the others.
@@ -22,8 +84,8 @@ const (
 	ErasureRequested = "requested"
 	ErasureAccepted  = "accepted"
 	ErasureDone      = "done"
-	// ErasureNothingFound says that nothing was stored of what was to be forgotten: the id
-	// may be misspelt, or it was forgotten before.
+	// ErasureNothingFound says that nothing was stored of a subject, and nothing was removed:
+	// the id may be misspelt, or it was forgotten before.
 	ErasureNothingFound = "nothing_found"
 	// ErasureRefused says that the tenant is unknown.
 	ErasureRefused = "refused"
@@ -38,9 +100,13 @@ type Erasure struct {
 	State string `json:"state" enum:"requested,accepted,done,nothing_found,refused" doc:"nothing_found: nothing of it was stored, so nothing was removed. refused: see reason."`
 	// Reason says why it was refused, or what was looked for and not found.
 	Reason string `json:"reason,omitempty"`
-	// Similar are ids of the same kind that differ from what was not found by letter case or
-	// blanks only.
-	Similar []string `json:"similar,omitempty"`
+	// Subjects says what became of each subject, in the order of the request. Lists of
+	// erasures leave it out, and the lists of the request.
+	Subjects []SubjectOutcome `json:"subjects,omitempty"`
+	// Requested is how many subjects there are, by when they were looked for, and NotFound
+	// of how many of them nothing is stored.
+	Requested int `json:"subjects_requested,omitempty"`
+	NotFound  int `json:"subjects_not_found,omitempty"`
 	// Interactions and Contacts are as of which point of their topics it forgets.
 	Interactions Snapshot `json:"interactions_snapshot"`
 	Contacts     Snapshot `json:"contacts_snapshot"`
@@ -64,6 +130,22 @@ type Erasure struct {
 // Ended reports whether the erasure will not change any more.
 func (e Erasure) Ended() bool {
 	return e.State == ErasureDone || e.State == ErasureNothingFound || e.State == ErasureRefused
+}
+
+// SubjectFound is the outcome of a subject that is stored and was not removed, so far or
+// because of others. The other outcomes are ErasureDone and ErasureNothingFound.
+const SubjectFound = "found"
+
+// SubjectOutcome is what became of a subject of an erasure.
+type SubjectOutcome struct {
+	Subject
+	Outcome string `json:"outcome" enum:"found,done,nothing_found" doc:"found: stored, and not removed, so far or because nothing is stored of others."`
+	// Rows is how many of its versions are stored, or were removed. A version that two of the
+	// subjects are named in counts for both.
+	Rows int64 `json:"rows"`
+	// Similar are ids of the same kind that differ from it by letter case or blanks only, if
+	// nothing is stored of it.
+	Similar []string `json:"similar,omitempty"`
 }
 
 // AffectedExport is an export whose artifacts hold what was erased.
@@ -98,7 +180,7 @@ type Download struct {
 // by a spelling mistake. Every error is a *MalformedError.
 func DecodeErasureRequest(b []byte) (*ErasureRequest, error) {
 	r := new(ErasureRequest)
-	if err := readDefinition(b, r); err != nil {
+	if err := readRequest(b, r); err != nil {
 		return nil, err
 	}
 	return validated(r)
@@ -121,13 +203,74 @@ func (r *ErasureRequest) At() Time { return r.RequestedAt }
 
 // SameAs reports whether both ask for the same; when and by whom does not count.
 func (r ErasureRequest) SameAs(s ErasureRequest) bool {
-	r.RequestedAt, r.RequestedBy = s.RequestedAt, s.RequestedBy
-	return r == s
+	return r.ID() == s.ID() && r.DeleteArtifacts == s.DeleteArtifacts && r.SkipUnknown == s.SkipUnknown && slices.Equal(r.Subjects(), s.Subjects())
 }
+
+// Restored reports whether the erasure is known from cdds.erased only, which does not say
+// what a list had in it.
+func (e Erasure) Restored() bool { return len(e.Request.Subjects()) == 0 }
+
+// About says in words what the erasure is to forget.
+func (e Erasure) About() string {
+	switch {
+	case !e.Restored():
+		return e.Request.About()
+	case e.Requested > 0:
+		return Counted(e.Requested, "subject")
+	}
+	return "the subjects of a list"
+}
+
+// Erasable lists the subjects that it removes: those that were found, or all if they were
+// not looked for yet.
+func (e Erasure) Erasable() []Subject {
+	if len(e.Subjects) == 0 {
+		return e.Request.Subjects()
+	}
+	var all []Subject
+	for _, s := range e.Subjects {
+		if s.Outcome != ErasureNothingFound {
+			all = append(all, s.Subject)
+		}
+	}
+	return all
+}
+
+// Summary is the erasure without what grows with the number of its subjects.
+func (e Erasure) Summary() Erasure {
+	e.Request, e.Subjects = e.Request.WithoutLists(), nil
+	return e
+}
+
+// IsOf reports whether the erasure is what a request with its id asks for, as far as is
+// known.
+func (e Erasure) IsOf(r ErasureRequest) bool { return e.Restored() || e.Request.SameAs(r) }
 
 // Validate reports every broken rule as one *InvalidError.
 func (r *ErasureRequest) Validate() error {
 	var p problems
+	p.erasure(*r)
+	given := 0
+	for _, is := range []bool{r.ContactID != "", r.InteractionID != "", len(r.Contacts)+len(r.Interactions) > 0} {
+		if is {
+			given++
+		}
+	}
+	if given != 1 {
+		p.add("contact_id", "give one of contact_id, interaction_id, and lists of contacts and interactions")
+	}
+	if n := len(r.Contacts) + len(r.Interactions); n > MaxSubjects {
+		p.add("contacts", "there are %d contacts and interactions; the limit is %d", n, MaxSubjects)
+		return p.err()
+	}
+	if bytes := p.ids("contacts", r.Contacts) + p.ids("interactions", r.Interactions); bytes > maxContactBytes {
+		p.add("contacts", "the ids have %s together; the limit is %d", Counted(bytes, "byte"), maxContactBytes)
+	}
+	return p.err()
+}
+
+// erasure checks what every part of an erasure has.
+func (p *problems) erasure(r ErasureRequest) {
 	p.tenant(r.TenantID)
 	switch {
 	case r.ErasureID == "":
@@ -135,13 +278,9 @@ func (r *ErasureRequest) Validate() error {
 	case !exportPattern.MatchString(r.ErasureID):
 		p.add("erasure_id", "%q must be 1 to 128 of A-Z a-z 0-9 . _ - and begin with a letter or digit", shorten(r.ErasureID))
 	}
-	if (r.ContactID == "") == (r.InteractionID == "") {
-		p.add("contact_id", "give a contact_id or an interaction_id, and not both")
-	}
 	p.id("contact_id", r.ContactID, false)
 	p.id("interaction_id", r.InteractionID, false)
 	p.short("requested_by", r.RequestedBy)
-	return p.err()
 }
 
 // AuditOfErasure is the audit record of an erasure's state, told by worker at now.

@@ -127,11 +127,8 @@ func DecodeExportStatus(b []byte) (*ExportStatus, error) {
 // reports them. Only a request that cannot be answered at all (not JSON, no tenant_id
 // and export_id beyond doubt) is a *MalformedError.
 func DecodeExportRequest(b []byte) (*ExportRequest, error) {
-	if len(b) > MaxRequestBytes {
-		return nil, &MalformedError{CodeTooLarge, fmt.Sprintf("the request has %d bytes; the limit is %d", len(b), MaxRequestBytes)}
-	}
 	r := new(ExportRequest)
-	err := ReadKnown(b, r)
+	err := readRequest(b, r)
 	var malformed *MalformedError
 	if errors.As(err, &malformed) && malformed.Code == CodeEvent {
 		if ids := readIDs(b, malformed.Reason); ids != nil {

@@ -46,23 +46,28 @@ func (p *problems) contacts(ids []string, reason string) {
 		p.add("contacts", "there are %d; the limit is %d", len(ids), MaxContacts)
 		return
 	}
-	bytes, given := 0, map[string]int{}
-	for n, id := range ids {
-		field := fmt.Sprintf("contacts[%d]", n)
-		p.id(field, id, true)
-		bytes += len(id)
-		if first, twice := given[id]; twice {
-			p.add(field, "%q is contacts[%d] already; name each contact once", shorten(id), first)
-		}
-		given[id] = n
-	}
-	if bytes > maxContactBytes {
+	if bytes := p.ids("contacts", ids); bytes > maxContactBytes {
 		p.add("contacts", "the ids have %s together; the limit is %d", Counted(bytes, "byte"), maxContactBytes)
 	}
 	if len(ids) > 0 && strings.TrimSpace(reason) == "" {
 		p.add("reason", "say why you need the data of these contacts, for example the case number")
 	}
 	p.short("reason", reason)
+}
+
+// ids checks a list of ids, and returns how many bytes they have together.
+func (p *problems) ids(list string, ids []string) (bytes int) {
+	given := map[string]int{}
+	for n, id := range ids {
+		field := fmt.Sprintf("%s[%d]", list, n)
+		p.id(field, id, true)
+		bytes += len(id)
+		if first, twice := given[id]; twice {
+			p.add(field, "%q is %s[%d] already; name each %s once", shorten(id), list, first, strings.TrimSuffix(list, "s"))
+		}
+		given[id] = n
+	}
+	return bytes
 }
 
 func (p *problems) match(m Match, entity string) {

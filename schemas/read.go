@@ -98,6 +98,14 @@ func readDefinition(b []byte, into any) error {
 	return ReadKnown(b, into)
 }
 
+// readRequest is readDefinition of what may be longer, as it may list many people.
+func readRequest(b []byte, into any) error {
+	if len(b) > MaxRequestBytes {
+		return &MalformedError{CodeTooLarge, fmt.Sprintf("the request has %d bytes; the limit is %d", len(b), MaxRequestBytes)}
+	}
+	return ReadKnown(b, into)
+}
+
 var errNotUTF8 = &MalformedError{CodeUTF8, "the message is not valid UTF-8"}
 
 // checkBytes refuses what is too large or not text at all.

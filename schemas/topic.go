@@ -123,7 +123,7 @@ func Topics() []Topic {
 // broker must take somewhat larger ones for that to be possible, and dead-letter
 // topics larger ones still, for the headers.
 const (
-	// MaxRequestBytes is the limit of an export request: certificates for as many
+	// MaxRequestBytes is the limit of a request: certificates for as many
 	// recipients as there may be, and far from what a worker holds for a partition.
 	MaxRequestBytes    = 2560 << 10
 	MaxEventBytes      = 4 << 20

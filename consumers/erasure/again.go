@@ -55,7 +55,7 @@ func (h *Handler) again(ctx context.Context) error {
 		}
 		h.Logger.WarnContext(ctx, "erased rows had come back and were removed", "tenant", e.Request.TenantID, "erasure", e.Request.ErasureID, "rows", rows)
 		e.State = schemas.ErasureRepeated
-		if err := h.audit(ctx, e, schemas.OutcomeDone, fmt.Sprintf("%s: %s removed that came late", about(e.Request), schemas.Counted(rows, "version"))); err != nil {
+		if err := h.audit(ctx, e, schemas.OutcomeDone, fmt.Sprintf("%s: %s removed that came late", e.About(), schemas.Counted(rows, "version"))); err != nil {
 			return err
 		}
 	}

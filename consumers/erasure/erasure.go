@@ -69,8 +69,9 @@ type Rows interface {
 	Missing(ctx context.Context, topic schemas.Topic, runs []schemas.Run) (int64, error)
 	// Impact reads what Erase would remove.
 	Impact(ctx context.Context, e schemas.Erasure) (warehouse.Impact, error)
-	// Similar returns ids that differ by letter case or blanks only from what was not found.
-	Similar(ctx context.Context, r schemas.ErasureRequest) ([]string, error)
+	// Similar returns, for subjects of which nothing is stored, ids that differ by letter
+	// case or blanks only.
+	Similar(ctx context.Context, tenantID string, subjects []schemas.Subject) (map[schemas.Subject][]string, error)
 }
 
 // Publisher publishes events and returns once they are acknowledged.
@@ -125,17 +126,17 @@ func (h *Handler) erase(ctx context.Context, r schemas.ErasureRequest) error {
 	switch {
 	case err != nil:
 		return err
-	case known && !e.Request.SameAs(r):
+	case known && !e.IsOf(r):
 		other := schemas.Erasure{Request: r, State: "conflict"}
 		return h.audit(ctx, other, schemas.OutcomeRefused, "the erasure id is already used for something else; choose another id")
-	case known && e.Ended():
+	case known && e.Ended() && !e.Restored():
 		return nil
-	case !known:
+	case !known || e.Restored(): // what was restored may be a part of the list
 		if e, err = h.accept(ctx, r); err != nil {
 			return err
 		}
 	}
-	if err := h.audit(ctx, e, schemas.OutcomeDone, about(r)); err != nil {
+	if err := h.audit(ctx, e, schemas.OutcomeDone, e.About()); err != nil {
 		return err
 	}
 	if e.FoundAt.IsZero() {
@@ -158,17 +159,19 @@ func (h *Handler) find(ctx context.Context, e schemas.Erasure) error {
 	}
 	if !known {
 		e.Reason = fmt.Sprintf("tenant %s is unknown: nothing was ever stored for it", e.Request.TenantID)
-		return h.end(ctx, e, schemas.ErasureRefused, schemas.OutcomeRefused, about(e.Request)+": "+e.Reason)
+		return h.end(ctx, e, schemas.ErasureRefused, schemas.OutcomeRefused, e.About()+": "+e.Reason)
 	}
 	impact, err := h.Rows.Impact(ctx, e)
 	if err != nil {
 		return err
 	}
-	if impact.Versions == 0 {
-		e.Reason = fmt.Sprintf("nothing is stored of %s for tenant %s", about(e.Request), e.Request.TenantID)
-		if e.Similar, err = h.Rows.Similar(ctx, e.Request); err != nil {
-			return err
-		}
+	e.Subjects = impact.Outcomes()
+	unknown, err := h.describeUnknown(ctx, &e)
+	if err != nil {
+		return err
+	}
+	if impact.Versions == 0 || len(unknown) > 0 && !e.Request.SkipUnknown {
+		e.Reason = nothingOf(e, unknown)
 		return h.end(ctx, e, schemas.ErasureNothingFound, schemas.OutcomeFailed, e.Reason)
 	}
 	if e.Exports, err = h.holding(ctx, e, impact); err != nil {
@@ -179,6 +182,35 @@ func (h *Handler) find(ctx context.Context, e schemas.Erasure) error {
 		return err
 	}
 	return h.remove(ctx, e, &impact)
+}
+
+// describeUnknown returns the subjects of which nothing is stored, and adds similar ids to
+// them.
+func (h *Handler) describeUnknown(ctx context.Context, e *schemas.Erasure) (unknown []schemas.Subject, err error) {
+	for _, s := range e.Subjects {
+		if s.Outcome == schemas.ErasureNothingFound {
+			unknown = append(unknown, s.Subject)
+		}
+	}
+	e.Requested, e.NotFound = len(e.Subjects), len(unknown)
+	if len(unknown) == 0 {
+		return nil, nil
+	}
+	similar, err := h.Rows.Similar(ctx, e.Request.TenantID, unknown)
+	for i := range e.Subjects {
+		e.Subjects[i].Similar = similar[e.Subjects[i].Subject]
+	}
+	return unknown, err
+}
+
+// nothingOf says why an erasure removed nothing.
+func nothingOf(e schemas.Erasure, unknown []schemas.Subject) string {
+	if len(e.Subjects) == 1 {
+		return fmt.Sprintf("nothing is stored of %s for tenant %s", e.About(), e.Request.TenantID)
+	}
+	some := fmt.Sprintf("%s %q", unknown[0].Kind, strings.ToValidUTF8(unknown[0].ID, ""))
+	return fmt.Sprintf("nothing is stored of %s of %s for tenant %s, such as %s; nothing was removed",
+		schemas.Grouped(int64(len(unknown))), schemas.Counted(len(e.Subjects), "subject"), e.Request.TenantID, some)
 }
 
 // remove removes what was found. What was found is known unless a process died meanwhile.
@@ -197,6 +229,11 @@ func (h *Handler) remove(ctx context.Context, e schemas.Erasure, found *warehous
 	if e.Rows, err = h.Rows.ErasedRows(ctx, e); err != nil {
 		return err
 	}
+	for i := range e.Subjects {
+		if e.Subjects[i].Outcome == schemas.SubjectFound {
+			e.Subjects[i].Outcome = schemas.ErasureDone
+		}
+	}
 	if found != nil { // exports that began, or failed, since it was written down
 		if e.Exports, err = h.holding(ctx, e, *found); err != nil {
 			return err
@@ -208,7 +245,7 @@ func (h *Handler) remove(ctx context.Context, e schemas.Erasure, found *warehous
 		}
 	}
 	return h.end(ctx, e, schemas.ErasureDone, schemas.OutcomeDone, fmt.Sprintf("%s: removed %s and %s of attachments; artifacts that hold some: %s",
-		about(e.Request), schemas.Counted(e.Rows, "version"), schemas.Counted(e.Objects, "object"), schemas.Counted(len(e.Exports), "export")))
+		e.About(), schemas.Counted(e.Rows, "version"), schemas.Counted(e.Objects, "object"), schemas.Counted(len(e.Exports), "export")))
 }
 
 // end records how an erasure ended.
@@ -356,12 +393,4 @@ func (h *Handler) deleteExports(ctx context.Context, e *schemas.Erasure) error {
 
 func (h *Handler) audit(ctx context.Context, e schemas.Erasure, outcome, detail string) error {
 	return h.Publisher.Publish(ctx, schemas.AuditOfErasure(e, h.Name, outcome, detail, schemas.TimeOf(h.Now())))
-}
-
-// about names the subject.
-func about(r schemas.ErasureRequest) string {
-	if r.ContactID != "" {
-		return "contact " + strings.ToValidUTF8(r.ContactID, "")
-	}
-	return "interaction " + strings.ToValidUTF8(r.InteractionID, "")
 }

@@ -45,7 +45,7 @@ func (h *Handle) erasureRequested(ctx context.Context, id string) (*schemas.Eras
 	return h.Requests.Erasure(ctx, h.tenant, id)
 }
 
-// Erase asks to forget a contact or an interaction, and returns the request's id.
+// Erase asks to forget contacts and interactions, and returns the request's id.
 func (h *Handle) Erase(ctx context.Context, r schemas.ErasureRequest) (schemas.ErasureRequest, error) {
 	if err := h.changes(ctx, auth.Privacy, "erasure.create", subjectOf(r.ErasureID)); err != nil {
 		return r, err
@@ -70,7 +70,7 @@ func (h *Handle) Erase(ctx context.Context, r schemas.ErasureRequest) (schemas.E
 			known.Request = *asked
 		}
 	}
-	if ok && !known.Request.SameAs(r) {
+	if ok && !known.IsOf(r) {
 		return r, h.refuse(ctx, "erasure.create", r.ErasureID, &ConflictError{"erasure " + r.ErasureID + " is about something else; choose another id"})
 	}
 	if ok {

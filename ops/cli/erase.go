@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/oklog/ulid/v2"
@@ -21,16 +20,21 @@ import (
 
 func newErase(s *session) *cobra.Command {
 	var wait bool
+	var contactsFile, interactionsFile string
 	r := &schemas.ErasureRequest{}
 	cmd := &cobra.Command{
 		Use:   "erase",
-		Short: "Forget a contact or an interaction, and say which artifacts still hold it",
+		Short: "Forget contacts or interactions, and say which artifacts still hold them",
 		Long: `Forget a contact with all its interactions, or one interaction: every version that
 was produced before now is removed from ClickHouse and from later exports, also if
-Kafka is read again. With --wait it reports when it is done and which exports have
-artifacts that hold it, each by its own filter, range and snapshot; --delete-artifacts
-deletes those, and no others. If nothing of it is stored, nothing is erased: the exit
-code is 6. A tenant that nothing was ever stored for is refused.
+Kafka is read again. --contacts-file and --interactions-file forget up to 10,000
+together, in one erasure with one report.
+
+With --wait it reports when it is done, what became of each and which exports have
+artifacts that hold some, each by its own filter, range and snapshot;
+--delete-artifacts deletes those, and no others. If nothing is stored of one of them,
+nothing is erased and the exit code is 6: ids may be misspelt. With --skip-unknown the
+others are erased. A tenant that nothing was ever stored for is refused.
 
 What is produced from now on is stored again. Kafka keeps its records as long as the
 topics' retention says, and what receivers downloaded is theirs to delete.
@@ -38,12 +42,20 @@ topics' retention says, and what receivers downloaded is theirs to delete.
 ` + exitCodes,
 		Example: examples(
 			"cdds erase --tenant acme --contact c-42 --wait",
+			"cdds erase --tenant acme --contacts-file people.txt --id case-4712 --wait   # an id a line",
 			"cdds erase --tenant acme --interaction i-000017 --delete-artifacts --wait",
 			"cdds erase --tenant acme --contact c-42 --id case-4711   # again with the same id: how it stands"),
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if r.ErasureID == "" {
 				r.ErasureID = ulid.Make().String()
+			}
+			var err error
+			if r.Contacts, err = idsIn("contacts-file", contactsFile); err != nil {
+				return usageError{err}
+			}
+			if r.Interactions, err = idsIn("interactions-file", interactionsFile); err != nil {
+				return usageError{err}
 			}
 			r.RequestedAt, r.RequestedBy = schemas.TimeOf(time.Now()), whoami()
 			if err := r.Validate(); err != nil {
@@ -56,11 +68,15 @@ topics' retention says, and what receivers downloaded is theirs to delete.
 	tenantFlag(cmd, &r.TenantID)
 	cmd.Flags().StringVar(&r.ContactID, "contact", "", "forget this contact `id` and all its interactions")
 	cmd.Flags().StringVar(&r.InteractionID, "interaction", "", "forget this interaction `id`")
-	cmd.Flags().BoolVar(&r.DeleteArtifacts, "delete-artifacts", false, "delete the exports that hold it, too")
+	cmd.Flags().StringVar(&contactsFile, "contacts-file", "", "forget the contacts whose ids this `file` lists, one a line")
+	cmd.Flags().StringVar(&interactionsFile, "interactions-file", "", "forget the interactions whose ids this `file` lists, one a line")
+	cmd.Flags().BoolVar(&r.SkipUnknown, "skip-unknown", false, "where nothing is stored of some, erase the others")
+	cmd.Flags().BoolVar(&r.DeleteArtifacts, "delete-artifacts", false, "delete the exports that hold some, too")
 	cmd.Flags().StringVar(&r.ErasureID, "id", "", "erasure `id` (default: a new one)")
 	cmd.Flags().BoolVar(&wait, "wait", false, "wait until it is done")
-	cmd.MarkFlagsMutuallyExclusive("contact", "interaction")
-	cmd.MarkFlagsOneRequired("contact", "interaction")
+	cmd.MarkFlagsMutuallyExclusive("contact", "interaction", "contacts-file")
+	cmd.MarkFlagsMutuallyExclusive("contact", "interaction", "interactions-file")
+	cmd.MarkFlagsOneRequired("contact", "interaction", "contacts-file", "interactions-file")
 	return cmd
 }
 
@@ -69,7 +85,7 @@ func (s *session) erase(ctx context.Context, services *services, r *schemas.Eras
 	if err != nil {
 		return unreachable(err)
 	}
-	if known && !e.Request.SameAs(*r) {
+	if known && !e.IsOf(*r) {
 		return refused(fmt.Errorf("erasure %s is about something else; choose another --id", r.ErasureID))
 	}
 	if !known {
@@ -135,8 +151,10 @@ func (s *session) toldErasure(e schemas.Erasure) error {
 	switch e.State {
 	case schemas.ErasureNothingFound:
 		check := "check the id: letter case and blanks count"
-		if len(e.Similar) > 0 {
-			check += fmt.Sprintf("; there is %q", e.Similar)
+		if len(e.Subjects) > 1 {
+			check = "check the ids: letter case and blanks count; --skip-unknown erases the others"
+		} else if len(e.Subjects) == 1 && len(e.Subjects[0].Similar) > 0 {
+			check += fmt.Sprintf("; there is %q", e.Subjects[0].Similar)
 		}
 		return jsonTold{nothing(withHint(errors.New(e.Reason), check,
 			fmt.Sprintf("it may have been erased before: `%s` lists erasures", shell.Command("cdds", "audit", "--tenant", e.Request.TenantID))))}
@@ -144,42 +162,6 @@ func (s *session) toldErasure(e schemas.Erasure) error {
 		return jsonTold{refused(errors.New(e.Reason))}
 	}
 	return nil
-}
-
-func (s *session) showErasure(e schemas.Erasure) {
-	if e.State == schemas.ErasureNothingFound {
-		s.print("erasure %s found nothing\n", e.Request.ErasureID)
-		return
-	}
-	s.print("erasure %s is %s\n", e.Request.ErasureID, e.State)
-	if e.Waiting != "" {
-		s.print("%s\n", e.Waiting)
-	}
-	if e.State != schemas.ErasureDone {
-		return
-	}
-	s.print("%s removed; exports with artifacts that hold some: %d\n", schemas.Counted(e.Rows, "version"), len(e.Exports))
-	if len(e.Exports) == 0 {
-		return
-	}
-	rows := [][]string{{"EXPORT", "STATE", "ROWS", "FILES", "EXPIRES", "DELETION"}}
-	for _, x := range e.Exports {
-		deletion := "not requested"
-		if x.Deleted {
-			deletion = "requested"
-		}
-		rows = append(rows, []string{x.ExportID, string(x.State), schemas.Grouped(x.Rows), fmt.Sprint(len(x.Parts)), x.ExpiresAt.String(), deletion})
-	}
-	s.table(rows)
-	for _, x := range e.Exports {
-		s.print("\n%s: %s\n", x.ExportID, strings.Join(x.Parts, ", "))
-		for _, c := range x.Recipients {
-			s.print("  sealed for %s, certificate %s\n", c.Subject, c.Fingerprint)
-		}
-		for _, d := range x.Downloads {
-			s.print("  downloaded by %s, %s from %s to %s\n", d.By, schemas.Counted(d.Times, "time"), d.First, d.Last)
-		}
-	}
 }
 
 // awaitErasure asks how an erasure stands until it has ended, for as long as ctx lasts.

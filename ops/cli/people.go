@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -20,28 +21,37 @@ func (p *peopleFlags) add(flags *pflag.FlagSet) {
 	flags.StringVar(&p.reason, "reason", "", "why the data of these contacts is needed, such as a case number, as `text`")
 }
 
-// contacts returns the ids of both flags. Blanks around an id are part of it.
+// contacts returns the ids of both flags.
 func (p *peopleFlags) contacts() ([]string, error) {
-	ids := p.ids
-	if p.file != "" {
-		content, err := os.ReadFile(p.file)
-		if err != nil {
-			return nil, fmt.Errorf("--contacts-file: %w", err)
-		}
-		before := len(ids)
-		for line := range strings.Lines(strings.TrimPrefix(string(content), "\ufeff")) {
-			if line = strings.TrimRight(line, "\r\n"); line != "" {
-				ids = append(ids, line)
-			}
-		}
-		if len(ids) == before { // an empty list would select everybody
-			return nil, fmt.Errorf("--contacts-file: %s lists no id", p.file)
-		}
+	listed, err := idsIn("contacts-file", p.file)
+	if err != nil {
+		return nil, err
 	}
-	for _, id := range ids {
+	for _, id := range p.ids {
 		if id == "" {
 			return nil, fmt.Errorf("--contact: the id is empty")
 		}
+	}
+	return slices.Concat(p.ids, listed), nil
+}
+
+// idsIn returns the ids that the file of a flag lists; none if there is no file. Blanks
+// around an id are part of it.
+func idsIn(flag, file string) (ids []string, err error) {
+	if file == "" {
+		return nil, nil
+	}
+	content, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("--%s: %w", flag, err)
+	}
+	for line := range strings.Lines(strings.TrimPrefix(string(content), "\ufeff")) {
+		if line = strings.TrimRight(line, "\r\n"); line != "" {
+			ids = append(ids, line)
+		}
+	}
+	if len(ids) == 0 { // an empty list would select everybody
+		return nil, fmt.Errorf("--%s: %s lists no id", flag, file)
 	}
 	return ids, nil
 }

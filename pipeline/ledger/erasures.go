@@ -27,8 +27,12 @@ func (l *Ledger) SaveErasure(ctx context.Context, e schemas.Erasure) error {
 	if err != nil {
 		return err
 	}
-	return l.db.Insert(ctx, "erasures", "tenant_id, erasure_id, state, body, version", func(block driver.Batch) error {
-		return block.Append(e.Request.TenantID, e.Request.ErasureID, e.State, string(body), uint64(time.Now().UnixMilli()))
+	summary, err := schemas.Encode(e.Summary())
+	if err != nil {
+		return err
+	}
+	return l.db.Insert(ctx, "erasures", "tenant_id, erasure_id, state, body, summary, version", func(block driver.Batch) error {
+		return block.Append(e.Request.TenantID, e.Request.ErasureID, e.State, string(body), string(summary), uint64(time.Now().UnixMilli()))
 	})
 }
 
@@ -52,21 +56,21 @@ WHERE state = {done:String} AND (tenant_id, erasure_id) IN (SELECT arrayJoin(arr
 	return done, err
 }
 
-// ErasuresSince returns the erasures that were done at or past t.
+// ErasuresSince returns the summaries of the erasures that were done at or past t.
 func (l *Ledger) ErasuresSince(ctx context.Context, t time.Time) ([]schemas.Erasure, error) {
 	return tables.Decoded[schemas.Erasure](ctx, l.db, "read erasures of late",
-		"SELECT body FROM erasures FINAL WHERE state = {done:String} AND version >= {since:UInt64}",
+		"SELECT summary FROM erasures FINAL WHERE state = {done:String} AND version >= {since:UInt64}",
 		tables.Named("done", schemas.ErasureDone), tables.Named("since", uint64(t.UnixMilli())))
 }
 
 var erasureListing = listing{
-	what: "erasures", from: "erasures FINAL", columns: "body", id: "erasure_id", sort: "accepted_at",
+	what: "erasures", from: "erasures FINAL", columns: "summary", id: "erasure_id", sort: "accepted_at",
 	sorts: map[string]sortColumn{
-		"accepted_at": text("JSONExtractString(body, 'accepted_at')"), "state": text("state"), "erasure_id": text("erasure_id"),
+		"accepted_at": text("JSONExtractString(summary, 'accepted_at')"), "state": text("state"), "erasure_id": text("erasure_id"),
 	},
 }
 
-// ListErasures reads a page of a tenant's erasures, in a state or in any if it is empty.
+// ListErasures reads a page of summaries of a tenant's erasures, in a state or in any if it is empty.
 func (l *Ledger) ListErasures(ctx context.Context, tenantID, state string, p Page) (Listed[schemas.Erasure], error) {
 	var c conditions
 	c.where("tenant_id = {tenant:String}", "tenant", tenantID)

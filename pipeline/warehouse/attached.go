@@ -8,7 +8,6 @@ import (
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
-	"cdds/pipeline/tables"
 	"cdds/schemas"
 )
 
@@ -64,15 +63,9 @@ func (w *Warehouse) AttachmentSizes(ctx context.Context, q Query, first, last sc
 // ErasableBodies calls each with every version with attachments that an erasure is
 // about, so that what they refer to can be removed before they are.
 func (w *Warehouse) ErasableBodies(ctx context.Context, e schemas.Erasure, each func(body string) error) error {
-	return w.db.Each(withAged(ctx), "look for attachments to erase", `
-SELECT body FROM interactions
-WHERE tenant_id = {tenant:String} AND (attached OR NOT stated)
-  AND source_offset < arrayElement({interactions:Array(Int64)}, source_partition + 1)
-  AND (interaction_id = {interaction:String} OR interaction_id IN (
-    SELECT interaction_id FROM interactions
-    WHERE {contact:String} != '' AND tenant_id = {tenant:String} AND contact_id = {contact:String}
-      AND source_offset < arrayElement({interactions:Array(Int64)}, source_partition + 1)))`,
-		append(eraseArguments(e), tables.Named("interaction", e.Request.InteractionID), tables.Named("contact", e.Request.ContactID)),
+	t := erasable[0]
+	return w.db.Each(withAged(ctx), "look for attachments to erase",
+		fmt.Sprintf("SELECT body FROM %s WHERE tenant_id = {tenant:String} AND %s AND %s AND %s", t.name, t.attached(), t.below(), t.about(e)), eraseArguments(e),
 		func(rows driver.Rows) error {
 			var body string
 			if err := rows.Scan(&body); err != nil {

@@ -2,7 +2,11 @@ package warehouse
 
 import (
 	"context"
+	"encoding/hex"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
@@ -18,22 +22,24 @@ import (
 // ALTER TABLE ... DELETE rather than lightweight DELETE: that one only hides rows
 // until some merge, which may never come.
 func (w *Warehouse) Erase(ctx context.Context, e schemas.Erasure) error {
-	args := eraseArguments(e)
-	kind, id := "contact", e.Request.ContactID
-	if id == "" {
-		kind, id = "interaction", e.Request.InteractionID
+	var direct []*schemas.ErasedSubject
+	var contacts []string
+	for _, s := range e.Erasable() {
+		direct = append(direct, &schemas.ErasedSubject{Request: e.Request, Kind: s.Kind, SubjectID: s.ID, Interactions: e.Interactions, Contacts: e.Contacts})
+		if s.Kind == schemas.ErasedContact {
+			contacts = append(contacts, s.ID)
+		}
 	}
-	args = append(args, tables.Named("kind", kind), tables.Named("id", id))
-	queries := []string{
-		"SELECT {tenant:String}, {kind:String}, {id:String}, {erasure:String}, {interactions:Array(Int64)}, {contacts:Array(Int64)}",
-		// Versions that do not name the contact go with those that do.
-		`SELECT DISTINCT tenant_id, 'interaction', interaction_id, {erasure:String}, {interactions:Array(Int64)}, {contacts:Array(Int64)}
+	if err := w.insertSubjects(ctx, direct); err != nil {
+		return err
+	}
+	if len(contacts) > 0 { // versions that do not name the contact go with those that do
+		err := w.db.InsertSelect(withAged(ctx), "erased_subjects", erasedSubjectsColumns, fmt.Sprintf(`
+SELECT DISTINCT tenant_id, 'interaction', interaction_id, {erasure:String}, {interactions:Array(Int64)}, {contacts:Array(Int64)}
 FROM interactions
-WHERE {kind:String} = 'contact' AND tenant_id = {tenant:String} AND contact_id = {id:String}
-  AND source_offset < arrayElement({interactions:Array(Int64)}, source_partition + 1)`,
-	}
-	for _, query := range queries {
-		if err := w.db.InsertSelect(withAged(ctx), "erased_subjects", erasedSubjectsColumns, query, args...); err != nil {
+WHERE tenant_id = {tenant:String} AND %s
+  AND source_offset < arrayElement({interactions:Array(Int64)}, source_partition + 1)`, among("contact_id", contacts)), eraseArguments(e)...)
+		if err != nil {
 			return fmt.Errorf("erase %s: %w", e.Request.ErasureID, err)
 		}
 	}
@@ -164,30 +170,48 @@ func (w *Warehouse) EraseAgain(ctx context.Context, e schemas.Erasure) (int64, e
 	return came, w.removeErased(ctx, e)
 }
 
-// deleteErased deletes the rows of one table. A replicated table takes no mutation with a
-// subquery: the replicas would each get their own answer. So ids are named, some at a
-// time, after most rows are gone by the contact that they name: an interaction is named
-// only for its versions that do not.
+// deleteErased deletes the rows of one table, with as few mutations as their text allows:
+// each rewrites every part that has some. A replicated table takes no mutation with a
+// subquery: the replicas would each get their own answer. So ids are named: contacts, and
+// those interactions that have versions that name none of them.
 func (w *Warehouse) deleteErased(ctx context.Context, task string, t erasableTable, e schemas.Erasure) error {
-	remove := func(where string, value any) error {
-		sql := fmt.Sprintf("ALTER TABLE %s DELETE WHERE tenant_id = {tenant:String} AND %s AND %s", w.db.Local(t.name), where, t.below())
-		return w.db.Change(tables.WithSettings(ctx, mutationSettings), task, []string{sql}, append(eraseArguments(e), tables.Named("gone", value))...)
-	}
-	if e.Request.ContactID != "" {
-		if err := remove("contact_id = {gone:String}", e.Request.ContactID); err != nil {
+	const listed = "SELECT id FROM erased_subjects WHERE tenant_id = {tenant:String} AND erasure_id = {erasure:String} AND kind = 'contact'"
+	var gone []erasedID
+	for _, from := range []struct{ column, ids string }{
+		{"contact_id", strings.Replace(listed, "SELECT", "SELECT DISTINCT", 1)},
+		{t.id, fmt.Sprintf("SELECT DISTINCT %s FROM %s WHERE %s AND contact_id NOT IN (%s)", t.id, t.name, t.matches(), listed)},
+	} {
+		ids, err := w.db.Texts(ctx, task, from.ids, eraseArguments(e)...)
+		if err != nil {
 			return err
 		}
+		for _, id := range ids {
+			gone = append(gone, erasedID{from.column, id})
+		}
 	}
-	ids, err := w.db.Texts(ctx, task, fmt.Sprintf("SELECT DISTINCT %s FROM %s WHERE %s", t.id, t.name, t.matches()), eraseArguments(e)...)
-	if err != nil {
-		return err
-	}
-	for some := range tables.Fitting(ids, func(id string) int { return len(id) }) {
-		if err := remove(t.id+" IN {gone:Array(String)}", some); err != nil {
+	for some := range tables.FittingText(gone, func(g erasedID) int { return 2*len(g.id) + 1 }) {
+		sql := fmt.Sprintf("ALTER TABLE %s DELETE WHERE tenant_id = {tenant:String} AND (%s) AND %s", w.db.Local(t.name), anyOf(some), t.below())
+		if err := w.db.Change(tables.WithSettings(ctx, mutationSettings), task, []string{sql}, eraseArguments(e)...); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// erasedID is a value of a column of rows that are to go.
+type erasedID struct{ column, id string }
+
+// anyOf says that a row has one of some ids, without a subquery; see among.
+func anyOf(ids []erasedID) string {
+	digits := map[string][]string{}
+	for _, g := range ids {
+		digits[g.column] = append(digits[g.column], hex.EncodeToString([]byte(g.id)))
+	}
+	var any []string
+	for _, column := range slices.Sorted(maps.Keys(digits)) {
+		any = append(any, fmt.Sprintf("%s IN (arrayMap(digits -> unhex(digits), splitByChar(',', '%s')))", column, strings.Join(digits[column], ",")))
+	}
+	return strings.Join(any, " OR ")
 }
 
 // erasableTable is a table an erasure removes rows from.

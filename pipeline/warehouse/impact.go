@@ -8,7 +8,6 @@ import (
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
-	"cdds/pipeline/tables"
 	"cdds/schemas"
 )
 
@@ -20,7 +19,9 @@ type Impact struct {
 	// Versions is how many versions Erase removes.
 	Versions int64
 
-	rows map[string][]erasableRow // by entity
+	rows map[string][]erasableRow // by entity, in order of their keys
+	// texts has one of equal texts: media types, contacts and so on repeat.
+	texts map[string]string
 }
 
 // erasableRow is a row of a subject with all its versions, those of each partition by
@@ -44,7 +45,7 @@ type erasableVersion struct {
 // Impact reads what an erasure is about.
 func (w *Warehouse) Impact(ctx context.Context, e schemas.Erasure) (Impact, error) {
 	ctx = withAged(ctx)
-	impact := Impact{erasure: e, rows: map[string][]erasableRow{}}
+	impact := Impact{erasure: e, rows: map[string][]erasableRow{}, texts: map[string]string{}}
 	for _, t := range erasable {
 		columns := "'', '', '', '', toBool(0)"
 		if t.media {
@@ -56,8 +57,7 @@ func (w *Warehouse) Impact(ctx context.Context, e schemas.Erasure) (Impact, erro
 SELECT %[1]s, %[2]s, source_partition, source_offset, published_at, %[3]s, contact_id, attributes, if(stated, '', body)
 FROM %[4]s WHERE tenant_id = {tenant:String} AND %[5]s
 ORDER BY %[1]s, %[2]s, source_partition, source_offset DESC, stated DESC
-LIMIT 1 BY %[1]s, %[2]s, source_partition, source_offset`, t.time, t.id, columns, t.name, t.subject()),
-			append(eraseArguments(e), tables.Named("contact", e.Request.ContactID), tables.Named("interaction", e.Request.InteractionID)),
+LIMIT 1 BY %[1]s, %[2]s, source_partition, source_offset`, t.time, t.id, columns, t.name, t.about(e)), eraseArguments(e),
 			func(rows driver.Rows) error { return impact.scan(rows, t) })
 		if err != nil {
 			return impact, err
@@ -66,16 +66,28 @@ LIMIT 1 BY %[1]s, %[2]s, source_partition, source_offset`, t.time, t.id, columns
 	return impact, nil
 }
 
-// subject selects the versions of the subjects of an erasure, whatever their position.
-func (t erasableTable) subject() string {
+// about selects the versions of what an erasure is about, whatever their position.
+func (t erasableTable) about(e schemas.Erasure) string {
+	contacts, interactions := idsOf(e.Erasable())
+	named := among("contact_id", contacts)
 	if t.kind == schemas.ErasedContact {
-		return "{contact:String} != '' AND contact_id = {contact:String}"
+		return named
 	}
 	// Versions that do not name the contact go with those that do.
-	return `(interaction_id = {interaction:String} OR interaction_id IN (
-  SELECT interaction_id FROM interactions
-  WHERE {contact:String} != '' AND tenant_id = {tenant:String} AND contact_id = {contact:String}
-    AND source_offset < arrayElement({interactions:Array(Int64)}, source_partition + 1)))`
+	return fmt.Sprintf(`(%s OR interaction_id IN (
+  SELECT interaction_id FROM interactions WHERE tenant_id = {tenant:String} AND %s AND %s))`, among("interaction_id", interactions), named, t.below())
+}
+
+// idsOf are the ids of subjects, by kind.
+func idsOf(subjects []schemas.Subject) (contacts, interactions []string) {
+	for _, s := range subjects {
+		if s.Kind == schemas.ErasedContact {
+			contacts = append(contacts, s.ID)
+		} else {
+			interactions = append(interactions, s.ID)
+		}
+	}
+	return contacts, interactions
 }
 
 func (i *Impact) scan(rows driver.Rows, t erasableTable) error {
@@ -84,6 +96,9 @@ func (i *Impact) scan(rows driver.Rows, t erasableTable) error {
 	var v erasableVersion
 	if err := rows.Scan(&at, &id, &v.partition, &v.offset, &v.published, &v.media, &v.direction, &v.status, &v.queue, &v.attached, &v.contact, &v.attributes, &body); err != nil {
 		return err
+	}
+	for _, text := range []*string{&v.media, &v.direction, &v.status, &v.queue, &v.contact} {
+		*text = i.once(*text)
 	}
 	if body != "" { // stored by a release that did not state them
 		v.attributes, v.unreadable = statedIn(t.kind, body)
@@ -100,6 +115,44 @@ func (i *Impact) scan(rows driver.Rows, t erasableTable) error {
 		i.Versions++
 	}
 	return nil
+}
+
+// once returns a text that is held already, if an equal one is.
+func (i *Impact) once(text string) string {
+	if held, ok := i.texts[text]; ok {
+		return held
+	}
+	i.texts[text] = text
+	return text
+}
+
+// Outcomes says of each subject of the erasure how many of its versions are stored.
+func (i Impact) Outcomes() []schemas.SubjectOutcome {
+	rows := map[schemas.Subject]int64{}
+	for kind, all := range i.rows {
+		for _, row := range all {
+			goes := int64(0)
+			named := map[schemas.Subject]bool{{Kind: kind, ID: row.key.ID}: true}
+			for _, v := range row.versions {
+				if i.erased(kind, v) {
+					goes++
+					named[schemas.Subject{Kind: schemas.ErasedContact, ID: v.contact}] = true
+				}
+			}
+			for s := range named {
+				rows[s] += goes
+			}
+		}
+	}
+	var all []schemas.SubjectOutcome
+	for _, s := range i.erasure.Request.Subjects() {
+		outcome := schemas.SubjectOutcome{Subject: s, Outcome: schemas.SubjectFound, Rows: rows[s]}
+		if outcome.Rows == 0 {
+			outcome.Outcome = schemas.ErasureNothingFound
+		}
+		all = append(all, outcome)
+	}
+	return all
 }
 
 // statedIn reads the attributes of a stored event.
@@ -141,7 +194,7 @@ func (i Impact) HeldBy(x schemas.Export) (n int64) {
 		return 0
 	}
 	q := Query{Filter: x.Request.Filter(), Snapshot: x.Snapshot}
-	for _, row := range i.rows[q.Filter.Entity] {
+	for _, row := range i.between(q) {
 		if v, found := i.heldBy(x, q, row); found && (x.State != schemas.Failed || stored(x.Parts, row.key, v.attached)) {
 			n++
 		}
@@ -157,17 +210,35 @@ func (i Impact) PartsOf(x schemas.Export) (names []string) {
 	}
 	q := Query{Filter: x.Request.Filter(), Snapshot: x.Snapshot}
 	var held []erasableRow // each with the version that the export chose
-	for _, row := range i.rows[q.Filter.Entity] {
+	for _, row := range i.between(q) {
 		if v, found := i.heldBy(x, q, row); found {
 			held = append(held, erasableRow{row.key, []erasableVersion{v}})
 		}
 	}
 	for _, p := range x.Parts {
-		if slices.ContainsFunc(held, func(row erasableRow) bool { return covers(p, row.key, row.versions[0].attached) }) {
-			names = append(names, p.Name)
+		first, _ := slices.BinarySearchFunc(held, p.First, func(row erasableRow, key schemas.RowKey) int { return row.key.Compare(key) })
+		for _, row := range held[first:] {
+			if row.key.Compare(p.Last) > 0 {
+				break
+			}
+			if covers(p, row.key, row.versions[0].attached) {
+				names = append(names, p.Name)
+				break
+			}
 		}
 	}
 	return names
+}
+
+// between returns the rows in the range of a query.
+func (i Impact) between(q Query) []erasableRow {
+	all := i.rows[q.Filter.Entity]
+	at := func(t schemas.Time) int {
+		n, _ := slices.BinarySearchFunc(all, t, func(row erasableRow, t schemas.Time) int { return row.key.Time.Compare(t) })
+		return n
+	}
+	from, to := at(q.Filter.From), at(q.Filter.To)
+	return all[from:max(from, to)]
 }
 
 // heldBy is the version of a row that an export has, or is to have, if that goes.
@@ -230,22 +301,4 @@ func stored(parts []schemas.Receipt, key schemas.RowKey, attached bool) bool {
 // covers reports whether a part has a row, or its attachments. One with removals has none.
 func covers(p schemas.Receipt, key schemas.RowKey, attached bool) bool {
 	return (p.Kind == "" || p.Kind == schemas.KindAttachments && attached) && p.First.Compare(key) <= 0 && key.Compare(p.Last) <= 0
-}
-
-// maxSimilar is how many ids Similar suggests.
-const maxSimilar = 5
-
-// Similar returns some ids of what is stored that differ by letter case or blanks only from
-// the id of an erasure. It reads all ids of the tenant: for when nothing was found.
-func (w *Warehouse) Similar(ctx context.Context, r schemas.ErasureRequest) ([]string, error) {
-	of := func(id string) string { return `lowerUTF8(replaceRegexpAll(` + id + `, '[\\s\\p{Z}]+', ''))` }
-	alike := func(column, from string) string {
-		return "SELECT DISTINCT " + column + " AS alike FROM " + from + " WHERE tenant_id = {tenant:String} AND " + of(column) + " = " + of("{id:String}")
-	}
-	id, sql := r.InteractionID, alike("interaction_id", "interactions")
-	if r.ContactID != "" {
-		id, sql = r.ContactID, alike("contact_id", "contacts")+" UNION DISTINCT "+alike("contact_id", "interactions")
-	}
-	return w.db.Texts(ctx, "look for similar ids", "SELECT alike FROM ("+sql+") WHERE alike != {id:String} ORDER BY alike LIMIT {limit:UInt32}",
-		tables.Named("tenant", r.TenantID), tables.Named("id", id), tables.Named("limit", uint32(maxSimilar)))
 }

@@ -30,13 +30,21 @@ func (q Query) ofContacts(t table, keys bool) string {
 }
 
 // among says that a column is one of some ids, of which there may be more than a parameter
-// takes: parameters travel in the URL. Written as hex digits, an id cannot be anything but text.
+// takes: parameters travel in the URL.
 func among(column string, ids []string) string {
+	if len(ids) == 0 {
+		return "0"
+	}
+	return fmt.Sprintf("%s IN (SELECT %s)", column, listed(ids))
+}
+
+// listed is a row for each id. Written as hex digits, an id cannot be anything but text.
+func listed(ids []string) string {
 	digits := make([]string, len(ids))
 	for i, id := range ids {
 		digits[i] = hex.EncodeToString([]byte(id))
 	}
-	return fmt.Sprintf("%s IN (SELECT unhex(arrayJoin(splitByChar(',', '%s'))))", column, strings.Join(digits, ","))
+	return fmt.Sprintf("unhex(arrayJoin(splitByChar(',', '%s')))", strings.Join(digits, ","))
 }
 
 // CheckContacts is a *schemas.InvalidError that names the contacts of which nothing is stored:
@@ -61,12 +69,13 @@ func (w *Warehouse) CheckContacts(ctx context.Context, tenantID string, ids []st
 		return nil
 	}
 	problem := fmt.Sprintf("contacts: nothing is stored of %d of the %s, such as %q; upper and lower case and blanks count", len(unknown), schemas.Counted(len(ids), "contact"), unknown[0])
-	similar, err := w.Similar(ctx, schemas.ErasureRequest{TenantID: tenantID, ContactID: unknown[0]})
+	first := schemas.Subject{Kind: schemas.ErasedContact, ID: unknown[0]}
+	similar, err := w.Similar(ctx, tenantID, []schemas.Subject{first})
 	if err != nil {
 		return err
 	}
-	if len(similar) > 0 {
-		problem += fmt.Sprintf("; did you mean %q?", similar[0])
+	if len(similar[first]) > 0 {
+		problem += fmt.Sprintf("; did you mean %q?", similar[first][0])
 	}
 	return &schemas.InvalidError{Problems: []string{problem}}
 }

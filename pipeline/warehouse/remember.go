@@ -21,7 +21,7 @@ func (w *Warehouse) ErasedSubjects(ctx context.Context, e schemas.Erasure, each 
 	err := w.db.Each(ctx, "read what erasure "+e.Request.ErasureID+" is about",
 		"SELECT kind, id FROM erased_subjects FINAL WHERE tenant_id = {tenant:String} AND erasure_id = {erasure:String}", eraseArguments(e)[:2],
 		func(rows driver.Rows) error {
-			s := &schemas.ErasedSubject{Request: e.Request, Interactions: e.Interactions, Contacts: e.Contacts}
+			s := &schemas.ErasedSubject{Request: e.Request.WithoutLists(), Interactions: e.Interactions, Contacts: e.Contacts}
 			err := rows.Scan(&s.Kind, &s.SubjectID)
 			if page = append(page, s); err == nil && len(page) == subjectsAtOnce {
 				err = each(page)

@@ -135,10 +135,11 @@ func (c *Client) Audit(ctx context.Context, tenant, subject string, limit int, c
 	return page, c.call(ctx, http.MethodGet, "/audit", q, nil, &page)
 }
 
-// Erase asks to forget a contact or an interaction.
+// Erase asks to forget contacts and interactions.
 func (c *Client) Erase(ctx context.Context, r schemas.ErasureRequest) (out schemas.ErasureRequest, err error) {
 	in := map[string]any{
-		"erasure_id": r.ErasureID, "contact_id": r.ContactID, "interaction_id": r.InteractionID, "delete_artifacts": r.DeleteArtifacts,
+		"erasure_id": r.ErasureID, "contact_id": r.ContactID, "interaction_id": r.InteractionID,
+		"contacts": r.Contacts, "interactions": r.Interactions, "skip_unknown": r.SkipUnknown, "delete_artifacts": r.DeleteArtifacts,
 	}
 	return out, c.call(ctx, http.MethodPost, "/erasures", of(r.TenantID), in, &out)
 }

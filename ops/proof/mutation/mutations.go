@@ -312,7 +312,7 @@ var mutations = []mutation{
 		"ops/app", "TestAnErasureThatDiedAfterItsRowsWereGoneStillNamesTheExportsThatHoldThem",
 	}, {
 		"erasure", "nothing found is not done",
-		"consumers/erasure/erasure.go", "if impact.Versions == 0 {", "if impact.Versions < 0 {",
+		"consumers/erasure/erasure.go", "if impact.Versions == 0 ||", "if impact.Versions < 0 ||",
 		"ops/app", "TestAnErasureOfNothingIsNotDone",
 	}, {
 		"erasure", "who was erased is kept in Kafka too",

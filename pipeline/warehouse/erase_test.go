@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -53,6 +54,69 @@ WHERE database = currentDatabase() AND table IN ('interactions', 'contacts') AND
 	check(t, err)
 	if len(back) > 0 {
 		t.Error("rows seem to have come back")
+	}
+}
+
+// TestAnErasureOfManySubjectsTakesFewMutations erases 1,000 contacts and 100 interactions of
+// others. Every tenth interaction of a contact has a version that does not name it.
+func TestAnErasureOfManySubjectsTakesFewMutations(t *testing.T) {
+	w, conn := open(t), stacktest.ClickHouse(t)
+	const tenant, contacts, single = "bulk", 1000, 100
+	b := schemas.Batch[*schemas.Interaction]{Topic: "bulk"}
+	add := func(id, contact string) {
+		r := version{id: id, at: from, media: "chat", offset: int64(len(b.Records))}.record(tenant)
+		r.Event.ContactID = contact
+		b.Records = append(b.Records, r)
+	}
+	r := schemas.ErasureRequest{TenantID: tenant, ErasureID: "bulk"}
+	want := map[schemas.Subject]int64{}
+	for n := range contacts {
+		contact := fmt.Sprintf(`o'%d "\\ü`, n)
+		r.Contacts = append(r.Contacts, contact)
+		add(fmt.Sprint("i", n), contact)
+		want[schemas.Subject{Kind: schemas.ErasedContact, ID: contact}] = 1
+		if n%10 == 0 {
+			add(fmt.Sprint("i", n), "")
+			want[schemas.Subject{Kind: schemas.ErasedContact, ID: contact}] = 2
+		}
+	}
+	for n := range single {
+		id := fmt.Sprint("single", n)
+		r.Interactions = append(r.Interactions, id)
+		add(id, "stays")
+		want[schemas.Subject{Kind: schemas.ErasedInteraction, ID: id}] = 1
+	}
+	add("other", "stays")
+	add("late", r.Contacts[0])
+	check(t, w.InsertInteractions(t.Context(), b))
+	end := int64(len(b.Records))
+	e := schemas.Erasure{Request: r, Interactions: schemas.Snapshot{end - 1}, Contacts: schemas.Snapshot{0}}
+
+	impact, err := w.Impact(t.Context(), e)
+	check(t, err)
+	for _, o := range impact.Outcomes() {
+		if o.Rows != want[o.Subject] || o.Outcome != schemas.SubjectFound {
+			t.Errorf("of %s %s %d versions are %s, want %d", o.Kind, o.ID, o.Rows, o.Outcome, want[o.Subject])
+		}
+	}
+	check(t, w.Erase(t.Context(), e))
+	check(t, w.Erase(t.Context(), e)) // a process that died repeats it
+	rows, err := w.ErasedRows(t.Context(), e)
+	check(t, err)
+	if rows != end-2 || impact.Versions != rows {
+		t.Errorf("%d versions were found and %d erased, want %d", impact.Versions, rows, end-2)
+	}
+	var left []string
+	check(t, conn.QueryRow(t.Context(), "SELECT groupArray(interaction_id) FROM (SELECT interaction_id FROM interactions WHERE tenant_id = '"+tenant+"' ORDER BY interaction_id)").Scan(&left))
+	if !slices.Equal(left, []string{"late", "other"}) {
+		t.Errorf("left are %v", left)
+	}
+	var mutations uint64
+	check(t, conn.QueryRow(t.Context(), `
+SELECT count() FROM system.mutations
+WHERE database = currentDatabase() AND table = 'interactions' AND command LIKE '%''`+tenant+`''%'`).Scan(&mutations))
+	if mutations > 2 { // one each time
+		t.Errorf("it took %d mutations", mutations)
 	}
 }
 

@@ -36,8 +36,8 @@ func TestTheExportsThatHoldAnInteractionAreThoseWhoseModelHasIt(t *testing.T) {
 			return s
 		}
 		erased := snapshot("erasure", 30)
-		goes := func(v version, id string) bool {
-			return v.id == id && int(v.partition) < len(erased) && v.offset < erased[v.partition]
+		goes := func(v version, ids []string) bool {
+			return slices.Contains(ids, v.id) && int(v.partition) < len(erased) && v.offset < erased[v.partition]
 		}
 		var exports []schemas.Export
 		var have [][]version
@@ -74,8 +74,8 @@ func TestTheExportsThatHoldAnInteractionAreThoseWhoseModelHasIt(t *testing.T) {
 			x.Parts = append(x.Parts, schemas.Receipt{Name: "removed", Part: schemas.Part{Number: 4, Kind: schemas.KindRemoved, First: x.Parts[0].First, Last: x.Parts[2].Last}})
 			exports, have = append(exports, x), append(have, expected(all, q))
 		}
-		for _, id := range oddIDs[:4] {
-			impact, err := w.Impact(t.Context(), schemas.Erasure{Interactions: erased, Request: schemas.ErasureRequest{TenantID: tenant, ErasureID: "case", InteractionID: id}})
+		for _, ids := range [][]string{oddIDs[:1], oddIDs[1:2], oddIDs[2:3], oddIDs[3:4], oddIDs[1:4]} {
+			impact, err := w.Impact(t.Context(), schemas.Erasure{Interactions: erased, Request: schemas.ErasureRequest{TenantID: tenant, ErasureID: "case", Interactions: ids}})
 			check(t, err)
 			got, want := map[string]int64{}, map[string]int64{}
 			parts, wantParts := map[string][]string{}, map[string][]string{}
@@ -87,25 +87,32 @@ func TestTheExportsThatHoldAnInteractionAreThoseWhoseModelHasIt(t *testing.T) {
 			}
 			for n, rows := range have {
 				for _, v := range rows {
-					if goes(v, id) {
+					if goes(v, ids) {
 						want[exports[n].ExportID]++
-						wantParts[exports[n].ExportID] = append(wantParts[exports[n].ExportID], fmt.Sprint("rows-", slices.Index(oddIDs, id)))
+						wantParts[exports[n].ExportID] = append(wantParts[exports[n].ExportID], fmt.Sprint("rows-", slices.Index(oddIDs, v.id)))
 					}
 				}
 			}
 			for _, x := range exports {
 				if !slices.Equal(parts[x.ExportID], wantParts[x.ExportID]) {
-					rt.Fatalf("of %q the files %v of %s hold some, want %v", id, parts[x.ExportID], x.ExportID, wantParts[x.ExportID])
+					rt.Fatalf("of %q the files %v of %s hold some, want %v", ids, parts[x.ExportID], x.ExportID, wantParts[x.ExportID])
 				}
 			}
 			versions := int64(0)
+			of := map[string]int64{}
 			for _, v := range all {
-				if goes(v, id) {
+				if goes(v, ids) {
 					versions++
+					of[v.id]++
+				}
+			}
+			for _, o := range impact.Outcomes() {
+				if o.Rows != of[o.ID] || (o.Outcome == schemas.ErasureNothingFound) != (o.Rows == 0) {
+					rt.Fatalf("of %q %d versions are %s, want %d", o.ID, o.Rows, o.Outcome, of[o.ID])
 				}
 			}
 			if fmt.Sprint(got) != fmt.Sprint(want) || impact.Versions != versions {
-				rt.Fatalf("of %q %d versions go and %v hold it, want %d and %v", id, impact.Versions, got, versions, want)
+				rt.Fatalf("of %q %d versions go and %v hold it, want %d and %v", ids, impact.Versions, got, versions, want)
 			}
 		}
 	})

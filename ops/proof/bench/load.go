@@ -75,6 +75,9 @@ func (r *run) produceBetween(ctx context.Context, seed uint64, n int, from, to t
 		if r.texts != nil {
 			e.Text = r.texts[(done+len(events))%len(r.texts)]
 		}
+		if r.contacts > 0 {
+			e.ContactID = contact((done + len(events)) % r.contacts)
+		}
 		if events = append(events, e); len(events) == batch {
 			if err := flush(); err != nil {
 				return err

@@ -73,6 +73,7 @@ var suites = []struct {
 	{"stages", stages},
 	{"latency", latency},
 	{"scale", scale},
+	{"erase", erase},
 }
 
 // run is one run of the benchmarks.
@@ -81,6 +82,9 @@ type run struct {
 	system *system
 	texts  []string
 	report *report
+	// contacts is over how many contacts interactions are spread evenly; 0 leaves them as
+	// they are generated.
+	contacts int
 }
 
 func bench(ctx context.Context, args []string) error {
@@ -121,7 +125,7 @@ func parse(args []string) (options, error) {
 	flags.StringVar(&o.binary, "bin", "bin/cdds", "the cdds `binary`")
 	flags.IntVar(&o.rows, "rows", 1_000_000, "interactions to export and to ingest")
 	flags.IntVar(&o.runs, "runs", 3, "how often each alternative is measured")
-	flags.StringVar(&only, "only", "", "comma-separated suites: ingest, sinks, export, stages, latency, scale")
+	flags.StringVar(&only, "only", "", "comma-separated suites: ingest, sinks, export, stages, latency, scale, erase")
 	flags.StringVar(&sizes, "sizes", "", "comma-separated row counts of the scale suite (default 10000,100000,1000000)")
 	flags.StringVar(&o.texts, "texts", os.Getenv("CDDS_BENCH_TEXTS"), "interactions (JSON Lines, gzip) whose texts are used instead of generated ones")
 	flags.StringVar(&o.sink, "bento", "", "Bento's `binary`, to compare ingest with it too (ops/tools/bento builds one)")

@@ -453,6 +453,12 @@ ALTER TABLE export_events_local ON CLUSTER 'cdds' MODIFY SETTING deduplicate_mer
 -- 0042_export_events_positions
 ALTER TABLE export_events_local ON CLUSTER 'cdds' ADD PROJECTION IF NOT EXISTS positions (SELECT source_partition, bitShiftRight(source_offset, 20) AS block, groupBitmapState(toUInt32(bitAnd(source_offset, 1048575))) GROUP BY source_partition, block)
 ;
+-- 0052_erasures_summary
+ALTER TABLE erasures_local ON CLUSTER 'cdds' ADD COLUMN IF NOT EXISTS summary String DEFAULT body CODEC(ZSTD(1))
+;
+-- 0052_erasures_summary
+ALTER TABLE erasures ON CLUSTER 'cdds' ADD COLUMN IF NOT EXISTS summary String DEFAULT body CODEC(ZSTD(1))
+;
 -- 0060_artifacts_blocks
 ALTER TABLE artifacts_local ON CLUSTER 'cdds' MODIFY SETTING replicated_deduplication_window = 0, non_replicated_deduplication_window = 0
 ;

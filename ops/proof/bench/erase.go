@@ -85,7 +85,7 @@ func (r *run) erased(ctx context.Context, e *schemas.ErasureRequest) (float64, e
 		}
 		if now.Ended() {
 			seconds := time.Since(begin).Seconds()
-			say("%s: %s, %d versions removed in %.1f s", e.ErasureID, now.State, now.Rows, seconds)
+			say("%s: %s, %d versions removed in %.1f s, of which %.1f s until they were found", e.ErasureID, now.State, now.Rows, seconds, now.FoundAt.Sub(begin).Seconds())
 			if now.State != schemas.ErasureDone {
 				return 0, errors.New(now.Reason)
 			}

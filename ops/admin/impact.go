@@ -16,7 +16,8 @@ type Impact struct {
 	Versions int64
 	// Exports are those whose artifacts hold some of them, or are to.
 	Exports []schemas.AffectedExport
-	// Similar are ids that differ by letter case or blanks only, if nothing is stored.
+	// Similar are ids that differ by letter case or blanks only from the first subject's, if
+	// nothing is stored.
 	Similar []string
 	// Behind is how many published records of all tenants are not stored yet: an erasure waits
 	// for them, and may find some.
@@ -49,7 +50,10 @@ func (h *Handle) Impact(ctx context.Context, r schemas.ErasureRequest) (of Impac
 		return of, err
 	}
 	if of.Versions = found.Versions; of.Versions == 0 {
-		of.Similar, err = h.Rows.Similar(ctx, r)
+		var similar map[schemas.Subject][]string
+		subjects := r.Subjects()[:1]
+		similar, err = h.Rows.Similar(ctx, h.tenant, subjects)
+		of.Similar = similar[subjects[0]]
 	} else {
 		of.Exports, err = h.holding(ctx, found)
 	}

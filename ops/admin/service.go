@@ -60,8 +60,8 @@ type Rows interface {
 	CheckContacts(ctx context.Context, tenantID string, ids []string) error
 	// Impact reads what an erasure would remove.
 	Impact(ctx context.Context, e schemas.Erasure) (warehouse.Impact, error)
-	// Similar are ids that differ by letter case or blanks only from that of an erasure.
-	Similar(ctx context.Context, r schemas.ErasureRequest) ([]string, error)
+	// Similar returns ids that differ by letter case or blanks only from those of subjects.
+	Similar(ctx context.Context, tenantID string, subjects []schemas.Subject) (map[schemas.Subject][]string, error)
 }
 
 // Objects are the stored artifacts; *bucket.Bucket is one.

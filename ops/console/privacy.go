@@ -1,6 +1,7 @@
 package console
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/oklog/ulid/v2"
@@ -30,15 +31,15 @@ type privacyData struct {
 // erasureRow is an erasure in words.
 type erasureRow struct{ schemas.Erasure }
 
-// About says what it is to forget.
-func (e erasureRow) About() string { return subjectOf(e.Request) }
-
 // Result says what came of it so far.
 func (e erasureRow) Result() string {
 	switch e.State {
 	case schemas.ErasureDone:
 		return schemas.Counted(e.Rows, "version") + " removed"
 	case schemas.ErasureNothingFound:
+		if e.Requested > 1 {
+			return fmt.Sprintf("Nothing is stored of %d of %d subjects. Nothing was removed.", e.NotFound, e.Requested)
+		}
 		return "Nothing is stored of it. Nothing was removed."
 	case schemas.ErasureRefused:
 		return e.Reason
@@ -46,8 +47,23 @@ func (e erasureRow) Result() string {
 	return e.Waiting
 }
 
-// Similar are ids that it may have been about, if nothing was found.
-func (e erasureRow) Similar() []string { return e.Erasure.Similar }
+// Similar are ids that it may have been about, if nothing was found of its only subject.
+func (e erasureRow) Similar() []string {
+	if len(e.Subjects) != 1 {
+		return nil
+	}
+	return e.Subjects[0].Similar
+}
+
+// Unknown are subjects of a list of which nothing is stored, as many as are shown.
+func (e erasureRow) Unknown() (some []schemas.SubjectOutcome) {
+	for _, s := range e.Subjects {
+		if s.Outcome == schemas.ErasureNothingFound && len(e.Subjects) > 1 && len(some) < unknownShown {
+			some = append(some, s)
+		}
+	}
+	return some
+}
 
 // Holds reports whether artifacts still hold what was erased, and nobody asked to delete them.
 func (e erasureRow) Holds() (n int) {
@@ -59,13 +75,8 @@ func (e erasureRow) Holds() (n int) {
 	return n
 }
 
-// subjectOf says what an erasure is to forget.
-func subjectOf(r schemas.ErasureRequest) string {
-	if r.ContactID != "" {
-		return "contact " + r.ContactID
-	}
-	return "interaction " + r.InteractionID
-}
+// unknownShown bounds the subjects without data that a page lists.
+const unknownShown = 100
 
 // requestsShown bounds the access requests beside the erasures; History has them all.
 const requestsShown = 20
@@ -95,9 +106,6 @@ type eraseData struct {
 	schemas.ErasureRequest
 	Impact *admin.Impact
 }
-
-// About says what it is to forget.
-func (d eraseData) About() string { return subjectOf(d.ErasureRequest) }
 
 // Kind is what is to be forgotten: a contact or an interaction.
 func (d eraseData) Kind() string {
@@ -168,7 +176,7 @@ func (c *Console) erasurePage(q *request) error {
 	if err != nil {
 		return err
 	}
-	v := view{Title: "Erasure of " + subjectOf(e.Request), At: "/privacy", Data: erasureRow{e}}
+	v := view{Title: "Erasure of " + e.About(), At: "/privacy", Data: erasureRow{e}}
 	if !e.Ended() {
 		v.Live = "1s"
 	}

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	"cdds/pipeline/warehouse"
 	"cdds/schemas"
@@ -24,6 +25,8 @@ type tables struct {
 	rows map[rowID]schemas.Record[*schemas.Interaction]
 	// accounted are the positions without a row, by partition.
 	accounted map[string]map[int32]runs
+	// aged is before when rows were removed for their age, by tenant.
+	aged map[string]schemas.Time
 }
 
 // rowID is the sorting key: rows that have it are one row.
@@ -224,7 +227,33 @@ func (w *Warehouse) HasTenant(_ context.Context, tenantID string) (bool, error) 
 			return true, nil
 		}
 	}
-	return false, nil
+	_, had := w.aged[tenantID]
+	return had, nil
+}
+
+// Age removes the interactions of a tenant from before a time, and returns how many versions
+// there were.
+func (w *Warehouse) Age(_ context.Context, tenantID, _ string, before, _ time.Time) (n int64, _ error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for id := range w.rows {
+		if id.tenant == tenantID && id.time.Before(before) {
+			w.account(agedOut, schemas.TopicInteractions, schemas.Run{Partition: id.partition, First: id.offset, Next: id.offset + 1})
+			delete(w.rows, id)
+			n++
+		}
+	}
+	if at := schemas.TimeOf(before); n > 0 && at.Compare(w.aged[tenantID]) > 0 {
+		w.aged[tenantID] = at
+	}
+	return n, nil
+}
+
+// AgedBefore is before when interactions of a tenant were removed by Age.
+func (w *Warehouse) AgedBefore(_ context.Context, tenantID, _ string) (schemas.Time, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.aged[tenantID], nil
 }
 
 // Records returns all rows, in no order.
@@ -262,8 +291,9 @@ func (w *Warehouse) Drop(lose func(*schemas.Interaction) bool) {
 }
 
 func (t tables) clone() tables {
-	all := tables{map[rowID]schemas.Record[*schemas.Interaction]{}, map[string]map[int32]runs{}}
+	all := tables{map[rowID]schemas.Record[*schemas.Interaction]{}, map[string]map[int32]runs{}, map[string]schemas.Time{}}
 	maps.Copy(all.rows, t.rows)
+	maps.Copy(all.aged, t.aged)
 	for kind, of := range t.accounted {
 		all.accounted[kind] = maps.Clone(of) // runs are replaced, never changed
 	}

@@ -24,6 +24,8 @@ type Accounting interface {
 	Account(ctx context.Context, topic schemas.Topic, used []schemas.Run) ([]warehouse.PartitionAccount, error)
 	Reached(ctx context.Context, topic schemas.Topic) (map[int32]int64, error)
 	HasTenant(ctx context.Context, tenantID string) (bool, error)
+	Age(ctx context.Context, tenantID, entity string, before, now time.Time) (int64, error)
+	AgedBefore(ctx context.Context, tenantID, entity string) (schemas.Time, error)
 }
 
 // Losses are what happens to tables from outside.
@@ -58,7 +60,7 @@ func TestAccounting(t *testing.T, real Accounting, losses Losses, seed uint64) {
 				t.Fatalf("%s: the twin: %v", what, err)
 			}
 		}
-		switch k := chance.IntN(10); {
+		switch k := chance.IntN(11); {
 		case k < 4:
 			b := rowsAt(run)
 			inserted = append(inserted, b)
@@ -82,6 +84,17 @@ func TestAccounting(t *testing.T, real Accounting, losses Losses, seed uint64) {
 				t.Fatal(err)
 			}
 			twin.Drop(func(e *schemas.Interaction) bool { return e.StartedAt.Year() == year })
+		case k == 9:
+			tenant, before := fmt.Sprint("tenant-", n%3), time.Date(yearOf(int64(n)), 2, 1, 10, 0, 0, 0, time.UTC)
+			var aged []int64
+			both("age "+tenant, func(a Accounting) error {
+				n, err := a.Age(ctx, tenant, schemas.EntityInteraction, before, start)
+				aged = append(aged, n)
+				return err
+			})
+			if aged[0] < aged[1] || aged[0] > 0 && aged[1] == 0 { // what was inserted twice may count twice, until it is merged
+				t.Fatalf("%s: %d rows aged out, and of the twin %d", what, aged[0], aged[1])
+			}
 		case n%20 == 19:
 			what = fmt.Sprintf("step %d, lose all", n)
 			if err := losses.All(ctx); err != nil {
@@ -123,6 +136,7 @@ type answered struct {
 	account []warehouse.PartitionAccount
 	reached map[int32]int64
 	tenants [4]bool
+	aged    [4]schemas.Time
 }
 
 // answers asks an Accounting everything.
@@ -141,8 +155,11 @@ func answers(t *testing.T, a Accounting) (all answered) {
 	all.reached, errs[3] = a.Reached(ctx, schemas.TopicInteractions)
 	all.gaps = slices.Clip(append([]schemas.Run{}, all.gaps...))
 	for i := range all.tenants {
-		all.tenants[i], errs[4] = a.HasTenant(ctx, fmt.Sprint("tenant-", i))
-		if errs[4] != nil {
+		tenant := fmt.Sprint("tenant-", i)
+		if all.tenants[i], errs[4] = a.HasTenant(ctx, tenant); errs[4] != nil {
+			break
+		}
+		if all.aged[i], errs[4] = a.AgedBefore(ctx, tenant, schemas.EntityInteraction); errs[4] != nil {
 			break
 		}
 	}

@@ -37,7 +37,7 @@ func TestClickHouseAccountsAsTheTwinDoes(t *testing.T) {
 			return change(ctx, fmt.Sprintf("ALTER TABLE interactions DROP PARTITION %d", year))
 		},
 		All: func(ctx context.Context) error {
-			return change(ctx, "TRUNCATE TABLE interactions", "TRUNCATE TABLE accounted")
+			return change(ctx, "TRUNCATE TABLE interactions", "TRUNCATE TABLE accounted", "TRUNCATE TABLE aged_out")
 		},
 	}
 	check(t, losses.All(t.Context())) // other tests' rows

@@ -18,7 +18,8 @@ func (w *Warehouse) HasTenant(ctx context.Context, tenantID string) (bool, error
 SELECT count() FROM (
   SELECT 1 FROM interactions WHERE tenant_id = {tenant:String} LIMIT 1
   UNION ALL SELECT 1 FROM contacts WHERE tenant_id = {tenant:String} LIMIT 1
-  UNION ALL SELECT 1 FROM erased_rows WHERE tenant_id = {tenant:String} LIMIT 1)`, []any{tables.Named("tenant", tenantID)}, &n)
+  UNION ALL SELECT 1 FROM erased_rows WHERE tenant_id = {tenant:String} LIMIT 1
+  UNION ALL SELECT 1 FROM aged_out WHERE tenant_id = {tenant:String} LIMIT 1)`, []any{tables.Named("tenant", tenantID)}, &n)
 	return n > 0, err
 }
 

@@ -125,6 +125,9 @@ func (w *world) checkExport(x *asked, o opened, l schemas.Lineage) {
 		w.failf("the snapshot of %s was taken before it was requested", name)
 	}
 	f := x.request.Filter()
+	if from := w.leftOut(x, o); from.After(f.From.Time) {
+		f.From.Time = from
+	}
 	rows := map[schemas.RowKey][]version{}
 	misplaced, manifests := w.misplaced(x, o), w.manifests(o)
 	for _, e := range w.model.places {
@@ -205,8 +208,9 @@ func (w *world) folded(x *asked, o opened) (map[schemas.RowKey]string, bool) {
 			return nil, false
 		}
 	}
+	from := w.leftOut(x, o)
 	maps.DeleteFunc(got, func(k schemas.RowKey, _ string) bool { // a receiver keeps nothing outside of the range
-		return k.Time.Before(x.request.From.Time) || !k.Time.Before(x.request.To.Time)
+		return k.Time.Before(x.request.From.Time) || k.Time.Before(from) || !k.Time.Before(x.request.To.Time)
 	})
 	for _, r := range o.removals {
 		if _, has := got[r.Key()]; !has {

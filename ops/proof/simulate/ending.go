@@ -103,7 +103,7 @@ func (w *world) checkExports() {
 				request.SinceExport, alone.request = "", &request
 				w.checkExport(&alone, opened{}, l)
 			}
-		case e.State == schemas.Failed && w.doomed(x, e.Failure):
+		case e.State == schemas.Failed && (w.doomed(x, e.Failure) || e.Failure.Stage == "part" && w.outlived(x)):
 			w.coverage["an export is doomed"]++
 		default:
 			w.failf("nothing is in the way of exports, and one is "+string(e.State)+stage(e)+": %s", w.standing([]*asked{x}))

@@ -25,7 +25,8 @@ func (p *process) export(ctx context.Context, k conn, settler *consumers.Settler
 	worker := export.New(export.Options{
 		Exporter: pipeline.New(pipeline.Options{
 			Source: tables{p}, Store: objects{p}, Objects: p.w.attachments, Spools: pipeline.NewSpools(64 << 20),
-			Certificate: pair.Leaf, Key: pair.PrivateKey.(crypto.Signer), Lifetime: 30 * 24 * time.Hour, Now: p.now,
+			Certificate: pair.Leaf, Key: pair.PrivateKey.(crypto.Signer), Lifetime: 30 * 24 * time.Hour,
+			HistoryFrom: p.historyFrom, Now: p.now,
 		}),
 		Log: offsets, Requests: requestTopic{k}, Ledger: tables{p},
 		Publisher: k, Tenants: tables{p}, Name: p.name(), Slots: 1, InlineCertificates: true,

@@ -35,6 +35,8 @@ var rules = []rule{
 	{"cancel an export", 1, func(w *world, a, _, _ int) bool { return w.control(schemas.ActionCancel, a) }, false},
 	{"delete an export", 1, func(w *world, a, _, _ int) bool { return w.control(schemas.ActionDelete, a) }, false},
 	{"retry an export", 2, func(w *world, a, _, _ int) bool { return w.control(schemas.ActionRetry, a) }, false},
+	{"keep less history", 2, (*world).keepLess, false},
+	{"age history", 6, (*world).age, true},
 	{"write off", 2, (*world).writeOff, true},
 	// Kafka.
 	{"raise the partition count", 2, (*world).raise, true},

@@ -113,6 +113,7 @@ func (w *world) checkPresent(l schemas.Lineage) {
 			at := position{p.n, l.Position(p.n, e.offset)}
 			row, is := rows[at]
 			switch valid := e.visible() && e.huge == [2]int64{} && e.content.event != nil; {
+			case valid && !is && w.isAged(e.content):
 			case valid && !is:
 				w.failf("the record at offset %d of partition %d is not stored at %d: %s", e.offset, p.n, at.offset, e.content.body)
 			case valid && row != e.content.body:

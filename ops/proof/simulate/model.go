@@ -32,6 +32,7 @@ type model struct {
 	looks    []*look
 	// jobs are what operators have set, by tenant.
 	jobs map[string]job
+	kept map[string]kept
 }
 
 type position struct {

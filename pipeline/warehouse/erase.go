@@ -2,7 +2,6 @@ package warehouse
 
 import (
 	"context"
-	"encoding/hex"
 	"fmt"
 	"maps"
 	"slices"
@@ -189,7 +188,7 @@ func (w *Warehouse) deleteErased(ctx context.Context, task string, t erasableTab
 			gone = append(gone, erasedID{from.column, id})
 		}
 	}
-	for some := range tables.FittingText(gone, func(g erasedID) int { return 2*len(g.id) + 1 }) {
+	for some := range tables.FittingText(gone, func(g erasedID) int { return len(literal(g.id)) + 2 }) {
 		sql := fmt.Sprintf("ALTER TABLE %s DELETE WHERE tenant_id = {tenant:String} AND (%s) AND %s", w.db.Local(t.name), anyOf(some), t.below())
 		if err := w.db.Change(tables.WithSettings(ctx, mutationSettings), task, []string{sql}, eraseArguments(e)...); err != nil {
 			return err
@@ -201,17 +200,34 @@ func (w *Warehouse) deleteErased(ctx context.Context, task string, t erasableTab
 // erasedID is a value of a column of rows that are to go.
 type erasedID struct{ column, id string }
 
-// anyOf says that a row has one of some ids, without a subquery; see among.
+// anyOf says that a row has one of some ids, without a subquery. They are literals: a
+// mutation computes anything else again for every row.
 func anyOf(ids []erasedID) string {
-	digits := map[string][]string{}
+	literals := map[string][]string{}
 	for _, g := range ids {
-		digits[g.column] = append(digits[g.column], hex.EncodeToString([]byte(g.id)))
+		literals[g.column] = append(literals[g.column], literal(g.id))
 	}
 	var any []string
-	for _, column := range slices.Sorted(maps.Keys(digits)) {
-		any = append(any, fmt.Sprintf("%s IN (arrayMap(digits -> unhex(digits), splitByChar(',', '%s')))", column, strings.Join(digits[column], ",")))
+	for _, column := range slices.Sorted(maps.Keys(literals)) {
+		any = append(any, fmt.Sprintf("%s IN (%s)", column, strings.Join(literals[column], ", ")))
 	}
 	return strings.Join(any, " OR ")
+}
+
+// literal is an id as ClickHouse reads it in a statement: whatever is no letter or digit is
+// written as its hex digits, so that it cannot be anything but text.
+func literal(id string) string {
+	var b strings.Builder
+	b.WriteByte('\'')
+	for i := range len(id) {
+		if c := id[i]; c >= '0' && c <= '9' || c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z' || c == '-' || c == '_' {
+			b.WriteByte(c)
+		} else {
+			fmt.Fprintf(&b, `\x%02x`, c)
+		}
+	}
+	b.WriteByte('\'')
+	return b.String()
 }
 
 // erasableTable is a table an erasure removes rows from.

@@ -12,8 +12,15 @@ import (
 // maxChainRuns bounds the runs that Chain returns at once.
 const maxChainRuns = 500
 
-// chainPoll is how often history is asked for a run that is waited for.
+// chainPoll is how often history is asked for a run that callers wait for, however many
+// they are.
 const chainPoll = time.Second
+
+// chainQuestion is what those who wait for the next run of a chain have in common.
+type chainQuestion struct {
+	tenantID, jobID string
+	after           int
+}
 
 // Chain returns the runs of a job's chain after a number, the first ones. If there are none
 // it waits for one as long as wait says.
@@ -24,8 +31,15 @@ func (h *Handle) Chain(ctx context.Context, id string, after int, wait time.Dura
 	}
 	chain := schemas.ChainRuns{JobID: id, Entity: j.Entity}
 	deadline := time.Now().Add(wait)
+	ask := func(ctx context.Context) ([]schemas.ChainRun, error) {
+		return h.History.ChainRuns(ctx, h.tenant, id, after, maxChainRuns)
+	}
+	if wait == 0 {
+		chain.Runs, err = ask(ctx)
+		return chain, err
+	}
 	for {
-		chain.Runs, err = h.History.ChainRuns(ctx, h.tenant, id, after, maxChainRuns)
+		chain.Runs, err = h.chains.get(ctx, chainQuestion{h.tenant, id, after}, chainPoll, ask)
 		if err != nil || len(chain.Runs) > 0 || time.Now().Add(chainPoll).After(deadline) {
 			return chain, err
 		}

@@ -46,6 +46,18 @@ func (h *Handle) Export(ctx context.Context, id string) (schemas.Export, error) 
 	return h.export(ctx, id)
 }
 
+// exportQuestion is what those who follow an export have in common.
+type exportQuestion struct{ tenantID, exportID string }
+
+// Watched is Export for those who follow it. It may be as old as age: history is asked once
+// for all of them.
+func (h *Handle) Watched(ctx context.Context, id string, age time.Duration) (schemas.Export, error) {
+	if err := h.reads(auth.Read); err != nil {
+		return schemas.Export{}, err
+	}
+	return h.watched.get(ctx, exportQuestion{h.tenant, id}, age, func(ctx context.Context) (schemas.Export, error) { return h.export(ctx, id) })
+}
+
 // Parts are the stored parts of an export after a number, in order, at most limit.
 func (h *Handle) Parts(ctx context.Context, id string, after, limit int) ([]schemas.Receipt, error) {
 	if err := h.reads(auth.Read); err != nil {

@@ -164,6 +164,8 @@ type Service struct {
 	tenants    tenantList
 	estimates  *auth.Throttle
 	estimating chan struct{}
+	chains     shared[chainQuestion, []schemas.ChainRun]
+	watched    shared[exportQuestion, schemas.Export]
 }
 
 // New returns a Service.

@@ -13,8 +13,8 @@ import (
 )
 
 const (
-	// eventsPoll is how often history is asked; eventsBeat how often a silent stream
-	// says that it is there, before some proxy gives it up.
+	// eventsPoll is how often history is asked, once for all who follow an export;
+	// eventsBeat how often a silent stream says that it is there, before some proxy gives it up.
 	eventsPoll = 500 * time.Millisecond
 	eventsBeat = 15 * time.Second
 	// eventTimeout is how long a reader may take for one event.
@@ -70,7 +70,7 @@ func (a *API) events() {
 				if err != nil {
 					return schemas.Export{}, err
 				}
-				return h.Export(ctx, in.ID)
+				return h.Watched(ctx, in.ID, eventsPoll)
 			})
 		}}, nil
 	})
@@ -92,8 +92,8 @@ func follow(ctx context.Context, e schemas.Export, out stream, ask func() (schem
 			if err != nil { // history is away for a moment, or for good: the stream's end tells
 				return err
 			}
-			if now.Events == e.Events && now.State == e.State && now.Waiting == e.Waiting {
-				continue
+			if now.Events < e.Events || now.Events == e.Events && now.State == e.State && now.Waiting == e.Waiting {
+				continue // nothing new, or an answer from before the last one
 			}
 			e = now
 			if err := out.send(e); err != nil {

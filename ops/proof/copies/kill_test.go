@@ -21,6 +21,8 @@ import (
 	"cdds/pipeline/mirror/jsonl"
 	"cdds/pipeline/mirror/mirrortest"
 	"cdds/pipeline/mirror/parquet"
+	"cdds/pipeline/mirror/postgres"
+	"cdds/pipeline/mirror/postgres/postgrestest"
 	"cdds/pipeline/mirror/sqlite"
 	"cdds/schemas"
 )
@@ -36,7 +38,7 @@ func TestMain(m *testing.M) {
 	if filepath.Base(os.Args[0]) == "cdds" {
 		os.Exit(cli.Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 	}
-	os.Exit(m.Run())
+	os.Exit(postgrestest.Main(m))
 }
 
 // keys writes what a receiver has into a directory.
@@ -58,11 +60,14 @@ func keys(t *testing.T) (args []string) {
 }
 
 // sync is `cdds sync` in a process of its own.
-func sync(t *testing.T, from, to string, args []string) *exec.Cmd {
+func sync(t *testing.T, from string, to place, args []string) *exec.Cmd {
 	t.Helper()
 	self, err := os.Executable()
 	check(t, err)
-	cmd := exec.Command(self, append([]string{"sync", "-q", "--from", from, "--to", to}, args...)...)
+	if to.beside != "" {
+		args = append(slices.Clone(args), "--files", to.beside+".files", "--work", to.beside+".work")
+	}
+	cmd := exec.Command(self, append([]string{"sync", "-q", "--from", from, "--to", to.to}, args...)...)
 	cmd.Args[0] = "cdds"
 	cmd.Stderr = new(bytes.Buffer)
 	return cmd
@@ -74,18 +79,24 @@ type place struct {
 	open func(t *testing.T) mirror.Destination
 	// read reads the lines as others do.
 	read func(t *testing.T) []byte
+	// beside is what directories of the copy lie beside, if not it.
+	beside string
 }
 
-var kinds = map[string]func(dir string) place{
-	"sqlite": func(dir string) place {
+var kinds = map[string]func(t *testing.T, dir string) place{
+	"postgres": func(t *testing.T, dir string) place {
+		address := postgrestest.Address(t, dir)
+		return place{address, opened(func(t *testing.T) (mirror.Destination, error) { return postgres.Open(t.Context(), address) }), nil, filepath.Join(dir, "copy")}
+	},
+	"sqlite": func(_ *testing.T, dir string) place {
 		file := filepath.Join(dir, "copy.sqlite")
-		return place{"sqlite:" + file, opened(func(t *testing.T) (mirror.Destination, error) { return sqlite.Open(t.Context(), file) }), nil}
+		return place{"sqlite:" + file, opened(func(t *testing.T) (mirror.Destination, error) { return sqlite.Open(t.Context(), file) }), nil, ""}
 	},
-	"parquet": func(dir string) place {
+	"parquet": func(_ *testing.T, dir string) place {
 		dir = filepath.Join(dir, "copy")
-		return place{"parquet:" + dir, opened(func(t *testing.T) (mirror.Destination, error) { return parquet.Open(t.Context(), dir) }), nil}
+		return place{"parquet:" + dir, opened(func(t *testing.T) (mirror.Destination, error) { return parquet.Open(t.Context(), dir) }), nil, ""}
 	},
-	"jsonl": func(dir string) place {
+	"jsonl": func(_ *testing.T, dir string) place {
 		dir = filepath.Join(dir, "copy")
 		return place{"jsonl:" + dir, opened(func(t *testing.T) (mirror.Destination, error) { return jsonl.Open(t.Context(), dir) }), func(t *testing.T) []byte {
 			files, err := filepath.Glob(filepath.Join(dir, "interactions", "*.jsonl"))
@@ -97,7 +108,7 @@ var kinds = map[string]func(dir string) place{
 				all = append(all, content...)
 			}
 			return all
-		}}
+		}, ""}
 	},
 }
 
@@ -141,7 +152,10 @@ func (p place) complete(t *testing.T, story *mirrortest.Story) {
 	if at := p.compare(t, story); at != story.Runs() {
 		t.Fatalf("sync succeeded and the copy is at run %d of %d", at, story.Runs())
 	}
-	_, path, _ := strings.Cut(p.to, ":")
+	path := p.beside
+	if path == "" {
+		_, path, _ = strings.Cut(p.to, ":")
+	}
 	var files []string
 	check(t, fs.WalkDir(os.DirFS(path+".files"), ".", func(name string, d fs.DirEntry, err error) error {
 		if err == nil && !d.IsDir() && !strings.HasPrefix(name, ".") {
@@ -168,18 +182,18 @@ func TestWhateverEndsASyncItsCopyIsWhole(t *testing.T) {
 		t.Run(kind, func(t *testing.T) {
 			moments := rand.New(rand.NewPCG(*seed, 9))
 			begin := time.Now()
-			p := at(t.TempDir())
-			cmd := sync(t, story.Dir, p.to, args)
+			p := at(t, t.TempDir())
+			cmd := sync(t, story.Dir, p, args)
 			if err := cmd.Run(); err != nil {
 				t.Fatalf("%v: %s", err, cmd.Stderr)
 			}
 			p.complete(t, story)
 			within := min(time.Since(begin), maxPause)
 
-			p = at(t.TempDir())
+			p = at(t, t.TempDir())
 			killed, completed, stood := 0, 0, map[int]bool{}
 			for killed < *kills {
-				cmd := sync(t, story.Dir, p.to, args)
+				cmd := sync(t, story.Dir, p, args)
 				check(t, cmd.Start())
 				timer := time.AfterFunc(time.Duration(moments.Int64N(int64(within))), func() { _ = cmd.Process.Kill() })
 				err := cmd.Wait()
@@ -188,7 +202,7 @@ func TestWhateverEndsASyncItsCopyIsWhole(t *testing.T) {
 				case err == nil:
 					completed++
 					p.complete(t, story)
-					p = at(t.TempDir())
+					p = at(t, t.TempDir())
 				case errors.As(err, &exit) && exit.ExitCode() == -1: // by the signal
 					if killed++; killed%3 == 0 { // the others are found by the sync that goes on
 						stood[p.compare(t, story)] = true
@@ -197,7 +211,7 @@ func TestWhateverEndsASyncItsCopyIsWhole(t *testing.T) {
 					t.Fatalf("a sync after %d kills: %v: %s", killed, err, cmd.Stderr)
 				}
 			}
-			cmd = sync(t, story.Dir, p.to, args)
+			cmd = sync(t, story.Dir, p, args)
 			if err := cmd.Run(); err != nil {
 				t.Fatalf("%v: %s", err, cmd.Stderr)
 			}

@@ -23,9 +23,9 @@ const python = "../../../.tools/python/bin/python"
 func TestDuckDBAndPyArrowReadTheSameCopyAsSQLiteAndJSONLines(t *testing.T) {
 	story := mirrortest.NewStory(t, *seed, *runs)
 	dir, args := t.TempDir(), keys(t)
-	for _, to := range []string{"sqlite:" + dir + "/copy.sqlite", "parquet:" + dir + "/parquet", kinds["jsonl"](filepath.Join(dir, "of jsonl")).to} {
+	for _, to := range []place{{to: "sqlite:" + dir + "/copy.sqlite"}, {to: "parquet:" + dir + "/parquet"}, kinds["jsonl"](t, filepath.Join(dir, "of jsonl"))} {
 		if cmd := sync(t, story.Dir, to, args); cmd.Run() != nil {
-			t.Fatalf("%s: %s", to, cmd.Stderr)
+			t.Fatalf("%s: %s", to.to, cmd.Stderr)
 		}
 	}
 	var want []string
@@ -47,7 +47,7 @@ func TestDuckDBAndPyArrowReadTheSameCopyAsSQLiteAndJSONLines(t *testing.T) {
 		}
 	}
 	t.Run("JSON Lines", func(t *testing.T) {
-		lines := kinds["jsonl"](filepath.Join(dir, "of jsonl")).read(t)
+		lines := kinds["jsonl"](t, filepath.Join(dir, "of jsonl")).read(t)
 		if !bytes.Equal(lines, story.Lines(story.Runs())) {
 			t.Errorf("the files have\n%s", lines)
 		}

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"encoding/csv"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,6 +15,7 @@ import (
 	"github.com/vbauerster/mpb/v8/decor"
 	"go.yaml.in/yaml/v4"
 
+	"cdds/ops/spreadsheet"
 	"cdds/schemas"
 )
 
@@ -104,29 +104,20 @@ func (s *session) jsonl(v any) error {
 
 // csv writes rows as RFC 4180 has them, each on a line.
 func (s *session) csv(rows [][]string) error {
-	w := csv.NewWriter(s.out)
+	w := spreadsheet.New(s.out)
 	for n, row := range rows {
 		cells := make([]string, len(row))
 		for i, cell := range row {
 			if n == 0 {
 				cell = strings.ReplaceAll(strings.ToLower(cell), " ", "_")
 			}
-			cells[i] = inert(oneLine(cell))
+			cells[i] = oneLine(cell)
 		}
-		if err := w.Write(cells); err != nil {
+		if err := w.Write(cells...); err != nil {
 			return err
 		}
 	}
-	w.Flush()
-	return w.Error()
-}
-
-// inert is a cell that no spreadsheet takes for a formula: names come from strangers.
-func inert(cell string) string {
-	if cell != "" && strings.ContainsRune("=+-@", rune(cell[0])) {
-		return "'" + cell
-	}
-	return cell
+	return w.Flush()
 }
 
 // count is a number for people with groups of digits, for spreadsheets without.

@@ -1,21 +1,24 @@
 package schemas
 
-import "strings"
+import (
+	"cmp"
+	"strings"
+)
 
 // AuditRecord says who did what to which export, when, from where and with what
 // outcome: one fact on cdds.audit. It never holds payloads or secrets. Publishing
 // the same fact again changes nothing: AuditID is the same.
 type AuditRecord struct {
-	// AuditID is derived from the fact, such as "acme/october-2026/requested".
+	// AuditID is derived from the fact, such as "acme/october-2026/completed".
 	AuditID string `json:"id"`
 	Time    Time   `json:"time"`
 	// TenantID is whose export, data or user it was; AllTenants if of no one tenant.
 	TenantID string `json:"tenant_id"`
 	// Actor is the person or process that did it, as far as it said so.
 	Actor string `json:"actor,omitempty"`
-	// From is the host or process it was done from.
+	// From is the address, host or process it was done from.
 	From string `json:"from,omitempty"`
-	// Action is what was done, such as export.requested, export.download, erasure.done.
+	// Action is what was done: one of AuditActions, or one that an earlier release recorded.
 	Action string `json:"action"`
 	// Subject is what it was done to: the id of an export or an erasure.
 	Subject string `json:"subject"`
@@ -43,17 +46,20 @@ func AuditOf(s *ExportStatus) (*AuditRecord, bool) {
 	}
 	a := &AuditRecord{
 		AuditID: s.ID(), Time: s.Time, TenantID: s.TenantID, Actor: s.Worker, From: s.Worker,
-		Action: "export." + string(s.State), Subject: s.ExportID, Outcome: OutcomeDone, Detail: s.Reason,
+		Action: "export." + auditVerbs[s.State], Subject: s.ExportID, Outcome: OutcomeDone, Detail: s.Reason,
 	}
-	if s.Request != nil && s.Request.RequestedBy != "" {
-		a.Actor = s.Request.RequestedBy
-	}
-	if r := s.Request; r != nil && s.State == Requested {
-		a.Detail = r.About()
+	if r := s.Request; r != nil {
+		a.Actor, a.From = cmp.Or(r.RequestedBy, s.Worker), cmp.Or(r.RequestedFrom, s.Worker)
 	}
 	switch s.State {
+	case Requested:
+		a.AuditID = requestAuditID(s.TenantID, s.ExportID, cmp.Or(s.RequestDigest, s.Request.Digest()))
+		a.Detail = s.Request.About()
 	case Refused:
 		a.Outcome = OutcomeRefused
+		if s.Request != nil && s.Request.Controls() {
+			a.Action = "export." + s.Request.Action
+		}
 	case Failed:
 		a.Outcome = OutcomeFailed
 		if s.Failure != nil {
@@ -62,6 +68,27 @@ func AuditOf(s *ExportStatus) (*AuditRecord, bool) {
 	}
 	a.Detail = bounded(a.Detail)
 	return a, true
+}
+
+// auditVerbs are what is done to an export that comes into a state. A cancelled one was
+// stopped, and of a deleted one the artifacts were removed: to cancel and to delete are
+// requests.
+var auditVerbs = map[State]string{
+	Requested: "create", Refused: "create", Completed: "complete", Failed: "fail", Cancelled: "stop", Expired: "expire", Deleted: "remove",
+}
+
+// AuditID is the id of the audit record of the request, whoever records it: of two records
+// of one request the audit trail keeps the earlier.
+func (r *ExportRequest) AuditID() string {
+	id := requestAuditID(r.TenantID, r.ExportID, r.Digest())
+	if r.Controls() && !r.RequestedAt.IsZero() { // an export is retried, or cancelled in vain, more than once
+		id += "/" + r.RequestedAt.String()
+	}
+	return id
+}
+
+func requestAuditID(tenantID, exportID, digest string) string {
+	return tenantID + "/" + exportID + "/" + digest[:min(16, len(digest))]
 }
 
 // Audited is a status event and, where it has one, its audit record: what is to be
@@ -75,16 +102,12 @@ func Audited(s *ExportStatus) []Event {
 }
 
 // AuditOfControl is the audit record of a request that controls an export rather than
-// asking for one, such as cancel: who asked for it. What came of it is the record of
-// the status that follows.
+// asking for one, such as cancel: who requested it. What came of it is the record of the
+// status that follows.
 func AuditOfControl(r *ExportRequest, worker string, now Time) *AuditRecord {
-	at := r.RequestedAt
-	if at.IsZero() {
-		at = now
-	}
 	return &AuditRecord{
-		AuditID: r.ID(), Time: at, TenantID: r.TenantID, Actor: r.RequestedBy, From: worker,
-		Action: "export." + shorten(r.Action), Subject: r.ExportID, Outcome: OutcomeDone, Detail: "asked for",
+		AuditID: r.AuditID(), Time: now, TenantID: r.TenantID, Actor: r.RequestedBy, From: cmp.Or(r.RequestedFrom, worker),
+		Action: "export." + shorten(r.Action), Subject: r.ExportID, Outcome: OutcomeDone, Detail: "requested",
 	}
 }
 

@@ -1,6 +1,7 @@
 package schemas
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 )
@@ -25,6 +26,8 @@ type ErasureRequest struct {
 	DeleteArtifacts bool   `json:"delete_artifacts,omitempty"`
 	RequestedAt     Time   `json:"requested_at,omitzero"`
 	RequestedBy     string `json:"requested_by,omitempty"`
+	// RequestedFrom is the address or host it was requested from, for the audit trail.
+	RequestedFrom string `json:"requested_from,omitempty"`
 }
 
 // MaxSubjects is how many contacts and interactions an erasure may name, as many as an
@@ -201,7 +204,7 @@ func (r *ErasureRequest) ID() string { return r.TenantID + "/" + r.ErasureID }
 // At is when it was requested.
 func (r *ErasureRequest) At() Time { return r.RequestedAt }
 
-// SameAs reports whether both ask for the same; when and by whom does not count.
+// SameAs reports whether both ask for the same; when, by whom and from where does not count.
 func (r ErasureRequest) SameAs(s ErasureRequest) bool {
 	return r.ID() == s.ID() && r.DeleteArtifacts == s.DeleteArtifacts && r.SkipUnknown == s.SkipUnknown && slices.Equal(r.Subjects(), s.Subjects())
 }
@@ -281,17 +284,25 @@ func (p *problems) erasure(r ErasureRequest) {
 	p.id("contact_id", r.ContactID, false)
 	p.id("interaction_id", r.InteractionID, false)
 	p.short("requested_by", r.RequestedBy)
+	p.short("requested_from", r.RequestedFrom)
 }
 
-// AuditOfErasure is the audit record of an erasure's state, told by worker at now.
+// AuditID is the id of the audit record of the request, whoever records it.
+func (r *ErasureRequest) AuditID() string { return r.ID() + "/erasure/create" }
+
+// AuditOfErasure is the audit record of an erasure's state, told by worker at now. That of
+// its request is the one that whoever requested it records, too.
 func AuditOfErasure(e Erasure, worker, outcome, detail string, now Time) *AuditRecord {
-	actor := e.Request.RequestedBy
-	if actor == "" {
-		actor = worker
-	}
-	return &AuditRecord{
+	action := map[string]string{
+		ErasureDone: "complete", ErasureNothingFound: "complete", ErasureRepeated: "repeat",
+	}[e.State]
+	a := &AuditRecord{
 		AuditID: e.Request.ID() + "/erasure/" + e.State + "/" + outcome, Time: now, TenantID: e.Request.TenantID,
-		Actor: actor, From: worker, Action: "erasure." + e.State, Subject: e.Request.ErasureID,
-		Outcome: outcome, Detail: bounded(detail),
+		Actor: cmp.Or(e.Request.RequestedBy, worker), From: cmp.Or(e.Request.RequestedFrom, worker),
+		Action: "erasure." + cmp.Or(action, "create"), Subject: e.Request.ErasureID, Outcome: outcome, Detail: bounded(detail),
 	}
+	if e.State == ErasureAccepted {
+		a.AuditID = e.Request.AuditID()
+	}
+	return a
 }

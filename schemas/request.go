@@ -166,6 +166,8 @@ type ExportRequest struct {
 	// RequestedAt and RequestedBy are told to admins as they are.
 	RequestedAt Time   `json:"requested_at,omitzero"`
 	RequestedBy string `json:"requested_by,omitempty"`
+	// RequestedFrom is the address or host it was requested from, for the audit trail.
+	RequestedFrom string `json:"requested_from,omitempty"`
 
 	// unreadable says why DecodeExportRequest read nothing but the ids.
 	unreadable string
@@ -249,12 +251,13 @@ func (r *ExportRequest) Compressing() string {
 }
 
 // Digest identifies the content of a request: two requests with the same export
-// id and different digests are different requests. When, by whom and why it was asked,
+// id and different digests are different requests. When, by whom, from where and why it was asked,
 // and after which attempt, does not count, nor whether a default is spelled out, so a producer may send it
 // again.
 func (r *ExportRequest) Digest() string {
 	content := *r
-	content.RequestedAt, content.RequestedBy, content.Reason, content.Attempt = Time{}, "", "", 0
+	content.RequestedAt, content.RequestedBy, content.RequestedFrom = Time{}, "", ""
+	content.Reason, content.Attempt = "", 0
 	if content.Action == "" {
 		content.Action = ActionCreate
 	}
@@ -357,6 +360,7 @@ func (r *ExportRequest) Validate() error {
 		p.add("supersedes", "%q is no export id", shorten(r.Supersedes))
 	}
 	p.short("requested_by", r.RequestedBy)
+	p.short("requested_from", r.RequestedFrom)
 	return p.err()
 }
 

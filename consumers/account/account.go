@@ -119,7 +119,7 @@ var (
 )
 
 // ActionWriteOff is what a write-off is called in the audit trail.
-const ActionWriteOff = "records.written_off"
+const ActionWriteOff = "records.write_off"
 
 // WriteOff writes off what is gone of a topic: all of it, or what lies within runs. It is
 // recorded in the bucket and in the audit trail before exports stop waiting for it.

@@ -53,7 +53,7 @@ func (h *Handle) Erase(ctx context.Context, r schemas.ErasureRequest) (schemas.E
 	if r.ErasureID == "" {
 		r.ErasureID = ulid.Make().String()
 	}
-	r.TenantID, r.RequestedAt, r.RequestedBy = h.tenant, schemas.TimeOf(h.Now()), h.who.Name
+	r.TenantID, r.RequestedAt, r.RequestedBy, r.RequestedFrom = h.tenant, schemas.TimeOf(h.Now()), h.who.Name, h.who.From
 	if err := r.Validate(); err != nil {
 		return r, h.refuse(ctx, "erasure.create", subjectOf(r.ErasureID), err)
 	}
@@ -76,7 +76,7 @@ func (h *Handle) Erase(ctx context.Context, r schemas.ErasureRequest) (schemas.E
 	if ok {
 		return known.Request, nil
 	}
-	return r, h.change(ctx, "erasure.create", r.ErasureID, "", &r)
+	return r, h.request(ctx, "erasure.create", r.ErasureID, "", &r)
 }
 
 // Audit lists a page of the tenant's audit trail; for who sees all tenants and named

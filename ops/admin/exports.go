@@ -154,7 +154,7 @@ func (h *Handle) CreateExport(ctx context.Context, r schemas.ExportRequest, key 
 		return schemas.Export{}, err
 	}
 	r.Action, r.TenantID = schemas.ActionCreate, h.tenant
-	r.RequestedAt, r.RequestedBy = schemas.TimeOf(h.Now()), h.who.Name
+	r.RequestedAt, r.RequestedBy, r.RequestedFrom = schemas.TimeOf(h.Now()), h.who.Name, h.who.From
 	switch {
 	case r.ExportID == "" && key != "":
 		sum := sha256.Sum256([]byte(h.tenant + "\x00" + h.who.Subject + "\x00" + key))
@@ -185,7 +185,7 @@ func (h *Handle) CreateExport(ctx context.Context, r schemas.ExportRequest, key 
 	case ok:
 		return schemas.Export{}, h.refuse(ctx, "export.create", r.ExportID, &ConflictError{fmt.Sprintf("export %s was requested with other content; choose another id or key", r.ExportID)})
 	}
-	if err := h.change(ctx, "export.create", r.ExportID, r.About(), &r); err != nil {
+	if err := h.request(ctx, "export.create", r.ExportID, r.About(), &r); err != nil {
 		return schemas.Export{}, err
 	}
 	return h.export(ctx, r.ExportID)
@@ -295,12 +295,12 @@ func (h *Handle) control(ctx context.Context, action, id string, allows func(sch
 		return h.refuse(ctx, "export."+action, id, &ConflictError{fmt.Sprintf("export %s is %s: there is nothing to %s", id, e.State, action)})
 	}
 	r := &schemas.ExportRequest{
-		Action: action, TenantID: h.tenant, ExportID: id, RequestedAt: schemas.TimeOf(h.Now()), RequestedBy: h.who.Name,
+		Action: action, TenantID: h.tenant, ExportID: id, RequestedAt: schemas.TimeOf(h.Now()), RequestedBy: h.who.Name, RequestedFrom: h.who.From,
 	}
 	if action == schemas.ActionRetry {
 		r.Attempt = e.Attempt
 	}
-	return h.change(ctx, "export."+action, id, "requested", r)
+	return h.request(ctx, "export."+action, id, "requested", r)
 }
 
 // checkStates refuses states nobody knows, in a filter.

@@ -153,7 +153,7 @@ func (h *Handle) RunJob(ctx context.Context, id string) (schemas.Export, error) 
 	if again != nil { // history does not know it yet
 		return schemas.Export{}, h.refuse(ctx, "job.run", id, &ConflictError{fmt.Sprintf("run %s of the job was requested just now", r.ExportID)})
 	}
-	r.RequestedAt, r.RequestedBy = schemas.TimeOf(h.Now()), h.who.Name
+	r.RequestedAt, r.RequestedBy, r.RequestedFrom = schemas.TimeOf(h.Now()), h.who.Name, h.who.From
 	if err := h.change(ctx, "job.run", id, "export "+r.ExportID, r); err != nil {
 		return schemas.Export{}, err
 	}
@@ -172,7 +172,7 @@ func (h *Handle) NextRuns(ctx context.Context, id string, n int) ([]schemas.Time
 // WebhookSecret is what a receiver verifies the job's webhook with, as libraries of
 // Standard Webhooks take it. That it was told is recorded.
 func (h *Handle) WebhookSecret(ctx context.Context, id string) (string, error) {
-	if err := h.changes(ctx, auth.Change, "job.secret", subjectOf(id)); err != nil {
+	if err := h.changes(ctx, auth.Change, "job.read_secret", subjectOf(id)); err != nil {
 		return "", err
 	}
 	j, err := h.job(ctx, id)
@@ -186,5 +186,5 @@ func (h *Handle) WebhookSecret(ctx context.Context, id string) (string, error) {
 	if err != nil {
 		return "", &ConflictError{err.Error()}
 	}
-	return secret, h.change(ctx, "job.secret", id, fmt.Sprintf("version %d was told", j.Webhook.SecretVersion))
+	return secret, h.change(ctx, "job.read_secret", id, fmt.Sprintf("version %d was told", j.Webhook.SecretVersion))
 }

@@ -287,6 +287,20 @@ func (h *Handle) revised(ctx context.Context, action, subject, detail string, v 
 	return h.change(context.WithoutCancel(ctx), action, subject, detail)
 }
 
+// audited is a request whose audit record has an id of its own: whoever carries the request
+// out records it, too, and the audit trail keeps one of both.
+type audited interface {
+	schemas.Event
+	AuditID() string
+}
+
+// request publishes a request together with its record.
+func (h *Handle) request(ctx context.Context, action, subject, detail string, r audited) error {
+	record := h.record(action, subject, schemas.OutcomeDone, detail)
+	record.AuditID = r.AuditID()
+	return h.Publisher.Publish(ctx, r, record)
+}
+
 // change publishes what is changed together with its record.
 func (h *Handle) change(ctx context.Context, action, subject, detail string, events ...schemas.Event) error {
 	return h.Publisher.Publish(ctx, append(events, h.record(action, subject, schemas.OutcomeDone, detail))...)

@@ -82,6 +82,7 @@ func New(o Options) *API {
 	a.artifacts()
 	a.certificates()
 	a.erasures()
+	a.audit()
 	a.accounts()
 	a.account()
 	a.mux.HandleFunc("GET "+Prefix+"/docs", a.docs)

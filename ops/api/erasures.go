@@ -7,7 +7,6 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"cdds/ops/admin"
-	"cdds/pipeline/ledger"
 	"cdds/schemas"
 )
 
@@ -71,31 +70,5 @@ func (a *API) erasures() {
 		OperationID: "show-erasure", Method: http.MethodGet, Path: "/erasures/{id}", Tags: tags, Summary: "Show how an erasure stands",
 	}, func(ctx context.Context, in *ExportPath) (*answer[schemas.Erasure], error) {
 		return give(on(ctx, a, in.Scope, func(h *admin.Handle) (schemas.Erasure, error) { return h.Erasure(ctx, in.ID) }))
-	})
-	register(a, huma.Operation{
-		OperationID: "list-audit", Method: http.MethodGet, Path: "/audit", Tags: []string{"Audit"}, Summary: "List who did what",
-		Description: "Who sees all tenants and names none gets what is of no one tenant, such as changes of users.",
-	}, func(ctx context.Context, in *struct {
-		Scope
-		Paging
-		Sort    string       `query:"sort" enum:"time,action,actor" default:"time"`
-		Subject string       `query:"subject" maxLength:"256" doc:"Only what was done to this."`
-		Actor   string       `query:"actor" maxLength:"128" doc:"Part of who did it."`
-		Action  string       `query:"action" maxLength:"64" doc:"How the action begins, such as export."`
-		Outcome []string     `query:"outcome" maxItems:"3" doc:"done, refused, failed; comma separated."`
-		From    schemas.Time `query:"from" doc:"Done at or after."`
-		To      schemas.Time `query:"to" doc:"Done before."`
-	}) (*answer[Listing[schemas.AuditRecord]], error) {
-		return give(on(ctx, a, in.Scope, func(h *admin.Handle) (out Listing[schemas.AuditRecord], err error) {
-			page, err := in.page(in.Sort)
-			if err != nil {
-				return out, err
-			}
-			rows, err := h.Audit(ctx, ledger.AuditFilter{Subject: in.Subject, Actor: in.Actor, Action: in.Action, Outcomes: in.Outcome, From: in.From, To: in.To}, page)
-			if err != nil {
-				return out, err
-			}
-			return listed(in.Paging, in.Sort, rows, same)
-		}))
 	})
 }

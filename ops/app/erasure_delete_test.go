@@ -176,8 +176,8 @@ func TestAnErasureOfNothingIsNotDone(t *testing.T) {
 			t.Errorf("%s is %+v, %v", c.name, e, err)
 		}
 	}
-	w.awaitAudit("acme", "erasure.nothing_found")
-	w.awaitAudit("nosuch", "erasure.refused")
+	w.awaitOutcome("acme", "erasure.complete", schemas.OutcomeFailed)
+	w.awaitOutcome("nosuch", "erasure.create", schemas.OutcomeRefused)
 	if n := w.count("SELECT count() FROM erased_subjects WHERE id = 'Eve'"); n != 0 {
 		t.Errorf("%d subjects are remembered that nothing was found of", n)
 	}

@@ -60,7 +60,7 @@ func TestWhatAnIngestThatWasPausedStoresAfterTheErasureIsRemovedAgain(t *testing
 	}
 
 	w.run("history", "erasure")
-	w.awaitAudit("acme", "erasure.repeated")
+	w.awaitAudit("acme", "erasure.repeat")
 	if n := w.count("SELECT count() FROM interactions"); n != 1 {
 		t.Errorf("%d interactions are stored, want the other's", n)
 	}
@@ -123,5 +123,5 @@ func TestWhatIsErasedIsGoneAndReadingKafkaAgainDoesNotBringItBack(t *testing.T) 
 	}
 	w.run("ingest", "export", "history", "erasure") // everything from offset 0
 	check("replayed")
-	w.awaitAudit("acme", "erasure.accepted", "erasure.done")
+	w.awaitAudit("acme", "erasure.create", "erasure.complete")
 }

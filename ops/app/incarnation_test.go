@@ -71,7 +71,7 @@ func TestATopicThatIsMadeAgainLosesNoRowsAndMixesNone(t *testing.T) {
 	if rows, _ := w.totals(schemas.TopicInteractions); rows != 500 {
 		t.Errorf("%d versions are stored, want 300 and 200", rows)
 	}
-	if n := w.count("SELECT count() FROM audit FINAL WHERE action = 'topic.replaced' AND subject = 'cdds.interactions'"); n != 1 {
+	if n := w.count("SELECT count() FROM audit FINAL WHERE action = 'topic.replace' AND subject = 'cdds.interactions'"); n != 1 {
 		t.Errorf("the audit trail has %d records of it", n)
 	}
 }
@@ -196,7 +196,7 @@ func TestRecordsThatNobodyHasAnyMoreFailAnExportAtOnce(t *testing.T) {
 	if m := w.manifest(e); len(m.WrittenOff) != 1 || m.WrittenOff[0].Records != 10 || m.WrittenOff[0].Reason != "the broker's disk" {
 		t.Errorf("the manifest says of it %+v", m.WrittenOff)
 	}
-	if n := w.count("SELECT count() FROM audit FINAL WHERE action = 'records.written_off' AND actor = 'alice'"); n != 1 {
+	if n := w.count("SELECT count() FROM audit FINAL WHERE action = 'records.write_off' AND actor = 'alice'"); n != 1 {
 		t.Errorf("the audit trail has %d records of it", n)
 	}
 

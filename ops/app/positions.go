@@ -43,13 +43,13 @@ func (a *App) stored(ctx context.Context, topic schemas.Topic) (map[int32]int64,
 
 // announce puts on record that a topic is not the one that was read before.
 func (a *App) announce(ctx context.Context, i schemas.Incarnation) {
-	what := "the topic was deleted and made again, or this is another Kafka"
+	action, what := "topic.replace", "the topic was deleted and made again, or this is another Kafka"
 	if i.Cause == schemas.IncarnationTruncated {
-		what = "the topic's log lost records"
+		action, what = "topic.truncate", "the topic's log lost records"
 	}
 	err := a.publisher.Publish(ctx, &schemas.AuditRecord{
 		AuditID: fmt.Sprintf("incarnation/%s/%d", i.Topic, i.Number), Time: i.DecidedAt, TenantID: schemas.AllTenants,
-		Actor: i.DecidedBy, From: i.DecidedBy, Action: "topic." + i.Cause, Subject: string(i.Topic), Outcome: schemas.OutcomeDone,
+		Actor: i.DecidedBy, From: i.DecidedBy, Action: action, Subject: string(i.Topic), Outcome: schemas.OutcomeDone,
 		Detail: fmt.Sprintf("%s; its records have new positions from incarnation %d on", what, i.Number),
 	})
 	if err != nil {

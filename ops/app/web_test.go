@@ -323,6 +323,7 @@ func routes() []route {
 		{id: "create-erasure", method: "POST", path: "/erasures", body: with(map[string]any{"contact_id": "nobody"}), own: 202, viewer: 403, alien: 202},
 		{id: "show-erasure", method: "GET", path: "/erasures/{erasure}", own: 200, viewer: 200},
 		{id: "list-audit", method: "GET", path: "/audit", own: 200, viewer: 200, alien: 200},
+		{id: "export-audit", method: "GET", path: "/audit/export", own: 200, viewer: 200, alien: 200},
 		{id: "list-users", method: "GET", path: "/users", own: 200, viewer: 403, alien: 200},
 		{id: "list-sessions", method: "GET", path: "/sessions", own: 200, viewer: 403, alien: 200},
 		{id: "end-session", method: "DELETE", path: "/sessions/{session}", own: 204, viewer: 403},

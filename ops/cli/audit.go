@@ -5,7 +5,6 @@ package cli
 import (
 	"context"
 	"fmt"
-	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -73,10 +72,9 @@ func (s *session) audit(ctx context.Context, services *services, tenant, action,
 	}
 	defer publisher.Close()
 	now := time.Now()
-	host, _ := os.Hostname()
 	a := &schemas.AuditRecord{
 		AuditID: fmt.Sprintf("%s/%s/%s/%d", tenant, subject, action, now.UnixNano()), Time: schemas.TimeOf(now), TenantID: tenant,
-		Actor: whoami(), From: host, Action: action, Subject: subject, Outcome: schemas.OutcomeDone, Detail: detail,
+		Actor: whoami(), From: machine(), Action: action, Subject: subject, Outcome: schemas.OutcomeDone, Detail: detail,
 	}
 	if err := publisher.Publish(ctx, a); err != nil {
 		return unreachable(err)

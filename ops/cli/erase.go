@@ -57,7 +57,7 @@ topics' retention says, and what receivers downloaded is theirs to delete.
 			if r.Interactions, err = idsIn("interactions-file", interactionsFile); err != nil {
 				return usageError{err}
 			}
-			r.RequestedAt, r.RequestedBy = schemas.TimeOf(time.Now()), whoami()
+			r.RequestedAt, r.RequestedBy, r.RequestedFrom = schemas.TimeOf(time.Now()), whoami(), machine()
 			if err := r.Validate(); err != nil {
 				return usageError{err}
 			}

@@ -52,7 +52,7 @@ completed stays as it is.
 				defer publisher.Close()
 				r := &schemas.ExportRequest{
 					Action: schemas.ActionCancel, TenantID: tenant, ExportID: args[0],
-					RequestedAt: schemas.TimeOf(time.Now()), RequestedBy: whoami(),
+					RequestedAt: schemas.TimeOf(time.Now()), RequestedBy: whoami(), RequestedFrom: machine(),
 				}
 				if err := publisher.Publish(cmd.Context(), r); err != nil {
 					return unreachable(err)

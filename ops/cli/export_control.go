@@ -123,7 +123,7 @@ func (s *session) control(ctx context.Context, services *services, c control, be
 	defer publisher.Close()
 	r := &schemas.ExportRequest{
 		Action: c.action, TenantID: before.TenantID, ExportID: before.ExportID,
-		RequestedAt: schemas.TimeOf(time.Now()), RequestedBy: whoami(),
+		RequestedAt: schemas.TimeOf(time.Now()), RequestedBy: whoami(), RequestedFrom: machine(),
 	}
 	if c.action == schemas.ActionRetry {
 		r.Attempt = before.Attempt

@@ -224,7 +224,7 @@ func (f createFlags) request() (*schemas.ExportRequest, error) {
 	r := &schemas.ExportRequest{
 		TenantID: f.tenant, ExportID: f.id, Entity: f.entity, MediaTypes: trimmed(f.media), Encoding: f.shape.encoding, Cipher: f.shape.cipher, KeyTransport: f.shape.keyTransport,
 		Attachments: f.shape.attachments, Compression: f.shape.compression,
-		SinceExport: f.since, RetentionDays: f.retentionDays, RequestedAt: schemas.TimeOf(time.Now()), RequestedBy: whoami(),
+		SinceExport: f.since, RetentionDays: f.retentionDays, RequestedAt: schemas.TimeOf(time.Now()), RequestedBy: whoami(), RequestedFrom: machine(),
 	}
 	var err error
 	if r.Match, err = f.match.value(); err != nil {

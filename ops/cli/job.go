@@ -293,7 +293,7 @@ is refused.
 			}
 			return s.withJob(cmd.Context(), f.tenant, args[0], func(d *defined, j schemas.Job) error {
 				r := schedule.RunNow(j, schemas.TimeOf(time.Now()))
-				r.RequestedBy = whoami()
+				r.RequestedBy, r.RequestedFrom = whoami(), machine()
 				e, err := s.submit(cmd.Context(), d.services, r, f)
 				if err != nil {
 					return aboutExport{err, e}

@@ -21,6 +21,7 @@ func TestAuditRecordsReadAsSentences(t *testing.T) {
 		"1": {Actor: "ada", Action: "job.suspend", Subject: "nightly", Outcome: schemas.OutcomeDone},
 		"2": {Actor: "bob", Action: "job.suspend", Subject: "nightly", Outcome: schemas.OutcomeRefused, Detail: "not allowed"},
 		"3": {Actor: "worker-1", Action: "export.failed", Subject: "autumn", Outcome: schemas.OutcomeFailed, From: "host-7"},
+		"5": {Actor: "worker-1", Action: "export.stop", Subject: "winter", Outcome: schemas.OutcomeDone},
 		"4": {Action: "topic.moved", Subject: "cdds.interactions", Outcome: schemas.OutcomeDone},
 	} {
 		r.AuditID, r.TenantID, r.Time = "sentences/"+id, "sentences", at
@@ -30,10 +31,30 @@ func TestAuditRecordsReadAsSentences(t *testing.T) {
 	page := d.get("/audit")
 	for _, want := range []string{
 		"<b>ada</b> suspended job <b>nightly</b>", "<b>bob</b> tried to suspend job <b>nightly</b>", "<small>not allowed</small>",
-		"<summary>Export <b>autumn</b> failed</summary>", "<dt>From</dt><dd>host-7</dd>", "<b>Somebody</b> recorded topic.moved for <b>cdds.interactions</b>",
+		"<summary>Export <b>autumn</b> failed</summary>", "Export <b>winter</b> was cancelled", "<dt>From</dt><dd>host-7</dd>", "<b>Somebody</b> recorded topic.moved for <b>cdds.interactions</b>",
 	} {
 		if !strings.Contains(page, want) {
 			t.Errorf("the page lacks %q:\n%s", want, page)
 		}
+	}
+}
+
+func TestEveryActionReadsAsASentence(t *testing.T) {
+	d := newDesk(t, "words", 0, 0)
+	b, at := schemas.Batch[*schemas.AuditRecord]{}, schemas.TimeOf(time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC))
+	for n, a := range schemas.AuditActions() {
+		b.Records = append(b.Records, schemas.Record[*schemas.AuditRecord]{Offset: int64(n), Event: &schemas.AuditRecord{
+			AuditID: "words/" + a.Name, TenantID: "words", Time: at, Actor: "ada", Action: a.Name, Subject: "x", Outcome: schemas.OutcomeDone,
+		}})
+	}
+	check(t, d.ledger.InsertAudit(t.Context(), b))
+	page := d.get("/audit")
+	for _, a := range schemas.AuditActions() {
+		if strings.Contains(page, "recorded "+a.Name) {
+			t.Errorf("%s has no words of its own", a.Name)
+		}
+	}
+	if n := strings.Count(page, "<summary>"); n < len(schemas.AuditActions()) {
+		t.Errorf("the page has %d records", n)
 	}
 }

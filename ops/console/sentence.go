@@ -32,15 +32,16 @@ var acts = map[string]act{
 	"job.suspend":       {"suspend job", "suspended job"},
 	"job.resume":        {"resume job", "resumed job"},
 	"job.run":           {"run job", "ran job"},
-	"job.secret":        {"read the webhook secret of job", "read the webhook secret of job"},
+	"job.read_secret":   {"read the webhook secret of job", "read the webhook secret of job"},
 	"job.restart_chain": {"start over the chain of job", "started over the chain of job"},
 	"job.acknowledge":   {"acknowledge runs of job", "acknowledged runs of job"},
 
+	"certificate.change":  {"change certificate", "changed certificate"},
 	"certificate.add":     {"add certificate", "added certificate"},
 	"certificate.remove":  {"remove certificate", "removed certificate"},
 	"certificate.replace": {"replace certificate", "replaced certificate"},
 
-	"export.requested": {"request export", "requested export"},
+	"export.requested": {"request export", "requested export"}, // by an earlier release
 	"export.create":    {"request export", "requested export"},
 	"export.clone":     {"clone export", "cloned export"},
 	"export.estimate":  {"estimate export", "estimated export"},
@@ -49,13 +50,21 @@ var acts = map[string]act{
 	"export.retry":     {"retry export", "asked to retry export"},
 	"export.delete":    {"delete the files of export", "asked to delete the files of export"},
 
-	"erasure.create":      {"request erasure", "requested erasure"},
-	"erasure.preview":     {"preview erasure", "previewed erasure"},
-	"records.written_off": {"write off records of topic", "wrote off records of topic"},
+	"erasure.create":    {"request erasure", "requested erasure"},
+	"erasure.preview":   {"preview erasure", "previewed erasure"},
+	"erasure.complete":  {"carry out erasure", "carried out erasure"},
+	"erasure.repeat":    {"repeat erasure", "repeated erasure"},
+	"records.write_off": {"write off records of topic", "wrote off records of topic"},
+	"history.age_out":   {"remove aged history of each", "removed aged history of each"},
+	"retention.confirm": {"confirm the removal of", "confirmed the removal of"},
+	"topic.replace":     {"take over topic", "found another topic of the name"},
+	"topic.truncate":    {"take over topic", "found that records are gone from topic"},
 }
 
-// results are what became of an export: their subject is the export itself.
+// results are what became of an export: their subject is the export itself. Earlier releases
+// called them by the state.
 var results = map[string]string{
+	"export.complete": "completed", "export.fail": "failed", "export.stop": "was cancelled", "export.expire": "expired", "export.remove": "was deleted",
 	"export.completed": "completed", "export.failed": "failed", "export.refused": "was refused", "export.cancelled": "was cancelled",
 	"export.expired": "expired", "export.deleted": "was deleted",
 }

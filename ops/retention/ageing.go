@@ -144,7 +144,7 @@ func (a *Ageing) age(ctx context.Context, tenantID, entity string, now time.Time
 	a.Logger.Info("history aged out", "tenant", tenantID, "entity", entity, "before", before, "rows", rows)
 	return a.Publisher.Publish(ctx, &schemas.AuditRecord{
 		AuditID: fmt.Sprintf("aged/%s/%s/%s", tenantID, entity, before), Time: schemas.TimeOf(now), TenantID: tenantID, Actor: a.Name, From: a.Name,
-		Action: "history.aged_out", Subject: entity, Outcome: schemas.OutcomeDone,
+		Action: "history.age_out", Subject: entity, Outcome: schemas.OutcomeDone,
 		Detail: fmt.Sprintf("%s from before %s", schemas.Counted(rows, "version"), before),
 	})
 }

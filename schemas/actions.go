@@ -1,0 +1,63 @@
+package schemas
+
+import "slices"
+
+// AuditAction is something that the audit trail says was done.
+type AuditAction struct {
+	// Name is the thing, a dot and a verb.
+	Name string
+	// Means says what was done to the subject.
+	Means string
+}
+
+// AuditActions lists everything that audit records are of, by name.
+func AuditActions() []AuditAction { return slices.Clone(auditActions) }
+
+var auditActions = []AuditAction{
+	{"certificate.add", "registered, also again after it was removed"},
+	{"certificate.change", "changed by the command line in another way than the others here"},
+	{"certificate.remove", "removed"},
+	{"certificate.replace", "replaced by another in all jobs"},
+	{"erasure.complete", "carried out by the erasure role; failed: nothing was found"},
+	{"erasure.create", "requested; refused also by the erasure role"},
+	{"erasure.preview", "what it would remove looked up"},
+	{"erasure.repeat", "carried out once more, by the erasure role, on rows that came late"},
+	{"export.cancel", "its end requested"},
+	{"export.clone", "requested again under another id; what was done is an export.create"},
+	{"export.complete", "completed by a worker"},
+	{"export.create", "requested; refused also by a worker"},
+	{"export.delete", "the removal of its artifacts requested"},
+	{"export.download", "a file downloaded"},
+	{"export.estimate", "estimated"},
+	{"export.expire", "its artifacts removed, by retention, because their time was over"},
+	{"export.fail", "given up by a worker"},
+	{"export.remove", "its artifacts removed, by a worker, as requested"},
+	{"export.retry", "another attempt requested"},
+	{"export.stop", "ended by a worker, as requested"},
+	{"history.age_out", "rows removed, by retention, because their time was over"},
+	{"job.acknowledge", "runs received, says a receiver"},
+	{"job.change", "changed"},
+	{"job.create", "created"},
+	{"job.delete", "deleted"},
+	{"job.read_secret", "the secret of its webhook read"},
+	{"job.restart_chain", "its next run made to hold everything"},
+	{"job.resume", "resumed"},
+	{"job.run", "a run requested, which is an export.create of its own"},
+	{"job.suspend", "suspended"},
+	{"password.change", "changed by the user"},
+	{"records.write_off", "records of a topic given up as lost"},
+	{"retention.confirm", "a removal allowed that had stopped because it was large"},
+	{"session.begin", "signed in"},
+	{"session.end", "signed out, or ended by an administrator"},
+	{"session.end_all", "signed out everywhere"},
+	{"token.create", "created"},
+	{"token.revoke", "revoked"},
+	{"topic.replace", "found to be another topic of the same name"},
+	{"topic.truncate", "found to have lost records"},
+	{"user.change", "display name or role changed"},
+	{"user.create", "created"},
+	{"user.delete", "deleted"},
+	{"user.disable", "kept from signing in"},
+	{"user.enable", "let sign in again"},
+	{"user.reset_password", "given a one-time password"},
+}

@@ -324,6 +324,8 @@ func routes() []route {
 		{id: "show-erasure", method: "GET", path: "/erasures/{erasure}", own: 200, viewer: 200},
 		{id: "list-audit", method: "GET", path: "/audit", own: 200, viewer: 200, alien: 200},
 		{id: "export-audit", method: "GET", path: "/audit/export", own: 200, viewer: 200, alien: 200},
+		{id: "show-account", method: "GET", path: "/account", own: 403, viewer: 403, alien: 403},
+		{id: "write-off", method: "POST", path: "/account/write-offs", body: with(map[string]any{"topic": "cdds.interactions", "reason": "x"}), own: 403, viewer: 403, alien: 403},
 		{id: "list-users", method: "GET", path: "/users", own: 200, viewer: 403, alien: 200},
 		{id: "list-sessions", method: "GET", path: "/sessions", own: 200, viewer: 403, alien: 200},
 		{id: "end-session", method: "DELETE", path: "/sessions/{session}", own: 204, viewer: 403},

@@ -155,7 +155,8 @@ type ExportRequest struct {
 	// Supersedes is the run whose place in the chain another one took, and in whose stead
 	// this one was requested.
 	Supersedes string `json:"supersedes,omitempty"`
-	// Attempt is which attempt failed, as whoever requests a retry knows; 0 says nothing.
+	// Attempt is the attempt that a retry is of: of several retries of one attempt the first
+	// begins another, and the others join it. With 0 each retries the last attempt.
 	Attempt int `json:"attempt,omitempty"`
 	// RetentionDays is how long the artifacts live, at most as long as the tenant's may;
 	// 0 means as long as that.

@@ -145,7 +145,8 @@ func (w *Worker) atWork(ctx context.Context, o pipeline.Open) (bool, schemas.Sta
 	return atWork, "", err
 }
 
-// again begins another attempt at a failed export, or finds that it did so before.
+// again begins another attempt at a failed export, or finds that it did so before. Several
+// retries of one attempt begin one.
 func (w *Worker) again(ctx context.Context, r schemas.Record[*schemas.ExportRequest], a pipeline.Acceptance) error {
 	tenantID, exportID := r.Event.TenantID, r.Event.ExportID
 	if a.Request == nil {
@@ -154,6 +155,10 @@ func (w *Worker) again(ctx context.Context, r schemas.Record[*schemas.ExportRequ
 	next, begun, err := w.attempts(ctx, r, shardOf(a, r.Partition))
 	if err != nil {
 		return err
+	}
+	if failed := r.Event.Attempt; begun == 0 && failed > 0 && failed < next.Attempt {
+		w.log(ctx).InfoContext(ctx, "the attempt was retried already; this retry joins that one", "attempt", failed+1)
+		return nil
 	}
 	if begun == 0 {
 		atWork, state, err := w.atWork(ctx, next)

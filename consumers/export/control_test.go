@@ -170,6 +170,38 @@ func TestARetryReadsOnlyThePartsThatAreNotStored(t *testing.T) {
 	}
 }
 
+func TestTwoRetriesOfOneAttemptBeginOne(t *testing.T) {
+	for name, fails := range map[string]int32{"that fails too": 2, "that completes": 0} {
+		t.Run(name, func(t *testing.T) {
+			s := newScene(pipelinetest.Records(100)...)
+			var n, rows, failAt atomic.Int32
+			w := s.worker(nil, func(inner pipeline.Source) pipeline.Source { return reads{inner, &n, &rows, &failAt} })
+			failAt.Store(1)
+			check(t, s.handle(t.Context(), w, request("e")))
+			failAt.Store(fails)
+			for range 2 { // two people, or two clicks
+				retry := control(schemas.ActionRetry, "e")
+				retry.Attempt = 1
+				check(t, s.handle(t.Context(), w, retry))
+			}
+			e := schemas.Fold(s.statuses("e")...)
+			if e.Attempt != 2 || rows.Load() != 2 || len(e.Conflicts) != 0 {
+				t.Errorf("after two retries of attempt 1 it is %s in attempt %d after %d reads, refused %+v", e.State, e.Attempt, rows.Load(), e.Conflicts)
+			}
+			if fails == 0 {
+				return
+			}
+			failAt.Store(0)
+			again := control(schemas.ActionRetry, "e")
+			again.Attempt = 2
+			check(t, s.handle(t.Context(), w, again))
+			if e := schemas.Fold(s.statuses("e")...); e.Attempt != 3 || e.State != schemas.Completed {
+				t.Errorf("after a retry of attempt 2 it is %s in attempt %d", e.State, e.Attempt)
+			}
+		})
+	}
+}
+
 // stored are the digests of the sealed parts in the store.
 func stored(t *testing.T, s *scene) map[string]string {
 	t.Helper()

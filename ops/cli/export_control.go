@@ -21,8 +21,9 @@ func newExportRetry(s *session) *cobra.Command {
 	return s.newControl(control{
 		action: schemas.ActionRetry, short: "Take a failed export up again",
 		long: `Take a failed export up again under its id: same snapshot, same parts. Parts that are
-stored are not made again. It returns when the export has ended. If another run
-of a chain took its place meanwhile, a run after that one is requested instead.`,
+stored are not made again. It returns when the export has ended. Several retries of
+the same failure are one. If another run of a chain took its place meanwhile, a run
+after that one is requested instead.`,
 		allows: func(e schemas.Export) bool { return e.State == schemas.Failed },
 		done:   func(before, now schemas.Export) bool { return now.Attempt > before.Attempt && now.State.Ended() },
 		there:  (*client.Client).RetryExport,

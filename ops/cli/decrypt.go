@@ -19,11 +19,11 @@ import (
 // decryptFlags are the flags of `decrypt`.
 type decryptFlags struct {
 	cert, key, passphrase, out string
-	signers                    []string
 }
 
 func newDecrypt(s *session) *cobra.Command {
 	var f decryptFlags
+	var pinned pinFlags
 	cmd := &cobra.Command{
 		Use:   "decrypt DIR",
 		Short: "Verify a downloaded export and write its JSON Lines",
@@ -40,14 +40,18 @@ for at the terminal.
 Files of an earlier run of the same export are kept, so an interrupted one can be
 repeated. A file of another export is never overwritten.
 
+--tenant, --export, --job, --run and --after say which export it must be; what differs is
+reported, and nothing is written.
+
 ` + exitCodes,
 		Example: examples(
 			"cdds decrypt history --cert cert.pem --key key.pem --out plain --signer service.pem",
 			"cdds decrypt history --key pair.p12 --passphrase-file secret.txt --out plain --signer service.pem",
+			"cdds decrypt run-8 --cert cert.pem --key key.pem --out plain --signer service.pem --job nightly --run 8 --after run-7",
 			"cdds decrypt history --cert cert.pem --key key.pem --out plain --json"),
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			options, err := pins(f.signers)
+			options, err := pinned.options(cmd)
 			if err != nil {
 				return err
 			}
@@ -67,7 +71,7 @@ repeated. A file of another export is never overwritten.
 	flags.StringVar(&f.key, "key", "", "`file` with its RSA private key: PEM, DER or PKCS#12 (required)")
 	flags.StringVar(&f.passphrase, "passphrase-file", "", "`file` whose first line is the passphrase of the key")
 	flags.StringVar(&f.out, "out", "", "`directory` to write to; made if it is not there (required)")
-	signerFlag(cmd, &f.signers)
+	pinned.add(cmd)
 	return cmd
 }
 

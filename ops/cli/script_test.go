@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -37,7 +38,8 @@ func TestMain(m *testing.M) {
 // The scripts in testdata are command lines as people type them. Beside cdds they
 // have
 //
-//	makeexport DIR RECIPIENT.pem SIGNER.pem SIGNER.key   write a sealed and signed export of two parts
+//	makeexport DIR RECIPIENT.pem SIGNER.pem SIGNER.key   write a sealed and signed export of two parts;
+//	           JOB NUMBER PREVIOUS-DIR                   and it is a run of a chain, of which the first continues none
 //	flip FILE                                            change a byte in the middle
 //	jsonline KEY VALUE                                   stdout ends in one object on one line with this member
 //	kafka TOPIC...                                       start a broker with these topics and point cdds to it
@@ -85,6 +87,15 @@ func makeExport(ts *testscript.TestScript, _ bool, args []string) {
 			SealedBytes: int64(len(sealed)), SealedSHA256: digest(sealed),
 		})
 		ts.Check(os.WriteFile(filepath.Join(dir, m.Parts[n-1].Name), sealed, 0o644))
+	}
+	if len(args) > 4 {
+		m.Chain = &schemas.Chain{JobID: args[4], FilterDigest: schemas.FilterDigest(m.Filter)}
+		m.Chain.Number, err = strconv.Atoi(args[5])
+		ts.Check(err)
+	}
+	if len(args) > 6 {
+		m.SinceExport, m.Since = "x0", schemas.Snapshot{1, 0, 1}
+		m.Chain.PreviousExportID, m.Chain.PreviousManifestSHA256 = "x0", digest([]byte(ts.ReadFile(filepath.Join(args[6], schemas.ManifestName))))
 	}
 	m.Totals = schemas.Total(m.Parts)
 	content, err := schemas.Encode(m)

@@ -21,6 +21,7 @@ import (
 // syncFlags are the flags of `sync`.
 type syncFlags struct {
 	decryptFlags
+	signers                                     []string
 	tenant, job, from, to, work, files, metrics string
 	noAttachments, watch                        bool
 	every                                       time.Duration

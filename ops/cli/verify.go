@@ -19,7 +19,7 @@ import (
 )
 
 func newVerify(s *session) *cobra.Command {
-	var signers []string
+	var f pinFlags
 	cmd := &cobra.Command{
 		Use:   "verify DIR",
 		Short: "Prove that a downloaded export is whole and unchanged",
@@ -32,14 +32,19 @@ A signature proves that an export is as it was signed; who signed it is proven o
 against --signer: the certificate of the sender's service, or its SHA-256 fingerprint,
 which you should get another way than the export.
 
+A good export may still be another than the one you wait for. --tenant, --export, --job,
+--run and --after say which it must be; what differs is reported.
+
 ` + exitCodes,
 		Example: examples(
 			"cdds verify history --signer service.pem",
 			"cdds verify history --signer 5A:0C:...:9E",
+			"cdds verify history --signer service.pem --tenant acme --export 01JD9Z3Q6W",
+			"cdds verify run-8 --signer service.pem --job nightly --run 8 --after run-7",
 			"cdds verify history --json"),
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			options, err := pins(signers)
+			options, err := f.options(cmd)
 			if err != nil {
 				return err
 			}
@@ -50,12 +55,8 @@ which you should get another way than the export.
 			return s.received(receipt(args[0], report, err), err)
 		},
 	}
-	signerFlag(cmd, &signers)
+	f.add(cmd)
 	return cmd
-}
-
-func signerFlag(cmd *cobra.Command, signers *[]string) {
-	cmd.Flags().StringSliceVar(signers, "signer", nil, "certificate `file` or SHA-256 fingerprint of who may have signed; repeatable")
 }
 
 var fingerprintPattern = regexp.MustCompile(`^[0-9a-f]{64}$`)

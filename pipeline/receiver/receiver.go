@@ -26,6 +26,8 @@ type Options struct {
 	// the export is as it was signed, not who signed it.
 	Signers      []*x509.Certificate
 	Fingerprints []string
+	// Expected pins which export it is: a good one of another is not what was to come.
+	Expected Expected
 	// Parallel bounds the files worked on at once; 0 means one per CPU.
 	Parallel int
 	// Progress is called with how many bytes of all that must be read have been read; nil

@@ -71,6 +71,9 @@ func proof(root *os.Root, o Options) (Report, error) {
 	if err := found.take(err); err != nil {
 		return report, err
 	}
+	if report.Manifest != nil {
+		o.Expected.check(report.Manifest, &found)
+	}
 	return report, found.err()
 }
 

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"cdds/pipeline/receiver"
@@ -122,6 +123,37 @@ func TestVerifyFindsEveryChange(t *testing.T) {
 				t.Errorf("violations = %q, want %q (error %v)", got, want, err)
 			}
 		})
+	}
+}
+
+func TestAWholeExportThatIsAnotherIsNotProven(t *testing.T) {
+	before := strings.Repeat("a", 64)
+	dir := export{parts: 1, edit: func(m *schemas.Manifest) {
+		m.SinceExport, m.Since = "x0", schemas.Snapshot{10}
+		m.Chain = &schemas.Chain{JobID: "nightly", Number: 8, PreviousExportID: "x0", PreviousManifestSHA256: before, FilterDigest: schemas.FilterDigest(m.Filter)}
+	}}.write(t)
+	right := receiver.Expected{TenantID: "acme", ExportID: "x1", JobID: "nightly", Number: 8, After: before}
+	if _, err := receiver.Verify(t.Context(), dir, receiver.Options{Expected: right}); err != nil {
+		t.Fatal(err)
+	}
+	for want, other := range map[string]receiver.Expected{
+		"it is of tenant acme, not of globex":        {TenantID: "globex"},
+		"it is export x1, not x2":                    {ExportID: "x2"},
+		"it is a run of job nightly, not of weekly":  {JobID: "weekly"},
+		"it is run 8 of its chain, not run 9":        {Number: 9},
+		"it continues export x0, whose manifest has": {After: strings.Repeat("b", 64)},
+	} {
+		out := filepath.Join(t.TempDir(), "plain")
+		_, verified := receiver.Verify(t.Context(), dir, receiver.Options{Expected: other})
+		_, decrypted := receiver.Decrypt(t.Context(), dir, anna().cert, anna().key, out, receiver.Options{Expected: other})
+		for _, err := range []error{verified, decrypted} {
+			if got := violations(err); !slices.Equal(got, []string{"manifest.json expected"}) || !strings.Contains(err.Error(), want) {
+				t.Errorf("violations = %q, %v; want %q", got, err, want)
+			}
+		}
+		if _, err := os.Stat(out); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("something was written: %v", err)
+		}
 	}
 }
 

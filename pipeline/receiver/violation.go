@@ -20,6 +20,7 @@ const (
 	RuleSignature Rule = "signature"  // the manifest's signature holds
 	RuleSigner    Rule = "signer"     // and was made by a pinned certificate
 	RuleManifest  Rule = "manifest"   // the manifest is consistent in itself
+	RuleExpected  Rule = "expected"   // and of the export that was to come
 	RuleNotListed Rule = "not-listed" // no sealed file is there that it does not list
 	RuleSize      Rule = "size"       // each part has the size it states
 	RuleDigest    Rule = "digest"     // and the SHA-256
@@ -39,6 +40,8 @@ func (r Rule) Hint() string {
 		return "download manifest.json and manifest.json.p7s again, byte for byte, and trust nothing here until it verifies"
 	case RuleSigner:
 		return "ask the sender, over another channel, for the fingerprint of the certificate that signs their manifests"
+	case RuleExpected:
+		return "look for the export that you expect; this one was signed as another"
 	case RuleNotListed:
 		return "move it away: the sender did not make it part of this export"
 	}

@@ -42,7 +42,7 @@ func TestMain(m *testing.M) {
 }
 
 // keys writes what a receiver has into a directory.
-func keys(t *testing.T) (args []string) {
+func keys(t testing.TB) (args []string) {
 	t.Helper()
 	dir := t.TempDir()
 	key, err := x509.MarshalPKCS8PrivateKey(mirrortest.Receiver().Key)
@@ -60,7 +60,7 @@ func keys(t *testing.T) (args []string) {
 }
 
 // sync is `cdds sync` in a process of its own.
-func sync(t *testing.T, from string, to place, args []string) *exec.Cmd {
+func sync(t testing.TB, from string, to place, args []string) *exec.Cmd {
 	t.Helper()
 	self, err := os.Executable()
 	check(t, err)
@@ -83,20 +83,20 @@ type place struct {
 	beside string
 }
 
-var kinds = map[string]func(t *testing.T, dir string) place{
-	"postgres": func(t *testing.T, dir string) place {
+var kinds = map[string]func(t testing.TB, dir string) place{
+	"postgres": func(t testing.TB, dir string) place {
 		address := postgrestest.Address(t, dir)
 		return place{address, opened(func(t *testing.T) (mirror.Destination, error) { return postgres.Open(t.Context(), address) }), nil, filepath.Join(dir, "copy")}
 	},
-	"sqlite": func(_ *testing.T, dir string) place {
+	"sqlite": func(_ testing.TB, dir string) place {
 		file := filepath.Join(dir, "copy.sqlite")
 		return place{"sqlite:" + file, opened(func(t *testing.T) (mirror.Destination, error) { return sqlite.Open(t.Context(), file) }), nil, ""}
 	},
-	"parquet": func(_ *testing.T, dir string) place {
+	"parquet": func(_ testing.TB, dir string) place {
 		dir = filepath.Join(dir, "copy")
 		return place{"parquet:" + dir, opened(func(t *testing.T) (mirror.Destination, error) { return parquet.Open(t.Context(), dir) }), nil, ""}
 	},
-	"jsonl": func(_ *testing.T, dir string) place {
+	"jsonl": func(_ testing.TB, dir string) place {
 		dir = filepath.Join(dir, "copy")
 		return place{"jsonl:" + dir, opened(func(t *testing.T) (mirror.Destination, error) { return jsonl.Open(t.Context(), dir) }), func(t *testing.T) []byte {
 			files, err := filepath.Glob(filepath.Join(dir, "interactions", "*.jsonl"))
@@ -221,7 +221,7 @@ func TestWhateverEndsASyncItsCopyIsWhole(t *testing.T) {
 	}
 }
 
-func check(t *testing.T, err error) {
+func check(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)

@@ -28,6 +28,9 @@ type Link struct {
 	ErasedFrom schemas.Time `json:"erased_from,omitzero"`
 	// ErasedTo is the clock of ClickHouse.
 	ErasedTo schemas.Time `json:"erased_to,omitzero"`
+	// WriteOffs is how many write-offs there were. A run may hold records that were written off
+	// later: its parts may be older than its manifest.
+	WriteOffs int `json:"write_offs,omitempty"`
 }
 
 // Run is what an export selected that another one continues.
@@ -131,6 +134,11 @@ func (e *Exporter) Follow(ctx context.Context, a Acceptance, forgotten func(ctx 
 		if err != nil {
 			return l, err
 		}
+		if r.Chained {
+			if l.WriteOffs, err = e.writeOffs(ctx, r.Entity); err != nil {
+				return l, err
+			}
+		}
 		var from time.Time
 		if l.Previous != nil {
 			from = l.Previous.ErasedTo.Add(-erasedMargin)
@@ -191,6 +199,13 @@ func (e *Exporter) touching(ctx context.Context, entity string, snapshot schemas
 	topic, _ := schemas.SourceOf(entity)
 	all, err := WriteOffs{e.store}.All(ctx, topic, nil)
 	return schemas.Touching(all, nil, snapshot), err
+}
+
+// writeOffs is how many write-offs there are of an entity's records.
+func (e *Exporter) writeOffs(ctx context.Context, entity string) (int, error) {
+	topic, _ := schemas.SourceOf(entity)
+	all, err := WriteOffs{e.store}.All(ctx, topic, nil)
+	return len(all), err
 }
 
 func writtenOffSince(exportID string) string {
@@ -325,7 +340,7 @@ func (e *Exporter) chainRun(ctx context.Context, tenantID, jobID string, n int) 
 func runOf(m *schemas.Manifest, sha256 string, l Link, writeOffs []schemas.WriteOff) Run {
 	run := Run{
 		ExportID: m.ExportID, ManifestSHA256: sha256, Filter: m.Filter, Snapshot: m.Snapshot, Attachments: m.Attachments,
-		WrittenOff: schemas.Touching(writeOffs, nil, m.Snapshot), ErasedTo: l.ErasedTo,
+		WrittenOff: schemas.Touching(writeOffs[:min(l.WriteOffs, len(writeOffs))], nil, m.Snapshot), ErasedTo: l.ErasedTo,
 	}
 	if m.HistoryFrom != nil {
 		run.Filter.From = *m.HistoryFrom

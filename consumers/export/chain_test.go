@@ -328,3 +328,32 @@ func TestARunThatWasSupersededSaysSoWhoeverReportsIt(t *testing.T) {
 		t.Errorf("it is %s: %s", e.State, e.Reason)
 	}
 }
+
+// Its parts may be older than its manifest.
+func TestARunStartsOverWhenRecordsWereWrittenOffWhileTheOneBeforeWasAtWork(t *testing.T) {
+	s := newScene(pipelinetest.Records(10)...)
+	var during atomic.Pointer[func()]
+	w := s.worker(nil, func(inner pipeline.Source) pipeline.Source { return racing{inner, &during} })
+	writeOff := func() {
+		_, err := pipeline.WriteOffs{Store: s.store}.Record(t.Context(), schemas.WriteOff{
+			Topic: schemas.TopicInteractions, Runs: []schemas.Run{{Partition: 0, First: 0, Next: 1}}, Reason: "the disk burned", By: "ada", At: schemas.TimeOf(s.now()),
+		})
+		check(t, err)
+	}
+	run := func(id string) schemas.Export {
+		r := request(id)
+		r.JobID, r.Chained = "nightly", true
+		check(t, s.handle(t.Context(), w, r))
+		return schemas.Fold(s.statuses(id)...)
+	}
+	during.Store(&writeOff)
+	if e := run("first"); e.State != schemas.Completed {
+		t.Fatalf("the first run is %s", e.State)
+	}
+	if e := run("second"); e.State != schemas.Completed || e.Continues != nil || !strings.Contains(e.StartsOver, "written off") {
+		t.Errorf("the second run continues %v, starts over: %q", e.Continues, e.StartsOver)
+	}
+	if e := run("third"); e.State != schemas.Completed || e.Continues == nil || e.StartsOver != "" {
+		t.Errorf("nothing was written off since, and the third run continues %v, starts over: %q", e.Continues, e.StartsOver)
+	}
+}

@@ -111,6 +111,10 @@ var mutations = []mutation{
 		"pipeline/chain.go", "; lost || failed != nil {", "; lost && failed != nil {",
 		"consumers/export", "TestAnExportStartsOverWhenNobodyKnowsAnyMoreOfRecordsThatItContinues",
 	}, {
+		"since", "a run may hold records that were written off while it was at work",
+		"pipeline/chain.go", "writeOffs[:min(l.WriteOffs, len(writeOffs))]", "writeOffs",
+		"consumers/export", "TestARunStartsOverWhenRecordsWereWrittenOffWhileTheOneBeforeWasAtWork",
+	}, {
 		"barrier", "what came at or past the snapshot stays out",
 		"pipeline/warehouse/read.go", "AND source_offset < arrayElement({snapshot:Array(Int64)}, source_partition + 1)`\n\tif keys", "AND source_offset >= 0 * arrayElement({snapshot:Array(Int64)}, source_partition + 1)`\n\tif keys",
 		"pipeline/warehouse", "TestChunksAndRowsAreWhatTheModelSays",

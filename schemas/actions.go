@@ -44,6 +44,7 @@ var auditActions = []AuditAction{
 	{"job.resume", "resumed"},
 	{"job.run", "a run requested, which is an export.create of its own"},
 	{"job.suspend", "suspended"},
+	{"letters.show", "read in the console"},
 	{"password.change", "changed by the user"},
 	{"records.write_off", "records of a topic given up as lost"},
 	{"retention.confirm", "a removal allowed that had stopped because it was large"},

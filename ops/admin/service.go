@@ -142,6 +142,8 @@ type Options struct {
 	WebhookSecret func(j schemas.Job) (string, error)
 	// Book is the account of the source topics.
 	Book Book
+	// Letters reads the latest dead letters of a topic, at most so many of each partition.
+	Letters func(ctx context.Context, topic schemas.Topic, most int) ([]DeadLetter, error)
 	// Health is what the last look at services and roles found, the worst first, and when it
 	// was; the zero time before the first look.
 	Health func() ([]Finding, schemas.Time)

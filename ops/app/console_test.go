@@ -300,7 +300,7 @@ func TestAnAdministratorSetsUpAJobInABrowserAndOpensWhatItMade(t *testing.T) {
 		t.Errorf("what is downloaded at once does not verify: %v, %+v", err, report)
 	}
 	for name, path := range map[string]string{
-		"overview": "/", "jobs": "/jobs", "history": "/history", "export-form": "/exports/new", "privacy": "/privacy", "access-form": "/privacy/access", "erase-form": "/privacy/erase", "artifacts": "/artifacts", "certificates": "/certificates", "audit": "/audit", "health": "/health", "access": "/access", "not-found": "/nothing",
+		"overview": "/", "jobs": "/jobs", "history": "/history", "export-form": "/exports/new", "privacy": "/privacy", "access-form": "/privacy/access", "erase-form": "/privacy/erase", "artifacts": "/artifacts", "certificates": "/certificates", "audit": "/audit", "health": "/health", "account": "/account", "letters": "/letters", "webhooks": "/webhooks", "access": "/access", "not-found": "/nothing",
 	} {
 		b.open(path)
 		b.inspect(name)
@@ -320,6 +320,26 @@ func TestTheHealthPageNamesTheRolesThatNobodyRuns(t *testing.T) {
 		if !strings.Contains(strings.ToLower(page), want) {
 			t.Errorf("the page lacks %q:\n%s", want, page)
 		}
+	}
+}
+
+func TestTheConsoleShowsDeadLettersAndTheAccount(t *testing.T) {
+	s := newSiteOf(t, []string{"ingest", "history", "web"})
+	s.produce(schemas.TopicContacts, []byte("k\x00"), []byte(`{"contact_id": "<b>"`+"\xff"))
+	var page string
+	for deadline := time.Now().Add(patience); !strings.Contains(page, "cdds.contacts"+"</code>"); {
+		var status int
+		if status, _, page = s.root.page("GET", "/letters?topic=cdds.contacts", nil); status != http.StatusOK || time.Now().After(deadline) {
+			t.Fatalf("the page of dead letters answers %d:\n%s", status, page)
+		}
+	}
+	for _, want := range []string{`{&#34;contact_id&#34;: &#34;&lt;b&gt;&#34;\xff`, `k\x00`, "21 bytes", "offset 0"} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the page lacks %q:\n%s", want, page)
+		}
+	}
+	if status, _, page := s.root.page("GET", "/account", nil); status != http.StatusOK || !strings.Contains(page, "Nothing is missing.") {
+		t.Errorf("the page of the account answers %d:\n%s", status, page)
 	}
 }
 
@@ -397,8 +417,15 @@ func TestPagesAreKeptFromTheWrongRoleAndTheWrongTenant(t *testing.T) {
 		}
 	}
 	for name, c := range map[string]*caller{"viewer": viewer, "administrator of a tenant": stranger} {
-		if status, _, _ := c.page("GET", "/health", nil); status != http.StatusForbidden {
-			t.Errorf("%s: the page of health answers %d, want 403", name, status)
+		for _, path := range []string{"/health", "/account", "/letters"} {
+			if status, _, _ := c.page("GET", path, nil); status != http.StatusForbidden {
+				t.Errorf("%s: %s answers %d, want 403", name, path, status)
+			}
+		}
+	}
+	for _, path := range []string{"/account", "/letters"} { // customer data is not the operator's
+		if status, _, _ := operator.page("GET", path, nil); status != http.StatusForbidden {
+			t.Errorf("operator: %s answers %d, want 403", path, status)
 		}
 	}
 	if status, _, _ := operator.page("GET", "/health", nil); status != http.StatusOK {

@@ -75,6 +75,9 @@ func New(o Options) *Console {
 	c.certificates()
 	c.open("GET /audit", c.audit)
 	c.open("GET /health", c.health)
+	c.open("GET /account", c.account)
+	c.open("GET /letters", c.letters)
+	c.open("GET /webhooks", c.webhooks)
 	c.access()
 	c.mux.HandleFunc(Prefix+"/", func(w http.ResponseWriter, r *http.Request) {
 		c.fail(w, r, admin.ErrNotFound)

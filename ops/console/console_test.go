@@ -8,10 +8,12 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"cdds/consumers/account"
 	"cdds/consumers/definitions"
 	"cdds/ops/admin"
 	"cdds/ops/auth"
@@ -39,7 +41,10 @@ type desk struct {
 	// saved are the jobs that were published.
 	saved []*schemas.Job
 	// health is what was found at services and roles, looked at before noon.
-	health    []admin.Finding
+	health []admin.Finding
+	// letters are the dead letters there are, accounts what became of records.
+	letters   []admin.DeadLetter
+	accounts  map[schemas.Topic]account.Account
 	asked     *asked
 	warehouse *warehouse.Warehouse
 	ledger    *ledger.Ledger
@@ -59,6 +64,7 @@ func (discard) Publish(context.Context, ...schemas.Event) error { return nil }
 type asked struct {
 	exports  []*schemas.ExportRequest
 	erasures []*schemas.ErasureRequest
+	audit    []*schemas.AuditRecord
 }
 
 func (a *asked) Publish(_ context.Context, events ...schemas.Event) error {
@@ -68,6 +74,8 @@ func (a *asked) Publish(_ context.Context, events ...schemas.Event) error {
 			a.exports = append(a.exports, r)
 		case *schemas.ErasureRequest:
 			a.erasures = append(a.erasures, r)
+		case *schemas.AuditRecord:
+			a.audit = append(a.audit, r)
 		}
 	}
 	return nil
@@ -101,6 +109,18 @@ func (d *desk) Change(_ context.Context, v schemas.Versioned) error {
 		d.saved = append(d.saved, j)
 	}
 	return nil
+}
+
+// Draw returns the account that the desk has of a topic.
+func (d *desk) Draw(_ context.Context, topic schemas.Topic) (account.Account, error) {
+	a := d.accounts[topic]
+	a.Topic = topic
+	return a, nil
+}
+
+// WriteOff is not what the console does.
+func (d *desk) WriteOff(context.Context, schemas.Topic, []schemas.Run, string, string, string, time.Time) (schemas.WriteOff, error) {
+	return schemas.WriteOff{}, account.ErrNothingGone
 }
 
 // register is a topic of users that is read as soon as it is written.
@@ -188,7 +208,11 @@ func newDesk(t testing.TB, tenant string, exports, jobs int) *desk {
 	office := admin.New(admin.Options{
 		History: l, Rows: w, Publisher: d.asked, Requests: d.asked, Records: d, Positions: still{}, Accounts: service, Directory: directory, Definitions: defined,
 		CheckJob: func(_ context.Context, j schemas.Job) error { return schedule.Check(j) }, Next: schedule.Next, Now: clock,
-		Run:    func(j schemas.Job) *schemas.ExportRequest { return schedule.RunNow(j, now) },
+		Run: func(j schemas.Job) *schemas.ExportRequest { return schedule.RunNow(j, now) },
+		Letters: func(_ context.Context, topic schemas.Topic, _ int) ([]admin.DeadLetter, error) {
+			return slices.DeleteFunc(slices.Clone(d.letters), func(l admin.DeadLetter) bool { return l.Topic != topic }), nil
+		},
+		Book: d, WebhookSecret: func(j schemas.Job) (string, error) { return "whsec_of-" + j.JobID, nil },
 		Health: func() ([]admin.Finding, schemas.Time) { return d.health, schemas.TimeOf(start.Add(-2 * time.Second)) },
 		Estimator: admin.Estimator{
 			Exporter: pipeline.New(pipeline.Options{Source: w, Now: clock}), Rows: w, Positions: still{}, History: l,
@@ -210,6 +234,17 @@ func (d *desk) get(path string) string {
 	d.handler.ServeHTTP(w, httptest.NewRequestWithContext(d.t.Context(), http.MethodGet, console.Prefix+path, nil))
 	if w.Code != http.StatusOK {
 		d.t.Fatalf("%s answers %d: %s", path, w.Code, w.Body)
+	}
+	return w.Body.String()
+}
+
+// refused returns a page that the desk's user may not see.
+func (d *desk) refused(path string) string {
+	d.t.Helper()
+	w := httptest.NewRecorder()
+	d.handler.ServeHTTP(w, httptest.NewRequestWithContext(d.t.Context(), http.MethodGet, console.Prefix+path, nil))
+	if w.Code != http.StatusForbidden {
+		d.t.Errorf("%s answers %d, want 403", path, w.Code)
 	}
 	return w.Body.String()
 }

@@ -17,7 +17,14 @@ func (c *Console) jobs() {
 		return c.jobEditor(q, jobForm{Job: schemas.Job{Entity: schemas.EntityInteraction, Schedule: schemas.Schedule{Run: schemas.RunDaily, At: "02:00"}, Timeframe: schemas.Timeframe{Kind: schemas.TimeframeSinceLastRun}}})
 	})
 	c.open("POST /jobs", func(q *request) error { return c.saveJob(q, "") })
-	c.open("GET /jobs/{id}", c.jobPage)
+	c.open("GET /jobs/{id}", func(q *request) error { return c.jobPage(q, "") })
+	c.open("POST /jobs/{id}/secret", func(q *request) error {
+		secret, err := q.WebhookSecret(q.r.Context(), q.r.PathValue("id"))
+		if err != nil {
+			return err
+		}
+		return c.jobPage(q, secret)
+	})
 	c.open("GET /jobs/{id}/edit", func(q *request) error { return c.editJob(q, false) })
 	c.open("GET /jobs/{id}/clone", func(q *request) error { return c.editJob(q, true) })
 	c.open("POST /jobs/{id}", func(q *request) error { return c.saveJob(q, q.r.PathValue("id")) })
@@ -117,6 +124,8 @@ type jobData struct {
 	Runs       []schemas.Export
 	Next       []schemas.Time
 	Deliveries []schemas.WebhookDelivery
+	// Secret is what the webhook is signed with, if it was asked for; it is shown once.
+	Secret string
 	// For are the recipients' certificates.
 	For []schemas.Certificate
 	// Chained says that the runs are a chain; Follow is the command that keeps a copy, and
@@ -126,12 +135,12 @@ type jobData struct {
 	Receivers []schemas.AuditRecord
 }
 
-func (c *Console) jobPage(q *request) error {
+func (c *Console) jobPage(q *request, secret string) error {
 	j, err := q.Job(q.r.Context(), q.r.PathValue("id"))
 	if err != nil {
 		return err
 	}
-	d := jobData{Job: j}
+	d := jobData{Job: j, Secret: secret}
 	runs, err := q.Exports(q.r.Context(), ledger.ExportFilter{JobID: j.JobID}, ledger.Page{Limit: 10})
 	if err != nil {
 		return err
@@ -163,5 +172,9 @@ func (c *Console) jobPage(q *request) error {
 		}
 		d.Deliveries = told.Rows
 	}
-	return c.show(q, "job", view{Title: j.Title, At: "/jobs", Live: "3s", Data: d})
+	v := view{Title: j.Title, At: "/jobs", Data: d}
+	if secret == "" { // a page that renews itself would take it away
+		v.Live = "3s"
+	}
+	return c.show(q, "job", v)
 }

@@ -72,7 +72,7 @@ func navigation(p auth.Principal) []entry {
 	nav := []entry{{"/", "Overview", "layout-dashboard"}}
 	if p.May(auth.Read) {
 		nav = append(nav,
-			entry{"/jobs", "Jobs", "calendar-clock"}, entry{"/history", "History", "history"}, entry{"/artifacts", "Artifacts", "folder-down"},
+			entry{"/jobs", "Jobs", "calendar-clock"}, entry{"/history", "History", "history"}, entry{"/artifacts", "Artifacts", "folder-down"}, entry{"/webhooks", "Webhooks", "arrow-right"},
 			entry{"/certificates", "Certificates", "file-key"}, entry{"/privacy", "Privacy requests", "eraser"}, entry{"/audit", "Audit", "scroll-text"})
 	}
 	if p.May(auth.Manage) {
@@ -80,6 +80,9 @@ func navigation(p auth.Principal) []entry {
 	}
 	if p.Tenant == schemas.AllTenants {
 		nav = append(nav, entry{"/health", "Health", "activity"})
+	}
+	if p.Tenant == schemas.AllTenants && p.May(auth.Manage) {
+		nav = append(nav, entry{"/account", "Account", "check"}, entry{"/letters", "Dead letters", "inbox"})
 	}
 	return nav
 }
@@ -204,6 +207,7 @@ var functions = template.FuncMap{
 	"short":   func(s string) string { return s[:min(len(s), 12)] },
 	"join":    strings.Join,
 	"queue":   schemas.QueueText,
+	"places":  schemas.Places,
 	"input":   inputOf,
 	// elide leaves an export's id out of the name of its file: it stands beside it.
 	"elide":  func(name, id string) string { return strings.ReplaceAll(name, id, "…") },

@@ -59,6 +59,7 @@ var acts = map[string]act{
 	"retention.confirm": {"confirm the removal of", "confirmed the removal of"},
 	"topic.replace":     {"take over topic", "found another topic of the name"},
 	"topic.truncate":    {"take over topic", "found that records are gone from topic"},
+	"letters.show":      {"look at", "looked at"},
 }
 
 // results are what became of an export: their subject is the export itself. Earlier releases

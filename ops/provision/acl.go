@@ -62,7 +62,7 @@ var accesses = map[string]Access{
 		Writes:  []schemas.Topic{schemas.TopicWebhookDeliveries},
 	},
 	"web": {
-		Replays: []schemas.Topic{schemas.TopicJobs, schemas.TopicCertificates, schemas.TopicAccess, schemas.TopicExportRequests, schemas.TopicErasureRequests},
+		Replays: append([]schemas.Topic{schemas.TopicJobs, schemas.TopicCertificates, schemas.TopicAccess, schemas.TopicExportRequests, schemas.TopicErasureRequests}, shownLetters()...),
 		Writes:  []schemas.Topic{schemas.TopicJobs, schemas.TopicCertificates, schemas.TopicAccess, schemas.TopicExportRequests, schemas.TopicErasureRequests, schemas.TopicAudit},
 		Asks:    slices.Concat(readers(schemas.SourceTopics()...), watched()),
 		Shows:   schemas.PresenceGroup("web"),
@@ -81,6 +81,14 @@ func ingestGroups() []string {
 		groups = append(groups, schemas.IngestGroup(t))
 	}
 	return groups
+}
+
+// shownLetters are the topics of the dead letters that the console shows.
+func shownLetters() (all []schemas.Topic) {
+	for _, t := range append(schemas.SourceTopics(), schemas.TopicExportRequests, schemas.TopicErasureRequests) {
+		all = append(all, t.DeadLetter())
+	}
+	return all
 }
 
 // watched are the groups that have the processes of a role as members: the page of health

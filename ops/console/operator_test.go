@@ -1,0 +1,98 @@
+package console_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"cdds/consumers/account"
+	"cdds/ops/admin"
+	"cdds/pipeline/warehouse"
+	"cdds/schemas"
+)
+
+func (d *desk) holds(path string, wanted ...string) string {
+	d.t.Helper()
+	page := d.get(path)
+	for _, want := range wanted {
+		if !strings.Contains(page, want) {
+			d.t.Errorf("%s lacks %q:\n%s", path, want, page)
+		}
+	}
+	return page
+}
+
+func TestTheAccountSaysWhatIsMissingAndWhatToDo(t *testing.T) {
+	d := newDesk(t, "counted", 0, 0)
+	d.who.Tenant, d.tenant = schemas.AllTenants, "counted" // the account is nobody's in particular
+	d.holds("/account", "cdds.interactions", "Nothing was published to it yet.")
+	d.accounts = map[schemas.Topic]account.Account{
+		schemas.TopicInteractions: {
+			Partitions: []warehouse.PartitionAccount{{Partition: 3, Stored: 14674, DeadLetters: 2, Voids: 5, Erased: 14, AgedOut: 9, WrittenOff: 7, Missing: 11}},
+			Gone:       []schemas.Run{{Partition: 3, First: 100, Next: 111}},
+			WriteOffs:  []schemas.WriteOff{{Topic: schemas.TopicInteractions, Number: 1, By: "ada", Reason: "disk lost", Runs: []schemas.Run{{Partition: 3, First: 0, Next: 7}}}},
+		},
+		schemas.TopicContacts: {Partitions: []warehouse.PartitionAccount{{Stored: 3}}},
+	}
+	d.holds("/account", "14,674", `s-failed">11<`, "Neither ClickHouse nor Kafka has", "100", "cdds account write-off --topic cdds.interactions", "7 records by ada", "disk lost", "Nothing is missing.")
+	d.accounts[schemas.TopicInteractions] = account.Account{Partitions: []warehouse.PartitionAccount{{Missing: 1}}}
+	d.holds("/account", "1 record that was stored is not in ClickHouse.")
+}
+
+func TestDeadLettersAreShownEscapedWithTheReason(t *testing.T) {
+	d := newDesk(t, "unread", 0, 0)
+	d.who.Tenant, d.tenant = schemas.AllTenants, "unread"
+	d.holds("/letters", "Every record could be read.")
+	at := schemas.TimeOf(time.Date(2026, 11, 1, 11, 0, 0, 0, time.UTC))
+	d.letters = []admin.DeadLetter{
+		{Topic: schemas.TopicInteractions, Partition: 2, Offset: 41, Time: at, Code: "malformed", Reason: "not JSON <x>", Key: admin.Escaped([]byte("k")), Value: admin.Escaped([]byte("<script>\x00\xff ü")), Bytes: 13},
+		{Topic: schemas.TopicContacts, Partition: 0, Offset: 7, Time: at, Reason: "too large", Value: admin.Escaped([]byte(strings.Repeat("a", 300))), Bytes: 1 << 20},
+	}
+	page := d.holds("/letters", "partition 2, offset 41", "not JSON &lt;x&gt;", `&lt;script&gt;\x00\xff ü`, "malformed", "1,048,576 bytes", strings.Repeat("a", 240)+" …")
+	if strings.Contains(page, strings.Repeat("a", 241)) {
+		t.Error("more than the first bytes are shown")
+	}
+	if page := d.holds("/letters?topic=cdds.contacts", "too large"); strings.Contains(page, "offset 41") {
+		t.Error("the filter leaves another topic")
+	}
+	if audited := d.asked.audit; len(audited) != 3 || audited[1].Action != "letters.show" || audited[1].Detail != "2 records" {
+		t.Errorf("the audit trail has %+v", audited)
+	}
+	d.who.Role = schemas.RoleOperator
+	if page := d.refused("/letters"); strings.Contains(page, "offset 41") {
+		t.Error("an operator sees customer data")
+	}
+}
+
+func TestTheSecretOfAWebhookIsShownOnceAndItsDeliveriesAreListed(t *testing.T) {
+	d := newDesk(t, "hooked", 0, 0)
+	d.holds("/webhooks", "No job has a webhook.", "Nothing was delivered yet.")
+	now := schemas.TimeOf(time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC))
+	d.define(schemas.Job{
+		TenantID: "hooked", JobID: "nightly", Title: "Nightly", Entity: schemas.EntityInteraction, State: schemas.JobActive,
+		Schedule: schemas.Schedule{Run: schemas.RunDaily}, Timeframe: schemas.Timeframe{Kind: schemas.TimeframeAll}, Recipients: []string{d.certificate("a").Fingerprint}, Webhook: &schemas.Webhook{URL: "https://hooks.example/cdds", SecretVersion: 1},
+	}.Revised(nil, "ada", now))
+	if page := d.holds("/jobs/nightly", `action="/console/jobs/nightly/secret"`); strings.Contains(page, "whsec_") {
+		t.Error("the secret is shown to who did not ask")
+	}
+	if page := d.send("/jobs/nightly/secret", nil); !strings.Contains(page, "whsec_of-nightly") || strings.Contains(page, "hx-get") {
+		t.Errorf("the secret is not shown, or taken away by the next renewal:\n%s", page)
+	}
+	b := schemas.Batch[*schemas.WebhookDelivery]{}
+	for n, delivery := range []schemas.WebhookDelivery{
+		{WebhookID: "1", Outcome: schemas.DeliveryDone, StatusCode: 204},
+		{WebhookID: "2", Outcome: schemas.DeliveryGivenUp, StatusCode: 500, Reason: "the receiver failed"},
+	} {
+		delivery.TenantID, delivery.JobID, delivery.ExportID, delivery.Time, delivery.Attempt, delivery.URL = "hooked", "nightly", "e1", now, 1, "https://hooks.example/cdds"
+		b.Records = append(b.Records, schemas.Record[*schemas.WebhookDelivery]{Offset: int64(n), Event: &delivery})
+	}
+	check(t, d.ledger.InsertDeliveries(t.Context(), b))
+	d.holds("/webhooks", "Nightly", `s-delivered">Delivered<`, `s-given_up">Given up<`, "500 the receiver failed")
+	if page := d.holds("/webhooks?outcome=given_up", "the receiver failed"); strings.Contains(page, "s-delivered") {
+		t.Error("the filter leaves one that was delivered")
+	}
+	d.who.Role = schemas.RoleViewer
+	if page := d.send("/jobs/nightly/secret", nil); strings.Contains(page, "whsec_") || strings.Contains(d.get("/jobs/nightly"), "/secret") {
+		t.Error("a viewer sees the secret")
+	}
+}

@@ -128,6 +128,9 @@ func (h *Handle) SetJobState(ctx context.Context, id, state string) (schemas.Job
 		return schemas.Job{}, err
 	}
 	j, err := h.job(ctx, id)
+	if err == nil && h.stale(j.Version()) {
+		err = h.refuse(ctx, action, id, schemas.ErrChanged)
+	}
 	if err != nil || j.State == state {
 		return j, err
 	}

@@ -23,6 +23,7 @@ import (
 	"io"
 	"log/slog"
 	"net/url"
+	"slices"
 	"time"
 
 	"cdds/ops/auth"
@@ -209,6 +210,20 @@ type Handle struct {
 	// definitionsAsOfNow and directoryAsOfNow are how it went to bring this process's
 	// copies up to date; nil until one was needed.
 	definitionsAsOfNow, directoryAsOfNow *error
+	// revisions are those in which a job or a certificate may be changed; nil is any.
+	revisions []int64
+}
+
+// IfRevision has the handle change a job or a certificate only in one of these revisions, or
+// not with schemas.ErrChanged; nil is any.
+func (h *Handle) IfRevision(revisions []int64) *Handle {
+	h.revisions = revisions
+	return h
+}
+
+// stale reports whether a revision is none of those that IfRevision named.
+func (h *Handle) stale(revision int64) bool {
+	return h.revisions != nil && !slices.Contains(h.revisions, revision)
 }
 
 // For returns the principal's handle on a tenant; empty means its own, or all of them.
@@ -279,6 +294,9 @@ const maxDetail = 1000
 // what lost to another writer was refused, and what was done is audited although whoever
 // asked for it has gone away.
 func (h *Handle) revised(ctx context.Context, action, subject, detail string, v schemas.Versioned) error {
+	if h.stale(v.Version() - 1) {
+		return h.refuse(ctx, action, subject, schemas.ErrChanged)
+	}
 	err := h.Records.Change(ctx, v)
 	if errors.Is(err, schemas.ErrChanged) {
 		return h.refuse(ctx, action, subject, err)

@@ -12,7 +12,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
+	"math"
 	"net/http"
 	"time"
 
@@ -182,7 +184,10 @@ func (a *API) guard(c huma.Context, next func(huma.Context)) {
 	if !ok {
 		subject = "from/" + a.Auth.NetworkOf(r)
 	}
-	if _, err := a.throttle.Take(subject, time.Now()); err != nil {
+	now := time.Now()
+	_, err := a.throttle.Take(subject, now)
+	a.limits(c, subject, now)
+	if err != nil {
 		a.fail(c, err)
 		return
 	}
@@ -200,6 +205,15 @@ func (a *API) guard(c huma.Context, next func(huma.Context)) {
 	// A reader that does not read is not waited for for ever either.
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(2 * requestTimeout))
 	next(huma.WithContext(c, ctx))
+}
+
+// limits says how many requests the subject has left at this process
+// (draft-ietf-httpapi-ratelimit-headers).
+func (a *API) limits(c huma.Context, subject string, now time.Time) {
+	left, whole := a.throttle.Left(subject, now)
+	window := time.Duration(a.Burst) * a.Every
+	c.SetHeader("RateLimit-Policy", fmt.Sprintf(`"requests";q=%d;w=%.0f`, a.Burst, math.Ceil(window.Seconds())))
+	c.SetHeader("RateLimit", fmt.Sprintf(`"requests";r=%d;t=%.0f`, left, math.Ceil(whole.Seconds())))
 }
 
 // fail answers with the problem an error amounts to.

@@ -51,8 +51,12 @@ func (a *API) certificates() {
 	})
 	register(a, huma.Operation{
 		OperationID: "show-certificate", Method: http.MethodGet, Path: "/certificates/{fingerprint}", Tags: tags, Summary: "Show a certificate",
-	}, func(ctx context.Context, in *CertificatePath) (*answer[schemas.Certificate], error) {
-		return give(on(ctx, a, in.Scope, func(h *admin.Handle) (schemas.Certificate, error) { return h.Certificate(ctx, in.Fingerprint) }))
+	}, func(ctx context.Context, in *struct {
+		CertificatePath
+		IfNoneMatch
+	}) (*revised[schemas.Certificate], error) {
+		c, err := on(ctx, a, in.Scope, func(h *admin.Handle) (schemas.Certificate, error) { return h.Certificate(ctx, in.Fingerprint) })
+		return read(in.IfNoneMatch, c, err)
 	})
 	register(a, huma.Operation{
 		OperationID: "certificate-sample", Method: http.MethodGet, Path: "/certificates/{fingerprint}/sample", Tags: tags,
@@ -96,9 +100,12 @@ func (a *API) certificates() {
 	})
 	register(a, huma.Operation{
 		OperationID: "remove-certificate", Method: http.MethodDelete, Path: "/certificates/{fingerprint}", Tags: tags, Summary: "Remove a certificate",
-		Errors: []int{400, 401, 403, 404, 409, 422, 429},
-	}, func(ctx context.Context, in *CertificatePath) (*struct{}, error) {
-		return done(ctx, a, in.Scope, func(h *admin.Handle) error { return h.RemoveCertificate(ctx, in.Fingerprint) })
+		Errors: []int{400, 401, 403, 404, 409, 412, 422, 429},
+	}, func(ctx context.Context, in *struct {
+		CertificatePath
+		IfMatch
+	}) (*struct{}, error) {
+		return done(ctx, a, in.Scope, func(h *admin.Handle) error { return in.of(h).RemoveCertificate(ctx, in.Fingerprint) })
 	})
 }
 

@@ -91,22 +91,40 @@ func (a *API) jobs() {
 	})
 	register(a, huma.Operation{
 		OperationID: "show-job", Method: http.MethodGet, Path: "/jobs/{id}", Tags: tags, Summary: "Show a job",
-	}, func(ctx context.Context, in *JobPath) (*answer[schemas.Job], error) {
-		return give(on(ctx, a, in.Scope, func(h *admin.Handle) (schemas.Job, error) { return h.Job(ctx, in.ID) }))
+	}, func(ctx context.Context, in *struct {
+		JobPath
+		IfNoneMatch
+	}) (*revised[schemas.Job], error) {
+		j, err := on(ctx, a, in.Scope, func(h *admin.Handle) (schemas.Job, error) { return h.Job(ctx, in.ID) })
+		return read(in.IfNoneMatch, j, err)
 	})
 	register(a, huma.Operation{
 		OperationID: "change-job", Method: http.MethodPut, Path: "/jobs/{id}", Tags: tags, Summary: "Change a job", Errors: conflicts,
-		Description: "revision is the one the job was read in; if it was changed meanwhile the answer is 412.",
+		Description: "revision, or If-Match, is the one the job was read in; if it was changed meanwhile the answer is 412.",
 	}, func(ctx context.Context, in *struct {
 		JobPath
+		IfMatch
 		Body struct {
-			Revision int `json:"revision" minimum:"1"`
+			Revision int `json:"revision,omitempty" minimum:"1" doc:"Needed without If-Match."`
 			JobInput
 		}
-	}) (*answer[schemas.Job], error) {
-		return give(on(ctx, a, in.Scope, func(h *admin.Handle) (schemas.Job, error) {
-			return h.SaveJob(ctx, in.Body.job(in.ID), in.Body.Revision)
-		}))
+	}) (*revised[schemas.Job], error) {
+		j, err := on(ctx, a, in.Scope, func(h *admin.Handle) (schemas.Job, error) {
+			revision := in.Body.Revision
+			if revision == 0 && in.IfMatch.IfMatch == "" {
+				return schemas.Job{}, &schemas.InvalidError{Problems: []string{"revision: is missing; give it, or If-Match"}}
+			}
+			h = in.of(h)
+			if revision == 0 {
+				current, err := h.Job(ctx, in.ID)
+				if err != nil {
+					return current, err
+				}
+				revision = current.Revision
+			}
+			return h.SaveJob(ctx, in.Body.job(in.ID), revision)
+		})
+		return read(IfNoneMatch{}, j, err)
 	})
 	for _, change := range []struct{ id, method, path, summary, state string }{
 		{"suspend-job", http.MethodPost, "/jobs/{id}/suspend", "Suspend a job", schemas.JobSuspended},
@@ -115,8 +133,12 @@ func (a *API) jobs() {
 	} {
 		register(a, huma.Operation{
 			OperationID: change.id, Method: change.method, Path: change.path, Tags: tags, Summary: change.summary, DefaultStatus: http.StatusOK, Errors: conflicts,
-		}, func(ctx context.Context, in *JobPath) (*answer[schemas.Job], error) {
-			return give(on(ctx, a, in.Scope, func(h *admin.Handle) (schemas.Job, error) { return h.SetJobState(ctx, in.ID, change.state) }))
+		}, func(ctx context.Context, in *struct {
+			JobPath
+			IfMatch
+		}) (*revised[schemas.Job], error) {
+			j, err := on(ctx, a, in.Scope, func(h *admin.Handle) (schemas.Job, error) { return in.of(h).SetJobState(ctx, in.ID, change.state) })
+			return read(IfNoneMatch{}, j, err)
 		})
 	}
 	register(a, huma.Operation{

@@ -74,7 +74,11 @@ func TestAnExportIsAskedForOnceFollowedFetchedInRangesAndAudited(t *testing.T) {
 		t.Error("a range is not that part of the file")
 	}
 	viewer.must(304, "GET", path, nil, "If-None-Match", header.Get("ETag"))
-	viewer.must(416, "GET", path, nil, "Range", "bytes=99999999-")
+	status, header, problem := viewer.send("GET", path, nil, "Range", "bytes=99999999-")
+	if status != 416 || header.Get("Content-Range") != fmt.Sprintf("bytes */%d", len(whole)) || header.Get("Content-Disposition") != "" {
+		t.Errorf("a range beyond the end: %d, %v", status, header)
+	}
+	isProblem(t, 416, header.Get("Content-Type"), problem)
 	viewer.must(200, "GET", path, nil, "Range", "bytes=0-9", "If-Range", `"another"`)
 
 	viewer.must(403, "DELETE", "/exports/done", nil)

@@ -62,6 +62,18 @@ func (t *Throttle) Take(key string, now time.Time) (giveBack func(), err error) 
 	return func() { r.CancelAt(now) }, nil
 }
 
+// Left is how many of key's may be taken at once, and when all of the burst may be again.
+func (t *Throttle) Left(key string, now time.Time) (n int, whole time.Duration) {
+	t.mu.Lock()
+	bucket := t.buckets[key]
+	t.mu.Unlock()
+	if bucket == nil {
+		return t.burst, 0
+	}
+	tokens := max(bucket.TokensAt(now), 0)
+	return int(tokens), time.Duration((float64(t.burst) - tokens) / float64(t.limit) * float64(time.Second))
+}
+
 // forget makes room: full buckets say nothing. If all of them count, some go all the
 // same, which favours one stranger over running out of memory.
 func (t *Throttle) forget(now time.Time) {

@@ -3,6 +3,7 @@
 package download
 
 import (
+	"encoding/json"
 	"io"
 	"mime"
 	"net/http"
@@ -19,7 +20,7 @@ func Serve(w http.ResponseWriter, r *http.Request, file schemas.Artifact, conten
 	header.Set("Content-Type", contentType(file))
 	header.Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": file.Name}))
 	header.Set("ETag", `"`+file.SHA256+`"`)
-	http.ServeContent(&patient{w, http.NewResponseController(w)}, r, "", file.CreatedAt.Time, content)
+	http.ServeContent(&patient{ResponseWriter: w, control: http.NewResponseController(w)}, r, "", file.CreatedAt.Time, content)
 }
 
 func contentType(a schemas.Artifact) string {
@@ -30,13 +31,33 @@ func contentType(a schemas.Artifact) string {
 }
 
 // patient gives each write its own time, so that a download may last as long as it
-// gets on.
+// gets on. What http.ServeContent refuses, which is a range that is not there, becomes a
+// problem like every other error.
 type patient struct {
 	http.ResponseWriter
 	control *http.ResponseController
+	refused bool
+}
+
+func (p *patient) WriteHeader(status int) {
+	if status != http.StatusRequestedRangeNotSatisfiable {
+		p.ResponseWriter.WriteHeader(status)
+		return
+	}
+	p.refused = true
+	header := p.Header()
+	header.Del("Content-Disposition")
+	header.Set("Content-Type", "application/problem+json")
+	p.ResponseWriter.WriteHeader(status)
+	_ = json.NewEncoder(p.ResponseWriter).Encode(map[string]any{
+		"title": http.StatusText(status), "status": status, "detail": "the file has no such range; Content-Range says how long it is",
+	})
 }
 
 func (p *patient) Write(b []byte) (int, error) {
+	if p.refused { // it is text
+		return len(b), nil
+	}
 	_ = p.control.SetWriteDeadline(time.Now().Add(time.Minute))
 	return p.ResponseWriter.Write(b)
 }

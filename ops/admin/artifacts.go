@@ -20,10 +20,11 @@ func (h *Handle) Artifacts(ctx context.Context, f ledger.ArtifactFilter, p ledge
 	return h.History.ListArtifacts(ctx, f, p)
 }
 
-// EachArtifact calls each with the files of one export, by name, while it returns no error.
+// EachArtifact calls each with the files of one export, parts in order and the manifest last,
+// while it returns no error.
 // It holds a page of them at a time.
 func (h *Handle) EachArtifact(ctx context.Context, exportID string, each func(schemas.Artifact) error) error {
-	page := ledger.Page{Sort: "name", Ascending: true, Limit: ledger.MaxPage}
+	page := ledger.Page{Sort: "part", Ascending: true, Limit: ledger.MaxPage}
 	for {
 		listed, err := h.Artifacts(ctx, ledger.ArtifactFilter{ExportID: exportID}, page)
 		if err != nil {

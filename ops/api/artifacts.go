@@ -63,7 +63,7 @@ func (a *API) artifacts() {
 	})
 	register(a, huma.Operation{
 		OperationID: "list-export-artifacts", Method: http.MethodGet, Path: "/exports/{id}/artifacts", Tags: tags, Summary: "List the files of an export",
-		Description: "By name, at most 500 at once.",
+		Description: "Parts in order of their numbers, then the manifest and its signature; at most 500 at once.",
 	}, func(ctx context.Context, in *struct {
 		ExportPath
 		Limit  int    `query:"limit" minimum:"1" maximum:"500" default:"500" doc:"At most this many."`
@@ -71,7 +71,7 @@ func (a *API) artifacts() {
 	}) (*answer[Listing[ArtifactView]], error) {
 		paging := Paging{Limit: in.Limit, Cursor: in.Cursor, Order: "asc"}
 		return give(on(ctx, a, in.Scope, func(h *admin.Handle) (out Listing[ArtifactView], err error) {
-			page, err := paging.page("name")
+			page, err := paging.page("part")
 			if err != nil {
 				return out, err
 			}
@@ -82,7 +82,7 @@ func (a *API) artifacts() {
 			if err != nil {
 				return out, err
 			}
-			return listed(paging, "name", files, func(r ledger.ListedArtifact) ArtifactView { return artifactView(in.ID, r.Artifact) })
+			return listed(paging, "part", files, func(r ledger.ListedArtifact) ArtifactView { return artifactView(in.ID, r.Artifact) })
 		}))
 	})
 	register(a, huma.Operation{

@@ -149,7 +149,7 @@ func (c *Console) exportPage(q *request) error {
 		}
 	}
 	if e.State == schemas.Completed {
-		files, err := q.Artifacts(q.r.Context(), ledger.ArtifactFilter{ExportID: e.ExportID, Present: true}, ledger.Page{Sort: "name", Ascending: true, Limit: partsShown})
+		files, err := q.Artifacts(q.r.Context(), ledger.ArtifactFilter{ExportID: e.ExportID, Present: true}, ledger.Page{Sort: "part", Ascending: true, Limit: partsShown})
 		if err != nil {
 			return err
 		}

@@ -75,7 +75,7 @@ var artifactListing = listing{
 	columns: "export_id, name, kind, part, rows, size, sha256, created_at, expires_at, removed_at",
 	id:      "concat(export_id, '/', name)", sort: "created_at",
 	sorts: map[string]sortColumn{
-		"created_at": instant("created_at"), "name": text("name"), "size": number("size"),
+		"created_at": instant("created_at"), "name": text("name"), "part": number("if(part = 0, 4294967295, part)"), "size": number("size"),
 		"expires_at": number("toUnixTimestamp64Milli(ifNull(expires_at, toDateTime64('2199-01-01 00:00:00', 3, 'UTC')))"),
 	},
 }

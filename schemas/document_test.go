@@ -42,6 +42,7 @@ func TestEveryFieldHasAPropertyAndEveryPropertyAField(t *testing.T) {
 		"job.schema.json#/$defs/timeframe":            schemas.Timeframe{},
 		"job.schema.json#/$defs/webhook":              schemas.Webhook{},
 		"certificate.schema.json":                     schemas.Certificate{},
+		"hold.schema.json":                            schemas.Hold{},
 		"webhook-delivery.schema.json":                schemas.WebhookDelivery{},
 		"types.schema.json#/$defs/rowKey":             schemas.RowKey{},
 		"types.schema.json#/$defs/part":               schemas.Part{},

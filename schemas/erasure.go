@@ -86,7 +86,9 @@ const (
 	// ErasureRequested is one that no worker has accepted yet.
 	ErasureRequested = "requested"
 	ErasureAccepted  = "accepted"
-	ErasureDone      = "done"
+	// ErasureHeld is one that waits for the release of a hold.
+	ErasureHeld = "held"
+	ErasureDone = "done"
 	// ErasureNothingFound says that nothing was stored of a subject, and nothing was removed:
 	// the id may be misspelt, or it was forgotten before.
 	ErasureNothingFound = "nothing_found"
@@ -100,7 +102,7 @@ const (
 type Erasure struct {
 	Request ErasureRequest `json:"request"`
 	// State is one of the constants above.
-	State string `json:"state" enum:"requested,accepted,done,nothing_found,refused" doc:"nothing_found: nothing of it was stored, so nothing was removed. refused: see reason."`
+	State string `json:"state" enum:"requested,accepted,held,done,nothing_found,refused" doc:"held: a hold keeps some of it; it is carried out when that is released. nothing_found: nothing of it was stored, so nothing was removed. refused: see reason."`
 	// Reason says why it was refused, or what was looked for and not found.
 	Reason string `json:"reason,omitempty"`
 	// Subjects says what became of each subject, in the order of the request. Lists of
@@ -120,7 +122,9 @@ type Erasure struct {
 	// Exports are those whose artifacts hold some of them, or, of those that have not
 	// ended, are to hold some.
 	Exports []AffectedExport `json:"exports"`
-	// Waiting says what an accepted one waits for.
+	// HoldID is the hold that it waits for.
+	HoldID string `json:"hold_id,omitempty"`
+	// Waiting says what an accepted or held one waits for.
 	Waiting    string `json:"waiting,omitempty"`
 	AcceptedAt Time   `json:"accepted_at"`
 	// FoundAt is when Exports were written down, before anything was removed: afterwards

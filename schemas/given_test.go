@@ -97,6 +97,8 @@ func decode(schema string, b []byte) error {
 		_, err = schemas.DecodeJob(b)
 	case "certificate.schema.json":
 		_, err = schemas.DecodeCertificate(b)
+	case "hold.schema.json":
+		_, err = schemas.DecodeHold(b)
 	case "webhook-delivery.schema.json":
 		_, err = schemas.DecodeWebhookDelivery(b)
 	case "manifest.schema.json":

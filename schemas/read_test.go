@@ -124,7 +124,7 @@ func TestWhatTheNextReleaseAddsIsIgnoredButInRequestsAndDefinitions(t *testing.T
 		}
 	}
 	for name, document := range map[string][]byte{
-		"job.schema.json": encode(t, validJob()), "certificate.schema.json": exampleOf(t, "certificate.schema.json"),
+		"job.schema.json": encode(t, validJob()), "certificate.schema.json": exampleOf(t, "certificate.schema.json"), "hold.schema.json": exampleOf(t, "hold.schema.json"),
 		"erasure-request.schema.json": exampleOf(t, "erasure-request.schema.json"), "export-request.schema.json": encode(t, validRequest()),
 	} {
 		for _, m := range membersIn(t, document) {

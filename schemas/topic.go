@@ -22,6 +22,7 @@ const (
 	// Compacted, keyed by tenant and id: the last version of each; see Versions.
 	TopicJobs         Topic = "cdds.jobs"
 	TopicCertificates Topic = "cdds.certificates"
+	TopicHolds        Topic = "cdds.holds"
 
 	// TopicErased is compacted: who and what was forgotten, and as of when.
 	TopicErased Topic = "cdds.erased"
@@ -32,7 +33,7 @@ const (
 // Compacted reports whether a topic keeps only the last event of each key. Every
 // process reads all of it, so nothing of it is dead-lettered.
 func Compacted(t Topic) bool {
-	return t == TopicJobs || t == TopicCertificates || t == TopicAccess || t == TopicErased
+	return t == TopicJobs || t == TopicCertificates || t == TopicHolds || t == TopicAccess || t == TopicErased
 }
 
 // DeadLetter is the topic that takes what could not be read from t: original
@@ -116,7 +117,7 @@ func Topics() []Topic {
 	for _, t := range []Topic{TopicInteractions, TopicContacts, TopicExportRequests, TopicExportStatus, TopicAudit, TopicErasureRequests, TopicWebhookDeliveries} {
 		all = append(all, t, t.DeadLetter())
 	}
-	return append(all, TopicJobs, TopicCertificates, TopicAccess, TopicErased)
+	return append(all, TopicJobs, TopicCertificates, TopicHolds, TopicAccess, TopicErased)
 }
 
 // Sizes of messages, in bytes. A message over MaxEventBytes is dead-lettered; the

@@ -1,10 +1,10 @@
-// Package definitions keeps what admins defined, jobs and certificates, in memory: every
-// process its own copy of the compacted topics cdds.jobs and cdds.certificates. Of events
+// Package definitions keeps what admins defined, jobs, certificates and holds, in memory: every
+// process its own copy of the compacted topics cdds.jobs, cdds.certificates and cdds.holds. Of events
 // that replace the same version the first one counts (see schemas.Versions).
 //
 // # Metrics
 //
-//	cdds_definitions{kind}                  jobs and certificates in memory, deleted ones included
+//	cdds_definitions{kind}                  jobs, certificates and holds in memory, deleted ones included
 //	cdds_definitions_unreadable_total{kind} events that were no valid definition and changed nothing
 //	cdds_definitions_outdated_total{kind}   versions that came after another writer's and changed nothing
 //	cdds_recipient_certificates{left}       recipient certificates in use, by what is left of them
@@ -39,7 +39,7 @@ type Log interface {
 
 // Topics are what the Log of Definitions must read.
 func Topics() []schemas.Topic {
-	return []schemas.Topic{schemas.TopicJobs, schemas.TopicCertificates}
+	return []schemas.Topic{schemas.TopicJobs, schemas.TopicCertificates, schemas.TopicHolds}
 }
 
 // Options of Definitions. Log is required.
@@ -57,7 +57,7 @@ type Options struct {
 
 const defaultMaxBytes = 256 << 20
 
-// Definitions are the jobs and certificates of all tenants. Everything but Run is safe
+// Definitions are the jobs, certificates and holds of all tenants. Everything but Run is safe
 // for concurrent use, and what is returned is the caller's own but for the slices and
 // maps in it, which nobody may change.
 type Definitions struct {
@@ -70,6 +70,7 @@ type Definitions struct {
 	mu           sync.RWMutex
 	jobs         map[key]held[schemas.Job]
 	certificates map[key]held[schemas.Certificate]
+	holds        map[key]held[schemas.Hold]
 	bytes        int64
 	full         bool
 	changed      chan struct{} // closed and replaced at every change
@@ -98,10 +99,10 @@ func New(o Options) (*Definitions, error) {
 		o.Now = time.Now
 	}
 	d := &Definitions{
-		opts: o, jobs: map[key]held[schemas.Job]{}, certificates: map[key]held[schemas.Certificate]{},
+		opts: o, jobs: map[key]held[schemas.Job]{}, certificates: map[key]held[schemas.Certificate]{}, holds: map[key]held[schemas.Hold]{},
 		changed: make(chan struct{}),
 		held: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "cdds_definitions", Help: "Jobs and certificates in memory, deleted ones included."}, []string{"kind"}),
+			Name: "cdds_definitions", Help: "Jobs, certificates and holds in memory, deleted ones included."}, []string{"kind"}),
 		unreadable: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "cdds_definitions_unreadable_total", Help: "Events that were no valid definition and changed nothing."}, []string{"kind"}),
 		outdated: prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -126,7 +127,7 @@ func (d *Definitions) Ready() error {
 	full := d.full
 	d.mu.RUnlock()
 	if full {
-		return fmt.Errorf("definitions: more than %d bytes of jobs and certificates; some are not known to this process", d.opts.MaxBytes)
+		return fmt.Errorf("definitions: more than %d bytes of jobs, certificates and holds; some are not known to this process", d.opts.MaxBytes)
 	}
 	return d.opts.Log.Ready()
 }
@@ -154,6 +155,8 @@ func (d *Definitions) Apply(topic schemas.Topic, messageKey, value []byte) {
 		apply(d, topic, "job", d.jobs, messageKey, value, schemas.DecodeJob)
 	case schemas.TopicCertificates:
 		apply(d, topic, "certificate", d.certificates, messageKey, value, schemas.DecodeCertificate)
+	case schemas.TopicHolds:
+		apply(d, topic, "hold", d.holds, messageKey, value, schemas.DecodeHold)
 	}
 }
 

@@ -41,7 +41,7 @@ func certificate(t *testing.T, tenant string) *schemas.Certificate {
 // cluster is a broker with the topics of definitions.
 func cluster(t *testing.T) []kgo.Opt {
 	t.Helper()
-	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(4, string(schemas.TopicJobs), string(schemas.TopicCertificates)))
+	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(4, string(schemas.TopicJobs), string(schemas.TopicCertificates), string(schemas.TopicHolds)))
 	check(t, err)
 	t.Cleanup(c.Close)
 	return []kgo.Opt{kgo.SeedBrokers(c.ListenAddrs()...)}

@@ -2,6 +2,7 @@ package erasure
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -16,17 +17,20 @@ const (
 	watchFor = time.Hour
 )
 
-// Watch looks for what came back, at once and then every minute, until ctx ends; it then
-// returns nil. A look that fails is logged and made again.
+// Watch has erasures carried out whose hold was released, and looks for what came back, at once
+// and then every minute and when holds change, until ctx ends; it then returns nil. A look that
+// fails is logged and made again.
 func (h *Handler) Watch(ctx context.Context) error {
 	ticker := time.NewTicker(watchEvery)
 	defer ticker.Stop()
 	for {
-		if err := h.again(ctx); err != nil && ctx.Err() == nil {
-			h.Logger.ErrorContext(ctx, "cannot tell whether erased rows came back; looking again in a minute", "error", err)
+		changed := h.Holds.Changed()
+		if err := errors.Join(h.again(ctx), h.resume(ctx)); err != nil && ctx.Err() == nil {
+			h.Logger.ErrorContext(ctx, "cannot tell whether erased rows came back, or held erasures can go on; looking again in a minute", "error", err)
 		}
 		select {
 		case <-ticker.C:
+		case <-changed:
 		case <-ctx.Done():
 			return nil
 		}
@@ -46,6 +50,11 @@ func (h *Handler) again(ctx context.Context) error {
 		return err
 	}
 	for _, e := range back {
+		if held, err := h.cameBackHeld(ctx, e); err != nil {
+			return err
+		} else if held {
+			continue
+		}
 		rows, err := h.Rows.EraseAgain(ctx, e)
 		if err != nil {
 			return err
@@ -60,4 +69,22 @@ func (h *Handler) again(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// cameBackHeld reports whether a hold keeps what came back of an erasure.
+func (h *Handler) cameBackHeld(ctx context.Context, summary schemas.Erasure) (bool, error) {
+	holds, err := h.Holds.Held(ctx, summary.Request.TenantID)
+	if err != nil || len(holds) == 0 {
+		return false, err
+	}
+	e, _, err := h.History.Erasure(ctx, summary.Request.TenantID, summary.Request.ErasureID)
+	if err != nil {
+		return false, err
+	}
+	left, err := h.Rows.Impact(ctx, e)
+	if err != nil {
+		return false, err
+	}
+	_, held := left.Held(holds)
+	return held, nil
 }

@@ -41,6 +41,8 @@ type History interface {
 	SaveErasure(ctx context.Context, e schemas.Erasure) error
 	// ErasuresSince returns the erasures that were done at or past t.
 	ErasuresSince(ctx context.Context, t time.Time) ([]schemas.Erasure, error)
+	// HeldErasures returns the summaries of the erasures that wait for holds.
+	HeldErasures(ctx context.Context) ([]schemas.Erasure, error)
 	// ExportsHoldingRows calls each with every export of a tenant that has artifacts, or is
 	// about to have some.
 	ExportsHoldingRows(ctx context.Context, tenantID string, each func(schemas.Export) error) error
@@ -79,6 +81,14 @@ type Publisher interface {
 	Publish(ctx context.Context, events ...schemas.Event) error
 }
 
+// Holds knows what may not be removed; *definitions.Definitions does.
+type Holds interface {
+	// Held returns the active holds of a tenant as of now.
+	Held(ctx context.Context, tenantID string) (schemas.Holds, error)
+	// Changed is closed when there is a hold more, or one less.
+	Changed() <-chan struct{}
+}
+
 // Objects is the bucket of attachments; *bucket.Bucket is one.
 type Objects interface {
 	// Remove of an object that is not there is no error.
@@ -92,6 +102,7 @@ type Options struct {
 	History   History
 	Objects   Objects
 	Publisher Publisher
+	Holds     Holds
 	// Name identifies this process in events, such as host and process id.
 	Name   string
 	Logger *slog.Logger
@@ -142,6 +153,14 @@ func (h *Handler) erase(ctx context.Context, r schemas.ErasureRequest) error {
 	if e.FoundAt.IsZero() {
 		return h.find(ctx, e)
 	}
+	// A process died: some of it may be gone already.
+	left, err := h.Rows.Impact(ctx, e)
+	if err != nil {
+		return err
+	}
+	if held, err := h.held(ctx, &e, left); err != nil || held {
+		return err
+	}
 	return h.remove(ctx, e, nil)
 }
 
@@ -175,6 +194,9 @@ func (h *Handler) find(ctx context.Context, e schemas.Erasure) error {
 		return h.end(ctx, e, schemas.ErasureNothingFound, schemas.OutcomeFailed, e.Reason)
 	}
 	if e.Exports, err = h.holding(ctx, e, impact); err != nil {
+		return err
+	}
+	if held, err := h.held(ctx, &e, impact); err != nil || held {
 		return err
 	}
 	e.Rows, e.FoundAt = impact.Versions, schemas.TimeOf(h.Now())

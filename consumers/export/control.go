@@ -92,6 +92,9 @@ func jobOf(a pipeline.Acceptance) string {
 // delete removes the artifacts of an export that has ended and says who asked.
 func (w *Worker) delete(ctx context.Context, r schemas.Record[*schemas.ExportRequest], shard int32) error {
 	tenantID, exportID := r.Event.TenantID, r.Event.ExportID
+	if err := w.notHeld(ctx, tenantID, exportID); err != nil {
+		return err
+	}
 	last, _, err := w.attempts(ctx, r, shard)
 	if err != nil {
 		return err
@@ -127,6 +130,21 @@ func (w *Worker) delete(ctx context.Context, r schemas.Record[*schemas.ExportReq
 	return w.report(ctx, &schemas.ExportStatus{
 		TenantID: tenantID, ExportID: exportID, EventID: "deleted", State: schemas.Deleted, Reason: reason,
 	})
+}
+
+// notHeld is a refusal if a hold keeps the files of an export.
+func (w *Worker) notHeld(ctx context.Context, tenantID, exportID string) error {
+	if w.Holds == nil {
+		return nil
+	}
+	holds, err := w.Holds.Held(ctx, tenantID)
+	if err != nil {
+		return err
+	}
+	if h, held := holds.OfExport(exportID); held {
+		return refusal{reason: fmt.Sprintf("the hold %s (%s) keeps its files; it can be deleted once that is released", h.HoldID, h.Name)}
+	}
+	return nil
 }
 
 // atWork reports whether an attempt is open and nothing has ended it, and how the export

@@ -93,6 +93,12 @@ type Certificates interface {
 	Certificate(tenantID, fingerprint string) (schemas.Certificate, bool)
 }
 
+// Holds knows what may not be removed; *definitions.Definitions does.
+type Holds interface {
+	// Held returns the active holds of a tenant as of now.
+	Held(ctx context.Context, tenantID string) (schemas.Holds, error)
+}
+
 // Options of a Worker.
 type Options struct {
 	Exporter  *pipeline.Exporter
@@ -103,6 +109,8 @@ type Options struct {
 	Tenants   Tenants
 	// Certificates may be nil; then none is registered.
 	Certificates Certificates
+	// Holds may be nil; then there are none.
+	Holds Holds
 	// Name identifies this process in status events, such as host and process id.
 	Name string
 	// Slots is how many parts are exported at once; 0 means one per CPU.

@@ -9,8 +9,12 @@ import (
 )
 
 func buildErasure(a *App) ([]role, error) {
+	defined, err := a.defined()
+	if err != nil {
+		return nil, err
+	}
 	handler := erasure.New(erasure.Options{
-		Log: a.offsets, Rows: a.warehouse, History: a.ledger, Publisher: a.publisher,
+		Log: a.offsets, Rows: a.warehouse, History: a.ledger, Publisher: a.publisher, Holds: defined,
 		Objects: a.bucket.Sibling(a.Config.S3.AttachmentsBucket),
 		Name:    a.Name, Logger: a.Logger.With("role", "erasure"),
 	})

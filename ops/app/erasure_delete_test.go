@@ -105,6 +105,12 @@ func TestAnErasureNamesAndDeletesTheExportsThatHoldItAndNoOthers(t *testing.T) {
 	}
 }
 
+// unheld knows no holds.
+type unheld struct{}
+
+func (unheld) Held(context.Context, string) (schemas.Holds, error) { return nil, nil }
+func (unheld) Changed() <-chan struct{}                            { return nil }
+
 // dying is a warehouse of a process that dies once its rows are removed.
 type dying struct{ *warehouse.Warehouse }
 
@@ -122,7 +128,7 @@ func TestAnErasureThatDiedAfterItsRowsWereGoneStillNamesTheExportsThatHoldThem(t
 	w.await("acme", "holding")
 	handler := func(rows erasure.Rows) *erasure.Handler {
 		return erasure.New(erasure.Options{
-			Log: w.offsets(), Rows: rows, History: w.ledger, Publisher: w.publisher, Objects: w.bucket, Name: "test", Logger: slog.New(slog.DiscardHandler),
+			Log: w.offsets(), Rows: rows, History: w.ledger, Publisher: w.publisher, Holds: unheld{}, Objects: w.bucket, Name: "test", Logger: slog.New(slog.DiscardHandler),
 		})
 	}
 	r := &schemas.ErasureRequest{TenantID: "acme", ErasureID: "case-1", InteractionID: "i-000003"}

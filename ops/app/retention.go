@@ -11,13 +11,17 @@ import (
 )
 
 func buildRetention(a *App) ([]role, error) {
+	defined, err := a.defined()
+	if err != nil {
+		return nil, err
+	}
 	now, clock := a.Now, (func(context.Context) (time.Time, error))(nil)
 	if now == nil {
 		now, clock = time.Now, a.warehouse.Clock
 	}
 	c := a.Config
 	keeper := retention.New(retention.Options{
-		History: a.ledger, Account: a.warehouse, Log: a.offsets, Objects: a.bucket, Publisher: a.publisher,
+		History: a.ledger, Account: a.warehouse, Log: a.offsets, Objects: a.bucket, Publisher: a.publisher, Holds: defined,
 		// Removing needs nothing but the store.
 		Artifacts: pipeline.New(pipeline.Options{Store: a.bucket, Now: now}),
 		Lifetime:  c.Export.LifetimeOf,
@@ -27,7 +31,7 @@ func buildRetention(a *App) ([]role, error) {
 	ready := func() error { return nil } // a pass that fails shows in its metric
 	seen, _, err := a.presence("retention")
 	ageing := retention.NewAgeing(retention.AgeingOptions{
-		Rows: a.warehouse, Keep: c.History.Keep, Least: c.History.Least, Every: c.History.AgeEvery, Publisher: a.publisher, Clock: clock,
+		Rows: a.warehouse, Keep: c.History.Keep, Least: c.History.Least, Every: c.History.AgeEvery, Publisher: a.publisher, Holds: defined, Clock: clock,
 		Name: a.Name, Registerer: a.Registry, Logger: a.Logger.With("role", "retention.ageing"), Now: now,
 	})
 	return []role{{"retention", keeper.Run, ready}, {"retention.ageing", ageing.Run, ready}, seen}, err

@@ -53,7 +53,7 @@ func (w *world) keeper(ahead time.Duration) *retention.Keeper {
 // keeperAt is retention with a clock.
 func (w *world) keeperAt(now func() time.Time) *retention.Keeper {
 	return retention.New(retention.Options{
-		History: w.ledger, Account: w.warehouse, Log: w.offsets(), Objects: w.bucket, Publisher: w.publisher,
+		History: w.ledger, Account: w.warehouse, Log: w.offsets(), Objects: w.bucket, Publisher: w.publisher, Holds: unheld{},
 		Artifacts: pipeline.New(pipeline.Options{Store: w.bucket, Now: now}),
 		Lifetime:  func(string) time.Duration { return 30 * 24 * time.Hour }, Grace: 24 * time.Hour,
 		Name: "test", Registerer: prometheus.NewRegistry(), Logger: slog.New(slog.DiscardHandler), Now: now,

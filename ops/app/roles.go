@@ -129,7 +129,7 @@ func buildExport(a *App) ([]role, error) {
 			Lifetime: c.Lifetime, LifetimeByTenant: c.LifetimeByTenant, HistoryFrom: a.historyFrom, Now: time.Now,
 		}),
 		Log: a.offsets, Requests: requestTopic{consumers.Kafka(a.client), a.publisher}, Ledger: a.warehouse,
-		Publisher: a.publisher, Tenants: a.warehouse, Certificates: registered,
+		Publisher: a.publisher, Tenants: a.warehouse, Certificates: registered, Holds: registered,
 		Name: a.Name, Slots: c.Slots, TenantSlots: c.TenantSlots,
 		InlineCertificates: c.InlineCertificates != nil && *c.InlineCertificates,
 		IngestWait:         c.IngestWait, RetryFor: c.RetryFor,

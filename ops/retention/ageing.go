@@ -19,6 +19,14 @@ type Rows interface {
 	// Age removes rows of a tenant from before a time and returns how many. It is safe to
 	// repeat.
 	Age(ctx context.Context, tenantID, entity string, before, now time.Time) (int64, error)
+	// EarliestHeld is the time of the first row from before a time that a hold keeps.
+	EarliestHeld(ctx context.Context, tenantID, entity string, holds schemas.Holds, before time.Time) (time.Time, bool, error)
+}
+
+// Holds knows what may not be removed; *definitions.Definitions does.
+type Holds interface {
+	// Held returns the active holds of a tenant as of now.
+	Held(ctx context.Context, tenantID string) (schemas.Holds, error)
 }
 
 // AgeingOptions of an Ageing; all are required but Clock, Registerer and Now.
@@ -28,6 +36,7 @@ type AgeingOptions struct {
 	// shortest of all tenants', 0 if there is none.
 	Keep  func(tenantID, entity string) time.Duration
 	Least func(entity string) time.Duration
+	Holds Holds
 	// Every is the pause between passes.
 	Every time.Duration
 	// Publisher puts what was removed on record.
@@ -136,6 +145,20 @@ func (a *Ageing) age(ctx context.Context, tenantID, entity string, now time.Time
 		return nil
 	}
 	before := schemas.TimeOf(now.Add(-keep - AgeingGrace))
+	holds, err := a.Holds.Held(ctx, tenantID)
+	if err != nil {
+		return err
+	}
+	// What aged out ends at one instant, so that exports and chains know what is gone: nothing
+	// past the first row that is held goes.
+	first, held, err := a.Rows.EarliestHeld(ctx, tenantID, entity, holds, before.Time)
+	if err != nil {
+		return err
+	}
+	if held {
+		a.Logger.Info("a hold keeps history from ageing", "tenant", tenantID, "entity", entity, "kept_from", schemas.TimeOf(first))
+		before = schemas.TimeOf(first)
+	}
 	rows, err := a.Rows.Age(ctx, tenantID, entity, before.Time, now)
 	if err != nil || rows == 0 {
 		return err

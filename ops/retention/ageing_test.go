@@ -12,8 +12,17 @@ import (
 	"cdds/schemas"
 )
 
-// aged are rows of one tenant, and what was published about them.
-type aged struct{ removed []time.Time }
+// aged are rows of one tenant, of which one is held or none, and what was published about them.
+type aged struct {
+	removed []time.Time
+	held    time.Time
+}
+
+func (*aged) Held(context.Context, string) (schemas.Holds, error) { return nil, nil }
+
+func (a *aged) EarliestHeld(context.Context, string, string, schemas.Holds, time.Time) (time.Time, bool, error) {
+	return a.held, !a.held.IsZero(), nil
+}
 
 func (*aged) TenantsBefore(context.Context, string, time.Time) ([]string, error) {
 	return []string{"acme"}, nil
@@ -32,7 +41,7 @@ func TestAClockThatJumpedRemovesNoHistory(t *testing.T) {
 	for _, wrong := range []time.Duration{0, time.Minute, -2 * time.Hour, 2 * time.Hour, 10 * year} {
 		rows := &aged{}
 		err := NewAgeing(AgeingOptions{
-			Rows: rows, Publisher: rows, Registerer: prometheus.NewRegistry(), Logger: slog.New(slog.DiscardHandler),
+			Rows: rows, Publisher: rows, Holds: rows, Registerer: prometheus.NewRegistry(), Logger: slog.New(slog.DiscardHandler),
 			Keep: func(string, string) time.Duration { return year },
 			Least: func(entity string) time.Duration {
 				return map[string]time.Duration{schemas.EntityInteraction: year}[entity]

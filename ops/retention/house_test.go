@@ -30,7 +30,9 @@ type house struct {
 	now   time.Time
 	store *pipelinetest.Store
 	// log is how much was published, and stored what of it history holds, by export.
-	log    int
+	log int
+	// holds are those of every tenant.
+	holds  schemas.Holds
 	stored map[[2]string][]*schemas.ExportStatus
 }
 
@@ -39,6 +41,8 @@ func newHouse(t *testing.T) *house {
 	h.store.Now = h.clock
 	return h
 }
+
+func (h *house) Held(context.Context, string) (schemas.Holds, error) { return h.holds, nil }
 
 func (h *house) clock() time.Time { return h.now }
 
@@ -101,7 +105,7 @@ func (h *house) exporter() *pipeline.Exporter {
 // keeper is a retention process that starts now.
 func (h *house) keeper() *retention.Keeper {
 	return retention.New(retention.Options{
-		History: h, Account: h, Log: h, Objects: h.store, Artifacts: h.exporter(), Publisher: h,
+		History: h, Account: h, Log: h, Objects: h.store, Artifacts: h.exporter(), Publisher: h, Holds: h,
 		Lifetime: func(string) time.Duration { return 30 * day }, Grace: day,
 		Name: "test", Registerer: prometheus.NewRegistry(), Logger: slog.New(slog.NewTextHandler(io.Discard, nil)), Now: h.clock,
 	})

@@ -93,6 +93,7 @@ type Options struct {
 	Objects   Objects
 	Artifacts Artifacts
 	Publisher Publisher
+	Holds     Holds
 	// Lifetime is how long a tenant's artifacts live where no manifest says: those of
 	// failed exports.
 	Lifetime func(tenantID string) time.Duration
@@ -252,6 +253,11 @@ func (k *Keeper) Expire(ctx context.Context) (Report, error) {
 			kept++ // whatever history says, the manifest promises more
 			return nil
 		}
+		held, err := k.held(ctx, e.TenantID, e.ExportID)
+		if err != nil || held {
+			kept++
+			return err
+		}
 		if err := k.remove(ctx, e, "its artifacts were kept as long as agreed"); err != nil {
 			overdue++
 			return err
@@ -266,6 +272,19 @@ func (k *Keeper) Expire(ctx context.Context) (Report, error) {
 	k.next.Set(next)
 	k.tenants.set(tenants)
 	return report, err
+}
+
+// held reports whether a hold keeps the files of an export.
+func (k *Keeper) held(ctx context.Context, tenantID, exportID string) (bool, error) {
+	holds, err := k.Holds.Held(ctx, tenantID)
+	if err != nil {
+		return false, err
+	}
+	h, held := holds.OfExport(exportID)
+	if held {
+		k.Logger.Info("a hold keeps the files of an export", "tenant", tenantID, "export_id", exportID, "hold", h.HoldID)
+	}
+	return held, nil
 }
 
 // Due reports whether at now the artifacts of an export are to go: a completed one's

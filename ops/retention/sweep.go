@@ -213,6 +213,9 @@ func (k *Keeper) settle(ctx context.Context, f finding, report *Report) error {
 	if err != nil || again != f {
 		return err
 	}
+	if held, err := k.held(ctx, f.tenant, f.export); err != nil || held {
+		return err
+	}
 	log := k.Logger.With("tenant", f.tenant, "export_id", f.export, "why", f.why)
 	switch f.kind {
 	case leftover:

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -246,4 +247,53 @@ func TestWhatTheBucketSaysIsOverGoesHoweverManyThereAre(t *testing.T) {
 	if h.states() != "map[deleted:15 expired:15]" || h.objects("acme/e000/interaction")+h.objects("acme/e001/interaction") != 0 {
 		t.Errorf("history has %s", h.states())
 	}
+}
+
+// TestFilesUnderAHoldAreNeitherExpiredNorSwept holds one of two exports past their time, and one of
+// two that nobody knows any more.
+func TestFilesUnderAHoldAreNeitherExpiredNorSwept(t *testing.T) {
+	h := newHouse(t)
+	for _, id := range []string{"held", "due"} {
+		h.export(id)
+	}
+	for _, id := range []string{"held-orphan", "orphan"} {
+		h.put(id, schemas.PartName(schemas.EntityInteraction, id, schemas.Part{Number: 1}), "sealed")
+	}
+	h.holds = schemas.Holds{{HoldID: "case-12", Exports: []string{"held", "held-orphan"}}}
+	k := h.keeper()
+	pass := func(crowd string) {
+		t.Helper()
+		for n := range 50 { // of few exports the sweep settles none by itself
+			h.export(fmt.Sprint(crowd, n))
+		}
+		for range 4 {
+			h.now = h.now.Add(2 * day)
+			_, err := k.Sweep(t.Context())
+			check(t, err)
+		}
+		h.now = h.now.Add(30 * day)
+		_, err := k.Expire(t.Context())
+		check(t, err)
+	}
+	left := func(want ...string) {
+		t.Helper()
+		for _, id := range []string{"held", "due", "held-orphan", "orphan"} {
+			files := 0
+			objects, err := h.store.List(t.Context(), schemas.ExportPrefix("acme", id))
+			check(t, err)
+			for _, o := range objects {
+				if strings.HasSuffix(o.Key, ".p7m") {
+					files++
+				}
+			}
+			if (files > 0) != slices.Contains(want, id) {
+				t.Errorf("%s has %d files", id, files)
+			}
+		}
+	}
+	pass("before")
+	left("held", "held-orphan")
+	h.holds = nil
+	pass("after")
+	left()
 }

@@ -63,6 +63,12 @@ func (l *Ledger) ErasuresSince(ctx context.Context, t time.Time) ([]schemas.Eras
 		tables.Named("done", schemas.ErasureDone), tables.Named("since", uint64(t.UnixMilli())))
 }
 
+// HeldErasures returns the summaries of the erasures that wait for holds.
+func (l *Ledger) HeldErasures(ctx context.Context) ([]schemas.Erasure, error) {
+	return tables.Decoded[schemas.Erasure](ctx, l.db, "read erasures that are held",
+		"SELECT summary FROM erasures FINAL WHERE state = {held:String}", tables.Named("held", schemas.ErasureHeld))
+}
+
 var erasureListing = listing{
 	what: "erasures", from: "erasures FINAL", columns: "summary", id: "erasure_id", sort: "accepted_at",
 	sorts: map[string]sortColumn{

@@ -294,6 +294,15 @@ func (h *Handle) control(ctx context.Context, action, id string, allows func(sch
 	if !allows(e.State) {
 		return h.refuse(ctx, "export."+action, id, &ConflictError{fmt.Sprintf("export %s is %s: there is nothing to %s", id, e.State, action)})
 	}
+	if action == schemas.ActionDelete { // the worker asks, too: this answers at once
+		holds, err := h.Definitions.Held(ctx, h.tenant)
+		if err != nil {
+			return err
+		}
+		if hold, held := holds.OfExport(id); held {
+			return h.refuse(ctx, "export."+action, id, &ConflictError{fmt.Sprintf("the hold %s (%s) keeps the files of export %s; it can be deleted once that is released", hold.HoldID, hold.Name, id)})
+		}
+	}
 	r := &schemas.ExportRequest{
 		Action: action, TenantID: h.tenant, ExportID: id, RequestedAt: schemas.TimeOf(h.Now()), RequestedBy: h.who.Name, RequestedFrom: h.who.From,
 	}

@@ -21,6 +21,11 @@ type Definitions interface {
 	Certificate(tenantID, fingerprint string) (schemas.Certificate, bool)
 	// Recipient is the certificate to use where fingerprint is named.
 	Recipient(tenantID, fingerprint string) (schemas.Certificate, error)
+	// Holds are all of the tenant, released ones included; Hold is one, and Held the active
+	// ones as of now.
+	Holds(tenantID string) schemas.Holds
+	Hold(tenantID, holdID string) (schemas.Hold, bool)
+	Held(ctx context.Context, tenantID string) (schemas.Holds, error)
 	// Sync returns once everything that was acknowledged before is known.
 	Sync(ctx context.Context) error
 }

@@ -152,6 +152,8 @@ type Options struct {
 	Estimator Estimator
 	// Directory has the users and tokens Accounts change.
 	Directory *auth.Directory
+	// TwoPeople says that a second person must release a hold, too.
+	TwoPeople bool
 	// InlineCertificates says that a request may bring its recipients' certificates.
 	InlineCertificates bool
 	// LinkLifetime is how long a link to an artifact serves; 0 means 5 minutes.

@@ -83,6 +83,7 @@ func New(o Options) *API {
 	a.exports()
 	a.artifacts()
 	a.certificates()
+	a.holds()
 	a.erasures()
 	a.audit()
 	a.accounts()

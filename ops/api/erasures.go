@@ -19,7 +19,7 @@ func (a *API) erasures() {
 		Scope
 		Paging
 		Sort  string `query:"sort" enum:"accepted_at,state,erasure_id" default:"accepted_at"`
-		State string `query:"state" enum:"accepted,done,nothing_found,refused"`
+		State string `query:"state" enum:"accepted,held,done,nothing_found,refused"`
 	}) (*answer[Listing[schemas.Erasure]], error) {
 		return give(on(ctx, a, in.Scope, func(h *admin.Handle) (out Listing[schemas.Erasure], err error) {
 			page, err := in.page(in.Sort)

@@ -34,7 +34,9 @@ With --wait it reports when it is done, what became of each and which exports ha
 artifacts that hold some, each by its own filter, range and snapshot;
 --delete-artifacts deletes those, and no others. If nothing is stored of one of them,
 nothing is erased and the exit code is 6: ids may be misspelt. With --skip-unknown the
-others are erased. A tenant that nothing was ever stored for is refused.
+others are erased. A tenant that nothing was ever stored for is refused. An erasure of
+what a hold keeps waits as held until that is released: --wait does not, and the exit
+code is 3.
 
 What is produced from now on is stored again. Kafka keeps its records as long as the
 topics' retention says, and what receivers downloaded is theirs to delete.
@@ -158,6 +160,9 @@ func (s *session) toldErasure(e schemas.Erasure) error {
 		}
 		return jsonTold{nothing(withHint(errors.New(e.Reason), check,
 			fmt.Sprintf("it may have been erased before: `%s` lists erasures", shell.Command("cdds", "audit", "--tenant", e.Request.TenantID))))}
+	case schemas.ErasureHeld:
+		return jsonTold{refused(withHint(errors.New(e.Waiting),
+			fmt.Sprintf("`%s` shows the hold", shell.Command("cdds", "hold", "show", e.HoldID, "--tenant", e.Request.TenantID))))}
 	case schemas.ErasureRefused:
 		return jsonTold{refused(errors.New(e.Reason))}
 	}
@@ -168,7 +173,7 @@ func (s *session) toldErasure(e schemas.Erasure) error {
 func awaitErasure(ctx context.Context, e schemas.Erasure, every time.Duration, look func(context.Context) (schemas.Erasure, bool, error)) (schemas.Erasure, error) {
 	ticker := time.NewTicker(every)
 	defer ticker.Stop()
-	for !e.Ended() {
+	for !e.Ended() && e.State != schemas.ErasureHeld {
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():

@@ -60,7 +60,7 @@ func run(args ...string) (code int, stdout, stderr string) {
 }
 
 func TestNamesFromStrangersDoNotDriveTheTerminal(t *testing.T) {
-	onKafka(t, schemas.TopicJobs, schemas.TopicCertificates, schemas.TopicAccess, schemas.TopicAudit)
+	onKafka(t, schemas.TopicJobs, schemas.TopicCertificates, schemas.TopicHolds, schemas.TopicAccess, schemas.TopicAudit)
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
 		t.Fatal(err)

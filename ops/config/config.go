@@ -23,6 +23,7 @@ type Config struct {
 	Export     Export     `yaml:"export" envPrefix:"EXPORT_"`
 	Retention  Retention  `yaml:"retention" envPrefix:"RETENTION_"`
 	History    History    `yaml:"history" envPrefix:"HISTORY_"`
+	Hold       Hold       `yaml:"hold" envPrefix:"HOLD_"`
 	Schedule   Schedule   `yaml:"schedule" envPrefix:"SCHEDULE_"`
 	Webhooks   Webhooks   `yaml:"webhooks" envPrefix:"WEBHOOKS_"`
 	Stack      Stack      `yaml:"stack" envPrefix:"STACK_"`

@@ -83,7 +83,7 @@ const requestsShown = 20
 
 func (c *Console) privacyPage(q *request) error {
 	query := q.r.URL.Query()
-	d := privacyData{State: query.Get("state"), States: []string{schemas.ErasureAccepted, schemas.ErasureDone, schemas.ErasureNothingFound, schemas.ErasureRefused}}
+	d := privacyData{State: query.Get("state"), States: []string{schemas.ErasureAccepted, schemas.ErasureHeld, schemas.ErasureDone, schemas.ErasureNothingFound, schemas.ErasureRefused}}
 	page := d.read(query, "accepted_at")
 	found, err := q.Erasures(q.r.Context(), d.State, page)
 	if err != nil {

@@ -298,7 +298,7 @@ func (r *ErasureRequest) AuditID() string { return r.ID() + "/erasure/create" }
 // its request is the one that whoever requested it records, too.
 func AuditOfErasure(e Erasure, worker, outcome, detail string, now Time) *AuditRecord {
 	action := map[string]string{
-		ErasureDone: "complete", ErasureNothingFound: "complete", ErasureRepeated: "repeat",
+		ErasureDone: "complete", ErasureNothingFound: "complete", ErasureRepeated: "repeat", ErasureHeld: "hold",
 	}[e.State]
 	a := &AuditRecord{
 		AuditID: e.Request.ID() + "/erasure/" + e.State + "/" + outcome, Time: now, TenantID: e.Request.TenantID,

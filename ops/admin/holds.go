@@ -79,7 +79,7 @@ func (h *Handle) ReleaseHold(ctx context.Context, id string) (schemas.Hold, erro
 	hold.Revision++
 	switch {
 	case h.TwoPeople && hold.ReleaseRequestedBy == "":
-		action, hold.ReleaseRequestedBy = "hold.release_request", h.who.Name
+		action, hold.ReleaseRequestedBy = "hold.request_release", h.who.Name
 	case h.TwoPeople && hold.ReleaseRequestedBy == h.who.Name:
 		return hold, h.refuse(ctx, action, id, &ConflictError{"you requested the release; a second person must release the hold"})
 	default:

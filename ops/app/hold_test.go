@@ -118,7 +118,7 @@ func TestAHoldKeepsErasuresAndDeletionsAwayUntilTwoPeopleReleaseIt(t *testing.T)
 	if n := s.count("SELECT count() FROM interactions"); n != 0 {
 		t.Errorf("%d interactions are left after release", n)
 	}
-	s.awaitAudit("acme", "hold.create", "hold.release_request", "hold.release", "erasure.held", "erasure.done")
+	s.awaitAudit("acme", "hold.create", "hold.request_release", "hold.release", "erasure.hold", "erasure.complete")
 }
 
 // TestAHeldErasureRunsAfterARestart releases a hold while no erasure role runs.

@@ -2,6 +2,7 @@ package schemas
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -100,6 +101,16 @@ func Union(runs []Run) (all []Run) {
 	}
 	return all
 }
+
+var (
+	// ErrNothingGone says that there is nothing to write off.
+	ErrNothingGone = errors.New("no record is missing that Kafka does not have any more; there is nothing to write off")
+	// ErrNoReason says that a write-off needs a reason.
+	ErrNoReason = errors.New("a write-off needs a reason: every manifest that it touches states it")
+)
+
+// ActionWriteOff is what a write-off is called in the audit trail.
+const ActionWriteOff = "records.write_off"
 
 // Positions is how many positions runs hold.
 func Positions(runs []Run) (n int64) {

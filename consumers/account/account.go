@@ -4,7 +4,6 @@ package account
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -54,27 +53,8 @@ type Book struct {
 	Publisher Publisher
 }
 
-// Account is what became of the records of a topic, up to what ingest has committed.
-type Account struct {
-	Topic        schemas.Topic                `json:"topic"`
-	Incarnations schemas.Lineage              `json:"incarnations"`
-	Partitions   []warehouse.PartitionAccount `json:"partitions"`
-	// Gone are missing positions that Kafka does not have any more, the first of them.
-	Gone []schemas.Run `json:"gone"`
-	// WriteOffs are those there ever were.
-	WriteOffs []schemas.WriteOff `json:"write_offs"`
-}
-
-// Missing is how many positions are missing in all.
-func (a Account) Missing() (n int64) {
-	for _, p := range a.Partitions {
-		n += p.Missing
-	}
-	return n
-}
-
 // Draw draws up the account of a source topic.
-func (b Book) Draw(ctx context.Context, topic schemas.Topic) (a Account, err error) {
+func (b Book) Draw(ctx context.Context, topic schemas.Topic) (a warehouse.TopicAccount, err error) {
 	a.Topic = topic
 	if a.Incarnations, err = b.Log.Lineage(ctx, topic); err != nil {
 		return a, err
@@ -111,21 +91,11 @@ func (b Book) gone(ctx context.Context, topic schemas.Topic, used []schemas.Run)
 	return b.Log.Gone(ctx, topic, gaps)
 }
 
-var (
-	// ErrNothingGone says that there is nothing to write off.
-	ErrNothingGone = errors.New("no record is missing that Kafka does not have any more; there is nothing to write off")
-	// ErrNoReason says that a write-off needs a reason.
-	ErrNoReason = errors.New("a write-off needs a reason: every manifest that it touches states it")
-)
-
-// ActionWriteOff is what a write-off is called in the audit trail.
-const ActionWriteOff = "records.write_off"
-
 // WriteOff writes off what is gone of a topic: all of it, or what lies within runs. It is
 // recorded in the bucket and in the audit trail before exports stop waiting for it.
 func (b Book) WriteOff(ctx context.Context, topic schemas.Topic, within []schemas.Run, reason, by, from string, now time.Time) (schemas.WriteOff, error) {
 	if strings.TrimSpace(reason) == "" {
-		return schemas.WriteOff{}, ErrNoReason
+		return schemas.WriteOff{}, schemas.ErrNoReason
 	}
 	used, err := b.used(ctx, topic)
 	if err != nil {
@@ -139,7 +109,7 @@ func (b Book) WriteOff(ctx context.Context, topic schemas.Topic, within []schema
 		gone = schemas.Overlap(gone, within)
 	}
 	if len(gone) == 0 {
-		return schemas.WriteOff{}, ErrNothingGone
+		return schemas.WriteOff{}, schemas.ErrNothingGone
 	}
 	w, err := b.Decisions.Record(ctx, schemas.WriteOff{Topic: topic, Runs: gone, Reason: reason, By: by, At: schemas.TimeOf(now)})
 	if err != nil {
@@ -147,7 +117,7 @@ func (b Book) WriteOff(ctx context.Context, topic schemas.Topic, within []schema
 	}
 	err = b.Publisher.Publish(ctx, &schemas.AuditRecord{
 		AuditID: fmt.Sprintf("write-off/%s/%d", topic, w.Number), Time: w.At, TenantID: schemas.AllTenants, Actor: by, From: from,
-		Action: ActionWriteOff, Subject: string(topic), Outcome: schemas.OutcomeDone,
+		Action: schemas.ActionWriteOff, Subject: string(topic), Outcome: schemas.OutcomeDone,
 		Detail: fmt.Sprintf("%s, %s: %s", schemas.Counted(w.Records(), "record"), schemas.Places(w.Runs), reason),
 	})
 	if err != nil {

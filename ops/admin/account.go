@@ -7,21 +7,21 @@ import (
 	"strings"
 	"time"
 
-	"cdds/consumers/account"
 	"cdds/ops/auth"
+	"cdds/pipeline/warehouse"
 	"cdds/schemas"
 )
 
 // Book is the account of the source topics; account.Book is one.
 type Book interface {
-	Draw(ctx context.Context, topic schemas.Topic) (account.Account, error)
+	Draw(ctx context.Context, topic schemas.Topic) (warehouse.TopicAccount, error)
 	// WriteOff leaves its own audit record.
 	WriteOff(ctx context.Context, topic schemas.Topic, within []schemas.Run, reason, by, from string, now time.Time) (schemas.WriteOff, error)
 }
 
 // Account is what became of every record of the source topics. Topics are everybody's: it is
 // for administrators of all tenants.
-func (h *Handle) Account(ctx context.Context) (all []account.Account, err error) {
+func (h *Handle) Account(ctx context.Context) (all []warehouse.TopicAccount, err error) {
 	if err := h.ofNoTenant(h.reads(auth.Manage)); err != nil {
 		return nil, err
 	}
@@ -38,7 +38,7 @@ func (h *Handle) Account(ctx context.Context) (all []account.Account, err error)
 // WriteOff writes off records that neither ClickHouse nor Kafka has any more: all of a topic, or
 // what lies within runs. Exports that need them then stop waiting, and say so.
 func (h *Handle) WriteOff(ctx context.Context, topic schemas.Topic, within []schemas.Run, reason string) (w schemas.WriteOff, err error) {
-	if err := h.ofNoTenant(h.changes(ctx, auth.Manage, account.ActionWriteOff, string(topic))); err != nil {
+	if err := h.ofNoTenant(h.changes(ctx, auth.Manage, schemas.ActionWriteOff, string(topic))); err != nil {
 		return w, err
 	}
 	if schemas.EntityOf(topic) == "" {
@@ -50,9 +50,9 @@ func (h *Handle) WriteOff(ctx context.Context, topic schemas.Topic, within []sch
 	}
 	w, err = h.Book.WriteOff(ctx, topic, within, reason, h.who.Actor(), h.who.From, h.Now())
 	switch {
-	case errors.Is(err, account.ErrNothingGone):
-		return w, h.refuse(ctx, account.ActionWriteOff, string(topic), &ConflictError{err.Error()})
-	case errors.Is(err, account.ErrNoReason):
+	case errors.Is(err, schemas.ErrNothingGone):
+		return w, h.refuse(ctx, schemas.ActionWriteOff, string(topic), &ConflictError{err.Error()})
+	case errors.Is(err, schemas.ErrNoReason):
 		return w, &schemas.InvalidError{Problems: []string{"reason: " + err.Error()}}
 	}
 	return w, err

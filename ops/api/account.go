@@ -6,8 +6,8 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
-	"cdds/consumers/account"
 	"cdds/ops/admin"
+	"cdds/pipeline/warehouse"
 	"cdds/schemas"
 )
 
@@ -16,8 +16,8 @@ func (a *API) account() {
 	register(a, huma.Operation{
 		OperationID: "show-account", Method: http.MethodGet, Path: "/account", Tags: tags, Summary: "Show what became of every record of the source topics",
 		Description: "For administrators of all tenants: topics have the records of all of them. What is gone, neither ClickHouse nor Kafka has any more.",
-	}, func(ctx context.Context, in *Scope) (*answer[Listing[account.Account]], error) {
-		return give(on(ctx, a, *in, func(h *admin.Handle) (out Listing[account.Account], err error) {
+	}, func(ctx context.Context, in *Scope) (*answer[Listing[warehouse.TopicAccount]], error) {
+		return give(on(ctx, a, *in, func(h *admin.Handle) (out Listing[warehouse.TopicAccount], err error) {
 			out.Items, err = h.Account(ctx)
 			return out, err
 		}))

@@ -177,7 +177,7 @@ func TestRecordsThatNobodyHasAnyMoreFailAnExportAtOnce(t *testing.T) {
 
 	book := account.Book{Log: w.offsets(), Store: w.warehouse, Decisions: pipeline.WriteOffs{Store: w.bucket}, Publisher: w.publisher}
 	elsewhere := []schemas.Run{{Partition: 0, First: 10, Next: 1000}} // stored, or not there yet
-	if _, err := book.WriteOff(t.Context(), schemas.TopicInteractions, elsewhere, "a slip", "alice", "here", time.Now()); !errors.Is(err, account.ErrNothingGone) {
+	if _, err := book.WriteOff(t.Context(), schemas.TopicInteractions, elsewhere, "a slip", "alice", "here", time.Now()); !errors.Is(err, schemas.ErrNothingGone) {
 		t.Errorf("what is stored was written off: %v", err)
 	}
 	off, err := book.WriteOff(t.Context(), schemas.TopicInteractions, nil, "the broker's disk", "alice", "here", time.Now())

@@ -7,8 +7,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 
-	"cdds/consumers/account"
 	"cdds/ops/api"
+	"cdds/pipeline/warehouse"
 	"cdds/schemas"
 )
 
@@ -29,7 +29,7 @@ func TestAnAdministratorOfAllTenantsWritesOffThroughTheAPI(t *testing.T) {
 	acme.must(http.StatusForbidden, "POST", "/account/write-offs", all)
 	s.run("ingest")
 
-	var drawn api.Listing[account.Account]
+	var drawn api.Listing[warehouse.TopicAccount]
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline) && (len(drawn.Items) == 0 || drawn.Items[0].Missing() == 0); {
 		s.root.into(&drawn, http.StatusOK, "GET", "/account", nil)
 	}
@@ -41,7 +41,7 @@ func TestAnAdministratorOfAllTenantsWritesOffThroughTheAPI(t *testing.T) {
 		"without a reason": {"topic": schemas.TopicInteractions, "reason": " "},
 		"with a slip":      {"topic": schemas.TopicInteractions, "reason": "why", "everything": true},
 	} {
-		t.Run(name, func(t *testing.T) { s.root.must(http.StatusUnprocessableEntity, "POST", "/account/write-offs", body) })
+		t.Run(name, func(*testing.T) { s.root.must(http.StatusUnprocessableEntity, "POST", "/account/write-offs", body) })
 	}
 	s.root.must(http.StatusUnprocessableEntity, "POST", "/account/write-offs?tenant=acme", all)
 	var off schemas.WriteOff

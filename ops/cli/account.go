@@ -15,6 +15,7 @@ import (
 
 	"cdds/consumers/account"
 	"cdds/pipeline"
+	"cdds/pipeline/warehouse"
 	"cdds/producers"
 	"cdds/schemas"
 )
@@ -69,7 +70,7 @@ func (s *services) book(publisher account.Publisher) account.Book {
 }
 
 func (s *session) showAccount(ctx context.Context, services *services, topics []string) error {
-	var all []account.Account
+	var all []warehouse.TopicAccount
 	for _, name := range topics {
 		topic, err := sourceTopic(name)
 		if err != nil {
@@ -165,9 +166,9 @@ func (s *session) writeOff(ctx context.Context, services *services, topic schema
 	host, _ := os.Hostname()
 	w, err := services.book(publisher).WriteOff(ctx, topic, within, reason, whoami(), host, time.Now())
 	switch {
-	case errors.Is(err, account.ErrNothingGone):
+	case errors.Is(err, schemas.ErrNothingGone):
 		return refused(withHint(err, "`cdds account` shows what is missing"))
-	case errors.Is(err, account.ErrNoReason):
+	case errors.Is(err, schemas.ErrNoReason):
 		return usageError{err}
 	case err != nil:
 		return unreachable(err)

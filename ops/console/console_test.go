@@ -13,7 +13,6 @@ import (
 	"testing"
 	"time"
 
-	"cdds/consumers/account"
 	"cdds/consumers/definitions"
 	"cdds/ops/admin"
 	"cdds/ops/auth"
@@ -44,7 +43,7 @@ type desk struct {
 	health []admin.Finding
 	// letters are the dead letters there are, accounts what became of records.
 	letters   []admin.DeadLetter
-	accounts  map[schemas.Topic]account.Account
+	accounts  map[schemas.Topic]warehouse.TopicAccount
 	asked     *asked
 	warehouse *warehouse.Warehouse
 	ledger    *ledger.Ledger
@@ -112,7 +111,7 @@ func (d *desk) Change(_ context.Context, v schemas.Versioned) error {
 }
 
 // Draw returns the account that the desk has of a topic.
-func (d *desk) Draw(_ context.Context, topic schemas.Topic) (account.Account, error) {
+func (d *desk) Draw(_ context.Context, topic schemas.Topic) (warehouse.TopicAccount, error) {
 	a := d.accounts[topic]
 	a.Topic = topic
 	return a, nil
@@ -120,7 +119,7 @@ func (d *desk) Draw(_ context.Context, topic schemas.Topic) (account.Account, er
 
 // WriteOff is not what the console does.
 func (d *desk) WriteOff(context.Context, schemas.Topic, []schemas.Run, string, string, string, time.Time) (schemas.WriteOff, error) {
-	return schemas.WriteOff{}, account.ErrNothingGone
+	return schemas.WriteOff{}, schemas.ErrNothingGone
 }
 
 // register is a topic of users that is read as soon as it is written.

@@ -5,7 +5,6 @@ import (
 	"testing"
 	"time"
 
-	"cdds/consumers/account"
 	"cdds/ops/admin"
 	"cdds/pipeline/warehouse"
 	"cdds/schemas"
@@ -26,7 +25,7 @@ func TestTheAccountSaysWhatIsMissingAndWhatToDo(t *testing.T) {
 	d := newDesk(t, "counted", 0, 0)
 	d.who.Tenant, d.tenant = schemas.AllTenants, "counted" // the account is nobody's in particular
 	d.holds("/account", "cdds.interactions", "Nothing was published to it yet.")
-	d.accounts = map[schemas.Topic]account.Account{
+	d.accounts = map[schemas.Topic]warehouse.TopicAccount{
 		schemas.TopicInteractions: {
 			Partitions: []warehouse.PartitionAccount{{Partition: 3, Stored: 14674, DeadLetters: 2, Voids: 5, Erased: 14, AgedOut: 9, WrittenOff: 7, Missing: 11}},
 			Gone:       []schemas.Run{{Partition: 3, First: 100, Next: 111}},
@@ -35,7 +34,7 @@ func TestTheAccountSaysWhatIsMissingAndWhatToDo(t *testing.T) {
 		schemas.TopicContacts: {Partitions: []warehouse.PartitionAccount{{Stored: 3}}},
 	}
 	d.holds("/account", "14,674", `s-failed">11<`, "Neither ClickHouse nor Kafka has", "100", "cdds account write-off --topic cdds.interactions", "7 records by ada", "disk lost", "Nothing is missing.")
-	d.accounts[schemas.TopicInteractions] = account.Account{Partitions: []warehouse.PartitionAccount{{Missing: 1}}}
+	d.accounts[schemas.TopicInteractions] = warehouse.TopicAccount{Partitions: []warehouse.PartitionAccount{{Missing: 1}}}
 	d.holds("/account", "1 record that was stored is not in ClickHouse.")
 }
 

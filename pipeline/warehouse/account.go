@@ -31,6 +31,25 @@ type PartitionAccount struct {
 // kinds that have a bitmap of their own, in the order in which they count.
 var kinds = []string{"", kindDeadLetter, kindErased, kindAgedOut, kindVoid, kindWrittenOff}
 
+// TopicAccount is what became of the records of a topic, up to what ingest has committed.
+type TopicAccount struct {
+	Topic        schemas.Topic      `json:"topic"`
+	Incarnations schemas.Lineage    `json:"incarnations"`
+	Partitions   []PartitionAccount `json:"partitions"`
+	// Gone are missing positions that Kafka does not have any more, the first of them.
+	Gone []schemas.Run `json:"gone"`
+	// WriteOffs are those there ever were.
+	WriteOffs []schemas.WriteOff `json:"write_offs"`
+}
+
+// Missing is how many positions are missing in all.
+func (a TopicAccount) Missing() (n int64) {
+	for _, p := range a.Partitions {
+		n += p.Missing
+	}
+	return n
+}
+
 // Account returns the account of the positions of a source topic that were used, by
 // partition. Like Missing it reads bitmaps, not rows.
 func (w *Warehouse) Account(ctx context.Context, topic schemas.Topic, used []schemas.Run) ([]PartitionAccount, error) {

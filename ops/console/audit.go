@@ -28,8 +28,7 @@ func (c *Console) audit(q *request) error {
 	if d.Outcome != "" {
 		f.Outcomes = []string{d.Outcome}
 	}
-	f.From, _ = instantOf(d.From)
-	f.To = endOf(d.To)
+	f.From, f.To = q.since(d.From), q.until(d.To)
 	page := d.read(query, "time")
 	found, err := q.Audit(q.r.Context(), f, page)
 	if err != nil {

@@ -11,9 +11,11 @@ import (
 	"context"
 	"embed"
 	"errors"
+	"html/template"
 	"io/fs"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"slices"
 	"time"
 
@@ -48,7 +50,7 @@ type Options struct {
 type Console struct {
 	Options
 	mux   *http.ServeMux
-	pages pages
+	pages *pages
 }
 
 // New returns a Console.
@@ -59,7 +61,7 @@ func New(o Options) *Console {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	c := &Console{Options: o, mux: http.NewServeMux(), pages: parsePages()}
+	c := &Console{Options: o, mux: http.NewServeMux(), pages: &pages{now: o.Now, in: map[string]map[string]*template.Template{}}}
 	files, err := fs.Sub(static, "static")
 	if err != nil {
 		panic("console: " + err.Error()) // only a wrong name fails
@@ -118,6 +120,8 @@ type request struct {
 	// who and tenants are for the head of the page.
 	who     auth.Principal
 	tenants []string
+	// zone is the reader's.
+	zone *time.Location
 }
 
 // open serves a page to who is signed in, and sends others to sign in first.
@@ -170,7 +174,7 @@ const tenantCookie = "cdds_tenant"
 // of is the request on the tenant that was chosen; who sees several and chose none
 // looks at the first.
 func (c *Console) of(w http.ResponseWriter, r *http.Request, p auth.Principal) (*request, error) {
-	q := &request{w: w, r: r, who: p}
+	q := &request{w: w, r: r, who: p, zone: zoneOf(r)}
 	tenant := ""
 	if p.May(auth.Observe) {
 		var err error
@@ -192,6 +196,26 @@ func (c *Console) of(w http.ResponseWriter, r *http.Request, p auth.Principal) (
 	var err error
 	q.Handle, err = c.Admin.For(p, tenant)
 	return q, err
+}
+
+// zoneCookie is set by the browser: the server cannot know where somebody is.
+const zoneCookie = "cdds_zone"
+
+// zoneOf is the time zone that the browser says it is in; UTC if it does not.
+func zoneOf(r *http.Request) *time.Location {
+	said, err := r.Cookie(zoneCookie)
+	if err != nil {
+		return time.UTC
+	}
+	name, err := url.PathUnescape(said.Value)
+	if err != nil || name == "" || name == "Local" || len(name) > 64 {
+		return time.UTC
+	}
+	zone, err := time.LoadLocation(name)
+	if err != nil {
+		return time.UTC
+	}
+	return zone
 }
 
 // toSignIn remembers where somebody wanted to go.

@@ -35,6 +35,7 @@ type desk struct {
 	handler http.Handler
 	who     auth.Principal
 	tenant  string // chosen by who sees several
+	zone    string // the value of the browser's cookie; empty without one
 	auth    *auth.Service
 	defined *definitions.Definitions
 	// saved are the jobs that were published.
@@ -221,6 +222,9 @@ func newDesk(t testing.TB, tenant string, exports, jobs int) *desk {
 	d.handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if d.tenant != "" {
 			r.AddCookie(&http.Cookie{Name: "cdds_tenant", Value: d.tenant})
+		}
+		if d.zone != "" {
+			r.AddCookie(&http.Cookie{Name: "cdds_zone", Value: d.zone})
 		}
 		pages.ServeHTTP(w, r.WithContext(auth.With(r.Context(), d.who)))
 	})

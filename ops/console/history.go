@@ -64,8 +64,7 @@ func (c *Console) historyList(q *request) error {
 	default:
 		f.States = []string{d.State}
 	}
-	f.From, _ = instantOf(d.From)
-	f.To = endOf(d.To)
+	f.From, f.To = q.since(d.From), q.until(d.To)
 	page := d.read(query, "requested_at")
 	d.choose(query, exportColumns)
 	found, err := q.Exports(q.r.Context(), f, page)
@@ -85,7 +84,7 @@ func (c *Console) historyList(q *request) error {
 }
 
 // called is what people call an export: its job and when it was requested.
-func called(e schemas.Export, titles map[string]string) string {
+func called(e schemas.Export, titles map[string]string, zone *time.Location) string {
 	name := "One-off export"
 	switch {
 	case e.Request == nil:
@@ -97,15 +96,24 @@ func called(e schemas.Export, titles map[string]string) string {
 			name = cmp.Or(titles[e.Request.JobID], e.Request.JobID)
 		}
 	}
-	return name + ", " + e.RequestedAt.UTC().Format("2 Jan 2006 15:04")
+	return name + ", " + e.RequestedAt.In(zone).Format("2 Jan 2006 15:04")
 }
 
-// endOf is the end of a range that a filter names, exclusive: a day is part of it.
-func endOf(s string) schemas.Time {
-	t, _ := instantOf(s)
-	if _, err := time.Parse(time.DateOnly, s); err == nil {
-		return schemas.TimeOf(t.AddDate(0, 0, 1))
+// since and until are the bounds that a filter names, in the reader's time zone. The day that
+// a range ends with is part of it.
+func (q *request) since(s string) schemas.Time {
+	if day, err := time.ParseInLocation(time.DateOnly, s, q.zone); err == nil {
+		return schemas.TimeOf(day)
 	}
+	t, _ := instantOf(s)
+	return t
+}
+
+func (q *request) until(s string) schemas.Time {
+	if day, err := time.ParseInLocation(time.DateOnly, s, q.zone); err == nil {
+		return schemas.TimeOf(day.AddDate(0, 0, 1))
+	}
+	t, _ := instantOf(s)
 	return t
 }
 
@@ -160,7 +168,7 @@ func (c *Console) exportPage(q *request) error {
 		return err
 	}
 	d.Events = trail.Rows
-	v := view{Title: called(e, d.Titles), At: "/history", Data: d}
+	v := view{Title: called(e, d.Titles, q.zone), At: "/history", Data: d}
 	if !e.State.Ended() {
 		v.Live = "1s"
 	}

@@ -43,7 +43,7 @@ func (c *Console) overview(q *request) error {
 	if err != nil {
 		return err
 	}
-	d := overviewData{Overview: o, Chart: hoursChart(o.Hours, o.AsOf), States: byState(o.Exports)}
+	d := overviewData{Overview: o, Chart: hoursChart(o.Hours, o.AsOf, q.zone), States: byState(o.Exports)}
 	d.StateChart = statesChart(d.States)
 	for _, h := range o.Hours {
 		d.Peak = max(d.Peak, h.Interactions)
@@ -121,7 +121,7 @@ func active() []string {
 // hoursChart draws interactions by hour as bars over an axis. Its numbers stand in the title
 // of each bar and in the table beside it. Sizes across are in percent, so text keeps its size
 // at any width.
-func hoursChart(hours []warehouse.HourCount, now schemas.Time) template.HTML {
+func hoursChart(hours []warehouse.HourCount, now schemas.Time, zone *time.Location) template.HTML {
 	const height, bars, left = 160, 24, 6.0 // left is the percent that the axis takes
 	counts, most := make([]int64, bars), int64(4)
 	first := now.Truncate(time.Hour).Add(-(bars - 1) * time.Hour)
@@ -140,12 +140,12 @@ func hoursChart(hours []warehouse.HourCount, now schemas.Time) template.HTML {
 	}
 	wide := (100 - left) / bars
 	for n, count := range counts {
-		at := first.Add(time.Duration(n) * time.Hour)
+		at := first.Add(time.Duration(n) * time.Hour).In(zone)
 		x, h := left+float64(n)*wide, count*height/top
 		if count > 0 {
 			h = max(h, 2)
 		}
-		fmt.Fprintf(&b, `<g><title>%s UTC: %d</title><rect class="back" x="%.2f%%" y="10" width="%.2f%%" height="%d"/><rect class="bar" x="%.2f%%" y="%d" width="%.2f%%" height="%d" rx="2"/></g>`,
+		fmt.Fprintf(&b, `<g><title>%s: %d</title><rect class="back" x="%.2f%%" y="10" width="%.2f%%" height="%d"/><rect class="bar" x="%.2f%%" y="%d" width="%.2f%%" height="%d" rx="2"/></g>`,
 			at.Format("15:04"), count, x, wide, height, x+wide/6, height-h+10, wide*2/3, h)
 		if n%6 == 0 {
 			fmt.Fprintf(&b, `<text x="%.2f%%" y="%d">%s</text>`, x+wide/6, height+26, at.Format("15:04"))

@@ -12,6 +12,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/dustin/go-humanize"
@@ -26,12 +27,36 @@ import (
 //go:embed templates
 var templates embed.FS
 
-// pages are the templates by name, each with the layout around it.
-type pages map[string]*template.Template
+// pages are the templates by name, each with the layout around it: one set for each time zone
+// that readers are in.
+type pages struct {
+	now func() time.Time
 
-func parsePages() pages {
-	all := pages{}
-	layout := template.Must(template.New("layout.html").Funcs(functions).ParseFS(templates, "templates/layout.html", "templates/parts*.html"))
+	mu sync.Mutex
+	in map[string]map[string]*template.Template
+}
+
+// maxZones bounds the sets of templates that are kept; readers in further zones have UTC.
+const maxZones = 64
+
+// of are the templates that show times in a zone.
+func (p *pages) of(zone *time.Location) map[string]*template.Template {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if zone == nil || len(p.in) == maxZones && p.in[zone.String()] == nil {
+		zone = time.UTC
+	}
+	all := p.in[zone.String()]
+	if all == nil {
+		all = parsePages(zone, p.now)
+		p.in[zone.String()] = all
+	}
+	return all
+}
+
+func parsePages(zone *time.Location, now func() time.Time) map[string]*template.Template {
+	all := map[string]*template.Template{}
+	layout := template.Must(template.New("layout.html").Funcs(functions(zone, now)).ParseFS(templates, "templates/layout.html", "templates/parts*.html"))
 	files, err := templates.ReadDir("templates")
 	if err != nil {
 		panic("console: " + err.Error())
@@ -56,6 +81,8 @@ type view struct {
 	Tenants []string
 	// Path is the page's own, to come back to.
 	Path string
+	// Zone is the reader's time zone; nil means UTC.
+	Zone *time.Location
 	Now  schemas.Time
 	// Said is a sentence on what was done; Problems are what is wrong with a form.
 	Said     string
@@ -102,7 +129,7 @@ var done = map[string]string{
 // show renders a page.
 func (c *Console) show(q *request, page string, v view) error {
 	v.Who, v.Tenant, v.Tenants, v.Nav = q.who, q.Tenant(), q.tenants, navigation(q.who)
-	v.Path = q.r.URL.RequestURI()
+	v.Path, v.Zone = q.r.URL.RequestURI(), q.zone
 	if v.Said == "" {
 		v.Said = done[q.r.URL.Query().Get("done")]
 	}
@@ -117,7 +144,7 @@ func (c *Console) show(q *request, page string, v view) error {
 func (c *Console) render(w http.ResponseWriter, page string, status int, v view) error {
 	v.Now = schemas.TimeOf(c.Now())
 	var out bytes.Buffer
-	if err := c.pages[page].ExecuteTemplate(&out, "layout.html", v); err != nil {
+	if err := c.pages.of(v.Zone)[page].ExecuteTemplate(&out, "layout.html", v); err != nil {
 		return fmt.Errorf("page %s: %w", page, err)
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
@@ -162,7 +189,7 @@ func (c *Console) fail(w http.ResponseWriter, r *http.Request, err error) {
 		c.Logger.Error("a page failed", "path", r.URL.Path, "error", err)
 	}
 	p, _ := auth.From(r.Context())
-	v := view{Title: title, Data: text, Who: p, Nav: navigation(p)}
+	v := view{Title: title, Data: text, Who: p, Nav: navigation(p), Zone: zoneOf(r)}
 	if p.Subject == "" {
 		v.Nav = nil
 	}
@@ -191,61 +218,83 @@ func problemsOf(err error) []string {
 
 func queryEscape(s string) string { return url.QueryEscape(s) }
 
-// functions of the templates.
-var functions = template.FuncMap{
-	"bytes": func(n int64) string { return humanize.IBytes(uint64(max(0, n))) },
-	"count": func(n any) string { return schemas.Grouped(reflect.ValueOf(n).Int()) },
-	// counted is "1 part" or "2 parts".
-	"counted": func(n any, noun string) string { return schemas.Counted(reflect.ValueOf(n).Int(), noun) },
-	"day":     func(t schemas.Time) string { return t.UTC().Format("2006-01-02") },
-	"minute":  func(t schemas.Time) string { return t.UTC().Format("2006-01-02 15:04") },
-	"second":  func(t schemas.Time) string { return t.UTC().Format("2006-01-02 15:04:05") },
-	"days":    func(now, until schemas.Time) int { return int(until.Sub(now.Time).Hours() / 24) },
-	"over":    func(now, until schemas.Time) bool { return !now.Before(until.Time) },
-	"took":    func(from, to schemas.Time) string { return to.Sub(from.Time).Round(100 * time.Millisecond).String() },
-	"has":     func(list []string, s string) bool { return slices.Contains(list, s) },
-	"short":   func(s string) string { return s[:min(len(s), 12)] },
-	"join":    strings.Join,
-	"queue":   schemas.QueueText,
-	"places":  schemas.Places,
-	"input":   inputOf,
-	// elide leaves an export's id out of the name of its file: it stands beside it.
-	"elide":  func(name, id string) string { return strings.ReplaceAll(name, id, "…") },
-	"ever":   ever,
-	"prefix": func() string { return Prefix },
-	"title": func(s string) string {
-		return strings.ToUpper(s[:min(1, len(s))]) + strings.ReplaceAll(s[min(1, len(s)):], "_", " ")
-	},
-	"state":        func(s schemas.State) string { return string(s) },
-	"ended":        func(s schemas.State) bool { return s.Ended() },
-	"percent":      percent,
-	"sentence":     asSentence,
-	"sentencecase": func(s string) string { return strings.TrimSuffix(asSentence(s), ".") },
-	// erasurestate is the word for the state of an erasure.
-	"erasurestate": func(state string) string {
-		switch state {
-		case schemas.ErasureAccepted:
-			return "erasing"
-		case schemas.ErasureDone:
-			return "erased"
-		}
-		return state
-	},
-	// lasting is a duration in words that a clock would use, such as "4m30s".
-	"lasting": func(seconds float64) string {
-		return max(time.Second, time.Duration(seconds*float64(time.Second)).Round(time.Second)).String()
-	},
-	"left":   left,
-	"dict":   dict,
-	"called": called,
-	// zoned is a time in a zone of a schedule.
-	"zoned": func(t schemas.Time, zone string) string {
-		at, err := time.LoadLocation(zone)
-		if err != nil {
-			at = time.UTC
-		}
-		return t.In(at).Format("Mon 2 Jan 2006 15:04 MST")
-	},
+// functions of the templates, for readers in a time zone.
+func functions(zone *time.Location, now func() time.Time) template.FuncMap {
+	return template.FuncMap{
+		"bytes": func(n int64) string { return humanize.IBytes(uint64(max(0, n))) },
+		"count": func(n any) string { return schemas.Grouped(reflect.ValueOf(n).Int()) },
+		// counted is "1 part" or "2 parts".
+		"counted": func(n any, noun string) string { return schemas.Counted(reflect.ValueOf(n).Int(), noun) },
+		"day":     func(t schemas.Time) string { return t.In(zone).Format("2006-01-02") },
+		"minute":  func(t schemas.Time) string { return t.In(zone).Format("2006-01-02 15:04") },
+		"second":  func(t schemas.Time) string { return t.In(zone).Format("2006-01-02 15:04:05") },
+		// near is a time as people say it, exact the same to the second.
+		"near":   func(t schemas.Time) string { return near(t.In(zone), now().In(zone)) },
+		"exact":  func(t schemas.Time) string { return t.In(zone).Format("2006-01-02 15:04:05 MST") },
+		"zone":   func() string { return strings.ReplaceAll(zone.String(), "_", " ") },
+		"days":   func(now, until schemas.Time) int { return int(until.Sub(now.Time).Hours() / 24) },
+		"over":   func(now, until schemas.Time) bool { return !now.Before(until.Time) },
+		"took":   func(from, to schemas.Time) string { return to.Sub(from.Time).Round(100 * time.Millisecond).String() },
+		"has":    func(list []string, s string) bool { return slices.Contains(list, s) },
+		"short":  func(s string) string { return s[:min(len(s), 12)] },
+		"join":   strings.Join,
+		"queue":  schemas.QueueText,
+		"places": schemas.Places,
+		"input":  inputOf,
+		// elide leaves an export's id out of the name of its file: it stands beside it.
+		"elide":  func(name, id string) string { return strings.ReplaceAll(name, id, "…") },
+		"ever":   ever,
+		"prefix": func() string { return Prefix },
+		"title": func(s string) string {
+			return strings.ToUpper(s[:min(1, len(s))]) + strings.ReplaceAll(s[min(1, len(s)):], "_", " ")
+		},
+		"state":        func(s schemas.State) string { return string(s) },
+		"ended":        func(s schemas.State) bool { return s.Ended() },
+		"percent":      percent,
+		"sentence":     asSentence,
+		"sentencecase": func(s string) string { return strings.TrimSuffix(asSentence(s), ".") },
+		// erasurestate is the word for the state of an erasure.
+		"erasurestate": func(state string) string {
+			switch state {
+			case schemas.ErasureAccepted:
+				return "erasing"
+			case schemas.ErasureDone:
+				return "erased"
+			}
+			return state
+		},
+		// lasting is a duration in words that a clock would use, such as "4m30s".
+		"lasting": func(seconds float64) string {
+			return max(time.Second, time.Duration(seconds*float64(time.Second)).Round(time.Second)).String()
+		},
+		"left":   left,
+		"dict":   dict,
+		"called": func(e schemas.Export, titles map[string]string) string { return called(e, titles, zone) },
+		// zoned is a time in a zone of a schedule.
+		"zoned": func(t schemas.Time, zone string) string {
+			at, err := time.LoadLocation(zone)
+			if err != nil {
+				at = time.UTC
+			}
+			return t.In(at).Format("Mon 2 Jan 2006 15:04 MST")
+		},
+	}
+}
+
+// near is a time as people say it: the day in words if it is close, the year if it is another.
+func near(t, now time.Time) string {
+	day := func(at time.Time) time.Time { return time.Date(at.Year(), at.Month(), at.Day(), 0, 0, 0, 0, time.UTC) }
+	switch days := int(day(t).Sub(day(now)).Hours() / 24); {
+	case days == 0:
+		return t.Format("Today 15:04")
+	case days == -1:
+		return t.Format("Yesterday 15:04")
+	case days == 1:
+		return t.Format("Tomorrow 15:04")
+	case t.Year() == now.Year():
+		return t.Format("2 Jan 15:04")
+	}
+	return t.Format("2 Jan 2006 15:04")
 }
 
 // ever says that a range leaves nothing out.

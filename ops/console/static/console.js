@@ -2,6 +2,10 @@
 "use strict";
 document.documentElement.classList.add("js");
 
+// Pages show times in the zone of whoever reads them; the server learns of it here.
+const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+if (zone) document.cookie = `cdds_zone=${encodeURIComponent(zone)}; path=/console; max-age=31536000; samesite=lax${location.protocol === "https:" ? "; secure" : ""}`;
+
 // Lists and selects that apply at once.
 document.addEventListener("change", (e) => {
   if (e.target.matches("[data-submit]")) e.target.form.requestSubmit();

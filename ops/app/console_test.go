@@ -241,7 +241,7 @@ func TestAnAdministratorSetsUpAJobInABrowserAndOpensWhatItMade(t *testing.T) {
 	b.do(chromedp.SendKeys("#name", "admin"), chromedp.SendKeys("#password", "wrong"))
 	b.submit("form button.main", ".problems")
 	b.do(chromedp.SendKeys("#password", s.password))
-	b.submit("form button.main", "nav")
+	b.submit("form button.main", "header nav")
 	b.inspect("jobs-empty")
 	b.open("/password")
 	b.inspect("password")

@@ -39,7 +39,7 @@ func TestAnAdministratorNeedsNoMouse(t *testing.T) {
 	b.do(chromedp.KeyEvent("admin"))
 	b.tabTo("#password")
 	b.do(chromedp.KeyEvent(s.password))
-	b.press("nav")
+	b.press("header nav")
 
 	b.do(chromedp.Evaluate("document.activeElement.blur()", nil))
 	b.tabTo("a.skip")

@@ -16,7 +16,6 @@ import (
 	"strings"
 	"time"
 
-	"cdds/ops/api"
 	"cdds/schemas"
 )
 
@@ -93,7 +92,10 @@ func (c *Client) WholeExport(ctx context.Context, tenant, id string) (e schemas.
 		return e, err
 	}
 	for len(e.Parts) > 0 && len(e.Parts) < e.Done.Parts {
-		var more api.Listing[schemas.Receipt]
+		var more struct {
+			Items []schemas.Receipt `json:"items"`
+			Next  string            `json:"next"`
+		}
 		q := of(tenant)
 		q.Set("after", strconv.Itoa(e.Parts[len(e.Parts)-1].Number))
 		if err := c.call(ctx, http.MethodGet, "/exports/"+url.PathEscape(id)+"/parts", q, nil, &more); err != nil {

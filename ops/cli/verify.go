@@ -1,11 +1,15 @@
 package cli
 
 import (
+	"cmp"
+	"context"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -21,7 +25,7 @@ import (
 func newVerify(s *session) *cobra.Command {
 	var f pinFlags
 	cmd := &cobra.Command{
-		Use:   "verify DIR",
+		Use:   "verify DIR...",
 		Short: "Prove that a downloaded export is whole and unchanged",
 		Long: `Prove that a directory holds exactly the export its signed manifest describes: the
 signature of manifest.json holds, and every part is there with the size and SHA-256 it
@@ -32,6 +36,10 @@ A signature proves that an export is as it was signed; who signed it is proven o
 against --signer: the certificate of the sender's service, or its SHA-256 fingerprint,
 which you should get another way than the export.
 
+Several directories are verified each, and then as the runs of one chain: of one job,
+without repetition or gap, each naming the manifest of the one before it. Only the first
+may continue a run that is not there.
+
 A good export may still be another than the one you wait for. --tenant, --export, --job,
 --run and --after say which it must be; what differs is reported.
 
@@ -41,22 +49,98 @@ A good export may still be another than the one you wait for. --tenant, --export
 			"cdds verify history --signer 5A:0C:...:9E",
 			"cdds verify history --signer service.pem --tenant acme --export 01JD9Z3Q6W",
 			"cdds verify run-8 --signer service.pem --job nightly --run 8 --after run-7",
+			"cdds verify run-6 run-7 run-8 --signer service.pem --job nightly",
 			"cdds verify history --json"),
-		Args: cobra.ExactArgs(1),
+		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			options, err := f.options(cmd)
 			if err != nil {
 				return err
 			}
-			bar := s.newBar("verifying", 0)
-			options.Progress = bar.set
-			report, err := receiver.Verify(cmd.Context(), args[0], options)
-			bar.end(err)
+			if len(args) > 1 {
+				return s.verifyChain(cmd.Context(), args, options)
+			}
+			report, err := s.verify(cmd.Context(), args[0], options)
 			return s.received(receipt(args[0], report, err), err)
 		},
 	}
 	f.add(cmd)
 	return cmd
+}
+
+// verify is receiver.Verify with its progress.
+func (s *session) verify(ctx context.Context, dir string, options receiver.Options) (receiver.Report, error) {
+	bar := s.newBar("verifying", 0)
+	options.Progress = bar.set
+	report, err := receiver.Verify(ctx, dir, options)
+	bar.end(err)
+	return report, err
+}
+
+// receivedChain is what scripts read about several exports that were received.
+type receivedChain struct {
+	Verified bool             `json:"verified"`
+	Exports  []receivedExport `json:"exports"`
+	// Violations are those of the chain; each export has its own.
+	Violations []violation `json:"violations,omitempty"`
+}
+
+// verifyChain verifies several directories, and then what links them.
+func (s *session) verifyChain(ctx context.Context, dirs []string, options receiver.Options) error {
+	var all receivedChain
+	var runs []receiver.Run
+	var failed error
+	for _, dir := range dirs {
+		report, err := s.verify(ctx, dir, options)
+		if unproven := (*receiver.UnprovenError)(nil); err != nil && !errors.As(err, &unproven) {
+			return s.received(receivedExport{Dir: dir}, err)
+		}
+		failed = cmp.Or(failed, err)
+		all.Exports = append(all.Exports, receipt(dir, report, err))
+		runs = append(runs, receiver.Run{Name: dir, Report: report})
+	}
+	if failed == nil {
+		failed = receiver.VerifyChain(runs)
+		all.Violations = receipt("", receiver.Report{}, failed).Violations
+	}
+	all.Verified = failed == nil
+	told := s.result(all, func() { s.table(all.rows(runs)) })
+	if failed == nil {
+		return told
+	}
+	hints := map[string]bool{}
+	for _, v := range all.violations() {
+		hints[v.Hint] = true
+	}
+	return errors.Join(told, jsonTold{unproven(withHint(failed, slices.Sorted(maps.Keys(hints))...))})
+}
+
+// violations are those of the exports, with their directories, and of the chain.
+func (c receivedChain) violations() (all []violation) {
+	for _, x := range c.Exports {
+		for _, v := range x.Violations {
+			v.File = filepath.Join(x.Dir, v.File)
+			all = append(all, v)
+		}
+	}
+	return append(all, c.Violations...)
+}
+
+func (c receivedChain) rows(runs []receiver.Run) [][]string {
+	if !c.Verified {
+		return receivedExport{Violations: c.violations()}.violationRows()
+	}
+	rows := [][]string{{"RUN", "EXPORT", "DIRECTORY", "CONTINUES", "ROWS", "REMOVED", "SIGNER"}}
+	for _, r := range runs {
+		m := r.Report.Manifest
+		signer := "the one you named"
+		if !r.Report.Pinned {
+			signer = "NOT PINNED: " + smime.Fingerprint(r.Report.Signer)
+		}
+		rows = append(rows, []string{strconv.Itoa(m.Chain.Number), m.ExportID, r.Name, orElse(m.Chain.PreviousExportID, "nothing: it holds everything"),
+			schemas.Grouped(m.Totals.Rows), schemas.Grouped(m.Totals.Removed), signer})
+	}
+	return rows
 }
 
 var fingerprintPattern = regexp.MustCompile(`^[0-9a-f]{64}$`)

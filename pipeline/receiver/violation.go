@@ -21,6 +21,7 @@ const (
 	RuleSigner    Rule = "signer"     // and was made by a pinned certificate
 	RuleManifest  Rule = "manifest"   // the manifest is consistent in itself
 	RuleExpected  Rule = "expected"   // and of the export that was to come
+	RuleChain     Rule = "chain"      // and a run that follows the one before it
 	RuleNotListed Rule = "not-listed" // no sealed file is there that it does not list
 	RuleSize      Rule = "size"       // each part has the size it states
 	RuleDigest    Rule = "digest"     // and the SHA-256
@@ -42,6 +43,8 @@ func (r Rule) Hint() string {
 		return "ask the sender, over another channel, for the fingerprint of the certificate that signs their manifests"
 	case RuleExpected:
 		return "look for the export that you expect; this one was signed as another"
+	case RuleChain:
+		return "download the run that is missing or another one; if its artifacts are gone, ask for a run that starts over (cdds job restart-chain)"
 	case RuleNotListed:
 		return "move it away: the sender did not make it part of this export"
 	}

@@ -76,7 +76,7 @@ func TestAPageThatRenewsItselfStaysAsItWasLeft(t *testing.T) {
 	s := newSite(t)
 	s.furnish(s.as("administrator", "acme"))
 	b.url = s.url
-	b.do(chromedp.EmulateViewport(390, 844))
+	b.do(chromedp.EmulateViewport(660, 844))
 	b.open("/history")
 	b.do(chromedp.SendKeys("#name", "admin"), chromedp.SendKeys("#password", s.password))
 	b.submit("form button.main", ".scroll")

@@ -224,6 +224,7 @@ func (s *site) furnish(acme *caller) map[string]string {
 	s.publish(forgotten)
 	acme.must(202, "POST", "/erasures", map[string]any{"erasure_id": "case", "interaction_id": forgotten.InteractionID})
 	s.awaitErasure("acme", "case")
+	acme.must(201, "POST", "/holds", map[string]any{"hold_id": "held", "name": "a case", "reason": "a court", "contacts": []string{"nobody at all"}})
 	var p api.Password
 	acme.into(&p, 201, "POST", "/users", map[string]any{"name": "ann", "role": "viewer"})
 	s.browser().must(200, "POST", "/session", map[string]any{"name": "ann", "password": p.Password})
@@ -236,7 +237,7 @@ func (s *site) furnish(acme *caller) map[string]string {
 	acme.into(&token, 201, "POST", "/tokens", map[string]any{"name": "spare", "role": "viewer", "expires_at": time.Now().Add(time.Hour).UTC().Format(time.RFC3339)})
 	s.secrets = append(s.secrets, p.Password, token.Secret)
 	return map[string]string{
-		"export": "done", "part": done.Parts[0].Name, "job": "nightly", "fingerprint": c.Fingerprint, "erasure": "case", "user": "ann", "token": token.TokenID,
+		"export": "done", "part": done.Parts[0].Name, "job": "nightly", "fingerprint": c.Fingerprint, "erasure": "case", "hold": "held", "user": "ann", "token": token.TokenID,
 		"session": sessions.Items[0].SessionID,
 	}
 }
@@ -322,6 +323,10 @@ func routes() []route {
 		{id: "list-erasures", method: "GET", path: "/erasures", own: 200, viewer: 200, alien: 200},
 		{id: "create-erasure", method: "POST", path: "/erasures", body: with(map[string]any{"contact_id": "nobody"}), own: 202, viewer: 403, alien: 202},
 		{id: "show-erasure", method: "GET", path: "/erasures/{erasure}", own: 200, viewer: 200},
+		{id: "list-holds", method: "GET", path: "/holds", own: 200, viewer: 200, alien: 200},
+		{id: "create-hold", method: "POST", path: "/holds", body: with(map[string]any{"name": "a case", "reason": "why"}), own: 422, viewer: 403, alien: 422},
+		{id: "show-hold", method: "GET", path: "/holds/{hold}", own: 200, viewer: 200},
+		{id: "release-hold", method: "POST", path: "/holds/{hold}/release", own: 200, viewer: 403},
 		{id: "list-audit", method: "GET", path: "/audit", own: 200, viewer: 200, alien: 200},
 		{id: "export-audit", method: "GET", path: "/audit/export", own: 200, viewer: 200, alien: 200},
 		{id: "show-account", method: "GET", path: "/account", own: 403, viewer: 403, alien: 403},

@@ -73,7 +73,7 @@ var perimeter = []mutation{
 		"ops/app", "TestDoctorMissesEveryRoleThatNobodyRuns",
 	}, {
 		"mistakes", "help calls values by nouns",
-		"ops/cli/verify.go", "certificate `file` or SHA-256", "certificate file or SHA-256",
+		"ops/cli/pins.go", "certificate `file` or SHA-256", "certificate file or SHA-256",
 		"ops/cli", "TestHelpCallsTheValueOfEveryFlagByANounAndThatOfASwitchByNone",
 	}, {
 		"account", "a block without gaps has as many positions as lie between its first and last",

@@ -117,6 +117,11 @@ func (w *world) checkExports() {
 // unread, and brokers forgot the snapshots that were sealed, as they do with a topic that
 // is deleted. The mark that ends a transaction has a position, too, and may be what is lost.
 func (w *world) doomed(x *asked, f *schemas.Failure) bool {
+	// Its snapshot was taken while brokers still answered the id of a topic that was gone: it has
+	// positions of that one's incarnation, which no record got.
+	if x.look != nil && x.look.misled && f.Stage == "barrier" && w.model.doubted {
+		return true
+	}
 	again := w.cluster.nameless && len(w.model.lineage()) > 1
 	stored := map[string]bool{}
 	for _, r := range w.tables.Records() {

@@ -23,6 +23,8 @@ type model struct {
 	bodies map[position]string
 	// byBody are the contents that were produced.
 	byBody map[string]*content
+	// doubted says that what groups had committed was lost at least once.
+	doubted bool
 	// decisions are the steps at which incarnations of the topic with rows were decided.
 	decisions []int
 	// exports are those that were requested, statuses what was reported of them, looks what
@@ -130,6 +132,7 @@ func (m *model) decided(l schemas.Lineage, t *topicLog) bool {
 // doubt is that evidence of what was read is lost: nobody need know of losses that are not
 // decided yet.
 func (m *model) doubt() {
+	m.doubted = true
 	for _, e := range m.places {
 		if shown := e.lost != nil && e.lost.how == trimmed && e.log.topic == m.w.source(); e.lost != nil && !shown && !m.w.settled(e) {
 			e.lost.known = false

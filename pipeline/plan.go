@@ -98,6 +98,13 @@ func (e *Exporter) divide(ctx context.Context, x Export) (plan schemas.Plan, err
 		}
 	}
 	if !known {
+		// Asked again: ClickHouse may have been lost when it was asked, and be back.
+		if known, err = x.Known(ctx); err != nil {
+			return plan, err
+		}
+		if known {
+			return plan, fmt.Errorf("ClickHouse did not know tenant %s, and does now", x.Filter.TenantID)
+		}
 		return plan, Permanent(ErrUnknownTenant)
 	}
 	x.Scattered = extent.Scattered

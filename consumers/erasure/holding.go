@@ -19,15 +19,9 @@ func (h *Handler) holding(ctx context.Context, e schemas.Erasure, found warehous
 	}
 	all := []schemas.AffectedExport{}
 	err = h.History.ExportsHoldingRows(ctx, e.Request.TenantID, func(x schemas.Export) error {
-		n := found.HeldBy(x)
-		if n == 0 {
-			return nil
+		if held, is := found.Affects(x); is {
+			all = append(all, held)
 		}
-		held := schemas.AffectedExport{ExportID: x.ExportID, State: x.State, Rows: n, Recipients: x.Recipients}
-		if x.Completion != nil {
-			held.ExpiresAt = x.Completion.ExpiresAt
-		}
-		all = append(all, held)
 		return nil
 	})
 	if err != nil {

@@ -290,3 +290,18 @@ func TestAnExportOfNothingThatWasPlannedIsCompletedAlthoughClickHouseLostItsTena
 		t.Errorf("the other one is %s", e.State)
 	}
 }
+
+// absentOnce is a ClickHouse that holds nothing when it is first asked, and is restored then.
+type absentOnce struct{ asked *atomic.Int32 }
+
+func (a absentOnce) HasTenant(context.Context, string) (bool, error) { return a.asked.Add(1) > 1, nil }
+
+func TestATenantThatClickHouseDidNotKnowForAMomentIsNotRefused(t *testing.T) {
+	s := newScene()
+	w := s.worker(nil, nil)
+	w.Tenants = absentOnce{new(atomic.Int32)}
+	check(t, s.handle(t.Context(), w, request("lucky")))
+	if e := schemas.Fold(s.statuses("lucky")...); e.State != schemas.Completed {
+		t.Errorf("it is %s: %s", e.State, e.Reason)
+	}
+}

@@ -63,15 +63,9 @@ func (h *Handle) Impact(ctx context.Context, r schemas.ErasureRequest) (of Impac
 // holding are the exports of the tenant that hold what was found.
 func (h *Handle) holding(ctx context.Context, found warehouse.Impact) (all []schemas.AffectedExport, err error) {
 	err = h.History.ExportsHoldingRows(ctx, h.tenant, func(x schemas.Export) error {
-		n := found.HeldBy(x)
-		if n == 0 {
-			return nil
+		if held, is := found.Affects(x); is {
+			all = append(all, held)
 		}
-		held := schemas.AffectedExport{ExportID: x.ExportID, State: x.State, Rows: n, Recipients: x.Recipients}
-		if x.Completion != nil {
-			held.ExpiresAt = x.Completion.ExpiresAt
-		}
-		all = append(all, held)
 		return nil
 	})
 	return all, err

@@ -178,7 +178,7 @@ func (h *Handle) NextRuns(ctx context.Context, id string, n int) ([]schemas.Time
 }
 
 // WebhookSecret is what a receiver verifies the job's webhook with, as libraries of
-// Standard Webhooks take it. That it was told is recorded.
+// Standard Webhooks take it. That it was shown is recorded.
 func (h *Handle) WebhookSecret(ctx context.Context, id string) (string, error) {
 	if err := h.changes(ctx, auth.Change, "job.read_secret", subjectOf(id)); err != nil {
 		return "", err
@@ -194,5 +194,5 @@ func (h *Handle) WebhookSecret(ctx context.Context, id string) (string, error) {
 	if err != nil {
 		return "", &ConflictError{err.Error()}
 	}
-	return secret, h.change(ctx, "job.read_secret", id, fmt.Sprintf("version %d was told", j.Webhook.SecretVersion))
+	return secret, h.change(ctx, "job.read_secret", id, fmt.Sprintf("version %d was shown", j.Webhook.SecretVersion))
 }

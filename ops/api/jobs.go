@@ -189,7 +189,7 @@ func (a *API) jobs() {
 	})
 	register(a, huma.Operation{
 		OperationID: "webhook-secret", Method: http.MethodGet, Path: "/jobs/{id}/webhook-secret", Tags: tags, Summary: "Tell the secret a job's webhook is signed with",
-		Description: "For libraries of Standard Webhooks (standardwebhooks.com). That it was told is recorded.", Errors: conflicts,
+		Description: "For libraries of Standard Webhooks (standardwebhooks.com). That it was shown is recorded.", Errors: conflicts,
 	}, func(ctx context.Context, in *JobPath) (*answer[WebhookSecret], error) {
 		secret, err := on(ctx, a, in.Scope, func(h *admin.Handle) (string, error) { return h.WebhookSecret(ctx, in.ID) })
 		return give(WebhookSecret{secret}, err)

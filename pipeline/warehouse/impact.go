@@ -185,6 +185,16 @@ func within(s schemas.Snapshot, v erasableVersion) bool {
 	return int(v.partition) < len(s) && v.offset < s[v.partition]
 }
 
+// Affects is what to say of an export that holds some of what was found; false if it holds none.
+func (i Impact) Affects(x schemas.Export) (held schemas.AffectedExport, is bool) {
+	n := i.HeldBy(x)
+	held = schemas.AffectedExport{ExportID: x.ExportID, State: x.State, Rows: n, Recipients: x.Recipients}
+	if x.Completion != nil {
+		held.ExpiresAt = x.Completion.ExpiresAt
+	}
+	return held, n > 0
+}
+
 // HeldBy counts the rows of the subjects that an export holds: as the version that it
 // chose, if that passes its filter and is not what the export that it continues has. Of a
 // failed export only the parts count that it stored; one that is still at work counts for

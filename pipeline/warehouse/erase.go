@@ -29,7 +29,7 @@ func (w *Warehouse) Erase(ctx context.Context, e schemas.Erasure) error {
 			contacts = append(contacts, s.ID)
 		}
 	}
-	if err := w.insertSubjects(ctx, direct); err != nil {
+	if err := w.RecordSubjects(ctx, direct); err != nil {
 		return err
 	}
 	if len(contacts) > 0 { // versions that do not name the contact go with those that do
@@ -42,7 +42,7 @@ WHERE tenant_id = {tenant:String} AND %s
 			return fmt.Errorf("erase %s: %w", e.Request.ErasureID, err)
 		}
 	}
-	return w.removeErased(ctx, e)
+	return w.RemoveErased(ctx, e)
 }
 
 const (
@@ -59,8 +59,8 @@ func withAged(ctx context.Context) context.Context {
 // mutationSettings make a mutation end with its statement.
 var mutationSettings = clickhouse.Settings{"mutations_sync": 2}
 
-// removeErased removes the rows of an erasure's subjects, which are known.
-func (w *Warehouse) removeErased(ctx context.Context, e schemas.Erasure) error {
+// RemoveErased removes the rows of an erasure's subjects, which are known.
+func (w *Warehouse) RemoveErased(ctx context.Context, e schemas.Erasure) error {
 	aged := withAged(ctx)
 	args, task := eraseArguments(e), "erase "+e.Request.ErasureID
 	for _, t := range erasable {
@@ -166,7 +166,7 @@ func (w *Warehouse) EraseAgain(ctx context.Context, e schemas.Erasure) (int64, e
 	if came == 0 {
 		return 0, nil
 	}
-	return came, w.removeErased(ctx, e)
+	return came, w.RemoveErased(ctx, e)
 }
 
 // deleteErased deletes the rows of one table, with as few mutations as their text allows:
@@ -267,30 +267,4 @@ func (w *Warehouse) ErasedRows(ctx context.Context, e schemas.Erasure) (int64, e
 	err := w.db.Scan(ctx, "count erased rows", "SELECT count() FROM erased_rows FINAL WHERE tenant_id = {tenant:String} AND erasure_id = {erasure:String}",
 		eraseArguments(e)[:2], &n)
 	return int64(n), err
-}
-
-// recordErased notes and accounts for the positions of records that were not stored
-// because they are erased.
-func (w *Warehouse) recordErased(ctx context.Context, rows []erasedRow) error {
-	err := w.db.Insert(ctx, "erased_rows", erasedRowsColumns, func(block driver.Batch) error {
-		for _, r := range rows {
-			if err := block.Append(string(r.topic), r.partition, r.offset, r.tenant, r.time, r.erasure); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	byTopic := map[schemas.Topic][]schemas.Run{}
-	for _, r := range rows {
-		byTopic[r.topic] = append(byTopic[r.topic], schemas.Run{Partition: r.partition, First: r.offset, Next: r.offset + 1})
-	}
-	for topic, runs := range byTopic {
-		if err := w.account(ctx, topic, kindErased, runs); err != nil {
-			return err
-		}
-	}
-	return nil
 }

@@ -11,10 +11,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"github.com/bits-and-blooms/bloom/v3"
 
-	"cdds/pipeline/tables"
 	"cdds/schemas"
 )
 
@@ -27,7 +25,7 @@ import (
 // Memory does not grow with what was erased: a Bloom filter of a fixed size says of nearly
 // all records that they are about nobody who was erased, and the rest are looked up.
 type Forgetting struct {
-	*Warehouse
+	tables ErasedTables
 	log    ErasedLog
 	record ErasureRecord
 	logger *slog.Logger
@@ -35,32 +33,65 @@ type Forgetting struct {
 	remembered atomic.Bool
 
 	mu     sync.Mutex
-	state  erasedState
+	state  ErasedState
 	erased *bloom.BloomFilter // replaced when it is read anew, and only ever added to
+}
+
+// ErasedTables are the tables as Forgetting needs them; *Warehouse has them.
+type ErasedTables interface {
+	InsertInteractions(ctx context.Context, batches ...schemas.Batch[*schemas.Interaction]) error
+	InsertContacts(ctx context.Context, batches ...schemas.Batch[*schemas.Contact]) error
+	// ErasedState says how much is recorded as erased.
+	ErasedState(ctx context.Context) (ErasedState, error)
+	// EachErased calls each with whom and what is recorded as erased, at or past since by
+	// ClickHouse's clock, or ever if that is zero.
+	EachErased(ctx context.Context, since time.Time, each func(Subject)) error
+	// ErasuresOf calls each with every erasure of some subjects; most have none.
+	ErasuresOf(ctx context.Context, subjects []Subject, each func(Subject, Forgotten)) error
+	// RecordErased notes and accounts for positions whose records were not stored because they
+	// are erased.
+	RecordErased(ctx context.Context, rows []ErasedRow) error
+	// RecordSubjects records what is erased, before any of it is removed.
+	RecordSubjects(ctx context.Context, subjects []*schemas.ErasedSubject) error
+	// RemoveErased removes the rows of an erasure whose subjects are recorded.
+	RemoveErased(ctx context.Context, e schemas.Erasure) error
+	// ErasedRows is how many versions an erasure removed.
+	ErasedRows(ctx context.Context, e schemas.Erasure) (int64, error)
 }
 
 // ErasedLog reads all that was ever erased, and calls each with some at a time.
 type ErasedLog func(ctx context.Context, each func([]*schemas.ErasedSubject) error) error
 
-// subject is whom or what an erasure is about.
-type subject struct{ tenant, kind, id string }
+// Subject is whom or what an erasure of a tenant is about: its kind is contact or interaction.
+type Subject struct{ TenantID, Kind, ID string }
 
 // key is what the filter knows a subject by; ids have no zero byte before their end.
-func (s subject) key() string { return s.tenant + "\x00" + s.kind + "\x00" + s.id }
+func (s Subject) key() string { return s.TenantID + "\x00" + s.Kind + "\x00" + s.ID }
 
-// forgotten is one erasure of a subject.
-type forgotten struct {
-	erasure   string
-	snapshots map[schemas.Topic]schemas.Snapshot
+// Forgotten is one erasure of a subject, as of a point in each topic.
+type Forgotten struct {
+	ErasureID              string
+	Interactions, Contacts schemas.Snapshot
 }
 
-// erasedRow is the position of a row that was erased.
-type erasedRow struct {
-	topic           schemas.Topic
-	partition       int32
-	offset          int64
-	tenant, erasure string
-	time            time.Time
+// of is the point in a topic.
+func (f Forgotten) of(topic schemas.Topic) schemas.Snapshot {
+	switch topic {
+	case schemas.TopicInteractions:
+		return f.Interactions
+	case schemas.TopicContacts:
+		return f.Contacts
+	}
+	return nil
+}
+
+// ErasedRow is the position of a row that was erased.
+type ErasedRow struct {
+	Topic               schemas.Topic
+	Partition           int32
+	Offset              int64
+	TenantID, ErasureID string
+	Time                time.Time
 }
 
 // What the filter is made for: it has 4.8 MB, and of so many subjects takes one record in a
@@ -70,9 +101,9 @@ const (
 	filterMistakes = 0.01
 )
 
-// NewForgetting returns w for ingest.
-func NewForgetting(w *Warehouse, log ErasedLog, record ErasureRecord, logger *slog.Logger) *Forgetting {
-	return &Forgetting{Warehouse: w, log: log, record: record, logger: logger}
+// NewForgetting returns tables for ingest.
+func NewForgetting(t ErasedTables, log ErasedLog, record ErasureRecord, logger *slog.Logger) *Forgetting {
+	return &Forgetting{tables: t, log: log, record: record, logger: logger}
 }
 
 // Remember reads the log of who was erased, unless it was read already, and removes
@@ -95,7 +126,7 @@ func (f *Forgetting) remember(ctx context.Context) error {
 	if f.remembered.Load() {
 		return nil
 	}
-	erasures, err := f.Warehouse.Remember(ctx, f.log, f.record)
+	erasures, err := f.rememberAll(ctx)
 	if err != nil {
 		return fmt.Errorf("erase again what Kafka says was erased: %w", err)
 	}
@@ -109,37 +140,37 @@ func (f *Forgetting) remember(ctx context.Context) error {
 
 // InsertInteractions is that of Warehouse for those that are not erased.
 func (f *Forgetting) InsertInteractions(ctx context.Context, batches ...schemas.Batch[*schemas.Interaction]) error {
-	kept, err := keep(ctx, f, batches, func(e *schemas.Interaction) (string, time.Time, []subject) {
-		about := []subject{{e.TenantID, "interaction", e.InteractionID}}
+	kept, err := keep(ctx, f, batches, func(e *schemas.Interaction) (string, time.Time, []Subject) {
+		about := []Subject{{e.TenantID, "interaction", e.InteractionID}}
 		if e.ContactID != "" {
-			about = append(about, subject{e.TenantID, "contact", e.ContactID})
+			about = append(about, Subject{e.TenantID, "contact", e.ContactID})
 		}
 		return e.TenantID, e.StartedAt.Time, about
 	})
 	if err != nil {
 		return err
 	}
-	return f.Warehouse.InsertInteractions(ctx, kept...)
+	return f.tables.InsertInteractions(ctx, kept...)
 }
 
 // InsertContacts is that of Warehouse for those that are not erased.
 func (f *Forgetting) InsertContacts(ctx context.Context, batches ...schemas.Batch[*schemas.Contact]) error {
-	kept, err := keep(ctx, f, batches, func(e *schemas.Contact) (string, time.Time, []subject) {
-		return e.TenantID, e.CreatedAt.Time, []subject{{e.TenantID, "contact", e.ContactID}}
+	kept, err := keep(ctx, f, batches, func(e *schemas.Contact) (string, time.Time, []Subject) {
+		return e.TenantID, e.CreatedAt.Time, []Subject{{e.TenantID, "contact", e.ContactID}}
 	})
 	if err != nil {
 		return err
 	}
-	return f.Warehouse.InsertContacts(ctx, kept...)
+	return f.tables.InsertContacts(ctx, kept...)
 }
 
 // keep returns the batches without what is erased, having noted the positions of that.
-func keep[E any](ctx context.Context, f *Forgetting, batches []schemas.Batch[E], of func(E) (tenant string, at time.Time, about []subject)) ([]schemas.Batch[E], error) {
+func keep[E any](ctx context.Context, f *Forgetting, batches []schemas.Batch[E], of func(E) (tenant string, at time.Time, about []Subject)) ([]schemas.Batch[E], error) {
 	known, err := f.filter(ctx)
 	if err != nil || known == nil {
 		return batches, err
 	}
-	suspects := map[subject][]forgotten{}
+	suspects := map[Subject][]Forgotten{}
 	for _, b := range batches {
 		for _, r := range b.Records {
 			_, _, about := of(r.Event)
@@ -153,17 +184,18 @@ func keep[E any](ctx context.Context, f *Forgetting, batches []schemas.Batch[E],
 	if len(suspects) == 0 {
 		return batches, nil
 	}
-	if err := f.lookUp(ctx, suspects); err != nil {
+	err = f.tables.ErasuresOf(ctx, slices.Collect(maps.Keys(suspects)), func(s Subject, e Forgotten) { suspects[s] = append(suspects[s], e) })
+	if err != nil {
 		return nil, err
 	}
 	all := make([]schemas.Batch[E], len(batches))
-	var dropped []erasedRow
+	var dropped []ErasedRow
 	for i, b := range batches {
 		kept := make([]schemas.Record[E], 0, len(b.Records))
 		for _, r := range b.Records {
 			tenant, at, about := of(r.Event)
 			if erasure := erasureOf(suspects, about, b.Topic, r.Partition, r.Offset); erasure != "" {
-				dropped = append(dropped, erasedRow{b.Topic, r.Partition, r.Offset, tenant, erasure, at})
+				dropped = append(dropped, ErasedRow{b.Topic, r.Partition, r.Offset, tenant, erasure, at})
 				continue
 			}
 			kept = append(kept, r)
@@ -173,55 +205,19 @@ func keep[E any](ctx context.Context, f *Forgetting, batches []schemas.Batch[E],
 	if len(dropped) == 0 {
 		return batches, nil
 	}
-	return all, f.recordErased(ctx, dropped)
+	return all, f.tables.RecordErased(ctx, dropped)
 }
 
 // erasureOf is the erasure of what is at a position; empty if there was none.
-func erasureOf(subjects map[subject][]forgotten, about []subject, topic schemas.Topic, partition int32, offset int64) (erasure string) {
+func erasureOf(subjects map[Subject][]Forgotten, about []Subject, topic schemas.Topic, partition int32, offset int64) (erasure string) {
 	for _, s := range about {
 		for _, e := range subjects[s] {
-			if snapshot := e.snapshots[topic]; int(partition) < len(snapshot) && offset < snapshot[partition] {
-				erasure = e.erasure
+			if snapshot := e.of(topic); int(partition) < len(snapshot) && offset < snapshot[partition] {
+				erasure = e.ErasureID
 			}
 		}
 	}
 	return erasure
-}
-
-// lookUp fills in the erasures of subjects; most have none.
-func (f *Forgetting) lookUp(ctx context.Context, suspects map[subject][]forgotten) error {
-	for some := range tables.Fitting(slices.Collect(maps.Keys(suspects)), func(s subject) int { return max(len(s.tenant), len(s.kind), len(s.id)) }) {
-		tenants, kinds, ids := make([]string, len(some)), make([]string, len(some)), make([]string, len(some))
-		for i, s := range some {
-			tenants[i], kinds[i], ids[i] = s.tenant, s.kind, s.id
-		}
-		err := f.db.Each(ctx, "look up erasures", `
-SELECT tenant_id, kind, id, erasure_id, interactions, contacts FROM erased_subjects
-WHERE (tenant_id, kind, id) IN (SELECT arrayJoin(arrayZip({tenants:Array(String)}, {kinds:Array(String)}, {ids:Array(String)})))`,
-			[]any{tables.Named("tenants", tenants), tables.Named("kinds", kinds), tables.Named("ids", ids)},
-			func(rows driver.Rows) error {
-				var s subject
-				var erasure string
-				var interactions, contacts []int64
-				if err := rows.Scan(&s.tenant, &s.kind, &s.id, &erasure, &interactions, &contacts); err != nil {
-					return err
-				}
-				suspects[s] = append(suspects[s], forgotten{erasure, map[schemas.Topic]schemas.Snapshot{
-					schemas.TopicInteractions: interactions, schemas.TopicContacts: contacts,
-				}})
-				return nil
-			})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// erasedState says whether more was erased, or less is known, than before.
-type erasedState struct {
-	count  uint64
-	newest time.Time
 }
 
 // filterOverlap is how far back the filter is read again: clocks of ClickHouse's replicas
@@ -235,19 +231,19 @@ func (f *Forgetting) filter(ctx context.Context) (*bloom.BloomFilter, error) {
 	if err := f.remember(ctx); err != nil {
 		return nil, err
 	}
-	now, err := f.erasedState(ctx)
-	if err == nil && now.newest.Before(f.state.newest) { // restored: the log knows
+	now, err := f.tables.ErasedState(ctx)
+	if err == nil && now.Newest.Before(f.state.Newest) { // restored: the log knows
 		f.remembered.Store(false)
 		if err = f.remember(ctx); err == nil {
-			now, err = f.erasedState(ctx)
+			now, err = f.tables.ErasedState(ctx)
 		}
 	}
 	if err != nil {
 		return nil, err
 	}
-	since := f.state.newest.Add(-filterOverlap)
+	since := f.state.Newest.Add(-filterOverlap)
 	switch {
-	case now.count == 0:
+	case now.Count == 0:
 		f.state, f.erased = now, nil
 		return nil, nil
 	case f.erased == nil:
@@ -260,31 +256,9 @@ func (f *Forgetting) filter(ctx context.Context) (*bloom.BloomFilter, error) {
 	if f.erased != nil {
 		filter = f.erased.Copy()
 	}
-	if err := f.read(ctx, since, filter); err != nil {
+	if err := f.tables.EachErased(ctx, since, func(s Subject) { filter.AddString(s.key()) }); err != nil {
 		return nil, err
 	}
 	f.state, f.erased = now, filter
 	return filter, nil
-}
-
-// read adds the subjects that were recorded at or past since.
-func (f *Forgetting) read(ctx context.Context, since time.Time, filter *bloom.BloomFilter) error {
-	sql := "SELECT tenant_id, kind, id FROM erased_subjects"
-	var args []any
-	if !since.IsZero() {
-		sql += " WHERE recorded_at >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')"
-		args = append(args, tables.Named("since", since.UnixMicro()))
-	}
-	return f.db.Each(ctx, "read erasures", sql, args, func(rows driver.Rows) error {
-		var s subject
-		err := rows.Scan(&s.tenant, &s.kind, &s.id)
-		filter.AddString(s.key())
-		return err
-	})
-}
-
-// erasedState reads a projection of one row for each part.
-func (f *Forgetting) erasedState(ctx context.Context) (s erasedState, err error) {
-	err = f.db.Scan(ctx, "look for erasures", "SELECT count(), max(recorded_at) FROM erased_subjects", nil, &s.count, &s.newest)
-	return s, err
 }

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"cdds/ops/stack"
 	"cdds/ops/stack/stacktest"
@@ -201,5 +202,24 @@ func TestNoChildReadsItsParentFromStandardInput(t *testing.T) {
 		if input, err := os.Readlink(fmt.Sprintf("/proc/%d/fd/0", pid)); err != nil || input != os.DevNull {
 			t.Errorf("standard input of %s is %s, %v", name, input, err)
 		}
+	}
+}
+
+// HTTP clients dial one connection more while another becomes free, and then keep it
+// without a request.
+func TestAStackStopsAtOnceWhileClientsHoldConnectionsTheyNeverUsed(t *testing.T) {
+	s := stacktest.Start(t)
+	e := s.Endpoints()
+	for _, addr := range []string{e.Kafka[0], e.ClickHouse.Addr, e.S3.Endpoint} {
+		conn, err := net.Dial("tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+	}
+	began := time.Now()
+	closed(t, s)
+	if took := time.Since(began); took > 4*time.Second {
+		t.Errorf("the stack took %s to stop", took.Round(time.Second))
 	}
 }

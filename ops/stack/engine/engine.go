@@ -86,6 +86,7 @@ func Run(ctx context.Context, opts Options) error {
 		BaseContext:       func(net.Listener) context.Context { return queries },
 		ErrorLog:          slog.NewLogLogger(opts.Logger.Handler(), slog.LevelWarn),
 	}
+	closeUnused(srv)
 	served := make(chan error, 1)
 	go func() { served <- srv.Serve(ln) }()
 	opts.Logger.Info("clickhouse ready", "version", e.version, "addr", ln.Addr().String())

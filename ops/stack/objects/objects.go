@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"time"
 
 	"github.com/versity/versitygw/backend/meta"
 	"github.com/versity/versitygw/backend/posix"
@@ -37,9 +38,16 @@ type Options struct {
 
 const memoryLimit = 256 << 20
 
+// drain is how long requests in hand have to finish once ctx has ended. The gateway itself
+// waits 10 seconds for connections that never carried a request, and HTTP clients keep
+// such connections: they dial one more while another becomes free.
+const drain = time.Second
+
 // Run serves S3 until ctx ends, and then returns nil. It changes the working
 // directory of the process, sends the process's standard output to nowhere and
-// sets its memory limit, so the process should be its own.
+// sets its memory limit, so the process should be its own, and should end once Run
+// returns. A request that takes longer than the drain ends as with a killed process:
+// its object is not stored.
 func Run(ctx context.Context, opts Options) error {
 	debug.SetMemoryLimit(memoryLimit)
 	for _, dir := range []string{opts.Dir, opts.Sidecar} {
@@ -61,19 +69,28 @@ func Run(ctx context.Context, opts Options) error {
 		return fmt.Errorf("open the objects in %s: %w", opts.Dir, err)
 	}
 	opts.Logger.Info("s3 ready", "addr", opts.Addr, "sidecar", options.SideCarDir != "")
-	err = embedgw.RunVersityGW(ctx, backend, &embedgw.Config{
-		RootUserAccess:    opts.AccessKey,
-		RootUserSecret:    opts.SecretKey,
-		Region:            Region,
-		Ports:             []string{opts.Addr},
-		MaxConnections:    1024,
-		MaxRequests:       256,
-		MultipartMaxParts: 10000,
-		KeepAlive:         true,
-		Quiet:             true,
-	})
-	if err != nil && ctx.Err() == nil {
-		return fmt.Errorf("serve s3: %w", err)
+	served := make(chan error, 1)
+	go func() {
+		served <- embedgw.RunVersityGW(ctx, backend, &embedgw.Config{
+			RootUserAccess:    opts.AccessKey,
+			RootUserSecret:    opts.SecretKey,
+			Region:            Region,
+			Ports:             []string{opts.Addr},
+			MaxConnections:    1024,
+			MaxRequests:       256,
+			MultipartMaxParts: 10000,
+			KeepAlive:         true,
+			Quiet:             true,
+		})
+	}()
+	late := make(chan struct{})
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(drain, func() { close(late) }) })()
+	select {
+	case err := <-served:
+		if err != nil && ctx.Err() == nil {
+			return fmt.Errorf("serve s3: %w", err)
+		}
+	case <-late:
 	}
 	return nil
 }

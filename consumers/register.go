@@ -2,6 +2,7 @@ package consumers
 
 import (
 	"errors"
+	"strings"
 	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -36,14 +37,14 @@ type Tenants struct {
 	counter *prometheus.CounterVec
 
 	mu    sync.Mutex
-	named map[string]bool
+	named map[string]string
 }
 
 // NewTenants makes the counter; labels come after tenant. The caller registers it.
 func NewTenants(name, help string, labels ...string) *Tenants {
 	return &Tenants{
 		counter: prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, append([]string{"tenant"}, labels...)),
-		named:   map[string]bool{},
+		named:   map[string]string{},
 	}
 }
 
@@ -55,13 +56,15 @@ func (t *Tenants) Add(tenant string, n float64, values ...string) {
 func (t *Tenants) label(tenant string) string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if !t.named[tenant] {
+	name, known := t.named[tenant]
+	if !known {
 		if len(t.named) >= MaxTenants {
 			return OtherTenants
 		}
-		t.named[tenant] = true
+		name = strings.Clone(tenant) // it may share the memory of a whole fetch
+		t.named[name] = name
 	}
-	return tenant
+	return name
 }
 
 // Describe implements prometheus.Collector.

@@ -87,27 +87,53 @@ func Encode(e any) ([]byte, error) {
 }
 
 // DecodeInteraction reads and validates the value of a cdds.interactions message.
-// Every error is a *MalformedError. The result may share b's memory.
+// Every error is a *MalformedError. The result, its texts included, may share b's memory:
+// b must not change any more.
 func DecodeInteraction(b []byte) (*Interaction, error) {
-	i := new(Interaction)
-	body, err := interactionMembers.read(b, i)
-	if err != nil {
-		return nil, err
+	return decodeInteraction(b, new(interactionPlaces))
+}
+
+// DecodeInteractionRow is DecodeInteraction for whoever stores the event as a row: Text
+// and Notes, which have no column, may be empty. Body is whole.
+func DecodeInteractionRow(b []byte) (*Interaction, error) {
+	return decodeInteraction(b, &interactionPlaces{row: true})
+}
+
+func decodeInteraction(b []byte, into *interactionPlaces) (*Interaction, error) {
+	body, sure := scan(b, into)
+	if !sure {
+		into.Interaction = Interaction{}
+		var err error
+		if body, err = interactionMembers.read(b, &into.Interaction); err != nil {
+			return nil, err
+		}
 	}
-	i.Body = body
-	return validated(i)
+	into.Body = body
+	return validated(&into.Interaction)
 }
 
 // DecodeContact reads and validates the value of a cdds.contacts message.
-// Every error is a *MalformedError. The result may share b's memory.
-func DecodeContact(b []byte) (*Contact, error) {
-	c := new(Contact)
-	body, err := contactMembers.read(b, c)
-	if err != nil {
-		return nil, err
+// Every error is a *MalformedError. The result, its texts included, may share b's memory:
+// b must not change any more.
+func DecodeContact(b []byte) (*Contact, error) { return decodeContact(b, new(contactPlaces)) }
+
+// DecodeContactRow is DecodeContact for whoever stores the event as a row: Notes, which
+// have no column, may be empty. Body is whole.
+func DecodeContactRow(b []byte) (*Contact, error) {
+	return decodeContact(b, &contactPlaces{row: true})
+}
+
+func decodeContact(b []byte, into *contactPlaces) (*Contact, error) {
+	body, sure := scan(b, into)
+	if !sure {
+		into.Contact = Contact{}
+		var err error
+		if body, err = contactMembers.read(b, &into.Contact); err != nil {
+			return nil, err
+		}
 	}
-	c.Body = body
-	return validated(c)
+	into.Body = body
+	return validated(&into.Contact)
 }
 
 // DecodeExportStatus reads and validates the body of a cdds.export.status

@@ -26,6 +26,9 @@ func FuzzDecodeInteraction(f *testing.F) {
 		if !bytes.Equal(message, before) {
 			t.Fatalf("the message became %q", message)
 		}
+		if differs := schemas.ScanDiffers(message); differs != "" {
+			t.Fatal(differs)
+		}
 		if err != nil {
 			checkMalformed(t, err)
 			return

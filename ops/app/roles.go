@@ -56,7 +56,7 @@ func buildIngest(a *App) ([]role, error) {
 	}
 	interactions, group1, err := newGroup("ingest.interactions", consumers.Options[*schemas.Interaction]{
 		GroupID: schemas.IngestGroup(schemas.TopicInteractions), Topic: schemas.TopicInteractions,
-		Decode: schemas.DecodeInteraction, Handler: storeInteractions,
+		Decode: schemas.DecodeInteractionRow, Handler: storeInteractions,
 		MaxRecords: ingest.MaxRecords, MaxBytes: ingest.MaxBytes, Linger: ingest.Linger,
 	}, a)
 	if err != nil {
@@ -64,7 +64,7 @@ func buildIngest(a *App) ([]role, error) {
 	}
 	contacts, group2, err := newGroup("ingest.contacts", consumers.Options[*schemas.Contact]{
 		GroupID: schemas.IngestGroup(schemas.TopicContacts), Topic: schemas.TopicContacts,
-		Decode: schemas.DecodeContact, Handler: storeContacts,
+		Decode: schemas.DecodeContactRow, Handler: storeContacts,
 		MaxRecords: ingest.MaxRecords, MaxBytes: ingest.MaxBytes, Linger: ingest.Linger,
 	}, a)
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"cdds/schemas"
@@ -45,7 +46,7 @@ func readTexts(file string) ([]string, error) {
 			return nil, fmt.Errorf("%s: %w", file, err)
 		}
 		if e.Text != "" {
-			texts = append(texts, e.Text)
+			texts = append(texts, strings.Clone(e.Text)) // the next line overwrites it
 		}
 	}
 	if len(texts) == 0 {

@@ -97,7 +97,7 @@ func (p *process) ingest(ctx context.Context, k conn, settler *consumers.Settler
 	}
 	group := run(ctx, p, consumers.Options[*schemas.Interaction]{
 		Cluster: k, GroupID: schemas.IngestGroup(schemas.TopicInteractions), Topic: schemas.TopicInteractions,
-		Decode: schemas.DecodeInteraction, Handler: handler, DeadLetters: consumers.Letters{Topic: k, Account: tables{p}},
+		Decode: schemas.DecodeInteractionRow, Handler: handler, DeadLetters: consumers.Letters{Topic: k, Account: tables{p}},
 		MaxRecords: batchRecords, Tracer: places{}, Positions: settler, Steady: true, Drain: drain, Logger: p.w.log,
 	})
 	book := account.Book{Log: offsets, Store: tables{p}, Decisions: pipeline.WriteOffs{Store: objects{p}}}

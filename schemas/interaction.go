@@ -3,15 +3,19 @@ package schemas
 import (
 	"reflect"
 	"regexp"
+	"slices"
+)
+
+var (
+	mediaTypes = []string{"voice", "chat", "email", "sms", "message", "social", "video"}
+	directions = []string{"inbound", "outbound", "internal"}
 )
 
 // MediaTypes lists the media types an interaction can have.
-func MediaTypes() []string {
-	return []string{"voice", "chat", "email", "sms", "message", "social", "video"}
-}
+func MediaTypes() []string { return slices.Clone(mediaTypes) }
 
 // Directions lists the directions an interaction can have.
-func Directions() []string { return []string{"inbound", "outbound", "internal"} }
+func Directions() []string { return slices.Clone(directions) }
 
 // Interaction is one conversation with a customer: a call, chat, e-mail or
 // message. (tenant_id, started_at, interaction_id) is its immutable identity; an
@@ -88,8 +92,8 @@ func (i *Interaction) Validate() error {
 	var p problems
 	p.id("interaction_id", i.InteractionID, true)
 	p.tenant(i.TenantID)
-	p.oneOf("media_type", i.MediaType, MediaTypes(), true)
-	p.oneOf("direction", i.Direction, Directions(), false)
+	p.oneOf("media_type", i.MediaType, mediaTypes, true)
+	p.oneOf("direction", i.Direction, directions, false)
 	p.word("status", i.Status)
 	p.instant("started_at", i.StartedAt, true)
 	if i.EndedAt != nil {

@@ -113,9 +113,8 @@ func wireForm(s []byte) bool {
 	if len(s) != len(timeLayout) {
 		return false
 	}
-	for i, c := range []byte(timeLayout) {
-		digit := '0' <= c && c <= '9'
-		if digit != ('0' <= s[i] && s[i] <= '9') || !digit && s[i] != c {
+	for i := range timeLayout {
+		if c := timeLayout[i]; isDigit(c) != isDigit(s[i]) || !isDigit(c) && s[i] != c {
 			return false
 		}
 	}

@@ -116,11 +116,23 @@ func (p *problems) id(field, id string, required bool) {
 		p.add(field, "is missing")
 	case len(id) > maxIDBytes:
 		p.add(field, "has %d bytes; the limit is %d", len(id), maxIDBytes)
+	case isPrintable(id):
 	case !utf8.ValidString(id):
 		p.add(field, "%s", notUnicode)
 	case strings.ContainsFunc(id, unicode.IsControl):
 		p.add(field, "contains a control character")
 	}
+}
+
+// isPrintable reports whether s is of the characters of ASCII that are no control
+// characters, as nearly every identifier is.
+func isPrintable(s string) bool {
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return true
 }
 
 // notUnicode is what is wrong with a text that no two readers need read alike.

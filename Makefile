@@ -83,6 +83,11 @@ bench: bin/cdds ## measure against what people would use instead (ROWS=n RUNS=n 
 	@ops/tools/bento || echo "no Bento: ingest is not compared with it"
 	@go run ./ops/proof/bench --bin bin/cdds --rows $(or $(ROWS),1000000) --runs $(or $(RUNS),3) --only "$(ONLY)" --bento "$$(ls .tools/bento 2>/dev/null)" --out ops/docs
 
+# On demand, not in every build: it takes minutes. What each hot path may cost is in budget.json.
+.PHONY: budget
+budget: ## compare the hot paths with the commit before (AGAINST=commit ONLY=text ROUNDS=n); fails over a tenth more
+	@go run ./ops/proof/budget --against "$(or $(AGAINST),HEAD~1)" --only "$(ONLY)" --rounds $(or $(ROUNDS),6)
+
 .PHONY: test-api
 test-api: bin/cdds ## send the HTTP API what its document allows and what not (schemathesis, from PyPI)
 	@ops/tools/test-api

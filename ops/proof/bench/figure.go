@@ -23,6 +23,17 @@ type figure struct {
 	Target string `json:"target,omitempty"`
 	Met    *bool  `json:"met,omitempty"`
 	Note   string `json:"note,omitempty"`
+	// Of says what it was measured with: figures of other texts or processors compare with
+	// nothing here.
+	Of conditions `json:"of"`
+}
+
+// conditions are what a figure depends on besides the code.
+type conditions struct {
+	Texts     string `json:"texts"`
+	Processor string `json:"processor"`
+	// RecordBytes is the mean size of an interaction's JSON.
+	RecordBytes int `json:"record_bytes"`
 }
 
 // target is a bound on a figure.

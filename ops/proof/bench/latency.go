@@ -77,7 +77,7 @@ func latency(ctx context.Context, r *run) error {
 	}
 	r.report.add(
 		percentile("produce to queryable"+load50, 0.5, queryable), percentile("produce to queryable"+load50, 0.99, queryable, atMost(1000)),
-		percentile("1,000-row export, request to completed"+load50, 0.5, completed, atMost(300)), percentile("1,000-row export, request to completed"+load50, 0.99, completed, atMost(1000)),
+		percentile("1,000-row export, request to completed"+load50, 0.5, completed, atMost(150)), percentile("1,000-row export, request to completed"+load50, 0.99, completed, atMost(1000)),
 		percentile("completed to visible in history"+load50, 0.5, visible), percentile("completed to visible in history"+load50, 0.99, visible))
 	r.report.add(steps...)
 	return nil

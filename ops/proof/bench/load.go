@@ -72,13 +72,7 @@ func (r *run) produceBetween(ctx context.Context, seed uint64, n int, from, to t
 		return err
 	}
 	for e := range sample.InteractionsBetween(seed, n, from, to) {
-		e.TenantID = tenant
-		if r.texts != nil {
-			e.Text = r.texts[(done+len(events))%len(r.texts)]
-		}
-		if r.contacts > 0 {
-			e.ContactID = contact((done + len(events)) % r.contacts)
-		}
+		r.adapt(e, done+len(events))
 		if events = append(events, e); len(events) == batch {
 			if err := flush(); err != nil {
 				return err
@@ -90,6 +84,32 @@ func (r *run) produceBetween(ctx context.Context, seed uint64, n int, from, to t
 	}
 	say("produced %d interactions in %.1f s", done, time.Since(begin).Seconds())
 	return nil
+}
+
+// adapt makes a generated interaction, which is number n, one of this run.
+func (r *run) adapt(e *schemas.Interaction, n int) {
+	e.TenantID = tenant
+	if r.texts != nil {
+		e.Text = r.texts[n%len(r.texts)]
+	}
+	if r.contacts > 0 {
+		e.ContactID = contact(n % r.contacts)
+	}
+}
+
+// meanBytes is the mean size of an interaction's JSON in this run.
+func (r *run) meanBytes() (int, error) {
+	n, bytes := max(10_000, len(r.texts)), 0
+	i := 0
+	for e := range sample.InteractionsBetween(1, n, rangeFrom, rangeTo) {
+		r.adapt(e, i)
+		body, err := schemas.Encode(e)
+		if err != nil {
+			return 0, err
+		}
+		i, bytes = i+1, bytes+len(body)
+	}
+	return bytes / n, nil
 }
 
 // stored waits until table holds n rows.

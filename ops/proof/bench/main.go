@@ -62,18 +62,29 @@ type options struct {
 	dir string
 }
 
-// suites in the order in which they run: what fills the tables comes first.
-var suites = []struct {
-	name string
-	run  func(context.Context, *run) error
-}{
+// suites in the order in which they run: what fills the tables comes first. README.md and
+// ops/docs/performance.md name them.
+var suites = []suite{
 	{"ingest", ingest},
-	{"sinks", sinks},
 	{"export", export},
 	{"stages", stages},
 	{"latency", latency},
 	{"scale", scale},
 	{"erase", erase},
+}
+
+type suite struct {
+	name string
+	run  func(context.Context, *run) error
+}
+
+// suiteNames are the suites, comma-separated.
+func suiteNames() string {
+	var names []string
+	for _, s := range suites {
+		names = append(names, s.name)
+	}
+	return strings.Join(names, ", ")
 }
 
 // run is one run of the benchmarks.
@@ -100,7 +111,9 @@ func bench(ctx context.Context, args []string) error {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(r.dir) }()
-	r.report.describe(r)
+	if err := r.report.describe(r); err != nil {
+		return err
+	}
 	for _, s := range suites {
 		if len(o.only) > 0 && !slices.Contains(o.only, s.name) {
 			continue
@@ -125,7 +138,7 @@ func parse(args []string) (options, error) {
 	flags.StringVar(&o.binary, "bin", "bin/cdds", "the cdds `binary`")
 	flags.IntVar(&o.rows, "rows", 1_000_000, "interactions to export and to ingest")
 	flags.IntVar(&o.runs, "runs", 3, "how often each alternative is measured")
-	flags.StringVar(&only, "only", "", "comma-separated suites: ingest, sinks, export, stages, latency, scale, erase")
+	flags.StringVar(&only, "only", "", "comma-separated `suites` to run instead of all: "+suiteNames())
 	flags.StringVar(&sizes, "sizes", "", "comma-separated row counts of the scale suite (default 10000,100000,1000000)")
 	flags.StringVar(&o.texts, "texts", os.Getenv("CDDS_BENCH_TEXTS"), "interactions (JSON Lines, gzip) whose texts are used instead of generated ones")
 	flags.StringVar(&o.sink, "bento", "", "Bento's `binary`, to compare ingest with it too (ops/tools/bento builds one)")
@@ -137,6 +150,11 @@ func parse(args []string) (options, error) {
 	}
 	if only != "" {
 		o.only = strings.Split(only, ",")
+	}
+	for _, name := range o.only {
+		if !slices.ContainsFunc(suites, func(s suite) bool { return s.name == name }) {
+			return o, fmt.Errorf("--only: there is no suite %q; there are %s", name, suiteNames())
+		}
 	}
 	if sizes != "" {
 		o.sizes = nil

@@ -16,6 +16,8 @@ type Impact struct {
 	Versions int64
 	// Exports are those whose artifacts hold some of them, or are to.
 	Exports []schemas.AffectedExport
+	// Hold keeps some of them: the erasure would wait for its release. nil if no hold does.
+	Hold *schemas.Hold
 	// Similar are ids that differ by letter case or blanks only from the first subject's, if
 	// nothing is stored.
 	Similar []string
@@ -54,8 +56,8 @@ func (h *Handle) Impact(ctx context.Context, r schemas.ErasureRequest) (of Impac
 		subjects := r.Subjects()[:1]
 		similar, err = h.Rows.Similar(ctx, h.tenant, subjects)
 		of.Similar = similar[subjects[0]]
-	} else {
-		of.Exports, err = h.holding(ctx, found)
+	} else if of.Exports, err = h.holding(ctx, found); err == nil {
+		of.Hold, err = h.keeps(ctx, r, found, of.Exports)
 	}
 	return of, errors.Join(err, h.change(ctx, "erasure.preview", subjectOf(r.ErasureID), ""))
 }
@@ -69,4 +71,22 @@ func (h *Handle) holding(ctx context.Context, found warehouse.Impact) (all []sch
 		return nil
 	})
 	return all, err
+}
+
+// keeps is the first hold that an erasure would wait for; nil if there is none.
+func (h *Handle) keeps(ctx context.Context, r schemas.ErasureRequest, found warehouse.Impact, exports []schemas.AffectedExport) (*schemas.Hold, error) {
+	holds, err := h.Definitions.Held(ctx, h.tenant)
+	if err != nil {
+		return nil, err
+	}
+	hold, held := found.Held(holds)
+	if r.DeleteArtifacts {
+		for n := 0; n < len(exports) && !held; n++ {
+			hold, held = holds.OfExport(exports[n].ExportID)
+		}
+	}
+	if !held {
+		return nil, nil //nolint:nilnil // no hold keeps it
+	}
+	return &hold, nil
 }

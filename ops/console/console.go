@@ -73,6 +73,7 @@ func New(o Options) *Console {
 	c.history()
 	c.exportForms()
 	c.privacy()
+	c.holds()
 	c.artifacts()
 	c.certificates()
 	c.open("GET /audit", c.audit)

@@ -48,6 +48,7 @@ type desk struct {
 	asked     *asked
 	warehouse *warehouse.Warehouse
 	ledger    *ledger.Ledger
+	office    *admin.Service
 }
 
 // save puts exports into history.
@@ -103,10 +104,13 @@ func (a *asked) Erasure(_ context.Context, tenantID, id string) (*schemas.Erasur
 	return nil, nil //nolint:nilnil // as admin.Requests says
 }
 
-// Change remembers jobs.
+// Change remembers jobs, and makes holds known.
 func (d *desk) Change(_ context.Context, v schemas.Versioned) error {
-	if j, ok := v.(*schemas.Job); ok {
-		d.saved = append(d.saved, j)
+	switch v := v.(type) {
+	case *schemas.Job:
+		d.saved = append(d.saved, v)
+	case *schemas.Hold:
+		d.define(v)
 	}
 	return nil
 }
@@ -205,7 +209,7 @@ func newDesk(t testing.TB, tenant string, exports, jobs int) *desk {
 	}
 	check(t, l.SaveExports(t.Context(), all))
 	d := &desk{t: t, asked: &asked{}, warehouse: w, ledger: l, auth: service, defined: defined, who: auth.Principal{Subject: "user/ada", Name: "ada", Tenant: tenant, Role: schemas.RoleAdministrator}}
-	office := admin.New(admin.Options{
+	d.office = admin.New(admin.Options{
 		History: l, Rows: w, Publisher: d.asked, Requests: d.asked, Records: d, Positions: still{}, Accounts: service, Directory: directory, Definitions: defined,
 		CheckJob: func(_ context.Context, j schemas.Job) error { return schedule.Check(j) }, Next: schedule.Next, Now: clock,
 		Run: func(j schemas.Job) *schemas.ExportRequest { return schedule.RunNow(j, now) },
@@ -218,7 +222,7 @@ func newDesk(t testing.TB, tenant string, exports, jobs int) *desk {
 			Exporter: pipeline.New(pipeline.Options{Source: w, Now: clock}), Rows: w, Positions: still{}, History: l,
 		},
 	})
-	pages := console.New(console.Options{Admin: office, Auth: service, URL: "http://127.0.0.1", Now: clock}).Handler()
+	pages := console.New(console.Options{Admin: d.office, Auth: service, URL: "http://127.0.0.1", Now: clock}).Handler()
 	d.handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if d.tenant != "" {
 			r.AddCookie(&http.Cookie{Name: "cdds_tenant", Value: d.tenant})

@@ -195,16 +195,21 @@ func (q *request) listed() ([]string, error) {
 		}
 		text += "\n" + strings.TrimPrefix(string(content), "\ufeff")
 	}
-	var all []string
+	all := idsIn(text)
+	q.r.PostForm.Set("ids", strings.Join(all, "\n"))
+	return all, nil
+}
+
+// idsIn are the ids of a text, one a line, each once. Blanks around an id are part of it.
+func idsIn(text string) (all []string) {
 	given := map[string]bool{}
 	for id := range strings.Lines(text) {
-		id = strings.TrimRight(id, "\r\n") // blanks around an id are part of it
+		id = strings.TrimRight(id, "\r\n")
 		if strings.TrimSpace(id) != "" && !given[id] {
 			given[id], all = true, append(all, id)
 		}
 	}
-	q.r.PostForm.Set("ids", strings.Join(all, "\n"))
-	return all, nil
+	return all
 }
 
 // maxListed is how much of a list of ids is held in memory; more goes to a file.

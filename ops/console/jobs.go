@@ -68,15 +68,12 @@ type jobRow struct {
 	Next schemas.Time
 }
 
-// jobsPage is a page of jobs; jobs are in memory, so a page is a number.
+// jobsPage is a page of jobs.
 type jobsPage struct {
-	Rows            []jobRow
-	Text, State     string
-	Total           int
-	Page, Prev, Nxt int
+	Rows []jobRow
+	Numbered
+	Text, State string
 }
-
-const jobsOnPage = 50
 
 func (c *Console) jobList(q *request) error {
 	all, err := q.Jobs(q.r.Context())
@@ -84,7 +81,7 @@ func (c *Console) jobList(q *request) error {
 		return err
 	}
 	query := q.r.URL.Query()
-	d := jobsPage{Text: query.Get("text"), State: query.Get("state"), Page: 1}
+	d := jobsPage{Text: query.Get("text"), State: query.Get("state")}
 	all = slices.DeleteFunc(slices.Clone(all), func(j schemas.Job) bool {
 		return j.Deleted() || d.State != "" && j.State != d.State ||
 			!strings.Contains(strings.ToLower(j.Title+" "+j.JobID+" "+j.Description), strings.ToLower(d.Text))
@@ -92,14 +89,7 @@ func (c *Console) jobList(q *request) error {
 	slices.SortFunc(all, func(a, b schemas.Job) int {
 		return strings.Compare(strings.ToLower(a.Title)+a.JobID, strings.ToLower(b.Title)+b.JobID)
 	})
-	d.Total = len(all)
-	_, _ = fmt.Sscan(query.Get("page"), &d.Page)
-	d.Page = max(1, min(d.Page, (len(all)+jobsOnPage-1)/jobsOnPage))
-	d.Prev = d.Page - 1
-	if d.Page*jobsOnPage < len(all) {
-		d.Nxt = d.Page + 1
-	}
-	all = all[min(len(all), d.Prev*jobsOnPage):min(len(all), d.Page*jobsOnPage)]
+	all, d.Numbered = numberedPage(query, all)
 	ids := make([]string, len(all))
 	for n := range all {
 		ids[n] = all[n].JobID

@@ -124,6 +124,8 @@ var done = map[string]string{
 	"password":             "Your password is changed.", "token.revoked": "The token is revoked.", "user.deleted": "The user is deleted.",
 	"user.changed": "The role is changed. It counts from the user's next request on.", "user.disabled": "The user is disabled. Its sessions and tokens ended.",
 	"user.enabled": "The user is enabled and may sign in.", "session.ended": "The session is ended.", "erasure.asked": "The erasure is requested.",
+	"hold.made": "The hold is made. What it names is kept until the hold is released.", "hold.requested": "The release is requested. A second person must release the hold.",
+	"hold.released": "The hold is released. Erasures that waited for it run now.",
 }
 
 // show renders a page.
@@ -229,13 +231,20 @@ func functions(zone *time.Location, now func() time.Time) template.FuncMap {
 		"minute":  func(t schemas.Time) string { return t.In(zone).Format("2006-01-02 15:04") },
 		"second":  func(t schemas.Time) string { return t.In(zone).Format("2006-01-02 15:04:05") },
 		// near is a time as people say it, exact the same to the second.
-		"near":   func(t schemas.Time) string { return near(t.In(zone), now().In(zone)) },
-		"exact":  func(t schemas.Time) string { return t.In(zone).Format("2006-01-02 15:04:05 MST") },
-		"zone":   func() string { return strings.ReplaceAll(zone.String(), "_", " ") },
-		"days":   func(now, until schemas.Time) int { return int(until.Sub(now.Time).Hours() / 24) },
-		"over":   func(now, until schemas.Time) bool { return !now.Before(until.Time) },
-		"took":   func(from, to schemas.Time) string { return to.Sub(from.Time).Round(100 * time.Millisecond).String() },
-		"has":    func(list []string, s string) bool { return slices.Contains(list, s) },
+		"near":  func(t schemas.Time) string { return near(t.In(zone), now().In(zone)) },
+		"exact": func(t schemas.Time) string { return t.In(zone).Format("2006-01-02 15:04:05 MST") },
+		"zone":  func() string { return strings.ReplaceAll(zone.String(), "_", " ") },
+		"days":  func(now, until schemas.Time) int { return int(until.Sub(now.Time).Hours() / 24) },
+		"over":  func(now, until schemas.Time) bool { return !now.Before(until.Time) },
+		"took":  func(from, to schemas.Time) string { return to.Sub(from.Time).Round(100 * time.Millisecond).String() },
+		"has":   func(list []string, s string) bool { return slices.Contains(list, s) },
+		// brief is the beginning of a text that a table has no room for.
+		"brief": func(s string) string {
+			if r := []rune(s); len(r) > 160 {
+				return string(r[:160]) + " …"
+			}
+			return s
+		},
 		"short":  func(s string) string { return s[:min(len(s), 12)] },
 		"join":   strings.Join,
 		"queue":  schemas.QueueText,

@@ -2,6 +2,7 @@ package console
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/oklog/ulid/v2"
@@ -26,10 +27,27 @@ type privacyData struct {
 	State    string
 	States   []string
 	Requests []schemas.Export
+	// Holds are the newest active holds.
+	Holds []schemas.Hold
 }
 
 // erasureRow is an erasure in words.
-type erasureRow struct{ schemas.Erasure }
+type erasureRow struct {
+	schemas.Erasure
+	// Hold is the one it waits for; nil if it waits for none.
+	Hold *schemas.Hold
+}
+
+// erasureRow looks up the hold that an erasure waits for.
+func (q *request) erasureRow(e schemas.Erasure) erasureRow {
+	row := erasureRow{Erasure: e}
+	if e.HoldID != "" {
+		if h, err := q.Hold(q.r.Context(), e.HoldID); err == nil {
+			row.Hold = &h
+		}
+	}
+	return row
+}
 
 // Result says what came of it so far.
 func (e erasureRow) Result() string {
@@ -78,7 +96,8 @@ func (e erasureRow) Holds() (n int) {
 // unknownShown bounds the subjects without data that a page lists.
 const unknownShown = 100
 
-// requestsShown bounds the access requests beside the erasures; History has them all.
+// requestsShown bounds the access requests and holds beside the erasures; History and the list
+// of holds have them all.
 const requestsShown = 20
 
 func (c *Console) privacyPage(q *request) error {
@@ -90,7 +109,7 @@ func (c *Console) privacyPage(q *request) error {
 		return err
 	}
 	for _, e := range found.Rows {
-		d.Rows = append(d.Rows, erasureRow{e})
+		d.Rows = append(d.Rows, q.erasureRow(e))
 	}
 	d.next(found.Next)
 	requests, err := q.Exports(q.r.Context(), ledger.ExportFilter{OfContacts: true}, ledger.Page{Limit: requestsShown})
@@ -98,6 +117,12 @@ func (c *Console) privacyPage(q *request) error {
 		return err
 	}
 	d.Requests = requests.Rows
+	holds, err := q.Holds(q.r.Context(), false)
+	if err != nil {
+		return err
+	}
+	slices.Reverse(holds)
+	d.Holds = holds[:min(len(holds), requestsShown)]
 	return c.show(q, "privacy", view{Title: "Privacy requests", At: "/privacy", Live: "3s", Data: d})
 }
 
@@ -176,7 +201,7 @@ func (c *Console) erasurePage(q *request) error {
 	if err != nil {
 		return err
 	}
-	v := view{Title: "Erasure of " + e.About(), At: "/privacy", Data: erasureRow{e}}
+	v := view{Title: "Erasure of " + e.About(), At: "/privacy", Data: q.erasureRow(e)}
 	if !e.Ended() {
 		v.Live = "1s"
 	}

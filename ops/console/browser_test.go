@@ -126,3 +126,19 @@ func TestADialogAsksBeforeAJobIsDeleted(t *testing.T) {
 		t.Errorf("confirmed, and %d forms were sent, want 1", n)
 	}
 }
+
+func TestAFormWithAFileSaysWhichButtonWasPressed(t *testing.T) {
+	d := newDesk(t, "pressed", 0, 0)
+	d.store("ann")
+	d.certificate("a")
+	b := browse(t, d)
+	var rows string
+	b.do(chromedp.Navigate(b.url+"/privacy/access"), chromedp.SendKeys("#ids", "ann"), chromedp.SendKeys("#reason", "case 4711"), chromedp.Click("button[value=estimate]"),
+		chromedp.WaitVisible("#estimate .figure"), chromedp.Text("#estimate .figure", &rows))
+	if n := len(d.asked.exports); n != 0 || rows != "1 row" {
+		t.Errorf("an estimate says %q and requests %d exports", rows, n)
+	}
+	b.do(chromedp.Navigate(b.url + "/certificates"))
+	_, err := chromedp.RunResponse(b.ctx, chromedp.Click("form.editor button.main")) // nothing is given: the server says so
+	check(t, err)
+}

@@ -32,7 +32,7 @@ document.addEventListener("submit", (e) => {
       dialog.close();
       if (!name) return;
       agreed = form;
-      form.requestSubmit();
+      form.requestSubmit(e.submitter);
       agreed = undefined;
     });
     row.append(button);
@@ -123,11 +123,13 @@ async function problemWith(form) {
 let inspected;
 document.addEventListener("submit", async (e) => {
   const form = e.target;
-  if (!form.querySelector("[data-drop]") || form === inspected) return;
+  if (!form.elements.pem || form === inspected) return;
   e.preventDefault();
-  if (await problemWith(form)) return;
+  const problem = await problemWith(form);
+  await new Promise((then) => setTimeout(then)); // a form does not submit while its submit event goes on
+  if (problem) return;
   inspected = form;
-  form.requestSubmit();
+  form.requestSubmit(e.submitter); // the button says what to do
   inspected = undefined;
 });
 

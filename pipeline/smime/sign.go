@@ -3,10 +3,16 @@ package smime
 import (
 	"bytes"
 	"crypto"
+	"crypto/ecdsa"
+	"crypto/rand"
+	"crypto/sha256"
 	"crypto/x509"
 	"encoding/asn1"
 	"errors"
 	"fmt"
+	"io"
+	"slices"
+	"time"
 
 	"github.com/smallstep/pkcs7"
 )
@@ -19,28 +25,52 @@ const (
 
 // Sign returns a detached CMS SignedData in DER over content (RFC 5652 section
 // 5): SHA-256, signed attributes with the signing time, and cert included. cert
-// must be valid now and key its RSA or ECDSA private key. content is held in
-// memory twice: sign manifests with it, not exports.
+// must be valid now and key its RSA or ECDSA private key.
 func Sign(content []byte, cert *x509.Certificate, key crypto.Signer) ([]byte, error) {
-	if pub, ok := cert.PublicKey.(interface{ Equal(crypto.PublicKey) bool }); !ok || !pub.Equal(key.Public()) {
+	return SignDigest(sha256.Sum256(content), cert, key)
+}
+
+// SignDigest is Sign of content whose SHA-256 is known: so nobody has to hold it.
+func SignDigest(sum [sha256.Size]byte, cert *x509.Certificate, key crypto.Signer) ([]byte, error) {
+	pub, ok := cert.PublicKey.(interface{ Equal(crypto.PublicKey) bool })
+	if !ok || !pub.Equal(key.Public()) {
 		return nil, ErrKeyMismatch
 	}
-	signed, err := pkcs7.NewSignedData(content)
+	algorithm := oidSHA256WithRSA
+	if _, ok := cert.PublicKey.(*ecdsa.PublicKey); ok {
+		algorithm = oidECDSAWithSHA256
+	}
+	at, err := asn1.Marshal(time.Now().UTC())
 	if err != nil {
 		return nil, fmt.Errorf("smime: sign: %w", err)
 	}
-	// Per message: the library's global default is SHA-1, and globals are for
-	// nobody to change under others.
-	signed.SetDigestAlgorithm(pkcs7.OIDDigestAlgorithmSHA256)
-	if err := signed.AddSigner(cert, key, pkcs7.SignerInfoConfig{}); err != nil {
-		return nil, fmt.Errorf("smime: sign: %w", err)
-	}
-	signed.Detach()
-	signature, err := signed.Finish()
+	serial, err := asn1.Marshal(cert.SerialNumber)
 	if err != nil {
 		return nil, fmt.Errorf("smime: sign: %w", err)
 	}
-	return signature, nil
+	attributes := [][]byte{
+		attribute(oidContentType, objectID(oidData)),
+		attribute(oidMessageDigest, element(tagOctetString, sum[:])),
+		attribute(oidSigningTime, at),
+	}
+	slices.SortFunc(attributes, bytes.Compare) // DER orders the members of a set
+	attributesSum := sha256.Sum256(element(tagSet, attributes...))
+	signed, err := key.Sign(rand.Reader, attributesSum[:], crypto.SHA256)
+	if err != nil {
+		return nil, fmt.Errorf("smime: sign: %w", err)
+	}
+	one, digest := []byte{tagInteger, 1, 1}, element(tagSequence, objectID(oidSHA256))
+	signer := element(tagSequence,
+		one, element(tagSequence, cert.RawIssuer, serial), digest, element(tagContext0|constructed, attributes...),
+		element(tagSequence, objectID(algorithm)), element(tagOctetString, signed))
+	return element(tagSequence, objectID(oidSignedData), element(tagContext0|constructed, element(tagSequence,
+		one, element(tagSet, digest), element(tagSequence, objectID(oidData)),
+		element(tagContext0|constructed, cert.Raw), element(tagSet, signer)))), nil
+}
+
+// attribute is a signed attribute of one value.
+func attribute(id asn1.ObjectIdentifier, value []byte) []byte {
+	return element(tagSequence, objectID(id), element(tagSet, value))
 }
 
 // Verify checks a detached CMS SignedData over content and returns the
@@ -52,6 +82,12 @@ func Sign(content []byte, cert *x509.Certificate, key crypto.Signer) ([]byte, er
 // compare it with a pinned one ([CheckSigner]) or build a chain to a root it
 // trusts ([x509.Certificate.Verify] with ExtKeyUsageAny).
 func Verify(content, signature []byte) (signer *x509.Certificate, err error) {
+	return VerifyFrom(bytes.NewReader(content), signature)
+}
+
+// VerifyFrom is Verify of content that is read once, to its end, and not held. An error of
+// the reader is returned as it is.
+func VerifyFrom(content io.Reader, signature []byte) (signer *x509.Certificate, err error) {
 	// The library recurses without limit and panics on some malformed input.
 	if len(signature) > maxSignature {
 		return nil, fmt.Errorf("%w: it is larger than %d bytes", ErrSignature, maxSignature)
@@ -71,15 +107,34 @@ func Verify(content, signature []byte) (signer *x509.Certificate, err error) {
 	if err := checkSignedData(p7); err != nil {
 		return nil, fmt.Errorf("%w: %v", ErrSignature, err)
 	}
-	p7.Content = content
+	hashed := &contentHasher{content: content}
+	p7.Hasher = hashed
 	if err := p7.Verify(); err != nil {
 		var mismatch *pkcs7.MessageDigestMismatchError
-		if errors.As(err, &mismatch) {
+		switch {
+		case hashed.err != nil:
+			return nil, hashed.err
+		case errors.As(err, &mismatch):
 			return nil, fmt.Errorf("%w: the content was changed after signing", ErrSignature)
 		}
 		return nil, fmt.Errorf("%w: %v", ErrSignature, err)
 	}
 	return p7.GetOnlySigner(), nil
+}
+
+// contentHasher digests the content in place of what the library would hold of it.
+type contentHasher struct {
+	content io.Reader
+	err     error
+}
+
+// Hash implements pkcs7.Hasher.
+func (h *contentHasher) Hash(of crypto.Hash, _ io.Reader) ([]byte, error) {
+	sum := of.New()
+	if _, h.err = io.Copy(sum, h.content); h.err != nil {
+		return nil, h.err
+	}
+	return sum.Sum(nil), nil
 }
 
 // checkSignedData requires the form that [Sign] and openssl cms -sign write.

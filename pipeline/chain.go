@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
@@ -297,19 +298,14 @@ func (e *Exporter) chainRun(ctx context.Context, tenantID, jobID string, n int) 
 	if _, err := e.read(ctx, placeKey(tenantID, jobID, n), &at); err != nil {
 		return nil, "", err
 	}
-	prefix := schemas.ExportPrefix(tenantID, at.ExportID)
-	content, err := e.store.GetBytes(ctx, prefix+schemas.ManifestName, maxDocument)
+	m, err := e.manifest(ctx, tenantID, at.ExportID, nil)
 	if err == nil {
-		m := new(schemas.Manifest)
-		if err := decodeDocument(prefix+schemas.ManifestName, content, m); err != nil {
-			return nil, "", err
-		}
 		var l Link
-		if _, err := e.read(ctx, prefix+linkName, &l); err != nil {
+		if _, err := e.read(ctx, schemas.ExportPrefix(tenantID, at.ExportID)+linkName, &l); err != nil {
 			return nil, "", err
 		}
 		all, err := WriteOffs{e.store}.All(ctx, m.Topic, nil)
-		made := runOf(m, digest(content), l, all)
+		made := runOf(&m.Manifest, hex.EncodeToString(m.sum[:]), l, all)
 		return &made, "", err
 	}
 	if !errors.Is(err, bucket.ErrNotFound) {

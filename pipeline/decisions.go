@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"time"
 
+	"cdds/pipeline/bucket"
 	"cdds/schemas"
 )
 
@@ -111,8 +113,17 @@ func (d Decisions) Accepted(ctx context.Context, tenantID, exportID string) (a A
 
 // Planned returns the plan of an export; false if it was never planned.
 func (d Decisions) Planned(ctx context.Context, tenantID, exportID string) (plan schemas.Plan, found bool, err error) {
-	found, err = d.read(ctx, schemas.ExportPrefix(tenantID, exportID)+planName, &plan)
-	return plan, found, err
+	key := schemas.ExportPrefix(tenantID, exportID) + planName
+	r, err := d.Store.Open(ctx, key)
+	if errors.Is(err, bucket.ErrNotFound) {
+		return plan, false, nil
+	}
+	if err != nil {
+		return plan, false, err
+	}
+	defer func() { err = errors.Join(err, r.Close()) }()
+	plan, err = schemas.ReadPlan(io.LimitReader(r, schemas.MaxManifestBytes))
+	return plan, err == nil, unreadable(key, err)
 }
 
 // Refusal is the stored decision that a message is not granted.

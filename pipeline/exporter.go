@@ -57,6 +57,8 @@ type Store interface {
 	// Stat and GetBytes are bucket.ErrNotFound where there is no object.
 	Stat(ctx context.Context, key string) (bucket.Object, error)
 	GetBytes(ctx context.Context, key string, limit int64) ([]byte, error)
+	// Open streams an object, or is bucket.ErrNotFound. The caller closes it.
+	Open(ctx context.Context, key string) (io.ReadCloser, error)
 	List(ctx context.Context, prefix string) ([]bucket.Object, error)
 	// Folders yields, one level below prefix, every part of a key up to and including the
 	// next slash, in order. An error is yielded last.

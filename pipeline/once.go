@@ -1,9 +1,12 @@
 package pipeline
 
 import (
+	"bufio"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io"
 
 	"cdds/pipeline/answer"
 	"cdds/pipeline/bucket"
@@ -63,10 +66,52 @@ func exists(ctx context.Context, store Store, key string) (bool, error) {
 }
 
 func decodeDocument(key string, content []byte, v any) error {
-	if err := schemas.Read(content, v); err != nil {
+	return unreadable(key, schemas.Read(content, v))
+}
+
+// unreadable is the error of reading a stored document: permanent if it is the document's, not
+// the connection's.
+func unreadable(key string, err error) error {
+	if errors.As(err, new(*schemas.MalformedError)) {
 		return Permanent(fmt.Errorf("the stored document %s is not readable: %w", key, err))
 	}
-	return nil
+	return err
+}
+
+// putMade stores a JSON document that write makes, and holds none of it: it is made twice, once
+// for its size and digest, which the store must know before, and once while it is sent. It is
+// bucket.ErrExists if there is one.
+func putMade(ctx context.Context, store Store, key string, write func(io.Writer) error) (size int64, sum [sha256.Size]byte, err error) {
+	made := func(w io.Writer) error {
+		buffered := bufio.NewWriterSize(w, 64<<10)
+		if err := write(buffered); err != nil {
+			return err
+		}
+		return buffered.Flush()
+	}
+	digest := sha256.New()
+	length := &lengthWriter{w: digest}
+	if err := made(length); err != nil {
+		return 0, sum, err
+	}
+	digest.Sum(sum[:0])
+	body := &madeBody{make: made}
+	err = store.Put(ctx, key, bucket.Content{Body: body, Size: length.n, SHA256: hexSum(digest), Type: schemas.ContentTypeJSON})
+	if bad := body.stop(); err != nil && bad != nil {
+		return 0, sum, bad
+	}
+	return length.n, sum, err
+}
+
+// lengthWriter counts what is written.
+type lengthWriter struct {
+	w io.Writer
+	n int64
+}
+
+func (l *lengthWriter) Write(p []byte) (int, error) {
+	l.n += int64(len(p))
+	return l.w.Write(p)
 }
 
 // Permanent marks err as one that trying again cannot mend. Nil stays nil.

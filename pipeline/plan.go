@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 
+	"cdds/pipeline/bucket"
 	"cdds/pipeline/warehouse"
 	"cdds/schemas"
 )
@@ -64,14 +66,21 @@ func (p *packer) add(c warehouse.Chunk) {
 // any record is missing. So the plan has all there is, whatever ClickHouse lost and had
 // again meanwhile: a plan is kept for good, also for the next attempt.
 func (e *Exporter) Plan(ctx context.Context, x Export) (schemas.Plan, error) {
-	var plan schemas.Plan
-	_, err := once(ctx, e.store, schemas.ExportPrefix(x.Filter.TenantID, x.ID)+planName, &plan, func() (schemas.Plan, error) {
-		plan, err := e.divide(ctx, x)
-		if err == nil {
-			err = e.fits(x, plan)
-		}
+	plan, found, err := e.Planned(ctx, x.Filter.TenantID, x.ID)
+	if err != nil || found {
 		return plan, err
-	})
+	}
+	if plan, err = e.divide(ctx, x); err == nil {
+		err = e.fits(x, plan)
+	}
+	if err != nil {
+		return schemas.Plan{}, err
+	}
+	key := schemas.ExportPrefix(x.Filter.TenantID, x.ID) + planName
+	_, _, err = putMade(ctx, e.store, key, func(w io.Writer) error { return schemas.WritePlan(w, plan) })
+	if errors.Is(err, bucket.ErrExists) {
+		plan, _, err = e.Planned(ctx, x.Filter.TenantID, x.ID)
+	}
 	return plan, err
 }
 
@@ -111,7 +120,7 @@ func (e *Exporter) divide(ctx context.Context, x Export) (plan schemas.Plan, err
 	packed := &packer{split: x.SplitSize}
 	err = e.source.Chunks(ctx, x.query(), chunkRows(x.SplitSize, extent.Largest), func(c warehouse.Chunk) error {
 		if packed.add(c); packed.full { // no need to read the rest
-			return tooManyParts()
+			return tooManyParts(x, splitAdvice(extent.Bytes))
 		}
 		return nil
 	})
@@ -132,7 +141,7 @@ func (e *Exporter) divide(ctx context.Context, x Export) (plan schemas.Plan, err
 		}
 	}
 	if len(plan.Parts) > schemas.MaxParts {
-		return plan, tooManyParts()
+		return plan, tooManyParts(x, "choose a shorter range, or leave the attachments out (attachments: none)")
 	}
 	return plan, nil
 }
@@ -141,8 +150,19 @@ func (e *Exporter) divide(ctx context.Context, x Export) (plan schemas.Plan, err
 // tenant.
 var ErrUnknownTenant = errors.New("nothing was ever stored for the tenant")
 
-func tooManyParts() error {
-	return Permanent(fmt.Errorf("the export would have more than %d parts: choose a larger split_size or a shorter range", schemas.MaxParts))
+// tooManyParts says how many parts an export may have, and what to do.
+func tooManyParts(x Export, advice string) error {
+	return Permanent(fmt.Errorf("the export would have more than %s, of a split_size of %d: %s", schemas.Counted(schemas.MaxParts, "part"), x.SplitSize, advice))
+}
+
+// splitAdvice says which split size is enough for so many bytes. Two parts in a row have more
+// than that together, so twice the mean is.
+func splitAdvice(bytes int64) string {
+	const step = 64 << 10
+	if enough := (2*bytes/schemas.MaxParts/step + 1) * step; enough <= schemas.MaxSplitSize {
+		return fmt.Sprintf("set split_size to %d, or choose a shorter range", enough)
+	}
+	return "choose a shorter range"
 }
 
 // fits refuses a plan with a part that can need more memory than workers have.

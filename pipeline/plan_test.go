@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 	"fmt"
+	"io"
 	"runtime"
 	"strings"
 	"testing"
@@ -50,17 +51,18 @@ func TestAPlanOfABillionRowsIsMadeInLittleMemory(t *testing.T) {
 // empty is a store with nothing in it.
 type empty struct{ Store }
 
-func (empty) GetBytes(context.Context, string, int64) ([]byte, error) { return nil, bucket.ErrNotFound }
+func (empty) Open(context.Context, string) (io.ReadCloser, error) { return nil, bucket.ErrNotFound }
 
 // endless is a source that never stops giving chunks, each a part.
 type endless struct {
 	Source
 	largest int64
+	bytes   int64
 	given   int
 }
 
 func (s *endless) Extent(context.Context, warehouse.Query) (warehouse.Extent, error) {
-	return warehouse.Extent{Rows: 1 << 40, Bytes: 1 << 50, Largest: s.largest}, nil
+	return warehouse.Extent{Rows: 1 << 40, Bytes: s.bytes, Largest: s.largest}, nil
 }
 
 func (s *endless) Chunks(_ context.Context, _ warehouse.Query, n int64, each func(warehouse.Chunk) error) error {
@@ -72,12 +74,18 @@ func (s *endless) Chunks(_ context.Context, _ warehouse.Query, n int64, each fun
 	return nil
 }
 
-func TestAPlanOfTooManyPartsIsGivenUpAsSoonAsItIs(t *testing.T) {
+func TestAPlanOfTooManyPartsIsGivenUpAsSoonAsItIsAndSaysWhichSplitSizeIsEnough(t *testing.T) {
 	source := &endless{largest: 1 << 20}
 	e := New(Options{Source: source, Store: empty{}, Spools: NewSpools(1 << 30)})
-	_, err := e.Plan(t.Context(), Export{ID: "e1", SplitSize: 1 << 20})
-	if !IsPermanent(err) || !strings.Contains(err.Error(), "the export would have more than 20000 parts") || source.given != schemas.MaxParts {
-		t.Errorf("after %d chunks: %v", source.given, err)
+	for bytes, advice := range map[int64]string{
+		1 << 40: "of a split_size of 1048576: set split_size to 109969408, or choose a shorter range",
+		1 << 50: "of a split_size of 1048576: choose a shorter range",
+	} {
+		source.bytes = bytes
+		_, err := e.Plan(t.Context(), Export{ID: "e1", SplitSize: 1 << 20})
+		if !IsPermanent(err) || !strings.Contains(err.Error(), "the export would have more than 20,000 parts, "+advice) || source.given != schemas.MaxParts {
+			t.Errorf("after %d chunks: %v", source.given, err)
+		}
 	}
 }
 

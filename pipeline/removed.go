@@ -23,7 +23,7 @@ func (e *Exporter) planRemoved(ctx context.Context, x Export, counted int64, pla
 		size := int64(len(line) + 1)
 		if part == nil || part.Bytes+size > x.SplitSize {
 			if len(plan.Parts) == schemas.MaxParts {
-				return tooManyParts()
+				return tooManyParts(x, splitAdvice(part.Bytes/part.Rows*counted))
 			}
 			plan.Parts = append(plan.Parts, schemas.Part{Number: len(plan.Parts) + 1, Kind: schemas.KindRemoved, First: r.Key()})
 			part = &plan.Parts[len(plan.Parts)-1]

@@ -240,10 +240,10 @@ func (e *Exporter) storeSegment(ctx context.Context, x Export, part schemas.Part
 	defer func() { spans.End(span, err) }()
 	of := source.segments[n-1]
 	s.SHA256, s.SealedBytes, s.SealedSHA256 = of.sum, of.prepared.Size(), of.sealed
-	body := &segmentBody{sum: of.sum, seal: of.prepared.Encrypt, open: func() (io.ReadCloser, error) {
+	body := &madeBody{make: segmentBody{sum: of.sum, seal: of.prepared.Encrypt, open: func() (io.ReadCloser, error) {
 		r, _, err := e.objects.OpenAt(ctx, source.key, source.version, int64(n-1)*part.SegmentBytes, s.Bytes)
 		return r, err
-	}}
+	}}.make}
 	defer func() { _ = body.stop() }() // what it says is asked for below
 	content := bucket.Content{Body: body, Size: s.SealedBytes, Type: sealedType, Expires: true}
 	if of.sealed == "" {

@@ -2,8 +2,10 @@ package pipeline
 
 import (
 	"context"
+	"errors"
 	"time"
 
+	"cdds/pipeline/bucket"
 	"cdds/schemas"
 )
 
@@ -11,7 +13,7 @@ import (
 type Standing struct {
 	// Accepted is nil unless the store proves that an export of this id was accepted.
 	Accepted *Acceptance
-	// Manifest is nil unless one of this export is stored.
+	// Manifest is nil unless one of this export is stored. It is without its parts; see Receipts.
 	Manifest *schemas.Manifest
 	// Ended is how it ended, or "".
 	Ended schemas.State
@@ -28,18 +30,25 @@ func (d Decisions) Standing(ctx context.Context, tenantID, exportID string) (s S
 	if found && a.Digest != "" {
 		s.Accepted = &a
 	}
-	m := new(schemas.Manifest)
-	if found, err = d.read(ctx, schemas.ExportPrefix(tenantID, exportID)+schemas.ManifestName, m); err != nil {
+	m, err := d.manifest(ctx, tenantID, exportID, nil)
+	if err != nil && !errors.Is(err, bucket.ErrNotFound) {
 		return s, err
 	}
-	if found && m.TenantID == tenantID && m.ExportID == exportID {
-		s.Manifest = m
+	if err == nil && m.TenantID == tenantID && m.ExportID == exportID {
+		s.Manifest = &m.Manifest
 	}
 	if s.Ended, err = d.Ended(ctx, tenantID, exportID); err != nil {
 		return s, err
 	}
 	s.Cancelled, err = d.Cancelled(ctx, tenantID, exportID)
 	return s, err
+}
+
+// Receipts gives each the parts that the stored manifest of an export lists, one after the other,
+// and ends with its error. Without a manifest it is bucket.ErrNotFound.
+func (d Decisions) Receipts(ctx context.Context, tenantID, exportID string, each func(schemas.Receipt) error) error {
+	_, err := d.manifest(ctx, tenantID, exportID, each)
+	return err
 }
 
 // Over reports whether at now the time of the artifacts is over: at the instant the

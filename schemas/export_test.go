@@ -15,7 +15,6 @@ const (
 	MaxInline          = maxInlineBytes
 	MaxShortText       = maxShortTextBytes
 	MinSplitSize       = minSplitSize
-	MaxSplitSize       = maxSplitSize
 	MaxRecipients      = maxRecipients
 	MaxCertificateText = maxCertificateText
 )

@@ -1,6 +1,11 @@
 package schemas
 
-import "slices"
+import (
+	"bytes"
+	"io"
+	"iter"
+	"slices"
+)
 
 // ManifestVersion is the version of the manifest's format.
 const ManifestVersion = 1
@@ -79,9 +84,12 @@ type Totals struct {
 }
 
 // Total adds up receipts.
-func Total(receipts []Receipt) Totals {
-	t := Totals{Parts: len(receipts)}
-	for _, r := range receipts {
+func Total(receipts []Receipt) Totals { return TotalOf(slices.Values(receipts)) }
+
+// TotalOf adds up receipts that come one after the other.
+func TotalOf(receipts iter.Seq[Receipt]) (t Totals) {
+	for r := range receipts {
+		t.Parts++
 		switch r.Kind {
 		case KindAttachments:
 			t.Attachments += r.Rows
@@ -117,11 +125,24 @@ func (r Receipt) possible() bool {
 // of a known entity, parts numbered from 1, in order of their keys without overlap, each
 // with the name and key of its number, totals equal to the sums. It says nothing about
 // who wrote it.
-func DecodeManifest(b []byte) (*Manifest, error) {
-	m := new(Manifest)
-	if err := Read(b, m); err != nil {
+func DecodeManifest(b []byte) (*Manifest, error) { return DecodeManifestFrom(bytes.NewReader(b)) }
+
+// DecodeManifestFrom is DecodeManifest of a manifest that is read as it comes.
+func DecodeManifestFrom(r io.Reader) (*Manifest, error) {
+	var parts []Receipt
+	m, err := ReadManifest(r, func(part Receipt) error { parts = append(parts, part); return nil })
+	if err != nil {
 		return nil, err
 	}
+	m.Parts = parts
+	if err := m.check(); err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+// check is a *MalformedError unless the manifest is consistent in itself.
+func (m *Manifest) check() error {
 	var p problems
 	if m.Version != ManifestVersion {
 		p.add("version", "%d is not %d, the one this program reads", m.Version, ManifestVersion)
@@ -163,7 +184,7 @@ func DecodeManifest(b []byte) (*Manifest, error) {
 		p.add("totals", "are not the sums of the parts")
 	}
 	if err := p.err(); err != nil {
-		return nil, &MalformedError{CodeEvent, "the manifest is inconsistent: " + err.Error()}
+		return &MalformedError{CodeEvent, "the manifest is inconsistent: " + err.Error()}
 	}
-	return m, nil
+	return nil
 }

@@ -214,7 +214,7 @@ func (m member) set(field reflect.Value, value jsontext.Value, text string) erro
 		field.Set(reflect.ValueOf(t))
 		err = t.UnmarshalJSON(value)
 	case m.kind == otherMember:
-		return m.within(reading{halves: true}.into(value, field.Addr().Interface()))
+		return within(m.pointer(), reading{halves: true}.into(value, field.Addr().Interface()))
 	default:
 		return &memberError{m.pointer(), "must not be a JSON " + kindNames[kind]}
 	}
@@ -226,8 +226,9 @@ func (m member) set(field reflect.Value, value jsontext.Value, text string) erro
 
 func (m member) pointer() jsontext.Pointer { return jsontext.Pointer("").AppendToken(m.name) }
 
-// within names the place of an error in the whole message.
-func (m member) within(err error) error {
+// within names the place of an error in the whole message, of which what is at the pointer was
+// read.
+func within(at jsontext.Pointer, err error) error {
 	if err == nil {
 		return nil
 	}
@@ -238,7 +239,7 @@ func (m member) within(err error) error {
 	} else if !errors.As(err, &named) {
 		return err
 	}
-	return &memberError{m.pointer() + named.at, named.problem}
+	return &memberError{at + named.at, named.problem}
 }
 
 func (m member) time(field reflect.Value) Time {

@@ -285,8 +285,8 @@ func (p *problems) media(types []string, entity string) {
 }
 
 func (p *problems) shape(split int64, encoding, compression, attachments string) {
-	if split != 0 && (split < minSplitSize || split > maxSplitSize) {
-		p.add("split_size", "%d is outside %d to %d bytes (64 KiB to 256 MiB)", split, minSplitSize, maxSplitSize)
+	if split != 0 && (split < minSplitSize || split > MaxSplitSize) {
+		p.add("split_size", "%d is outside %d to %d bytes (64 KiB to 256 MiB)", split, minSplitSize, MaxSplitSize)
 	}
 	p.oneOf("encoding", encoding, Encodings(), false)
 	p.oneOf("compression", compression, Compressions(), false)

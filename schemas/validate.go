@@ -35,15 +35,15 @@ var (
 
 // Limits on single fields, in bytes (text) or members (attributes, attachments).
 const (
-	maxIDBytes         = 256
-	maxAttributes      = 256
-	maxAttachments     = 64
-	maxInlineBytes     = 1 << 20
-	maxAttributeBytes  = 64 << 10
-	maxShortTextBytes  = 4 << 10
-	maxRequestedParts  = 100_000
-	minSplitSize       = 64 << 10
-	maxSplitSize       = 256 << 20
+	maxIDBytes        = 256
+	maxAttributes     = 256
+	maxAttachments    = 64
+	maxInlineBytes    = 1 << 20
+	maxAttributeBytes = 64 << 10
+	maxShortTextBytes = 4 << 10
+	minSplitSize      = 64 << 10
+	// MaxSplitSize bounds the split size of a request.
+	MaxSplitSize       = 256 << 20
 	maxRecipients      = 32
 	maxCertificateText = 64 << 10
 	maxProblems        = 32

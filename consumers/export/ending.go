@@ -144,7 +144,11 @@ func (r *run) reportCompleted(ctx context.Context) error {
 	if err := r.reportPlanned(ctx, plan, link); err != nil {
 		return err
 	}
-	for _, part := range standing.Manifest.Parts {
+	receipts := pipeline.NewReceipts(x, plan)
+	if err := r.Exporter.Receipts(ctx, e.TenantID, e.ExportID, receipts.Add); err != nil {
+		return err
+	}
+	for part := range receipts.All() {
 		s := r.status(schemas.PartEventID(part.Number), schemas.Running)
 		s.Part = &part
 		if err := r.reportState(ctx, s); err != nil {
@@ -153,7 +157,7 @@ func (r *run) reportCompleted(ctx context.Context) error {
 	}
 	completed := r.status("completed", schemas.Completed)
 	completed.JobID = r.accepted.Request.JobID
-	c, err := r.Exporter.Finish(ctx, x, r.topic, standing.Manifest.Parts)
+	c, err := r.Exporter.Finish(ctx, x, r.topic, receipts.All())
 	if err != nil {
 		return err
 	}

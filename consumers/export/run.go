@@ -177,7 +177,7 @@ func (r *run) parted(ctx context.Context, x pipeline.Export) error {
 	completed := r.status("completed", schemas.Completed)
 	completed.JobID = r.accepted.Request.JobID
 	err = r.stage(ctx, "manifest", 0, func(ctx context.Context) error {
-		c, err := r.Exporter.Finish(ctx, x, r.topic, receipts)
+		c, err := r.Exporter.Finish(ctx, x, r.topic, receipts.All())
 		if err != nil {
 			return err
 		}
@@ -239,8 +239,8 @@ func (r *run) complete(ctx context.Context, x pipeline.Export) error {
 
 // parts exports the parts of a plan, as many at once as slots allow, and reports
 // each as it is stored.
-func (r *run) parts(ctx context.Context, x pipeline.Export, plan schemas.Plan) ([]schemas.Receipt, error) {
-	receipts := make([]schemas.Receipt, len(plan.Parts))
+func (r *run) parts(ctx context.Context, x pipeline.Export, plan schemas.Plan) (*pipeline.Receipts, error) {
+	receipts := pipeline.NewReceipts(x, plan)
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(r.Slots)
 	for _, i := range longestFirst(plan.Parts) {
@@ -255,17 +255,20 @@ func (r *run) parts(ctx context.Context, x pipeline.Export, plan schemas.Plan) (
 				spans.Rows.Int64(part.Rows), spans.Bytes.Int64(part.Bytes))
 			defer func() { spans.End(span, err) }()
 			started := r.Now()
+			var receipt schemas.Receipt
 			err = r.try(ctx, "part", part.Number, func(ctx context.Context) (err error) {
-				receipts[i], err = r.Exporter.Export(ctx, x, part)
-				return err
+				if receipt, err = r.Exporter.Export(ctx, x, part); err != nil {
+					return err
+				}
+				return receipts.Add(receipt)
 			})
 			if err != nil {
 				return err
 			}
-			span.SetAttributes(spans.ZipBytes.Int64(receipts[i].ZipBytes), spans.SealedBytes.Int64(receipts[i].SealedBytes))
-			r.metrics.stored(ctx, x.Filter.TenantID, receipts[i], r.Now().Sub(started))
+			span.SetAttributes(spans.ZipBytes.Int64(receipt.ZipBytes), spans.SealedBytes.Int64(receipt.SealedBytes))
+			r.metrics.stored(ctx, x.Filter.TenantID, receipt, r.Now().Sub(started))
 			s := r.status(schemas.PartEventID(part.Number), schemas.Running)
-			s.Part = &receipts[i]
+			s.Part = &receipt
 			return r.reportState(ctx, s)
 		})
 		if ctx.Err() != nil {

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -73,13 +74,14 @@ func manifestDigest(named string) (string, error) {
 	if info, err := os.Stat(named); err == nil && info.IsDir() {
 		named = filepath.Join(named, schemas.ManifestName)
 	}
-	content, err := os.ReadFile(named)
+	sum := sha256.New()
+	content, err := os.Open(named)
 	if err == nil {
-		_, err = schemas.DecodeManifest(content)
+		defer content.Close()
+		_, err = schemas.DecodeManifestFrom(io.TeeReader(content, sum))
 	}
 	if err != nil {
 		return "", usageError{fmt.Errorf("--after %s: %w", named, err)}
 	}
-	sum := sha256.Sum256(content)
-	return hex.EncodeToString(sum[:]), nil
+	return hex.EncodeToString(sum.Sum(nil)), nil
 }

@@ -78,6 +78,8 @@ type Artifacts interface {
 	MarkCancelled(ctx context.Context, tenantID, exportID string) error
 	// Discard removes the artifacts, the manifest first. It is safe to repeat.
 	Discard(ctx context.Context, tenantID, exportID string) error
+	// Receipts gives each the parts that the stored manifest lists, one after the other.
+	Receipts(ctx context.Context, tenantID, exportID string, each func(schemas.Receipt) error) error
 }
 
 // Publisher reports what was done. It returns once events are acknowledged.

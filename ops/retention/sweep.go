@@ -148,9 +148,11 @@ func (k *Keeper) completed(ctx context.Context, e schemas.Export) (none finding,
 	if err != nil {
 		return none, err
 	}
-	files := schemas.Artifacts(e)
-	gone := missing(files, objects)
-	if gone == 0 {
+	listed := newFiles(e, objects)
+	for _, r := range e.Parts {
+		listed.part(r)
+	}
+	if listed.gone == 0 {
 		return none, nil
 	}
 	// What was read of history may be what it said before somebody removed them.
@@ -172,30 +174,53 @@ func (k *Keeper) completed(ctx context.Context, e schemas.Export) (none finding,
 		f.kind, f.why = unproven, "history says that it is completed; the bucket does not"
 		return f, nil
 	case standing.Manifest != nil: // which is signed, and so counts before what events say
-		listed := e
-		listed.Parts = standing.Manifest.Parts
-		files = schemas.Artifacts(listed)
-		if gone = missing(files, objects); gone == 0 {
+		signed := newFiles(e, objects)
+		err := k.Artifacts.Receipts(ctx, e.TenantID, e.ExportID, func(r schemas.Receipt) error { signed.part(r); return nil })
+		if err != nil {
+			return none, err
+		}
+		if signed.gone == 0 {
 			f.kind, f.why = unproven, "history has parts that the manifest does not list"
 			return f, nil
 		}
+		listed = signed
 	}
-	f.why = fmt.Sprintf("lost: the bucket lacks %d of its %s; request it again under a new id with the same snapshot", gone, schemas.Counted(len(files), "object"))
+	f.why = fmt.Sprintf("lost: the bucket lacks %d of its %s; request it again under a new id with the same snapshot", listed.gone, schemas.Counted(listed.all, "object"))
 	return f, nil
 }
 
-// missing counts the files without an object.
-func missing(files []schemas.Artifact, objects []bucket.Object) (gone int) {
-	there := make(map[string]bool, len(objects))
+// files counts those of an export, and which of them have no object.
+type files struct {
+	export    schemas.Export
+	there     map[string]bool
+	all, gone int
+}
+
+// newFiles begins with those that are no parts.
+func newFiles(e schemas.Export, objects []bucket.Object) *files {
+	f := &files{export: e, there: make(map[string]bool, len(objects))}
 	for _, o := range objects {
-		there[o.Key] = true
+		f.there[o.Key] = true
 	}
-	for _, a := range files {
-		if !there[a.Key] {
-			gone++
+	f.export.Parts = nil
+	f.count()
+	f.export.Completion = nil
+	return f
+}
+
+// part counts the files of a part.
+func (f *files) part(r schemas.Receipt) {
+	f.export.Parts = []schemas.Receipt{r}
+	f.count()
+}
+
+func (f *files) count() {
+	for _, a := range schemas.Artifacts(f.export) {
+		f.all++
+		if !f.there[a.Key] {
+			f.gone++
 		}
 	}
-	return gone
 }
 
 // settle ends a disagreement, unless it has changed since it was looked at.

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path"
@@ -24,9 +25,6 @@ type Folder struct {
 
 	found map[string]string // the directories of the runs that Runs read, by the digest of the manifest
 }
-
-// maxManifest bounds a manifest in bytes.
-const maxManifest = 64 << 20
 
 // Runs reads the manifests, whose signatures are checked only when a run is applied.
 func (f *Folder) Runs(ctx context.Context, after int) (schemas.ChainRuns, error) {
@@ -69,19 +67,20 @@ func (f *Folder) each(ctx context.Context, found func(dir string, m *schemas.Man
 		}
 		if info, err := d.Info(); err != nil {
 			return err
-		} else if info.Size() > maxManifest {
+		} else if info.Size() > schemas.MaxManifestBytes {
 			return fmt.Errorf("%s is too large to be a manifest", name)
 		}
-		content, err := root.ReadFile(name)
+		content, err := root.Open(name)
 		if err != nil {
 			return err
 		}
-		m, err := schemas.DecodeManifest(content)
+		defer content.Close()
+		sum := sha256.New()
+		m, err := schemas.DecodeManifestFrom(io.TeeReader(content, sum))
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
-		sum := sha256.Sum256(content)
-		return found(filepath.Join(f.Dir, filepath.FromSlash(path.Dir(name))), m, hex.EncodeToString(sum[:]))
+		return found(filepath.Join(f.Dir, filepath.FromSlash(path.Dir(name))), m, hex.EncodeToString(sum.Sum(nil)))
 	})
 }
 

@@ -69,7 +69,7 @@ func worker(t *testing.T, store pipeline.Store, source pipeline.Source, objects 
 		}
 		receipts = append(receipts, receipt)
 	}
-	return e.Finish(t.Context(), x, schemas.TopicInteractions, receipts)
+	return e.Finish(t.Context(), x, schemas.TopicInteractions, slices.Values(receipts))
 }
 
 // contents checks that the manifest matches what is stored, nothing more and nothing

@@ -148,6 +148,11 @@ func (s faultyStore) GetBytes(ctx context.Context, key string, limit int64) (con
 	return content, err
 }
 
+func (s faultyStore) Open(ctx context.Context, key string) (r io.ReadCloser, err error) {
+	err = s.faults.Do(func() error { r, err = s.store.Open(ctx, key); return err })
+	return r, err
+}
+
 func (s faultyStore) List(ctx context.Context, prefix string) (all []bucket.Object, err error) {
 	err = s.faults.Do(func() error { all, err = s.store.List(ctx, prefix); return err })
 	return all, err

@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -78,7 +79,7 @@ func exported(t *testing.T, source pipeline.Source, objects pipeline.Objects, ch
 		}
 		receipts = append(receipts, receipt)
 	}
-	_, err = e.Finish(t.Context(), x, schemas.TopicInteractions, receipts)
+	_, err = e.Finish(t.Context(), x, schemas.TopicInteractions, slices.Values(receipts))
 	check(t, err)
 	dir := t.TempDir()
 	prefix := schemas.ExportPrefix(pipelinetest.Tenant, "e1")

@@ -1,6 +1,7 @@
 package receiver
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -22,7 +23,7 @@ import (
 // Limits on the documents that prove an export, in bytes: what a service writes at
 // most, so that a directory cannot make its reader run out of memory.
 const (
-	maxManifest  = 32 << 20
+	maxManifest  = schemas.MaxManifestBytes
 	maxSignature = 256 << 10
 )
 
@@ -56,9 +57,12 @@ func Verify(ctx context.Context, dir string, o Options) (Report, error) {
 // proof reads the manifest and its signature and verifies them.
 func proof(root *os.Root, o Options) (Report, error) {
 	var found findings
-	content, err := readBounded(root, schemas.ManifestName, maxManifest, RuleManifest)
+	content, err := openBounded(root, schemas.ManifestName, maxManifest, RuleManifest)
 	if err := found.take(err); err != nil {
 		return Report{}, err
+	}
+	if content != nil {
+		defer content.Close()
 	}
 	signature, err := readBounded(root, schemas.SignatureName, maxSignature, RuleSignature)
 	if err := found.take(err); err != nil {
@@ -77,26 +81,37 @@ func proof(root *os.Root, o Options) (Report, error) {
 	return report, found.err()
 }
 
-// readManifest returns what a manifest says, once its signature holds. Every error
-// is a *Violation.
-func readManifest(content, signature []byte, o Options) (Report, error) {
-	signer, err := smime.Verify(content, signature)
-	if err != nil {
-		return Report{}, violated(schemas.SignatureName, RuleSignature, "%w", err)
+// readManifest returns what a manifest says, once its signature holds. It reads the file twice,
+// and holds of it only what it says: a *Violation, unless the file cannot be read.
+func readManifest(content *os.File, signature []byte, o Options) (r Report, err error) {
+	signed, read := sha256.New(), sha256.New()
+	signer, err := smime.VerifyFrom(io.TeeReader(io.LimitReader(content, maxManifest), signed), signature)
+	switch {
+	case errors.Is(err, smime.ErrSignature):
+		return r, violated(schemas.SignatureName, RuleSignature, "%w", err)
+	case err != nil:
+		return r, fmt.Errorf("read %s: %w", schemas.ManifestName, err)
 	}
-	r := Report{Signer: signer, Pinned: len(o.Signers)+len(o.Fingerprints) > 0}
+	r = Report{Signer: signer, Pinned: len(o.Signers)+len(o.Fingerprints) > 0}
 	if r.Pinned && !slices.Contains(o.Fingerprints, smime.Fingerprint(signer)) {
 		if err := smime.CheckSigner(signer, o.Signers...); err != nil {
 			r.Pinned = false
 			return r, violated(schemas.SignatureName, RuleSigner, "%w", err)
 		}
 	}
-	m, err := schemas.DecodeManifest(content)
-	if err != nil {
-		return r, violated(schemas.ManifestName, RuleManifest, "%w", err)
+	if _, err := content.Seek(0, io.SeekStart); err != nil {
+		return r, fmt.Errorf("read %s: %w", schemas.ManifestName, err)
 	}
-	sum := sha256.Sum256(content)
-	r.Manifest, r.ManifestSHA256 = m, hex.EncodeToString(sum[:])
+	m, err := schemas.DecodeManifestFrom(io.TeeReader(io.LimitReader(content, maxManifest), read))
+	switch {
+	case errors.As(err, new(*schemas.MalformedError)):
+		return r, violated(schemas.ManifestName, RuleManifest, "%w", err)
+	case err != nil:
+		return r, fmt.Errorf("read %s: %w", schemas.ManifestName, err)
+	case !bytes.Equal(signed.Sum(nil), read.Sum(nil)):
+		return r, violated(schemas.ManifestName, RuleManifest, "it was changed while it was read")
+	}
+	r.Manifest, r.ManifestSHA256 = m, hex.EncodeToString(read.Sum(nil))
 	return r, nil
 }
 
@@ -215,16 +230,26 @@ func looksSealed(e fs.DirEntry) bool {
 	return strings.HasSuffix(strings.ToLower(e.Name()), sealedSuffix)
 }
 
-// readBounded reads a whole document of at most limit bytes.
-func readBounded(root *os.Root, name string, limit int64, rule Rule) ([]byte, error) {
+// openBounded opens a document of at most limit bytes.
+func openBounded(root *os.Root, name string, limit int64, rule Rule) (*os.File, error) {
 	f, size, err := openRegular(root, name)
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
 	if size > limit {
+		f.Close()
 		return nil, violated(name, rule, "it has %d bytes; the limit is %d", size, limit)
 	}
+	return f, nil
+}
+
+// readBounded reads a whole document of at most limit bytes.
+func readBounded(root *os.Root, name string, limit int64, rule Rule) ([]byte, error) {
+	f, err := openBounded(root, name, limit, rule)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
 	b, err := io.ReadAll(io.LimitReader(f, limit))
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", name, err)

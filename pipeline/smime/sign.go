@@ -85,9 +85,29 @@ func Verify(content, signature []byte) (signer *x509.Certificate, err error) {
 	return VerifyFrom(bytes.NewReader(content), signature)
 }
 
+// VerifyDigest is Verify of content whose SHA-256 is known. A signature with another digest is
+// an [ErrSignature].
+func VerifyDigest(sum [sha256.Size]byte, signature []byte) (signer *x509.Certificate, err error) {
+	return verify(func(of crypto.Hash) ([]byte, error) {
+		if of != crypto.SHA256 {
+			return nil, fmt.Errorf("%w: its digest is not SHA-256", ErrSignature)
+		}
+		return sum[:], nil
+	}, signature)
+}
+
 // VerifyFrom is Verify of content that is read once, to its end, and not held. An error of
 // the reader is returned as it is.
 func VerifyFrom(content io.Reader, signature []byte) (signer *x509.Certificate, err error) {
+	return verify(func(of crypto.Hash) ([]byte, error) {
+		sum := of.New()
+		_, err := io.Copy(sum, content)
+		return sum.Sum(nil), err
+	}, signature)
+}
+
+// verify is Verify of content that has these digests.
+func verify(digest func(crypto.Hash) ([]byte, error), signature []byte) (signer *x509.Certificate, err error) {
 	// The library recurses without limit and panics on some malformed input.
 	if len(signature) > maxSignature {
 		return nil, fmt.Errorf("%w: it is larger than %d bytes", ErrSignature, maxSignature)
@@ -107,7 +127,7 @@ func VerifyFrom(content io.Reader, signature []byte) (signer *x509.Certificate, 
 	if err := checkSignedData(p7); err != nil {
 		return nil, fmt.Errorf("%w: %v", ErrSignature, err)
 	}
-	hashed := &contentHasher{content: content}
+	hashed := &hasher{digest: digest}
 	p7.Hasher = hashed
 	if err := p7.Verify(); err != nil {
 		var mismatch *pkcs7.MessageDigestMismatchError
@@ -122,19 +142,16 @@ func VerifyFrom(content io.Reader, signature []byte) (signer *x509.Certificate, 
 	return p7.GetOnlySigner(), nil
 }
 
-// contentHasher digests the content in place of what the library would hold of it.
-type contentHasher struct {
-	content io.Reader
-	err     error
+// hasher digests the content in place of what the library would hold of it.
+type hasher struct {
+	digest func(crypto.Hash) ([]byte, error)
+	err    error
 }
 
 // Hash implements pkcs7.Hasher.
-func (h *contentHasher) Hash(of crypto.Hash, _ io.Reader) ([]byte, error) {
-	sum := of.New()
-	if _, h.err = io.Copy(sum, h.content); h.err != nil {
-		return nil, h.err
-	}
-	return sum.Sum(nil), nil
+func (h *hasher) Hash(of crypto.Hash, _ io.Reader) (sum []byte, err error) {
+	sum, h.err = h.digest(of)
+	return sum, h.err
 }
 
 // checkSignedData requires the form that [Sign] and openssl cms -sign write.

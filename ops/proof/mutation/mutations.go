@@ -236,7 +236,7 @@ var mutations = []mutation{
 		"ops/app", "TestTheSweepRemovesOrphansAndOwnsUpToWhatIsLost",
 	}, {
 		"retention", "history of objects that are gone is corrected",
-		"ops/retention/sweep.go", "if gone == 0 {", "if gone >= 0 {",
+		"ops/retention/sweep.go", "if listed.gone == 0 {", "if listed.gone >= 0 {",
 		"ops/app", "TestTheSweepRemovesOrphansAndOwnsUpToWhatIsLost",
 	}, {
 		"retention", "nothing is removed before history holds what Kafka has",

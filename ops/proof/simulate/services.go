@@ -214,6 +214,12 @@ func (o objects) GetBytes(ctx context.Context, key string, limit int64) (content
 	return content, err
 }
 
+// Open implements pipeline.Store.
+func (o objects) Open(ctx context.Context, key string) (r io.ReadCloser, err error) {
+	err = o.p.ask(ctx, atBucket, "get "+key, func() (err error) { r, err = o.p.w.objects.Open(ctx, key); return err })
+	return r, err
+}
+
 // List implements pipeline.Store.
 func (o objects) List(ctx context.Context, prefix string) (all []bucket.Object, err error) {
 	err = o.p.ask(ctx, atBucket, "list "+prefix, func() (err error) { all, err = o.p.w.objects.List(ctx, prefix); return err })

@@ -11,6 +11,7 @@ import (
 // TestHistoryAgesOutAsThePolicySaysAndManifestsSayWhatIsLeftOut keeps a year of one tenant
 // and everything of another.
 func TestHistoryAgesOutAsThePolicySaysAndManifestsSayWhatIsLeftOut(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	now := time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
 	w.now = func() time.Time { return now }

@@ -45,6 +45,7 @@ func (s *site) balanced() *site {
 // TestEveryFlowWorksWhileItsRequestsAlternateBetweenTwoReplicas reads after each write, and
 // so from the other replica.
 func TestEveryFlowWorksWhileItsRequestsAlternateBetweenTwoReplicas(t *testing.T) {
+	t.Parallel()
 	first := newSiteOf(t, []string{"export", "history", "erasure", "web"}, func(c *config.Config) { c.Export.IngestWait = 2 * time.Second })
 	s := first.balanced()
 	defer func() { first.secrets = append(first.secrets, s.secrets...) }()

@@ -61,6 +61,7 @@ func (w *world) unpack(e schemas.Export) (contents map[string][]byte, problems m
 }
 
 func TestAttachmentsComeOutAsFilesAndWhatIsMissingIsTold(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.run("ingest", "export", "history", "erasure")
 	objects := w.bucket.Sibling(w.config.S3.AttachmentsBucket)
@@ -184,6 +185,7 @@ func (w *world) decrypts(e schemas.Export, contents map[string][]byte) {
 }
 
 func TestAnAttachmentThatTheStoreCanNeverHaveIsALineOfTheIndexAndNoMore(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.run("ingest", "export", "history", "erasure")
 	objects := w.bucket.Sibling(w.config.S3.AttachmentsBucket)

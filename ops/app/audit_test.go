@@ -46,6 +46,7 @@ func (w *world) awaitRecords(tenant string, actions []string, that func(schemas.
 }
 
 func TestTheAuditTrailSaysWhoAskedForWhatAndWhatCameOfItOnce(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.run("ingest", "export", "history")
 	w.load("acme", 0, 5)
@@ -87,6 +88,7 @@ func TestTheAuditTrailSaysWhoAskedForWhatAndWhatCameOfItOnce(t *testing.T) {
 // TestAnActIsOneRecordWithWhereItWasRequestedFrom requests before any worker runs, so that
 // the process that requests and the worker both record it.
 func TestAnActIsOneRecordWithWhereItWasRequestedFrom(t *testing.T) {
+	t.Parallel()
 	s := newSiteOf(t, []string{"history", "web"})
 	acme := s.as("administrator", "acme")
 	fingerprint := s.receiver(acme)
@@ -133,6 +135,7 @@ func TestAnActIsOneRecordWithWhereItWasRequestedFrom(t *testing.T) {
 }
 
 func TestTheAuditTrailIsFetchedWholeAsJSONLinesAndCSV(t *testing.T) {
+	t.Parallel()
 	s := newSiteOf(t, []string{"web"}) // nobody else writes what the trail of acme holds
 	viewer, alien := s.as("viewer", "acme"), s.as("viewer", "globex")
 	const all = 1_100 // three pages

@@ -28,6 +28,7 @@ const (
 )
 
 func TestNoSecretAndNoPayloadIsInLogsEventsMetricsOrTraces(t *testing.T) {
+	t.Parallel()
 	var collector *collector
 	var s *site
 	t.Cleanup(func() { // when all roles have ended and sent the last spans

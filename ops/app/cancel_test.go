@@ -23,6 +23,7 @@ func (w *world) queries() uint64 {
 }
 
 func TestACancelStopsTheQueryThatClickHouseRuns(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.run("ingest", "export", "history")
 	w.load("acme", 0, 1)

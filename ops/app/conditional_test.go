@@ -9,6 +9,7 @@ import (
 // TestReadsAndChangesAreConditionalOnTheRevision has a job and a certificate, each read by
 // one and changed by another.
 func TestReadsAndChangesAreConditionalOnTheRevision(t *testing.T) {
+	t.Parallel()
 	s := newSiteOf(t, []string{"web"})
 	acme := s.as("administrator", "acme")
 	fingerprint := s.receiver(acme)
@@ -51,6 +52,7 @@ func TestReadsAndChangesAreConditionalOnTheRevision(t *testing.T) {
 }
 
 func TestAnswersSayHowManyRequestsAreLeft(t *testing.T) {
+	t.Parallel()
 	s := newSiteOf(t, []string{"web"})
 	acme := s.as("viewer", "acme")
 	var before int

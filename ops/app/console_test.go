@@ -19,6 +19,7 @@ import (
 )
 
 func TestAnAdministratorSetsUpAJobInABrowserAndOpensWhatItMade(t *testing.T) {
+	t.Parallel()
 	b := openBrowser(t, "")
 	s := newSiteOf(t, []string{"export", "history", "erasure", "web"}) // ingest is run by hand
 	b.url = s.url
@@ -111,6 +112,7 @@ func TestAnAdministratorSetsUpAJobInABrowserAndOpensWhatItMade(t *testing.T) {
 }
 
 func TestTheHealthPageNamesTheRolesThatNobodyRuns(t *testing.T) {
+	t.Parallel()
 	s := newSiteOf(t, []string{"export", "history", "web"})
 	var page string
 	for deadline := time.Now().Add(patience); !strings.Contains(page, "cdds up --roles schedule") || strings.Contains(page, "cdds up --roles export"); {
@@ -127,6 +129,7 @@ func TestTheHealthPageNamesTheRolesThatNobodyRuns(t *testing.T) {
 }
 
 func TestTheConsoleShowsDeadLettersAndTheAccount(t *testing.T) {
+	t.Parallel()
 	s := newSiteOf(t, []string{"ingest", "history", "web"})
 	s.produce(schemas.TopicContacts, []byte("k\x00"), []byte(`{"contact_id": "<b>"`+"\xff"))
 	var page string
@@ -172,6 +175,7 @@ func (c *caller) page(method, path string, form url.Values) (int, string, string
 }
 
 func TestPagesAreKeptFromTheWrongRoleAndTheWrongTenant(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	made := s.furnish(s.as("administrator", "acme"))
 	signIn := func(name, role, tenant string) *caller {

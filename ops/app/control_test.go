@@ -19,6 +19,7 @@ func control(action, id string) *schemas.ExportRequest {
 // random between runs, some of which are cancelled, and holds what the completed ones
 // hold together against a whole export.
 func TestConsecutiveRunsHoldEveryVersionBetweenThemAndNoneTwice(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.run("ingest", "export", "history")
 	seed := uint64(time.Now().UnixNano())
@@ -93,6 +94,7 @@ func identity(line string) string {
 }
 
 func TestARetriedExportGoesOnAndADeletedOneLeavesNoArtifacts(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.config.Export.IngestWait = 300 * time.Millisecond
 	w.run("export", "history")

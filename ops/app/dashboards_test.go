@@ -32,6 +32,7 @@ var empty = map[string]string{
 // kinds of rows, exports that complete and one that is refused, and a dead letter.
 // `make screenshots` draws what it shows.
 func TestEveryPanelOfTheDashboardsShowsDataOfARealRun(t *testing.T) {
+	t.Parallel()
 	window, least := "5m", time.Duration(0)
 	if *screenshots != "" {
 		window, least = "15s", 70*time.Second

@@ -22,6 +22,7 @@ const dialogues = "../shared/data/interactions.jsonl.gz"
 // tenant, and compares field by field: nothing missing, nothing twice, nothing from
 // the other tenant.
 func TestRealDialoguesComeOutAsTheyWentIn(t *testing.T) {
+	t.Parallel()
 	file := filepath.Join("..", "..", filepath.FromSlash(dialogues))
 	want := map[string]map[string]map[string]any{}
 	total := 0

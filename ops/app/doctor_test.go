@@ -13,6 +13,7 @@ import (
 
 // TestDoctorMissesEveryRoleThatNobodyRuns takes a role of each kind away.
 func TestDoctorMissesEveryRoleThatNobodyRuns(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	w := newWorldIn(t, dir)
 	missing := func(args ...string) (roles []string, healthy bool) {

@@ -19,6 +19,7 @@ import (
 // TestAnErasureNamesAndDeletesTheExportsThatHoldItAndNoOthers erases one email. Every export
 // covers its time.
 func TestAnErasureNamesAndDeletesTheExportsThatHoldItAndNoOthers(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.run("ingest", "export", "history", "erasure")
 	w.load("acme", 0, 10) // chats
@@ -121,6 +122,7 @@ func (d dying) Erase(ctx context.Context, e schemas.Erasure) error {
 }
 
 func TestAnErasureThatDiedAfterItsRowsWereGoneStillNamesTheExportsThatHoldThem(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.run("ingest", "export", "history")
 	w.load("acme", 0, 10)
@@ -144,6 +146,7 @@ func TestAnErasureThatDiedAfterItsRowsWereGoneStillNamesTheExportsThatHoldThem(t
 }
 
 func TestAnErasureOfNothingIsNotDone(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	w := newWorldIn(t, dir)
 	w.run("ingest", "export", "history", "erasure")
@@ -192,6 +195,7 @@ func TestAnErasureOfNothingIsNotDone(t *testing.T) {
 // TestAnErasureWaitsForAnExportThatHistoryDoesNotKnowYet stops history while an export is
 // made.
 func TestAnErasureWaitsForAnExportThatHistoryDoesNotKnowYet(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	stop := w.run("history")
 	w.run("ingest", "export", "erasure")

@@ -18,6 +18,7 @@ import (
 // TestAFileOfContactsIsErasedWithOneReport erases lists from files: what is wrong with one
 // shows before anything is removed.
 func TestAFileOfContactsIsErasedWithOneReport(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	w := newWorldIn(t, dir)
 	w.run("ingest", "export", "history", "erasure")
@@ -81,6 +82,7 @@ func TestAFileOfContactsIsErasedWithOneReport(t *testing.T) {
 // TestAListOfWhichKafkaKnowsAPartIsErasedAsAWhole loses ClickHouse while the list is being
 // published as erased.
 func TestAListOfWhichKafkaKnowsAPartIsErasedAsAWhole(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.run("ingest", "export", "history")
 	w.publish(of("eve", 1), of("ada", 2), of("bob", 3), w.request("acme", "all"))

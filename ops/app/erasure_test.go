@@ -36,6 +36,7 @@ func of(contact string, n int) *schemas.Interaction {
 }
 
 func TestWhatAnIngestThatWasPausedStoresAfterTheErasureIsRemovedAgain(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	stop := w.run("ingest", "history", "erasure")
 	w.publish(of("eve", 1), of("ada", 2))
@@ -67,6 +68,7 @@ func TestWhatAnIngestThatWasPausedStoresAfterTheErasureIsRemovedAgain(t *testing
 }
 
 func TestWhatIsErasedIsGoneAndReadingKafkaAgainDoesNotBringItBack(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	stop := w.run("ingest", "export", "history", "erasure")
 	created := schemas.TimeOf(time.Date(2025, 1, 2, 3, 4, 5, 0, time.UTC))

@@ -15,6 +15,7 @@ import (
 // TestAnEstimateIsWhatTheExportThenHoldsAndRequestsNothing compares an estimate of each face
 // with the export that is then requested, beside the data of another tenant.
 func TestAnEstimateIsWhatTheExportThenHoldsAndRequestsNothing(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	acme, viewer, privacy := s.as("administrator", "acme"), s.as("viewer", "acme"), s.as("privacy", "acme")
 	for n := range 9 {
@@ -87,6 +88,7 @@ func TestAnEstimateIsWhatTheExportThenHoldsAndRequestsNothing(t *testing.T) {
 }
 
 func TestADryRunOfTheCommandSaysWhatTheExportWouldHold(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	w := newWorldIn(t, dir)
 	w.run("ingest", "export", "history")

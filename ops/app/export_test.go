@@ -25,6 +25,7 @@ func interaction(tenant string, n int) *schemas.Interaction {
 }
 
 func TestWhatWentInComesOutThroughOpensslAndUnzip(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.run("ingest", "export", "history")
 	want := map[string][]string{}

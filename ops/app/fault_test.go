@@ -135,6 +135,7 @@ func (onePartition) Partitions(context.Context) (int32, error) { return 1, nil }
 func (onePartition) Forward(context.Context, int32, *schemas.ExportRequest) error { return nil }
 
 func TestAnExportReportsTheSameWhicheverCallFails(t *testing.T) {
+	t.Parallel()
 	const rows = 500
 	source := pipelinetest.NewSource(pipelinetest.Records(rows)...)
 	quiet := pipelinetest.Log{End: func() schemas.Snapshot { return schemas.Snapshot{rows, rows} }}

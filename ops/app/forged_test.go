@@ -12,6 +12,7 @@ import (
 // TestWhoMayWriteStatusEventsCannotReadAnotherTenantsObjects forges an export of acme
 // whose file is one of globex.
 func TestWhoMayWriteStatusEventsCannotReadAnotherTenantsObjects(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	s.load("globex", 0, 3)
 	s.publish(s.request("globex", "secret"))

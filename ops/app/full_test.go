@@ -46,6 +46,7 @@ func fill(t *testing.T, dir string) (free func()) {
 }
 
 func TestWhatComesWhileADiskIsFullIsDoneWhenThereIsSpace(t *testing.T) {
+	t.Parallel()
 	if os.Getenv(stack.ClickHouseEnv) != "" {
 		t.Skip("ClickHouse is somebody else's, with disks of its own")
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"flag"
 	"log/slog"
 	"os"
 	"runtime/pprof"
@@ -31,7 +32,17 @@ import (
 	"cdds/schemas"
 )
 
-func TestMain(m *testing.M) { stacktest.Main(m) }
+// atOnce is how many tests run at once: most of their time they wait, and the stack of each
+// has half a gigabyte. Tests that measure the process's memory, or change its environment,
+// run alone: they do not call Parallel.
+const atOnce = "3"
+
+func TestMain(m *testing.M) {
+	if err := flag.Set("test.parallel", atOnce); err != nil { // -parallel overrides it
+		panic(err)
+	}
+	stacktest.Main(m)
+}
 
 // world is a running embedded system and clients to look at it from outside.
 type world struct {

@@ -30,6 +30,7 @@ func (w *world) awaitErasureAs(id, state string) schemas.Erasure {
 
 // TestAHoldKeepsErasuresAndDeletionsAwayUntilTwoPeopleReleaseIt has two processes of each role.
 func TestAHoldKeepsErasuresAndDeletionsAwayUntilTwoPeopleReleaseIt(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, func(c *config.Config) { c.Hold.TwoPeople = true })
 	s.run("erasure", "export", "history")
 	privacy, admin, viewer := s.as("privacy", "acme"), s.as("administrator", "acme"), s.as("viewer", "acme")
@@ -123,6 +124,7 @@ func TestAHoldKeepsErasuresAndDeletionsAwayUntilTwoPeopleReleaseIt(t *testing.T)
 
 // TestAHeldErasureRunsAfterARestart releases a hold while no erasure role runs.
 func TestAHeldErasureRunsAfterARestart(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	stop := w.run("ingest", "history", "erasure")
 	now := schemas.TimeOf(time.Now())
@@ -147,6 +149,7 @@ func TestAHeldErasureRunsAfterARestart(t *testing.T) {
 
 // TestHistoryDoesNotAgePastWhatIsHeld holds one of three old interactions.
 func TestHistoryDoesNotAgePastWhatIsHeld(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	now := time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
 	w.now = func() time.Time { return now }

@@ -39,6 +39,7 @@ func (w *world) replaceTopic(topic schemas.Topic) {
 // TestATopicThatIsMadeAgainLosesNoRowsAndMixesNone deletes the source topic under a system
 // that runs. What ClickHouse holds stays in exports, what comes is stored beside it.
 func TestATopicThatIsMadeAgainLosesNoRowsAndMixesNone(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.run("ingest", "export", "history")
 	w.load("acme", 0, 300)
@@ -92,6 +93,7 @@ func (w *world) totals(topic schemas.Topic) (rows, letters int64) {
 // every topic that a group reads: records over every limit that compress to nothing, others
 // that do not compress, and a batch that unpacks to more than may be held.
 func TestNoRecordStopsAPartitionWhateverItsSize(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.run("ingest", "export", "history", "erasure", "webhooks")
 	letters := bytes.Repeat([]byte{'a'}, 12<<20)
@@ -158,6 +160,7 @@ func (w *world) awaitCommitted(group string, topic schemas.Topic, partition int3
 // TestRecordsThatNobodyHasAnyMoreFailAnExportAtOnce has Kafka delete records before they
 // are ingested, and an operator write them off.
 func TestRecordsThatNobodyHasAnyMoreFailAnExportAtOnce(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.load("acme", 0, 200)
 	w.settle()
@@ -228,6 +231,7 @@ func (w *world) manifest(e schemas.Export) *schemas.Manifest {
 // TestPositionsAreKeptApartThoughTheBucketIsLost loses the bucket with the decisions, after
 // the topic was made again.
 func TestPositionsAreKeptApartThoughTheBucketIsLost(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	stop := w.run("ingest")
 	w.load("acme", 0, 50)

@@ -103,6 +103,7 @@ func (w *world) requested() map[string]int {
 }
 
 func TestJobs(t *testing.T) {
+	t.Parallel()
 	w, whole := newWorld(t), t
 	time0 := newClock("2026-10-05T10:20:00Z")
 	w.now = time0.now

@@ -29,6 +29,7 @@ func (b *tab) press(until string) {
 }
 
 func TestAnAdministratorNeedsNoMouse(t *testing.T) {
+	t.Parallel()
 	b := openBrowser(t, "")
 	s := newSite(t)
 	s.furnish(s.as("administrator", "acme"))
@@ -72,6 +73,7 @@ func TestAnAdministratorNeedsNoMouse(t *testing.T) {
 }
 
 func TestAPageThatRenewsItselfStaysAsItWasLeft(t *testing.T) {
+	t.Parallel()
 	b := openBrowser(t, "")
 	s := newSite(t)
 	s.furnish(s.as("administrator", "acme"))

@@ -104,6 +104,7 @@ func (w *world) account(topic schemas.Topic) []warehouse.PartitionAccount {
 // TestProducedIsStoredPlusDeadLettered is the law of ingest: whatever is sent ends as
 // a row or as a dead letter with its reason, position and original bytes.
 func TestProducedIsStoredPlusDeadLettered(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.run("ingest", "export", "history")
 	valid := func(id, more string) string {

@@ -22,6 +22,7 @@ func (w *world) exec(sql string) {
 // TestNothingThatClickHouseLostIsLeftOutOfACompletedExport loses rows that ingest had
 // committed, all of them and a single one.
 func TestNothingThatClickHouseLostIsLeftOutOfACompletedExport(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	stopIngest, stopOthers := w.run("ingest"), w.run("export", "history")
 	w.load("acme", 0, 300)
@@ -67,6 +68,7 @@ func TestNothingThatClickHouseLostIsLeftOutOfACompletedExport(t *testing.T) {
 // TestHistoryReadsAgainWhatClickHouseLost loses events that history had committed, those of
 // one export and then all of them, while history goes on.
 func TestHistoryReadsAgainWhatClickHouseLost(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.run("ingest", "export", "history")
 	w.load("acme", 0, 10)

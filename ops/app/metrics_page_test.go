@@ -26,6 +26,7 @@ var update = flag.Bool("update", false, "write generated pages anew")
 const metricsPage = "../docs/metrics.md"
 
 func TestEveryMetricIsOnThePageOfMetrics(t *testing.T) {
+	t.Parallel()
 	page := pageOfMetrics(t)
 	if *update {
 		check(t, os.MkdirAll(filepath.Dir(metricsPage), 0o755))

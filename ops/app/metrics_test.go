@@ -28,6 +28,7 @@ func (w *world) get(path string) (status int, body string) {
 }
 
 func TestMetricsSayWhatWasConsumedStoredDeadLetteredAndExported(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.run("ingest", "export", "history")
 	w.load("acme", 0, 100)
@@ -96,6 +97,7 @@ func (w *world) awaitSeries(series string, want float64) {
 }
 
 func TestReadinessNamesTheServiceThatIsDown(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.run("ingest", "export", "history")
 	until := func(status int) map[string]string {

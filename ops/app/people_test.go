@@ -16,6 +16,7 @@ import (
 // TestAnExportOfSomePeopleHoldsWhatIsTheirsAndIsForThePrivacyRole asks for two of four
 // contacts, of which one is another's id in upper case.
 func TestAnExportOfSomePeopleHoldsWhatIsTheirsAndIsForThePrivacyRole(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	acme, privacy, viewer := s.as("administrator", "acme"), s.as("privacy", "acme"), s.as("viewer", "acme")
 	hostile := `o'neil", \ {x:String}) OR 1=1 --`
@@ -96,6 +97,7 @@ func TestAnExportOfSomePeopleHoldsWhatIsTheirsAndIsForThePrivacyRole(t *testing.
 }
 
 func TestTheContactsOfAnExportComeFromAFile(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	w := newWorldIn(t, dir)
 	w.run("ingest", "export", "history")
@@ -134,6 +136,7 @@ func TestTheContactsOfAnExportComeFromAFile(t *testing.T) {
 // TestAnExportOfAsManyPeopleAsThereMayBeIsKnownToHistory has ids that grow most where they are
 // quoted.
 func TestAnExportOfAsManyPeopleAsThereMayBeIsKnownToHistory(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.run("ingest", "export", "history")
 	r := w.request("acme", "crowd")

@@ -13,6 +13,7 @@ import (
 )
 
 func TestAWebPortThatAnotherProcessHasIsAnErrorThatSaysWhatToDo(t *testing.T) {
+	t.Parallel()
 	if l, err := net.Listen("tcp", config.DefaultWebListen); err == nil { // else somebody has it already
 		defer l.Close()
 	}

@@ -20,6 +20,7 @@ func digestsOf(e schemas.Export) (all []string) {
 }
 
 func TestTheSameSnapshotGivesTheSameBytesWhateverCameSince(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.run("ingest", "export", "history")
 	w.load("acme", 0, 5000)
@@ -66,6 +67,7 @@ func (w *world) load(tenant string, from, to int) {
 }
 
 func TestTheNewestVersionBelowTheSnapshotCounts(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.run("ingest", "export", "history")
 	early := interaction("acme", 1)
@@ -92,6 +94,7 @@ func TestTheNewestVersionBelowTheSnapshotCounts(t *testing.T) {
 }
 
 func TestAnExportWaitsUntilIngestHasStoredWhatCameBefore(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.run("export", "history")
 	w.load("acme", 0, 500)
@@ -106,6 +109,7 @@ func TestAnExportWaitsUntilIngestHasStoredWhatCameBefore(t *testing.T) {
 }
 
 func TestAnExportThatWaitedTooLongFailsWithTheReason(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.config.Export.IngestWait = 300 * time.Millisecond
 	w.run("export", "history")
@@ -118,6 +122,7 @@ func TestAnExportThatWaitedTooLongFailsWithTheReason(t *testing.T) {
 }
 
 func TestACancelledExportLeavesNoArtifacts(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.run("export", "history")
 	w.load("acme", 0, 5)
@@ -151,6 +156,7 @@ func TestACancelledExportLeavesNoArtifacts(t *testing.T) {
 }
 
 func TestTwoWorkersOnTheSameExportEndInOneValidSet(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	stop := w.run("ingest", "export", "history")
 	w.load("acme", 0, 4000)
@@ -176,6 +182,7 @@ func TestTwoWorkersOnTheSameExportEndInOneValidSet(t *testing.T) {
 }
 
 func TestContactsAreExportedLikeInteractions(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.run("ingest", "export", "history")
 	created := schemas.TimeOf(time.Date(2025, 1, 2, 3, 4, 5, 0, time.UTC))

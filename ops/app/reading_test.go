@@ -11,6 +11,7 @@ import (
 // Each of these is two documents to two readers of JSON: it is refused by the first one
 // that reads it, with the member named, and nothing else suffers.
 func TestWhatTwoReadersWouldReadDifferentlyIsRefusedByName(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.run("ingest", "export", "history", "erasure")
 	const of = `"tenant_id":"acme","media_type":"email","started_at":"2026-09-01T10:00:00.000Z"`
@@ -63,6 +64,7 @@ func TestWhatTwoReadersWouldReadDifferentlyIsRefusedByName(t *testing.T) {
 }
 
 func TestAnExportByAttributesHasEveryRowThatHasThemOrSaysWhichMayHave(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.run("ingest", "export", "history")
 	for id, member := range map[string]string{"plain": `"x":1`, "lone-surrogate": `"text":"cut \ud83d"`, "big-integer": `"crm_id":18446744073709551616`} {

@@ -31,6 +31,7 @@ func certificate(t *testing.T, key any, public any, usage x509.KeyUsage, notAfte
 }
 
 func TestARequestThatCannotBeGrantedIsRefusedWithAReason(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.run("ingest", "export", "history")
 	w.publish(interaction("acme", 1))
@@ -99,6 +100,7 @@ func weakKey(t *testing.T) []byte {
 }
 
 func TestAnIDUsedAgainForAnotherRequestIsRefusedAndTheExportStays(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.run("ingest", "export", "history")
 	w.publish(interaction("acme", 1), interaction("acme", 2))
@@ -126,6 +128,7 @@ func TestAnIDUsedAgainForAnotherRequestIsRefusedAndTheExportStays(t *testing.T) 
 }
 
 func TestARefusalIsFinalForItsID(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.run("ingest", "export", "history")
 	w.publish(w.request("late", "early-bird"))
@@ -145,6 +148,7 @@ func TestARefusalIsFinalForItsID(t *testing.T) {
 // TestARequestOfAnySizeDoesNotStandInTheWayOfOthers: what is read of a request must
 // fit into a status, and what does not fit must not be tried for ever.
 func TestARequestOfAnySizeDoesNotStandInTheWayOfOthers(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.run("ingest", "export", "history")
 	w.publish(interaction("acme", 1))
@@ -166,6 +170,7 @@ func TestARequestOfAnySizeDoesNotStandInTheWayOfOthers(t *testing.T) {
 }
 
 func TestARequestNobodyCanAnswerIsDeadLettered(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.run("export", "ingest", "history")
 	w.produce(schemas.TopicExportRequests, []byte("k"), []byte(`{"tenant_id":"ACME/../x","export_id":"e"}`))

@@ -33,6 +33,7 @@ func at(t *testing.T, location string) string {
 // TestWhatOneProcessAcknowledgedAnotherOneHasAtOnce has two web processes and nothing
 // else: no worker takes a request, and history learns of none.
 func TestWhatOneProcessAcknowledgedAnotherOneHasAtOnce(t *testing.T) {
+	t.Parallel()
 	a := newSiteOf(t, []string{"web"})
 	b := a.replica()
 	onA := a.as("administrator", "acme")
@@ -129,6 +130,7 @@ func TestWhatOneProcessAcknowledgedAnotherOneHasAtOnce(t *testing.T) {
 // TestWhoLosesAccessThroughOneProcessHasLostItAtOnceInAnother has two web processes: an
 // administrator acts through one, and the others through the other.
 func TestWhoLosesAccessThroughOneProcessHasLostItAtOnceInAnother(t *testing.T) {
+	t.Parallel()
 	a := newSiteOf(t, []string{"web"})
 	b := a.replica()
 	onA := a.as("administrator", "acme")

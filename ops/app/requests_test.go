@@ -8,6 +8,7 @@ import (
 )
 
 func TestRequestsOfTheWebAreMeasuredByRouteAndLogged(t *testing.T) {
+	t.Parallel()
 	s := newSiteOf(t, []string{"web"})
 	status, header, _ := s.root.send("GET", "/users?tenant=*", nil, "X-Request-Id", "from-the-proxy.1")
 	if status != 200 || header.Get("X-Request-Id") != "from-the-proxy.1" {
@@ -44,6 +45,7 @@ func TestRequestsOfTheWebAreMeasuredByRouteAndLogged(t *testing.T) {
 
 // What has no operation is answered as every other error is.
 func TestPathsAndMethodsThatTheAPIDoesNotHaveAreProblems(t *testing.T) {
+	t.Parallel()
 	s := newSiteOf(t, []string{"web"})
 	for _, c := range []struct {
 		method, path, allow string

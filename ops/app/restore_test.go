@@ -42,6 +42,7 @@ func (w *world) doctor(dataDir string) {
 // TestAfterARestoreAnExportIsWhatItWasAndTheErasedStayErased is the drill of
 // ops/docs/backup.md: one person is erased before the backup and one after it.
 func TestAfterARestoreAnExportIsWhatItWasAndTheErasedStayErased(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	w := newWorldIn(t, dir)
 	stop := w.run(app.Roles()...)

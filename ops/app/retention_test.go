@@ -84,6 +84,7 @@ func (w *world) count(sql string) (n uint64) {
 }
 
 func TestAfterThirtyDaysObjectsStatusAndHistoryAgree(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.config.Export.LifetimeByTenant = map[string]time.Duration{"globex": 60 * 24 * time.Hour}
 	w.run("ingest", "export", "history")
@@ -120,6 +121,7 @@ func TestAfterThirtyDaysObjectsStatusAndHistoryAgree(t *testing.T) {
 }
 
 func TestTheSweepRemovesOrphansAndOwnsUpToWhatIsLost(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	w := newWorldIn(t, dir)
 	w.run("ingest", "export", "history")
@@ -190,6 +192,7 @@ func TestTheSweepRemovesOrphansAndOwnsUpToWhatIsLost(t *testing.T) {
 }
 
 func TestWhatAFailedExportStoredGoesToo(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.config.Export.IngestWait = 300 * time.Millisecond
 	w.run("export", "history")

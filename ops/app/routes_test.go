@@ -102,6 +102,7 @@ func routes() []route {
 var sessionRoutes = []string{"sign-in", "sign-out", "sign-out-everywhere", "change-password"}
 
 func TestEveryRouteAllowsEveryRoleOfEveryTenantWhatItShould(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	acme := s.as("administrator", "acme")
 	viewer, operator, alien := s.as("viewer", "acme"), s.as("operator", "*"), s.as("administrator", "globex")

@@ -14,6 +14,7 @@ import (
 // interaction as two producers do that partition ids differently: the later one lies at a
 // far lower offset.
 func TestOfVersionsInSeveralPartitionsTheOnePublishedLastCounts(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.run("ingest", "export", "history")
 	opts, err := connect.Kafka(w.config.Kafka, "partitioners", nil)

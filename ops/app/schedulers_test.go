@@ -30,6 +30,7 @@ func (w *world) metric(app, name string) (value int) {
 }
 
 func TestTwoSchedulersShareTenThousandDueJobsAndOneAloneHasThemAll(t *testing.T) {
+	t.Parallel()
 	const jobs = 10_000
 	eleven := time.Date(2026, 10, 5, 11, 0, 0, 0, time.UTC)
 	w := newWorld(t)

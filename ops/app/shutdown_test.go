@@ -16,6 +16,7 @@ import (
 
 // A load balancer sees that a process is about to end before the process stops serving.
 func TestReadinessFailsBeforeTheWebStopsServing(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	c := w.config
 	c.Web.ShutdownDelay = 5 * time.Second
@@ -41,6 +42,7 @@ func TestReadinessFailsBeforeTheWebStopsServing(t *testing.T) {
 
 // People sign in, and programs hand in requests, while ClickHouse hangs.
 func TestTheWebIsReadyAndSignsPeopleInWhileClickHouseHangs(t *testing.T) {
+	t.Parallel()
 	s := newSiteOf(t, []string{"web"})
 	s.awaitReady(http.StatusOK)
 	s.pause(stack.ClickHouse)

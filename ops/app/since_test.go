@@ -8,6 +8,7 @@ import (
 )
 
 func TestRunsOfAJobThatAreAtWorkTogetherBecomeOneChain(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	acme := s.as("administrator", "acme")
 	made := s.furnish(acme)

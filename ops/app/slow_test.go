@@ -14,6 +14,7 @@ import (
 
 // A client that announces a body and does not send it must not keep a connection for ever.
 func TestABodyThatDoesNotComeEndsTheConnection(t *testing.T) {
+	t.Parallel()
 	s := newSiteOf(t, []string{"web"})
 	var all sync.WaitGroup
 	for _, c := range []struct{ base, path string }{

@@ -18,6 +18,7 @@ import (
 
 // A certificate is renewed every few weeks; nobody restarts the console for it.
 func TestARenewedWebCertificateServesWithoutARestart(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	dir := t.TempDir()
 	c := w.config

@@ -41,6 +41,7 @@ func (w *world) traced(ratio float64) (c *collector, log *syncBuffer, sent func(
 }
 
 func TestAnExportIsOneTraceFromItsRequestToItsHistory(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	collector, log, sent := w.traced(1)
 	stop := w.run("ingest", "export", "history")

@@ -14,6 +14,7 @@ import (
 // stands still: what was acknowledged before it is exported, and what it holds counts
 // once it is committed.
 func TestAnOpenTransactionHoldsUpNoExport(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.config.Export.IngestWait = 20 * time.Second
 	w.run("ingest", "export", "history")

@@ -42,6 +42,7 @@ func (s *site) trail(c *caller, subject string, until string) []string {
 }
 
 func TestAnExportIsAskedForOnceFollowedFetchedInRangesAndAudited(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	acme, viewer := s.as("administrator", "acme"), s.as("viewer", "acme")
 	made := s.furnish(acme)
@@ -95,6 +96,7 @@ func TestAnExportIsAskedForOnceFollowedFetchedInRangesAndAudited(t *testing.T) {
 
 // TestTheSiteGuardsItself is several tests on one site, which takes its time to start.
 func TestTheSiteGuardsItself(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	for _, test := range []struct {
 		name string

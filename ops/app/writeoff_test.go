@@ -15,6 +15,7 @@ import (
 // TestAnAdministratorOfAllTenantsWritesOffThroughTheAPI has Kafka delete records before they are
 // ingested.
 func TestAnAdministratorOfAllTenantsWritesOffThroughTheAPI(t *testing.T) {
+	t.Parallel()
 	s := newSiteOf(t, []string{"history", "web"})
 	s.load("acme", 0, 200)
 	s.settle()

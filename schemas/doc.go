@@ -1,6 +1,7 @@
 // Package schemas holds the contracts of CDDS: every event that crosses a
 // topic, the documents stored beside artifacts, the rules they obey, and the one
-// reader of JSON for all of them (read.go, members.go).
+// reader of JSON for all of them (read.go, members.go; scan.go is its short cut for events
+// that are written as nearly all are).
 //
 // It imports the standard library only (with encoding/json/v2 from its mirror until Go
 // 1.27 has it), so that every other package can speak

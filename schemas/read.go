@@ -15,7 +15,7 @@ import (
 )
 
 // Everything that CDDS reads goes through this file or members.go, which reads events
-// by the same rules. Two readers that disagree about one document are two documents:
+// by the same rules; scan.go spares members.go those of which it is sure. Two readers that disagree about one document are two documents:
 // ingest once stored what an export then could not read, and an erasure removed another
 // contact. So nothing that two readers could take for two different things is read:
 //

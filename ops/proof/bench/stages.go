@@ -74,6 +74,9 @@ func stages(ctx context.Context, r *run) error {
 			return nil
 		}
 	}
+	if err := r.queryCPU(float64(len(lines))/1e9, func() error { _, err := r.lines(ctx); return err }, shell(curl)); err != nil {
+		return err
+	}
 	n, digest := 0, fmt.Sprintf("%x", sha256.Sum256(zipped))
 	for _, stage := range []struct {
 		name, against string
@@ -107,6 +110,23 @@ func stages(ctx context.Context, r *run) error {
 		say("%s: %.0f MB/s, %s: %.0f MB/s", stage.name, median(ours), stage.against, median(others))
 		r.report.add(ratio("stage: "+stage.name, "MB/s", stage.against, ours, others))
 	}
+	return nil
+}
+
+// queryCPU compares the CPU that the engine needs to plan and read lines, in GB, with what it needs to
+// hand out the same rows in the same order without choosing versions.
+func (r *run) queryCPU(gigabytes float64, ours, plain func() error) error {
+	var costs [2][]float64
+	for range r.runs + 2 {
+		for i, do := range []func() error{ours, plain} {
+			before := r.system.service("clickhouse")
+			if err := do(); err != nil {
+				return err
+			}
+			costs[i] = append(costs[i], (r.system.service("clickhouse")-before)/gigabytes)
+		}
+	}
+	r.report.add(ratio("export: CPU of the engine to plan and read lines", "s per GB of JSON Lines", "a plain SELECT of the same rows in order", costs[0], costs[1], atMost(1.3)))
 	return nil
 }
 

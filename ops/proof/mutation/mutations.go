@@ -28,6 +28,10 @@ var mutations = []mutation{
 		"schemas/members.go", "if strings.EqualFold(name, known) {", "if name == known {",
 		"schemas", "TestAMemberTwiceOrInOtherLetterCaseIsRefusedInEveryDocumentAtEveryDepth",
 	}, {
+		"ingest", "the scanner is unsure of a member that may be meant for another",
+		"schemas/scan.go", "} else if mistakable(into, name) || !others.add(name)", "} else if !others.add(name)",
+		"schemas", "TestScannerIsRightOrUnsure",
+	}, {
 		"ingest", "an id must be Unicode text",
 		"schemas/validate.go", "case !utf8.ValidString(id):", "case !utf8.ValidString(id) && false:",
 		"schemas", "TestIDsMustBeUnicodeText",

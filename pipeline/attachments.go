@@ -126,7 +126,7 @@ func (p *attachmentPacker) add(key schemas.RowKey, position int, size int64) {
 func (e *Exporter) zipAttachments(ctx context.Context, x Export, dst *spool, r *schemas.Receipt) error {
 	zipSum := sha256.New()
 	z := &attachmentZip{
-		archive: newArchive(x, io.MultiWriter(dst, zipSum)), filter: x.Filter, part: r.Part,
+		archive: newArchive(x, io.MultiWriter(dst, zipSum)), filter: x.Filter, of: x, part: r.Part,
 		room: r.Bytes, lines: make([]schemas.AttachmentLine, 0, r.Rows),
 	}
 	var referred []attached // with their content's place in lines
@@ -145,7 +145,7 @@ func (e *Exporter) zipAttachments(ctx context.Context, x Export, dst *spool, r *
 		if int64(len(z.lines)) == r.Rows || planned > r.Bytes {
 			return fmt.Errorf("the part has more than the %s with %s of the plan: %w", schemas.Counted(r.Rows, "attachment"), schemas.Counted(r.Bytes, "byte"), errUnplanned)
 		}
-		z.lines = append(z.lines, a.line())
+		z.lines = append(z.lines, x.shownLine(a.line()))
 		if a.Object != "" {
 			referred, places = append(referred, a), append(places, len(z.lines)-1)
 			return nil
@@ -235,6 +235,7 @@ func objectProblem(a attached, err error) (string, error) {
 type attachmentZip struct {
 	archive *zip.Writer
 	filter  schemas.Filter
+	of      Export
 	part    schemas.Part
 	// room is what may still be written of contents.
 	room  int64
@@ -288,6 +289,7 @@ func (z *attachmentZip) index(r *schemas.Receipt) error {
 	}
 	sum := sha256.New()
 	for _, line := range z.lines {
+		line = z.of.shownProblem(line)
 		b, err := schemas.Encode(line)
 		if err != nil {
 			return err

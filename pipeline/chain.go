@@ -39,9 +39,11 @@ type Run struct {
 	ExportID       string `json:"export_id"`
 	ManifestSHA256 string `json:"manifest_sha256,omitempty"`
 	// Filter is its filter, From being from when on rows were kept.
-	Filter      schemas.Filter       `json:"filter"`
-	Snapshot    schemas.Snapshot     `json:"snapshot"`
-	Attachments string               `json:"attachments,omitempty"`
+	Filter      schemas.Filter   `json:"filter"`
+	Snapshot    schemas.Snapshot `json:"snapshot"`
+	Attachments string           `json:"attachments,omitempty"`
+	// FieldPolicy is the identity of what it hides.
+	FieldPolicy string               `json:"field_policy,omitempty"`
 	WrittenOff  []schemas.WrittenOff `json:"written_off,omitempty"`
 	ErasedTo    schemas.Time         `json:"erased_to,omitzero"`
 }
@@ -71,11 +73,11 @@ func (l Link) Continues() *schemas.Continued {
 }
 
 // chain is the manifest's, nil of an export that is no run of a chain.
-func (l Link) chain(f schemas.Filter) *schemas.Chain {
+func (l Link) chain(f schemas.Filter, policy *schemas.AppliedPolicy) *schemas.Chain {
 	if l.JobID == "" {
 		return nil
 	}
-	c := &schemas.Chain{JobID: l.JobID, Number: l.Number, FilterDigest: schemas.FilterDigest(f)}
+	c := &schemas.Chain{JobID: l.JobID, Number: l.Number, FilterDigest: schemas.SelectionDigest(f, policy)}
 	if l.Previous != nil {
 		c.PreviousExportID, c.PreviousManifestSHA256 = l.Previous.ExportID, l.Previous.ManifestSHA256
 	}
@@ -167,6 +169,9 @@ func (e *Exporter) continued(ctx context.Context, a Acceptance) (previous *Run, 
 	if !found || earlier.Request == nil {
 		return nil, "", Permanent(fmt.Errorf("nothing is known of export %s any more, which this one continues; request a whole one", r.SinceExport))
 	}
+	if earlier.policy() != a.policy() {
+		return nil, otherPolicy(r.SinceExport), nil
+	}
 	plan, _, err := e.Planned(ctx, r.TenantID, r.SinceExport)
 	if err != nil {
 		return nil, "", err
@@ -189,6 +194,10 @@ func (e *Exporter) continued(ctx context.Context, a Acceptance) (previous *Run, 
 		}
 	}
 	return run, "", nil
+}
+
+func otherPolicy(exportID string) string {
+	return fmt.Sprintf("export %s was made under another field policy, or with another key of pseudonyms", exportID)
 }
 
 // writtenOffMargin is by how much clocks of those who accept and who write off may differ.
@@ -235,21 +244,24 @@ func (e *Exporter) nextLink(ctx context.Context, a Acceptance) (l Link, err erro
 	if _, past := a.Snapshot.Past(previous.Snapshot); past {
 		return l, Permanent(&SupersededError{last, previous.ExportID})
 	}
-	if l.StartsOver, err = e.startsOver(ctx, r, *previous); l.StartsOver == "" {
+	if l.StartsOver, err = e.startsOver(ctx, a, *previous); l.StartsOver == "" {
 		l.Previous = previous
 	}
 	return l, err
 }
 
 // startsOver says why a run must not continue the one before, if it must not.
-func (e *Exporter) startsOver(ctx context.Context, r *schemas.ExportRequest, previous Run) (string, error) {
+func (e *Exporter) startsOver(ctx context.Context, a Acceptance, previous Run) (string, error) {
+	r := a.Request
 	switch {
 	case r.ChainFrom.After(previous.ErasedTo.Time):
 		return "the chain was started over", nil
 	case previous.Filter.Entity != r.Entity:
 		return fmt.Sprintf("run %s is of another entity, %s", previous.ExportID, previous.Filter.Entity), nil
-	case (previous.Attachments == schemas.AttachmentsNone) != (r.Attachments == schemas.AttachmentsNone):
+	case (previous.Attachments == schemas.AttachmentsNone) != r.WithoutAttachments():
 		return fmt.Sprintf("run %s treats attachments differently", previous.ExportID), nil
+	case previous.FieldPolicy != a.policy():
+		return otherPolicy(previous.ExportID), nil
 	}
 	all, err := e.touching(ctx, r.Entity, previous.Snapshot)
 	if err == nil && !slices.Equal(all, previous.WrittenOff) {
@@ -305,8 +317,19 @@ func (e *Exporter) chainRun(ctx context.Context, tenantID, jobID string, n int) 
 			return nil, "", err
 		}
 		all, err := WriteOffs{e.store}.All(ctx, m.Topic, nil)
-		made := runOf(&m.Manifest, hex.EncodeToString(m.sum[:]), l, all)
-		return &made, "", err
+		if err != nil {
+			return nil, "", err
+		}
+		filter := m.Filter
+		if m.FieldPolicy != nil { // which may hide values of the filter
+			a, found, err := e.Accepted(ctx, tenantID, at.ExportID)
+			if err != nil || !found || a.Request == nil {
+				return nil, fmt.Sprintf("nothing is known any more of the filter of run %s", at.ExportID), err
+			}
+			filter = a.Request.Filter()
+		}
+		made := runOf(&m.Manifest, filter, hex.EncodeToString(m.sum[:]), l, all)
+		return &made, "", nil
 	}
 	if !errors.Is(err, bucket.ErrNotFound) {
 		return nil, "", err
@@ -332,10 +355,10 @@ func (e *Exporter) chainRun(ctx context.Context, tenantID, jobID string, n int) 
 	return nil, fmt.Sprintf("run %s, which took the place before, is %s", at.ExportID, state), nil
 }
 
-// runOf is what the manifest of an export says that the next one needs to know.
-func runOf(m *schemas.Manifest, sha256 string, l Link, writeOffs []schemas.WriteOff) Run {
+// runOf is what the manifest of an export, and its filter, say that the next one needs to know.
+func runOf(m *schemas.Manifest, f schemas.Filter, sha256 string, l Link, writeOffs []schemas.WriteOff) Run {
 	run := Run{
-		ExportID: m.ExportID, ManifestSHA256: sha256, Filter: m.Filter, Snapshot: m.Snapshot, Attachments: m.Attachments,
+		ExportID: m.ExportID, ManifestSHA256: sha256, Filter: f, Snapshot: m.Snapshot, Attachments: m.Attachments, FieldPolicy: m.FieldPolicy.Identity(),
 		WrittenOff: schemas.Touching(writeOffs[:min(l.WriteOffs, len(writeOffs))], nil, m.Snapshot), ErasedTo: l.ErasedTo,
 	}
 	if m.HistoryFrom != nil {
@@ -366,7 +389,7 @@ func (e *Exporter) keepRun(ctx context.Context, x Export, m *schemas.Manifest, s
 	}
 	var kept Run
 	_, err := once(ctx, e.store, runKey(m.TenantID, m.Chain.JobID, m.Chain.Number), &kept, func() (Run, error) {
-		return runOf(m, sha256, x.Link, writeOffs), nil
+		return runOf(m, x.Filter, sha256, x.Link, writeOffs), nil
 	})
 	return err
 }

@@ -64,6 +64,9 @@ type Acceptance struct {
 	// versions stored; now the plan says so.
 	HistoryFrom *schemas.Time `json:"history_from,omitempty"`
 	AcceptedAt  schemas.Time  `json:"accepted_at"`
+	// PolicyKeyID is the id of the key that the pseudonyms of the request's field policy are made
+	// with: made with another one they would not be those of the tenant's other exports.
+	PolicyKeyID string `json:"policy_key_id,omitempty"`
 	// Certificates are the recipients' in PEM, so that every part is sealed for the same
 	// ones although the registered ones change; none in what earlier versions stored.
 	Certificates []string `json:"certificates,omitempty"`

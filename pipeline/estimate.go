@@ -12,7 +12,7 @@ import (
 func ExportOf(r *schemas.ExportRequest) Export {
 	cipher, keyTransport := r.Enciphering()
 	return Export{
-		ID: r.ExportID, Filter: r.Filter(), SplitSize: r.Split(), WithoutAttachments: r.Attachments == schemas.AttachmentsNone,
+		ID: r.ExportID, Filter: r.Filter(), SplitSize: r.Split(), WithoutAttachments: r.WithoutAttachments(), FieldPolicy: r.FieldPolicy,
 		Encoding: r.Sealing(), Cipher: cipher, KeyTransport: keyTransport, Compression: r.Compressing(),
 	}
 }

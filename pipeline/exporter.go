@@ -88,6 +88,10 @@ type Export struct {
 	SplitSize int64
 	// WithoutAttachments leaves out the attachments of interactions.
 	WithoutAttachments bool
+	// FieldPolicy says what of each row is hidden, nil if nothing is; PolicyKeyID is the id of the
+	// key that its pseudonyms are made with.
+	FieldPolicy *schemas.FieldPolicy
+	PolicyKeyID string
 	// Encoding is schemas.EncodingSMIME or schemas.EncodingDER.
 	Encoding string
 	// Cipher is schemas.CipherCBC (also when empty) or schemas.CipherGCM, KeyTransport
@@ -99,6 +103,10 @@ type Export struct {
 	Recipients  []*x509.Certificate
 	// Lifetime is how long artifacts live; 0 means as long as the tenant's may.
 	Lifetime time.Duration
+
+	// redaction carries FieldPolicy out, and room is by how much the JSON Lines of a part may grow.
+	redaction *schemas.Redaction
+	room      int64
 }
 
 // query selects the export's rows.
@@ -134,8 +142,8 @@ func (x Export) leavesOut() *schemas.Time {
 	return &x.HistoryFrom
 }
 
-// Options of an Exporter; all fields are required but LifetimeByTenant, HistoryFrom, ZipBytes
-// and SegmentBytes.
+// Options of an Exporter; all fields are required but LifetimeByTenant, HistoryFrom, ZipBytes,
+// SegmentBytes and PseudonymSecret.
 type Options struct {
 	Source  Source
 	Store   Store
@@ -148,6 +156,9 @@ type Options struct {
 	// Certificate and Key sign manifests: the service's own.
 	Certificate *x509.Certificate
 	Key         crypto.Signer
+	// PseudonymSecret is what the keys of pseudonyms are derived from; none: field policies with
+	// pseudonyms are refused.
+	PseudonymSecret []byte
 	// Lifetime is how long artifacts live after the export is completed.
 	Lifetime time.Duration
 	// LifetimeByTenant overrides Lifetime for some tenants.
@@ -171,6 +182,7 @@ type Exporter struct {
 	segment  int64
 	cert     *x509.Certificate
 	key      crypto.Signer
+	secret   []byte
 	lifetime func(tenantID string) time.Duration
 	kept     func(ctx context.Context, f schemas.Filter) (schemas.Time, error)
 	now      func() time.Time
@@ -193,5 +205,5 @@ func New(o Options) *Exporter {
 		}
 		return o.HistoryFrom(ctx, f.TenantID, f.Entity)
 	}
-	return &Exporter{Decisions{o.Store, o.Now}, o.Source, o.Store, o.Objects, o.Spools, cmp.Or(o.ZipBytes, schemas.MaxZippedBytes), cmp.Or(o.SegmentBytes, DefaultSegmentBytes), o.Certificate, o.Key, lifetime, kept, o.Now}
+	return &Exporter{Decisions{o.Store, o.Now}, o.Source, o.Store, o.Objects, o.Spools, cmp.Or(o.ZipBytes, schemas.MaxZippedBytes), cmp.Or(o.SegmentBytes, DefaultSegmentBytes), o.Certificate, o.Key, o.PseudonymSecret, lifetime, kept, o.Now}
 }

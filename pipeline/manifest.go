@@ -23,6 +23,10 @@ const signatureType = "application/pkcs7-signature"
 // lists other parts is a permanent error. Of the receipts, which are read more than once, it
 // holds one at a time.
 func (e *Exporter) Finish(ctx context.Context, x Export, topic schemas.Topic, receipts iter.Seq[schemas.Receipt]) (schemas.Completion, error) {
+	x, err := e.redacting(x)
+	if err != nil {
+		return schemas.Completion{}, err
+	}
 	prefix := schemas.ExportPrefix(x.Filter.TenantID, x.ID)
 	c := schemas.Completion{
 		ManifestKey:  prefix + schemas.ManifestName,
@@ -38,7 +42,7 @@ func (e *Exporter) Finish(ctx context.Context, x Export, topic schemas.Topic, re
 	}
 	m, err := e.manifest(ctx, x.Filter.TenantID, x.ID, nil)
 	if errors.Is(err, bucket.ErrNotFound) {
-		m, err = e.storeManifest(ctx, e.manifestOf(x, topic, writeOffs, c.Totals), receipts)
+		m, err = e.storeManifest(ctx, e.manifestOf(x, topic, writeOffs, c.Totals), x.shownReceipts(receipts))
 	}
 	if err != nil {
 		return c, err
@@ -72,8 +76,8 @@ func (e *Exporter) manifestOf(x Export, topic schemas.Topic, writeOffs []schemas
 	return schemas.Manifest{
 		Attachments: left,
 		Version:     schemas.ManifestVersion, TenantID: x.Filter.TenantID, ExportID: x.ID,
-		Filter: x.Filter, Topic: topic, Snapshot: x.Snapshot,
-		Since: x.since(), SinceExport: x.sinceExport(), Chain: x.Link.chain(x.Filter),
+		Filter: x.shownFilter(), Topic: topic, Snapshot: x.Snapshot,
+		Since: x.since(), SinceExport: x.sinceExport(), Chain: x.Link.chain(x.shownFilter(), x.appliedPolicy()), FieldPolicy: x.appliedPolicy(),
 		HistoryFrom: x.leavesOut(),
 		WrittenOff:  schemas.Touching(writeOffs, x.since(), x.Snapshot),
 		CreatedAt:   schemas.TimeOf(now), ExpiresAt: schemas.TimeOf(now.Add(lifetime)),

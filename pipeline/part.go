@@ -29,6 +29,7 @@ const (
 	metaSealedSHA256 = "sealed-sha256"
 	metaIndexBytes   = "index-bytes"
 	metaProblems     = "problems"
+	metaStoredBytes  = "stored-bytes"
 )
 
 // sealedType is the media type of a sealed part (RFC 8551 section 3.2.1).
@@ -40,6 +41,10 @@ const sealedType = "application/pkcs7-mime"
 // an answer may have been cut short; then it is a permanent error and nothing is
 // stored. So is ErrGone, when the export was ended meanwhile.
 func (e *Exporter) Export(ctx context.Context, x Export, part schemas.Part) (schemas.Receipt, error) {
+	x, err := e.redacting(x)
+	if err != nil {
+		return schemas.Receipt{}, err
+	}
 	name := schemas.PartName(x.Filter.Entity, x.ID, part)
 	key := schemas.ExportPrefix(x.Filter.TenantID, x.ID) + name
 	receipt, err := e.adopt(ctx, x, part, key)
@@ -49,13 +54,22 @@ func (e *Exporter) Export(ctx context.Context, x Export, part schemas.Part) (sch
 	if part.Segments() > 0 {
 		return e.exportSegments(ctx, x, part, key)
 	}
+	for x.room = x.growth(part); ; x.room *= 2 {
+		receipt, err = e.exportZip(ctx, x, schemas.Receipt{Part: part, Name: name, Key: key})
+		if !errors.Is(err, errGrown) {
+			return receipt, err
+		}
+	}
+}
+
+// exportZip is Export of a part that is held in memory.
+func (e *Exporter) exportZip(ctx context.Context, x Export, receipt schemas.Receipt) (schemas.Receipt, error) {
+	part, key := receipt.Part, receipt.Key
 	release, err := e.spools.Reserve(ctx, x.memory(part))
 	if err != nil {
 		return receipt, err
 	}
 	defer release()
-
-	receipt = schemas.Receipt{Part: part, Name: name, Key: key}
 	zipped, err := e.zipped(ctx, x, &receipt)
 	if err != nil {
 		return receipt, err
@@ -86,9 +100,10 @@ func (x Export) memory(part schemas.Part) int64 {
 	}
 	// Sealing keeps the zip and its base64 for a moment; incompressible content is
 	// the worst case.
-	size := part.Bytes + part.Bytes*4/10 + indexBytes(part) + spoolChunk
+	content := part.Bytes + x.room
+	size := content + content*4/10 + indexBytes(part) + spoolChunk
 	if x.Cipher == schemas.CipherGCM { // sealed whole: the zip is not given back as it goes
-		size += part.Bytes
+		size += content
 	}
 	return size
 }
@@ -135,8 +150,14 @@ func (e *Exporter) zip(ctx context.Context, x Export, dst *spool, r *schemas.Rec
 	if err != nil {
 		return fmt.Errorf("zip: %w", err)
 	}
-	lines := lineCounter{sum: sha256.New(), limit: r.Bytes}
-	if err := e.lines(ctx, x, r.Part, io.MultiWriter(&lines, entry)); err != nil {
+	lines := lineCounter{sum: sha256.New(), limit: r.Bytes, beyond: errUnplanned}
+	shown, to := &lines, io.MultiWriter(&lines, entry)
+	if redact := x.redactLines(r.Kind); redact != nil {
+		lines.sum = nil // nobody is shown it
+		shown = &lineCounter{sum: sha256.New(), limit: r.Bytes + x.room, beyond: errGrown}
+		to = io.MultiWriter(&lines, &lineWriter{each: redact, to: io.MultiWriter(shown, entry)})
+	}
+	if err := e.lines(ctx, x, r.Part, to); err != nil {
 		return err
 	}
 	if err := archive.Close(); err != nil {
@@ -145,7 +166,10 @@ func (e *Exporter) zip(ctx context.Context, x Export, dst *spool, r *schemas.Rec
 	if lines.rows != r.Rows || lines.bytes != r.Bytes {
 		return fmt.Errorf("the part has %s and %s where the plan says %d and %d: %w", schemas.Counted(lines.rows, "row"), schemas.Counted(lines.bytes, "byte"), r.Rows, r.Bytes, errUnplanned)
 	}
-	r.JSONLSHA256 = hexSum(lines.sum)
+	if x.redaction != nil {
+		r.StoredBytes, r.Bytes = lines.bytes, shown.bytes
+	}
+	r.JSONLSHA256 = hexSum(shown.sum)
 	r.ZipBytes, r.ZipSHA256 = dst.size, hexSum(zipSum)
 	return nil
 }
@@ -226,7 +250,12 @@ func (e *Exporter) adopt(ctx context.Context, x Export, part schemas.Part, key s
 			return r, err
 		}
 	}
-	if number(metaRows) != part.Rows || number(metaJSONLBytes) != part.Bytes {
+	planned := number(metaJSONLBytes)
+	if x.redaction != nil && part.Kind != schemas.KindAttachments {
+		r.Bytes, r.StoredBytes = planned, number(metaStoredBytes)
+		planned = r.StoredBytes
+	}
+	if number(metaRows) != part.Rows || planned != part.Bytes {
 		return r, Permanent(fmt.Errorf("the stored part %s has rows %s and bytes %s where the plan says %d and %d", key, o.Metadata[metaRows], o.Metadata[metaJSONLBytes], part.Rows, part.Bytes))
 	}
 	return r, nil
@@ -243,6 +272,9 @@ func receiptMetadata(r schemas.Receipt) map[string]string {
 	}
 	if r.Kind == schemas.KindAttachments {
 		m[metaIndexBytes], m[metaProblems] = strconv.FormatInt(r.IndexBytes, 10), strconv.FormatInt(r.Problems, 10)
+	}
+	if r.StoredBytes > 0 {
+		m[metaStoredBytes] = strconv.FormatInt(r.StoredBytes, 10)
 	}
 	return m
 }
@@ -269,17 +301,22 @@ func entryHeader(f schemas.Filter, name string) *zip.FileHeader {
 }
 
 // lineCounter counts and digests JSON Lines. It fails as soon as there is more
-// than planned, so that a wrong plan cannot outgrow its reservation.
+// than its limit, with the error beyond, so that nothing outgrows its reservation.
 type lineCounter struct {
+	// sum may be nil.
 	sum                hash.Hash
 	rows, bytes, limit int64
+	beyond             error
 }
 
 func (c *lineCounter) Write(p []byte) (int, error) {
 	c.rows += int64(bytes.Count(p, []byte{'\n'}))
 	c.bytes += int64(len(p))
 	if c.bytes > c.limit {
-		return 0, fmt.Errorf("the part has more than the %s of the plan: %w", schemas.Counted(c.limit, "byte"), errUnplanned)
+		return 0, fmt.Errorf("the part has more than %s: %w", schemas.Counted(c.limit, "byte"), c.beyond)
+	}
+	if c.sum == nil {
+		return len(p), nil
 	}
 	return c.sum.Write(p)
 }

@@ -168,6 +168,7 @@ func splitAdvice(bytes int64) string {
 // fits refuses a plan with a part that can need more memory than workers have.
 func (e *Exporter) fits(x Export, plan schemas.Plan) error {
 	for _, part := range plan.Parts {
+		x.room = x.growth(part)
 		if err := e.spools.Fits(x.memory(part)); err != nil {
 			return fmt.Errorf("part %d of %s does not fit: %w; choose a smaller split_size, or raise export.memory", part.Number, schemas.Counted(part.Bytes, "byte"), err)
 		}

@@ -26,6 +26,8 @@ type Receipts struct {
 type stored struct {
 	lines, zip, sealed                          [sha256.Size]byte
 	indexBytes, problems, zipBytes, sealedBytes int64
+	// bytes is the size of the JSON Lines where a field policy gave them another one than planned.
+	bytes int64
 }
 
 // NewReceipts are those of a plan, none of whose parts are stored yet.
@@ -40,6 +42,9 @@ func (r *Receipts) Add(of schemas.Receipt) error {
 		return Permanent(fmt.Errorf("the plan has %s and no part %d", schemas.Counted(len(r.parts), "part"), of.Number))
 	}
 	s := stored{indexBytes: of.IndexBytes, problems: of.Problems, zipBytes: of.ZipBytes, sealedBytes: of.SealedBytes}
+	if of.StoredBytes > 0 {
+		s.bytes = of.Bytes
+	}
 	for _, d := range []struct {
 		text string
 		sum  *[sha256.Size]byte
@@ -70,6 +75,9 @@ func (r *Receipts) All() iter.Seq[schemas.Receipt] {
 				ZipBytes: s.zipBytes, ZipSHA256: hex.EncodeToString(s.zip[:]),
 				SealedBytes: s.sealedBytes, SealedSHA256: hex.EncodeToString(s.sealed[:]),
 				Segments: r.segments[part.Number],
+			}
+			if s.bytes > 0 {
+				receipt.Bytes, receipt.StoredBytes = s.bytes, part.Bytes
 			}
 			if !yield(receipt) {
 				return

@@ -46,7 +46,7 @@ func (e *Exporter) exportSegments(ctx context.Context, x Export, part schemas.Pa
 	}
 	defer release()
 
-	line := a.line()
+	line := x.shownLine(a.line())
 	segments, problem, err := e.storeSegments(ctx, x, part, a)
 	switch {
 	case err != nil:
@@ -59,7 +59,7 @@ func (e *Exporter) exportSegments(ctx context.Context, x Export, part schemas.Pa
 			}
 		}
 	default:
-		line.File = schemas.AttachmentPath(part, 1, a.Name)
+		line.File = schemas.AttachmentPath(part, 1, line.Name)
 		for _, s := range segments {
 			line.Segments = append(line.Segments, s.Name)
 		}
@@ -113,7 +113,7 @@ func (e *Exporter) storeIndex(ctx context.Context, x Export, line schemas.Attach
 	defer zipped.free()
 	defer sealed.free()
 	sum := sha256.New()
-	z := &attachmentZip{archive: newArchive(x, io.MultiWriter(zipped, sum)), filter: x.Filter, part: r.Part, lines: []schemas.AttachmentLine{line}}
+	z := &attachmentZip{archive: newArchive(x, io.MultiWriter(zipped, sum)), filter: x.Filter, of: x, part: r.Part, lines: []schemas.AttachmentLine{line}}
 	if err := z.index(r); err != nil {
 		return err
 	}

@@ -18,7 +18,7 @@ type Chain struct {
 	// all that is selected: a receiver starts over with it.
 	PreviousExportID       string `json:"previous_export_id,omitempty"`
 	PreviousManifestSHA256 string `json:"previous_manifest_sha256,omitempty"`
-	// FilterDigest is the SHA-256 of what the run selects, see FilterDigest.
+	// FilterDigest identifies what the run selects and shows, see SelectionDigest.
 	FilterDigest string `json:"filter_digest"`
 }
 
@@ -42,8 +42,8 @@ func (c Chain) check(m *Manifest, p *problems) {
 	if c.PreviousExportID != m.SinceExport {
 		p.add("chain", "continues %q, the export %q", shorten(c.PreviousExportID), shorten(m.SinceExport))
 	}
-	if c.FilterDigest != FilterDigest(m.Filter) {
-		p.add("chain", "filter_digest is not that of the filter")
+	if c.FilterDigest != SelectionDigest(m.Filter, m.FieldPolicy) {
+		p.add("chain", "filter_digest is not that of the filter and the field policy")
 	}
 }
 
@@ -56,6 +56,16 @@ func FilterDigest(f Filter) string {
 		panic("schemas: a filter cannot be encoded: " + err.Error()) // it has only texts
 	}
 	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:])
+}
+
+// SelectionDigest identifies what a run selects, whatever its range, and what of it is shown:
+// without a field policy it is FilterDigest.
+func SelectionDigest(f Filter, policy *AppliedPolicy) string {
+	if policy == nil {
+		return FilterDigest(f)
+	}
+	sum := sha256.Sum256([]byte(FilterDigest(f) + "/" + policy.Identity()))
 	return hex.EncodeToString(sum[:])
 }
 

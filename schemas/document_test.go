@@ -50,6 +50,9 @@ func TestEveryFieldHasAPropertyAndEveryPropertyAField(t *testing.T) {
 		"types.schema.json#/$defs/totals":             schemas.Totals{},
 		"types.schema.json#/$defs/certificateRef":     schemas.CertificateRef{},
 		"types.schema.json#/$defs/filter":             schemas.Filter{},
+		"types.schema.json#/$defs/fieldPolicy":        schemas.FieldPolicy{},
+		"types.schema.json#/$defs/fieldRule":          schemas.FieldRule{},
+		"types.schema.json#/$defs/appliedPolicy":      schemas.AppliedPolicy{},
 	} {
 		schema := compile(t, where)
 		var names, always []string
@@ -112,6 +115,9 @@ func TestEnumsAreThoseOfGo(t *testing.T) {
 		"webhook-delivery.schema.json#/properties/outcome":          schemas.DeliveryOutcomes(),
 		"manifest.schema.json#/properties/encoding":                 {schemas.EncodingSMIME, schemas.EncodingDER},
 		"manifest.schema.json#/properties/topic":                    sources,
+		"types.schema.json#/$defs/fieldPolicy/properties/preset":    schemas.FieldPresets(),
+		"types.schema.json#/$defs/fieldPolicy/properties/unknown":   schemas.UnknownChoices(),
+		"types.schema.json#/$defs/fieldRule/properties/action":      schemas.FieldActions(),
 	} {
 		var got []string
 		for _, v := range compile(t, where).Enum.Values {

@@ -3,6 +3,7 @@ package schemas
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -85,7 +86,7 @@ func (p *FieldPolicy) Applied(entity, keyID string) *AppliedPolicy {
 	rules, unknown := p.expanded(entity)
 	a := &AppliedPolicy{Preset: p.Preset, Rules: rules, Unknown: unknown}
 	a.Digest = a.digest()
-	if p.NeedsKey(entity) {
+	if p.Pseudonyms(entity) > 0 {
 		a.KeyID = keyID
 	}
 	return a
@@ -117,6 +118,33 @@ func (a *AppliedPolicy) Replaces(pointer string) bool {
 	return a != nil && slices.ContainsFunc(a.Rules, func(r FieldRule) bool { return r.Pointer == pointer && r.Action == FieldPseudonym })
 }
 
+// Text says what is hidden, for people; empty without a policy.
+func (a *AppliedPolicy) Text() string {
+	if a == nil {
+		return ""
+	}
+	by := map[string][]string{}
+	for _, r := range a.Rules {
+		what := r.Pointer
+		if r.Action == FieldTruncate {
+			what = fmt.Sprintf("%s (%d)", r.Pointer, r.Keep)
+		}
+		by[r.Action] = append(by[r.Action], what)
+	}
+	if a.Unknown == UnknownLeaveOut {
+		by[FieldLeaveOut] = append(by[FieldLeaveOut], "unknown members")
+	}
+	var all []string
+	for _, kind := range []struct{ action, text string }{
+		{FieldLeaveOut, "left out "}, {FieldTruncate, "cut short "}, {FieldPseudonym, "pseudonyms of "},
+	} {
+		if list := by[kind.action]; len(list) > 0 {
+			all = append(all, kind.text+strings.Join(list, ", "))
+		}
+	}
+	return strings.Join(all, "; ") + "; policy " + a.Digest[:12]
+}
+
 // check adds every broken rule of a manifest's policy.
 func (a *AppliedPolicy) check(p *problems) {
 	if a == nil {
@@ -131,13 +159,18 @@ func (a *AppliedPolicy) check(p *problems) {
 	}
 }
 
-// NeedsKey reports whether anything becomes a pseudonym.
-func (p *FieldPolicy) NeedsKey(entity string) bool {
+// Pseudonyms is how many members become pseudonyms.
+func (p *FieldPolicy) Pseudonyms(entity string) (n int) {
 	if p == nil {
-		return false
+		return 0
 	}
 	rules, _ := p.expanded(entity)
-	return slices.ContainsFunc(rules, func(r FieldRule) bool { return r.Action == FieldPseudonym })
+	for _, r := range rules {
+		if r.Action == FieldPseudonym {
+			n++
+		}
+	}
+	return n
 }
 
 // LeavesOutFiles reports whether the contents of attachments are left out, and so the parts that
@@ -152,10 +185,10 @@ func (p *FieldPolicy) LeavesOutFiles(entity string) bool {
 
 // expanded returns all rules in the order of their pointers, those of the preset included.
 func (p *FieldPolicy) expanded(entity string) (rules []FieldRule, unknown string) {
-	all := p.own()
+	all := p.Own()
 	unknown = p.Unknown
 	if preset, ok := fieldPresets[p.Preset][entity]; ok {
-		all = append(all, preset.own()...)
+		all = append(all, preset.Own()...)
 		unknown = strongest(unknown, preset.Unknown)
 	}
 	slices.SortStableFunc(all, func(a, b FieldRule) int { return strings.Compare(a.Pointer, b.Pointer) })
@@ -169,8 +202,11 @@ func strongest(own, preset string) string {
 	return own
 }
 
-// own are the rules that are spelled out.
-func (p *FieldPolicy) own() (rules []FieldRule) {
+// Own are the rules that are spelled out, those of a preset aside.
+func (p *FieldPolicy) Own() (rules []FieldRule) {
+	if p == nil {
+		return nil
+	}
 	for _, pointer := range p.LeaveOut {
 		rules = append(rules, FieldRule{Pointer: pointer, Action: FieldLeaveOut})
 	}

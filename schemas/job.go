@@ -97,6 +97,8 @@ type Job struct {
 	KeyTransport string `json:"key_transport,omitempty"`
 	Compression  string `json:"compression,omitempty"`
 	Attachments  string `json:"attachments,omitempty"`
+	// FieldPolicy says what of each row is hidden; nil shows all of it.
+	FieldPolicy *FieldPolicy `json:"field_policy,omitempty"`
 	// Recipients are SHA-256 fingerprints of certificates registered for the tenant.
 	Recipients []string `json:"recipients"`
 	// RetentionDays is how long artifacts live; 0 means as long as the tenant's may.
@@ -260,6 +262,7 @@ func (j *Job) Validate() error {
 	p.match(j.Match, j.Entity)
 	p.schedule(j.Schedule)
 	p.timeframe(j.Timeframe)
+	p.fieldPolicy(j.FieldPolicy, Filter{Entity: j.Entity, MediaTypes: j.MediaTypes, Match: j.Match})
 	p.shape(j.SplitSize, j.Encoding, j.Compression, j.Attachments)
 	p.seal(j.Cipher, j.KeyTransport)
 	recipients := make([]Recipient, len(j.Recipients))

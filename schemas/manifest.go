@@ -48,7 +48,10 @@ type Manifest struct {
 	Cipher       string `json:"cipher"`
 	KeyTransport string `json:"key_transport"`
 	// Attachments is AttachmentsNone if they were left out.
-	Attachments string           `json:"attachments,omitempty"`
+	Attachments string `json:"attachments,omitempty"`
+	// FieldPolicy says what of each row is hidden. Where it replaces the ids of rows, it does so in
+	// Filter and Parts, too, whose keys are in the order of their times then.
+	FieldPolicy *AppliedPolicy   `json:"field_policy,omitempty"`
 	Recipients  []CertificateRef `json:"recipients"`
 	Parts       []Receipt        `json:"parts"`
 	Totals      Totals           `json:"totals"`
@@ -111,8 +114,8 @@ func TotalOf(receipts iter.Seq[Receipt]) (t Totals) {
 }
 
 // possible reports whether a part can have such sizes and such a range.
-func (r Receipt) possible() bool {
-	if r.Rows <= 0 || r.ZipBytes <= 0 || r.SealedBytes <= 0 || r.Last.Compare(r.First) < 0 {
+func (r Receipt) possible(pseudonyms bool) bool {
+	if r.Rows <= 0 || r.ZipBytes <= 0 || r.SealedBytes <= 0 || r.Last.follows(r.First, pseudonyms) < 0 {
 		return false
 	}
 	if r.Kind == KindAttachments {
@@ -153,6 +156,8 @@ func (m *Manifest) check() error {
 	if m.Chain != nil {
 		m.Chain.check(m, &p)
 	}
+	m.FieldPolicy.check(&p)
+	pseudonyms := m.FieldPolicy.ReplacesIdentity(m.Filter.Entity)
 	for i, part := range m.Parts {
 		if part.Number != i+1 {
 			p.add("parts", "number %d stands where %d is expected", part.Number, i+1)
@@ -170,13 +175,13 @@ func (m *Manifest) check() error {
 		if !slices.Contains(kinds, part.Kind) {
 			p.add("parts", "part %d is of the unknown kind %q", i+1, shorten(part.Kind))
 		}
-		if !part.possible() {
+		if !part.possible(pseudonyms) {
 			p.add("parts", "part %d has an impossible size or range", i+1)
 		}
 		if err := part.checkSegments(m.TenantID, m.ExportID); err != nil {
 			p.add("parts", "part %d: %v", i+1, err)
 		}
-		if i > 0 && !part.follows(m.Parts[i-1].Part) {
+		if i > 0 && !part.follows(m.Parts[i-1].Part, pseudonyms) {
 			p.add("parts", "part %d overlaps the one before", i+1)
 		}
 	}

@@ -20,6 +20,15 @@ func (k RowKey) Compare(l RowKey) int {
 	return strings.Compare(k.ID, l.ID)
 }
 
+// follows compares a key with one of a row before it. Of ids that are pseudonyms the order is
+// not known: then rows of one time are equal.
+func (k RowKey) follows(earlier RowKey, pseudonyms bool) int {
+	if !pseudonyms {
+		return k.Compare(earlier)
+	}
+	return k.Time.Compare(earlier.Time)
+}
+
 // Kinds of parts beside "", which holds rows.
 const (
 	// KindRemoved is that of a part whose lines are Removals.
@@ -88,13 +97,13 @@ type Segment struct {
 	SealedSHA256 string `json:"sealed_sha256"`
 }
 
-// follows reports whether a part holds what comes after an earlier one.
-func (p Part) follows(earlier Part) bool {
+// follows reports whether a part holds what comes after an earlier one, as far as keys say so.
+func (p Part) follows(earlier Part, pseudonyms bool) bool {
 	if p.Kind != earlier.Kind {
 		return slices.Index(kinds, p.Kind) > slices.Index(kinds, earlier.Kind)
 	}
-	c := p.First.Compare(earlier.Last)
-	return c > 0 || c == 0 && p.Kind == KindAttachments && p.FirstAttachment > earlier.LastAttachment
+	c := p.First.follows(earlier.Last, pseudonyms)
+	return c > 0 || c == 0 && pseudonyms || c == 0 && p.Kind == KindAttachments && p.FirstAttachment > earlier.LastAttachment
 }
 
 // Plan is the exact division of an export into parts. The same filter over the
@@ -130,6 +139,9 @@ type Receipt struct {
 	// Name is the file's name within the export; Key that of the object.
 	Name string `json:"name"`
 	Key  string `json:"key"`
+	// StoredBytes is the planned size of the JSON Lines where a field policy gave them another one,
+	// Bytes. Manifests do not tell it: it says how much was hidden.
+	StoredBytes int64 `json:"stored_bytes,omitempty"`
 	// JSONLSHA256 is the digest of the JSON Lines: the rows, or the index of a part with
 	// attachments, which has IndexBytes bytes.
 	JSONLSHA256 string `json:"jsonl_sha256"`

@@ -52,15 +52,36 @@ func (k *PseudonymKey) Of(text string) string {
 	return string(k.hash().append(nil, []byte(text)))
 }
 
-// pseudonyms makes the pseudonyms of a key. It is for one goroutine.
+// maxRemembered bounds the pseudonyms that are remembered, and rememberedBytes the texts.
+const maxRemembered, rememberedBytes = 4096, 64
+
+// pseudonyms makes the pseudonyms of a key. It remembers some: agents, and often contacts, come
+// again and again. It is for one goroutine.
 type pseudonyms struct {
-	mac hash.Hash
-	sum [sha256.Size]byte
+	mac   hash.Hash
+	sum   [sha256.Size]byte
+	known map[string][2 * sha256.Size]byte
 }
 
-func (k *PseudonymKey) hash() *pseudonyms { return &pseudonyms{mac: hmac.New(sha256.New, k.key)} }
+func (k *PseudonymKey) hash() *pseudonyms {
+	return &pseudonyms{mac: hmac.New(sha256.New, k.key), known: make(map[string][2 * sha256.Size]byte)}
+}
 
 func (h *pseudonyms) append(dst, text []byte) []byte {
+	if known, ok := h.known[string(text)]; ok {
+		return append(dst, known[:]...)
+	}
+	dst = h.make(dst, text)
+	if len(text) <= rememberedBytes {
+		if len(h.known) == maxRemembered {
+			clear(h.known)
+		}
+		h.known[string(text)] = [2 * sha256.Size]byte(dst[len(dst)-2*sha256.Size:])
+	}
+	return dst
+}
+
+func (h *pseudonyms) make(dst, text []byte) []byte {
 	h.mac.Reset()
 	_, _ = h.mac.Write(text) // a hash never fails
 	return hex.AppendEncode(dst, h.mac.Sum(h.sum[:0]))

@@ -29,7 +29,7 @@ func (p *FieldPolicy) Redact(entity string, key *PseudonymKey) (*Redaction, erro
 		return nil, &InvalidError{bad}
 	}
 	keyID := ""
-	if p.NeedsKey(entity) {
+	if p.Pseudonyms(entity) > 0 {
 		if key == nil {
 			return nil, ErrNoPseudonymKey
 		}
@@ -72,8 +72,11 @@ func (r *Redaction) Removal(of Removal) Removal {
 	return of
 }
 
-// AttachmentLine is a line of an index as the export shows it. What is wrong with an attachment
-// may quote its event, so only that something is wrong is shown.
+// HiddenProblem is what an index shows of what is wrong with an attachment: the reason may quote
+// its event.
+const HiddenProblem = "the content is not to be had; the field policy hides why"
+
+// AttachmentLine is a line of an index as the export shows it, without what is wrong.
 func (r *Redaction) AttachmentLine(line AttachmentLine) AttachmentLine {
 	if r.identity {
 		line.InteractionID = r.key.Of(line.InteractionID)
@@ -92,9 +95,6 @@ func (r *Redaction) AttachmentLine(line AttachmentLine) AttachmentLine {
 	}
 	if rule("content_type") != "" {
 		line.ContentType = ""
-	}
-	if line.Problem != "" {
-		line.Problem = "the content is not to be had; the field policy hides why"
 	}
 	return line
 }

@@ -41,6 +41,8 @@ type ExportRequest struct {
 	Compression string `json:"compression,omitempty"`
 	// Attachments is included (also when empty), as parts of their own, or none.
 	Attachments string `json:"attachments,omitempty"`
+	// FieldPolicy says what of each row is hidden; nil shows all of it.
+	FieldPolicy *FieldPolicy `json:"field_policy,omitempty"`
 	// Recipients are those who can decrypt: at least one.
 	Recipients []Recipient `json:"recipients,omitempty"`
 	// Snapshot repeats an earlier export's point in time; empty means now.
@@ -112,7 +114,13 @@ func (r *ExportRequest) Filter() Filter {
 
 // Strict reports whether the request has members that a release which does not know them must
 // not ignore.
-func (r *ExportRequest) Strict() bool { return len(r.Contacts) > 0 }
+func (r *ExportRequest) Strict() bool { return len(r.Contacts) > 0 || r.FieldPolicy != nil }
+
+// WithoutAttachments reports whether there are no parts with attachments: they are left out, or
+// the field policy hides them.
+func (r *ExportRequest) WithoutAttachments() bool {
+	return r.Attachments == AttachmentsNone || r.FieldPolicy.LeavesOutFiles(r.Entity)
+}
 
 // About describes the request for the audit trail: of how many contacts and why, but not of
 // which.
@@ -120,6 +128,9 @@ func (r *ExportRequest) About() string {
 	about := r.Entity + " from " + r.From.String() + " to " + r.To.String()
 	if n := len(distinct(r.Contacts)); n > 0 {
 		about += " of " + Counted(n, "contact") + ": " + r.Reason
+	}
+	if p := r.FieldPolicy.Applied(r.Entity, ""); p != nil {
+		about += " under the field policy " + p.Digest[:12]
 	}
 	return bounded(about)
 }
@@ -165,7 +176,7 @@ func (r *ExportRequest) Digest() string {
 		content.Action = ActionCreate
 	}
 	content.MediaTypes, content.Match = slices.Sorted(slices.Values(r.MediaTypes)), r.Match.sorted()
-	content.Contacts = distinct(r.Contacts)
+	content.Contacts, content.FieldPolicy = distinct(r.Contacts), r.FieldPolicy.sorted()
 	content.SplitSize, content.Encoding = r.Split(), r.Sealing()
 	if r.Compression == CompressionStandard { // requests made before there was a choice keep their digest
 		content.Compression = ""
@@ -237,6 +248,7 @@ func (r *ExportRequest) Validate() error {
 	p.media(r.MediaTypes, r.Entity)
 	p.match(r.Match, r.Entity)
 	p.contacts(r.Contacts, r.Reason)
+	p.fieldPolicy(r.FieldPolicy, r.Filter())
 	p.shape(r.SplitSize, r.Encoding, r.Compression, r.Attachments)
 	p.seal(r.Cipher, r.KeyTransport)
 	p.retention(r.RetentionDays)

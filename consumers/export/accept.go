@@ -186,6 +186,9 @@ func (w *Worker) take(ctx context.Context, b *batch, r *schemas.ExportRequest) (
 	if a.Certificates, err = w.resolve(ctx, r); err != nil {
 		return a, err
 	}
+	if a.PolicyKeyID, err = w.Exporter.PolicyKeyID(r); err != nil {
+		return a, refusal{reason: "field_policy: " + err.Error()}
+	}
 	topic, _ := schemas.SourceOf(r.Entity) // Validate knows the entity
 	taken, err := b.snapshot(ctx, topic)
 	if err != nil {

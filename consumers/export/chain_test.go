@@ -7,8 +7,10 @@ import (
 	"crypto/x509"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -43,6 +45,7 @@ type chain struct {
 	t       *rapid.T
 	dir     string
 	filter  schemas.Filter
+	policy  *schemas.FieldPolicy
 	from    schemas.Time
 	runs    int
 	folded  map[schemas.RowKey]string
@@ -95,7 +98,7 @@ func (c *chain) next() *schemas.ExportRequest {
 	c.runs++
 	r := request(fmt.Sprintf("run-%d", c.runs))
 	r.JobID, r.Chained, r.ChainFrom = "nightly", true, c.from
-	r.MediaTypes, r.Queues = c.filter.MediaTypes, c.filter.Queues
+	r.MediaTypes, r.Queues, r.FieldPolicy = c.filter.MediaTypes, c.filter.Queues, c.policy
 	return r
 }
 
@@ -212,7 +215,7 @@ func (c *chain) compare(m *schemas.Manifest) {
 	fatal(c.t, err)
 	n := 0
 	for line := range bytes.Lines(lines) {
-		line = bytes.TrimSuffix(line, []byte("\n"))
+		line = c.shown(m, bytes.TrimSuffix(line, []byte("\n")))
 		row, err := schemas.DecodeInteraction(bytes.Clone(line))
 		fatal(c.t, err)
 		n++
@@ -225,26 +228,65 @@ func (c *chain) compare(m *schemas.Manifest) {
 	}
 }
 
+// shown is a row as the policy of a manifest shows it.
+func (c *chain) shown(m *schemas.Manifest, line []byte) []byte {
+	if m.FieldPolicy == nil {
+		return line
+	}
+	key, err := schemas.NewPseudonymKey(c.secret, m.TenantID)
+	fatal(c.t, err)
+	r, err := chainPolicies[m.FieldPolicy.Digest].Redact(m.Filter.Entity, key)
+	fatal(c.t, err)
+	shown, err := r.Line().Append(nil, line)
+	fatal(c.t, err)
+	return shown
+}
+
+// chainPolicies are the policies that a chain is drawn under, by their digests.
+var chainPolicies = func() map[string]*schemas.FieldPolicy {
+	all := map[string]*schemas.FieldPolicy{}
+	for _, p := range []*schemas.FieldPolicy{{LeaveOut: []string{"/text"}}, {Pseudonym: []string{"/interaction_id"}}, {Preset: schemas.PresetPersonal}} {
+		all[p.Applied(schemas.EntityInteraction, "").Digest] = p
+	}
+	return all
+}()
+
 // TestRunsOfAChainTogetherAreAlwaysTheWhole draws histories of updates, late versions in any
 // partition, changes of the filter, erasures, failed, retried and cancelled runs, runs at
 // work together and chains started over. What a receiver makes of the runs, in order and by
 // their manifests alone, must be what one whole export has.
 func TestRunsOfAChainTogetherAreAlwaysTheWhole(t *testing.T) {
+	runsAreTheWhole(t, 30, chainSteps)
+}
+
+// The same under field policies that change: the receiver has what they show of the whole.
+func TestRunsOfAChainUnderFieldPoliciesAreAlwaysWhatTheseShowOfTheWhole(t *testing.T) {
+	runsAreTheWhole(t, 12, append(slices.Clone(chainSteps), "policy", "policy"))
+}
+
+// chainSteps are in an order that histories in testdata were recorded with.
+var chainSteps = []string{"run", "run", "run", "filter", "erase", "race", "fail", "cancel", "restart", "overtaken"}
+
+func runsAreTheWhole(t *testing.T, histories int, steps []string) {
 	dir := t.TempDir()
 	tried, superseded := 0, 0
 	rapid.Check(t, func(t *rapid.T) {
-		if tried++; tried > 30 { // each seals some twenty exports; the seed varies from run to run
+		if tried++; tried > histories { // each seals some twenty exports; the seed varies from run to run
 			return
 		}
 		c := newChain(t, dir)
 		defer func() { superseded += c.superseded }()
 		for range rapid.IntRange(3, 14).Draw(t, "steps") {
 			c.publish(t)
-			switch rapid.SampledFrom([]string{"run", "run", "run", "filter", "erase", "race", "fail", "cancel", "restart", "overtaken"}).Draw(t, "step") {
+			switch rapid.SampledFrom(steps).Draw(t, "step") {
 			case "run":
 				c.do(0, c.next())
 			case "filter":
 				c.filter.MediaTypes = rapid.SampledFrom([][]string{nil, {"chat"}, {"voice"}}).Draw(t, "media")
+				c.do(0, c.next())
+			case "policy":
+				digests := append(slices.Sorted(maps.Keys(chainPolicies)), "")
+				c.policy = chainPolicies[rapid.SampledFrom(digests).Draw(t, "policy")]
 				c.do(0, c.next())
 			case "erase":
 				below := c.ends()

@@ -122,6 +122,11 @@ func (r *run) export(ctx context.Context) (err error) {
 	if err != nil {
 		return failure{"accept", 0, pipeline.Permanent(err)}
 	}
+	x := pipeline.ExportOf(request)
+	x.PolicyKeyID = r.accepted.PolicyKeyID
+	if err := r.Exporter.CheckPolicy(x); err != nil {
+		return failure{"accept", 0, err}
+	}
 	recipients, err := r.recipients(ctx)
 	if err != nil {
 		return err
@@ -134,7 +139,6 @@ func (r *run) export(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	x := pipeline.ExportOf(request)
 	x.Snapshot, x.Link, x.HistoryFrom, x.Recipients, x.Lifetime = r.snapshot, link, r.accepted.From(), recipients, lifetime
 	return r.parted(ctx, x)
 }

@@ -1,6 +1,7 @@
 package export_test
 
 import (
+	"bytes"
 	"context"
 	"crypto"
 	"crypto/sha256"
@@ -41,10 +42,12 @@ type scene struct {
 	forwarded []forwarded
 	// now is the clock.
 	now func() time.Time
+	// secret is what pseudonyms are made with.
+	secret []byte
 }
 
 func newScene(records ...schemas.Record[*schemas.Interaction]) *scene {
-	return &scene{store: pipelinetest.NewStore(), records: records, now: time.Now}
+	return &scene{store: pipelinetest.NewStore(), records: records, now: time.Now, secret: bytes.Repeat([]byte("s"), schemas.MinPseudonymKey)}
 }
 
 // pair is the recipient's and, for once, the signer's too.
@@ -75,7 +78,7 @@ func (s *scene) worker(faults *pipelinetest.Faults, around func(pipeline.Source)
 	return export.New(export.Options{
 		Exporter: pipeline.New(pipeline.Options{
 			Source: source, Store: faults.Store(s.store), Spools: pipeline.NewSpools(64 << 20),
-			Certificate: both.Leaf, Key: both.PrivateKey.(crypto.Signer), Lifetime: time.Hour, Now: s.now,
+			Certificate: both.Leaf, Key: both.PrivateKey.(crypto.Signer), Lifetime: time.Hour, Now: s.now, PseudonymSecret: s.secret,
 		}),
 		Log: quiet, Requests: s, Ledger: quiet, Tenants: quiet, Publisher: s, Name: "test", Slots: 1, InlineCertificates: true,
 		Now: s.now, Registerer: prometheus.NewRegistry(), Logger: slog.New(slog.DiscardHandler),

@@ -227,6 +227,9 @@ func (h *Handle) checkRequest(ctx context.Context, r *schemas.ExportRequest) err
 	if err := r.Validate(); err != nil {
 		return err
 	}
+	if err := h.checkPolicy(r.FieldPolicy, r.Entity); err != nil {
+		return err
+	}
 	if err := h.checkRetention(r.RetentionDays); err != nil {
 		return err
 	}

@@ -107,6 +107,9 @@ func (h *Handle) revise(ctx context.Context, action string, j schemas.Job, previ
 		err = h.CheckJob(ctx, *next)
 	}
 	if err == nil && next.State == schemas.JobActive {
+		err = h.checkPolicy(next.FieldPolicy, next.Entity)
+	}
+	if err == nil && next.State == schemas.JobActive {
 		err = h.checkRetention(next.RetentionDays)
 	}
 	if err == nil && next.State == schemas.JobActive {

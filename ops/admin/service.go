@@ -156,6 +156,8 @@ type Options struct {
 	TwoPeople bool
 	// InlineCertificates says that a request may bring its recipients' certificates.
 	InlineCertificates bool
+	// Pseudonyms says that there is a key for those of field policies.
+	Pseudonyms bool
 	// LinkLifetime is how long a link to an artifact serves; 0 means 5 minutes.
 	LinkLifetime time.Duration
 	Logger       *slog.Logger
@@ -247,6 +249,14 @@ func (h *Handle) checkRetention(days int) error {
 	}
 	if longest := h.Lifetime(h.tenant); time.Duration(days)*24*time.Hour > longest {
 		return &schemas.InvalidError{Problems: []string{fmt.Sprintf("retention_days: %d is more than the %s that artifacts of tenant %s may live", days, schemas.Counted(int(longest.Hours()/24), "day"), h.tenant)}}
+	}
+	return nil
+}
+
+// checkPolicy refuses what a worker would: pseudonyms that there is no key for.
+func (h *Handle) checkPolicy(p *schemas.FieldPolicy, entity string) error {
+	if p.Pseudonyms(entity) > 0 && !h.Options.Pseudonyms {
+		return &schemas.InvalidError{Problems: []string{"field_policy: " + schemas.ErrNoPseudonymKey.Error()}}
 	}
 	return nil
 }

@@ -13,27 +13,28 @@ import (
 
 // ExportInput is what an export is asked for with.
 type ExportInput struct {
-	ID          string              `json:"export_id,omitempty" maxLength:"128" doc:"A new one if not given."`
-	Entity      string              `json:"entity" enum:"interaction,contact"`
-	From        schemas.Time        `json:"from" doc:"The first instant of the range."`
-	To          schemas.Time        `json:"to" doc:"The first instant after the range."`
-	MediaTypes  []string            `json:"media_types,omitempty" maxItems:"16" doc:"Only these; all if not given."`
-	Queues      []string            `json:"queues,omitempty" maxItems:"64"`
-	Directions  []string            `json:"directions,omitempty" maxItems:"64"`
-	Statuses    []string            `json:"statuses,omitempty" maxItems:"64"`
-	Attributes  map[string]string   `json:"attributes,omitempty" maxProperties:"64" doc:"Only what has these attributes."`
-	Contacts    []string            `json:"contacts,omitempty" maxItems:"10000" doc:"Only rows of these contacts, by contact_id, each named once. The role privacy suffices; a reason is required."`
-	Reason      string              `json:"reason,omitempty" maxLength:"4096" doc:"Why the data of these contacts is needed, for the audit trail."`
-	SplitSize   int64               `json:"split_size,omitempty" doc:"JSON Lines bytes of a part, 64 KiB to 256 MiB; 0 means 64 MiB."`
-	Encoding    string              `json:"encoding,omitempty" enum:"smime,der"`
-	Cipher      string              `json:"cipher,omitempty" enum:"aes-256-cbc,aes-256-gcm" doc:"aes-256-cbc, which every reader opens, if not given; aes-256-gcm is AuthEnvelopedData."`
-	Transport   string              `json:"key_transport,omitempty" enum:"rsa-pkcs1v15,rsa-oaep" doc:"rsa-pkcs1v15, which every reader opens, if not given."`
-	Compression string              `json:"compression,omitempty" enum:"standard,fast" doc:"fast: larger files, sooner."`
-	Attachments string              `json:"attachments,omitempty" enum:"included,none" doc:"included, as parts of their own with the contents, if not given."`
-	Recipients  []schemas.Recipient `json:"recipients,omitempty" maxItems:"32" doc:"Who can decrypt: fingerprints of registered certificates. At least one; an estimate needs none."`
-	SinceExport string              `json:"since_export,omitempty" maxLength:"128" doc:"Continue this completed export."`
-	AsOf        string              `json:"as_of,omitempty" maxLength:"128" doc:"Repeat the snapshot of this export."`
-	Retention   int                 `json:"retention_days,omitempty" minimum:"0" maximum:"3660" doc:"How long artifacts live; 0 means as long as the tenant's may."`
+	ID          string               `json:"export_id,omitempty" maxLength:"128" doc:"A new one if not given."`
+	Entity      string               `json:"entity" enum:"interaction,contact"`
+	From        schemas.Time         `json:"from" doc:"The first instant of the range."`
+	To          schemas.Time         `json:"to" doc:"The first instant after the range."`
+	MediaTypes  []string             `json:"media_types,omitempty" maxItems:"16" doc:"Only these; all if not given."`
+	Queues      []string             `json:"queues,omitempty" maxItems:"64"`
+	Directions  []string             `json:"directions,omitempty" maxItems:"64"`
+	Statuses    []string             `json:"statuses,omitempty" maxItems:"64"`
+	Attributes  map[string]string    `json:"attributes,omitempty" maxProperties:"64" doc:"Only what has these attributes."`
+	Contacts    []string             `json:"contacts,omitempty" maxItems:"10000" doc:"Only rows of these contacts, by contact_id, each named once. The role privacy suffices; a reason is required."`
+	Reason      string               `json:"reason,omitempty" maxLength:"4096" doc:"Why the data of these contacts is needed, for the audit trail."`
+	SplitSize   int64                `json:"split_size,omitempty" doc:"JSON Lines bytes of a part, 64 KiB to 256 MiB; 0 means 64 MiB."`
+	Encoding    string               `json:"encoding,omitempty" enum:"smime,der"`
+	Cipher      string               `json:"cipher,omitempty" enum:"aes-256-cbc,aes-256-gcm" doc:"aes-256-cbc, which every reader opens, if not given; aes-256-gcm is AuthEnvelopedData."`
+	Transport   string               `json:"key_transport,omitempty" enum:"rsa-pkcs1v15,rsa-oaep" doc:"rsa-pkcs1v15, which every reader opens, if not given."`
+	Compression string               `json:"compression,omitempty" enum:"standard,fast" doc:"fast: larger files, sooner."`
+	Attachments string               `json:"attachments,omitempty" enum:"included,none" doc:"included, as parts of their own with the contents, if not given."`
+	FieldPolicy *schemas.FieldPolicy `json:"field_policy,omitempty" doc:"What of each row the export hides: members by JSON Pointer that are left out, cut short or become pseudonyms."`
+	Recipients  []schemas.Recipient  `json:"recipients,omitempty" maxItems:"32" doc:"Who can decrypt: fingerprints of registered certificates. At least one; an estimate needs none."`
+	SinceExport string               `json:"since_export,omitempty" maxLength:"128" doc:"Continue this completed export."`
+	AsOf        string               `json:"as_of,omitempty" maxLength:"128" doc:"Repeat the snapshot of this export."`
+	Retention   int                  `json:"retention_days,omitempty" minimum:"0" maximum:"3660" doc:"How long artifacts live; 0 means as long as the tenant's may."`
 }
 
 func (i ExportInput) request() schemas.ExportRequest {
@@ -42,7 +43,7 @@ func (i ExportInput) request() schemas.ExportRequest {
 		Match:    schemas.Match{Queues: i.Queues, Directions: i.Directions, Statuses: i.Statuses, Attributes: i.Attributes},
 		Contacts: i.Contacts, Reason: i.Reason,
 		SplitSize: i.SplitSize, Encoding: i.Encoding, Cipher: i.Cipher, KeyTransport: i.Transport, Attachments: i.Attachments, Compression: i.Compression,
-		Recipients: i.Recipients, SinceExport: i.SinceExport, RetentionDays: i.Retention,
+		FieldPolicy: i.FieldPolicy, Recipients: i.Recipients, SinceExport: i.SinceExport, RetentionDays: i.Retention,
 	}
 }
 

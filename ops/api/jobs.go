@@ -14,27 +14,28 @@ import (
 
 // JobInput is what a job is made of, or changed to.
 type JobInput struct {
-	Title         string            `json:"title" minLength:"1" maxLength:"200"`
-	Description   string            `json:"description,omitempty" maxLength:"4096"`
-	Entity        string            `json:"entity" enum:"interaction,contact"`
-	MediaTypes    []string          `json:"media_types,omitempty" maxItems:"16" doc:"Only these; all if not given."`
-	Queues        []string          `json:"queues,omitempty" maxItems:"64"`
-	Directions    []string          `json:"directions,omitempty" maxItems:"64"`
-	Statuses      []string          `json:"statuses,omitempty" maxItems:"64"`
-	Attributes    map[string]string `json:"attributes,omitempty" maxProperties:"64"`
-	Schedule      schemas.Schedule  `json:"schedule"`
-	Timeframe     schemas.Timeframe `json:"timeframe"`
-	SplitSize     int64             `json:"split_size,omitempty"`
-	Encoding      string            `json:"encoding,omitempty" enum:"smime,der"`
-	Cipher        string            `json:"cipher,omitempty" enum:"aes-256-cbc,aes-256-gcm" doc:"aes-256-cbc, which every reader opens, if not given; aes-256-gcm is AuthEnvelopedData."`
-	KeyTransport  string            `json:"key_transport,omitempty" enum:"rsa-pkcs1v15,rsa-oaep" doc:"rsa-pkcs1v15, which every reader opens, if not given."`
-	Attachments   string            `json:"attachments,omitempty" enum:"included,none" doc:"included, as parts of their own with the contents, if not given."`
-	Compression   string            `json:"compression,omitempty" enum:"standard,fast" doc:"fast: larger files, sooner."`
-	Recipients    []string          `json:"recipients" minItems:"1" maxItems:"32" doc:"Fingerprints of registered certificates."`
-	RetentionDays int               `json:"retention_days,omitempty" minimum:"0" maximum:"3660"`
-	Webhook       *schemas.Webhook  `json:"webhook,omitempty"`
-	CatchUp       string            `json:"catch_up,omitempty" enum:"once,all,skip"`
-	State         string            `json:"state,omitempty" enum:"active,suspended" doc:"active if not given."`
+	Title         string               `json:"title" minLength:"1" maxLength:"200"`
+	Description   string               `json:"description,omitempty" maxLength:"4096"`
+	Entity        string               `json:"entity" enum:"interaction,contact"`
+	MediaTypes    []string             `json:"media_types,omitempty" maxItems:"16" doc:"Only these; all if not given."`
+	Queues        []string             `json:"queues,omitempty" maxItems:"64"`
+	Directions    []string             `json:"directions,omitempty" maxItems:"64"`
+	Statuses      []string             `json:"statuses,omitempty" maxItems:"64"`
+	Attributes    map[string]string    `json:"attributes,omitempty" maxProperties:"64"`
+	Schedule      schemas.Schedule     `json:"schedule"`
+	Timeframe     schemas.Timeframe    `json:"timeframe"`
+	SplitSize     int64                `json:"split_size,omitempty"`
+	Encoding      string               `json:"encoding,omitempty" enum:"smime,der"`
+	Cipher        string               `json:"cipher,omitempty" enum:"aes-256-cbc,aes-256-gcm" doc:"aes-256-cbc, which every reader opens, if not given; aes-256-gcm is AuthEnvelopedData."`
+	KeyTransport  string               `json:"key_transport,omitempty" enum:"rsa-pkcs1v15,rsa-oaep" doc:"rsa-pkcs1v15, which every reader opens, if not given."`
+	Attachments   string               `json:"attachments,omitempty" enum:"included,none" doc:"included, as parts of their own with the contents, if not given."`
+	Compression   string               `json:"compression,omitempty" enum:"standard,fast" doc:"fast: larger files, sooner."`
+	FieldPolicy   *schemas.FieldPolicy `json:"field_policy,omitempty" doc:"What of each row the runs hide: members by JSON Pointer that are left out, cut short or become pseudonyms."`
+	Recipients    []string             `json:"recipients" minItems:"1" maxItems:"32" doc:"Fingerprints of registered certificates."`
+	RetentionDays int                  `json:"retention_days,omitempty" minimum:"0" maximum:"3660"`
+	Webhook       *schemas.Webhook     `json:"webhook,omitempty"`
+	CatchUp       string               `json:"catch_up,omitempty" enum:"once,all,skip"`
+	State         string               `json:"state,omitempty" enum:"active,suspended" doc:"active if not given."`
 }
 
 // JobInputOf is what a job is made of.
@@ -43,7 +44,7 @@ func JobInputOf(j schemas.Job) JobInput {
 		Title: j.Title, Description: j.Description, Entity: j.Entity, MediaTypes: j.MediaTypes,
 		Queues: j.Queues, Directions: j.Directions, Statuses: j.Statuses, Attributes: j.Attributes,
 		Schedule: j.Schedule, Timeframe: j.Timeframe, SplitSize: j.SplitSize, Encoding: j.Encoding, Cipher: j.Cipher, KeyTransport: j.KeyTransport,
-		Attachments: j.Attachments, Compression: j.Compression, Recipients: j.Recipients,
+		Attachments: j.Attachments, Compression: j.Compression, FieldPolicy: j.FieldPolicy, Recipients: j.Recipients,
 		RetentionDays: j.RetentionDays, Webhook: j.Webhook, CatchUp: j.CatchUp, State: j.State,
 	}
 }
@@ -53,7 +54,7 @@ func (i JobInput) job(id string) schemas.Job {
 		JobID: id, Title: i.Title, Description: i.Description, Entity: i.Entity, MediaTypes: i.MediaTypes,
 		Match:    schemas.Match{Queues: i.Queues, Directions: i.Directions, Statuses: i.Statuses, Attributes: i.Attributes},
 		Schedule: i.Schedule, Timeframe: i.Timeframe, SplitSize: i.SplitSize, Encoding: i.Encoding, Cipher: i.Cipher, KeyTransport: i.KeyTransport,
-		Attachments: i.Attachments, Compression: i.Compression, Recipients: i.Recipients,
+		Attachments: i.Attachments, Compression: i.Compression, FieldPolicy: i.FieldPolicy, Recipients: i.Recipients,
 		RetentionDays: i.RetentionDays, Webhook: i.Webhook, CatchUp: i.CatchUp, State: i.State,
 	}
 }

@@ -48,7 +48,7 @@ func TestNoSecretAndNoPayloadIsInLogsEventsMetricsOrTraces(t *testing.T) {
 	key, err := os.ReadFile(s.key)
 	check(t, err)
 	s.secrets = append(s.secrets, canaryPayload, canaryMangled, canaryPassword, canaryS3, canaryHeader,
-		"PRIVATE KEY-----", string(key[100:160]), s.config.S3.SecretKey.Reveal(), s.config.Webhooks.Secret.Reveal())
+		"PRIVATE KEY-----", string(key[100:160]), s.config.S3.SecretKey.Reveal(), s.config.Webhooks.Secret.Reveal(), s.config.Export.PseudonymSecret.Reveal())
 
 	secret := interaction("acme", 1)
 	secret.Text, secret.Queue, secret.Attributes = canaryPayload, canaryPayload, map[string]string{canaryPayload: canaryPayload}

@@ -75,8 +75,16 @@ func StartLocal(ctx context.Context, dataDir string, c config.Config, log *slog.
 	if l.Config.Web.SessionKeyFile == "" {
 		l.Config.Web.SessionKeyFile = filepath.Join(dataDir, "service", "session.key")
 	}
-	if l.Config.Webhooks.Secret == "" {
-		if l.Config.Webhooks, err = ensureWebhookSecret(filepath.Join(dataDir, "service"), l.Config.Webhooks); err != nil {
+	hooks, exports := &l.Config.Webhooks, &l.Config.Export
+	if hooks.Secret == "" {
+		hooks.SecretFile = filepath.Join(dataDir, "service", "webhook.secret")
+		if hooks.Secret, err = ensureSecret(hooks.SecretFile); err != nil {
+			return nil, errors.Join(err, s.Close())
+		}
+	}
+	if exports.PseudonymSecret == "" {
+		exports.PseudonymSecretFile = filepath.Join(dataDir, "service", "pseudonym.secret")
+		if exports.PseudonymSecret, err = ensureSecret(exports.PseudonymSecretFile); err != nil {
 			return nil, errors.Join(err, s.Close())
 		}
 	}
@@ -120,22 +128,19 @@ func ensureSigner(dir string) (config.Service, error) {
 	return c, nil
 }
 
-// ensureWebhookSecret makes what webhooks' signing secrets are derived from unless it is
-// there.
-func ensureWebhookSecret(dir string, c config.Webhooks) (config.Webhooks, error) {
-	c.SecretFile = filepath.Join(dir, "webhook.secret")
-	content, err := os.ReadFile(c.SecretFile)
+// ensureSecret reads a secret that others are derived from, and makes it unless it is there.
+func ensureSecret(file string) (config.Secret, error) {
+	content, err := os.ReadFile(file)
 	if errors.Is(err, os.ErrNotExist) {
 		random := make([]byte, 32)
 		_, _ = rand.Read(random) // never fails
 		content = []byte(hex.EncodeToString(random))
-		if err = os.MkdirAll(dir, 0o700); err == nil {
-			err = os.WriteFile(c.SecretFile, content, 0o600)
+		if err = os.MkdirAll(filepath.Dir(file), 0o700); err == nil {
+			err = os.WriteFile(file, content, 0o600)
 		}
 	}
 	if err != nil {
-		return c, fmt.Errorf("keep the webhook secret: %w", err)
+		return "", fmt.Errorf("keep the secret %s: %w", filepath.Base(file), err)
 	}
-	c.Secret = config.Secret(strings.TrimSpace(string(content)))
-	return c, nil
+	return config.Secret(strings.TrimSpace(string(content))), nil
 }

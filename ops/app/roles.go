@@ -125,7 +125,7 @@ func buildExport(a *App) ([]role, error) {
 	worker := export.New(export.Options{
 		Exporter: pipeline.New(pipeline.Options{
 			Source: a.warehouse, Store: a.bucket, Objects: a.bucket.Sibling(a.Config.S3.AttachmentsBucket), Spools: pipeline.NewSpools(int64(c.Memory)), SegmentBytes: int64(c.SegmentSize),
-			Certificate: signer.Certificate, Key: signer.Key,
+			Certificate: signer.Certificate, Key: signer.Key, PseudonymSecret: []byte(c.PseudonymSecret.Reveal()),
 			Lifetime: c.Lifetime, LifetimeByTenant: c.LifetimeByTenant, HistoryFrom: a.historyFrom, Now: time.Now,
 		}),
 		Log: a.offsets, Requests: requestTopic{consumers.Kafka(a.client), a.publisher}, Ledger: a.warehouse,

@@ -136,7 +136,7 @@ func (a *App) administration(w *web) (*admin.Service, error) {
 			return webhooks.Secret([]byte(a.Config.Webhooks.Secret.Reveal()), j.TenantID, j.JobID, j.Webhook.SecretVersion)
 		},
 		Book:               account.Book{Log: a.offsets, Store: a.warehouse, Decisions: pipeline.WriteOffs{Store: a.bucket}, Publisher: a.publisher},
-		InlineCertificates: inline != nil && *inline, Logger: w.log, Now: a.Now,
+		InlineCertificates: inline != nil && *inline, Pseudonyms: a.Config.Export.PseudonymSecret != "", Logger: w.log, Now: a.Now,
 	}), nil
 }
 

@@ -29,6 +29,7 @@ type createFlags struct {
 	media, recipients                         []string
 	match                                     matchFlags
 	people                                    peopleFlags
+	policy                                    policyFlags
 	retentionDays                             int
 	wait, dryRun                              bool
 	timeout                                   time.Duration
@@ -56,6 +57,11 @@ contact_id: their interactions, or with --entity contact the contacts themselves
 why; the audit trail keeps it. An id of which nothing is stored is an error. The manifest lists
 the ids, and is signed but not encrypted.
 
+--leave-out, --truncate and --pseudonym hide members of each row, named by JSON Pointer
+(RFC 6901) such as /text or /attributes/region; --preset adds the rules for the personal data
+of the schema. --policy reads all of that from a file. A pseudonym is a keyed HMAC-SHA-256, the
+same in all exports of the tenant. Free text can only be left out.
+
 --dry-run says what the export would hold: exact rows, parts and bytes as of what is stored,
 and the size and duration to expect, from recent exports of the tenant. Nothing is requested.
 
@@ -75,6 +81,8 @@ or was erased. Give the filter of that export: older rows of another one do not 
 			"cdds export create --tenant acme --from 2026-09-01 --to 2026-10-01 --queue sales --direction inbound --attribute region=north --recipient 9f86d0...",
 			"cdds export create --tenant acme --from 2026-09-01 --to 2026-10-01 --dry-run",
 			"cdds export create --tenant acme --from 2020-01-01 --to 2027-01-01 --contact c-42 --reason 'access request 4711' --recipient cert.pem --wait",
+			"cdds export create --tenant acme --from 2026-09-01 --to 2026-10-01 --preset personal --recipient cert.pem --wait",
+			"cdds export create --tenant acme --from 2026-09-01 --to 2026-10-01 --leave-out /text --pseudonym /contact_id --truncate /attributes/postcode=2 --recipient cert.pem",
 			"cdds export create --tenant acme --from 2026-09-01T08:00:00Z --to 2026-09-01T18:00:00Z --media chat,voice --split-size 16MiB --encoding der --recipient a.pem --recipient b.pem --json"),
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -92,6 +100,7 @@ or was erased. Give the filter of that export: older rows of another one do not 
 	f.people.add(flags)
 	flags.IntVar(&f.retentionDays, "retention-days", 0, "how many `days` the artifacts live (default: as long as the tenant's may)")
 	f.shape.add(cmd)
+	f.policy.add(cmd)
 	flags.StringSliceVar(&f.recipients, "recipient", nil, "certificate `file` or fingerprint of who can decrypt; repeatable (required, but for --dry-run)")
 	flags.StringVar(&f.id, "id", "", "export `id`; a new one if not given")
 	flags.StringVar(&f.asOf, "as-of", "", "`id` of an export of the tenant whose snapshot to repeat")
@@ -228,6 +237,9 @@ func (f createFlags) request() (*schemas.ExportRequest, error) {
 	}
 	var err error
 	if r.Match, err = f.match.value(); err != nil {
+		return nil, err
+	}
+	if r.FieldPolicy, err = f.policy.value(); err != nil {
 		return nil, err
 	}
 	if r.Contacts, err = f.people.contacts(); err != nil {

@@ -13,8 +13,8 @@ import (
 // placeholders are what a flag's value may be called in help. pflag takes the first word
 // in backticks of a flag's description for it, and a Go type where there is none.
 var placeholders = []string{
-	"NAME=VALUE", "URL", "address", "bits", "cipher", "day", "days", "destination", "directions", "directory", "duration", "encoding", "entity",
-	"expression", "file", "hours", "id", "level", "name", "number", "partition", "position", "queue", "role", "roles", "rule", "scheme", "size",
+	"NAME=VALUE", "POINTER=N", "URL", "address", "bits", "cipher", "day", "days", "destination", "directions", "directory", "duration", "encoding", "entity",
+	"expression", "file", "hours", "id", "level", "name", "number", "partition", "pointer", "position", "preset", "queue", "role", "roles", "rule", "scheme", "size",
 	"state", "statuses", "tenant", "text", "time", "title", "topic", "topics", "types", "weekday", "zone",
 }
 

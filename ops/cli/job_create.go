@@ -19,6 +19,7 @@ type jobFlags struct {
 	shape                                                     shapeFlags
 	media, recipients                                         []string
 	match                                                     matchFlags
+	policy                                                    policyFlags
 	once, daily, all, sinceLastRun, suspended                 bool
 	everyHours, monthly, lastDays, retentionDays              int
 	weekly, cron, at, zone, start, from, to, webhook, catchUp string
@@ -43,6 +44,9 @@ After a change of the filter it starts over with everything.
 
 --recipient names a registered certificate, by its fingerprint or by its file
 (` + "`cdds certificate add`" + ` registers one).
+
+--leave-out, --truncate, --pseudonym, --preset and --policy hide members of each row, as
+` + "`cdds export create --help`" + ` says. After a change of them --since-last-run starts over.
 
 --webhook receives a request when a run has ended; ` + "`cdds job secret`" + ` prints the secret to verify it with.
 
@@ -83,7 +87,7 @@ func newJobChange(s *session) *cobra.Command {
 		Short:   "Change a job",
 		Long: `Change what the flags say of a job; the rest stays. Another schedule is given whole, with
 its --at and --time-zone, and so is another timeframe, another set of recipients or of
-attributes. An empty --webhook removes it. Runs that have started do not change.
+attributes, or another field policy. --policy "" removes that. An empty --webhook removes it. Runs that have started do not change.
 
 ` + exitCodes,
 		Example: examples(
@@ -180,6 +184,7 @@ func (f *jobFlags) add(cmd *cobra.Command) {
 	flags.IntVar(&f.lastDays, "last-days", 0, "each run holds this many `days` before it was due")
 	flags.BoolVar(&f.sinceLastRun, "since-last-run", false, "each run holds what was produced since the last completed one")
 	f.shape.add(cmd)
+	f.policy.add(cmd)
 	flags.StringSliceVar(&f.recipients, "recipient", nil, "fingerprint or `file` of a registered certificate; repeatable")
 	flags.IntVar(&f.retentionDays, "retention-days", 0, "how many `days` artifacts live (default: as long as the tenant's may)")
 	flags.StringVar(&f.webhook, "webhook", "", "https `URL` to tell when a run has ended")
@@ -249,6 +254,11 @@ func (f *jobFlags) apply(j *schemas.Job, changed func(string) bool) (err error) 
 	}
 	if changed("split-size") {
 		if j.SplitSize, err = f.shape.split(); err != nil {
+			return usageError{err}
+		}
+	}
+	if f.policy.changed(changed) {
+		if j.FieldPolicy, err = f.policy.value(); err != nil {
 			return usageError{err}
 		}
 	}

@@ -79,6 +79,9 @@ func (d *defined) saveJob(ctx context.Context, j schemas.Job, previous *schemas.
 	if err := next.Validate(); err != nil {
 		return j, usageError{err}
 	}
+	if next.FieldPolicy.Pseudonyms(next.Entity) > 0 && d.config.Export.PseudonymSecret == "" {
+		return *next, refused(fmt.Errorf("field_policy: %w", schemas.ErrNoPseudonymKey))
+	}
 	if err := schedule.Check(*next); err != nil {
 		return j, usageError{err}
 	}

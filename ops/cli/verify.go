@@ -173,12 +173,13 @@ type receivedExport struct {
 	Topic    schemas.Topic    `json:"topic,omitempty"`
 	Snapshot schemas.Snapshot `json:"snapshot,omitempty"`
 	// WrittenOff are records that were lost for good before the export was made.
-	WrittenOff    []schemas.WrittenOff `json:"written_off,omitempty"`
-	HistoryFrom   *schemas.Time        `json:"history_from,omitempty"`
-	Totals        *schemas.Totals      `json:"totals,omitempty"`
-	VerifiedParts int                  `json:"verified_parts"`
-	Signer        *signer              `json:"signer,omitempty"`
-	Violations    []violation          `json:"violations,omitempty"`
+	WrittenOff    []schemas.WrittenOff   `json:"written_off,omitempty"`
+	FieldPolicy   *schemas.AppliedPolicy `json:"field_policy,omitempty"`
+	HistoryFrom   *schemas.Time          `json:"history_from,omitempty"`
+	Totals        *schemas.Totals        `json:"totals,omitempty"`
+	VerifiedParts int                    `json:"verified_parts"`
+	Signer        *signer                `json:"signer,omitempty"`
+	Violations    []violation            `json:"violations,omitempty"`
 	// Omitted counts violations past those listed.
 	Omitted int `json:"violations_omitted,omitempty"`
 	// Written and Kept come with decrypt.
@@ -204,7 +205,7 @@ func receipt(dir string, r receiver.Report, err error) receivedExport {
 	if m := r.Manifest; m != nil {
 		x.TenantID, x.ExportID, x.Topic, x.Snapshot = m.TenantID, m.ExportID, m.Topic, m.Snapshot
 		x.Filter, x.Totals, x.WrittenOff = &m.Filter, &m.Totals, m.WrittenOff
-		x.HistoryFrom = m.HistoryFrom
+		x.HistoryFrom, x.FieldPolicy = m.HistoryFrom, m.FieldPolicy
 	}
 	if r.Signer != nil {
 		x.Signer = &signer{smime.Fingerprint(r.Signer), schemas.NameText(r.Signer.Subject), r.Pinned}
@@ -266,6 +267,12 @@ func (x receivedExport) rows() [][]string {
 	}
 	if x.HistoryFrom != nil {
 		rows = append(rows, []string{"Kept from", x.HistoryFrom.String() + "; what is older is kept no longer and was left out"})
+	}
+	if p := x.FieldPolicy; p != nil {
+		rows = append(rows, []string{"Hidden", p.Text()})
+		if p.KeyID != "" {
+			rows = append(rows, []string{"", "pseudonyms are made with the key " + p.KeyID})
+		}
 	}
 	for _, w := range x.WrittenOff {
 		rows = append(rows, []string{"Written off", fmt.Sprintf("%s of the topic, lost for good and written off on %s: %s", schemas.Counted(w.Records, "record"), w.At, w.Reason)})

@@ -122,31 +122,6 @@ type Service struct {
 	KeyFile  string `yaml:"key_file" env:"KEY_FILE"`
 }
 
-// Export shapes the export role.
-type Export struct {
-	// Slots is how many parts are exported at once; 0 means one per CPU.
-	Slots int `yaml:"slots" env:"SLOTS"`
-	// TenantSlots is how many of them may be one tenant's; 0 means all.
-	TenantSlots int `yaml:"tenant_slots" env:"TENANT_SLOTS"`
-	// Memory bounds the parts held in memory together. An export with a part that can need
-	// more is refused when it is planned.
-	Memory Bytes `yaml:"memory" env:"MEMORY"`
-	// SegmentSize is how large the segments are that attachments of over 64 MiB are cut into.
-	// openssl needs about three times as much memory to open one.
-	SegmentSize Bytes `yaml:"segment_size" env:"SEGMENT_SIZE"`
-	// InlineCertificates lets a request bring its recipients' certificates. It is on
-	// where nothing is said on the embedded stack, and off elsewhere.
-	InlineCertificates *bool `yaml:"inline_certificates" env:"INLINE_CERTIFICATES"`
-	// Lifetime is how long artifacts live.
-	Lifetime time.Duration `yaml:"lifetime" env:"LIFETIME"`
-	// LifetimeByTenant overrides Lifetime; in the environment it is acme:240h,globex:48h.
-	LifetimeByTenant map[string]time.Duration `yaml:"lifetime_by_tenant" env:"LIFETIME_BY_TENANT"`
-	// IngestWait bounds how long an export waits for ingest.
-	IngestWait time.Duration `yaml:"ingest_wait" env:"INGEST_WAIT"`
-	// RetryFor bounds how long a failing step is tried again.
-	RetryFor time.Duration `yaml:"retry_for" env:"RETRY_FOR"`
-}
-
 // Schedule shapes the schedule role.
 type Schedule struct {
 	// Every is how often the clock is looked at.
@@ -183,9 +158,6 @@ type Retention struct {
 	// Grace is how old a disagreement between them must be to be repaired.
 	Grace time.Duration `yaml:"grace" env:"GRACE"`
 }
-
-// Bounds of export.segment_size: 5 GiB in at most 999 segments, and what openssl opens.
-const minSegment, maxSegment = 8 << 20, 1 << 30
 
 // MinWebhookSecret is the least length of webhooks.secret in bytes.
 const MinWebhookSecret = 32
@@ -287,24 +259,7 @@ func (c Config) CheckSettings() error {
 	if c.ClickHouse.Compression != "none" && c.ClickHouse.Compression != "gzip" {
 		add("clickhouse.compression %q is unknown; it must be none or gzip", c.ClickHouse.Compression)
 	}
-	if c.Export.Slots < 0 || c.Export.TenantSlots < 0 {
-		add("export.slots and export.tenant_slots must not be negative")
-	}
-	if c.Export.Memory < 32<<20 {
-		add("export.memory must be at least 32MiB")
-	}
-	if c.Export.SegmentSize < minSegment || c.Export.SegmentSize > maxSegment {
-		add("export.segment_size must be 8MiB to 1GiB")
-	}
-	if c.Export.Lifetime <= 0 || c.Export.IngestWait <= 0 || c.Export.RetryFor <= 0 {
-		add("export.lifetime, export.ingest_wait and export.retry_for must be positive")
-	}
-	checkTenants("export.lifetime_by_tenant", c.Export.LifetimeByTenant, add)
-	for tenant, lifetime := range c.Export.LifetimeByTenant {
-		if lifetime <= 0 {
-			add("export.lifetime_by_tenant: that of %s must be positive", tenant)
-		}
-	}
+	c.Export.check(add)
 	if c.Schedule.Every <= 0 || c.Schedule.Late <= 0 || c.Schedule.MaxCatchUp < 1 {
 		add("schedule.every, schedule.late and schedule.max_catch_up must be positive")
 	}
@@ -321,14 +276,6 @@ func (c Config) CheckSettings() error {
 	c.Web.check(add)
 	c.Tracing.check(add)
 	return errors.Join(problems...)
-}
-
-// LifetimeOf is how long a tenant's artifacts live at most.
-func (e Export) LifetimeOf(tenantID string) time.Duration {
-	if own, ok := e.LifetimeByTenant[tenantID]; ok {
-		return own
-	}
-	return e.Lifetime
 }
 
 // LongestLifetime is the longest any tenant's artifacts live.

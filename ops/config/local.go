@@ -38,6 +38,7 @@ func WriteLocal(dataDir string, c Config) (remove func() error, err error) {
 		{"S3_REGION", c.S3.Region},
 		{"SERVICE_CERT_FILE", c.Service.CertFile},
 		{"SERVICE_KEY_FILE", c.Service.KeyFile},
+		{"EXPORT_PSEUDONYM_SECRET_FILE", c.Export.PseudonymSecretFile},
 		{"WEBHOOKS_SECRET_FILE", c.Webhooks.SecretFile},
 		{"WEBHOOKS_ALLOW_PRIVATE", fmt.Sprint(c.Webhooks.AllowPrivate)},
 		{"EXPORT_INLINE_CERTIFICATES", fmt.Sprint(c.Export.InlineCertificates != nil && *c.Export.InlineCertificates)},

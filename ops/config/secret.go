@@ -45,6 +45,7 @@ func (c *Config) secrets() []secret {
 		{"kafka.sasl.password", &c.Kafka.SASL.Password, &c.Kafka.SASL.PasswordFile},
 		{"clickhouse.password", &c.ClickHouse.Password, &c.ClickHouse.PasswordFile},
 		{"s3.secret_key", &c.S3.SecretKey, &c.S3.SecretKeyFile},
+		{"export.pseudonym_secret", &c.Export.PseudonymSecret, &c.Export.PseudonymSecretFile},
 		{"webhooks.secret", &c.Webhooks.Secret, &c.Webhooks.SecretFile},
 		{"web.oidc.client_secret", &c.Web.OIDC.ClientSecret, &c.Web.OIDC.ClientSecretFile},
 		{"tracing.headers", &c.Tracing.Headers, &c.Tracing.HeadersFile},

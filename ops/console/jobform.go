@@ -44,7 +44,7 @@ func (f jobForm) Narrowed() bool {
 // Tuned reports whether something is set that the editor keeps under Advanced.
 func (f jobForm) Tuned() bool {
 	return f.SplitSize > 0 || f.RetentionDays > 0 || f.Encoding == schemas.EncodingDER || f.Cipher == schemas.CipherGCM ||
-		f.KeyTransport == schemas.KeyTransportOAEP || f.Compression == schemas.CompressionFast || f.Attachments == schemas.AttachmentsNone
+		f.KeyTransport == schemas.KeyTransportOAEP || f.Compression == schemas.CompressionFast || f.Attachments == schemas.AttachmentsNone || f.FieldPolicy != nil
 }
 
 // QueueLines are the queues as the editor has them.
@@ -215,6 +215,8 @@ func jobOf(form url.Values, known schemas.Job) (j schemas.Job, problems []string
 	if j.Entity == schemas.EntityContact {
 		j.MediaTypes, j.Directions, j.Attachments = nil, nil, ""
 	}
+	hidden, bad := fieldPolicyOf(get)
+	j.FieldPolicy, problems = hidden, append(problems, bad...)
 	switch len(j.MediaTypes) {
 	case len(schemas.MediaTypes()):
 		j.MediaTypes = nil // all

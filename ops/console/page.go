@@ -223,8 +223,9 @@ func queryEscape(s string) string { return url.QueryEscape(s) }
 // functions of the templates, for readers in a time zone.
 func functions(zone *time.Location, now func() time.Time) template.FuncMap {
 	return template.FuncMap{
-		"bytes": func(n int64) string { return humanize.IBytes(uint64(max(0, n))) },
-		"count": func(n any) string { return schemas.Grouped(reflect.ValueOf(n).Int()) },
+		"hidden": func(p *schemas.FieldPolicy, entity string) string { return p.Applied(entity, "").Text() },
+		"bytes":  func(n int64) string { return humanize.IBytes(uint64(max(0, n))) },
+		"count":  func(n any) string { return schemas.Grouped(reflect.ValueOf(n).Int()) },
 		// counted is "1 part" or "2 parts".
 		"counted": func(n any, noun string) string { return schemas.Counted(reflect.ValueOf(n).Int(), noun) },
 		"day":     func(t schemas.Time) string { return t.In(zone).Format("2006-01-02") },

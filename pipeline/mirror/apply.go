@@ -133,12 +133,14 @@ func (a *application) part(ctx context.Context, part schemas.Receipt) error {
 			return a.attach(ctx, line, write)
 		})
 	}
+	// Rows are in the order of the ids that they stand for.
+	pseudonyms := a.run.Manifest.FieldPolicy.ReplacesIdentity(a.run.Manifest.Filter.Entity)
 	return a.run.Lines(ctx, part, func(line []byte) error {
 		row, err := RowOf(a.run.Manifest.Filter.Entity, line)
 		if err != nil {
 			return fmt.Errorf("a line of %s: %w", part.Name, err)
 		}
-		if row.Key.Compare(a.last) <= 0 {
+		if row.Key.Compare(a.last) <= 0 && !(pseudonyms && !row.Key.Time.Before(a.last.Time.Time)) {
 			return fmt.Errorf("%s: row %s is out of order", part.Name, row.Key.ID)
 		}
 		a.Rows, a.last = a.Rows+1, row.Key

@@ -66,7 +66,8 @@ type Batch interface {
 	RemoveBefore(ctx context.Context, t schemas.Time) error
 	Remove(ctx context.Context, r schemas.Removal) error
 	// Put adds a row, or replaces the one of its key and forgets the attachments of that.
-	// Rows come in the order of their keys.
+	// Rows come in the order of their times, and those of one time in that of the ids they had before
+	// a field policy made them pseudonyms.
 	Put(ctx context.Context, row Row) error
 	// Attach adds an attachment of a row that was put.
 	Attach(ctx context.Context, a Attachment) error

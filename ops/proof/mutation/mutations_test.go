@@ -13,7 +13,7 @@ import (
 const top = "../../.."
 
 func TestEveryMutationHasItsTextOnceAndItsTest(t *testing.T) {
-	for _, m := range slices.Concat(mutations, perimeter, faults) {
+	for _, m := range slices.Concat(mutations, perimeter, faults, hidden) {
 		if _, err := m.mutated(top); err != nil {
 			t.Error(err)
 		}

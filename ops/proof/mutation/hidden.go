@@ -1,0 +1,54 @@
+package main
+
+// hidden are the mechanisms that keep what a field policy hides out of exports.
+var hidden = []mutation{
+	{
+		"privacy", "a member that is left out is not there",
+		"schemas/redactline.go", "case n.rule.Action == FieldLeaveOut:\n\t\treturn false, l.skip()", "case n.rule.Action == FieldLeaveOut:\n\t\treturn true, l.copy()",
+		"schemas", "TestARedactionIsThatOfTheModel",
+	}, {
+		"privacy", "a member spelled with escapes is the same member",
+		"schemas/redactline.go", "name = []byte(unquote(quoted))", "_ = unquote",
+		"schemas", "TestARowShowsWhatThePolicyLeaves",
+	}, {
+		"privacy", "two tenants share no pseudonym",
+		"schemas/pseudonym.go", `"/v1\x00" + tenantID`, `"/v1\x00"`,
+		"schemas", "TestAPseudonymIsTheHMACUnderTheKeyOfTheTenant",
+	}, {
+		"privacy", "a rule within another rule's member is refused",
+		"schemas/fieldrules.go", `if n.rule.Action != "" {`, "if false {",
+		"schemas", "TestAFieldPolicyReportsEachBrokenRule",
+	}, {
+		"privacy", "a policy does not name unknown members unless it says so",
+		"schemas/fieldrules.go", "case UnknownKeep:\n\t\treturn nil", "case UnknownKeep, \"\":\n\t\treturn nil",
+		"schemas", "TestAFieldPolicyReportsEachBrokenRule",
+	}, {
+		"privacy", "the manifest states a filter by pseudonyms as pseudonyms",
+		"pipeline/manifest.go", "Filter: x.shownFilter(), Topic", "Filter: x.Filter, Topic",
+		"consumers/export", "TestNothingOfPlantedPersonalDataIsInAnExportThatHidesIt",
+	}, {
+		"privacy", "removals have the pseudonyms of the rows that they remove",
+		"pipeline/fieldpolicy.go", "schemas.Encode(x.redaction.Removal(r))", "schemas.Encode(r)",
+		"consumers/export", "TestNothingOfPlantedPersonalDataIsInAnExportThatHidesIt",
+	}, {
+		"privacy", "the index of attachments has the pseudonyms of its rows",
+		"pipeline/attachments.go", "x.shownLine(a.line())", "a.line()",
+		"consumers/export", "TestNothingOfPlantedPersonalDataIsInAnExportThatHidesIt",
+	}, {
+		"privacy", "a problem of an attachment does not quote what is hidden",
+		"pipeline/attachments.go", "line = z.of.shownProblem(line)", "_ = z.of.shownProblem",
+		"consumers/export", "TestNothingOfPlantedPersonalDataIsInAnExportThatHidesIt",
+	}, {
+		"privacy", "an export is made with the key that it was accepted under",
+		"pipeline/fieldpolicy.go", "if key.ID() != x.PolicyKeyID {", "if false {",
+		"consumers/export", "TestAnExportWhoseKeyIsLostFailsAndIsCompletedOnceItIsBack",
+	}, {
+		"privacy", "a chain under another policy starts over",
+		"pipeline/chain.go", "case previous.FieldPolicy != a.policy():", "case false:",
+		"consumers/export", "TestAChainUnderAnotherPolicyOrKeyStartsOver",
+	}, {
+		"privacy", "an older worker does not ignore a policy",
+		"schemas/request.go", "len(r.Contacts) > 0 || r.FieldPolicy != nil", "len(r.Contacts) > 0",
+		"schemas", "TestTheOrderOfRulesDoesNotCount",
+	},
+}

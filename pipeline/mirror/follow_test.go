@@ -156,3 +156,30 @@ func check(t testing.TB, err error) {
 		t.Fatal(err)
 	}
 }
+
+// A field policy leaves out members that have columns, and rows of one time come in the order of
+// the ids that their pseudonyms stand for.
+func TestACopyTakesRowsUnderAFieldPolicy(t *testing.T) {
+	c := newCarrier(t)
+	r := run(nil, 0, "1", "2", "3")
+	for i, pseudonym := range []string{"c", "a", "b"} {
+		r.Rows[i].Line = fmt.Appendf(nil, `{"interaction_id":%q,"tenant_id":"acme","started_at":"2026-01-01T00:00:00.000Z"}`, pseudonym)
+	}
+	c.bring(r.Write(t))
+	if n, _, err := c.Follow(t.Context()); err == nil || n != 0 {
+		t.Fatalf("without a policy rows out of order were taken: %d runs, %v", n, err)
+	}
+	c = newCarrier(t)
+	r.Edit = func(m *schemas.Manifest) {
+		policy := &schemas.FieldPolicy{Pseudonym: []string{"/interaction_id"}, LeaveOut: []string{"/media_type"}}
+		m.FieldPolicy = policy.Applied(m.Filter.Entity, "0123456789abcdef")
+		m.Chain.FilterDigest = schemas.SelectionDigest(m.Filter, m.FieldPolicy)
+	}
+	one := c.bring(r.Write(t))
+	next := run(one, 0)
+	next.Edit, next.Removed = r.Edit, []schemas.Removal{{ID: "a", Time: schemas.TimeOf(mirrortest.Since), Reason: schemas.RemovedFilter}}
+	c.bring(next.Write(t))
+	if n, _, err := c.Follow(t.Context()); err != nil || n != 2 || c.rows() != "b c" {
+		t.Errorf("%d runs with %s: %v", n, c.rows(), err)
+	}
+}

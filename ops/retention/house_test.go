@@ -34,6 +34,8 @@ type house struct {
 	// holds are those of every tenant.
 	holds  schemas.Holds
 	stored map[[2]string][]*schemas.ExportStatus
+	// asked is how often history was asked about exports.
+	asked int
 }
 
 func newHouse(t *testing.T) *house {
@@ -80,17 +82,29 @@ func (h *house) Missing(_ context.Context, _ schemas.Topic, runs []schemas.Run) 
 }
 
 func (h *house) Export(_ context.Context, tenantID, exportID string) (schemas.Export, bool, error) {
+	h.asked++
 	events := h.stored[[2]string{tenantID, exportID}]
 	return schemas.Fold(events...), len(events) > 0, nil
 }
 
-func (h *house) ExportsIn(ctx context.Context, states []schemas.State, afterTenant, afterExport string, limit int) (page []schemas.Export, err error) {
+func (h *house) States(_ context.Context, exports [][2]string) (map[[2]string]schemas.State, error) {
+	h.asked++
+	states := map[[2]string]schemas.State{}
+	for _, id := range exports {
+		if events := h.stored[id]; len(events) > 0 {
+			states[id] = schemas.Fold(events...).State
+		}
+	}
+	return states, nil
+}
+
+func (h *house) ExportsIn(_ context.Context, states []schemas.State, afterTenant, afterExport string, limit int) (page []schemas.Export, err error) {
 	order := slices.SortedFunc(maps.Keys(h.stored), func(a, b [2]string) int { return slices.Compare(a[:], b[:]) })
 	for _, id := range order {
 		if len(page) == limit || slices.Compare(id[:], []string{afterTenant, afterExport}) <= 0 {
 			continue
 		}
-		if e, _, _ := h.Export(ctx, id[0], id[1]); slices.Contains(states, e.State) {
+		if e := schemas.Fold(h.stored[id]...); slices.Contains(states, e.State) {
 			page = append(page, e)
 		}
 	}

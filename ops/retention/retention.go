@@ -46,6 +46,9 @@ import (
 type History interface {
 	// ExportsIn pages through exports in these states by tenant and id.
 	ExportsIn(ctx context.Context, states []schemas.State, afterTenant, afterExport string, limit int) ([]schemas.Export, error)
+	// States returns where some exports stand, by tenant and id; those that are unknown are
+	// not in it.
+	States(ctx context.Context, exports [][2]string) (map[[2]string]schemas.State, error)
 	// Export returns one export, false if it is unknown.
 	Export(ctx context.Context, tenantID, exportID string) (schemas.Export, bool, error)
 }

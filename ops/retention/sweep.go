@@ -66,6 +66,18 @@ func (k *Keeper) compare(ctx context.Context, problems *problems) (found []findi
 		}
 	}
 	stored, completed := 0, 0
+	var page [][2]string // asked for together: a question for each of a million takes hours
+	look := func() error {
+		states, err := k.History.States(ctx, page)
+		if err != nil {
+			return err
+		}
+		for _, id := range page {
+			take(k.stored(ctx, id[0], id[1], states[id]))
+		}
+		stored, page = stored+len(page), page[:0]
+		return ctx.Err()
+	}
 	for tenant, err := range k.Objects.Folders(ctx, "") {
 		if err != nil {
 			return nil, 0, err
@@ -78,12 +90,15 @@ func (k *Keeper) compare(ctx context.Context, problems *problems) (found []findi
 			if len(ids) != 3 || (&schemas.ExportRequest{TenantID: ids[0], ExportID: ids[1]}).CheckIDs() != nil {
 				continue // not an export's
 			}
-			stored++
-			take(k.stored(ctx, ids[0], ids[1]))
-			if ctx.Err() != nil {
-				return nil, 0, ctx.Err()
+			if page = append(page, [2]string{ids[0], ids[1]}); len(page) == pageSize {
+				if err := look(); err != nil {
+					return nil, 0, err
+				}
 			}
 		}
+	}
+	if err := look(); err != nil {
+		return nil, 0, err
 	}
 	err = k.each(ctx, []schemas.State{schemas.Completed}, func(e schemas.Export) error {
 		completed++
@@ -93,11 +108,12 @@ func (k *Keeper) compare(ctx context.Context, problems *problems) (found []findi
 	return found, max(stored, completed), err
 }
 
-// stored looks from the bucket's side at what is stored of one export.
-func (k *Keeper) stored(ctx context.Context, tenantID, exportID string) (none finding, err error) {
-	e, known, err := k.History.Export(ctx, tenantID, exportID)
-	if err != nil || known && !emptied(e.State) {
-		return none, err
+// stored looks from the bucket's side at what is stored of one export, of which history
+// says that it is in a state; "" where it does not know it.
+func (k *Keeper) stored(ctx context.Context, tenantID, exportID string, state schemas.State) (none finding, err error) {
+	known := state != ""
+	if known && !emptied(state) {
+		return none, nil
 	}
 	objects, err := k.Objects.List(ctx, schemas.ExportPrefix(tenantID, exportID))
 	if err != nil {
@@ -128,9 +144,9 @@ func (k *Keeper) stored(ctx context.Context, tenantID, exportID string) (none fi
 	f := finding{tenant: tenantID, export: exportID}
 	switch {
 	case known && (standing.Cancelled || over):
-		f.kind, f.why = leftover, fmt.Sprintf("history says that it is %s; the bucket still has %s", e.State, schemas.Counted(artifacts, "artifact"))
+		f.kind, f.why = leftover, fmt.Sprintf("history says that it is %s; the bucket still has %s", state, schemas.Counted(artifacts, "artifact"))
 	case known:
-		f.kind, f.why = unproven, fmt.Sprintf("history says that it is %s; the bucket does not", e.State)
+		f.kind, f.why = unproven, fmt.Sprintf("history says that it is %s; the bucket does not", state)
 	case !accepted || standing.Cancelled || over:
 		f.kind, f.why = orphan, fmt.Sprintf("history does not know it; the bucket has %s", schemas.Counted(own, "object"))
 	default:
@@ -233,7 +249,7 @@ func (k *Keeper) settle(ctx context.Context, f finding, report *Report) error {
 	if e.State == schemas.Completed {
 		again, err = k.completed(ctx, e)
 	} else {
-		again, err = k.stored(ctx, f.tenant, f.export)
+		again, err = k.stored(ctx, f.tenant, f.export, e.State)
 	}
 	if err != nil || again != f {
 		return err

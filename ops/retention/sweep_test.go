@@ -249,6 +249,17 @@ func TestWhatTheBucketSaysIsOverGoesHoweverManyThereAre(t *testing.T) {
 	}
 }
 
+func TestASweepAsksHistoryAboutHundredsOfExportsAtOnce(t *testing.T) {
+	h := aged(t, 450)
+	k := h.keeper()
+	if report := h.sweep(k); report != (retention.Report{}) {
+		t.Errorf("nothing is wrong, and the sweep did %+v", report)
+	}
+	if h.asked > 3 {
+		t.Errorf("history was asked %d times about 450 exports", h.asked)
+	}
+}
+
 // TestFilesUnderAHoldAreNeitherExpiredNorSwept holds one of two exports past their time, and one of
 // two that nobody knows any more.
 func TestFilesUnderAHoldAreNeitherExpiredNorSwept(t *testing.T) {

@@ -139,6 +139,34 @@ func (l *Ledger) Summary(ctx context.Context, tenantID, exportID string) (schema
 	return found[0], true, nil
 }
 
+// States returns where some exports stand, by tenant and id; those that history does not
+// know are not in it.
+func (l *Ledger) States(ctx context.Context, exports [][2]string) (map[[2]string]schemas.State, error) {
+	states := make(map[[2]string]schemas.State, len(exports))
+	for some := range tables.Fitting(exports, func(id [2]string) int { return len(id[0]) + len(id[1]) }) {
+		tenants, ids := make([]string, len(some)), make([]string, len(some))
+		for n, id := range some {
+			tenants[n], ids[n] = id[0], id[1]
+		}
+		// The set of pairs is looked up by the table's key, which comparing columns is not.
+		err := l.db.Each(ctx, "read states of exports", `
+SELECT toString(tenant_id), export_id, toString(state) FROM exports FINAL
+WHERE (tenant_id, export_id) IN (SELECT arrayJoin(arrayZip({tenants:Array(String)}, {exports:Array(String)})))`,
+			[]any{tables.Named("tenants", tenants), tables.Named("exports", ids)},
+			func(rows driver.Rows) error {
+				var id [2]string
+				var state string
+				err := rows.Scan(&id[0], &id[1], &state)
+				states[id] = schemas.State(state)
+				return err
+			})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return states, nil
+}
+
 // Parts returns the parts of an export that are stored, those with a number after the given
 // one, in order, at most limit.
 func (l *Ledger) Parts(ctx context.Context, tenantID, exportID string, after, limit int) ([]schemas.Receipt, error) {

@@ -64,6 +64,34 @@ func TestAStateIsLookedForAmongAllExportsNotAmongTheLatest(t *testing.T) {
 	}
 }
 
+func TestTheStatesOfExportsOfManyTenantsAreReadTogether(t *testing.T) {
+	l := open(t)
+	var saved []schemas.Export
+	var asked [][2]string
+	for n := range 400 {
+		e := schemas.Export{TenantID: fmt.Sprintf("together-%d", n%7), ExportID: fmt.Sprintf("it's %d", n), State: schemas.Running, Events: 1}
+		saved = append(saved, e)
+		asked = append(asked, [2]string{e.TenantID, e.ExportID}, [2]string{"together-x", e.ExportID})
+	}
+	err := l.SaveExports(t.Context(), saved)
+	if err == nil {
+		saved[3].State, saved[3].Events = schemas.Expired, 2
+		err = l.SaveExports(t.Context(), saved[3:4])
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	states, err := l.States(t.Context(), asked)
+	if err != nil || len(states) != len(saved) {
+		t.Fatalf("of %d exports %d have a state, %v", len(saved), len(states), err)
+	}
+	for _, e := range saved {
+		if got := states[[2]string{e.TenantID, e.ExportID}]; got != e.State {
+			t.Errorf("%s of %s is %q, want %s", e.ExportID, e.TenantID, got, e.State)
+		}
+	}
+}
+
 func TestPartsAreStoredWhenTheirFirstEventSays(t *testing.T) {
 	l := open(t)
 	event := func(offset int64, part int, at schemas.Time) schemas.Record[*schemas.ExportStatus] {

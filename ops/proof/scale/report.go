@@ -1,0 +1,74 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+)
+
+// figure is how long a page or a call took, in order.
+type figure struct {
+	tenant, path string
+	times        []time.Duration
+	bytes        int
+}
+
+// taken is how long a pass took.
+type taken struct {
+	pass string
+	time time.Duration
+}
+
+type report struct {
+	sizes   sizes
+	started time.Duration // until the web role let the first user in
+	figures []figure
+	passes  []taken
+	resides []string
+}
+
+// memory notes what this process, which is the web role and retention, and the stack's hold.
+func (r *report) memory(children map[string]int) {
+	r.resides = append(r.resides, "web and retention: "+resident(os.Getpid()))
+	for name, pid := range children {
+		r.resides = append(r.resides, name+": "+resident(pid))
+	}
+}
+
+func resident(pid int) string {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return "unknown"
+	}
+	_, rest, _ := strings.Cut(string(status), "VmRSS:")
+	var kib int64
+	if _, err := fmt.Sscan(rest, &kib); err != nil {
+		return "unknown"
+	}
+	return fmt.Sprintf("%d MiB", kib>>10)
+}
+
+// print writes the tables, in Markdown.
+func (r *report) print(w io.Writer) {
+	n := r.sizes
+	fmt.Fprintf(w, "%d tenants and certificates, %d jobs, %d exports of which %d have artifacts\n\n", n.tenants, n.jobs, n.exports, n.kept)
+	fmt.Fprintf(w, "| tenant | page or call | p50 ms | p99 ms | KiB |\n|---|---|---|---|---|\n")
+	for _, f := range r.figures {
+		fmt.Fprintf(w, "| `%s` | `%s` | %.0f | %.0f | %d |\n", f.tenant, f.path, ms(f.at(50)), ms(f.at(99)), (f.bytes+1023)>>10)
+	}
+	fmt.Fprintf(w, "\n| pass or start | seconds |\n|---|---|\n")
+	fmt.Fprintf(w, "| first sign-in after a start of the web role | %.1f |\n", r.started.Seconds())
+	for _, p := range r.passes {
+		fmt.Fprintf(w, "| %s, nothing due | %.1f |\n", p.pass, p.time.Seconds())
+	}
+	fmt.Fprintf(w, "\nResident memory: %s.\n", strings.Join(r.resides, ", "))
+}
+
+// at is the time that so many of a hundred requests did not exceed.
+func (f figure) at(percent int) time.Duration {
+	return f.times[(len(f.times)*percent+99)/100-1]
+}
+
+func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }

@@ -79,6 +79,8 @@ func New(o Options) *Console {
 	c.open("GET /audit", c.audit)
 	c.open("GET /health", c.health)
 	c.open("GET /account", c.account)
+	c.open("GET /account/write-off", c.writeOffForm)
+	c.open("POST /account/write-off", c.writeOff)
 	c.open("GET /letters", c.letters)
 	c.open("GET /webhooks", c.webhooks)
 	c.access()

@@ -46,6 +46,7 @@ type desk struct {
 	letters   []admin.DeadLetter
 	accounts  map[schemas.Topic]warehouse.TopicAccount
 	asked     *asked
+	writeOffs []schemas.WriteOff
 	warehouse *warehouse.Warehouse
 	ledger    *ledger.Ledger
 	office    *admin.Service
@@ -122,9 +123,11 @@ func (d *desk) Draw(_ context.Context, topic schemas.Topic) (warehouse.TopicAcco
 	return a, nil
 }
 
-// WriteOff is not what the console does.
-func (d *desk) WriteOff(context.Context, schemas.Topic, []schemas.Run, string, string, string, time.Time) (schemas.WriteOff, error) {
-	return schemas.WriteOff{}, schemas.ErrNothingGone
+// WriteOff keeps what was written off.
+func (d *desk) WriteOff(_ context.Context, topic schemas.Topic, within []schemas.Run, reason, by, _ string, _ time.Time) (schemas.WriteOff, error) {
+	w := schemas.WriteOff{Topic: topic, Number: 1, Runs: within, Reason: reason, By: by}
+	d.writeOffs = append(d.writeOffs, w)
+	return w, nil
 }
 
 // register is a topic of users that is read as soon as it is written.

@@ -1,6 +1,7 @@
 package console_test
 
 import (
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -33,9 +34,48 @@ func TestTheAccountSaysWhatIsMissingAndWhatToDo(t *testing.T) {
 		},
 		schemas.TopicContacts: {Partitions: []warehouse.PartitionAccount{{Stored: 3}}},
 	}
-	d.holds("/account", "14,674", `s-failed">11<`, "Neither ClickHouse nor Kafka has", "100", "cdds account write-off --topic cdds.interactions", "7 records by ada", "disk lost", "Nothing is missing.")
+	d.holds("/account", "14,674", `s-failed">11<`, "Neither ClickHouse nor Kafka has", "100", `href="/console/account/write-off?topic=cdds.interactions"`, "7 records by ada", "disk lost", "Nothing is missing.")
 	d.accounts[schemas.TopicInteractions] = warehouse.TopicAccount{Partitions: []warehouse.PartitionAccount{{Missing: 1}}}
 	d.holds("/account", "1 record that was stored is not in ClickHouse.")
+}
+
+func TestAWriteOffNamesTheLossAndIsConfirmed(t *testing.T) {
+	d := newDesk(t, "lost", 0, 0)
+	d.who.Tenant, d.tenant = schemas.AllTenants, "lost"
+	const form = "/account/write-off?topic=cdds.interactions"
+	d.holds(form, "Nothing is lost")
+	lose := func(next int64) {
+		d.accounts = map[schemas.Topic]warehouse.TopicAccount{schemas.TopicInteractions: {Gone: []schemas.Run{{Partition: 3, First: 100, Next: next}}}}
+	}
+	lose(111)
+	shown := d.fields(d.holds(form, "Write off 11 records?", "11 at positions 100 to 110 of partition 3.", "It cannot be undone."))
+	for problem, change := range map[string][2]string{"say why": {"reason", " "}, "confirm that": {"agreed", ""}, "has changed": {"loss", "another"}} {
+		given := url.Values{"topic": shown["topic"], "loss": shown["loss"], "reason": {"disk lost"}, "agreed": {"1"}}
+		given.Set(change[0], change[1])
+		if page := d.send("/account/write-off", given); !strings.Contains(page, problem) || len(d.writeOffs) != 0 {
+			t.Errorf("%v: the page lacks %q, and %d are written off:\n%s", change, problem, len(d.writeOffs), page)
+		}
+	}
+	shown.Set("reason", "disk lost")
+	shown.Set("agreed", "1")
+	for _, who := range []struct{ tenant, role string }{{"lost", schemas.RoleAdministrator}, {schemas.AllTenants, schemas.RoleOperator}, {schemas.AllTenants, schemas.RoleViewer}} {
+		d.who.Tenant, d.who.Role = who.tenant, who.role
+		if page := d.send("/account/write-off", shown); !strings.Contains(page, "Access denied") || len(d.writeOffs) != 0 {
+			t.Errorf("%v may write off:\n%s", who, page)
+		}
+	}
+	d.who.Tenant, d.who.Role = schemas.AllTenants, schemas.RoleAdministrator
+	lose(112)
+	if page := d.send("/account/write-off", shown); !strings.Contains(page, "Write off 12 records?") || len(d.writeOffs) != 0 {
+		t.Errorf("more is written off than was shown:\n%s", page)
+	}
+	lose(111)
+	if to := d.ends("/account/write-off", shown); to != "/account?done=account.written_off" || len(d.writeOffs) != 1 {
+		t.Fatalf("it ends at %q with %+v", to, d.writeOffs)
+	}
+	if w := d.writeOffs[0]; w.Records() != 11 || w.Reason != "disk lost" || w.By != "ada (user/ada)" {
+		t.Errorf("written off is %+v", w)
+	}
 }
 
 func TestDeadLettersAreShownEscapedWithTheReason(t *testing.T) {

@@ -125,7 +125,8 @@ var done = map[string]string{
 	"user.changed": "The role is changed. It counts from the user's next request on.", "user.disabled": "The user is disabled. Its sessions and tokens ended.",
 	"user.enabled": "The user is enabled and may sign in.", "session.ended": "The session is ended.", "erasure.asked": "The erasure is requested.",
 	"hold.made": "The hold is made. What it names is kept until the hold is released.", "hold.requested": "The release is requested. A second person must release the hold.",
-	"hold.released": "The hold is released. Erasures that waited for it run now.",
+	"account.written_off": "The records are written off. Exports no longer wait for them.",
+	"hold.released":       "The hold is released. Erasures that waited for it run now.",
 }
 
 // show renders a page.

@@ -1,6 +1,9 @@
 package console
 
 import (
+	"net/url"
+	"strings"
+
 	"cdds/pipeline/ledger"
 	"cdds/schemas"
 )
@@ -11,6 +14,24 @@ type auditData struct {
 	Listing
 	Actor, Action, Subject, Outcome, From, To string
 	Outcomes                                  []string
+	// JSONL and CSV fetch all records that the filter selects, as files.
+	JSONL, CSV string
+}
+
+// file is where the API gives all records of a filter as a file.
+func (c *Console) file(q *request, f ledger.AuditFilter, format string) string {
+	v := url.Values{"format": {format}}
+	for name, value := range map[string]string{"tenant": q.Tenant(), "actor": f.Actor, "action": f.Action, "subject": f.Subject, "outcome": strings.Join(f.Outcomes, ",")} {
+		if value != "" && (name != "tenant" || value != schemas.AllTenants) {
+			v.Set(name, value)
+		}
+	}
+	for name, at := range map[string]schemas.Time{"from": f.From, "to": f.To} {
+		if !at.IsZero() {
+			v.Set(name, at.String())
+		}
+	}
+	return c.API + "/audit/export?" + v.Encode()
 }
 
 // Filtered says that a filter is set.
@@ -29,6 +50,7 @@ func (c *Console) audit(q *request) error {
 		f.Outcomes = []string{d.Outcome}
 	}
 	f.From, f.To = q.since(d.From), q.until(d.To)
+	d.JSONL, d.CSV = c.file(q, f, "jsonl"), c.file(q, f, "csv")
 	page := d.read(query, "time")
 	found, err := q.Audit(q.r.Context(), f, page)
 	if err != nil {

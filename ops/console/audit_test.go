@@ -58,3 +58,18 @@ func TestEveryActionReadsAsASentence(t *testing.T) {
 		t.Errorf("the page has %d records", n)
 	}
 }
+
+func TestTheAuditTrailIsFetchedAsAFileWithTheFilterOfThePage(t *testing.T) {
+	d := newDesk(t, "files", 0, 0)
+	page := d.get("/audit?actor=ada&outcome=refused&from=2026-11-01&to=2026-11-01")
+	for _, format := range []string{"csv", "jsonl"} {
+		want := `href="/api/v1/audit/export?actor=ada&amp;format=` + format + `&amp;from=2026-11-01T00%3A00%3A00.000Z&amp;outcome=refused&amp;tenant=files&amp;to=2026-11-02T00%3A00%3A00.000Z" download`
+		if !strings.Contains(page, want) {
+			t.Errorf("the page lacks %s:\n%s", want, page)
+		}
+	}
+	d.who.Tenant, d.tenant = schemas.AllTenants, schemas.AllTenants
+	if page := d.get("/audit"); !strings.Contains(page, `href="/api/v1/audit/export?format=csv" download`) {
+		t.Error("of no one tenant the page names a tenant")
+	}
+}

@@ -225,7 +225,7 @@ func newDesk(t testing.TB, tenant string, exports, jobs int) *desk {
 			Exporter: pipeline.New(pipeline.Options{Source: w, Now: clock}), Rows: w, Positions: still{}, History: l,
 		},
 	})
-	pages := console.New(console.Options{Admin: d.office, Auth: service, URL: "http://127.0.0.1", Now: clock}).Handler()
+	pages := console.New(console.Options{Admin: d.office, Auth: service, URL: "http://127.0.0.1", API: "/api/v1", Now: clock}).Handler()
 	d.handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if d.tenant != "" {
 			r.AddCookie(&http.Cookie{Name: "cdds_tenant", Value: d.tenant})

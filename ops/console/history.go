@@ -10,6 +10,8 @@ import (
 
 func (c *Console) history() {
 	c.open("GET /history", c.historyList)
+	c.stream("GET /history.csv", c.historyCSV)
+	c.open("POST /filters", c.saveFilter)
 	c.open("GET /history/{id}", c.exportPage)
 	for action, do := range map[string]func(*request, string) error{
 		schemas.ActionCancel: func(q *request, id string) error { return q.CancelExport(q.r.Context(), id) },
@@ -34,6 +36,11 @@ type historyData struct {
 	Listing
 	State, Entity, Text, From, To string
 	States, Entities              []string
+	// CSV fetches all exports of the filter as a file.
+	CSV string
+	// Saved are the filters that were saved in this browser, and Query is the one shown.
+	Saved []savedFilter
+	Query string
 }
 
 // columns of the list of exports that can be left out.
@@ -48,24 +55,11 @@ func (c *Console) historyList(q *request) error {
 	for _, s := range schemas.States() {
 		d.States = append(d.States, string(s))
 	}
-	f := ledger.ExportFilter{Entity: d.Entity, Text: d.Text, JobID: query.Get("job")}
-	switch d.State {
-	case "":
-	case "active":
-		f.States = active()
-	case "ended":
-		for _, s := range schemas.States() {
-			if s.Ended() {
-				f.States = append(f.States, string(s))
-			}
-		}
-	default:
-		f.States = []string{d.State}
-	}
-	f.From, f.To = q.since(d.From), q.until(d.To)
 	page := d.read(query, "requested_at")
 	d.choose(query, exportColumns)
-	found, err := q.Exports(q.r.Context(), f, page)
+	d.Query, d.Saved = d.with(unset(query)...), savedFilters(q.r)
+	d.CSV = Prefix + "/history.csv" + d.Query
+	found, err := q.Exports(q.r.Context(), q.exportFilter(), page)
 	if err != nil {
 		return err
 	}
@@ -79,6 +73,26 @@ func (c *Console) historyList(q *request) error {
 		d.Titles[j.JobID] = j.Title
 	}
 	return c.show(q, "history", view{Title: "History", At: "/history", Live: "2s", Data: d})
+}
+
+// exportFilter is the filter that a query names.
+func (q *request) exportFilter() ledger.ExportFilter {
+	get := q.r.URL.Query().Get
+	f := ledger.ExportFilter{Entity: get("entity"), Text: get("text"), JobID: get("job"), From: q.since(get("from")), To: q.until(get("to"))}
+	switch state := get("state"); state {
+	case "":
+	case "active":
+		f.States = active()
+	case "ended":
+		for _, s := range schemas.States() {
+			if s.Ended() {
+				f.States = append(f.States, string(s))
+			}
+		}
+	default:
+		f.States = []string{state}
+	}
+	return f
 }
 
 // called is what people call an export: its job and when it was requested.

@@ -66,6 +66,17 @@ func (l *Listing) with(pairs ...string) string {
 	return "?" + q.Encode()
 }
 
+// unset leaves out of a listing's query where its page begins, and what is empty.
+func unset(query url.Values) []string {
+	pairs := []string{"after", "", "after_id", ""}
+	for name := range query {
+		if query.Get(name) == "" {
+			pairs = append(pairs, name, "")
+		}
+	}
+	return pairs
+}
+
 // SortBy is the query that sorts by a column, or turns its order around.
 func (l Listing) SortBy(name string) string {
 	order := ""

@@ -34,7 +34,7 @@ func savedFilters(r *http.Request) (all []savedFilter) {
 		return nil
 	}
 	b, err := base64.RawURLEncoding.DecodeString(kept.Value)
-	if err != nil || json.Unmarshal(b, &all) != nil || len(all) > maxFilters {
+	if err != nil || schemas.Read(b, &all) != nil || len(all) > maxFilters {
 		return nil
 	}
 	return slices.DeleteFunc(all, func(f savedFilter) bool { return f.Name == "" || !strings.HasPrefix(f.Query, "?") })
@@ -58,7 +58,7 @@ func (c *Console) saveFilter(q *request) error {
 	if err != nil {
 		return err
 	}
-	http.SetCookie(q.w, &http.Cookie{
+	http.SetCookie(q.w, &http.Cookie{ //nolint:gosec // G124: Secure where people come by https
 		Name: filtersCookie, Value: base64.RawURLEncoding.EncodeToString(b), Path: Prefix, MaxAge: int((365 * 24 * time.Hour).Seconds()),
 		HttpOnly: true, Secure: c.Secure, SameSite: http.SameSiteLaxMode,
 	})

@@ -22,6 +22,9 @@ type Export struct {
 	// planned yet. StartsOver says why a run of a chain holds everything.
 	Continues  *Continued `json:"continues,omitempty"`
 	StartsOver string     `json:"starts_over,omitempty"`
+	// HistoryFrom, if there is one, says that rows from before it are left out: they are kept no
+	// longer.
+	HistoryFrom Time `json:"history_from,omitzero"`
 	// Attempt is the latest that began, from 1.
 	Attempt int `json:"attempt,omitempty"`
 	// Planned is what is to be done; Done what was stored so far.
@@ -192,7 +195,7 @@ func (e *Export) apply(s *ExportStatus) {
 		if s.Planned != nil {
 			e.PlannedAt, e.Planned = s.Time, *s.Planned
 		}
-		e.Continues, e.StartsOver = s.Continues, s.StartsOver
+		e.Continues, e.StartsOver, e.HistoryFrom = s.Continues, s.StartsOver, s.HistoryFrom
 	case Running:
 		if s.Part != nil {
 			e.Parts = append(e.Parts, *s.Part)

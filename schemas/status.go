@@ -65,6 +65,8 @@ type ExportStatus struct {
 	Snapshot   Snapshot   `json:"snapshot,omitempty"`
 	Continues  *Continued `json:"continues,omitempty"`
 	StartsOver string     `json:"starts_over,omitempty"`
+	// HistoryFrom comes with planned, if rows from before it are kept no longer and left out.
+	HistoryFrom Time `json:"history_from,omitzero"`
 	// Waiting says what an export that has not ended waits for. A later event that says
 	// nothing of it ends the wait.
 	Waiting string `json:"waiting,omitempty"`

@@ -218,6 +218,9 @@ func (r *run) reportPlanned(ctx context.Context, plan schemas.Plan, link pipelin
 	s := r.status("planned", schemas.Planned)
 	totals := plan.Totals()
 	s.Planned, s.Continues, s.StartsOver = &totals, link.Continues(), link.StartsOver
+	if plan.HistoryFrom.Compare(r.accepted.Request.From) > 0 {
+		s.HistoryFrom = plan.HistoryFrom
+	}
 	if !same(plan.Snapshot, r.accepted.Snapshot) {
 		s.Snapshot = plan.Snapshot
 	}

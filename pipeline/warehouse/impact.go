@@ -1,6 +1,7 @@
 package warehouse
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -103,18 +104,49 @@ func (i *Impact) scan(rows driver.Rows, t erasableTable) error {
 	if body != "" { // stored by a release that did not state them
 		v.attributes, v.unreadable = statedIn(t.kind, body)
 	}
-	key := schemas.RowKey{Time: schemas.TimeOf(at), ID: id}
-	all := i.rows[t.kind]
+	i.add(t.kind, schemas.RowKey{Time: schemas.TimeOf(at), ID: id}, v)
+	return nil
+}
+
+// add adds a version. They come in order of their keys, partitions and offsets, the highest first.
+func (i *Impact) add(kind string, key schemas.RowKey, v erasableVersion) {
+	all := i.rows[kind]
 	if n := len(all); n == 0 || all[n-1].key != key {
 		all = append(all, erasableRow{key: key})
 	}
 	last := &all[len(all)-1]
 	last.versions = append(last.versions, v)
-	i.rows[t.kind] = all
-	if i.erased(t.kind, v) {
+	i.rows[kind] = all
+	if i.erased(kind, v) {
 		i.Versions++
 	}
-	return nil
+}
+
+// ImpactOf is the Impact of an erasure on interactions that are at hand, each once, rather than
+// in ClickHouse.
+func ImpactOf(e schemas.Erasure, stored []schemas.Record[*schemas.Interaction]) Impact {
+	impact := Impact{erasure: e, rows: map[string][]erasableRow{}}
+	contacts, interactions := idsOf(e.Erasable())
+	for _, r := range stored { // versions that do not name the contact go with those that do
+		below := int(r.Partition) < len(e.Interactions) && r.Offset < e.Interactions[r.Partition]
+		if below && slices.Contains(contacts, r.Event.ContactID) {
+			interactions = append(interactions, r.Event.InteractionID)
+		}
+	}
+	about := slices.DeleteFunc(slices.Clone(stored), func(r schemas.Record[*schemas.Interaction]) bool {
+		return r.Event.TenantID != e.Request.TenantID || !slices.Contains(contacts, r.Event.ContactID) && !slices.Contains(interactions, r.Event.InteractionID)
+	})
+	slices.SortFunc(about, func(a, b schemas.Record[*schemas.Interaction]) int {
+		return cmp.Or(a.Event.StartedAt.Compare(b.Event.StartedAt), cmp.Compare(a.Event.InteractionID, b.Event.InteractionID), cmp.Compare(a.Partition, b.Partition), cmp.Compare(b.Offset, a.Offset))
+	})
+	for _, r := range about {
+		impact.add(schemas.ErasedInteraction, schemas.RowKey{Time: r.Event.StartedAt, ID: r.Event.InteractionID}, erasableVersion{
+			partition: r.Partition, offset: r.Offset, published: r.Time.Time,
+			media: r.Event.MediaType, direction: r.Event.Direction, status: r.Event.Status, queue: r.Event.Queue,
+			contact: r.Event.ContactID, attributes: r.Event.Attributes, attached: len(r.Event.Attachments) > 0,
+		})
+	}
+	return impact
 }
 
 // once returns a text that is held already, if an equal one is.
@@ -203,7 +235,7 @@ func (i Impact) HeldBy(x schemas.Export) (n int64) {
 	if x.Request == nil {
 		return 0
 	}
-	q := Query{Filter: x.Request.Filter(), Snapshot: x.Snapshot}
+	q := selectedBy(x)
 	for _, row := range i.between(q) {
 		if v, found := i.heldBy(x, q, row); found && (x.State != schemas.Failed || stored(x.Parts, row.key, v.attached)) {
 			n++
@@ -212,13 +244,22 @@ func (i Impact) HeldBy(x schemas.Export) (n int64) {
 	return n
 }
 
+// selectedBy is the query of an export.
+func selectedBy(x schemas.Export) Query {
+	q := Query{Filter: x.Request.Filter(), Snapshot: x.Snapshot}
+	if x.HistoryFrom.Compare(q.Filter.From) > 0 {
+		q.Filter.From = x.HistoryFrom
+	}
+	return q
+}
+
 // PartsOf names the files of an export that hold rows of the subjects, or attachments of
 // such rows. x comes with its parts.
 func (i Impact) PartsOf(x schemas.Export) (names []string) {
 	if x.Request == nil {
 		return nil
 	}
-	q := Query{Filter: x.Request.Filter(), Snapshot: x.Snapshot}
+	q := selectedBy(x)
 	var held []erasableRow // each with the version that the export chose
 	for _, row := range i.between(q) {
 		if v, found := i.heldBy(x, q, row); found {

@@ -57,6 +57,12 @@ func TestTheExportsThatHoldAnInteractionAreThoseWhoseModelHasIt(t *testing.T) {
 				Snapshot: snapshot("snapshot", 30),
 			}
 			q := warehouse.Query{Filter: r.Filter(), Snapshot: x.Snapshot}
+			if rapid.Bool().Draw(rt, "ages") {
+				x.HistoryFrom = schemas.TimeOf(from.Add(24 * 20 * time.Hour))
+				if x.HistoryFrom.Compare(q.Filter.From) > 0 {
+					q.Filter.From = x.HistoryFrom
+				}
+			}
 			if rapid.Bool().Draw(rt, "continues") {
 				x.Continues = &schemas.Continued{Filter: r.Filter()}
 				if rapid.Bool().Draw(rt, "another filter") {

@@ -315,6 +315,10 @@ var mutations = []mutation{
 		"pipeline/warehouse/impact.go", "!hadBefore(x.Continues, row, v) && q.passes(v)", "true",
 		"ops/app", "TestAnErasureNamesAndDeletesTheExportsThatHoldItAndNoOthers",
 	}, {
+		"erasure", "exports that left a row out, because it is kept no longer, are not named",
+		"pipeline/warehouse/impact.go", "x.HistoryFrom.Compare(q.Filter.From) > 0", "false",
+		"pipeline/warehouse", "TestTheExportsThatHoldAnInteractionAreThoseWhoseModelHasIt",
+	}, {
 		"erasure", "the exports that hold it are written down before it is removed",
 		"consumers/erasure/erasure.go", "e.Rows, e.FoundAt = impact.Versions, schemas.TimeOf(h.Now())", "e.Rows = impact.Versions",
 		"ops/app", "TestAnErasureThatDiedAfterItsRowsWereGoneStillNamesTheExportsThatHoldThem",

@@ -27,6 +27,7 @@ type tables struct {
 	accounted map[string]map[int32]runs
 	// aged is before when rows were removed for their age, by tenant.
 	aged map[string]schemas.Time
+	erasing
 }
 
 // rowID is the sorting key: rows that have it are one row.
@@ -228,6 +229,9 @@ func (w *Warehouse) HasTenant(_ context.Context, tenantID string) (bool, error) 
 		}
 	}
 	_, had := w.aged[tenantID]
+	for r := range w.gone {
+		had = had || r.TenantID == tenantID
+	}
 	return had, nil
 }
 
@@ -291,7 +295,7 @@ func (w *Warehouse) Drop(lose func(*schemas.Interaction) bool) {
 }
 
 func (t tables) clone() tables {
-	all := tables{map[rowID]schemas.Record[*schemas.Interaction]{}, map[string]map[int32]runs{}, map[string]schemas.Time{}}
+	all := tables{map[rowID]schemas.Record[*schemas.Interaction]{}, map[string]map[int32]runs{}, map[string]schemas.Time{}, t.erasing.clone()}
 	maps.Copy(all.rows, t.rows)
 	maps.Copy(all.aged, t.aged)
 	for kind, of := range t.accounted {
@@ -299,6 +303,3 @@ func (t tables) clone() tables {
 	}
 	return all
 }
-
-// source is the rows as a Source.
-func (w *Warehouse) source() *Source { return NewSource(w.Records()...) }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/minio/minio-go/v7"
 	"github.com/minio/minio-go/v7/pkg/credentials"
 
@@ -36,8 +37,11 @@ func TestClickHouseAccountsAsTheTwinDoes(t *testing.T) {
 		Year: func(ctx context.Context, year int) error {
 			return change(ctx, fmt.Sprintf("ALTER TABLE interactions DROP PARTITION %d", year))
 		},
+		Purge: func(ctx context.Context) error {
+			return db.Change(tables.WithSettings(ctx, clickhouse.Settings{"mutations_sync": 2}), "purge", []string{"ALTER TABLE interactions APPLY DELETED MASK"})
+		},
 		All: func(ctx context.Context) error {
-			return change(ctx, "TRUNCATE TABLE interactions", "TRUNCATE TABLE accounted", "TRUNCATE TABLE aged_out")
+			return change(ctx, "TRUNCATE TABLE interactions", "TRUNCATE TABLE accounted", "TRUNCATE TABLE aged_out", "TRUNCATE TABLE erased_rows", "TRUNCATE TABLE erased_subjects")
 		},
 	}
 	check(t, losses.All(t.Context())) // other tests' rows

@@ -15,12 +15,12 @@ import (
 // Source holds interactions in memory; it is a pipeline.Source.
 type Source struct {
 	records []schemas.Record[*schemas.Interaction]
-	erased  map[string]time.Time // ids of interactions, and when
+	erased  map[string][]time.Time // ids of interactions, and when
 }
 
 // NewSource returns a Source of records, whose events carry their Body.
 func NewSource(records ...schemas.Record[*schemas.Interaction]) *Source {
-	return &Source{records: records, erased: map[string]time.Time{}}
+	return &Source{records: records, erased: map[string][]time.Time{}}
 }
 
 // EraseAll is Erase of several ids. It returns the source.
@@ -42,7 +42,7 @@ func (s *Source) Erase(id string, below schemas.Snapshot, at time.Time) {
 	s.records = slices.DeleteFunc(slices.Clone(s.records), func(r schemas.Record[*schemas.Interaction]) bool {
 		return r.Event.InteractionID == id && int(r.Partition) < len(below) && r.Offset < below[r.Partition]
 	})
-	s.erased[id] = at
+	s.erased[id] = append(s.erased[id], at)
 }
 
 // row is the version of an interaction that counts.
@@ -99,8 +99,8 @@ func (s *Source) sides(q warehouse.Query) (now, had []row) {
 
 // goneIn are the ids that were erased between the query's bounds, in order.
 func (s *Source) goneIn(q warehouse.Query) (ids []string) {
-	for id, at := range s.erased {
-		if !at.Before(q.Before.ErasedFrom) && at.Before(q.Before.ErasedTo) {
+	for id, times := range s.erased {
+		if slices.ContainsFunc(times, func(at time.Time) bool { return !at.Before(q.Before.ErasedFrom) && at.Before(q.Before.ErasedTo) }) {
 			ids = append(ids, id)
 		}
 	}
@@ -110,8 +110,8 @@ func (s *Source) goneIn(q warehouse.Query) (ids []string) {
 
 // ErasedUntil says whether anything was erased at or past from.
 func (s *Source) ErasedUntil(_ context.Context, _, _ string, from time.Time) (until time.Time, erased bool, err error) {
-	for _, at := range s.erased {
-		erased = erased || !at.Before(from)
+	for _, times := range s.erased {
+		erased = erased || slices.ContainsFunc(times, func(at time.Time) bool { return !at.Before(from) })
 	}
 	return time.Now(), erased, nil
 }

@@ -11,40 +11,40 @@ import (
 
 // Extent is Source's.
 func (w *Warehouse) Extent(ctx context.Context, q warehouse.Query) (warehouse.Extent, error) {
-	return w.source().Extent(ctx, q)
+	return w.source(q.Filter.TenantID).Extent(ctx, q)
 }
 
 // Chunks is Source's.
 func (w *Warehouse) Chunks(ctx context.Context, q warehouse.Query, n int64, each func(warehouse.Chunk) error) error {
-	return w.source().Chunks(ctx, q, n, each)
+	return w.source(q.Filter.TenantID).Chunks(ctx, q, n, each)
 }
 
 // Rows is Source's.
 func (w *Warehouse) Rows(ctx context.Context, q warehouse.Query, first, last schemas.RowKey) (io.ReadCloser, error) {
-	return w.source().Rows(ctx, q, first, last)
+	return w.source(q.Filter.TenantID).Rows(ctx, q, first, last)
 }
 
 // Attached is Source's.
 func (w *Warehouse) Attached(ctx context.Context, q warehouse.Query, first, last schemas.RowKey) (io.ReadCloser, error) {
-	return w.source().Attached(ctx, q, first, last)
+	return w.source(q.Filter.TenantID).Attached(ctx, q, first, last)
 }
 
 // AttachmentSizes is Source's.
 func (w *Warehouse) AttachmentSizes(ctx context.Context, q warehouse.Query, first, last schemas.RowKey, each func(schemas.RowKey, []uint64)) error {
-	return w.source().AttachmentSizes(ctx, q, first, last, each)
+	return w.source(q.Filter.TenantID).AttachmentSizes(ctx, q, first, last, each)
 }
 
 // ErasedUntil is Source's.
 func (w *Warehouse) ErasedUntil(ctx context.Context, tenantID, entity string, from time.Time) (until time.Time, erased bool, err error) {
-	return w.source().ErasedUntil(ctx, tenantID, entity, from)
+	return w.source(tenantID).ErasedUntil(ctx, tenantID, entity, from)
 }
 
 // CountRemoved is Source's.
 func (w *Warehouse) CountRemoved(ctx context.Context, q warehouse.Query) (int64, error) {
-	return w.source().CountRemoved(ctx, q)
+	return w.source(q.Filter.TenantID).CountRemoved(ctx, q)
 }
 
 // Removed is Source's.
 func (w *Warehouse) Removed(ctx context.Context, q warehouse.Query, first schemas.RowKey, last *schemas.RowKey, each func(schemas.Removal) error) error {
-	return w.source().Removed(ctx, q, first, last, each)
+	return w.source(q.Filter.TenantID).Removed(ctx, q, first, last, each)
 }

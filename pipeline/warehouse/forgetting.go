@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -32,7 +31,8 @@ type Forgetting struct {
 
 	remembered atomic.Bool
 
-	mu     sync.Mutex
+	// turn is held by who reads what was erased, and guards the rest. Who waits for it can give up.
+	turn   chan struct{}
 	state  ErasedState
 	erased *bloom.BloomFilter // replaced when it is read anew, and only ever added to
 }
@@ -103,15 +103,28 @@ const (
 
 // NewForgetting returns tables for ingest.
 func NewForgetting(t ErasedTables, log ErasedLog, record ErasureRecord, logger *slog.Logger) *Forgetting {
-	return &Forgetting{tables: t, log: log, record: record, logger: logger}
+	return &Forgetting{tables: t, log: log, record: record, logger: logger, turn: make(chan struct{}, 1)}
 }
 
 // Remember reads the log of who was erased, unless it was read already, and removes
 // from ClickHouse what it did not know of. Inserts do it too, and fail while it does.
 func (f *Forgetting) Remember(ctx context.Context) error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
+	done, err := f.take(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
 	return f.remember(ctx)
+}
+
+// take waits for the turn.
+func (f *Forgetting) take(ctx context.Context) (giveBack func(), err error) {
+	select {
+	case f.turn <- struct{}{}:
+		return func() { <-f.turn }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 // Ready is nil once the log of who was erased has been read.
@@ -226,8 +239,11 @@ const filterOverlap = 10 * time.Minute
 
 // filter returns the filter of all that was erased by now; nil if nothing was.
 func (f *Forgetting) filter(ctx context.Context) (*bloom.BloomFilter, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
+	done, err := f.take(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
 	if err := f.remember(ctx); err != nil {
 		return nil, err
 	}

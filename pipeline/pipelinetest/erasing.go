@@ -1,0 +1,363 @@
+package pipelinetest
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"cdds/pipeline/warehouse"
+	"cdds/schemas"
+)
+
+// erasing is what the tables have of erasures.
+type erasing struct {
+	// subjects are what erasures are about, and when that was recorded last.
+	subjects map[erasedSubject]recorded
+	// gone are the rows that were erased.
+	gone map[warehouse.ErasedRow]bool
+	// erasures are how they stand, by the ID of their requests.
+	erasures map[string]savedErasure
+}
+
+type erasedSubject struct {
+	warehouse.Subject
+	erasureID string
+}
+
+type recorded struct {
+	warehouse.Forgotten
+	at time.Time
+}
+
+type savedErasure struct {
+	schemas.Erasure
+	saved time.Time
+}
+
+func (e erasing) clone() erasing {
+	all := erasing{map[erasedSubject]recorded{}, map[warehouse.ErasedRow]bool{}, map[string]savedErasure{}}
+	maps.Copy(all.subjects, e.subjects)
+	maps.Copy(all.gone, e.gone)
+	maps.Copy(all.erasures, e.erasures)
+	return all
+}
+
+// source is the rows of a tenant as a Source.
+func (w *Warehouse) source(tenantID string) *Source {
+	s := NewSource(w.Records()...)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for subject, r := range w.subjects {
+		if subject.TenantID == tenantID && subject.Kind == schemas.ErasedInteraction {
+			s.erased[subject.ID] = append(s.erased[subject.ID], r.at)
+		}
+	}
+	return s
+}
+
+// Erase removes what an erasure is about.
+func (w *Warehouse) Erase(ctx context.Context, e schemas.Erasure) error {
+	for _, step := range w.ErasingSteps(e) {
+		if err := step.Do(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ErasingStep is a statement of Erase: others may come between it and the next.
+type ErasingStep struct {
+	Name string
+	Do   func(ctx context.Context) error
+}
+
+// ErasingSteps are the statements of Erase, in order.
+func (w *Warehouse) ErasingSteps(e schemas.Erasure) []ErasingStep {
+	return append([]ErasingStep{
+		{"record subjects", func(ctx context.Context) error {
+			var all []*schemas.ErasedSubject
+			for _, s := range e.Erasable() {
+				all = append(all, &schemas.ErasedSubject{Request: e.Request, Kind: s.Kind, SubjectID: s.ID, Interactions: e.Interactions, Contacts: e.Contacts})
+			}
+			return w.RecordSubjects(ctx, all)
+		}},
+		{"record interactions of contacts", func(ctx context.Context) error {
+			var all []*schemas.ErasedSubject
+			for _, r := range w.Records() {
+				if slices.Contains(e.Erasable(), schemas.Subject{Kind: schemas.ErasedContact, ID: r.Event.ContactID}) && r.Event.TenantID == e.Request.TenantID && below(e.Interactions, r.Partition, r.Offset) {
+					all = append(all, &schemas.ErasedSubject{Request: e.Request, Kind: schemas.ErasedInteraction, SubjectID: r.Event.InteractionID, Interactions: e.Interactions, Contacts: e.Contacts})
+				}
+			}
+			return w.RecordSubjects(ctx, all)
+		}},
+	}, w.RemovingSteps(e)...)
+}
+
+// RemoveErased removes the rows of an erasure whose subjects are recorded.
+func (w *Warehouse) RemoveErased(ctx context.Context, e schemas.Erasure) error {
+	for _, step := range w.RemovingSteps(e) {
+		if err := step.Do(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// RemovingSteps are the statements of RemoveErased, in order.
+func (w *Warehouse) RemovingSteps(e schemas.Erasure) []ErasingStep {
+	return []ErasingStep{
+		{"record rows", func(ctx context.Context) error {
+			for _, r := range w.erasable(e) {
+				w.mu.Lock()
+				w.gone[erasedRow(e, r)] = true
+				w.mu.Unlock()
+			}
+			return nil
+		}},
+		{"account for rows", func(ctx context.Context) error {
+			for _, r := range w.erasable(e) {
+				w.mu.Lock()
+				w.account(erased, schemas.TopicInteractions, schemas.Run{Partition: r.Partition, First: r.Offset, Next: r.Offset + 1})
+				w.mu.Unlock()
+			}
+			return nil
+		}},
+		{"delete rows", func(ctx context.Context) error {
+			contacts := w.about(e, schemas.ErasedContact)
+			doomed := w.erasable(e)
+			for _, r := range w.Records() {
+				if r.Event.TenantID == e.Request.TenantID && contacts[r.Event.ContactID] && below(e.Interactions, r.Partition, r.Offset) {
+					doomed = append(doomed, r)
+				}
+			}
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			for _, r := range doomed {
+				delete(w.rows, idOf(r))
+			}
+			return nil
+		}},
+		{"count what is left", func(ctx context.Context) error {
+			if left := len(w.erasable(e)); left > 0 {
+				return fmt.Errorf("erase %s: still in interactions: %s", e.Request.ErasureID, schemas.Counted(left, "row"))
+			}
+			return nil
+		}},
+	}
+}
+
+// about are the ids that an erasure is about, of a kind, as recorded.
+func (w *Warehouse) about(e schemas.Erasure, kind string) map[string]bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	ids := map[string]bool{}
+	for s := range w.subjects {
+		if s.TenantID == e.Request.TenantID && s.erasureID == e.Request.ErasureID && s.Kind == kind {
+			ids[s.ID] = true
+		}
+	}
+	return ids
+}
+
+// erasable are the rows of the interactions that an erasure is about, below its snapshot.
+func (w *Warehouse) erasable(e schemas.Erasure) (all []schemas.Record[*schemas.Interaction]) {
+	ids := w.about(e, schemas.ErasedInteraction)
+	for _, r := range w.Records() {
+		if r.Event.TenantID == e.Request.TenantID && ids[r.Event.InteractionID] && below(e.Interactions, r.Partition, r.Offset) {
+			all = append(all, r)
+		}
+	}
+	return all
+}
+
+func below(s schemas.Snapshot, partition int32, offset int64) bool {
+	return int(partition) < len(s) && offset < s[partition]
+}
+
+func idOf(r schemas.Record[*schemas.Interaction]) rowID {
+	return rowID{r.Event.TenantID, r.Event.StartedAt, r.Event.InteractionID, r.Partition, r.Offset}
+}
+
+func erasedRow(e schemas.Erasure, r schemas.Record[*schemas.Interaction]) warehouse.ErasedRow {
+	return warehouse.ErasedRow{
+		Topic: schemas.TopicInteractions, Partition: r.Partition, Offset: r.Offset,
+		TenantID: e.Request.TenantID, ErasureID: e.Request.ErasureID, Time: r.Event.StartedAt.Time,
+	}
+}
+
+// cameBack are the rows of an erasure that are stored though they were erased.
+func (w *Warehouse) cameBack(e schemas.Erasure) bool {
+	return slices.ContainsFunc(w.Records(), func(r schemas.Record[*schemas.Interaction]) bool {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		return w.gone[erasedRow(e, r)]
+	})
+}
+
+// CameBack returns which of some erasures have rows that are stored again.
+func (w *Warehouse) CameBack(_ context.Context, all []schemas.Erasure) ([]schemas.Erasure, error) {
+	return slices.DeleteFunc(slices.Clone(all), func(e schemas.Erasure) bool { return !w.cameBack(e) }), nil
+}
+
+// CountErasable is how many rows an erasure would remove that began when some did that it
+// removed.
+func (w *Warehouse) CountErasable(_ context.Context, e schemas.Erasure) (n int64, _ error) {
+	times := map[time.Time]bool{}
+	w.mu.Lock()
+	for r := range w.gone {
+		times[r.Time] = times[r.Time] || r.TenantID == e.Request.TenantID && r.ErasureID == e.Request.ErasureID
+	}
+	w.mu.Unlock()
+	for _, r := range w.erasable(e) {
+		if times[r.Event.StartedAt.Time] {
+			n++
+		}
+	}
+	return n, nil
+}
+
+// EraseAgain removes rows that were stored after Erase, and returns how many.
+func (w *Warehouse) EraseAgain(ctx context.Context, e schemas.Erasure) (int64, error) {
+	n, err := w.CountErasable(ctx, e)
+	if err != nil || n == 0 {
+		return 0, err
+	}
+	return n, w.RemoveErased(ctx, e)
+}
+
+// ErasedRows is how many versions an erasure removed.
+func (w *Warehouse) ErasedRows(_ context.Context, e schemas.Erasure) (n int64, _ error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for r := range w.gone {
+		if r.TenantID == e.Request.TenantID && r.ErasureID == e.Request.ErasureID {
+			n++
+		}
+	}
+	return n, nil
+}
+
+// ErasedSubjects calls each with what an erasure is about, as recorded.
+func (w *Warehouse) ErasedSubjects(_ context.Context, e schemas.Erasure, each func([]*schemas.ErasedSubject) error) error {
+	var all []*schemas.ErasedSubject
+	for _, kind := range []string{schemas.ErasedContact, schemas.ErasedInteraction} {
+		for _, id := range slices.Sorted(maps.Keys(w.about(e, kind))) {
+			all = append(all, &schemas.ErasedSubject{Request: e.Request.WithoutLists(), Kind: kind, SubjectID: id, Interactions: e.Interactions, Contacts: e.Contacts})
+		}
+	}
+	if len(all) == 0 {
+		return nil
+	}
+	return each(all)
+}
+
+// RecordSubjects records what is erased.
+func (w *Warehouse) RecordSubjects(_ context.Context, subjects []*schemas.ErasedSubject) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, s := range subjects {
+		subject := erasedSubject{warehouse.Subject{TenantID: s.Request.TenantID, Kind: s.Kind, ID: s.SubjectID}, s.Request.ErasureID}
+		w.subjects[subject] = recorded{warehouse.Forgotten{ErasureID: s.Request.ErasureID, Interactions: s.Interactions, Contacts: s.Contacts}, time.Now()}
+	}
+	return nil
+}
+
+// RecordErased notes and accounts for positions whose records were not stored because they are
+// erased.
+func (w *Warehouse) RecordErased(_ context.Context, rows []warehouse.ErasedRow) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, r := range rows {
+		w.gone[r] = true
+		w.account(erased, r.Topic, schemas.Run{Partition: r.Partition, First: r.Offset, Next: r.Offset + 1})
+	}
+	return nil
+}
+
+// ErasedState says how much is recorded as erased.
+func (w *Warehouse) ErasedState(context.Context) (s warehouse.ErasedState, _ error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, r := range w.subjects {
+		if s.Count++; r.at.After(s.Newest) {
+			s.Newest = r.at
+		}
+	}
+	return s, nil
+}
+
+// EachErased calls each with what was recorded at or past since.
+func (w *Warehouse) EachErased(_ context.Context, since time.Time, each func(warehouse.Subject)) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for s, r := range w.subjects {
+		if !r.at.Before(since) {
+			each(s.Subject)
+		}
+	}
+	return nil
+}
+
+// ErasuresOf calls each with the erasures of subjects.
+func (w *Warehouse) ErasuresOf(_ context.Context, subjects []warehouse.Subject, each func(warehouse.Subject, warehouse.Forgotten)) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for s, r := range w.subjects {
+		if slices.Contains(subjects, s.Subject) {
+			each(s.Subject, r.Forgotten)
+		}
+	}
+	return nil
+}
+
+// Impact is what Erase would remove.
+func (w *Warehouse) Impact(_ context.Context, e schemas.Erasure) (warehouse.Impact, error) {
+	return warehouse.ImpactOf(e, w.Records()), nil
+}
+
+// Erasure is how an erasure stands, as package ledger has it.
+func (w *Warehouse) Erasure(_ context.Context, tenantID, erasureID string) (schemas.Erasure, bool, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	e, known := w.erasures[(&schemas.ErasureRequest{TenantID: tenantID, ErasureID: erasureID}).ID()]
+	return e.Erasure, known, nil
+}
+
+// SaveErasure replaces what is known of an erasure, but for what was saved later by the clocks
+// of those who save.
+func (w *Warehouse) SaveErasure(_ context.Context, e schemas.Erasure, now time.Time) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if before, known := w.erasures[e.Request.ID()]; !known || !now.Truncate(time.Millisecond).Before(before.saved) {
+		w.erasures[e.Request.ID()] = savedErasure{e, now.Truncate(time.Millisecond)}
+	}
+	return nil
+}
+
+// Erasures are the erasures that is selects, in order of when they were saved.
+func (w *Warehouse) Erasures(is func(e schemas.Erasure, saved time.Time) bool) (all []schemas.Erasure) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, id := range slices.SortedFunc(maps.Keys(w.erasures), func(a, b string) int {
+		return cmp.Or(w.erasures[a].saved.Compare(w.erasures[b].saved), cmp.Compare(a, b))
+	}) {
+		if e := w.erasures[id]; is(e.Erasure, e.saved) {
+			all = append(all, e.Erasure)
+		}
+	}
+	return all
+}
+
+// InsertContacts stores nothing: the twin is one of interactions.
+func (w *Warehouse) InsertContacts(_ context.Context, batches ...schemas.Batch[*schemas.Contact]) error {
+	for _, b := range batches {
+		if len(b.Records) > 0 {
+			return errors.New("the twin has no contacts")
+		}
+	}
+	return nil
+}

@@ -330,9 +330,13 @@ func (h *Handler) removeAttachments(ctx context.Context, e *schemas.Erasure) err
 	return h.History.SaveErasure(ctx, *e) // once the rows are gone nobody can count them
 }
 
-// remember publishes who and what was erased. Repeated, it is the same facts again.
+// remember publishes who and what was erased. Repeated, it is the same facts again. Whatever
+// the request names is recorded, unless ClickHouse lost it meanwhile: then it is to be found and
+// removed once more.
 func (h *Handler) remember(ctx context.Context, e schemas.Erasure) error {
-	return h.Rows.ErasedSubjects(ctx, e, func(subjects []*schemas.ErasedSubject) error {
+	published := 0
+	err := h.Rows.ErasedSubjects(ctx, e, func(subjects []*schemas.ErasedSubject) error {
+		published += len(subjects)
 		events := make([]schemas.Event, len(subjects))
 		for n, s := range subjects {
 			s.ErasedAt = schemas.TimeOf(h.Now())
@@ -340,6 +344,14 @@ func (h *Handler) remember(ctx context.Context, e schemas.Erasure) error {
 		}
 		return h.Publisher.Publish(ctx, events...)
 	})
+	named := map[schemas.Subject]bool{}
+	for _, s := range e.Erasable() {
+		named[s] = true
+	}
+	if err == nil && published < len(named) {
+		return fmt.Errorf("of %s that were erased ClickHouse knows %d: it lost the others", schemas.Counted(len(named), "subject"), published)
+	}
+	return err
 }
 
 // deleteExports asks for the deletion of each affected export, as an admin would.

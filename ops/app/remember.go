@@ -2,9 +2,12 @@ package app
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"log/slog"
+	"sync"
 	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"cdds/consumers"
 	"cdds/ops/connect"
@@ -18,60 +21,142 @@ const rememberTimeout = 10 * time.Minute
 // erasedPage is how many erased subjects are handed on at a time.
 const erasedPage = 1000
 
-// erased reads cdds.erased to its end; it is a warehouse.ErasedLog.
-func (a *App) erased(ctx context.Context, each func([]*schemas.ErasedSubject) error) error {
+// erasedLog is cdds.erased; it is a warehouse.ErasedLog. Once it was read, its replica goes on
+// reading, and waits with whatever comes until Read takes that.
+type erasedLog struct {
+	kafka  []kgo.Opt
+	logger *slog.Logger
+
+	replica *consumers.Replica // nil before Read, and after Rewind
+	stop    context.CancelFunc
+	ended   chan error
+	pages   chan []*schemas.ErasedSubject
+
+	mu     sync.Mutex
+	page   []*schemas.ErasedSubject // what comes next
+	failed error                    // why no more comes
+}
+
+// newErasedLog reaches for no broker. The app closes it.
+func newErasedLog(a *App) (*erasedLog, error) {
 	kafka, err := connect.Kafka(a.Config.Kafka, "erased", nil)
-	if err != nil {
-		return err
+	l := &erasedLog{kafka: kafka, logger: a.Logger.With("role", "ingest.erased")}
+	a.onStop("who was erased", func() error { l.Close(); return nil })
+	return l, err
+}
+
+// Rewind implements warehouse.ErasedLog.
+func (l *erasedLog) Rewind() { l.Close() }
+
+// Close ends the replica, if there is one.
+func (l *erasedLog) Close() {
+	if l.replica != nil {
+		l.stop()
+		<-l.ended
+		l.replica, l.page, l.failed = nil, nil, nil
 	}
-	replica, err := consumers.NewReplica(consumers.ReplicaOptions{
-		Kafka: kafka, Topics: []schemas.Topic{schemas.TopicErased}, Logger: a.Logger.With("role", "ingest.erased"),
-	})
-	if err != nil {
-		return err
-	}
+}
+
+// Read implements warehouse.ErasedLog.
+func (l *erasedLog) Read(ctx context.Context, each func([]*schemas.ErasedSubject) error) error {
 	within, cancel := context.WithTimeout(ctx, rememberTimeout)
 	defer cancel()
-	running, stop := context.WithCancel(within)
-	ended := make(chan error, 1)
-	var page []*schemas.ErasedSubject
-	var failed error
-	handOn := func() {
-		if failed == nil && len(page) > 0 {
-			failed = each(page)
-		}
-		page = nil
+	if err := l.start(within); err != nil {
+		return fmt.Errorf("read who was erased: %w", err)
 	}
-	go func() {
-		ended <- replica.Run(running, func(_ schemas.Topic, key, value []byte) {
-			if value == nil || failed != nil {
-				return
+	synced := make(chan error, 1)
+	go func() { synced <- l.sync(within) }()
+	for {
+		select {
+		case page := <-l.pages:
+			if err := each(page); err != nil {
+				cancel()
+				<-synced
+				return err
 			}
-			s, err := schemas.DecodeErasedSubject(value)
+		case err := <-synced:
 			if err != nil {
-				// Only CDDS writes here. Going on would bring somebody back.
-				failed = fmt.Errorf("a record of %s with the key %q: %w", schemas.TopicErased, key, err)
-				return
+				return fmt.Errorf("read who was erased: %w", err)
 			}
-			if page = append(page, s); len(page) == erasedPage {
-				handOn()
+			rest, err := l.rest()
+			if err == nil && len(rest) > 0 {
+				err = each(rest)
 			}
-		})
-	}()
-	select {
-	case <-replica.Started():
-		for err = replica.Sync(within); err != nil && within.Err() == nil; { // it was not all yet
-			err = replica.Sync(within)
+			return err
 		}
-	case err = <-ended: // it never began
-		ended <- err
 	}
-	stop()
-	err = errors.Join(err, <-ended)
-	if handOn(); err != nil || failed != nil { // once Run has returned, it calls apply no more
-		return fmt.Errorf("read who was erased: %w", errors.Join(err, failed))
+}
+
+// start starts a replica, unless there is one, and waits until it reads.
+func (l *erasedLog) start(ctx context.Context) error {
+	if l.replica == nil {
+		replica, err := consumers.NewReplica(consumers.ReplicaOptions{Kafka: l.kafka, Topics: []schemas.Topic{schemas.TopicErased}, Logger: l.logger})
+		if err != nil {
+			return err
+		}
+		running, stop := context.WithCancel(context.WithoutCancel(ctx))
+		l.replica, l.stop, l.ended, l.pages = replica, stop, make(chan error, 1), make(chan []*schemas.ErasedSubject)
+		go func() {
+			l.ended <- replica.Run(running, func(_ schemas.Topic, key, value []byte) { l.apply(running, key, value) })
+		}()
 	}
-	return nil
+	select {
+	case <-l.replica.Started():
+		return nil
+	case err := <-l.ended: // it never began
+		l.ended <- err
+		l.Close()
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// apply takes a record, and waits for a Read once there are many.
+func (l *erasedLog) apply(ctx context.Context, key, value []byte) {
+	if page := l.take(key, value); len(page) == erasedPage {
+		select {
+		case l.pages <- page:
+		case <-ctx.Done():
+		}
+	}
+}
+
+// take adds a record to the page, and returns and forgets that if it is full.
+func (l *erasedLog) take(key, value []byte) (full []*schemas.ErasedSubject) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if value == nil || l.failed != nil {
+		return nil
+	}
+	s, err := schemas.DecodeErasedSubject(value)
+	if err != nil {
+		// Only CDDS writes here. Going on would bring somebody back.
+		l.failed = fmt.Errorf("a record of %s with the key %q: %w", schemas.TopicErased, key, err)
+		return nil
+	}
+	if l.page = append(l.page, s); len(l.page) == erasedPage {
+		full, l.page = l.page, nil
+	}
+	return full
+}
+
+// sync waits until whatever Kafka has by now was applied.
+func (l *erasedLog) sync(ctx context.Context) error {
+	for {
+		err := l.replica.Sync(ctx)
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
+	}
+}
+
+// rest is what was applied and not handed on.
+func (l *erasedLog) rest() (page []*schemas.ErasedSubject, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	page, l.page = l.page, nil
+	return page, l.failed
 }
 
 // rememberPause is between attempts to learn who was erased.

@@ -45,7 +45,11 @@ func Roles() []string {
 }
 
 func buildIngest(a *App) ([]role, error) {
-	forgetting := warehouse.NewForgetting(a.warehouse, a.erased, a.ledger, a.Logger.With("role", "ingest.erased"))
+	erased, err := newErasedLog(a)
+	if err != nil {
+		return nil, err
+	}
+	forgetting := warehouse.NewForgetting(a.warehouse, erased, a.ledger, a.Logger.With("role", "ingest.erased"))
 	storeInteractions, err := ingest.NewInteractions(forgetting, a.Registry)
 	if err != nil {
 		return nil, err

@@ -291,15 +291,26 @@ func (w *Warehouse) ErasedState(context.Context) (s warehouse.ErasedState, _ err
 }
 
 // EachErased calls each with what was recorded at or past since.
-func (w *Warehouse) EachErased(_ context.Context, since time.Time, each func(warehouse.Subject)) error {
+func (w *Warehouse) EachErased(_ context.Context, since time.Time, each func(warehouse.Erased, time.Time)) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for s, r := range w.subjects {
 		if !r.at.Before(since) {
-			each(s.Subject)
+			each(warehouse.Erased{Subject: s.Subject, ErasureID: s.erasureID}, r.at)
 		}
 	}
 	return nil
+}
+
+// Recorded returns which of some subjects are recorded.
+func (w *Warehouse) Recorded(_ context.Context, all []warehouse.Erased) (map[warehouse.Erased]bool, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	there := map[warehouse.Erased]bool{}
+	for _, e := range all {
+		_, there[e] = w.subjects[erasedSubject{e.Subject, e.ErasureID}]
+	}
+	return there, nil
 }
 
 // ErasuresOf calls each with the erasures of subjects.

@@ -94,19 +94,42 @@ func (w *Warehouse) ErasedState(ctx context.Context) (s ErasedState, err error) 
 }
 
 // EachErased calls each with the subjects that were recorded at or past since.
-func (w *Warehouse) EachErased(ctx context.Context, since time.Time, each func(Subject)) error {
-	sql := "SELECT tenant_id, kind, id FROM erased_subjects"
+func (w *Warehouse) EachErased(ctx context.Context, since time.Time, each func(Erased, time.Time)) error {
+	sql := "SELECT tenant_id, kind, id, erasure_id, recorded_at FROM erased_subjects"
 	var args []any
 	if !since.IsZero() {
 		sql += " WHERE recorded_at >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')"
 		args = append(args, tables.Named("since", since.UnixMicro()))
 	}
 	return w.db.Each(ctx, "read erasures", sql, args, func(rows driver.Rows) error {
-		var s Subject
-		err := rows.Scan(&s.TenantID, &s.Kind, &s.ID)
-		each(s)
+		var e Erased
+		var at time.Time
+		err := rows.Scan(&e.TenantID, &e.Kind, &e.ID, &e.ErasureID, &at)
+		each(e, at)
 		return err
 	})
+}
+
+// Recorded returns which of some subjects are recorded.
+func (w *Warehouse) Recorded(ctx context.Context, all []Erased) (map[Erased]bool, error) {
+	there := map[Erased]bool{}
+	size := func(e Erased) int { return max(len(e.TenantID), len(e.Kind), len(e.ID), len(e.ErasureID)) }
+	for some := range tables.Fitting(all, size) {
+		subjects := make([]Subject, len(some))
+		wanted := make(map[Erased]bool, len(some))
+		for i, e := range some {
+			subjects[i], wanted[e] = e.Subject, true
+		}
+		err := w.ErasuresOf(ctx, subjects, func(s Subject, f Forgotten) {
+			if e := (Erased{s, f.ErasureID}); wanted[e] {
+				there[e] = true
+			}
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return there, nil
 }
 
 // ErasuresOf calls each with the erasures of subjects.

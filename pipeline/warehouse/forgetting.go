@@ -21,6 +21,10 @@ import (
 // of ClickHouse altogether, and reads as fast as they are. Nothing is stored before the
 // log has been read for who was erased. It is safe for concurrent use.
 //
+// ClickHouse may lose who was erased at any moment, or be set back. So before each insert the
+// log is read on to its end, and after the last question what was recorded last must still be
+// there: whatever was recorded before it is, then.
+//
 // Memory does not grow with what was erased: a Bloom filter of a fixed size says of nearly
 // all records that they are about nobody who was erased, and the rest are looked up.
 type Forgetting struct {
@@ -32,9 +36,24 @@ type Forgetting struct {
 	remembered atomic.Bool
 
 	// turn is held by who reads what was erased, and guards the rest. Who waits for it can give up.
-	turn   chan struct{}
-	state  ErasedState
-	erased *bloom.BloomFilter // replaced when it is read anew, and only ever added to
+	turn      chan struct{}
+	read      bool // the log was read from its beginning, and ClickHouse has what it says
+	state     ErasedState
+	erased    *bloom.BloomFilter // replaced when it is read anew, and only ever added to
+	witnesses witnesses
+}
+
+// witnesses are what must be recorded for as long as ClickHouse has lost nothing: what was
+// recorded last, and what was read last in the log since.
+type witnesses struct{ recorded, read *Erased }
+
+func (w witnesses) all() (all []Erased) {
+	for _, e := range []*Erased{w.recorded, w.read} {
+		if e != nil {
+			all = append(all, *e)
+		}
+	}
+	return all
 }
 
 // ErasedTables are the tables as Forgetting needs them; *Warehouse has them.
@@ -44,8 +63,10 @@ type ErasedTables interface {
 	// ErasedState says how much is recorded as erased.
 	ErasedState(ctx context.Context) (ErasedState, error)
 	// EachErased calls each with whom and what is recorded as erased, at or past since by
-	// ClickHouse's clock, or ever if that is zero.
-	EachErased(ctx context.Context, since time.Time, each func(Subject)) error
+	// ClickHouse's clock, or ever if that is zero, and when that was.
+	EachErased(ctx context.Context, since time.Time, each func(Erased, time.Time)) error
+	// Recorded returns which of some are recorded.
+	Recorded(ctx context.Context, all []Erased) (map[Erased]bool, error)
 	// ErasuresOf calls each with every erasure of some subjects; most have none.
 	ErasuresOf(ctx context.Context, subjects []Subject, each func(Subject, Forgotten)) error
 	// RecordErased notes and accounts for positions whose records were not stored because they
@@ -59,14 +80,31 @@ type ErasedTables interface {
 	ErasedRows(ctx context.Context, e schemas.Erasure) (int64, error)
 }
 
-// ErasedLog reads all that was ever erased, and calls each with some at a time.
-type ErasedLog func(ctx context.Context, each func([]*schemas.ErasedSubject) error) error
+// ErasedLog is the log of who was erased. It is used by one goroutine at a time.
+type ErasedLog interface {
+	// Read calls each with what was erased since the last Read, up to now, or ever if there was
+	// none or Rewind came after it, some at a time. What each took without an error is not read
+	// again.
+	Read(ctx context.Context, each func([]*schemas.ErasedSubject) error) error
+	// Rewind has the next Read begin at the beginning.
+	Rewind()
+}
 
 // Subject is whom or what an erasure of a tenant is about: its kind is contact or interaction.
 type Subject struct{ TenantID, Kind, ID string }
 
 // key is what the filter knows a subject by; ids have no zero byte before their end.
 func (s Subject) key() string { return s.TenantID + "\x00" + s.Kind + "\x00" + s.ID }
+
+// Erased is a subject of one erasure.
+type Erased struct {
+	Subject
+	ErasureID string
+}
+
+func erasedOf(s *schemas.ErasedSubject) Erased {
+	return Erased{Subject{s.Request.TenantID, s.Kind, s.SubjectID}, s.Request.ErasureID}
+}
 
 // Forgotten is one erasure of a subject, as of a point in each topic.
 type Forgotten struct {
@@ -135,19 +173,37 @@ func (f *Forgetting) Ready() error {
 	return nil
 }
 
+// remember reads on in the log, from its beginning if ClickHouse may have lost something.
 func (f *Forgetting) remember(ctx context.Context) error {
-	if f.remembered.Load() {
-		return nil
+	whole := !f.read
+	if whole {
+		f.log.Rewind()
+		f.witnesses = witnesses{}
 	}
-	erasures, err := f.rememberAll(ctx)
+	erasures, err := f.carryOut(ctx, whole)
 	if err != nil {
 		return fmt.Errorf("erase again what Kafka says was erased: %w", err)
 	}
 	if erasures > 0 {
 		f.logger.Warn("ClickHouse did not know of erasures; they were carried out again", "erasures", erasures)
 	}
-	f.erased = nil
+	if whole {
+		f.erased = nil
+	}
+	f.read = true
 	f.remembered.Store(true)
+	return nil
+}
+
+// doubt has everything read again: ClickHouse lost something.
+func (f *Forgetting) doubt(ctx context.Context) error {
+	done, err := f.take(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	f.read = false
+	f.remembered.Store(false)
 	return nil
 }
 
@@ -179,27 +235,22 @@ func (f *Forgetting) InsertContacts(ctx context.Context, batches ...schemas.Batc
 
 // keep returns the batches without what is erased, having noted the positions of that.
 func keep[E any](ctx context.Context, f *Forgetting, batches []schemas.Batch[E], of func(E) (tenant string, at time.Time, about []Subject)) ([]schemas.Batch[E], error) {
-	known, err := f.filter(ctx)
-	if err != nil || known == nil {
-		return batches, err
-	}
-	suspects := map[Subject][]Forgotten{}
-	for _, b := range batches {
-		for _, r := range b.Records {
-			_, _, about := of(r.Event)
-			for _, s := range about {
-				if known.TestString(s.key()) {
-					suspects[s] = nil
-				}
-			}
+	var erased map[Subject][]Forgotten
+	for sure := false; !sure; {
+		known, last, err := f.filter(ctx)
+		if err != nil {
+			return nil, err
+		}
+		suspects := suspectsIn(batches, of, known)
+		if erased, err = f.lookUp(ctx, suspects); err != nil {
+			return nil, err
+		}
+		if sure, err = f.sure(ctx, last); err != nil {
+			return nil, err
 		}
 	}
-	if len(suspects) == 0 {
+	if len(erased) == 0 {
 		return batches, nil
-	}
-	err = f.tables.ErasuresOf(ctx, slices.Collect(maps.Keys(suspects)), func(s Subject, e Forgotten) { suspects[s] = append(suspects[s], e) })
-	if err != nil {
-		return nil, err
 	}
 	all := make([]schemas.Batch[E], len(batches))
 	var dropped []ErasedRow
@@ -207,7 +258,7 @@ func keep[E any](ctx context.Context, f *Forgetting, batches []schemas.Batch[E],
 		kept := make([]schemas.Record[E], 0, len(b.Records))
 		for _, r := range b.Records {
 			tenant, at, about := of(r.Event)
-			if erasure := erasureOf(suspects, about, b.Topic, r.Partition, r.Offset); erasure != "" {
+			if erasure := erasureOf(erased, about, b.Topic, r.Partition, r.Offset); erasure != "" {
 				dropped = append(dropped, ErasedRow{b.Topic, r.Partition, r.Offset, tenant, erasure, at})
 				continue
 			}
@@ -219,6 +270,52 @@ func keep[E any](ctx context.Context, f *Forgetting, batches []schemas.Batch[E],
 		return batches, nil
 	}
 	return all, f.tables.RecordErased(ctx, dropped)
+}
+
+// suspectsIn are the subjects of records that the filter knows; a nil one knows none.
+func suspectsIn[E any](batches []schemas.Batch[E], of func(E) (string, time.Time, []Subject), known *bloom.BloomFilter) []Subject {
+	if known == nil {
+		return nil
+	}
+	suspects := map[Subject]bool{}
+	for _, b := range batches {
+		for _, r := range b.Records {
+			_, _, about := of(r.Event)
+			for _, s := range about {
+				if known.TestString(s.key()) {
+					suspects[s] = true
+				}
+			}
+		}
+	}
+	return slices.Collect(maps.Keys(suspects))
+}
+
+// lookUp returns the erasures of suspects; most have none.
+func (f *Forgetting) lookUp(ctx context.Context, suspects []Subject) (map[Subject][]Forgotten, error) {
+	if len(suspects) == 0 {
+		return nil, nil
+	}
+	erased := map[Subject][]Forgotten{}
+	return erased, f.tables.ErasuresOf(ctx, suspects, func(s Subject, e Forgotten) { erased[s] = append(erased[s], e) })
+}
+
+// sure reports whether ClickHouse has lost nothing that it was asked for; otherwise everything
+// is read again.
+func (f *Forgetting) sure(ctx context.Context, last []Erased) (bool, error) {
+	if len(last) == 0 {
+		return true, nil
+	}
+	there, err := f.tables.Recorded(ctx, last)
+	if err != nil {
+		return false, err
+	}
+	for _, e := range last {
+		if !there[e] {
+			return false, f.doubt(ctx)
+		}
+	}
+	return true, nil
 }
 
 // erasureOf is the erasure of what is at a position; empty if there was none.
@@ -237,44 +334,52 @@ func erasureOf(subjects map[Subject][]Forgotten, about []Subject, topic schemas.
 // differ.
 const filterOverlap = 10 * time.Minute
 
-// filter returns the filter of all that was erased by now; nil if nothing was.
-func (f *Forgetting) filter(ctx context.Context) (*bloom.BloomFilter, error) {
+// filter returns the filter of all that was erased by now, nil if nothing was, and what must
+// still be recorded once it was used.
+func (f *Forgetting) filter(ctx context.Context) (*bloom.BloomFilter, []Erased, error) {
 	done, err := f.take(ctx)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer done()
 	if err := f.remember(ctx); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	now, err := f.tables.ErasedState(ctx)
-	if err == nil && now.Newest.Before(f.state.Newest) { // restored: the log knows
-		f.remembered.Store(false)
-		if err = f.remember(ctx); err == nil {
-			now, err = f.tables.ErasedState(ctx)
-		}
-	}
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
+	last := f.witnesses.all() // they bear witness until others do
 	since := f.state.Newest.Add(-filterOverlap)
 	switch {
 	case now.Count == 0:
 		f.state, f.erased = now, nil
-		return nil, nil
+		return nil, last, nil
 	case f.erased == nil:
 		since = time.Time{}
 	case now == f.state:
-		return f.erased, nil
+		return f.erased, last, nil
 	}
 	// Others may be reading the old one.
 	filter := bloom.NewWithEstimates(filterSubjects, filterMistakes)
 	if f.erased != nil {
 		filter = f.erased.Copy()
 	}
-	if err := f.tables.EachErased(ctx, since, func(s Subject) { filter.AddString(s.key()) }); err != nil {
-		return nil, err
+	var newest time.Time
+	var witness Erased
+	err = f.tables.EachErased(ctx, since, func(e Erased, at time.Time) {
+		filter.AddString(e.key())
+		if !at.Before(newest) {
+			newest, witness = at, e
+		}
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	if !newest.IsZero() {
+		f.witnesses = witnesses{recorded: &witness}
+		last = append(last, witness)
 	}
 	f.state, f.erased = now, filter
-	return filter, nil
+	return filter, last, nil
 }

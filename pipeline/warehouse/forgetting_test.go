@@ -28,14 +28,7 @@ func TestWhatWasErasedIsDroppedThoughClickHouseForgetsIt(t *testing.T) {
 			Kind:    "contact", SubjectID: id(n), Contacts: snapshot, Interactions: schemas.Snapshot{}, ErasedAt: from,
 		})
 	}
-	log := func(_ context.Context, each func([]*schemas.ErasedSubject) error) error {
-		for page := range slices.Chunk(erased, 300) {
-			if err := each(page); err != nil {
-				return err
-			}
-		}
-		return nil
-	}
+	log := &erasedLog{erased: erased}
 	f := warehouse.NewForgetting(w, log, history(t), slog.New(slog.DiscardHandler))
 	if f.Ready() == nil {
 		t.Error("it is ready before it knows who was erased")
@@ -59,4 +52,46 @@ func TestWhatWasErasedIsDroppedThoughClickHouseForgetsIt(t *testing.T) {
 	if f.Ready() != nil {
 		t.Error("it is not ready")
 	}
+}
+
+// TestAnErasureThatClickHouseLostBeforeIngestLookedIsKnownFromTheLog has somebody erased while
+// ingest stores nothing, and ClickHouse lost then: nothing in it says that there was anything.
+func TestAnErasureThatClickHouseLostBeforeIngestLookedIsKnownFromTheLog(t *testing.T) {
+	w := open(t)
+	const tenant, partition = "unseen", 81
+	log := &erasedLog{}
+	f := warehouse.NewForgetting(w, log, history(t), slog.New(slog.DiscardHandler))
+	check(t, f.Remember(t.Context()))
+	snapshot := make(schemas.Snapshot, partition+1)
+	snapshot[partition] = 1
+	log.erased = append(log.erased, &schemas.ErasedSubject{
+		Request: schemas.ErasureRequest{TenantID: tenant, ErasureID: "e", ContactID: "c"},
+		Kind:    "contact", SubjectID: "c", Contacts: snapshot, Interactions: schemas.Snapshot{}, ErasedAt: from,
+	})
+	b := schemas.Batch[*schemas.Contact]{Topic: schemas.TopicContacts, Partition: partition, Next: 1, Records: []schemas.Record[*schemas.Contact]{
+		{Partition: partition, Event: &schemas.Contact{ContactID: "c", TenantID: tenant, CreatedAt: from}},
+	}}
+	want := warehouse.PartitionAccount{Partition: partition, Used: 1, Erased: 1}
+	check(t, f.InsertContacts(t.Context(), b))
+	if got := account(t, w, run(partition, 0, 1)); got != want {
+		t.Errorf("the account is %+v, want %+v", got, want)
+	}
+}
+
+// erasedLog is a log of who was erased, which may grow.
+type erasedLog struct {
+	erased []*schemas.ErasedSubject
+	next   int
+}
+
+func (l *erasedLog) Rewind() { l.next = 0 }
+
+func (l *erasedLog) Read(_ context.Context, each func([]*schemas.ErasedSubject) error) error {
+	for page := range slices.Chunk(l.erased[l.next:], 300) {
+		if err := each(page); err != nil {
+			return err
+		}
+		l.next += len(page)
+	}
+	return nil
 }

@@ -9,16 +9,27 @@ import (
 	"cdds/schemas"
 )
 
-// rememberAll reads all that was ever erased, and carries out again what this ClickHouse does
-// not know of, because it is new or restored from an older backup: none of it is stored
-// when it returns, and Forgetting keeps it so. It returns how many erasures those
-// were. It is safe to repeat, and to break off anywhere: an erasure counts as done last. It
-// holds some 300 bytes for each erasure that it carries out again, whatever that is about.
-func (f *Forgetting) rememberAll(ctx context.Context) (erasures int, err error) {
+// carryOut reads on in the log, and carries out again what this ClickHouse does not know of,
+// because it is new or restored from an older backup: none of it is stored when it returns, and
+// Forgetting keeps it so. It returns how many erasures those were. After an error everything is
+// to be read again. It holds some 300 bytes for each erasure that it carries out again, whatever
+// that is about.
+//
+// Of the whole log that is what is not done, for it may have been broken off: an erasure counts
+// as done last. Of what comes later it is what is not recorded: whoever published it had
+// recorded it, and may be at it.
+func (f *Forgetting) carryOut(ctx context.Context, whole bool) (erasures int, err error) {
 	unknown := map[string]*schemas.ErasedSubject{} // one of each erasure
-	err = f.log(ctx, func(subjects []*schemas.ErasedSubject) error {
-		for page := range tables.Fitting(subjects, func(s *schemas.ErasedSubject) int { return max(len(s.Request.TenantID), len(s.Request.ErasureID)) }) {
-			missed, err := notDone(ctx, f.record, page)
+	missing := f.notRecorded
+	if whole {
+		missing = f.notDone
+	}
+	err = f.log.Read(ctx, func(subjects []*schemas.ErasedSubject) error {
+		f.read = false // until all of it is carried out
+		for page := range tables.Fitting(subjects, func(s *schemas.ErasedSubject) int {
+			return max(len(s.Request.TenantID), len(s.Request.ErasureID), len(s.SubjectID))
+		}) {
+			missed, err := missing(ctx, page)
 			if err != nil {
 				return err
 			}
@@ -28,6 +39,8 @@ func (f *Forgetting) rememberAll(ctx context.Context) (erasures int, err error) 
 			for _, s := range missed {
 				unknown[s.Request.ID()] = s
 			}
+			last := erasedOf(page[len(page)-1])
+			f.witnesses.read = &last
 		}
 		return nil
 	})
@@ -43,13 +56,28 @@ func (f *Forgetting) rememberAll(ctx context.Context) (erasures int, err error) 
 	return erasures, nil
 }
 
+// notRecorded returns the subjects that ClickHouse does not know of.
+func (f *Forgetting) notRecorded(ctx context.Context, subjects []*schemas.ErasedSubject) (missed []*schemas.ErasedSubject, err error) {
+	all := make([]Erased, len(subjects))
+	for i, s := range subjects {
+		all[i] = erasedOf(s)
+	}
+	there, err := f.tables.Recorded(ctx, all)
+	for i, s := range subjects {
+		if !there[all[i]] {
+			missed = append(missed, s)
+		}
+	}
+	return missed, err
+}
+
 // notDone returns the subjects whose erasures are not done as far as ClickHouse knows.
-func notDone(ctx context.Context, record ErasureRecord, subjects []*schemas.ErasedSubject) (missed []*schemas.ErasedSubject, err error) {
+func (f *Forgetting) notDone(ctx context.Context, subjects []*schemas.ErasedSubject) (missed []*schemas.ErasedSubject, err error) {
 	requests := make([]schemas.ErasureRequest, len(subjects))
 	for i, s := range subjects {
 		requests[i] = s.Request
 	}
-	done, err := record.DoneErasures(ctx, requests)
+	done, err := f.record.DoneErasures(ctx, requests)
 	for _, s := range subjects {
 		if !done[s.Request.ID()] {
 			missed = append(missed, s)

@@ -262,6 +262,7 @@ var (
 		Request: schemas.ErasureRequest{TenantID: tenant, ErasureID: "x", ContactID: "eve"},
 	}
 	subject = &schemas.ErasedSubject{Request: erasure.Request, Kind: schemas.ErasedContact, SubjectID: "eve", Interactions: snapshot, Contacts: snapshot}
+	gone    = warehouse.Erased{Subject: warehouse.Subject{TenantID: tenant, Kind: schemas.ErasedContact, ID: "eve"}, ErasureID: erasure.Request.ErasureID}
 )
 
 // samples are arguments by their types; of a type that has several, all are tried. A
@@ -284,9 +285,8 @@ var samples = []any{
 	warehouse.Query{Filter: filter, Snapshot: snapshot, Scattered: true},
 	warehouse.Query{Filter: filter, Snapshot: snapshot, Before: &warehouse.Before{Filter: filter, Snapshot: snapshot}},
 	warehouse.Query{Filter: filter, Snapshot: snapshot, Before: &warehouse.Before{Filter: filter, Snapshot: snapshot, ErasedFrom: filter.From.Time, ErasedTo: filter.To.Time}},
-	warehouse.ErasedLog(func(_ context.Context, each func([]*schemas.ErasedSubject) error) error {
-		return each([]*schemas.ErasedSubject{subject})
-	}),
+	[]*schemas.ErasedSubject{subject}, []warehouse.Subject{gone.Subject}, []warehouse.Erased{gone},
+	[]warehouse.ErasedRow{{Topic: schemas.TopicInteractions, Offset: 1, TenantID: tenant, ErasureID: gone.ErasureID, Time: now.Time}},
 	ledger.ExportFilter{TenantID: tenant, States: []string{"completed"}, Entity: tenant, JobID: "j", Text: "t", From: filter.From, To: filter.To},
 	ledger.ArtifactFilter{TenantID: tenant, ExportID: "e", Kind: "part", Present: true},
 	ledger.AuditFilter{TenantID: tenant, Subject: "s", Actor: "a", Action: "export", Outcomes: []string{"ok"}, From: filter.From, To: filter.To},
@@ -309,7 +309,12 @@ func samplesOf(t *testing.T, of reflect.Type, record *ledger.Ledger) (all []refl
 	case of == reflect.TypeFor[warehouse.ErasureRecord]():
 		all = append(all, reflect.ValueOf(record))
 	case of.Kind() == reflect.Func: // for each row
-		all = append(all, reflect.MakeFunc(of, func([]reflect.Value) []reflect.Value { return []reflect.Value{reflect.Zero(of.Out(0))} }))
+		all = append(all, reflect.MakeFunc(of, func([]reflect.Value) (results []reflect.Value) {
+			for out := range of.Outs() {
+				results = append(results, reflect.Zero(out))
+			}
+			return results
+		}))
 	case strings.HasPrefix(of.String(), "schemas.Batch["): // of an event with nothing in it
 		batch := reflect.New(of).Elem()
 		records := batch.FieldByName("Records")

@@ -22,6 +22,8 @@ type asked struct {
 	accepted int
 	snapshot schemas.Snapshot
 	look     *look
+	// completed is the step at which that was reported first, 0 before.
+	completed int
 }
 
 func (x *asked) name() string { return "export " + x.request.ExportID }

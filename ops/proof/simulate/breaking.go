@@ -121,6 +121,12 @@ func (w *world) move(a, _, _ int) bool {
 	for _, x := range w.model.exports {
 		x.lost = true
 	}
+	for _, x := range w.model.erasures {
+		x.lost = true
+	}
+	for _, e := range old.topics[string(schemas.TopicErased)].partitions[0].present() { // a mirror has it, as backup.md asks
+		w.cluster.topics[string(schemas.TopicErased)].partitions[0].append(&entry{key: e.key, value: e.value}, w.now())
+	}
 	if a%2 == 0 { // mirrored: in order, with other offsets, without transactions
 		for _, e := range copied {
 			if e.content != nil && e.visible() && e.huge == [2]int64{} {

@@ -106,9 +106,18 @@ func (m *model) reported(e schemas.Event) {
 	switch e := e.(type) {
 	case *schemas.ExportStatus:
 		m.statuses = append(m.statuses, e)
+		if x, known := m.w.exportOf(e.ExportID); known && e.State == schemas.Completed && x.completed == 0 {
+			x.completed = m.w.steps
+		}
 	case *schemas.ExportRequest:
-		if e.Supersedes != "" {
+		x, known := m.w.exportOf(e.ExportID)
+		switch {
+		case e.Supersedes != "":
 			m.again(e)
+		case known && e.Action == schemas.ActionDelete:
+			x.deleted = true
+		case known && e.Action == schemas.ActionCancel:
+			x.cancelled = true
 		}
 	}
 }
@@ -147,6 +156,7 @@ func (w *world) checkExport(x *asked, o opened, l schemas.Lineage) {
 		if must && (e.lost != nil || w.cluster.nameless) && w.writtenOff(e, manifests, l) {
 			must = false
 		}
+		must = must && !w.mayBeErased(e, l)
 		k := e.content.key()
 		rows[k] = append(rows[k], version{e, must})
 	}
@@ -159,6 +169,7 @@ func (w *world) checkExport(x *asked, o opened, l schemas.Lineage) {
 			w.failf("%s has a row that is not before its snapshot, or not in its range: %s", name, body)
 		}
 	}
+	w.checkForgot(x, got, l)
 	for k, versions := range rows {
 		if body, is := got[k]; !slices.Contains(outcomes(versions, f), body) {
 			w.failf("%s has %q of row %v, in it is %t; of its versions %s", name, text(body), k.ID, is, describe(versions))
@@ -213,6 +224,10 @@ func (w *world) folded(x *asked, o opened) (map[schemas.RowKey]string, bool) {
 		return k.Time.Before(x.request.From.Time) || k.Time.Before(from) || !k.Time.Before(x.request.To.Time)
 	})
 	for _, r := range o.removals {
+		if r.Reason == schemas.RemovedErased { // whatever its time, and told again to be sure
+			maps.DeleteFunc(got, func(k schemas.RowKey, _ string) bool { return k.ID == r.ID })
+			continue
+		}
 		if _, has := got[r.Key()]; !has {
 			w.failf("%s removes the row %v, which the receiver does not have", x.name(), r.Key())
 		}

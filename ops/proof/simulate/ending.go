@@ -136,7 +136,7 @@ func (w *world) doomed(x *asked, f *schemas.Failure) bool {
 		if !before || stored[e.body()] {
 			return false
 		}
-		return again && e.content != nil || e.lost != nil && (f.Stage == "part" || (f.Stage == "barrier" || f.Stage == "plan") && !e.lost.known)
+		return again && e.content != nil || w.mayBeErased(e, w.model.lineage()) && f.Stage == "part" || e.lost != nil && (f.Stage == "part" || (f.Stage == "barrier" || f.Stage == "plan") && !e.lost.known)
 	})
 }
 

@@ -35,6 +35,7 @@ var rules = []rule{
 	{"cancel an export", 1, func(w *world, a, _, _ int) bool { return w.control(schemas.ActionCancel, a) }, false},
 	{"delete an export", 1, func(w *world, a, _, _ int) bool { return w.control(schemas.ActionDelete, a) }, false},
 	{"retry an export", 2, func(w *world, a, _, _ int) bool { return w.control(schemas.ActionRetry, a) }, false},
+	{"erase", 4, (*world).requestErasure, false},
 	{"keep less history", 2, (*world).keepLess, false},
 	{"age history", 6, (*world).age, true},
 	{"write off", 2, (*world).writeOff, true},
@@ -77,6 +78,7 @@ func generate(seed uint64) history {
 	h := history{setting: setting{
 		Partitions: 1 + pick(3),
 		Nameless:   pick(8) == 0,
+		Erases:     pick(2) == 0,
 		Processes:  [][]string{{"ie"}, {"i", "e"}, {"ie", "ie"}, {"i", "ie", "e"}}[pick(4)],
 	}}
 	total := 0

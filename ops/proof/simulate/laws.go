@@ -37,6 +37,9 @@ func (w *world) settleDown() {
 		w.sleep(15 * time.Second)
 	}
 	if w.broken == "" {
+		w.settleErasures()
+	}
+	if w.broken == "" {
 		w.check(auditor)
 	}
 	if w.broken == "" {
@@ -96,6 +99,7 @@ func (w *world) check(a *auditor) {
 	w.checkRows()
 	w.checkAccount(a)
 	w.checkLosses(a, l)
+	w.checkErasures(l)
 	w.checkDecisions(l)
 }
 
@@ -113,7 +117,7 @@ func (w *world) checkPresent(l schemas.Lineage) {
 			at := position{p.n, l.Position(p.n, e.offset)}
 			row, is := rows[at]
 			switch valid := e.visible() && e.huge == [2]int64{} && e.content.event != nil; {
-			case valid && !is && w.isAged(e.content):
+			case valid && !is && (w.isAged(e.content) || w.mayBeErased(e, l)):
 			case valid && !is:
 				w.failf("the record at offset %d of partition %d is not stored at %d: %s", e.offset, p.n, at.offset, e.content.body)
 			case valid && row != e.content.body:

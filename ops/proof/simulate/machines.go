@@ -27,7 +27,8 @@ func (w *world) undisturbed(p *partitionLog) bool {
 	}
 	_, abandoned := w.waiting()
 	paused := w.one(0, func(p *process) bool { return p.paused }) != nil
-	proven := len(w.living()) == 1 || len(w.living()) == 0 && w.model.marked(p)
+	living := w.living()
+	proven := len(living) == 1 && living[0].does(ingests) || len(living) < 2 && w.model.marked(p)
 	return len(w.faults.next) == 0 && len(abandoned) == 0 && proven && !paused
 }
 

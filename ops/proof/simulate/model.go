@@ -32,6 +32,8 @@ type model struct {
 	exports  []*asked
 	statuses []*schemas.ExportStatus
 	looks    []*look
+	// erasures are those that were requested.
+	erasures []*erasureAsked
 	// jobs are what operators have set, by tenant.
 	jobs map[string]job
 	kept map[string]kept

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -38,10 +39,14 @@ type process struct {
 const (
 	ingests = "i"
 	exports = "e"
+	erases  = "x"
 )
 
 // start makes a process that runs roles.
 func (w *world) start(roles string, skew time.Duration) *process {
+	if w.erases && strings.Contains(roles, exports) {
+		roles += erases
+	}
 	ctx, stop := context.WithCancel(context.Background())
 	w.started++
 	p := &process{w: w, number: w.started, on: w.cluster, roles: roles, stop: stop, skew: skew}
@@ -58,6 +63,8 @@ func (w *world) start(roles string, skew time.Duration) *process {
 			p.ingest(ctx, k, settler, offsets)
 		case exports:
 			p.export(ctx, k, settler, offsets)
+		case erases:
+			p.erase(ctx, k, settler, offsets)
 		}
 	}
 	return p
@@ -91,7 +98,7 @@ const (
 
 // ingest runs the role of that name.
 func (p *process) ingest(ctx context.Context, k conn, settler *consumers.Settler, offsets *connect.Offsets) {
-	handler, err := ingest.NewInteractions(tables{p}, nil)
+	handler, err := ingest.NewInteractions(p.forgetting(k), nil)
 	if err != nil {
 		panic(err)
 	}

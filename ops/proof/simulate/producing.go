@@ -10,6 +10,9 @@ import (
 	"cdds/schemas"
 )
 
+// contacts are who interactions may name.
+var contacts = []string{"", "c0", "c1"}
+
 const (
 	tenants = 2
 	// The years that interactions began in, each a partition of the table.
@@ -22,7 +25,7 @@ func (w *world) event(key, flavour int) *content {
 	started := time.Date(firstYear+key%years, 3, 1+key%20, 0, 0, 0, 0, time.UTC)
 	e := &schemas.Interaction{
 		InteractionID: fmt.Sprintf("i%d", key), TenantID: []string{"acme", "globex"}[key%tenants],
-		MediaType: []string{"chat", "voice"}[flavour%2], Queue: []string{"", "sales", "support"}[flavour%3],
+		MediaType: []string{"chat", "voice"}[flavour%2], Queue: []string{"", "sales", "support"}[flavour%3], ContactID: contacts[(key/2+flavour)%len(contacts)],
 		StartedAt: schemas.TimeOf(started), Text: fmt.Sprint("number ", w.model.numbers),
 	}
 	body, err := schemas.Encode(e)

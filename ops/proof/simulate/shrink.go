@@ -68,6 +68,11 @@ func simpler(s setting) (all []setting) {
 		less.Nameless = false
 		all = append(all, less)
 	}
+	if s.Erases {
+		less := s
+		less.Erases = false
+		all = append(all, less)
+	}
 	for i := range s.Processes {
 		if len(s.Processes) > 1 {
 			less := s

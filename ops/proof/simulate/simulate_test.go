@@ -177,7 +177,7 @@ func transcript(t *testing.T, h history) (all []string) {
 }
 
 func TestARecreatedAndTruncatedTopicWhoseRowsWereDroppedIsStoredAgain(t *testing.T) {
-	replay(t, history{setting{Partitions: 1, Nameless: false, Processes: []string{"i"}}, []act{
+	replay(t, history{setting{Partitions: 1, Processes: []string{"i"}}, []act{
 		{"make the topic again", 2, 0, 0},
 		{"produce", 116, 0, 1},
 		{"run", 814, 0, 0},

@@ -33,6 +33,8 @@ type world struct {
 	started     int
 	lives       map[string]int // by topic name
 	open        []*transaction
+	// erases says that processes which export erase, too.
+	erases bool
 
 	model    model
 	broken   string // the first law that was broken
@@ -46,6 +48,8 @@ type setting struct {
 	Partitions int
 	// Nameless brokers know no topic ids.
 	Nameless bool
+	// Erases says that there is a role that erases, wherever exports are made.
+	Erases bool
 	// Processes are the roles of those that run from the beginning, such as "i", "e", "ie".
 	Processes []string
 }
@@ -101,14 +105,14 @@ func play(t *testing.T, h history, watch func(w *world)) (o outcome) {
 func newWorld(s setting) *world {
 	w := &world{
 		log: quiet, tables: pipelinetest.NewWarehouse(),
-		lives: map[string]int{}, coverage: map[string]int{}, steps: 1,
+		lives: map[string]int{}, coverage: map[string]int{}, steps: 1, erases: s.Erases,
 	}
 	w.attachments = pipelinetest.NewStore()
 	w.model.w, w.objects = w, noted{pipelinetest.NewStore(), w, nil}
 	w.cluster = newCluster(w)
 	w.cluster.nameless = s.Nameless
 	w.create(w.cluster, string(schemas.TopicInteractions), max(1, s.Partitions))
-	for _, topic := range []schemas.Topic{schemas.TopicExportRequests, schemas.TopicExportStatus, schemas.TopicAudit, schemas.TopicInteractions.DeadLetter(), schemas.TopicExportRequests.DeadLetter()} {
+	for _, topic := range []schemas.Topic{schemas.TopicExportRequests, schemas.TopicExportStatus, schemas.TopicAudit, schemas.TopicInteractions.DeadLetter(), schemas.TopicExportRequests.DeadLetter(), schemas.TopicErasureRequests, schemas.TopicErasureRequests.DeadLetter(), schemas.TopicErased} {
 		w.create(w.cluster, string(topic), 1)
 	}
 	for n, roles := range s.Processes {

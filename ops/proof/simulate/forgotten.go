@@ -1,0 +1,232 @@
+package simulate
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"cdds/schemas"
+)
+
+// erasureAsked is an erasure that somebody requested.
+type erasureAsked struct {
+	request *schemas.ErasureRequest
+	// step is when the request was acknowledged.
+	step int
+	// lost says that its request is lost.
+	lost bool
+	// ended is what the first worker that ended it said, endedAt the step at which it did, and
+	// as of what it forgets; begun is the step at which what it is about was written down.
+	ended          *schemas.Erasure
+	endedAt, begun int
+}
+
+// requestErasure asks to forget a contact or an interaction.
+func (w *world) requestErasure(a, b, c int) bool {
+	if !w.erases {
+		return false
+	}
+	r := &schemas.ErasureRequest{
+		TenantID: tenant(a), ErasureID: fmt.Sprintf("x%d", len(w.model.erasures)), RequestedBy: "operator", RequestedAt: schemas.TimeOf(w.now()),
+		DeleteArtifacts: c%5 == 0,
+	}
+	if b%2 == 0 {
+		r.ContactID = contacts[1+b/2%(len(contacts)-1)]
+	} else {
+		key := b / 2 % keys
+		r.TenantID, r.InteractionID = tenant(key), fmt.Sprintf("i%d", key)
+	}
+	value, err := schemas.Encode(r)
+	if err != nil {
+		panic(err)
+	}
+	w.cluster.topics[string(schemas.TopicErasureRequests)].partitions[0].append(&entry{key: []byte(r.Key()), value: value}, w.now())
+	w.model.erasures = append(w.model.erasures, &erasureAsked{request: r, step: w.steps})
+	return true
+}
+
+// saved notes how an erasure stands.
+func (m *model) saved(e schemas.Erasure) {
+	for _, x := range m.erasures {
+		switch {
+		case x.request.ID() != e.Request.ID() || x.ended != nil:
+		case e.Ended():
+			x.ended, x.endedAt = &e, m.w.steps
+		case e.FoundAt.IsZero():
+		case x.begun == 0:
+			x.begun = m.w.steps
+		}
+	}
+}
+
+// names reports whether an erasure is about a content by itself.
+func (x *erasureAsked) names(c *content) bool {
+	r, e := x.request, c.event
+	return e != nil && r.TenantID == e.TenantID && (r.ContactID != "" && r.ContactID == e.ContactID || r.InteractionID != "" && r.InteractionID == e.InteractionID)
+}
+
+// concerns reports whether an entry is, or may be, what an erasure that was carried out forgets.
+// Versions that do not name a contact go with those that do, if these were known.
+func (w *world) concerns(x *erasureAsked, e *entry, l schemas.Lineage) (must, may bool) {
+	if x.ended == nil || x.ended.State != schemas.ErasureDone || e.content == nil || e.content.event == nil {
+		return false, false
+	}
+	below := func(e *entry) bool {
+		positions := w.model.positionsOf(e, l)
+		if e.lost == nil && e.log.topic == w.source() {
+			positions = []int64{l.Position(e.log.n, e.offset)}
+		}
+		return slices.ContainsFunc(positions, func(at int64) bool {
+			s := x.ended.Interactions
+			return int(e.log.n) < len(s) && at < s[e.log.n]
+		})
+	}
+	if !below(e) {
+		return false, false
+	}
+	if x.names(e.content) {
+		return true, true
+	}
+	for _, o := range w.model.places {
+		if o.content == nil || !x.names(o.content) || o.content.event.InteractionID != e.content.event.InteractionID || !o.visible() || !below(o) {
+			continue
+		}
+		may = true
+	}
+	return false, may
+}
+
+// erased reports whether an entry was, or may have been, erased.
+func (w *world) erased(e *entry, l schemas.Lineage) (must, may bool) {
+	for _, x := range w.model.erasures {
+		certain, possible := w.concerns(x, e, l)
+		must, may = must || certain, may || possible
+	}
+	return must, may
+}
+
+// mayBeErased reports whether an entry may have been erased.
+func (w *world) mayBeErased(e *entry, l schemas.Lineage) bool {
+	_, may := w.erased(e, l)
+	return may
+}
+
+// settleErasures lets every erasure come to its end.
+func (w *world) settleErasures() {
+	for range exportRounds {
+		if !w.rest(restLimit) {
+			w.failf("there is no end to what processes do")
+		}
+		if w.broken != "" || !slices.ContainsFunc(w.model.erasures, func(x *erasureAsked) bool { return !x.lost && x.ended == nil }) {
+			return
+		}
+		w.sleep(15 * time.Second)
+	}
+	for _, x := range w.model.erasures {
+		if !x.lost && x.ended == nil {
+			w.failf("nothing is in the way of erasures, and one does not end: %s", x.request.ErasureID)
+		}
+	}
+}
+
+// checkErasures: what was erased is not stored, and an erasure names the exports that hold what
+// it forgot, and no others.
+func (w *world) checkErasures(l schemas.Lineage) {
+	rows := map[position]bool{}
+	for _, r := range w.tables.Records() {
+		rows[position{r.Partition, r.Offset}] = true
+	}
+	for _, x := range w.model.erasures {
+		switch {
+		case x.ended == nil:
+		case x.ended.State == schemas.ErasureDone:
+			w.coverage["an erasure is done"]++
+			w.checkForgotten(x, l, rows)
+			w.checkImpact(x, l)
+		default:
+			w.coverage["an erasure finds nothing"]++
+			w.checkNothing(x, l)
+		}
+	}
+}
+
+func (w *world) checkForgotten(x *erasureAsked, l schemas.Lineage, rows map[position]bool) {
+	for _, p := range w.source().partitions {
+		for _, e := range p.present() {
+			if must, _ := w.concerns(x, e, l); must && rows[position{p.n, l.Position(p.n, e.offset)}] {
+				w.failf("erasure %s is done, and %s is stored", x.request.ErasureID, e.body())
+			}
+		}
+	}
+}
+
+// checkNothing: an erasure that found nothing had nothing to find.
+func (w *world) checkNothing(x *erasureAsked, l schemas.Lineage) {
+	for _, p := range w.source().partitions {
+		for _, e := range p.present() {
+			at := l.Position(p.n, e.offset)
+			was := e.content != nil && e.visibleAt(x.step) && e.huge == [2]int64{} && x.names(e.content) && e.born < x.step && int(p.n) < len(x.ended.Interactions) && at < x.ended.Interactions[p.n]
+			_, gone := w.erased(e, l)
+			if was && !gone && !w.isAged(e.content) {
+				w.failf("erasure %s ended as %s (%s), and there was %s", x.request.ErasureID, x.ended.State, x.ended.Reason, e.body())
+			}
+		}
+	}
+}
+
+// checkImpact compares the exports that an erasure names with those that hold what it forgot.
+func (w *world) checkImpact(x *erasureAsked, l schemas.Lineage) {
+	forgot, may := map[string]bool{}, map[string]bool{}
+	for _, e := range w.model.places {
+		if e.content == nil {
+			continue
+		}
+		must, possible := w.concerns(x, e, l)
+		forgot[e.body()] = forgot[e.body()] || must && e.lost == nil
+		may[e.body()] = may[e.body()] || possible
+	}
+	for _, asked := range w.model.exports {
+		if asked.completed == 0 || asked.request.TenantID != x.request.TenantID {
+			continue
+		}
+		o, err := w.openExport(asked)
+		if err != nil {
+			continue
+		}
+		named := slices.ContainsFunc(x.ended.Exports, func(h schemas.AffectedExport) bool { return h.ExportID == asked.request.ExportID })
+		before := asked.completed < x.begun
+		if before && !named && slices.ContainsFunc(o.bodies, func(body string) bool { return forgot[body] }) {
+			w.failf("erasure %s does not name %s, which holds what it forgot; it names %s", x.request.ErasureID, asked.name(), x.named())
+		}
+		if before && named && !slices.ContainsFunc(o.bodies, func(body string) bool { return may[body] }) {
+			w.failf("erasure %s names %s, which holds nothing of what it forgot", x.request.ErasureID, asked.name())
+		}
+		if asked.accepted > x.endedAt && slices.ContainsFunc(o.bodies, func(body string) bool { return forgot[body] }) {
+			w.failf("erasure %s was done when %s was accepted, and that has what it forgot", x.request.ErasureID, asked.name())
+		}
+	}
+}
+
+// checkForgot: who has folded an export that was accepted after an erasure was done has nothing
+// of what that forgot.
+func (w *world) checkForgot(x *asked, got map[schemas.RowKey]string, l schemas.Lineage) {
+	for _, erasure := range w.model.erasures {
+		if erasure.ended == nil || erasure.endedAt > x.accepted {
+			continue
+		}
+		for _, e := range w.model.places {
+			if must, _ := w.concerns(erasure, e, l); must && e.lost == nil && got[e.content.key()] == e.body() {
+				w.failf("erasure %s was done when %s was accepted, and who has that and those before has %s", erasure.request.ErasureID, x.name(), e.body())
+			}
+		}
+	}
+}
+
+func (x *erasureAsked) named() string {
+	var all []string
+	for _, h := range x.ended.Exports {
+		all = append(all, h.ExportID)
+	}
+	return "[" + strings.Join(all, " ") + "]"
+}

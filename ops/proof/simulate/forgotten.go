@@ -72,18 +72,22 @@ func (w *world) concerns(x *erasureAsked, e *entry, l schemas.Lineage) (must, ma
 	if x.ended == nil || x.ended.State != schemas.ErasureDone || e.content == nil || e.content.event == nil {
 		return false, false
 	}
-	below := func(e *entry) bool {
-		positions := w.model.positionsOf(e, l)
-		if e.lost == nil && e.log.topic == w.source() {
-			positions = []int64{l.Position(e.log.n, e.offset)}
-		}
+	under := func(e *entry, positions ...int64) bool {
 		return slices.ContainsFunc(positions, func(at int64) bool {
 			s := x.ended.Interactions
 			return int(e.log.n) < len(s) && at < s[e.log.n]
 		})
 	}
+	below := func(e *entry) bool {
+		return under(e, w.model.positionsOf(e, l)...) || under(e, l.Position(e.log.n, e.offset))
+	}
 	if !below(e) {
 		return false, false
+	}
+	// What is there has the position that the present incarnation gives it. Where topics have no
+	// ids it may be read once more, under another one.
+	if e.lost == nil && e.log.topic == w.source() && !under(e, l.Position(e.log.n, e.offset)) {
+		return false, w.cluster.nameless
 	}
 	if x.names(e.content) {
 		return true, true

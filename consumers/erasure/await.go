@@ -3,8 +3,10 @@ package erasure
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
+	"cdds/pipeline/warehouse"
 	"cdds/schemas"
 )
 
@@ -13,6 +15,48 @@ type log struct {
 	group string
 	topic schemas.Topic
 	to    schemas.Snapshot
+}
+
+// look waits until everything below the erasure's snapshot is stored, and says whether the tenant
+// is known and what the erasure is about. ClickHouse may lose what it has before it answers: then
+// it is read again, and looked at again. Of the snapshot it leaves what topics have not lost.
+func (h *Handler) look(ctx context.Context, e *schemas.Erasure) (known bool, impact warehouse.Impact, err error) {
+	for {
+		logs := []log{
+			{schemas.IngestGroup(schemas.TopicInteractions), schemas.TopicInteractions, e.Interactions},
+			{schemas.IngestGroup(schemas.TopicContacts), schemas.TopicContacts, e.Contacts},
+		}
+		if err := h.await(ctx, *e, "ingest", logs...); err != nil {
+			return false, impact, err
+		}
+		if e.Interactions, err = h.still(ctx, schemas.TopicInteractions, e.Interactions); err != nil {
+			return false, impact, err
+		}
+		if e.Contacts, err = h.still(ctx, schemas.TopicContacts, e.Contacts); err != nil {
+			return false, impact, err
+		}
+		if known, err = h.Rows.HasTenant(ctx, e.Request.TenantID); err != nil {
+			return false, impact, err
+		}
+		if impact, err = h.Rows.Impact(ctx, *e); err != nil {
+			return false, impact, err
+		}
+		if lost, err := h.behindAny(ctx, logs); err != nil || lost == 0 {
+			return known, impact, err
+		}
+	}
+}
+
+// behindAny is how many records of any of the logs are not stored.
+func (h *Handler) behindAny(ctx context.Context, logs []log) (all int64, err error) {
+	for _, l := range logs {
+		n, err := h.behind(ctx, l)
+		if err != nil {
+			return 0, err
+		}
+		all += n
+	}
+	return all, nil
 }
 
 // await waits until a role has stored everything below snapshots, and ClickHouse still has
@@ -24,13 +68,9 @@ func (h *Handler) await(ctx context.Context, e schemas.Erasure, role string, log
 	defer ticker.Stop()
 	told := false
 	for {
-		var behind int64
-		for _, l := range logs {
-			n, err := h.behind(ctx, l)
-			if err != nil {
-				return err
-			}
-			behind += n
+		behind, err := h.behindAny(ctx, logs)
+		if err != nil {
+			return err
 		}
 		if behind == 0 {
 			return nil
@@ -53,16 +93,34 @@ func (h *Handler) await(ctx context.Context, e schemas.Erasure, role string, log
 // behind is how many records are not stored: not read yet, or lost since, and still in
 // Kafka, so that they come.
 func (h *Handler) behind(ctx context.Context, l log) (int64, error) {
+	to, err := h.still(ctx, l.topic, l.to)
+	if err != nil {
+		return 0, err
+	}
 	done, err := h.Log.Handled(ctx, l.group, l.topic)
 	if err != nil {
 		return 0, err
 	}
-	if n := l.to.Behind(done); n > 0 {
+	if n := to.Behind(done); n > 0 {
 		return n, nil
 	}
-	present, err := h.Log.Present(ctx, l.topic, l.to)
+	present, err := h.Log.Present(ctx, l.topic, to)
 	if err != nil {
 		return 0, err
 	}
 	return h.Rows.Missing(ctx, l.topic, present)
+}
+
+// still is a snapshot without what its topic lost before anybody read it, as far as the log does
+// not reach any more: that never comes, and what takes its place was produced later.
+func (h *Handler) still(ctx context.Context, topic schemas.Topic, s schemas.Snapshot) (schemas.Snapshot, error) {
+	end, err := h.Log.EndOffsets(ctx, topic)
+	if err != nil {
+		return nil, err
+	}
+	s = slices.Clone(s)
+	for p := range min(len(s), len(end)) {
+		s[p] = min(s[p], end[p])
+	}
+	return s, nil
 }

@@ -166,23 +166,13 @@ func (h *Handler) erase(ctx context.Context, r schemas.ErasureRequest) error {
 
 // find writes down what the erasure is about and which exports hold it, and removes it.
 func (h *Handler) find(ctx context.Context, e schemas.Erasure) error {
-	err := h.await(ctx, e, "ingest",
-		log{schemas.IngestGroup(schemas.TopicInteractions), schemas.TopicInteractions, e.Interactions},
-		log{schemas.IngestGroup(schemas.TopicContacts), schemas.TopicContacts, e.Contacts})
-	if err != nil {
-		return err
-	}
-	known, err := h.Rows.HasTenant(ctx, e.Request.TenantID)
+	known, impact, err := h.look(ctx, &e)
 	if err != nil {
 		return err
 	}
 	if !known {
 		e.Reason = fmt.Sprintf("tenant %s is unknown: nothing was ever stored for it", e.Request.TenantID)
 		return h.end(ctx, e, schemas.ErasureRefused, schemas.OutcomeRefused, e.About()+": "+e.Reason)
-	}
-	impact, err := h.Rows.Impact(ctx, e)
-	if err != nil {
-		return err
 	}
 	e.Subjects = impact.Outcomes()
 	unknown, err := h.describeUnknown(ctx, &e)

@@ -52,7 +52,9 @@ func (l *erasedLog) Rewind() { l.Close() }
 func (l *erasedLog) Close() {
 	if l.replica != nil {
 		l.stop()
-		<-l.ended
+		if err := <-l.ended; err != nil {
+			l.logger.Warn("who was erased was not read to its end", "error", err)
+		}
 		l.replica, l.page, l.failed = nil, nil, nil
 	}
 }
@@ -70,8 +72,6 @@ func (l *erasedLog) Read(ctx context.Context, each func([]*schemas.ErasedSubject
 		select {
 		case page := <-l.pages:
 			if err := each(page); err != nil {
-				cancel()
-				<-synced
 				return err
 			}
 		case err := <-synced:

@@ -110,7 +110,7 @@ func (w *Warehouse) RemoveErased(ctx context.Context, e schemas.Erasure) error {
 // RemovingSteps are the statements of RemoveErased, in order.
 func (w *Warehouse) RemovingSteps(e schemas.Erasure) []ErasingStep {
 	return []ErasingStep{
-		{"record rows", func(ctx context.Context) error {
+		{"record rows", func(context.Context) error {
 			for _, r := range w.erasable(e) {
 				w.mu.Lock()
 				w.gone[erasedRow(e, r)] = true
@@ -118,7 +118,7 @@ func (w *Warehouse) RemovingSteps(e schemas.Erasure) []ErasingStep {
 			}
 			return nil
 		}},
-		{"account for rows", func(ctx context.Context) error {
+		{"account for rows", func(context.Context) error {
 			for _, r := range w.erasable(e) {
 				w.mu.Lock()
 				w.account(erased, schemas.TopicInteractions, schemas.Run{Partition: r.Partition, First: r.Offset, Next: r.Offset + 1})
@@ -126,7 +126,7 @@ func (w *Warehouse) RemovingSteps(e schemas.Erasure) []ErasingStep {
 			}
 			return nil
 		}},
-		{"delete rows", func(ctx context.Context) error {
+		{"delete rows", func(context.Context) error {
 			contacts := w.about(e, schemas.ErasedContact)
 			doomed := w.erasable(e)
 			for _, r := range w.Records() {
@@ -141,7 +141,7 @@ func (w *Warehouse) RemovingSteps(e schemas.Erasure) []ErasingStep {
 			}
 			return nil
 		}},
-		{"count what is left", func(ctx context.Context) error {
+		{"count what is left", func(context.Context) error {
 			if left := len(w.erasable(e)); left > 0 {
 				return fmt.Errorf("erase %s: still in interactions: %s", e.Request.ErasureID, schemas.Counted(left, "row"))
 			}

@@ -187,7 +187,12 @@ func (w *world) checkImpact(x *erasureAsked, l schemas.Lineage) {
 			continue
 		}
 		must, possible := w.concerns(x, e, l)
-		forgot[e.body()] = forgot[e.body()] || must && e.lost == nil
+		// Of what aged out, or another erasure removed, ClickHouse does not say any more whose it was.
+		gone := e.content.event != nil && w.isAged(e.content) || slices.ContainsFunc(w.model.erasures, func(o *erasureAsked) bool {
+			_, was := w.concerns(o, e, l)
+			return was && o != x && o.begun <= x.endedAt
+		})
+		forgot[e.body()] = forgot[e.body()] || must && e.lost == nil && !gone
 		may[e.body()] = may[e.body()] || possible
 	}
 	for _, asked := range w.model.exports {

@@ -197,6 +197,37 @@ func TestARecreatedAndTruncatedTopicWhoseRowsWereDroppedIsStoredAgain(t *testing
 	}})
 }
 
+func TestAnErasureDoesNotWaitForWhatKafkaLostUnread(t *testing.T) {
+	replay(t, history{setting{Partitions: 1, Erases: true, Processes: []string{"ie"}}, []act{
+		{"fail calls", 0, 0, 5},
+		{"erase", 0, 0, 0},
+		{"produce", 0, 0, 0},
+		{"run", 544, 2, 0},
+		{"truncate", 0, 0, 0},
+	}})
+}
+
+func TestAnErasureThatClickHouseLostBeforeIngestLookedStaysOne(t *testing.T) {
+	replay(t, history{setting{Partitions: 1, Erases: true, Processes: []string{"ie"}}, []act{
+		{"produce", 175, 0, 0},
+		{"erase", 0, 0, 0},
+		{"rest", 0, 0, 0},
+		{"run", 39, 0, 0},
+		{"lose ClickHouse", 0, 0, 0},
+	}})
+}
+
+func TestAnErasureDoesNotNameAnExportThatLeftItsRowsOutForTheirAge(t *testing.T) {
+	replay(t, history{setting{Partitions: 1, Erases: true, Processes: []string{"ie"}}, []act{
+		{"keep less history", 0, 0, 0},
+		{"produce", 41, 0, 0},
+		{"run a job", 0, 0, 0},
+		{"run", 117, 0, 0},
+		{"run", 50, 0, 0},
+		{"erase", 0, 0, 1},
+	}})
+}
+
 func TestAHistoryThatBreaksALawIsShrunk(t *testing.T) {
 	h := generate(3)
 	h.Acts = append(h.Acts, act{"produce", 999, 999, 999})

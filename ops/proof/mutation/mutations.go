@@ -319,6 +319,18 @@ var mutations = []mutation{
 		"pipeline/warehouse/impact.go", "x.HistoryFrom.Compare(q.Filter.From) > 0", "false",
 		"pipeline/warehouse", "TestTheExportsThatHoldAnInteractionAreThoseWhoseModelHasIt",
 	}, {
+		"erasure", "who was erased is read on in the log before each insert",
+		"pipeline/warehouse/forgetting.go", "\terasures, err := f.carryOut(ctx, whole)\n", "\tvar erasures int\n\tvar err error\n\tif whole {\n\t\terasures, err = f.carryOut(ctx, whole)\n\t}\n",
+		"pipeline/warehouse", "TestAnErasureThatClickHouseLostBeforeIngestLookedIsKnownFromTheLog",
+	}, {
+		"erasure", "ClickHouse is asked whether it still has what it had",
+		"pipeline/warehouse/forgetting.go", "if !there[e] {", "if !there[e] && false {",
+		"pipeline/warehouse", "TestWhatWasErasedIsDroppedThoughClickHouseForgetsIt",
+	}, {
+		"erasure", "what Kafka lost before anybody read it is not waited for",
+		"consumers/erasure/await.go", "s[p] = min(s[p], end[p])", "_ = end[p]",
+		"ops/proof/simulate", "TestAnErasureDoesNotWaitForWhatKafkaLostUnread",
+	}, {
 		"erasure", "the exports that hold it are written down before it is removed",
 		"consumers/erasure/erasure.go", "e.Rows, e.FoundAt = impact.Versions, schemas.TimeOf(h.Now())", "e.Rows = impact.Versions",
 		"ops/app", "TestAnErasureThatDiedAfterItsRowsWereGoneStillNamesTheExportsThatHoldThem",

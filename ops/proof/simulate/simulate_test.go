@@ -210,9 +210,12 @@ func TestAnErasureDoesNotWaitForWhatKafkaLostUnread(t *testing.T) {
 func TestAnErasureThatClickHouseLostBeforeIngestLookedStaysOne(t *testing.T) {
 	replay(t, history{setting{Partitions: 1, Erases: true, Processes: []string{"ie"}}, []act{
 		{"produce", 175, 0, 0},
-		{"erase", 0, 0, 0},
 		{"rest", 0, 0, 0},
-		{"run", 39, 0, 0},
+		{"erase", 0, 0, 0},
+		{"wait", 3, 0, 0},
+		{"rest", 0, 0, 0},
+		{"wait", 2, 0, 0},
+		{"rest", 0, 0, 0},
 		{"lose ClickHouse", 0, 0, 0},
 	}})
 }

@@ -54,9 +54,14 @@ func profileDir(t *testing.T) string {
 	return dir
 }
 
+// oneBrowser is held by the test that has a browser: several at once starve each other.
+var oneBrowser = make(chan struct{}, 1)
+
 // openBrowser starts Chromium; without it the test is skipped.
 func openBrowser(t *testing.T, url string) *tab {
 	t.Helper()
+	oneBrowser <- struct{}{}
+	t.Cleanup(func() { <-oneBrowser })
 	var program string
 	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
 		if found, err := exec.LookPath(name); err == nil {

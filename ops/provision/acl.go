@@ -16,6 +16,7 @@ type Access struct {
 	Reads   []schemas.Topic // consumed; its dead letters are written to Reads' own .dlq
 	Groups  []string        // joined for Reads
 	Replays []schemas.Topic // read from the start, or from days ago, at every start, outside any group
+	Commits []schemas.Topic // not consumed, but offsets are committed of them, for which Kafka wants Read
 	Writes  []schemas.Topic // produced to
 	Asks    []string        // groups whose committed offsets it looks at
 	Shows   string          // the group it joins to be seen, if it joins none for Reads
@@ -31,6 +32,7 @@ var accesses = map[string]Access{
 	"export": {
 		Reads:   []schemas.Topic{schemas.TopicExportRequests},
 		Groups:  []string{schemas.GroupExport, schemas.GroupSnapshots},
+		Commits: schemas.SourceTopics(), // the snapshots that are promised
 		Replays: []schemas.Topic{schemas.TopicJobs, schemas.TopicCertificates, schemas.TopicHolds},
 		Writes:  []schemas.Topic{schemas.TopicExportStatus, schemas.TopicAudit},
 		Asks:    readers(schemas.SourceTopics()...),
@@ -130,6 +132,9 @@ func (a Access) joins() []string {
 	return append(slices.Clone(a.Groups), a.Shows)
 }
 
+// readable are the topics that a role may read.
+func (a Access) readable() []schemas.Topic { return slices.Concat(a.Reads, a.Replays, a.Commits) }
+
 // Grant lets principal ("User:cdds-ingest") do what the access says and nothing else,
 // for a cluster that refuses what nobody allowed. It needs Alter on the cluster, and is
 // safe to repeat.
@@ -148,7 +153,7 @@ func (a Access) Grant(ctx context.Context, admin *kadm.Client, principal string)
 	for _, t := range a.Reads {
 		writes = append(writes, t.DeadLetter())
 	}
-	if reads := slices.Concat(a.Reads, a.Replays); len(reads) > 0 {
+	if reads := a.readable(); len(reads) > 0 {
 		grants = append(grants, on().Topics(names(reads)...).Operations(kadm.OpRead))
 	}
 	if joins := a.joins(); len(joins) > 0 {

@@ -120,7 +120,9 @@ func (h *Handler) still(ctx context.Context, topic schemas.Topic, s schemas.Snap
 	}
 	s = slices.Clone(s)
 	for p := range min(len(s), len(end)) {
-		s[p] = min(s[p], end[p])
+		if s[p]&^schemas.MaxOffset == end[p]&^schemas.MaxOffset { // brokers may still answer for a topic that is gone
+			s[p] = min(s[p], end[p])
+		}
 	}
 	return s, nil
 }

@@ -167,16 +167,19 @@ func (o *Offsets) Used(ctx context.Context, topic schemas.Topic, to schemas.Snap
 	return used, nil
 }
 
-// Present returns the positions below a snapshot whose records Kafka still has.
+// Present returns the positions below a snapshot whose records Kafka still has, also those of a
+// log that lost its tail below the snapshot since.
 func (o *Offsets) Present(ctx context.Context, topic schemas.Topic, to schemas.Snapshot) ([]schemas.Run, error) {
 	l, log, err := o.settler.SettleLog(ctx, topic)
 	if err != nil {
 		return nil, err
 	}
 	var present []schemas.Run
-	for p, position := range to {
-		if next, there := l.Offset(int32(p), position); there && p < len(log.Starts) {
-			present = append(present, l.Runs(int32(p), log.Starts[p], next)...)
+	for p, start := range log.Starts[:min(len(log.Starts), len(to))] {
+		for _, r := range l.Runs(int32(p), start, schemas.MaxOffset) {
+			if r.Next = min(r.Next, to[p]); r.First < r.Next {
+				present = append(present, r)
+			}
 		}
 	}
 	return present, nil

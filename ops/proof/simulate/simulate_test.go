@@ -207,6 +207,21 @@ func TestAnErasureDoesNotWaitForWhatKafkaLostUnread(t *testing.T) {
 	}})
 }
 
+func TestAnErasureOfAReplacedTopicWaitsForWhatIsYetToBeStored(t *testing.T) {
+	replay(t, history{setting{Partitions: 1, Erases: true, Processes: []string{"ie"}}, []act{
+		{"run", 83, 1, 0},
+		{"make the topic again", 1, 0, 1},
+		{"produce", 784, 2, 0},
+		{"erase", 1, 0, 0},
+		{"produce without a key", 0, 0, 0},
+		{"run", 81, 0, 0},
+		{"run a job", 0, 0, 0},
+		{"run", 29, 0, 0},
+		{"produce", 0, 0, 1},
+		{"truncate", 0, 1, 0},
+	}})
+}
+
 func TestAnErasureThatClickHouseLostBeforeIngestLookedStaysOne(t *testing.T) {
 	replay(t, history{setting{Partitions: 1, Erases: true, Processes: []string{"ie"}}, []act{
 		{"produce", 175, 0, 0},

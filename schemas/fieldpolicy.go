@@ -219,7 +219,7 @@ func (p *FieldPolicy) Own() (rules []FieldRule) {
 	return rules
 }
 
-// sorted is the same policy in the one order it is told in.
+// sorted returns the policy with its rules in a fixed order, so that equal policies have one digest.
 func (p *FieldPolicy) sorted() *FieldPolicy {
 	if p == nil {
 		return nil

@@ -177,6 +177,15 @@ type Run struct {
 	Next      int64 `json:"next"`
 }
 
+// Present returns the positions of a partition below to that its log still has, which begins at
+// offset start: also what it kept if it lost its tail below to since.
+func (l Lineage) Present(partition int32, start, to int64) (present []Run) {
+	for _, r := range l.Runs(partition, start, MaxOffset) {
+		present = clipped(present, Run{partition, r.First, min(r.Next, to)})
+	}
+	return present
+}
+
 // Gone returns what of a run a log does not have any more that begins at offset start.
 func (l Lineage) Gone(r Run, start int64) []Run {
 	var gone []Run

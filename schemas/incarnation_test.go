@@ -52,6 +52,9 @@ func TestATopicMadeAgainHasNewPositionsAndAnotherGroup(t *testing.T) {
 	if _, there := l.Offset(0, 50); there {
 		t.Error("a position of the topic that is gone has an offset")
 	}
+	if there := l.Present(0, 0, 50); len(there) > 0 {
+		t.Errorf("of the topic that is gone there is %v", there)
+	}
 	if o := l.Origin("g", 1); !slices.Equal(o.Groups, []string{"g.1"}) || o.Offset != 3 {
 		t.Errorf("it is read from %+v", o)
 	}
@@ -71,6 +74,12 @@ func TestATopicMadeAgainAndTrimmedHasNothingOfTheOneBefore(t *testing.T) {
 	}
 	if at, there := l.Offset(0, incarnation+5); at != 5 || !there {
 		t.Errorf("the first record is at offset %d, %t", at, there)
+	}
+	if there := l.Present(0, 5, 9); len(there) > 0 {
+		t.Errorf("of the topic that is gone there is %v", there)
+	}
+	if got, want := l.Present(0, 5, incarnation+6), []schemas.Run{{0, incarnation + 5, incarnation + 6}}; !slices.Equal(got, want) {
+		t.Errorf("there is %v, want %v", got, want)
 	}
 }
 
@@ -134,9 +143,15 @@ func TestALogThatLostItsTailGoesOnBehindWhatWasRead(t *testing.T) {
 		if got, there := l.Offset(at.partition, at.position); got != at.offset || !there {
 			t.Errorf("position %d of partition %d is at offset %d, %t", at.position, at.partition, got, there)
 		}
+		if got, want := l.Present(at.partition, at.offset, at.position+1), []schemas.Run{{at.partition, at.position, at.position + 1}}; !slices.Equal(got, want) {
+			t.Errorf("from offset %d of partition %d on there is %v, want %v", at.offset, at.partition, got, want)
+		}
 	}
 	if _, there := l.Offset(0, 60); there {
 		t.Error("what the log lost has an offset")
+	}
+	if got, want := l.Present(0, 0, 100), []schemas.Run{{0, 0, 50}}; !slices.Equal(got, want) {
+		t.Errorf("of what the log had before it lost its tail there is %v, want %v", got, want)
 	}
 	for p, want := range []schemas.Origin{{[]string{"g.1"}, 50}, {[]string{"g.1"}, 55}, {[]string{"g.1", "g"}, 0}} {
 		if got := l.Origin("g", int32(p)); !slices.Equal(got.Groups, want.Groups) || got.Offset != want.Offset {

@@ -56,7 +56,7 @@ func TestARowShowsWhatThePolicyLeaves(t *testing.T) {
 		"cut short":                 {schemas.FieldPolicy{Truncate: map[string]int{"/attributes/plz": 2}}, `{"attributes":{"plz":"80331"}}`, `{"attributes":{"plz":"80"}}`},
 		"short already":             {schemas.FieldPolicy{Truncate: map[string]int{"/queue": 9}}, `{"queue":"sales"}`, `{"queue":"sales"}`},
 		"cut between characters":    {schemas.FieldPolicy{Truncate: map[string]int{"/queue": 3}}, `{"queue":"ü\ud83d\ude00\n\u0041"}`, `{"queue":"ü\ud83d\ude00\n"}`},
-		"cut what is no text":       {schemas.FieldPolicy{Truncate: map[string]int{"/x": 3}, Unknown: "keep"}, `{"x":12345,"queue":"q"}`, `{"queue":"q"}`},
+		"cut a value, not a text":   {schemas.FieldPolicy{Truncate: map[string]int{"/x": 3}, Unknown: "keep"}, `{"x":12345,"queue":"q"}`, `{"queue":"q"}`},
 		"pseudonym":                 {schemas.FieldPolicy{Pseudonym: []string{"/contact_id"}}, `{"contact_id":"c1"}`, `{"contact_id":"` + k.Of("c1") + `"}`},
 		"pseudonym of an escape":    {schemas.FieldPolicy{Pseudonym: []string{"/contact_id"}}, `{"contact_id":"\u00631"}`, `{"contact_id":"` + k.Of("c1") + `"}`},
 		"pseudonym of nothing":      {schemas.FieldPolicy{Pseudonym: []string{"/contact_id"}}, `{"contact_id":"","queue":null}`, `{"contact_id":"","queue":null}`},

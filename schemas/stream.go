@@ -125,7 +125,7 @@ func readList[T any](r io.Reader, document any, member string, each func(T) erro
 	return Read(append(rest, '}'), document)
 }
 
-// readShort reads what is no object, to say so.
+// readShort reads a document that is not an object, for the error to say what it is.
 func readShort(d *jsontext.Decoder, document any) error {
 	value, err := d.ReadValue()
 	if err != nil {

@@ -132,3 +132,26 @@ func shorten(s string) string {
 	}
 	return strings.ToValidUTF8(s[:limit], "") + "..."
 }
+
+// wireTime reads a time that has the wire form and lies in the years that events have.
+func wireTime(s []byte) (Time, bool) {
+	if !wireForm(s) {
+		return Time{}, false
+	}
+	number := func(from, to int) (n int) {
+		for _, c := range s[from:to] {
+			n = 10*n + int(c-'0')
+		}
+		return n
+	}
+	year, month, day := number(0, 4), time.Month(number(5, 7)), number(8, 10)
+	hour, minute, second := number(11, 13), number(14, 16), number(17, 19)
+	if year < earliest.Year() || month < 1 || month > 12 || day < 1 || day > 28 && day > daysIn(year, month) || hour > 23 || minute > 59 || second > 59 {
+		return Time{}, false
+	}
+	return Time{time.Date(year, month, day, hour, minute, second, number(20, 23)*1e6, time.UTC)}, true
+}
+
+func daysIn(year int, month time.Month) int {
+	return time.Date(year, month+1, 0, 0, 0, 0, 0, time.UTC).Day()
+}

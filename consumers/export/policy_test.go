@@ -135,7 +135,7 @@ func TestNothingOfPlantedPersonalDataIsInAnExportThatHidesIt(t *testing.T) {
 				}
 				for _, part := range m.Parts {
 					if part.StoredBytes != 0 {
-						t.Errorf("%s: part %d tells how much was hidden", id, part.Number)
+						t.Errorf("%s: part %d shows how much was hidden", id, part.Number)
 					}
 				}
 			}

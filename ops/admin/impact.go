@@ -73,7 +73,7 @@ func (h *Handle) holding(ctx context.Context, found warehouse.Impact) (all []sch
 	return all, err
 }
 
-// keeps is the first hold that an erasure would wait for; nil if there is none.
+// keeps returns the first hold that an erasure would wait for, or nil.
 func (h *Handle) keeps(ctx context.Context, r schemas.ErasureRequest, found warehouse.Impact, exports []schemas.AffectedExport) (*schemas.Hold, error) {
 	holds, err := h.Definitions.Held(ctx, h.tenant)
 	if err != nil {

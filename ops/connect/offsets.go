@@ -176,11 +176,7 @@ func (o *Offsets) Present(ctx context.Context, topic schemas.Topic, to schemas.S
 	}
 	var present []schemas.Run
 	for p, start := range log.Starts[:min(len(log.Starts), len(to))] {
-		for _, r := range l.Runs(int32(p), start, schemas.MaxOffset) {
-			if r.Next = min(r.Next, to[p]); r.First < r.Next {
-				present = append(present, r)
-			}
-		}
+		present = append(present, l.Present(int32(p), start, to[p])...)
 	}
 	return present, nil
 }

@@ -20,7 +20,7 @@ func (jobForm) Presets() []preset {
 	}
 }
 
-// Policy is the field policy, an empty one if there is none.
+// Policy is the field policy. It is empty if the export hides nothing.
 func (f jobForm) Policy() schemas.FieldPolicy {
 	if f.FieldPolicy == nil {
 		return schemas.FieldPolicy{}

@@ -79,7 +79,7 @@ func (s *system) faces(ctx context.Context, n sizes, r *report) (err error) {
 		return errors.New("the first tenant has no certificate")
 	}
 	calls, pages := asked(n, certificates.Items[0].Fingerprint)
-	for _, path := range []string{"/session", "/tenants"} { // which are of nobody's tenant
+	for _, path := range []string{"/session", "/tenants"} { // these belong to no tenant
 		if err := v.measure(r, "", api.Prefix+path, n.requests); err != nil {
 			return err
 		}

@@ -148,6 +148,11 @@ func (l *erasedLog) sync(ctx context.Context) error {
 		if err == nil || ctx.Err() != nil {
 			return err
 		}
+		select {
+		case <-time.After(rememberPause):
+		case <-ctx.Done():
+			return err
+		}
 	}
 }
 

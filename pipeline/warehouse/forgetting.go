@@ -233,10 +233,16 @@ func (f *Forgetting) InsertContacts(ctx context.Context, batches ...schemas.Batc
 	return f.tables.InsertContacts(ctx, kept...)
 }
 
+// mostLooks bounds how often everything is read again for one insert.
+const mostLooks = 3
+
 // keep returns the batches without what is erased, having noted the positions of that.
 func keep[E any](ctx context.Context, f *Forgetting, batches []schemas.Batch[E], of func(E) (tenant string, at time.Time, about []Subject)) ([]schemas.Batch[E], error) {
 	var erased map[Subject][]Forgotten
-	for sure := false; !sure; {
+	for sure, tries := false, 0; !sure; tries++ {
+		if tries == mostLooks {
+			return nil, errors.New("ClickHouse loses who was erased while it is asked")
+		}
 		known, last, err := f.filter(ctx)
 		if err != nil {
 			return nil, err

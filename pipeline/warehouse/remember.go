@@ -15,21 +15,17 @@ import (
 // to be read again. It holds some 300 bytes for each erasure that it carries out again, whatever
 // that is about.
 //
-// Of the whole log that is what is not done, for it may have been broken off: an erasure counts
-// as done last. Of what comes later it is what is not recorded: whoever published it had
-// recorded it, and may be at it.
+// It does not know of what is not recorded. Of the whole log that is also what is not done, for
+// that may have been broken off: an erasure counts as done last. What comes later may not be
+// done because whoever published it is at it.
 func (f *Forgetting) carryOut(ctx context.Context, whole bool) (erasures int, err error) {
 	unknown := map[string]*schemas.ErasedSubject{} // one of each erasure
-	missing := f.notRecorded
-	if whole {
-		missing = f.notDone
-	}
 	err = f.log.Read(ctx, func(subjects []*schemas.ErasedSubject) error {
 		f.read = false // until all of it is carried out
 		for page := range tables.Fitting(subjects, func(s *schemas.ErasedSubject) int {
 			return max(len(s.Request.TenantID), len(s.Request.ErasureID), len(s.SubjectID))
 		}) {
-			missed, err := missing(ctx, page)
+			missed, err := f.missing(ctx, page, whole)
 			if err != nil {
 				return err
 			}
@@ -56,34 +52,29 @@ func (f *Forgetting) carryOut(ctx context.Context, whole bool) (erasures int, er
 	return erasures, nil
 }
 
-// notRecorded returns the subjects that ClickHouse does not know of.
-func (f *Forgetting) notRecorded(ctx context.Context, subjects []*schemas.ErasedSubject) (missed []*schemas.ErasedSubject, err error) {
-	all := make([]Erased, len(subjects))
+// missing returns the subjects that are not recorded, or, of the whole log, whose erasures are not
+// done as far as ClickHouse knows.
+func (f *Forgetting) missing(ctx context.Context, subjects []*schemas.ErasedSubject, whole bool) (missed []*schemas.ErasedSubject, err error) {
+	all, requests := make([]Erased, len(subjects)), make([]schemas.ErasureRequest, len(subjects))
 	for i, s := range subjects {
-		all[i] = erasedOf(s)
+		all[i], requests[i] = erasedOf(s), s.Request
 	}
 	there, err := f.tables.Recorded(ctx, all)
+	if err != nil {
+		return nil, err
+	}
+	var done map[string]bool
+	if whole {
+		if done, err = f.record.DoneErasures(ctx, requests); err != nil {
+			return nil, err
+		}
+	}
 	for i, s := range subjects {
-		if !there[all[i]] {
+		if !there[all[i]] || whole && !done[s.Request.ID()] {
 			missed = append(missed, s)
 		}
 	}
-	return missed, err
-}
-
-// notDone returns the subjects whose erasures are not done as far as ClickHouse knows.
-func (f *Forgetting) notDone(ctx context.Context, subjects []*schemas.ErasedSubject) (missed []*schemas.ErasedSubject, err error) {
-	requests := make([]schemas.ErasureRequest, len(subjects))
-	for i, s := range subjects {
-		requests[i] = s.Request
-	}
-	done, err := f.record.DoneErasures(ctx, requests)
-	for _, s := range subjects {
-		if !done[s.Request.ID()] {
-			missed = append(missed, s)
-		}
-	}
-	return missed, err
+	return missed, nil
 }
 
 // rememberErasure carries out again the erasure of a subject, as of the point it had. All

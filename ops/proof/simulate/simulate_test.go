@@ -222,6 +222,24 @@ func TestAnErasureOfAReplacedTopicWaitsForWhatIsYetToBeStored(t *testing.T) {
 	}})
 }
 
+func TestAnErasureThatIsDoneAndOfWhichClickHouseLostTheSubjectsIsCarriedOutAgain(t *testing.T) {
+	replay(t, history{setting{Partitions: 3, Erases: true, Processes: []string{"ie"}}, []act{
+		{"run", 832, 0, 0},
+		{"run", 23, 0, 0},
+		{"produce", 2, 0, 0},
+		{"wait", 2, 0, 0},
+		{"erase", 0, 1, 0},
+		{"rest", 0, 0, 0},
+		{"run", 3, 0, 0},
+		{"run", 771, 0, 0},
+		{"wait", 0, 0, 0},
+		{"start a process", 0, 0, 2},
+		{"run", 449, 0, 0},
+		{"lose ClickHouse", 0, 0, 0},
+		{"produce without a key", 0, 0, 2},
+	}})
+}
+
 func TestAnErasureThatClickHouseLostBeforeIngestLookedStaysOne(t *testing.T) {
 	replay(t, history{setting{Partitions: 1, Erases: true, Processes: []string{"ie"}}, []act{
 		{"produce", 175, 0, 0},

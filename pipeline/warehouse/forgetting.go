@@ -90,48 +90,6 @@ type ErasedLog interface {
 	Rewind()
 }
 
-// Subject is whom or what an erasure of a tenant is about: its kind is contact or interaction.
-type Subject struct{ TenantID, Kind, ID string }
-
-// key is what the filter knows a subject by; ids have no zero byte before their end.
-func (s Subject) key() string { return s.TenantID + "\x00" + s.Kind + "\x00" + s.ID }
-
-// Erased is a subject of one erasure.
-type Erased struct {
-	Subject
-	ErasureID string
-}
-
-func erasedOf(s *schemas.ErasedSubject) Erased {
-	return Erased{Subject{s.Request.TenantID, s.Kind, s.SubjectID}, s.Request.ErasureID}
-}
-
-// Forgotten is one erasure of a subject, as of a point in each topic.
-type Forgotten struct {
-	ErasureID              string
-	Interactions, Contacts schemas.Snapshot
-}
-
-// of is the point in a topic.
-func (f Forgotten) of(topic schemas.Topic) schemas.Snapshot {
-	switch topic {
-	case schemas.TopicInteractions:
-		return f.Interactions
-	case schemas.TopicContacts:
-		return f.Contacts
-	}
-	return nil
-}
-
-// ErasedRow is the position of a row that was erased.
-type ErasedRow struct {
-	Topic               schemas.Topic
-	Partition           int32
-	Offset              int64
-	TenantID, ErasureID string
-	Time                time.Time
-}
-
 // What the filter is made for: it has 4.8 MB, and of so many subjects takes one record in a
 // hundred for one of them by mistake. Of more it takes more, and looks more up.
 const (
@@ -260,20 +218,30 @@ func keep[E any](ctx context.Context, f *Forgetting, batches []schemas.Batch[E],
 	}
 	all := make([]schemas.Batch[E], len(batches))
 	var dropped []ErasedRow
+	var forgotten []*schemas.ErasedSubject
 	for i, b := range batches {
 		kept := make([]schemas.Record[E], 0, len(b.Records))
 		for _, r := range b.Records {
 			tenant, at, about := of(r.Event)
-			if erasure := erasureOf(erased, about, b.Topic, r.Partition, r.Offset); erasure != "" {
-				dropped = append(dropped, ErasedRow{b.Topic, r.Partition, r.Offset, tenant, erasure, at})
+			s, erasure, gone := erasureOf(erased, about, b.Topic, r.Partition, r.Offset)
+			if !gone {
+				kept = append(kept, r)
 				continue
 			}
-			kept = append(kept, r)
+			dropped = append(dropped, ErasedRow{b.Topic, r.Partition, r.Offset, tenant, erasure.ErasureID, at})
+			if s != about[0] { // known by its contact alone: receivers have it by its own id
+				forgotten = append(forgotten, erasure.of(about[0]))
+			}
 		}
 		all[i], all[i].Records = b, kept
 	}
 	if len(dropped) == 0 {
 		return batches, nil
+	}
+	if len(forgotten) > 0 {
+		if err := f.tables.RecordSubjects(ctx, forgotten); err != nil {
+			return nil, err
+		}
 	}
 	return all, f.tables.RecordErased(ctx, dropped)
 }
@@ -324,16 +292,17 @@ func (f *Forgetting) sure(ctx context.Context, last []Erased) (bool, error) {
 	return true, nil
 }
 
-// erasureOf is the erasure of what is at a position; empty if there was none.
-func erasureOf(subjects map[Subject][]Forgotten, about []Subject, topic schemas.Topic, partition int32, offset int64) (erasure string) {
+// erasureOf is the erasure of what is at a position, and the subject that it is about, the
+// record's own id before others; false if there is none.
+func erasureOf(subjects map[Subject][]Forgotten, about []Subject, topic schemas.Topic, partition int32, offset int64) (Subject, Forgotten, bool) {
 	for _, s := range about {
 		for _, e := range subjects[s] {
-			if snapshot := e.of(topic); int(partition) < len(snapshot) && offset < snapshot[partition] {
-				erasure = e.ErasureID
+			if snapshot := e.below(topic); int(partition) < len(snapshot) && offset < snapshot[partition] {
+				return s, e, true
 			}
 		}
 	}
-	return erasure
+	return Subject{}, Forgotten{}, false
 }
 
 // filterOverlap is how far back the filter is read again: clocks of ClickHouse's replicas

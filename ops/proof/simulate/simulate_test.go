@@ -222,6 +222,21 @@ func TestAnErasureOfAReplacedTopicWaitsForWhatIsYetToBeStored(t *testing.T) {
 	}})
 }
 
+func TestReceiversHearOfAnErasureThatFoundNothingAnyMore(t *testing.T) {
+	replay(t, history{setting{Partitions: 1, Erases: true, Processes: []string{"ie"}}, []act{
+		{"produce", 87, 2, 0},
+		{"run", 104, 0, 0},
+		{"run a job", 1, 0, 0},
+		{"erase", 1, 0, 1},
+		{"run", 5, 0, 0},
+		{"run", 353, 1, 0},
+		{"request an export", 0, 0, 0},
+		{"run a job", 0, 0, 0},
+		{"run", 110, 288, 0},
+		{"lose ClickHouse", 0, 0, 0},
+	}})
+}
+
 func TestAnErasureThatIsDoneAndOfWhichClickHouseLostTheSubjectsIsCarriedOutAgain(t *testing.T) {
 	replay(t, history{setting{Partitions: 3, Erases: true, Processes: []string{"ie"}}, []act{
 		{"run", 832, 0, 0},

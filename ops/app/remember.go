@@ -164,8 +164,12 @@ func (l *erasedLog) rest() (page []*schemas.ErasedSubject, err error) {
 	return page, l.failed
 }
 
-// rememberPause is between attempts to learn who was erased.
-const rememberPause = time.Second
+const (
+	// rememberPause is between attempts to learn who was erased.
+	rememberPause = time.Second
+	// rememberEvery is between looks whether ClickHouse still knows.
+	rememberEvery = 15 * time.Second
+)
 
 // buildRemember is the part of ingest that sees to it, also where nothing is ingested,
 // that ClickHouse holds nobody who was erased.
@@ -173,16 +177,13 @@ func buildRemember(a *App, f *warehouse.Forgetting) role {
 	log := a.Logger.With("role", "ingest.erased")
 	return role{"ingest.erased", func(ctx context.Context) error {
 		for {
-			err := f.Remember(ctx)
-			if err == nil {
-				<-ctx.Done()
-				return nil
-			}
-			if ctx.Err() == nil {
-				log.Warn("who was erased is not known yet, nothing is ingested; retrying", "error", err)
+			pause := rememberEvery
+			if err := f.Remember(ctx); err != nil && ctx.Err() == nil {
+				log.Warn("it is not known who was erased, nothing is ingested; retrying", "error", err)
+				pause = rememberPause
 			}
 			select {
-			case <-time.After(rememberPause):
+			case <-time.After(pause):
 			case <-ctx.Done():
 				return nil
 			}

@@ -102,15 +102,28 @@ func NewForgetting(t ErasedTables, log ErasedLog, record ErasureRecord, logger *
 	return &Forgetting{tables: t, log: log, record: record, logger: logger, turn: make(chan struct{}, 1)}
 }
 
-// Remember reads the log of who was erased, unless it was read already, and removes
-// from ClickHouse what it did not know of. Inserts do it too, and fail while it does.
+// Remember reads on in the log of who was erased, and removes from ClickHouse what it does not
+// know of, or knows no more. Inserts do it too; where none come for a while it is to be called
+// now and then, for ClickHouse may be set back to when somebody who was erased was stored.
 func (f *Forgetting) Remember(ctx context.Context) error {
-	done, err := f.take(ctx)
-	if err != nil {
-		return err
+	return f.surely(ctx, func(*bloom.BloomFilter) error { return nil })
+}
+
+// surely calls look with the filter of what was erased, until ClickHouse has lost nothing meanwhile.
+func (f *Forgetting) surely(ctx context.Context, look func(*bloom.BloomFilter) error) error {
+	for range mostLooks {
+		known, last, err := f.filter(ctx)
+		if err != nil {
+			return err
+		}
+		if err := look(known); err != nil {
+			return err
+		}
+		if sure, err := f.sure(ctx, last); err != nil || sure {
+			return err
+		}
 	}
-	defer done()
-	return f.remember(ctx)
+	return errors.New("ClickHouse loses who was erased while it is asked")
 }
 
 // take waits for the turn.
@@ -197,21 +210,12 @@ const mostLooks = 3
 // keep returns the batches without what is erased, having noted the positions of that.
 func keep[E any](ctx context.Context, f *Forgetting, batches []schemas.Batch[E], of func(E) (tenant string, at time.Time, about []Subject)) ([]schemas.Batch[E], error) {
 	var erased map[Subject][]Forgotten
-	for sure, tries := false, 0; !sure; tries++ {
-		if tries == mostLooks {
-			return nil, errors.New("ClickHouse loses who was erased while it is asked")
-		}
-		known, last, err := f.filter(ctx)
-		if err != nil {
-			return nil, err
-		}
-		suspects := suspectsIn(batches, of, known)
-		if erased, err = f.lookUp(ctx, suspects); err != nil {
-			return nil, err
-		}
-		if sure, err = f.sure(ctx, last); err != nil {
-			return nil, err
-		}
+	err := f.surely(ctx, func(known *bloom.BloomFilter) (err error) {
+		erased, err = f.lookUp(ctx, suspectsIn(batches, of, known))
+		return err
+	})
+	if err != nil {
+		return nil, err
 	}
 	if len(erased) == 0 {
 		return batches, nil

@@ -300,7 +300,7 @@ var mutations = []mutation{
 	// What is erased is gone, and stays so.
 	{
 		"erasure", "what is read from Kafka again is not stored again",
-		"pipeline/warehouse/forgetting.go", "erasure != \"\" {\n\t\t\t\tdropped", "erasure == \"-\" {\n\t\t\t\tdropped",
+		"pipeline/warehouse/forgetting.go", "if !gone {", "if !gone || s.ID != \"\" {",
 		"ops/app", "TestWhatIsErasedIsGoneAndReadingKafkaAgainDoesNotBringItBack",
 	}, {
 		"erasure", "what a paused ingest stores late is removed again",

@@ -19,9 +19,10 @@ type asked struct {
 	cancelled, deleted, lost bool
 	// accepted is the step at which it was accepted, 0 before. look is what was seen of the
 	// topic when its snapshot was taken.
-	accepted int
-	snapshot schemas.Snapshot
-	look     *look
+	accepted   int
+	acceptedAt time.Time
+	snapshot   schemas.Snapshot
+	look       *look
 	// completed is the step at which that was reported first, 0 before.
 	completed int
 }

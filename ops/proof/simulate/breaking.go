@@ -157,11 +157,18 @@ func (w *world) backup(int, int, int) bool {
 	return true
 }
 
+func (w *world) loseClickHouse(int, int, int) bool {
+	w.tables.Lose()
+	w.model.setBack = append(w.model.setBack, setBack{w.steps, w.now()})
+	return true
+}
+
 func (w *world) restore(a, _, _ int) bool {
 	if len(w.backups) == 0 {
 		return false
 	}
 	w.tables.Restore(w.backups[a%len(w.backups)])
+	w.model.setBack = append(w.model.setBack, setBack{w.steps, w.now()})
 	return true
 }
 

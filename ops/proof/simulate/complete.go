@@ -73,7 +73,7 @@ func (m *model) accepted(p *process, x *asked, key string) {
 		m.w.failf("the acceptance of %s cannot be read: %v", x.name(), err)
 		return
 	}
-	x.accepted, x.snapshot = m.w.steps, a.Snapshot
+	x.accepted, x.acceptedAt, x.snapshot = m.w.steps, m.w.now(), a.Snapshot
 	if x.request.Snapshot != nil {
 		for _, earlier := range m.exports {
 			if earlier != x && earlier.look != nil && slices.Equal(earlier.snapshot, a.Snapshot) {

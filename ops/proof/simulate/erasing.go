@@ -28,6 +28,9 @@ func (p *process) erase(ctx context.Context, k conn, settler *consumers.Settler,
 	p.running.Go(func() { _ = handler.Watch(ctx) })
 }
 
+// looksEvery is how often ingest looks whether ClickHouse still knows who was erased.
+const looksEvery = 15 * time.Second
+
 // forgetting is what ingest stores by.
 func (p *process) forgetting(k conn) *warehouse.Forgetting {
 	return warehouse.NewForgetting(tables{p}, &erasedLog{k: k}, past{p}, p.w.log)

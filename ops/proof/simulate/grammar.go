@@ -49,7 +49,7 @@ var rules = []rule{
 	{"lose committed offsets", 1, (*world).loseOffsets, true},
 	{"skew a broker's clock", 2, (*world).skew, false},
 	// ClickHouse.
-	{"lose ClickHouse", 2, func(w *world, _, _, _ int) bool { w.tables.Lose(); return true }, true},
+	{"lose ClickHouse", 2, (*world).loseClickHouse, true},
 	{"back ClickHouse up", 3, (*world).backup, false},
 	{"restore ClickHouse", 2, (*world).restore, true},
 	{"drop a year", 2, (*world).dropYear, true},

@@ -32,6 +32,8 @@ type model struct {
 	exports  []*asked
 	statuses []*schemas.ExportStatus
 	looks    []*look
+	// setBack are when ClickHouse was lost or restored.
+	setBack []setBack
 	// erasures are those that were requested.
 	erasures []*erasureAsked
 	// jobs are what operators have set, by tenant.

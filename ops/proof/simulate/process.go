@@ -98,7 +98,17 @@ const (
 
 // ingest runs the role of that name.
 func (p *process) ingest(ctx context.Context, k conn, settler *consumers.Settler, offsets *connect.Offsets) {
-	handler, err := ingest.NewInteractions(p.forgetting(k), nil)
+	forgetting := p.forgetting(k)
+	p.running.Go(func() { // as package app does
+		for ctx.Err() == nil {
+			_ = forgetting.Remember(ctx)
+			select {
+			case <-time.After(looksEvery):
+			case <-ctx.Done():
+			}
+		}
+	})
+	handler, err := ingest.NewInteractions(forgetting, nil)
 	if err != nil {
 		panic(err)
 	}

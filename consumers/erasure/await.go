@@ -17,14 +17,19 @@ type log struct {
 	to    schemas.Snapshot
 }
 
-// look waits until everything below the erasure's snapshot is stored, and says whether the tenant
-// is known and what the erasure is about. ClickHouse may lose what it has before it answers: then
-// it is read again, and looked at again. Of the snapshot it leaves what topics have not lost.
+// look waits until everything that topics have by now is stored, and says whether the tenant is
+// known and what the erasure is about: what exports chose lies below their snapshots, which may be
+// later than the erasure's. ClickHouse may lose what it has before it answers: then it is read
+// again, and looked at again. Of the erasure's snapshot it leaves what topics have not lost.
 func (h *Handler) look(ctx context.Context, e *schemas.Erasure) (known bool, impact warehouse.Impact, err error) {
 	for {
-		logs := []log{
-			{schemas.IngestGroup(schemas.TopicInteractions), schemas.TopicInteractions, e.Interactions},
-			{schemas.IngestGroup(schemas.TopicContacts), schemas.TopicContacts, e.Contacts},
+		logs := []log{{topic: schemas.TopicInteractions, to: e.Interactions}, {topic: schemas.TopicContacts, to: e.Contacts}}
+		for n, l := range logs {
+			end, err := h.Log.EndOffsets(ctx, l.topic)
+			if err != nil {
+				return false, impact, err
+			}
+			logs[n] = log{schemas.IngestGroup(l.topic), l.topic, l.to.Joined(end)}
 		}
 		if err := h.await(ctx, *e, "ingest", logs...); err != nil {
 			return false, impact, err

@@ -222,6 +222,29 @@ func TestAnErasureOfAReplacedTopicWaitsForWhatIsYetToBeStored(t *testing.T) {
 	}})
 }
 
+func TestAnErasureKnowsWhatExportsChoseThoughClickHouseHasLostThat(t *testing.T) {
+	replay(t, history{setting{Partitions: 2, Nameless: true, Erases: true, Processes: []string{"i", "e"}}, []act{
+		{"run", 747, 1, 0},
+		{"erase", 1, 0, 1},
+		{"produce", 2, 0, 1},
+		{"run", 544, 3, 0},
+		{"fail calls", 0, 0, 0},
+		{"wait", 0, 0, 0},
+		{"start a process", 0, 0, 1},
+		{"run a job", 0, 0, 0},
+		{"run", 44, 0, 0},
+		{"produce without a key", 0, 0, 0},
+		{"cancel an export", 0, 0, 0},
+		{"run a job", 1, 0, 0},
+		{"produce", 1, 0, 1},
+		{"run", 114, 0, 0},
+		{"produce", 0, 0, 0},
+		{"run", 43, 0, 0},
+		{"lose ClickHouse", 0, 0, 0},
+		{"start a process", 0, 0, 0},
+	}})
+}
+
 func TestReceiversHearOfAnErasureThatFoundNothingAnyMore(t *testing.T) {
 	replay(t, history{setting{Partitions: 1, Erases: true, Processes: []string{"ie"}}, []act{
 		{"produce", 87, 2, 0},

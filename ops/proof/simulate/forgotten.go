@@ -194,7 +194,13 @@ func (w *world) checkImpact(x *erasureAsked, l schemas.Lineage) {
 			_, was := w.concerns(o, e, l)
 			return was && o != x && o.begun <= x.endedAt
 		})
-		forgot[e.body()] = forgot[e.body()] || must && e.lost == nil && !gone
+		// Nor of what a log lost that exports had it from, though another one has a copy, or, where
+		// topics have no ids, the same one has it under another position.
+		if e.lost != nil || w.cluster.nameless && len(l) > 1 {
+			forgot[e.body()] = false
+		} else if _, copied := forgot[e.body()]; !copied {
+			forgot[e.body()] = must && !gone
+		}
 		may[e.body()] = may[e.body()] || possible
 	}
 	for _, asked := range w.model.exports {

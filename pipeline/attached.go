@@ -1,17 +1,10 @@
 package pipeline
 
 import (
-	"bufio"
-	"bytes"
-	"fmt"
-	"io"
+	"context"
 
 	"cdds/schemas"
 )
-
-// maxBody bounds a row that is read to find its attachments, in bytes: what a record
-// may have, and room for times that grew.
-const maxBody = schemas.MaxRecordBytes + 1<<20
 
 // attached is an attachment and where it belongs.
 type attached struct {
@@ -19,42 +12,47 @@ type attached struct {
 	key schemas.RowKey
 	// position within the interaction counts from 1.
 	position int
+	// version is that of the interaction; see warehouse.VersionOf.
+	version uint64
 }
 
-// eachAttachment calls do for every attachment of every interaction in JSON Lines, and
-// returns how many interactions there were.
-func eachAttachment(lines io.Reader, do func(attached) error) (interactions int64, err error) {
-	scanner := bufio.NewScanner(lines)
-	scanner.Buffer(make([]byte, 64<<10), maxBody)
-	scanner.Split(wholeLines)
-	for scanner.Scan() {
-		key, attachments, err := schemas.StoredAttachments(scanner.Bytes())
+// eachAttachment calls do for every attachment of every interaction between two inclusive keys,
+// and returns which interactions there were.
+func (e *Exporter) eachAttachment(ctx context.Context, x Export, first, last schemas.RowKey, do func(attached) error) (all withFiles, err error) {
+	err = e.source.Attached(ctx, x.query(), first, last, func(version uint64, body []byte) error {
+		key, attachments, err := schemas.StoredAttachments(body)
 		if err != nil {
-			return interactions, Permanent(err)
+			return Permanent(err)
 		}
-		interactions++
+		all.add(version)
 		for n, a := range attachments {
-			if err := do(attached{a, key, n + 1}); err != nil {
-				return interactions, err
+			if err := do(attached{a, key, n + 1, version}); err != nil {
+				return err
 			}
 		}
-	}
-	if err := scanner.Err(); err != nil {
-		return interactions, fmt.Errorf("read interactions with attachments: %w", err)
-	}
-	return interactions, nil
+		return nil
+	})
+	return all, err
 }
 
-// wholeLines is bufio.ScanLines, but of a stream that breaks off it takes no half line
-// for a whole one.
-func wholeLines(data []byte, atEOF bool) (advance int, token []byte, err error) {
-	if i := bytes.IndexByte(data, '\n'); i >= 0 {
-		return i + 1, data[:i], nil
+// withFiles are rows that may have attachments: how many, and what their versions come to.
+type withFiles struct {
+	rows     int64
+	versions uint64
+}
+
+func (w *withFiles) add(version uint64) { w.rows, w.versions = w.rows+1, w.versions+version }
+
+// chosen adds up the versions of rows whose attachments come one after the other, each once.
+type chosen struct {
+	versions uint64
+	last     schemas.RowKey
+}
+
+func (c *chosen) add(key schemas.RowKey, version uint64) {
+	if c.last != key {
+		c.versions, c.last = c.versions+version, key
 	}
-	if atEOF && len(data) > 0 {
-		return 0, nil, io.ErrUnexpectedEOF
-	}
-	return 0, nil, nil
 }
 
 func (a attached) before(key schemas.RowKey, position int) bool {

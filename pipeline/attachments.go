@@ -30,53 +30,48 @@ func indexBytes(p schemas.Part) int64 {
 
 // planAttachments adds the parts that hold the attachments of the rows.
 func (e *Exporter) planAttachments(ctx context.Context, x Export, rows *packer, plan *schemas.Plan) error {
-	if rows.attached == 0 {
+	if rows.attached.rows == 0 {
 		return nil
 	}
 	got, sized, err := e.packAttachments(ctx, x, rows.first, rows.last, plan)
 	if err == nil && !sized {
 		got, err = e.packStoredAttachments(ctx, x, rows.first, rows.last, plan)
 	}
-	if err == nil && got != rows.attached { // an answer that was cut short would be a plan that lies
-		err = fmt.Errorf("plan attachments: read %s with some, and there are %d", schemas.Counted(got, "interaction"), rows.attached)
+	if err == nil && got != rows.attached { // cut short, or of another time: that would be a plan that lies
+		err = fmt.Errorf("plan attachments: read %s with some, and there are %d: versions %016x and %016x", schemas.Counted(got.rows, "interaction"), rows.attached.rows, got.versions, rows.attached.versions)
 	}
 	return err
 }
 
 // packAttachments adds to the plan what the table says of the attachments between two
-// keys, and returns how many interactions have them. It adds nothing, and sized is false,
+// keys, and returns which interactions have them. It adds nothing, and sized is false,
 // if there are some that were stored by a release that did not note their sizes.
-func (e *Exporter) packAttachments(ctx context.Context, x Export, first, last schemas.RowKey, plan *schemas.Plan) (interactions int64, sized bool, err error) {
+func (e *Exporter) packAttachments(ctx context.Context, x Export, first, last schemas.RowKey, plan *schemas.Plan) (got withFiles, sized bool, err error) {
 	packed := e.packer(x, *plan)
 	packed.plan.Parts = slices.Clone(plan.Parts)
 	sized = true
-	err = e.source.AttachmentSizes(ctx, x.query(), first, last, func(key schemas.RowKey, sizes []uint64) {
-		interactions++
+	err = e.source.AttachmentSizes(ctx, x.query(), first, last, func(key schemas.RowKey, version uint64, sizes []uint64) {
+		got.add(version)
 		sized = sized && len(sizes) > 0
 		for n, size := range sizes {
-			packed.add(key, n+1, int64(size))
+			packed.add(key, version, n+1, int64(size))
 		}
 	})
 	if err == nil && sized {
 		*plan = packed.plan
 	}
-	return interactions, sized, err
+	return got, sized, err
 }
 
 // packStoredAttachments is packAttachments from the interactions themselves.
-func (e *Exporter) packStoredAttachments(ctx context.Context, x Export, first, last schemas.RowKey, plan *schemas.Plan) (interactions int64, err error) {
-	rows, err := e.source.Attached(ctx, x.query(), first, last)
-	if err != nil {
-		return 0, err
-	}
-	defer rows.Close()
+func (e *Exporter) packStoredAttachments(ctx context.Context, x Export, first, last schemas.RowKey, plan *schemas.Plan) (got withFiles, err error) {
 	packed := e.packer(x, *plan)
-	interactions, err = eachAttachment(rows, func(a attached) error {
-		packed.add(a.key, a.position, a.PlannedBytes())
+	got, err = e.eachAttachment(ctx, x, first, last, func(a attached) error {
+		packed.add(a.key, a.version, a.position, a.PlannedBytes())
 		return nil
 	})
 	*plan = packed.plan
-	return interactions, err
+	return got, err
 }
 
 // attachmentPacker adds attachments, one after the other, to the parts of a plan.
@@ -86,6 +81,8 @@ type attachmentPacker struct {
 	// zipped is how large an attachment may be to go into a zip, segment how large the
 	// segments of larger ones are.
 	zipped, segment int64
+	// chosen is of the last part.
+	chosen chosen
 }
 
 // packer continues a plan. A zip is held in memory, so it is bounded whatever the split
@@ -95,23 +92,26 @@ func (e *Exporter) packer(x Export, plan schemas.Plan) attachmentPacker {
 	if x.Cipher == schemas.CipherGCM { // sealed whole, in memory
 		segment = min(segment, gcmSegmentBytes)
 	}
-	return attachmentPacker{plan, min(x.SplitSize, e.zipBytes), e.zipBytes, segment}
+	return attachmentPacker{plan: plan, split: min(x.SplitSize, e.zipBytes), zipped: e.zipBytes, segment: segment}
 }
 
-func (p *attachmentPacker) add(key schemas.RowKey, position int, size int64) {
+func (p *attachmentPacker) add(key schemas.RowKey, version uint64, position int, size int64) {
 	n := len(p.plan.Parts) - 1
 	if n == schemas.MaxParts { // one too many already
 		return
 	}
 	alone := size > p.zipped
 	if n < 0 || alone || p.plan.Parts[n].Kind != schemas.KindAttachments || p.plan.Parts[n].SegmentBytes > 0 || p.plan.Parts[n].Rows == maxAttachments || p.plan.Parts[n].Bytes+size > p.split {
-		p.plan.Parts = append(p.plan.Parts, schemas.Part{Number: n + 2, Kind: schemas.KindAttachments, First: key, FirstAttachment: position})
+		p.plan.Parts = append(p.plan.Parts, schemas.PlannedPart{Part: schemas.Part{Number: n + 2, Kind: schemas.KindAttachments, First: key, FirstAttachment: position}})
 		n++
+		p.chosen = chosen{}
 	}
 	part := &p.plan.Parts[n]
 	if alone {
 		part.SegmentBytes = p.segment
 	}
+	p.chosen.add(key, version)
+	part.Versions = p.chosen.versions
 	part.Last, part.LastAttachment = key, position
 	part.Rows++
 	part.Bytes += size
@@ -123,7 +123,7 @@ func (p *attachmentPacker) add(key schemas.RowKey, position int, size int64) {
 // rows come, then those that are objects, so that no query waits for a download, then
 // the index. What cannot be had is in the index with the reason: one bad reference must
 // neither fail an export for ever nor pass in silence.
-func (e *Exporter) zipAttachments(ctx context.Context, x Export, dst *spool, r *schemas.Receipt) error {
+func (e *Exporter) zipAttachments(ctx context.Context, x Export, dst *spool, versions uint64, r *schemas.Receipt) error {
 	zipSum := sha256.New()
 	z := &attachmentZip{
 		archive: newArchive(x, io.MultiWriter(dst, zipSum)), filter: x.Filter, of: x, part: r.Part,
@@ -131,17 +131,14 @@ func (e *Exporter) zipAttachments(ctx context.Context, x Export, dst *spool, r *
 	}
 	var referred []attached // with their content's place in lines
 	var places []int
-	rows, err := e.source.Attached(ctx, x.query(), r.First, r.Last)
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
 	var planned int64
-	_, err = eachAttachment(rows, func(a attached) error {
+	var got chosen
+	_, err := e.eachAttachment(ctx, x, r.First, r.Last, func(a attached) error {
 		if a.before(r.First, r.FirstAttachment) || a.after(r.Last, r.LastAttachment) {
 			return nil
 		}
 		planned += a.PlannedBytes()
+		got.add(a.key, a.version)
 		if int64(len(z.lines)) == r.Rows || planned > r.Bytes {
 			return fmt.Errorf("the part has more than the %s with %s of the plan: %w", schemas.Counted(r.Rows, "attachment"), schemas.Counted(r.Bytes, "byte"), errUnplanned)
 		}
@@ -157,6 +154,9 @@ func (e *Exporter) zipAttachments(ctx context.Context, x Export, dst *spool, r *
 	}
 	if int64(len(z.lines)) != r.Rows || planned != r.Bytes {
 		return fmt.Errorf("the part has %s with %s where the plan says %d and %d: %w", schemas.Counted(len(z.lines), "attachment"), schemas.Counted(planned, "byte"), r.Rows, r.Bytes, errUnplanned)
+	}
+	if got.versions != versions {
+		return errVersions
 	}
 	for i, a := range referred {
 		if err := e.object(ctx, z, a, places[i]); err != nil {

@@ -23,10 +23,11 @@ type Source interface {
 	Chunks(ctx context.Context, q warehouse.Query, n int64, each func(warehouse.Chunk) error) error
 	// Rows streams the JSON Lines between two inclusive keys, in order. A read
 	// must fail, not end, if rows are lost. The caller closes it.
-	Rows(ctx context.Context, q warehouse.Query, first, last schemas.RowKey) (io.ReadCloser, error)
-	// Attached is Rows of those that have attachments.
-	Attached(ctx context.Context, q warehouse.Query, first, last schemas.RowKey) (io.ReadCloser, error)
-	AttachmentSizes(ctx context.Context, q warehouse.Query, first, last schemas.RowKey, each func(key schemas.RowKey, sizes []uint64)) error
+	Rows(ctx context.Context, q warehouse.Query, first, last schemas.RowKey) (warehouse.Lines, error)
+	// Attached calls each with the rows that have attachments: the version, and the JSON until
+	// each returns.
+	Attached(ctx context.Context, q warehouse.Query, first, last schemas.RowKey, each func(version uint64, body []byte) error) error
+	AttachmentSizes(ctx context.Context, q warehouse.Query, first, last schemas.RowKey, each func(key schemas.RowKey, version uint64, sizes []uint64)) error
 	// ErasedUntil returns the clock of the source, and whether erasures of a tenant's rows of an
 	// entity were recorded at or past from and before that.
 	ErasedUntil(ctx context.Context, tenantID, entity string, from time.Time) (until time.Time, erased bool, err error)

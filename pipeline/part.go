@@ -40,11 +40,12 @@ const sealedType = "application/pkcs7-mime"
 // that does not have exactly the rows and bytes of the plan is read once more, since
 // an answer may have been cut short; then it is a permanent error and nothing is
 // stored. So is ErrGone, when the export was ended meanwhile.
-func (e *Exporter) Export(ctx context.Context, x Export, part schemas.Part) (schemas.Receipt, error) {
+func (e *Exporter) Export(ctx context.Context, x Export, planned schemas.PlannedPart) (schemas.Receipt, error) {
 	x, err := e.redacting(x)
 	if err != nil {
 		return schemas.Receipt{}, err
 	}
+	part := planned.Part
 	name := schemas.PartName(x.Filter.Entity, x.ID, part)
 	key := schemas.ExportPrefix(x.Filter.TenantID, x.ID) + name
 	receipt, err := e.adopt(ctx, x, part, key)
@@ -52,10 +53,10 @@ func (e *Exporter) Export(ctx context.Context, x Export, part schemas.Part) (sch
 		return receipt, err
 	}
 	if part.Segments() > 0 {
-		return e.exportSegments(ctx, x, part, key)
+		return e.exportSegments(ctx, x, planned, key)
 	}
 	for x.room = x.growth(part); ; x.room *= 2 {
-		receipt, err = e.exportZip(ctx, x, schemas.Receipt{Part: part, Name: name, Key: key})
+		receipt, err = e.exportZip(ctx, x, planned.Versions, schemas.Receipt{Part: part, Name: name, Key: key})
 		if !errors.Is(err, errGrown) {
 			return receipt, err
 		}
@@ -63,14 +64,14 @@ func (e *Exporter) Export(ctx context.Context, x Export, part schemas.Part) (sch
 }
 
 // exportZip is Export of a part that is held in memory.
-func (e *Exporter) exportZip(ctx context.Context, x Export, receipt schemas.Receipt) (schemas.Receipt, error) {
+func (e *Exporter) exportZip(ctx context.Context, x Export, versions uint64, receipt schemas.Receipt) (schemas.Receipt, error) {
 	part, key := receipt.Part, receipt.Key
 	release, err := e.spools.Reserve(ctx, x.memory(part))
 	if err != nil {
 		return receipt, err
 	}
 	defer release()
-	zipped, err := e.zipped(ctx, x, &receipt)
+	zipped, err := e.zipped(ctx, x, versions, &receipt)
 	if err != nil {
 		return receipt, err
 	}
@@ -118,8 +119,11 @@ func (e *Exporter) put(ctx context.Context, key string, sealed *spool, r schemas
 // errUnplanned says that a part read is not the part planned.
 var errUnplanned = errors.New("the table changed under the snapshot")
 
-// zipped returns the zip of the part; the caller frees it.
-func (e *Exporter) zipped(ctx context.Context, x Export, r *schemas.Receipt) (_ *spool, err error) {
+// errVersions is that of other versions of as many bytes.
+var errVersions = fmt.Errorf("the part has other versions of its rows than the plan: %w", errUnplanned)
+
+// zipped returns the zip of the part, made of the versions planned; the caller frees it.
+func (e *Exporter) zipped(ctx context.Context, x Export, versions uint64, r *schemas.Receipt) (_ *spool, err error) {
 	ctx, span := spans.Start(ctx, "query", spans.Rows.Int64(r.Rows), spans.Bytes.Int64(r.Bytes))
 	defer func() { spans.End(span, err) }()
 	zip := e.zip
@@ -128,7 +132,7 @@ func (e *Exporter) zipped(ctx context.Context, x Export, r *schemas.Receipt) (_ 
 	}
 	for reading := 1; ; reading++ {
 		dst := e.spools.spool()
-		err := zip(ctx, x, dst, r)
+		err := zip(ctx, x, dst, versions, r)
 		if err == nil {
 			return dst, nil
 		}
@@ -137,13 +141,23 @@ func (e *Exporter) zipped(ctx context.Context, x Export, r *schemas.Receipt) (_ 
 		case !errors.Is(err, errUnplanned):
 			return nil, err
 		case reading == 2:
-			return nil, Permanent(err)
+			return nil, e.changed(ctx, x, err)
 		}
 	}
 }
 
+// changed is why a part has not what was planned: records are missing, or that cannot be.
+func (e *Exporter) changed(ctx context.Context, x Export, err error) error {
+	if x.Whole != nil {
+		if lacks := x.Whole(ctx); lacks != nil {
+			return lacks
+		}
+	}
+	return Permanent(err)
+}
+
 // zip queries the part and writes its zip, filling in what the receipt says of both.
-func (e *Exporter) zip(ctx context.Context, x Export, dst *spool, r *schemas.Receipt) error {
+func (e *Exporter) zip(ctx context.Context, x Export, dst *spool, versions uint64, r *schemas.Receipt) error {
 	zipSum := sha256.New()
 	archive := newArchive(x, io.MultiWriter(dst, zipSum))
 	entry, err := archive.CreateHeader(entryHeader(x.Filter, schemas.EntryName(x.Filter.Entity, r.Part)))
@@ -157,7 +171,8 @@ func (e *Exporter) zip(ctx context.Context, x Export, dst *spool, r *schemas.Rec
 		shown = &lineCounter{sum: sha256.New(), limit: r.Bytes + x.room, beyond: errGrown}
 		to = io.MultiWriter(&lines, &lineWriter{each: redact, to: io.MultiWriter(shown, entry)})
 	}
-	if err := e.lines(ctx, x, r.Part, to); err != nil {
+	got, err := e.lines(ctx, x, r.Part, to)
+	if err != nil {
 		return err
 	}
 	if err := archive.Close(); err != nil {
@@ -165,6 +180,9 @@ func (e *Exporter) zip(ctx context.Context, x Export, dst *spool, r *schemas.Rec
 	}
 	if lines.rows != r.Rows || lines.bytes != r.Bytes {
 		return fmt.Errorf("the part has %s and %s where the plan says %d and %d: %w", schemas.Counted(lines.rows, "row"), schemas.Counted(lines.bytes, "byte"), r.Rows, r.Bytes, errUnplanned)
+	}
+	if got != versions {
+		return errVersions
 	}
 	if x.redaction != nil {
 		r.StoredBytes, r.Bytes = lines.bytes, shown.bytes
@@ -174,18 +192,19 @@ func (e *Exporter) zip(ctx context.Context, x Export, dst *spool, r *schemas.Rec
 	return nil
 }
 
-// lines writes the JSON Lines of a part with rows or removals.
-func (e *Exporter) lines(ctx context.Context, x Export, part schemas.Part, to io.Writer) error {
+// lines writes the JSON Lines of a part with rows or removals, and returns which versions they
+// are of.
+func (e *Exporter) lines(ctx context.Context, x Export, part schemas.Part, to io.Writer) (versions uint64, err error) {
 	if part.Kind == schemas.KindRemoved {
 		return e.removals(ctx, x, part, to)
 	}
 	rows, err := e.source.Rows(ctx, x.query(), part.First, part.Last)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	defer rows.Close()
 	_, err = io.CopyBuffer(to, onlyReader{rows}, make([]byte, 128<<10))
-	return err
+	return rows.Sum(), err
 }
 
 // seal encrypts the zip, giving its memory back as it goes.

@@ -27,8 +27,10 @@ func chunkRows(split, largest int64) int64 {
 type packer struct {
 	split int64
 	plan  schemas.Plan
-	// first and last bound the rows with attachments.
-	attached    int64
+	// versions is that of all parts.
+	versions uint64
+	// attached are the rows with attachments, which first and last bound.
+	attached    withFiles
 	first, last schemas.RowKey
 	// full says that there are more parts than a plan may have; it has not all of them.
 	full bool
@@ -40,22 +42,25 @@ func (p *packer) add(c warehouse.Chunk) {
 		if p.full = p.full || len(p.plan.Parts) == schemas.MaxParts; p.full {
 			return
 		}
-		p.plan.Parts = append(p.plan.Parts, schemas.Part{Number: last + 2, First: c.First})
+		p.plan.Parts = append(p.plan.Parts, schemas.PlannedPart{Part: schemas.Part{Number: last + 2, First: c.First}})
 		last++
 	}
 	part := &p.plan.Parts[last]
 	part.Last = c.Last
 	part.Rows += c.Rows
 	part.Bytes += c.Bytes
+	part.Versions += c.Versions
+	p.versions += c.Versions
 	p.plan.Rows += c.Rows
 	p.plan.Bytes += c.Bytes
 	if c.Attached == 0 {
 		return
 	}
-	if p.attached == 0 {
+	if p.attached.rows == 0 {
 		p.first = c.First
 	}
-	p.attached += c.Attached
+	p.attached.rows += c.Attached
+	p.attached.versions += c.AttachedVersions
 	p.last = c.Last
 }
 
@@ -168,8 +173,8 @@ func splitAdvice(bytes int64) string {
 // fits refuses a plan with a part that can need more memory than workers have.
 func (e *Exporter) fits(x Export, plan schemas.Plan) error {
 	for _, part := range plan.Parts {
-		x.room = x.growth(part)
-		if err := e.spools.Fits(x.memory(part)); err != nil {
+		x.room = x.growth(part.Part)
+		if err := e.spools.Fits(x.memory(part.Part)); err != nil {
 			return fmt.Errorf("part %d of %s does not fit: %w; choose a smaller split_size, or raise export.memory", part.Number, schemas.Counted(part.Bytes, "byte"), err)
 		}
 	}
@@ -189,10 +194,10 @@ func (e *Exporter) counted(ctx context.Context, x Export) (extent warehouse.Exte
 
 // agrees is an error unless the plan has all that was counted.
 func (p *packer) agrees(extent warehouse.Extent) error {
-	planned := warehouse.Extent{Rows: p.plan.Rows, Bytes: p.plan.Bytes, Attached: p.attached, Largest: extent.Largest, Scattered: extent.Scattered}
+	planned := warehouse.Extent{Rows: p.plan.Rows, Bytes: p.plan.Bytes, Attached: p.attached.rows, Largest: extent.Largest, Scattered: extent.Scattered, Versions: p.versions}
 	if planned != extent {
-		return fmt.Errorf("the plan has %s with %s and %d with attachments, and counted were %d, %d and %d",
-			schemas.Counted(planned.Rows, "row"), schemas.Counted(planned.Bytes, "byte"), planned.Attached, extent.Rows, extent.Bytes, extent.Attached)
+		return fmt.Errorf("the plan has %s with %s and %d with attachments, and counted were %d, %d and %d: versions %016x and %016x",
+			schemas.Counted(planned.Rows, "row"), schemas.Counted(planned.Bytes, "byte"), planned.Attached, extent.Rows, extent.Bytes, extent.Attached, planned.Versions, extent.Versions)
 	}
 	return nil
 }

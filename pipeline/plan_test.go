@@ -40,7 +40,7 @@ func TestAPlanOfABillionRowsIsMadeInLittleMemory(t *testing.T) {
 		p.add(c)
 	}
 	runtime.ReadMemStats(&after)
-	if p.full || p.plan.Rows != rows/n*n || p.attached != rows/n {
+	if p.full || p.plan.Rows != rows/n*n || p.attached.rows != rows/n {
 		t.Errorf("the plan has %d rows in %d parts", p.plan.Rows, len(p.plan.Parts))
 	}
 	if used := after.TotalAlloc - before.TotalAlloc; used > 32<<20 {

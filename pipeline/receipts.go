@@ -15,7 +15,7 @@ import (
 // are safe for concurrent use.
 type Receipts struct {
 	export Export
-	parts  []schemas.Part
+	parts  []schemas.PlannedPart
 
 	mu       sync.Mutex
 	stored   []stored
@@ -66,8 +66,8 @@ func (r *Receipts) Add(of schemas.Receipt) error {
 func (r *Receipts) All() iter.Seq[schemas.Receipt] {
 	return func(yield func(schemas.Receipt) bool) {
 		prefix := schemas.ExportPrefix(r.export.Filter.TenantID, r.export.ID)
-		for i, part := range r.parts {
-			s := &r.stored[i]
+		for i, planned := range r.parts {
+			part, s := planned.Part, &r.stored[i]
 			name := schemas.PartName(r.export.Filter.Entity, r.export.ID, part)
 			receipt := schemas.Receipt{
 				Part: part, Name: name, Key: prefix + name,

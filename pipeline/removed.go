@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"hash/fnv"
 	"io"
 
 	"cdds/schemas"
@@ -14,7 +15,7 @@ func (e *Exporter) planRemoved(ctx context.Context, x Export, counted int64, pla
 	if x.Link.Previous == nil {
 		return nil
 	}
-	var part *schemas.Part
+	var part *schemas.PlannedPart
 	err := e.source.Removed(ctx, x.query(), schemas.RowKey{}, nil, func(r schemas.Removal) error {
 		line, err := schemas.Encode(r)
 		if err != nil {
@@ -25,10 +26,11 @@ func (e *Exporter) planRemoved(ctx context.Context, x Export, counted int64, pla
 			if len(plan.Parts) == schemas.MaxParts {
 				return tooManyParts(x, splitAdvice(part.Bytes/part.Rows*counted))
 			}
-			plan.Parts = append(plan.Parts, schemas.Part{Number: len(plan.Parts) + 1, Kind: schemas.KindRemoved, First: r.Key()})
+			plan.Parts = append(plan.Parts, schemas.PlannedPart{Part: schemas.Part{Number: len(plan.Parts) + 1, Kind: schemas.KindRemoved, First: r.Key()}})
 			part = &plan.Parts[len(plan.Parts)-1]
 		}
 		part.Rows, part.Bytes, part.Last = part.Rows+1, part.Bytes+size, r.Key()
+		part.Versions += hashOf(line)
 		plan.Removed++
 		return nil
 	})
@@ -38,19 +40,27 @@ func (e *Exporter) planRemoved(ctx context.Context, x Export, counted int64, pla
 	return err
 }
 
-// removals writes the lines of a part with removals.
-func (e *Exporter) removals(ctx context.Context, x Export, part schemas.Part, to io.Writer) error {
+// removals writes the lines of a part with removals, and returns the sum of their hashes.
+func (e *Exporter) removals(ctx context.Context, x Export, part schemas.Part, to io.Writer) (versions uint64, err error) {
 	w := bufio.NewWriter(to)
-	err := e.source.Removed(ctx, x.query(), part.First, &part.Last, func(r schemas.Removal) error {
+	err = e.source.Removed(ctx, x.query(), part.First, &part.Last, func(r schemas.Removal) error {
 		line, err := schemas.Encode(r)
 		if err != nil {
 			return err
 		}
+		versions += hashOf(line)
 		_, err = w.Write(append(line, '\n'))
 		return err
 	})
 	if err != nil {
-		return err
+		return versions, err
 	}
-	return w.Flush()
+	return versions, w.Flush()
+}
+
+// hashOf is the hash of a line; see schemas.PlannedPart.
+func hashOf(line []byte) uint64 {
+	h := fnv.New64a()
+	h.Write(line)
+	return h.Sum64()
 }

@@ -34,9 +34,10 @@ const metaContentSHA256 = "content-sha256"
 // checks. The part itself, a zip with nothing but the index, comes last: where it is, all
 // segments are. An object that is not there, is not what its event says, or changes meanwhile
 // is a problem in the index.
-func (e *Exporter) exportSegments(ctx context.Context, x Export, part schemas.Part, key string) (schemas.Receipt, error) {
+func (e *Exporter) exportSegments(ctx context.Context, x Export, planned schemas.PlannedPart, key string) (schemas.Receipt, error) {
+	part := planned.Part
 	r := schemas.Receipt{Part: part, Name: schemas.PartName(x.Filter.Entity, x.ID, part), Key: key}
-	a, err := e.theAttachment(ctx, x, part)
+	a, err := e.theAttachment(ctx, x, planned)
 	if err != nil {
 		return r, err
 	}
@@ -80,29 +81,25 @@ func (e *Exporter) exportSegments(ctx context.Context, x Export, part schemas.Pa
 }
 
 // theAttachment reads the one attachment of a part.
-func (e *Exporter) theAttachment(ctx context.Context, x Export, part schemas.Part) (a attached, err error) {
+func (e *Exporter) theAttachment(ctx context.Context, x Export, part schemas.PlannedPart) (a attached, err error) {
 	for reading := 1; ; reading++ {
-		rows, err := e.source.Attached(ctx, x.query(), part.First, part.Last)
-		if err != nil {
-			return a, err
-		}
 		found := 0
-		_, err = eachAttachment(rows, func(one attached) error {
+		_, err = e.eachAttachment(ctx, x, part.First, part.Last, func(one attached) error {
 			if !one.before(part.First, part.FirstAttachment) && !one.after(part.Last, part.LastAttachment) {
 				a = one
 				found++
 			}
 			return nil
 		})
-		if err = errors.Join(err, rows.Close()); err != nil {
+		if err != nil {
 			return a, err
 		}
-		if found == 1 && a.PlannedBytes() == part.Bytes {
+		if found == 1 && a.PlannedBytes() == part.Bytes && a.version == part.Versions {
 			return a, nil
 		}
 		err = fmt.Errorf("the part has %s where the plan says one of %s: %w", schemas.Counted(found, "attachment"), schemas.Counted(part.Bytes, "byte"), errUnplanned)
 		if reading == 2 {
-			return a, Permanent(err)
+			return a, e.changed(ctx, x, err)
 		}
 	}
 }

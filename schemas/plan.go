@@ -106,10 +106,19 @@ func (p Part) follows(earlier Part, pseudonyms bool) bool {
 	return c > 0 || c == 0 && pseudonyms || c == 0 && p.Kind == KindAttachments && p.FirstAttachment > earlier.LastAttachment
 }
 
+// PlannedPart is a part as plans have it.
+type PlannedPart struct {
+	Part
+	// Versions tells which versions of rows the part is made of: a sum of hashes of their
+	// positions, or of the lines of a part with removals. A part that has others, were they as
+	// many and as long, is not the one that was planned.
+	Versions uint64 `json:"versions,string"`
+}
+
 // Plan is the exact division of an export into parts. The same filter over the
 // same snapshot with the same split size has the same plan.
 type Plan struct {
-	Parts []Part `json:"parts"`
+	Parts []PlannedPart `json:"parts"`
 	// Snapshot is the one it was planned as of. It is that of the acceptance, unless the log of
 	// the topic had lost its tail before the export was accepted, and that was found later.
 	Snapshot Snapshot `json:"snapshot"`

@@ -73,8 +73,8 @@ func WritePlan(w io.Writer, p Plan) error {
 
 // ReadPlan reads a plan by the rules of Read, and holds nothing but the plan.
 func ReadPlan(r io.Reader) (p Plan, err error) {
-	var parts []Part
-	err = readList(r, &p, "parts", func(part Part) error { parts = append(parts, part); return nil })
+	var parts []PlannedPart
+	err = readList(r, &p, "parts", func(part PlannedPart) error { parts = append(parts, part); return nil })
 	p.Parts = parts
 	return p, err
 }

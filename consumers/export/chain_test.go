@@ -32,7 +32,7 @@ type racing struct {
 	meanwhile *atomic.Pointer[func()]
 }
 
-func (r racing) Rows(ctx context.Context, q warehouse.Query, first, last schemas.RowKey) (io.ReadCloser, error) {
+func (r racing) Rows(ctx context.Context, q warehouse.Query, first, last schemas.RowKey) (warehouse.Lines, error) {
 	if happen := r.meanwhile.Swap(nil); happen != nil {
 		(*happen)()
 	}

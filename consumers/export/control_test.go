@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -24,7 +23,7 @@ type endless struct {
 	began, ended chan struct{}
 }
 
-func (e endless) Rows(ctx context.Context, _ warehouse.Query, _, _ schemas.RowKey) (io.ReadCloser, error) {
+func (e endless) Rows(ctx context.Context, _ warehouse.Query, _, _ schemas.RowKey) (warehouse.Lines, error) {
 	close(e.began)
 	<-ctx.Done()
 	close(e.ended)
@@ -127,7 +126,7 @@ type reads struct {
 	n, rows, failAt *atomic.Int32
 }
 
-func (r reads) Rows(ctx context.Context, q warehouse.Query, first, last schemas.RowKey) (io.ReadCloser, error) {
+func (r reads) Rows(ctx context.Context, q warehouse.Query, first, last schemas.RowKey) (warehouse.Lines, error) {
 	r.n.Add(1)
 	if r.rows.Add(1) == r.failAt.Load() {
 		return nil, pipeline.Permanent(pipelinetest.ErrInjected)
@@ -135,9 +134,9 @@ func (r reads) Rows(ctx context.Context, q warehouse.Query, first, last schemas.
 	return r.Source.Rows(ctx, q, first, last)
 }
 
-func (r reads) Attached(ctx context.Context, q warehouse.Query, first, last schemas.RowKey) (io.ReadCloser, error) {
+func (r reads) Attached(ctx context.Context, q warehouse.Query, first, last schemas.RowKey, each func(version uint64, body []byte) error) error {
 	r.n.Add(1)
-	return r.Source.Attached(ctx, q, first, last)
+	return r.Source.Attached(ctx, q, first, last, each)
 }
 
 func TestARetryReadsOnlyThePartsThatAreNotStored(t *testing.T) {

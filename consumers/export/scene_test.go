@@ -8,7 +8,6 @@ import (
 	"crypto/tls"
 	"encoding/hex"
 	"errors"
-	"io"
 	"log/slog"
 	"slices"
 	"strings"
@@ -222,15 +221,15 @@ func (s *scene) Chunks(ctx context.Context, q warehouse.Query, n int64, each fun
 	return s.source().Chunks(ctx, q, n, each)
 }
 
-func (s *scene) Rows(ctx context.Context, q warehouse.Query, first, last schemas.RowKey) (io.ReadCloser, error) {
+func (s *scene) Rows(ctx context.Context, q warehouse.Query, first, last schemas.RowKey) (warehouse.Lines, error) {
 	return s.source().Rows(ctx, q, first, last)
 }
 
-func (s *scene) Attached(ctx context.Context, q warehouse.Query, first, last schemas.RowKey) (io.ReadCloser, error) {
-	return s.source().Attached(ctx, q, first, last)
+func (s *scene) Attached(ctx context.Context, q warehouse.Query, first, last schemas.RowKey, each func(version uint64, body []byte) error) error {
+	return s.source().Attached(ctx, q, first, last, each)
 }
 
-func (s *scene) AttachmentSizes(ctx context.Context, q warehouse.Query, first, last schemas.RowKey, each func(schemas.RowKey, []uint64)) error {
+func (s *scene) AttachmentSizes(ctx context.Context, q warehouse.Query, first, last schemas.RowKey, each func(schemas.RowKey, uint64, []uint64)) error {
 	return s.source().AttachmentSizes(ctx, q, first, last, each)
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
 	"strings"
@@ -26,7 +25,7 @@ type broken struct {
 	is *atomic.Bool
 }
 
-func (b broken) Rows(ctx context.Context, q warehouse.Query, first, last schemas.RowKey) (io.ReadCloser, error) {
+func (b broken) Rows(ctx context.Context, q warehouse.Query, first, last schemas.RowKey) (warehouse.Lines, error) {
 	if b.is.Load() {
 		return nil, pipeline.Permanent(errors.New("the disk is on fire"))
 	}

@@ -125,7 +125,7 @@ func (s *slots) before(a, b exportKey) bool {
 // longestFirst is the order in which to begin parts, as indexes. Parts with attachments
 // come first: ClickHouse looks for their rows among all others, and at the end that would
 // be waited for while nothing else is left to do.
-func longestFirst(parts []schemas.Part) (order []int) {
+func longestFirst(parts []schemas.PlannedPart) (order []int) {
 	for i, p := range parts {
 		if p.Kind == schemas.KindAttachments {
 			order = append(order, i)

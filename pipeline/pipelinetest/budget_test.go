@@ -22,8 +22,8 @@ type repeated struct {
 	rows int64
 }
 
-func (s *repeated) Rows(context.Context, warehouse.Query, schemas.RowKey, schemas.RowKey) (io.ReadCloser, error) {
-	return io.NopCloser(&repeater{line: s.line, left: s.rows * int64(len(s.line))}), nil
+func (s *repeated) Rows(context.Context, warehouse.Query, schemas.RowKey, schemas.RowKey) (warehouse.Lines, error) {
+	return &repeater{line: s.line, left: s.rows * int64(len(s.line))}, nil
 }
 
 // repeater yields line again and again without allocating.
@@ -31,6 +31,9 @@ type repeater struct {
 	line     []byte
 	at, left int64
 }
+
+func (*repeater) Close() error { return nil }
+func (*repeater) Sum() uint64  { return 0 }
 
 func (r *repeater) Read(p []byte) (int, error) {
 	if r.left == 0 {
@@ -67,7 +70,7 @@ func onePart(t testing.TB, compression string) (export func(n int64), lineBytes 
 	}
 	return func(n int64) {
 		source.rows = n
-		if _, err := e.Export(t.Context(), x, schemas.Part{Number: 1, Rows: n, Bytes: n * int64(len(line))}); err != nil {
+		if _, err := e.Export(t.Context(), x, schemas.PlannedPart{Part: schemas.Part{Number: 1, Rows: n, Bytes: n * int64(len(line))}}); err != nil {
 			t.Fatal(err)
 		}
 	}, int64(len(line))

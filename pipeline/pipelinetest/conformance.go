@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -253,13 +254,13 @@ func TestSource(t *testing.T, s pipeline.Source, n int) {
 				t.Errorf("it removes %q, want %q", got, wanted)
 			}
 			for i, c := range chunks {
-				if c.Rows != want[i].Rows || c.Attached != want[i].Attached || c.Bytes != want[i].Bytes || c.First.Compare(want[i].First) != 0 || c.Last.Compare(want[i].Last) != 0 {
+				if c.Rows != want[i].Rows || c.Attached != want[i].Attached || c.Bytes != want[i].Bytes || c.Versions != want[i].Versions || c.AttachedVersions != want[i].AttachedVersions || c.First.Compare(want[i].First) != 0 || c.Last.Compare(want[i].Last) != 0 {
 					t.Errorf("chunk %d is %+v, want %+v", i, c, want[i])
 				}
-				if got, wanted := lines(t, s.Rows, q, c), lines(t, twin.Rows, q, c); got != wanted {
+				if got, wanted := lines(t, s, q, c), lines(t, twin, q, c); got != wanted {
 					t.Errorf("chunk %d reads %q, want %q", i, got, wanted)
 				}
-				if got, wanted := lines(t, s.Attached, q, c), lines(t, twin.Attached, q, c); got != wanted {
+				if got, wanted := attached(t, s, q, c), attached(t, twin, q, c); got != wanted {
 					t.Errorf("chunk %d has attachments in %q, want %q", i, got, wanted)
 				}
 			}
@@ -291,9 +292,10 @@ func removed(t *testing.T, s pipeline.Source, q warehouse.Query) string {
 	return fmt.Sprint(all)
 }
 
-func lines(t *testing.T, read func(context.Context, warehouse.Query, schemas.RowKey, schemas.RowKey) (io.ReadCloser, error), q warehouse.Query, c warehouse.Chunk) string {
+// lines are the rows of a chunk, and which versions they are.
+func lines(t *testing.T, s pipeline.Source, q warehouse.Query, c warehouse.Chunk) string {
 	t.Helper()
-	r, err := read(t.Context(), q, c.First, c.Last)
+	r, err := s.Rows(t.Context(), q, c.First, c.Last)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -302,5 +304,28 @@ func lines(t *testing.T, read func(context.Context, warehouse.Query, schemas.Row
 	if err != nil {
 		t.Fatal(err)
 	}
+	if r.Sum() != c.Versions {
+		t.Errorf("the versions read come to %016x, and the chunk says %016x", r.Sum(), c.Versions)
+	}
 	return string(content)
+}
+
+// attached are the rows of a chunk that have attachments, as Attached gives them and as
+// AttachmentSizes does.
+func attached(t *testing.T, s pipeline.Source, q warehouse.Query, c warehouse.Chunk) string {
+	t.Helper()
+	var rows strings.Builder
+	err := s.Attached(t.Context(), q, c.First, c.Last, func(version uint64, body []byte) error {
+		_, err := fmt.Fprintf(&rows, "%016x %s\n", version, body)
+		return err
+	})
+	if err == nil {
+		err = s.AttachmentSizes(t.Context(), q, c.First, c.Last, func(key schemas.RowKey, version uint64, sizes []uint64) {
+			fmt.Fprintf(&rows, "%v %016x %d\n", key, version, sizes)
+		})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return rows.String()
 }

@@ -44,29 +44,8 @@ func (s *cutShort) Chunks(ctx context.Context, q warehouse.Query, n int64, each 
 	return err
 }
 
-func (s *cutShort) Rows(ctx context.Context, q warehouse.Query, first, last schemas.RowKey) (io.ReadCloser, error) {
-	return s.stream(s.Source.Rows(ctx, q, first, last))
-}
-
-func (s *cutShort) Attached(ctx context.Context, q warehouse.Query, first, last schemas.RowKey) (io.ReadCloser, error) {
-	return s.stream(s.Source.Attached(ctx, q, first, last))
-}
-
-func (s *cutShort) AttachmentSizes(ctx context.Context, q warehouse.Query, first, last schemas.RowKey, each func(schemas.RowKey, []uint64)) error {
-	var held func() // the row before, of which nobody knows yet whether it is the last
-	err := s.Source.AttachmentSizes(ctx, q, first, last, func(key schemas.RowKey, sizes []uint64) {
-		if held != nil {
-			held()
-		}
-		held = func() { each(key, sizes) }
-	})
-	if !s.now() && held != nil {
-		held()
-	}
-	return err
-}
-
-func (s *cutShort) stream(rows io.ReadCloser, err error) (io.ReadCloser, error) {
+func (s *cutShort) Rows(ctx context.Context, q warehouse.Query, first, last schemas.RowKey) (warehouse.Lines, error) {
+	rows, err := s.Source.Rows(ctx, q, first, last)
 	if err != nil || !s.now() {
 		return rows, err
 	}
@@ -75,7 +54,39 @@ func (s *cutShort) stream(rows io.ReadCloser, err error) (io.ReadCloser, error) 
 		return nil, err
 	}
 	lines := bytes.SplitAfter(content, []byte("\n"))
-	return io.NopCloser(bytes.NewReader(bytes.Join(lines[:len(lines)/2], nil))), rows.Close()
+	return pipelinetest.LinesOf(rows.Sum(), bytes.Join(lines[:len(lines)/2], nil)), rows.Close()
+}
+
+func (s *cutShort) Attached(ctx context.Context, q warehouse.Query, first, last schemas.RowKey, each func(version uint64, body []byte) error) error {
+	var held func() error
+	err := s.Source.Attached(ctx, q, first, last, func(version uint64, body []byte) error {
+		if held != nil {
+			if err := held(); err != nil {
+				return err
+			}
+		}
+		body = bytes.Clone(body)
+		held = func() error { return each(version, body) }
+		return nil
+	})
+	if err == nil && !s.now() && held != nil {
+		err = held()
+	}
+	return err
+}
+
+func (s *cutShort) AttachmentSizes(ctx context.Context, q warehouse.Query, first, last schemas.RowKey, each func(schemas.RowKey, uint64, []uint64)) error {
+	var held func() // the row before, of which nobody knows yet whether it is the last
+	err := s.Source.AttachmentSizes(ctx, q, first, last, func(key schemas.RowKey, version uint64, sizes []uint64) {
+		if held != nil {
+			held()
+		}
+		held = func() { each(key, version, sizes) }
+	})
+	if !s.now() && held != nil {
+		held()
+	}
+	return err
 }
 
 func TestNoAnswerThatWasCutShortMakesAnExportShort(t *testing.T) {
@@ -129,13 +140,13 @@ func TestAPartThatIsNotThePlannedOneTwiceIsGivenUp(t *testing.T) {
 // attachments are.
 type unsized struct{ pipeline.Source }
 
-func (s unsized) AttachmentSizes(ctx context.Context, q warehouse.Query, first, last schemas.RowKey, each func(schemas.RowKey, []uint64)) error {
+func (s unsized) AttachmentSizes(ctx context.Context, q warehouse.Query, first, last schemas.RowKey, each func(schemas.RowKey, uint64, []uint64)) error {
 	n := 0
-	return s.Source.AttachmentSizes(ctx, q, first, last, func(key schemas.RowKey, sizes []uint64) {
+	return s.Source.AttachmentSizes(ctx, q, first, last, func(key schemas.RowKey, version uint64, sizes []uint64) {
 		if n++; n%2 == 0 {
 			sizes = nil
 		}
-		each(key, sizes)
+		each(key, version, sizes)
 	})
 }
 

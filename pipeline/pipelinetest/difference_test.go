@@ -131,7 +131,7 @@ func TestWhatDiffersFromAnEarlierExportGivesTheWholeWhenApplied(t *testing.T) {
 type source interface {
 	Extent(ctx context.Context, q warehouse.Query) (warehouse.Extent, error)
 	Chunks(ctx context.Context, q warehouse.Query, n int64, each func(warehouse.Chunk) error) error
-	Rows(ctx context.Context, q warehouse.Query, first, last schemas.RowKey) (io.ReadCloser, error)
+	Rows(ctx context.Context, q warehouse.Query, first, last schemas.RowKey) (warehouse.Lines, error)
 	Removed(ctx context.Context, q warehouse.Query, first schemas.RowKey, last *schemas.RowKey, each func(schemas.Removal) error) error
 }
 
@@ -144,7 +144,7 @@ func upserts(s source, q warehouse.Query) string {
 	if err != nil || len(chunks) == 0 {
 		return fmt.Sprint(extent.Rows, extent.Bytes, err)
 	}
-	if chunks[0].Rows != extent.Rows || chunks[0].Bytes != extent.Bytes {
+	if chunks[0].Rows != extent.Rows || chunks[0].Bytes != extent.Bytes || chunks[0].Versions != extent.Versions {
 		return fmt.Sprint(chunks, extent)
 	}
 	r, err := s.Rows(context.Background(), q, chunks[0].First, chunks[0].Last)
@@ -155,6 +155,9 @@ func upserts(s source, q warehouse.Query) string {
 	content, err := io.ReadAll(r)
 	if err != nil {
 		return err.Error()
+	}
+	if r.Sum() != extent.Versions {
+		return fmt.Sprint(extent, r.Sum())
 	}
 	return string(content)
 }

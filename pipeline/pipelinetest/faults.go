@@ -81,7 +81,7 @@ func (f *Faults) Do(effect func() error) error {
 // Store returns s as it is seen through the switch.
 func (f *Faults) Store(s pipeline.Store) pipeline.Store { return faultyStore{f, s} }
 
-// Source returns s as it is seen through the switch. Of Rows and Attached, After means that the
+// Source returns s as it is seen through the switch. Of Rows, After means that the
 // stream breaks off.
 func (f *Faults) Source(s pipeline.Source) pipeline.Source { return faultySource{f, s} }
 
@@ -200,30 +200,34 @@ func (s faultySource) Chunks(ctx context.Context, q warehouse.Query, n int64, ea
 	return s.faults.Do(func() error { return s.source.Chunks(ctx, q, n, each) })
 }
 
-func (s faultySource) Rows(ctx context.Context, q warehouse.Query, first, last schemas.RowKey) (io.ReadCloser, error) {
-	return s.stream(func() (io.ReadCloser, error) { return s.source.Rows(ctx, q, first, last) })
-}
-
-func (s faultySource) Attached(ctx context.Context, q warehouse.Query, first, last schemas.RowKey) (io.ReadCloser, error) {
-	return s.stream(func() (io.ReadCloser, error) { return s.source.Attached(ctx, q, first, last) })
-}
-
-func (s faultySource) AttachmentSizes(ctx context.Context, q warehouse.Query, first, last schemas.RowKey, each func(schemas.RowKey, []uint64)) error {
-	return s.faults.Do(func() error { return s.source.AttachmentSizes(ctx, q, first, last, each) })
-}
-
-func (s faultySource) stream(open func() (io.ReadCloser, error)) (io.ReadCloser, error) {
-	var rows io.ReadCloser
+func (s faultySource) Rows(ctx context.Context, q warehouse.Query, first, last schemas.RowKey) (warehouse.Lines, error) {
+	var rows warehouse.Lines
 	var opening error
-	breaksOff := s.faults.Do(func() error { rows, opening = open(); return nil })
+	breaksOff := s.faults.Do(func() error { rows, opening = s.source.Rows(ctx, q, first, last); return nil })
 	switch {
 	case opening != nil:
 		return nil, opening
 	case rows == nil:
 		return nil, breaksOff
 	}
-	return &brokenRows{rows, breaksOff, 100}, nil
+	return &brokenLines{brokenRows{rows, breaksOff, 100}, rows}, nil
 }
+
+func (s faultySource) Attached(ctx context.Context, q warehouse.Query, first, last schemas.RowKey, each func(version uint64, body []byte) error) error {
+	return s.faults.Do(func() error { return s.source.Attached(ctx, q, first, last, each) })
+}
+
+func (s faultySource) AttachmentSizes(ctx context.Context, q warehouse.Query, first, last schemas.RowKey, each func(schemas.RowKey, uint64, []uint64)) error {
+	return s.faults.Do(func() error { return s.source.AttachmentSizes(ctx, q, first, last, each) })
+}
+
+// brokenLines are brokenRows that tell which versions they are of.
+type brokenLines struct {
+	brokenRows
+	lines warehouse.Lines
+}
+
+func (l *brokenLines) Sum() uint64 { return l.lines.Sum() }
 
 // brokenRows fails after some bytes, unless err is nil.
 type brokenRows struct {

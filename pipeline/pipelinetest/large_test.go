@@ -28,12 +28,12 @@ func largest() (pipeline.Export, schemas.Plan) {
 		ID: "01JD0000000000000000000000", Filter: q.Filter, Snapshot: q.Snapshot, SplitSize: 1 << 20,
 		Encoding: schemas.EncodingSMIME, Recipients: []*x509.Certificate{cert},
 	}
-	plan := schemas.Plan{Parts: make([]schemas.Part, mostParts), Snapshot: q.Snapshot}
+	plan := schemas.Plan{Parts: make([]schemas.PlannedPart, mostParts), Snapshot: q.Snapshot}
 	for i := range plan.Parts {
 		key := func(n int) schemas.RowKey {
 			return schemas.RowKey{Time: schemas.TimeOf(q.Filter.From.Add(time.Duration(2*i+n) * time.Second)), ID: fmt.Sprintf("5f0c3e1a-7d1e-4b6e-9f55-%012d", 2*i+n)}
 		}
-		plan.Parts[i] = schemas.Part{Number: i + 1, First: key(0), Last: key(1), Rows: 2, Bytes: 2000}
+		plan.Parts[i].Part = schemas.Part{Number: i + 1, First: key(0), Last: key(1), Rows: 2, Bytes: 2000}
 	}
 	return x, plan
 }
@@ -105,7 +105,7 @@ func TestTheLargestExportFinishesInBoundedMemory(t *testing.T) {
 	x, plan := largest()
 	s.x, s.receipts = x, pipeline.NewReceipts(x, plan)
 	for _, part := range plan.Parts {
-		check(t, s.receipts.Add(receiptOf(x, part)))
+		check(t, s.receipts.Add(receiptOf(x, part.Part)))
 	}
 	s.weigh()
 	t.Logf("the plan and what is stored of %d parts: %d MB", len(plan.Parts), s.most>>20)
@@ -129,7 +129,7 @@ func TestTheLargestExportFinishesInBoundedMemory(t *testing.T) {
 		return nil
 	}))
 	t.Logf("it is read in %v", time.Since(started).Round(time.Millisecond))
-	if want := receiptOf(x, plan.Parts[len(plan.Parts)-1]).SealedSHA256; read != mostParts || last != want {
+	if want := receiptOf(x, plan.Parts[len(plan.Parts)-1].Part).SealedSHA256; read != mostParts || last != want {
 		t.Errorf("read %d parts up to %s, want %d up to %s", read, last, mostParts, want)
 	}
 	if s.most > bound {

@@ -53,6 +53,8 @@ type row struct {
 
 func (r row) bytes() int64 { return int64(len(r.record.Event.Body) + 1) }
 
+func (r row) version() uint64 { return warehouse.VersionOf(r.record.Partition, r.record.Offset) }
+
 // versions are the records below the snapshot within the range.
 func (s *Source) versions(q warehouse.Query) (all []row) {
 	for _, r := range s.records {
@@ -198,6 +200,7 @@ func (s *Source) Extent(_ context.Context, q warehouse.Query) (e warehouse.Exten
 		if len(r.record.Event.Attachments) > 0 {
 			e.Attached++
 		}
+		e.Versions += r.version()
 	}
 	return e, nil
 }
@@ -208,8 +211,10 @@ func (s *Source) Chunks(_ context.Context, q warehouse.Query, n int64, each func
 		c := warehouse.Chunk{First: run[0].key, Last: run[len(run)-1].key, Rows: int64(len(run))}
 		for _, r := range run {
 			c.Bytes += r.bytes()
+			c.Versions += r.version()
 			if len(r.record.Event.Attachments) > 0 {
 				c.Attached++
+				c.AttachedVersions += r.version()
 			}
 		}
 		if err := each(c); err != nil {
@@ -228,37 +233,60 @@ func Chunks(ctx context.Context, s interface {
 }
 
 // Rows streams the JSON Lines between two inclusive keys.
-func (s *Source) Rows(_ context.Context, q warehouse.Query, first, last schemas.RowKey) (io.ReadCloser, error) {
-	return s.lines(q, first, last, func(*schemas.Interaction) bool { return true }), nil
+func (s *Source) Rows(_ context.Context, q warehouse.Query, first, last schemas.RowKey) (warehouse.Lines, error) {
+	var content bytes.Buffer
+	var versions uint64
+	for _, r := range s.between(q, first, last) {
+		content.Write(r.record.Event.Body)
+		content.WriteByte('\n')
+		versions += r.version()
+	}
+	return readLines{&content, versions}, nil
 }
 
-// Attached is Rows of those that have attachments.
-func (s *Source) Attached(_ context.Context, q warehouse.Query, first, last schemas.RowKey) (io.ReadCloser, error) {
-	return s.lines(q, first, last, func(e *schemas.Interaction) bool { return len(e.Attachments) > 0 }), nil
+// readLines are JSON Lines in memory.
+type readLines struct {
+	io.Reader
+	versions uint64
+}
+
+func (readLines) Close() error  { return nil }
+func (l readLines) Sum() uint64 { return l.versions }
+
+// LinesOf are the lines of another source, with other content.
+func LinesOf(versions uint64, content []byte) warehouse.Lines {
+	return readLines{bytes.NewReader(content), versions}
+}
+
+// Attached calls each with the rows that have attachments.
+func (s *Source) Attached(_ context.Context, q warehouse.Query, first, last schemas.RowKey, each func(version uint64, body []byte) error) error {
+	for _, r := range s.between(q, first, last) {
+		if len(r.record.Event.Attachments) == 0 {
+			continue
+		}
+		if err := each(r.version(), r.record.Event.Body); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // AttachmentSizes calls each with the rows of Attached.
-func (s *Source) AttachmentSizes(_ context.Context, q warehouse.Query, first, last schemas.RowKey, each func(schemas.RowKey, []uint64)) error {
-	for _, r := range s.rows(q) {
-		if r.key.Compare(first) < 0 || r.key.Compare(last) > 0 || len(r.record.Event.Attachments) == 0 {
+func (s *Source) AttachmentSizes(_ context.Context, q warehouse.Query, first, last schemas.RowKey, each func(schemas.RowKey, uint64, []uint64)) error {
+	for _, r := range s.between(q, first, last) {
+		if len(r.record.Event.Attachments) == 0 {
 			continue
 		}
 		var sizes []uint64
 		for _, a := range r.record.Event.Attachments {
 			sizes = append(sizes, uint64(a.PlannedBytes()))
 		}
-		each(r.key, sizes)
+		each(r.key, r.version(), sizes)
 	}
 	return nil
 }
 
-func (s *Source) lines(q warehouse.Query, first, last schemas.RowKey, wanted func(*schemas.Interaction) bool) io.ReadCloser {
-	var lines bytes.Buffer
-	for _, r := range s.rows(q) {
-		if r.key.Compare(first) >= 0 && r.key.Compare(last) <= 0 && wanted(r.record.Event) {
-			lines.Write(r.record.Event.Body)
-			lines.WriteByte('\n')
-		}
-	}
-	return io.NopCloser(&lines)
+// between are the rows between two inclusive keys.
+func (s *Source) between(q warehouse.Query, first, last schemas.RowKey) []row {
+	return slices.DeleteFunc(s.rows(q), func(r row) bool { return r.key.Compare(first) < 0 || r.key.Compare(last) > 0 })
 }

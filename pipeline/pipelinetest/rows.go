@@ -2,7 +2,6 @@ package pipelinetest
 
 import (
 	"context"
-	"io"
 	"time"
 
 	"cdds/pipeline/warehouse"
@@ -20,17 +19,17 @@ func (w *Warehouse) Chunks(ctx context.Context, q warehouse.Query, n int64, each
 }
 
 // Rows is Source's.
-func (w *Warehouse) Rows(ctx context.Context, q warehouse.Query, first, last schemas.RowKey) (io.ReadCloser, error) {
+func (w *Warehouse) Rows(ctx context.Context, q warehouse.Query, first, last schemas.RowKey) (warehouse.Lines, error) {
 	return w.source(q.Filter.TenantID).Rows(ctx, q, first, last)
 }
 
 // Attached is Source's.
-func (w *Warehouse) Attached(ctx context.Context, q warehouse.Query, first, last schemas.RowKey) (io.ReadCloser, error) {
-	return w.source(q.Filter.TenantID).Attached(ctx, q, first, last)
+func (w *Warehouse) Attached(ctx context.Context, q warehouse.Query, first, last schemas.RowKey, each func(version uint64, body []byte) error) error {
+	return w.source(q.Filter.TenantID).Attached(ctx, q, first, last, each)
 }
 
 // AttachmentSizes is Source's.
-func (w *Warehouse) AttachmentSizes(ctx context.Context, q warehouse.Query, first, last schemas.RowKey, each func(schemas.RowKey, []uint64)) error {
+func (w *Warehouse) AttachmentSizes(ctx context.Context, q warehouse.Query, first, last schemas.RowKey, each func(schemas.RowKey, uint64, []uint64)) error {
 	return w.source(q.Filter.TenantID).AttachmentSizes(ctx, q, first, last, each)
 }
 

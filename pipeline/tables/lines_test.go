@@ -1,8 +1,10 @@
 package tables
 
 import (
+	"encoding/binary"
 	"errors"
 	"io"
+	"math"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -64,5 +66,49 @@ func TestTheFrameOfAnExceptionEndsNoRow(t *testing.T) {
 				t.Errorf("%.60q, then %v, with much room: %.60q, %v", c.pieces, c.err, all, err)
 			}
 		}
+	}
+}
+
+func TestLinesAreReadWithTheSumOfTheirNumbers(t *testing.T) {
+	long := strings.Repeat("é\n", 100_000)
+	row := func(number uint64, text string) string {
+		return string(append(binary.AppendUvarint(binary.LittleEndian.AppendUint64(nil, number), uint64(len(text))), text...))
+	}
+	rows := row(7, `{"a":1}`) + row(math.MaxUint64, "") + row(2, long)
+	want := "{\"a\":1}\n\n" + long + "\n"
+	for how, read := range map[string]func(io.Reader) io.Reader{
+		"as it comes": func(r io.Reader) io.Reader { return r }, "by bytes": iotest.OneByteReader, "by halves": iotest.HalfReader,
+	} {
+		l := newLines(io.NopCloser(read(strings.NewReader(rows))))
+		if err := iotest.TestReader(l, []byte(want)); err != nil || l.Sum() != 8 {
+			t.Errorf("%s: the numbers come to %d, want 8; %v", how, l.Sum(), err)
+		}
+		l, got := newLines(io.NopCloser(read(strings.NewReader(rows)))), ""
+		for {
+			_, text, err := l.Row(nil)
+			if err != nil {
+				if !errors.Is(err, io.EOF) || got != want || l.Sum() != 8 {
+					t.Errorf("%s: row by row there are %d bytes that come to %d, %v", how, len(got), l.Sum(), err)
+				}
+				break
+			}
+			got += string(text) + "\n"
+		}
+	}
+	killed := errors.New("killed")
+	for n := range len(rows) - len(long) { // wherever it breaks off, it does not end
+		for _, ends := range []error{killed, io.EOF} {
+			content, err := io.ReadAll(newLines(&answer{[]string{rows[:n]}, ends}))
+			whole := n == 0 || n == len(row(7, `{"a":1}`)) || n == len(row(7, `{"a":1}`)+row(1, ""))
+			if ends == killed && !errors.Is(err, killed) || ends == io.EOF && !whole && !errors.Is(err, io.ErrUnexpectedEOF) {
+				t.Errorf("after %d bytes and %v it says %v", n, ends, err)
+			}
+			if !strings.HasPrefix(want, string(content)) {
+				t.Errorf("after %d bytes it read %q", n, content)
+			}
+		}
+	}
+	if _, err := io.ReadAll(newLines(io.NopCloser(strings.NewReader(row(1, "x") + "12345678\xff\xff\xff\xff\xff\x01")))); err == nil {
+		t.Error("a text of terabytes is read")
 	}
 }

@@ -11,7 +11,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"strings"
 	"time"
@@ -153,14 +152,13 @@ func EachDecoded[T any](ctx context.Context, db *Database, task string, each fun
 // output_format_parallel_formatting in ClickHouse's settings.
 var linesSettings = clickhouse.Settings{"output_format_parallel_formatting": 0}
 
-// Lines streams the rows of a query of one String column as they are stored, each ended by
-// a line feed. The caller closes the reader; a read fails if the query does, however late.
-func (db *Database) Lines(ctx context.Context, task, sql string, args ...any) (io.ReadCloser, error) {
-	r, err := db.conn.QueryFormat(WithSettings(ctx, linesSettings), "TSVRaw", strings.TrimSpace(sql), args...)
+// Lines streams the rows of a query of a UInt64 and a String column. The caller closes them.
+func (db *Database) Lines(ctx context.Context, task, sql string, args ...any) (*Lines, error) {
+	r, err := db.conn.QueryFormat(WithSettings(ctx, linesSettings), "RowBinary", strings.TrimSpace(sql), args...)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", task, err)
 	}
-	return &lines{ReadCloser: r}, nil
+	return newLines(r), nil
 }
 
 // Change runs statements that change rows in place, one after the other.

@@ -2,6 +2,7 @@ package warehouse
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -11,14 +12,34 @@ import (
 	"cdds/schemas"
 )
 
-// Attached streams the rows between two inclusive keys that have attachments, as Rows
-// does. Of other rows it reads no body.
-func (w *Warehouse) Attached(ctx context.Context, q Query, first, last schemas.RowKey) (io.ReadCloser, error) {
+// Attached calls each with every row between two inclusive keys that has attachments, in
+// export order: VersionOf it, and its JSON without a line feed, until each returns. Of other
+// rows it reads no body.
+func (w *Warehouse) Attached(ctx context.Context, q Query, first, last schemas.RowKey, each func(version uint64, body []byte) error) error {
 	t, err := tableOf(q.Filter.Entity)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return w.db.Lines(ctx, "read attachments of "+t.name, q.bodies(t, t.attached()), q.arguments(first, &last)...)
+	task := "read attachments of " + t.name
+	rows, err := w.db.Lines(ctx, task, q.bodies(t, t.attached()), q.arguments(first, &last)...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	var body []byte
+	for {
+		var version uint64
+		version, body, err = rows.Row(body)
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return fmt.Errorf("%s: %w", task, err)
+		}
+		if err := each(version, body); err != nil {
+			return err
+		}
+	}
 }
 
 // bodies selects the bodies of rows between two inclusive keys for which a condition holds,
@@ -26,36 +47,37 @@ func (w *Warehouse) Attached(ctx context.Context, q Query, first, last schemas.R
 // looked up: an older version must not come back.
 func (q Query) bodies(t table, condition string) string {
 	return fmt.Sprintf(`
-SELECT body FROM %[1]s
+SELECT %[6]s AS version, body FROM %[1]s
 WHERE tenant_id = {tenant:String} AND %[2]s
   AND %[3]s >= fromUnixTimestamp64Milli({from:Int64}, 'UTC')
   AND %[3]s <= fromUnixTimestamp64Milli({last:Int64}, 'UTC')
   AND (%[3]s, %[4]s, source_offset, source_partition) IN (SELECT t, id, at_offset, at_partition FROM (%[5]s) WHERE passes AND wanted)
 ORDER BY %[3]s, %[4]s, stated DESC
 LIMIT 1 BY %[3]s, %[4]s`, t.name, condition, t.time, t.id,
-		q.newest(t, condition+" AS wanted", "source_offset AS at_offset", "source_partition AS at_partition"))
+		q.newest(t, condition+" AS wanted", "source_offset AS at_offset", "source_partition AS at_partition"), versionOf)
 }
 
 // AttachmentSizes calls each with the key of every row between two inclusive keys that
-// has attachments, in export order, and the bytes of each of them. It reads no body; sizes
+// has attachments, in export order, VersionOf it and the bytes of each of them. It reads no body; sizes
 // are none for a row whose ingest did not state them. An answer that is cut short may be
 // taken for a whole one: Extent says how many rows there are.
-func (w *Warehouse) AttachmentSizes(ctx context.Context, q Query, first, last schemas.RowKey, each func(key schemas.RowKey, sizes []uint64)) error {
+func (w *Warehouse) AttachmentSizes(ctx context.Context, q Query, first, last schemas.RowKey, each func(key schemas.RowKey, version uint64, sizes []uint64)) error {
 	t, err := tableOf(q.Filter.Entity)
 	if err != nil {
 		return err
 	}
-	sql := fmt.Sprintf("SELECT t, id, attachment_bytes FROM (%s) WHERE passes AND with_files",
-		q.newest(t, t.attached()+" AS with_files", "attachment_bytes"))
+	sql := fmt.Sprintf("SELECT t, id, version, attachment_bytes FROM (%s) WHERE passes AND with_files",
+		q.newest(t, t.attached()+" AS with_files", versionOf+" AS version", "attachment_bytes"))
 	return w.db.Each(ctx, "read sizes of attachments of "+t.name, sql, q.arguments(first, &last), func(rows driver.Rows) error {
 		var at time.Time
 		var key schemas.RowKey
+		var version uint64
 		var sizes []uint64
-		if err := rows.Scan(&at, &key.ID, &sizes); err != nil {
+		if err := rows.Scan(&at, &key.ID, &version, &sizes); err != nil {
 			return err
 		}
 		key.Time = schemas.TimeOf(at)
-		each(key, sizes)
+		each(key, version, sizes)
 		return nil
 	})
 }

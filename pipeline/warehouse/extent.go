@@ -18,6 +18,8 @@ type Extent struct {
 	Attached int64
 	// Scattered says that versions of one row lie in several partitions.
 	Scattered bool
+	// Versions is that of all chunks.
+	Versions uint64
 }
 
 // Extent returns how much the query selects, and whether it must be asked as Scattered, or
@@ -43,7 +45,7 @@ func (w *Warehouse) Extent(ctx context.Context, q Query) (Extent, error) {
 // extent counts what the query selects, and tells whether more versions are the newest of
 // their partition than there are rows.
 func (w *Warehouse) extent(ctx context.Context, q Query, t table) (e Extent, scattered bool, err error) {
-	columns := []string{"body_bytes", t.attached() + " AS with_files"}
+	columns := []string{"body_bytes", t.attached() + " AS with_files", versionOf + " AS version"}
 	newest := q.within(t, columns, false, "source_partition")
 	decided := q.Scattered || q.Before != nil // which partition's version counts
 	if decided {
@@ -53,8 +55,8 @@ func (w *Warehouse) extent(ctx context.Context, q Query, t table) (e Extent, sca
 	var versions, rows int64
 	both, ctx := errgroup.WithContext(ctx)
 	both.Go(func() error {
-		sql := "SELECT toInt64(count()), toInt64(countIf(passes)), toInt64(sumIf(body_bytes, passes)), toInt64(maxIf(body_bytes, passes)), toInt64(sumIf(with_files, passes)) FROM (" + newest + ")"
-		return w.db.Scan(ctx, "count rows", sql, arguments(), &versions, &e.Rows, &e.Bytes, &e.Largest, &e.Attached)
+		sql := "SELECT toInt64(count()), toInt64(countIf(passes)), toInt64(sumIf(body_bytes, passes)), toInt64(maxIf(body_bytes, passes)), toInt64(sumIf(with_files, passes)), sumIf(version, passes) FROM (" + newest + ")"
+		return w.db.Scan(ctx, "count rows", sql, arguments(), &versions, &e.Rows, &e.Bytes, &e.Largest, &e.Attached, &e.Versions)
 	})
 	if !decided {
 		both.Go(func() error {

@@ -3,7 +3,6 @@ package warehouse
 import (
 	"context"
 	"fmt"
-	"io"
 	"maps"
 	"math"
 	"slices"
@@ -38,6 +37,9 @@ type Chunk struct {
 	Bytes int64
 	// Attached is how many of the rows have attachments.
 	Attached int64
+	// Versions tells which versions of the rows were chosen, what VersionOf them comes to, and
+	// AttachedVersions those of the rows that have attachments.
+	Versions, AttachedVersions uint64
 }
 
 // newest selects, in export order, the newest version within the snapshots of each
@@ -181,12 +183,12 @@ func (w *Warehouse) Chunks(ctx context.Context, q Query, n int64, each func(Chun
 	// an answer that was cut short has none, whatever else ended it quietly.
 	sql := fmt.Sprintf(`
 SELECT * FROM (
-  SELECT toUInt64(chunk) AS place, min((t, id)).1 AS first_time, min((t, id)).2 AS first_id, max((t, id)).1 AS last_time, max((t, id)).2 AS last_id, toInt64(count()), toInt64(sum(body_bytes)), toInt64(sum(with_files))
-  FROM (SELECT t, id, body_bytes, with_files, intDiv(rowNumberInAllBlocks(), %d) AS chunk FROM (SELECT * FROM (%s) WHERE passes))
+  SELECT toUInt64(chunk) AS place, min((t, id)).1 AS first_time, min((t, id)).2 AS first_id, max((t, id)).1 AS last_time, max((t, id)).2 AS last_id, toInt64(count()), toInt64(sum(body_bytes)), toInt64(sum(with_files)), sum(version), sumIf(version, with_files)
+  FROM (SELECT t, id, body_bytes, with_files, version, intDiv(rowNumberInAllBlocks(), %d) AS chunk FROM (SELECT * FROM (%s) WHERE passes))
   GROUP BY chunk
   UNION ALL
-  SELECT toUInt64(18446744073709551615), toDateTime64(0, 3, 'UTC'), '', toDateTime64(0, 3, 'UTC'), '', toInt64(0), toInt64(0), toInt64(0))
-ORDER BY place`, n, q.newestOfAll(t, "body_bytes", t.attached()+" AS with_files"))
+  SELECT toUInt64(18446744073709551615), toDateTime64(0, 3, 'UTC'), '', toDateTime64(0, 3, 'UTC'), '', toInt64(0), toInt64(0), toInt64(0), toUInt64(0), toUInt64(0))
+ORDER BY place`, n, q.newestOfAll(t, "body_bytes", t.attached()+" AS with_files", versionOf+" AS version"))
 	task := "plan over " + t.name
 	var read int64
 	var last Chunk
@@ -195,7 +197,7 @@ ORDER BY place`, n, q.newestOfAll(t, "body_bytes", t.attached()+" AS with_files"
 		var c Chunk
 		var place uint64
 		var from, to time.Time
-		if err := rows.Scan(&place, &from, &c.First.ID, &to, &c.Last.ID, &c.Rows, &c.Bytes, &c.Attached); err != nil {
+		if err := rows.Scan(&place, &from, &c.First.ID, &to, &c.Last.ID, &c.Rows, &c.Bytes, &c.Attached, &c.Versions, &c.AttachedVersions); err != nil {
 			return err
 		}
 		if ended = place == math.MaxUint64; ended {
@@ -217,17 +219,15 @@ ORDER BY place`, n, q.newestOfAll(t, "body_bytes", t.attached()+" AS with_files"
 }
 
 // Rows streams the JSON Lines between two inclusive keys, in export order, each
-// line ended by a line feed. The caller closes the reader; a read fails if the
-// query does, however late.
-func (w *Warehouse) Rows(ctx context.Context, q Query, first, last schemas.RowKey) (io.ReadCloser, error) {
+// line ended by a line feed. The caller closes them.
+func (w *Warehouse) Rows(ctx context.Context, q Query, first, last schemas.RowKey) (Lines, error) {
 	t, err := tableOf(q.Filter.Entity)
 	if err != nil {
 		return nil, err
 	}
-	sql := fmt.Sprintf("SELECT body FROM (%s) WHERE passes", q.newest(t, "body"))
+	sql := fmt.Sprintf("SELECT version, body FROM (%s) WHERE passes", q.newest(t, versionOf+" AS version", "body"))
 	if q.Before != nil {
 		sql = q.bodies(t, "1")
 	}
-	// TSVRaw of one column is the bodies as they are, a line each.
 	return w.db.Lines(ctx, "read "+t.name, sql, q.arguments(first, &last)...)
 }

@@ -6,7 +6,6 @@ import (
 	"context"
 	"encoding/base64"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 	"testing"
@@ -267,8 +266,8 @@ func attachmentsAreAs(t *rapid.T, w *warehouse.Warehouse, q warehouse.Query, ten
 	key := func(v version) schemas.RowKey { return schemas.RowKey{Time: v.at, ID: v.id} }
 	first, last := key(with[0]), key(with[len(with)-1])
 	n, text := 0, ""
-	err = w.AttachmentSizes(context.Background(), q, first, last, func(k schemas.RowKey, sizes []uint64) {
-		if n >= len(with) || k != key(with[n]) || !slices.Equal(sizes, with[n].files) {
+	err = w.AttachmentSizes(context.Background(), q, first, last, func(k schemas.RowKey, chosen uint64, sizes []uint64) {
+		if n >= len(with) || k != key(with[n]) || chosen != warehouse.VersionOf(with[n].partition, with[n].offset) || !slices.Equal(sizes, with[n].files) {
 			t.Fatalf("row %d is %v with attachments of %d bytes; want %+v", n, k, sizes, with)
 		}
 		text += with[n].line(tenant) + "\n"
@@ -277,12 +276,17 @@ func attachmentsAreAs(t *rapid.T, w *warehouse.Warehouse, q warehouse.Query, ten
 	if err != nil || n != len(with) {
 		t.Fatalf("%d of %d rows with attachments, %v", n, len(with), err)
 	}
-	rows, err := w.Attached(context.Background(), q, first, last)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer rows.Close()
-	if got, err := io.ReadAll(rows); err != nil || string(got) != text {
+	var got string
+	n = 0
+	err = w.Attached(context.Background(), q, first, last, func(chosen uint64, body []byte) error {
+		if n >= len(with) || chosen != warehouse.VersionOf(with[n].partition, with[n].offset) {
+			t.Fatalf("row %d is of version %016x; want %+v", n, chosen, with)
+		}
+		n++
+		got += string(body) + "\n"
+		return nil
+	})
+	if err != nil || got != text {
 		t.Fatalf("the rows with attachments are\n%s\nwant\n%s, %v", got, text, err)
 	}
 }

@@ -107,6 +107,14 @@ var mutations = []mutation{
 		"pipeline/plan.go", "if x.Whole != nil {", "if false {",
 		"pipeline/pipelinetest", "TestAPlanMadeWhileRowsWereLostIsNotKept",
 	}, {
+		"exact", "a part is made of the versions that were planned",
+		"pipeline/part.go", "if got != versions {", "if false {",
+		"pipeline/pipelinetest", "TestNoOlderVersionOfTheSameLengthIsExported",
+	}, {
+		"exact", "attachments are those of the versions that were planned",
+		"pipeline/attachments.go", "if got.versions != versions {", "if false {",
+		"pipeline/pipelinetest", "TestNoOlderVersionOfTheSameLengthIsExported",
+	}, {
 		"barrier", "nothing is waited for of a partition that the topic does not have any more",
 		"schemas/snapshot.go", "range s[:min(len(s), len(done))] {", "range s[:len(s)] {\n\t\tif p >= len(done) {\n\t\t\tn += offset\n\t\t\tcontinue\n\t\t}",
 		"schemas", "TestSnapshotBehindCountsEachPartitionByItself",

@@ -128,22 +128,18 @@ func (t tables) Chunks(ctx context.Context, q warehouse.Query, n int64, each fun
 }
 
 // Rows implements pipeline.Source.
-func (t tables) Rows(ctx context.Context, q warehouse.Query, first, last schemas.RowKey) (rows io.ReadCloser, err error) {
+func (t tables) Rows(ctx context.Context, q warehouse.Query, first, last schemas.RowKey) (rows warehouse.Lines, err error) {
 	err = t.p.ask(ctx, atClickHouse, "rows "+first.ID, func() (err error) { rows, err = t.p.w.tables.Rows(ctx, q, first, last); return err })
 	return rows, err
 }
 
 // Attached implements pipeline.Source.
-func (t tables) Attached(ctx context.Context, q warehouse.Query, first, last schemas.RowKey) (rows io.ReadCloser, err error) {
-	err = t.p.ask(ctx, atClickHouse, "attached "+first.ID, func() (err error) {
-		rows, err = t.p.w.tables.Attached(ctx, q, first, last)
-		return err
-	})
-	return rows, err
+func (t tables) Attached(ctx context.Context, q warehouse.Query, first, last schemas.RowKey, each func(version uint64, body []byte) error) error {
+	return t.p.ask(ctx, atClickHouse, "attached "+first.ID, func() error { return t.p.w.tables.Attached(ctx, q, first, last, each) })
 }
 
 // AttachmentSizes implements pipeline.Source.
-func (t tables) AttachmentSizes(ctx context.Context, q warehouse.Query, first, last schemas.RowKey, each func(schemas.RowKey, []uint64)) error {
+func (t tables) AttachmentSizes(ctx context.Context, q warehouse.Query, first, last schemas.RowKey, each func(schemas.RowKey, uint64, []uint64)) error {
 	return t.p.ask(ctx, atClickHouse, "sizes", func() error { return t.p.w.tables.AttachmentSizes(ctx, q, first, last, each) })
 }
 

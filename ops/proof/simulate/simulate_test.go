@@ -197,6 +197,20 @@ func TestARecreatedAndTruncatedTopicWhoseRowsWereDroppedIsStoredAgain(t *testing
 	}})
 }
 
+func TestNoPartHasOlderVersionsOfTheSameLengthAfterARestore(t *testing.T) {
+	replay(t, history{setting{Partitions: 1, Processes: []string{"i", "e"}}, []act{
+		{"produce", 200, 1, 0},
+		{"run", 592, 0, 0},
+		{"produce", 83, 2, 0},
+		{"request an export", 0, 0, 0},
+		{"run a job", 0, 0, 0},
+		{"back ClickHouse up", 0, 0, 0},
+		{"rest", 0, 0, 0},
+		{"run", 198, 0, 0},
+		{"restore ClickHouse", 0, 0, 0},
+	}})
+}
+
 func TestAnErasureDoesNotWaitForWhatKafkaLostUnread(t *testing.T) {
 	replay(t, history{setting{Partitions: 1, Erases: true, Processes: []string{"ie"}}, []act{
 		{"fail calls", 0, 0, 5},

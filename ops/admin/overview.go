@@ -2,8 +2,6 @@ package admin
 
 import (
 	"context"
-	"slices"
-	"sync"
 	"time"
 
 	"cdds/ops/auth"
@@ -74,60 +72,4 @@ func (h *Handle) lag(ctx context.Context, topic schemas.Topic) (int64, error) {
 		}
 	}
 	return behind, nil
-}
-
-// tenantList is the last answer to which tenants there are: it reads a column of
-// whole tables.
-type tenantList struct {
-	mu   sync.Mutex
-	all  []string
-	read time.Time
-}
-
-const (
-	tenantsKept = 30 * time.Second
-	maxTenants  = 1000
-)
-
-// Tenants lists the tenants the principal sees: those that have history, at most 1000, and
-// those that were set up and wait for their first.
-func (s *Service) Tenants(ctx context.Context, p auth.Principal) ([]string, error) {
-	if !p.May(auth.Observe) {
-		return nil, auth.ErrForbidden
-	}
-	if p.Tenant != schemas.AllTenants {
-		return []string{p.Tenant}, nil
-	}
-	have, err := s.haveHistory(ctx)
-	if err != nil {
-		return nil, err
-	}
-	all := slices.Concat(have, s.Definitions.Tenants())
-	for _, u := range s.Directory.Users(schemas.AllTenants) {
-		if u.TenantID != schemas.AllTenants {
-			all = append(all, u.TenantID)
-		}
-	}
-	slices.Sort(all)
-	return slices.Compact(all), nil
-}
-
-func (s *Service) haveHistory(ctx context.Context) ([]string, error) {
-	s.tenants.mu.Lock()
-	defer s.tenants.mu.Unlock()
-	if now := s.Now(); s.tenants.read.IsZero() || now.Sub(s.tenants.read) > tenantsKept {
-		all, err := s.Rows.Tenants(ctx, maxTenants)
-		if err != nil {
-			return nil, err
-		}
-		exported, err := s.History.Tenants(ctx, maxTenants)
-		if err != nil {
-			return nil, err
-		}
-		if all = append(all, exported...); len(all) == 0 { // whoever waits for the first looks again
-			return nil, nil
-		}
-		s.tenants.all, s.tenants.read = all, now
-	}
-	return s.tenants.all, nil
 }

@@ -49,13 +49,13 @@ type History interface {
 	Erasure(ctx context.Context, tenantID, erasureID string) (schemas.Erasure, bool, error)
 	ExportsHoldingRows(ctx context.Context, tenantID string, each func(schemas.Export) error) error
 	Overview(ctx context.Context, tenantID string) (ledger.Overview, error)
-	Tenants(ctx context.Context, limit int) ([]string, error)
+	Tenants(ctx context.Context, containing, after string, limit int) ([]string, error)
 }
 
 // Rows are the interactions and contacts that are stored; *warehouse.Warehouse has them.
 type Rows interface {
 	Hours(ctx context.Context, tenantID string, now schemas.Time) ([]warehouse.HourCount, error)
-	Tenants(ctx context.Context, limit int) ([]string, error)
+	Tenants(ctx context.Context, containing, after string, limit int) ([]string, error)
 	QueuesAmong(ctx context.Context, tenantID string, names []string) ([]string, error)
 	// CheckContacts is a *schemas.InvalidError if nothing is stored of one of the contacts.
 	CheckContacts(ctx context.Context, tenantID string, ids []string) error
@@ -168,7 +168,6 @@ type Options struct {
 // Service is safe for concurrent use. It starts nothing.
 type Service struct {
 	Options
-	tenants    tenantList
 	estimates  *auth.Throttle
 	estimating chan struct{}
 	chains     shared[chainQuestion, []schemas.ChainRun]

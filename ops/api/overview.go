@@ -8,6 +8,7 @@ import (
 
 	"cdds/ops/admin"
 	"cdds/ops/auth"
+	"cdds/pipeline/ledger"
 	"cdds/schemas"
 )
 
@@ -62,12 +63,29 @@ func (a *API) overview() {
 	})
 	register(a, huma.Operation{
 		OperationID: "list-tenants", Method: http.MethodGet, Path: "/tenants", Tags: tags, Summary: "List the tenants you see",
-	}, func(ctx context.Context, _ *struct{}) (*answer[Listing[string]], error) {
+		Description: "Those that have interactions, contacts, exports, jobs, certificates or users, by id.",
+	}, func(ctx context.Context, in *struct {
+		Limit  int    `query:"limit" minimum:"1" maximum:"500" default:"50" doc:"At most this many."`
+		Cursor string `query:"cursor" maxLength:"2048" doc:"The next of the page before; the other parameters must be the same."`
+		Q      string `query:"q" maxLength:"256" doc:"Part of the tenant's id."`
+	}) (*answer[Listing[string]], error) {
 		p, ok := auth.From(ctx)
 		if !ok {
 			return nil, auth.ErrSession
 		}
-		tenants, err := a.Admin.Tenants(ctx, p)
-		return give(all(tenants, same), err)
+		paging := Paging{Limit: in.Limit, Cursor: in.Cursor, Order: "asc"}
+		page, err := paging.page("tenant")
+		if err != nil {
+			return nil, err
+		}
+		tenants, more, err := a.Admin.Tenants(ctx, p, admin.TenantPage{Containing: in.Q, After: page.After.ID, Limit: in.Limit})
+		if err != nil {
+			return nil, err
+		}
+		found := ledger.Listed[string]{Rows: tenants}
+		if more {
+			found.Next = ledger.Place{ID: tenants[len(tenants)-1]}
+		}
+		return give(listed(paging, "tenant", found, same))
 	})
 }

@@ -32,7 +32,9 @@ func (s *session) completeIDs(root *cobra.Command) {
 		}
 		for _, cmd := range append(group.Commands(), group) {
 			if cmd.Flags().Lookup("tenant") != nil {
-				_ = cmd.RegisterFlagCompletionFunc("tenant", s.completion(s.tenants))
+				_ = cmd.RegisterFlagCompletionFunc("tenant", func(cmd *cobra.Command, args []string, typed string) ([]cobra.Completion, cobra.ShellCompDirective) {
+					return s.completion(func(ctx context.Context, _ string) ([]cobra.Completion, error) { return s.tenants(ctx, typed) })(cmd, args, typed)
+				})
 			}
 			_, argument, _ := strings.Cut(cmd.Use, " ")
 			if first, _, _ := strings.Cut(argument, " "); offer != nil && (first == "ID" || first == "JOB" || first == "FINGERPRINT") {
@@ -107,12 +109,15 @@ func (s *session) fingerprints(ctx context.Context, tenant string) (ids []cobra.
 	})
 }
 
-func (s *session) tenants(ctx context.Context, _ string) (all []cobra.Completion, err error) {
+// mostCompleted bounds the tenants that a shell is offered.
+const mostCompleted = 100
+
+func (s *session) tenants(ctx context.Context, typed string) (all []cobra.Completion, err error) {
 	return all, s.anywhere(func(c *client.Client) (err error) {
-		all, err = c.Tenants(ctx)
+		all, err = c.Tenants(ctx, typed, mostCompleted)
 		return err
 	}, func(services *services) (err error) {
-		all, err = services.warehouse.Tenants(ctx, maxTenants)
+		all, err = services.warehouse.Tenants(ctx, typed, "", mostCompleted)
 		return err
 	})
 }

@@ -19,21 +19,22 @@ func newTenant(s *session) *cobra.Command {
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(lists(&cobra.Command{
+	var search string
+	list := &cobra.Command{
 		Use: "list", Short: "List the tenants you see",
 		Long:    "List the tenants that have history or exports, as far as you may see them.\n\n" + exitCodes,
-		Example: examples("cdds tenant list"), Args: cobra.NoArgs,
+		Example: examples("cdds tenant list", "cdds tenant list --search acme"), Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			all := []string{}
 			err := s.anywhere(func(c *client.Client) (err error) {
-				all, err = c.Tenants(cmd.Context())
+				all, err = c.Tenants(cmd.Context(), search, 0)
 				return err
 			}, func(services *services) error {
-				have, err := services.warehouse.Tenants(cmd.Context(), maxTenants)
+				have, err := services.warehouse.Tenants(cmd.Context(), search, "", maxTenants)
 				if err != nil {
 					return unreachable(err)
 				}
-				exported, err := services.ledger.Tenants(cmd.Context(), maxTenants)
+				exported, err := services.ledger.Tenants(cmd.Context(), search, "", maxTenants)
 				if err != nil {
 					return unreachable(err)
 				}
@@ -51,6 +52,8 @@ func newTenant(s *session) *cobra.Command {
 			}
 			return s.list(map[string]any{"tenants": all}, rows, "there is no tenant with history or exports")
 		},
-	}))
+	}
+	list.Flags().StringVar(&search, "search", "", "list only tenants whose id contains a `text`")
+	cmd.AddCommand(lists(list))
 	return cmd
 }

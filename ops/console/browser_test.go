@@ -8,6 +8,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/asn1"
 	"encoding/pem"
+	"fmt"
 	"math/big"
 	"net/http"
 	"net/http/httptest"
@@ -22,6 +23,7 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"cdds/ops/console"
+	"cdds/schemas"
 )
 
 // browser is Chromium on the desk's pages.
@@ -141,4 +143,31 @@ func TestAFormWithAFileSaysWhichButtonWasPressed(t *testing.T) {
 	b.do(chromedp.Navigate(b.url + "/certificates"))
 	_, err := chromedp.RunResponse(b.ctx, chromedp.Click("form.editor button.main")) // nothing is given: the server says so
 	check(t, err)
+}
+
+func TestATenantIsFoundByTypingPartOfItAndChosen(t *testing.T) {
+	d := newDesk(t, "chosen", 0, 0)
+	d.who.Tenant = schemas.AllTenants
+	var all []schemas.Export
+	for n := range 40 {
+		all = append(all, schemas.Export{TenantID: fmt.Sprintf("typed-%02d", n), ExportID: "e", State: schemas.Completed, Events: 1})
+	}
+	d.save(all...)
+	b := browse(t, d)
+	var offered, focused, shown string
+	b.do(chromedp.Navigate(b.url+"/access"), chromedp.Click("#picker summary"), chromedp.WaitVisible("#found li"), chromedp.Evaluate("document.activeElement.id", &focused),
+		chromedp.Evaluate(`document.querySelectorAll("#found li").length + " and " + document.querySelectorAll("#found a").length`, &offered))
+	if focused != "tenant" || offered != "9 and 1" { // all tenants, eight, and the next page
+		t.Errorf("the menu begins at %q and offers %s", focused, offered)
+	}
+	b.do(chromedp.SendKeys("#tenant", "D-17"), chromedp.WaitNotPresent(`#found button[value="*"]`), chromedp.Text("#found", &offered))
+	if strings.TrimSpace(offered) != "typed-17" {
+		t.Errorf("of what contains D-17 the menu offers %q", offered)
+	}
+	_, err := chromedp.RunResponse(b.ctx, chromedp.Click(`#found button`))
+	check(t, err)
+	b.do(chromedp.Text("#picker summary .tenant", &shown))
+	if shown != "typed-17" {
+		t.Errorf("the page is about %q", shown)
+	}
 }

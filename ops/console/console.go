@@ -16,12 +16,10 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
-	"slices"
 	"time"
 
 	"cdds/ops/admin"
 	"cdds/ops/auth"
-	"cdds/schemas"
 )
 
 //go:embed static
@@ -76,6 +74,7 @@ func New(o Options) *Console {
 	c.holds()
 	c.artifacts()
 	c.certificates()
+	c.tenants()
 	c.open("GET /audit", c.audit)
 	c.open("GET /health", c.health)
 	c.open("GET /account", c.account)
@@ -118,11 +117,9 @@ func cached(next http.Handler) http.Handler {
 // request is one request of somebody who is signed in, on one tenant.
 type request struct {
 	*admin.Handle
-	w http.ResponseWriter
-	r *http.Request
-	// who and tenants are for the head of the page.
-	who     auth.Principal
-	tenants []string
+	w   http.ResponseWriter
+	r   *http.Request
+	who auth.Principal
 	// zone is the reader's.
 	zone *time.Location
 }
@@ -155,7 +152,8 @@ func (c *Console) stream(pattern string, page func(*request) error) {
 			err = page(q)
 		}
 		if errors.Is(err, admin.ErrTenant) {
-			err = c.show(q, "tenant", view{Title: "Choose a tenant"})
+			q.r = r // the page's own has ended with it
+			err = c.chooseTenant(q, local(r.URL.RequestURI()))
 		}
 		if err != nil {
 			c.fail(w, r, err)
@@ -170,35 +168,6 @@ func pathOf(pattern string) string {
 		}
 	}
 	return ""
-}
-
-const tenantCookie = "cdds_tenant"
-
-// of is the request on the tenant that was chosen; who sees several and chose none
-// looks at the first.
-func (c *Console) of(w http.ResponseWriter, r *http.Request, p auth.Principal) (*request, error) {
-	q := &request{w: w, r: r, who: p, zone: zoneOf(r)}
-	tenant := ""
-	if p.May(auth.Observe) {
-		var err error
-		if q.tenants, err = c.Admin.Tenants(r.Context(), p); err != nil {
-			return nil, err
-		}
-	}
-	if chosen, err := r.Cookie(tenantCookie); err == nil && p.Sees(chosen.Value) && p.May(auth.Observe) {
-		tenant = chosen.Value
-	} else if len(q.tenants) > 0 {
-		tenant = q.tenants[0]
-	}
-	if len(q.tenants) > 0 && p.Tenant == schemas.AllTenants {
-		q.tenants = append(slices.Clone(q.tenants), schemas.AllTenants)
-	}
-	if tenant != "" && !slices.Contains(q.tenants, tenant) { // one that has nothing yet
-		q.tenants = append(slices.Clone(q.tenants), tenant)
-	}
-	var err error
-	q.Handle, err = c.Admin.For(p, tenant)
-	return q, err
 }
 
 // zoneCookie is set by the browser: the server cannot know where somebody is.

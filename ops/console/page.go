@@ -76,9 +76,10 @@ type view struct {
 	At  string
 	Nav []entry
 	// Who is signed in; its Subject is empty if nobody is.
-	Who     auth.Principal
-	Tenant  string
-	Tenants []string
+	Who    auth.Principal
+	Tenant string
+	// Several says that there are other tenants to look at.
+	Several bool
 	// Path is the page's own, to come back to.
 	Path string
 	// Zone is the reader's time zone; nil means UTC.
@@ -131,7 +132,7 @@ var done = map[string]string{
 
 // show renders a page.
 func (c *Console) show(q *request, page string, v view) error {
-	v.Who, v.Tenant, v.Tenants, v.Nav = q.who, q.Tenant(), q.tenants, navigation(q.who)
+	v.Who, v.Tenant, v.Several, v.Nav = q.who, q.Tenant(), several(q.who), navigation(q.who)
 	v.Path, v.Zone = q.r.URL.RequestURI(), q.zone
 	if v.Said == "" {
 		v.Said = done[q.r.URL.Query().Get("done")]

@@ -1,9 +1,13 @@
 package console_test
 
 import (
+	"fmt"
+	"html"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -63,8 +67,8 @@ func TestWhoSeesAllTenantsChoosesOneOrNone(t *testing.T) {
 	d := newDesk(t, "chosen", 1, 0)
 	d.who.Tenant = schemas.AllTenants
 	d.tenant = "chosen"
-	if page := d.get("/history"); !strings.Contains(page, "export-0000") || !strings.Contains(page, `<option value="*">`) {
-		t.Error("a tenant that was chosen is not shown, or * cannot be")
+	if page := d.get("/history"); !strings.Contains(page, "export-0000") || !strings.Contains(page, `<span class="tenant">chosen</span>`) {
+		t.Error("a tenant that was chosen is not shown")
 	}
 	if page := d.get("/access"); strings.Contains(page, "<option>operator") {
 		t.Error("an operator of one tenant is offered")
@@ -73,18 +77,70 @@ func TestWhoSeesAllTenantsChoosesOneOrNone(t *testing.T) {
 	if page := d.get("/access"); !strings.Contains(page, "<option>operator") {
 		t.Error("an operator is not offered to who manages all tenants")
 	}
-	if page := d.get("/jobs"); !strings.Contains(page, "Choose a tenant") || !strings.Contains(page, `<input id="named" name="tenant"`) {
-		t.Error("a page of one tenant does not ask which")
+	if page := d.get("/jobs"); !strings.Contains(page, "Choose a tenant") || !strings.Contains(page, `name="return" value="/console/jobs"`) {
+		t.Error("a page of one tenant does not ask which, or forgets that it was asked for")
+	}
+	if to := d.fetch("POST", "/tenant", url.Values{"tenant": {"chosen"}, "return": {"/console/jobs"}}, nil).Header().Get("Location"); to != "/console/jobs" {
+		t.Errorf("a tenant that a page asked for leads to %s", to)
+	}
+	if to := d.fetch("POST", "/tenant", url.Values{"tenant": {"chosen"}, "return": {"//elsewhere.example/"}}, nil).Header().Get("Location"); to != "/console/" {
+		t.Errorf("a way back that is another site leads to %s", to)
 	}
 	d.who.Tenant = "set-up" // and has no history
 	d.certificate("first")
 	d.who.Tenant = schemas.AllTenants
-	if page := d.get("/access"); !strings.Contains(page, `<option value="set-up">`) {
-		t.Error("a tenant that was set up is not listed")
+	if page := d.get("/tenants?q=Set-"); !strings.Contains(page, `value="set-up"`) || strings.Contains(page, `value="chosen"`) || strings.Contains(page, `value="*"`) {
+		t.Errorf("a tenant that was set up is not found alone:\n%s", page)
 	}
-	d.tenant = "to-come" // nothing was published for it yet
-	if page := d.get("/jobs"); !strings.Contains(page, `<option value="to-come" selected>`) {
-		t.Error("a tenant that has nothing yet cannot be set up")
+	if page := d.get("/tenants?q=to-come"); !strings.Contains(page, "Set up to-come") {
+		t.Errorf("a tenant that has nothing yet cannot be set up:\n%s", page)
+	}
+	if page := d.get("/tenants?q=To+Come"); !strings.Contains(page, "No tenant id contains this text.") || strings.Contains(page, "Set up") {
+		t.Errorf("what is not a tenant id can be set up:\n%s", page)
+	}
+	d.tenant = "to-come"
+	if page := d.get("/jobs"); !strings.Contains(page, `<span class="tenant">to-come</span>`) {
+		t.Error("a tenant that has nothing yet is not shown")
+	}
+	d.who.Tenant = "chosen"
+	if page := d.get("/jobs"); strings.Contains(page, `id="picker"`) {
+		t.Error("who sees one tenant is offered others")
+	}
+	if page := d.get("/tenants"); strings.Contains(page, `value="set-up"`) {
+		t.Error("who sees one tenant finds others")
+	}
+}
+
+func TestNoPageHasMoreTenantsThanAScreenful(t *testing.T) {
+	d := newDesk(t, "many-000", 0, 0)
+	var all []schemas.Export
+	for n := range 120 {
+		all = append(all, schemas.Export{TenantID: fmt.Sprintf("many-%03d", n), ExportID: "e", State: schemas.Completed, Events: 1})
+	}
+	d.save(all...)
+	d.who.Tenant, d.tenant = schemas.AllTenants, schemas.AllTenants
+	if page := d.get("/access"); strings.Contains(page, "many-") {
+		t.Error("a page has tenants that it is not about")
+	}
+	choices := regexp.MustCompile(`name="tenant" value="(many-\d+)"`)
+	var found []string
+	path := "/tenants?q=MANY"
+	for path != "" {
+		page := html.UnescapeString(d.get(path))
+		some := choices.FindAllStringSubmatch(page, -1)
+		if len(some) == 0 || len(some) > 50 {
+			t.Fatalf("%s has %d tenants", path, len(some))
+		}
+		for _, m := range some {
+			found = append(found, m[1])
+		}
+		next := regexp.MustCompile(`href="/console(/tenants\?[^"]*after_id=[^"]*)">Next page`).FindStringSubmatch(page)
+		if path = ""; next != nil {
+			path = next[1]
+		}
+	}
+	if len(found) != 120 || found[0] != "many-000" || found[119] != "many-119" || !slices.IsSorted(found) {
+		t.Errorf("the pages have %d tenants: %v", len(found), found)
 	}
 }
 

@@ -70,15 +70,6 @@ func (c *Console) signIn() {
 		}
 		return q.goTo(signInPath, "")
 	})
-	c.open("POST /tenant", func(q *request) error {
-		tenant := q.r.PostFormValue("tenant")
-		if !q.who.Sees(tenant) {
-			return errBad
-		}
-		http.SetCookie(q.w, &http.Cookie{Name: tenantCookie, Value: tenant, Path: Prefix, HttpOnly: true, Secure: c.Secure, SameSite: http.SameSiteLaxMode}) //nolint:gosec // Secure but on loopback without TLS
-		http.Redirect(q.w, q.r, Prefix+"/", http.StatusSeeOther)
-		return nil
-	})
 }
 
 // through is a step of signing in at a provider; who is refused there is back where it

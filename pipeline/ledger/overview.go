@@ -42,7 +42,9 @@ func (l *Ledger) Overview(ctx context.Context, tenantID string) (Overview, error
 		whose.args, &o.Artifacts, &o.ArtifactBytes)
 }
 
-// Tenants lists those that have any exports, at most limit, in order.
-func (l *Ledger) Tenants(ctx context.Context, limit int) ([]string, error) {
-	return l.db.Texts(ctx, "list tenants with exports", "SELECT DISTINCT toString(tenant_id) AS tenant FROM exports ORDER BY tenant LIMIT {limit:UInt32}", tables.Named("limit", uint32(limit)))
+// Tenants lists those that have any exports and whose id contains a text, beginning after an
+// id: at most limit, in order.
+func (l *Ledger) Tenants(ctx context.Context, containing, after string, limit int) ([]string, error) {
+	return l.db.Texts(ctx, "list tenants with exports", tables.Tenants("exports"),
+		tables.Named("containing", containing), tables.Named("after", after), tables.Named("limit", uint32(limit)))
 }

@@ -126,6 +126,15 @@ func (db *Database) Texts(ctx context.Context, task, sql string, args ...any) (a
 	return all, err
 }
 
+// Tenants is a query of the tenants that have rows in a table, in order: at most limit of
+// those after an id that contain a text. A projection of the table, which is named tenants
+// too, answers it.
+func Tenants(table string) string {
+	return "(SELECT toString(tenant_id) AS tenant FROM " + table + `
+WHERE tenant_id > {after:String} AND position(tenant_id, {containing:String}) > 0
+GROUP BY tenant_id ORDER BY tenant_id LIMIT {limit:UInt32})`
+}
+
 // Decoded runs a query of one String column and decodes each row from JSON.
 func Decoded[T any](ctx context.Context, db *Database, task, sql string, args ...any) (all []T, err error) {
 	err = EachDecoded(ctx, db, task, func(v T) error { all = append(all, v); return nil }, sql, args...)

@@ -23,12 +23,12 @@ SELECT count() FROM (
 	return n > 0, err
 }
 
-// Tenants lists those that have any interactions or contacts, at most limit, in order.
-func (w *Warehouse) Tenants(ctx context.Context, limit int) ([]string, error) {
-	return w.db.Texts(ctx, "list tenants", `
-SELECT DISTINCT toString(tenant_id) AS tenant
-FROM (SELECT DISTINCT tenant_id FROM interactions UNION ALL SELECT DISTINCT tenant_id FROM contacts)
-ORDER BY tenant LIMIT {limit:UInt32}`, tables.Named("limit", uint32(limit)))
+// Tenants lists those that have any interactions or contacts and whose id contains a text,
+// beginning after an id: at most limit, in order.
+func (w *Warehouse) Tenants(ctx context.Context, containing, after string, limit int) ([]string, error) {
+	some := tables.Tenants("interactions") + " UNION ALL " + tables.Tenants("contacts")
+	return w.db.Texts(ctx, "list tenants", "SELECT DISTINCT tenant FROM ("+some+") ORDER BY tenant LIMIT {limit:UInt32}",
+		tables.Named("containing", containing), tables.Named("after", after), tables.Named("limit", uint32(limit)))
 }
 
 // QueuesAmong returns those of some names that are queues of the tenant's interactions.

@@ -51,9 +51,9 @@ const (
 )
 
 // withAged makes a query read rows that Age marked as deleted and no merge has removed yet:
-// an erasure forgets those, too.
+// an erasure forgets those, too. Projections do not have them.
 func withAged(ctx context.Context) context.Context {
-	return tables.WithSettings(ctx, clickhouse.Settings{"apply_deleted_mask": 0})
+	return tables.WithSettings(ctx, clickhouse.Settings{"apply_deleted_mask": 0, "optimize_use_projections": 0})
 }
 
 // mutationSettings make a mutation end with its statement.

@@ -138,13 +138,28 @@ func (c *Client) Who(ctx context.Context) (w Who, err error) {
 	return w, c.call(ctx, http.MethodGet, "/session", url.Values{}, nil, &w)
 }
 
-// Tenants lists the tenants that the token sees.
-func (c *Client) Tenants(ctx context.Context) ([]string, error) {
-	var all struct {
-		Items []string `json:"items"`
+// Tenants lists tenants that the token sees, by id: those whose id contains a text, at most
+// so many of them, or all if most is 0.
+func (c *Client) Tenants(ctx context.Context, containing string, most int) (all []string, err error) {
+	const pageful = 500
+	for q := (url.Values{"q": {containing}}); ; {
+		q.Set("limit", strconv.Itoa(pageful))
+		if most > 0 {
+			q.Set("limit", strconv.Itoa(min(pageful, most-len(all))))
+		}
+		var page struct {
+			Items []string `json:"items"`
+			Next  string   `json:"next"`
+		}
+		if err := c.call(ctx, http.MethodGet, "/tenants", q, nil, &page); err != nil {
+			return nil, err
+		}
+		all = append(all, page.Items...)
+		if page.Next == "" || len(all) == most {
+			return all, nil
+		}
+		q.Set("cursor", page.Next)
 	}
-	err := c.call(ctx, http.MethodGet, "/tenants", url.Values{}, nil, &all)
-	return all.Items, err
 }
 
 // Fetch streams a file of a completed export. The caller closes it.

@@ -57,8 +57,13 @@ document.addEventListener("click", async (e) => {
   }
 });
 document.addEventListener("keydown", (e) => {
-  if (e.key === "Escape") for (const menu of document.querySelectorAll("details.menu[open]")) menu.open = false;
+  if (e.key !== "Escape") return;
+  for (const menu of document.querySelectorAll("details.menu[open]")) {
+    if (menu.contains(document.activeElement)) menu.querySelector("summary").focus();
+    menu.open = false;
+  }
 });
+document.getElementById("picker")?.addEventListener("toggle", (e) => { if (e.target.open) document.getElementById("tenant").focus(); });
 
 // The job editor shows the fields that belong to what is chosen.
 function chooseFields() {
@@ -140,7 +145,9 @@ function busy(live) {
   return document.querySelector("dialog[open]") || live.contains(at) && at.matches("input, select, textarea, summary, [open] *") || live.querySelector("details[open]")
     || !marked.isCollapsed && live.contains(marked.anchorNode) || [...live.querySelectorAll("input, textarea")].some(typed);
 }
+const renews = (e) => e.detail.requestConfig.elt.id === "live"; // others ask for what somebody typed
 document.addEventListener("htmx:beforeRequest", (e) => {
+  if (!renews(e)) return;
   const live = document.getElementById("live");
   if (document.hidden || live && busy(live)) e.preventDefault();
 });
@@ -149,18 +156,20 @@ document.addEventListener("htmx:beforeRequest", (e) => {
 // that are wider than the screen stay where they were moved to.
 let focused = "", moved = [];
 const likeness = (e) => e.matches(".scroll") ? e.ariaLabel : [e.tagName, e.getAttribute("href"), e.form && e.form.action, e.name, e.value, e.textContent.trim()].join("\n");
-document.addEventListener("htmx:beforeSwap", () => {
+document.addEventListener("htmx:beforeSwap", (e) => {
+  if (!renews(e)) return;
   const live = document.getElementById("live");
   focused = live && live.contains(document.activeElement) ? likeness(document.activeElement) : "";
   moved = [...document.querySelectorAll("#live .scroll")].map((e) => e.scrollLeft);
 });
-document.addEventListener("htmx:afterSwap", () => {
+document.addEventListener("htmx:afterSwap", (e) => {
+  if (!renews(e)) return;
   document.querySelectorAll("#live .scroll").forEach((e, n) => { e.scrollLeft = moved[n] || 0; });
   // What was asked for has happened: that it was asked for is no news any more.
   if (!document.querySelector("#live[hx-get]")) document.querySelector(".said")?.remove();
 });
-document.addEventListener("htmx:afterSettle", () => {
-  if (!focused || document.activeElement !== document.body) return;
+document.addEventListener("htmx:afterSettle", (e) => {
+  if (!renews(e) || !focused || document.activeElement !== document.body) return;
   for (const e of document.querySelectorAll("#live a, #live button, #live .scroll")) {
     if (likeness(e) === focused) return e.focus({ preventScroll: true });
   }

@@ -15,6 +15,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"syscall"
 	"time"
 
@@ -36,6 +37,8 @@ import (
 // sizes are how much there is of each.
 type sizes struct {
 	tenants, jobs, exports, kept, requests int
+	// dir keeps the stack's data from one run to the next; empty: it is made and removed.
+	dir string
 }
 
 func main() {
@@ -48,6 +51,7 @@ func main() {
 	flag.IntVar(&n.exports, "exports", 1_000_000, "how many exports in history")
 	flag.IntVar(&n.kept, "kept", 2_000, "how many of them have artifacts; those of the others have expired")
 	flag.IntVar(&n.requests, "requests", 30, "how often each page and call is asked for")
+	flag.StringVar(&n.dir, "dir", "", "directory of the stack's data: filled by the first run, kept, and measured again by later runs")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx, n)
@@ -59,11 +63,15 @@ func main() {
 }
 
 func run(ctx context.Context, n sizes) error {
-	dir, err := os.MkdirTemp("", "cdds-scale-")
-	if err != nil {
-		return err
+	dir := n.dir
+	if dir == "" {
+		made, err := os.MkdirTemp("", "cdds-scale-")
+		if err != nil {
+			return err
+		}
+		defer func() { _ = os.RemoveAll(made) }()
+		dir = made
 	}
-	defer func() { _ = os.RemoveAll(dir) }()
 	c := config.Default()
 	c.Web.Listen = "127.0.0.1:0"
 	c.Metrics.Listen = "127.0.0.1:0"
@@ -77,11 +85,17 @@ func run(ctx context.Context, n sizes) error {
 		return err
 	}
 	defer s.close()
-	began := time.Now()
-	if err := s.fill(ctx, n); err != nil {
-		return err
+	filled := filepath.Join(dir, "filled")
+	if _, err := os.Stat(filled); err != nil {
+		began := time.Now()
+		if err := s.fill(ctx, n); err != nil {
+			return err
+		}
+		fmt.Fprintf(os.Stderr, "filled in %s\n", time.Since(began).Round(time.Second))
+		if err := os.WriteFile(filled, nil, 0o600); err != nil {
+			return err
+		}
 	}
-	fmt.Fprintf(os.Stderr, "filled in %s\n", time.Since(began).Round(time.Second))
 	r := report{sizes: n}
 	if err := s.faces(ctx, n, &r); err != nil {
 		return err

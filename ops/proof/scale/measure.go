@@ -121,6 +121,9 @@ func newVisitor(ctx context.Context, base string, first <-chan string) (*visitor
 	}
 	v := &visitor{ctx: ctx, url: u, client: &http.Client{Jar: jar, Timeout: time.Minute}}
 	const chosen = "correct horse battery staple"
+	if v.send("POST", "/session", map[string]string{"name": "admin", "password": chosen}) == nil {
+		return v, nil // a run before this one chose it
+	}
 	select {
 	case password := <-first:
 		if err := v.send("POST", "/session", map[string]string{"name": "admin", "password": password}); err != nil {

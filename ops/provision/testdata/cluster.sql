@@ -292,6 +292,12 @@ ALTER TABLE incarnations_local ON CLUSTER 'cdds' MODIFY SETTING replicated_dedup
 -- 0060_interactions_blocks
 ALTER TABLE interactions_local ON CLUSTER 'cdds' MODIFY SETTING replicated_deduplication_window = 0, non_replicated_deduplication_window = 0
 ;
+-- 0065_interactions_tenants
+ALTER TABLE interactions_local ON CLUSTER 'cdds' ADD PROJECTION IF NOT EXISTS tenants (SELECT tenant_id, count() GROUP BY tenant_id)
+;
+-- 0066_contacts_tenants
+ALTER TABLE contacts_local ON CLUSTER 'cdds' ADD PROJECTION IF NOT EXISTS tenants (SELECT tenant_id, count() GROUP BY tenant_id)
+;
 -- 0004_export_events
 CREATE TABLE IF NOT EXISTS export_events_local ON CLUSTER 'cdds'
 (
@@ -476,4 +482,10 @@ ALTER TABLE exports_local ON CLUSTER 'cdds' MODIFY SETTING replicated_deduplicat
 ;
 -- 0060_webhook_deliveries_blocks
 ALTER TABLE webhook_deliveries_local ON CLUSTER 'cdds' MODIFY SETTING replicated_deduplication_window = 0, non_replicated_deduplication_window = 0
+;
+-- 0067_exports_rebuild_projections
+ALTER TABLE exports_local ON CLUSTER 'cdds' MODIFY SETTING deduplicate_merge_projection_mode = 'rebuild'
+;
+-- 0068_exports_tenants
+ALTER TABLE exports_local ON CLUSTER 'cdds' ADD PROJECTION IF NOT EXISTS tenants (SELECT tenant_id, count() GROUP BY tenant_id)
 ;

@@ -44,6 +44,7 @@ func TestEveryFieldHasAPropertyAndEveryPropertyAField(t *testing.T) {
 		"certificate.schema.json":                     schemas.Certificate{},
 		"hold.schema.json":                            schemas.Hold{},
 		"webhook-delivery.schema.json":                schemas.WebhookDelivery{},
+		"webhook-delivery.schema.json#/$defs/fact":    schemas.WebhookFact{},
 		"types.schema.json#/$defs/rowKey":             schemas.RowKey{},
 		"types.schema.json#/$defs/part":               schemas.Part{},
 		"types.schema.json#/$defs/receipt":            schemas.Receipt{},

@@ -51,9 +51,11 @@ const (
 	GroupHistory = "cdds.history"
 	GroupAudit   = "cdds.audit"
 	GroupErasure = "cdds.erasure"
-	// GroupWebhooks tells of exports that ended, GroupDeliveries keeps what came of it.
-	GroupWebhooks   = "cdds.webhooks"
-	GroupDeliveries = "cdds.webhook.deliveries"
+	// GroupWebhooks sends webhooks when exports end, GroupWebhookRequests when somebody
+	// requested a test or a redelivery; GroupDeliveries keeps what came of it.
+	GroupWebhooks        = "cdds.webhooks"
+	GroupWebhookRequests = "cdds.webhook.requests"
+	GroupDeliveries      = "cdds.webhook.deliveries"
 )
 
 // IngestGroup is the consumer group that stores the records of a source topic. Its
@@ -80,7 +82,7 @@ func Readers(t Topic) []string {
 	case TopicErasureRequests:
 		return []string{GroupErasure}
 	case TopicWebhookDeliveries:
-		return []string{GroupDeliveries}
+		return []string{GroupDeliveries, GroupWebhookRequests}
 	}
 	return nil
 }

@@ -65,8 +65,8 @@ type message struct {
 type data struct {
 	TenantID string        `json:"tenant_id"`
 	JobID    string        `json:"job_id"`
-	ExportID string        `json:"export_id"`
-	State    schemas.State `json:"state"`
+	ExportID string        `json:"export_id,omitempty"`
+	State    schemas.State `json:"state,omitempty"`
 	// Totals and ExpiresAt come with completed.
 	Totals    *schemas.Totals `json:"totals,omitempty"`
 	ExpiresAt schemas.Time    `json:"expires_at,omitzero"`
@@ -75,22 +75,32 @@ type data struct {
 	Retryable bool   `json:"retryable,omitempty"`
 }
 
-func bodyOf(s *schemas.ExportStatus, event string) ([]byte, error) {
-	m := message{Type: event, Timestamp: s.Time, Data: data{TenantID: s.TenantID, JobID: s.JobID, ExportID: s.ExportID, State: s.State}}
+// factOf is what is told of a status.
+func factOf(s *schemas.ExportStatus) *schemas.WebhookFact {
+	f := schemas.WebhookFact{Time: s.Time, State: s.State}
 	if c := s.Completion; c != nil {
-		m.Data.Totals, m.Data.ExpiresAt = &c.Totals, c.ExpiresAt
+		f.Totals, f.ExpiresAt = &c.Totals, c.ExpiresAt
 	}
-	if f := s.Failure; f != nil {
-		m.Data.Stage, m.Data.Retryable = f.Stage, f.Retryable
+	if why := s.Failure; why != nil {
+		f.Stage, f.Retryable = why.Stage, why.Retryable
 	}
-	return schemas.Encode(m)
+	return &f
+}
+
+// bodyOf is the message of a delivery: the same bytes for every attempt.
+func bodyOf(d *schemas.WebhookDelivery) ([]byte, error) {
+	f := d.Fact
+	return schemas.Encode(message{Type: d.Event, Timestamp: f.Time, Data: data{
+		TenantID: d.TenantID, JobID: d.JobID, ExportID: d.ExportID, State: f.State,
+		Totals: f.Totals, ExpiresAt: f.ExpiresAt, Stage: f.Stage, Retryable: f.Retryable,
+	}})
 }
 
 // maxAnswer bounds what is read of an answer, in bytes; nothing of it is kept.
 const maxAnswer = 64 << 10
 
-func (h *Handler) post(ctx context.Context, j schemas.Job, s *schemas.ExportStatus, d *schemas.WebhookDelivery) (status int, err error) {
-	body, err := bodyOf(s, d.Event)
+func (h *Handler) post(ctx context.Context, j schemas.Job, d *schemas.WebhookDelivery) (status int, err error) {
+	body, err := bodyOf(d)
 	if err != nil {
 		return 0, err
 	}

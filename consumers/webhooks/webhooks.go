@@ -1,15 +1,20 @@
-// Package webhooks tells jobs' webhooks that a run has ended, after Standard Webhooks
-// (standardwebhooks.com): a signed POST, tried again with backoff until it is answered
-// with 2xx or given up. Each attempt is an event, so admins see what came of it, and a
-// worker that takes over goes on where the one before stood. A receiver may be told
-// twice, with the same webhook-id.
+// Package webhooks sends jobs' webhooks when a run has ended, after Standard Webhooks
+// (standardwebhooks.com): a signed POST, retried with backoff until it is answered with 2xx
+// or given up. It sends what people request, too: a test, which is attempted once, and an
+// event again. Each attempt is an event, so admins see what came of it, and a worker that
+// takes over continues where the one before stood. A receiver may get a message twice, with
+// the same webhook-id.
 //
-// An event has ids, state and totals: no row, no reason, no address of a service.
+// A redelivery has a number. It has the webhook-id of the event and sends the same message,
+// signed with the secret as it is then. Attempts of a lower number end when one of a higher
+// number is known.
+//
+// A message has ids, state and totals: no row, no reason, no address of a service.
 //
 // # Metrics
 //
 //	cdds_webhooks_attempts_total{outcome}  attempts: delivered, retrying, given_up
-//	cdds_webhooks_waiting                  facts that wait for their next attempt
+//	cdds_webhooks_waiting                  messages that wait for their next attempt
 package webhooks
 
 import (
@@ -23,6 +28,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -38,10 +44,10 @@ type Definitions interface {
 	Sync(ctx context.Context) error
 }
 
-// Deliveries are the attempts made so far, the latest first; *ledger.Ledger has
-// them.
+// Deliveries are the attempts made so far to deliver an event, the latest first;
+// *ledger.Ledger has them.
 type Deliveries interface {
-	Deliveries(ctx context.Context, tenantID, jobID, exportID string, limit int) ([]schemas.WebhookDelivery, error)
+	Deliveries(ctx context.Context, tenantID, jobID, webhookID string, limit int) ([]schemas.WebhookDelivery, error)
 }
 
 // Publisher returns once events are acknowledged.
@@ -63,9 +69,9 @@ type Options struct {
 	// FirstRetry is the pause after the first attempt, which doubles up to an hour; 0
 	// means 5 s.
 	FirstRetry time.Duration
-	// GiveUpAfter bounds how long one fact is tried to be told; 0 means 24 h.
+	// GiveUpAfter bounds how long one message is retried; 0 means 24 h.
 	GiveUpAfter time.Duration
-	// MaxWaiting bounds how many facts wait for their next attempt. Beyond it, and a
+	// MaxWaiting bounds how many messages wait for their next attempt. Beyond it, and a
 	// tenant beyond a quarter of it, gets one attempt: 0 means 200.
 	MaxWaiting int
 	Registerer prometheus.Registerer
@@ -75,13 +81,16 @@ type Options struct {
 	Now func() time.Time
 }
 
-// Handler tells of exports that ended; it is a consumers.Handler of cdds.export.status.
+// Handler sends webhooks of exports that ended; it is a consumers.Handler of
+// cdds.export.status.
 type Handler struct {
 	Options
 	client   *http.Client
 	attempts *prometheus.CounterVec
 	waiting  prometheus.Gauge
 	pending  pending
+	// inHand are the requests at work, by event and number.
+	inHand sync.Map
 }
 
 // maxRetry is the longest pause between attempts.
@@ -113,21 +122,23 @@ func New(o Options) (*Handler, error) {
 	f := promauto.With(o.Registerer)
 	return &Handler{
 		Options: o, client: newClient(o.Timeout, o.AllowPrivate),
-		attempts: f.NewCounterVec(prometheus.CounterOpts{Name: "cdds_webhooks_attempts_total", Help: "Attempts to tell a webhook, by outcome."}, []string{"outcome"}),
-		waiting:  f.NewGauge(prometheus.GaugeOpts{Name: "cdds_webhooks_waiting", Help: "Facts that wait for their next attempt."}),
+		attempts: f.NewCounterVec(prometheus.CounterOpts{Name: "cdds_webhooks_attempts_total", Help: "Attempts to deliver to a webhook, by outcome."}, []string{"outcome"}),
+		waiting:  f.NewGauge(prometheus.GaugeOpts{Name: "cdds_webhooks_waiting", Help: "Messages that wait for their next attempt."}),
 		pending:  pending{limit: o.MaxWaiting, tenants: map[string]int{}},
 	}, nil
 }
 
-// Handle tells of each export that ended and is a run of a job with a webhook. It
-// returns when that is done or given up, or with ctx's error.
+// Handle sends a webhook for each export that ended and is a run of a job with one. It
+// returns when that is delivered or given up, or with ctx's error.
 func (h *Handler) Handle(ctx context.Context, b schemas.Batch[*schemas.ExportStatus]) error {
 	for _, r := range b.Records {
-		event, ok := eventOf(r.Event)
+		s := r.Event
+		event, ok := eventOf(s)
 		if !ok {
 			continue
 		}
-		if err := h.tell(ctx, r.Event, event); err != nil {
+		d := schemas.WebhookDelivery{TenantID: s.TenantID, JobID: s.JobID, ExportID: s.ExportID, WebhookID: IDOf(s), Event: event, Fact: factOf(s)}
+		if err := h.tell(ctx, d, schemas.Time{}); err != nil {
 			return err
 		}
 	}
@@ -146,7 +157,7 @@ func eventOf(s *schemas.ExportStatus) (string, bool) {
 	return "", false
 }
 
-// IDOf is the webhook-id under which a status is told: always the same.
+// IDOf is the webhook-id of a status: always the same.
 func IDOf(s *schemas.ExportStatus) string {
 	sum := sha256.Sum256([]byte(s.ID()))
 	return "evt_" + hex.EncodeToString(sum[:16])
@@ -155,42 +166,37 @@ func IDOf(s *schemas.ExportStatus) string {
 // madeBefore bounds the attempts that are read back.
 const madeBefore = 1000
 
-func (h *Handler) tell(ctx context.Context, s *schemas.ExportStatus, event string) error {
+// tell attempts to deliver until that is done or given up. requested is when somebody
+// requested the delivery; zero if the end of a run caused it.
+func (h *Handler) tell(ctx context.Context, d schemas.WebhookDelivery, requested schemas.Time) error {
 	if err := h.Definitions.Sync(ctx); err != nil {
 		return err
 	}
-	if j, ok := h.Definitions.Job(s.TenantID, s.JobID); !ok || j.Deleted() || j.Webhook == nil {
+	if j, ok := h.Definitions.Job(d.TenantID, d.JobID); requested.IsZero() && (!ok || j.Deleted() || j.Webhook == nil) {
 		return nil
 	}
-	d := schemas.WebhookDelivery{TenantID: s.TenantID, JobID: s.JobID, ExportID: s.ExportID, WebhookID: IDOf(s), Event: event}
-	before, err := h.Deliveries.Deliveries(ctx, s.TenantID, s.JobID, s.ExportID, madeBefore)
-	if err != nil {
-		return err
-	}
 	first := h.Now()
-	for _, made := range before {
-		if made.WebhookID != d.WebhookID {
-			continue
-		}
-		if made.Outcome != schemas.DeliveryRetrying {
-			return nil // told, or given up, before this process read it again
-		}
-		if made.Attempt > d.Attempt {
-			d.Attempt, d.NextAt = made.Attempt, made.NextAt
-		}
-		if made.Time.Before(first) {
-			first = made.Time.Time
-		}
+	if !requested.IsZero() && requested.Before(first) {
+		first = requested.Time
+	}
+	over, err := h.resume(ctx, &d, &first)
+	if err != nil || over {
+		return err
 	}
 	leave, mayWait := h.pending.enter(d.TenantID)
 	defer func() { leave(); h.waiting.Set(float64(h.pending.total.Load())) }()
 	h.waiting.Set(float64(h.pending.total.Load()))
 	for {
-		if err := sleep(ctx, d.NextAt.Sub(h.Now())); err != nil {
-			return err
+		if waits := d.NextAt.Sub(h.Now()); waits > 0 {
+			if err := sleep(ctx, waits); err != nil {
+				return err
+			}
+			if over, err := h.resume(ctx, &d, &first); err != nil || over {
+				return err
+			}
 		}
 		d.Attempt++
-		h.attempt(ctx, s, &d)
+		h.attempt(ctx, &d, h.Now().Sub(first) > h.GiveUpAfter)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
@@ -198,6 +204,8 @@ func (h *Handler) tell(ctx context.Context, s *schemas.ExportStatus, event strin
 		if d.Outcome == schemas.DeliveryRetrying {
 			next := d.Time.Add(h.pause(d.Attempt))
 			switch {
+			case d.Event == schemas.WebhookTest:
+				d.Outcome = schemas.DeliveryGivenUp
 			case next.Sub(first) > h.GiveUpAfter:
 				d.Outcome, d.Reason = schemas.DeliveryGivenUp, "not answered in time, and tried long enough: "+d.Reason
 			case !mayWait:
@@ -207,7 +215,7 @@ func (h *Handler) tell(ctx context.Context, s *schemas.ExportStatus, event strin
 			}
 		}
 		h.attempts.WithLabelValues(d.Outcome).Inc()
-		h.Logger.InfoContext(ctx, "webhook "+d.Outcome, "tenant", d.TenantID, "job", d.JobID, "export_id", d.ExportID, "attempt", d.Attempt, "status", d.StatusCode, "reason", d.Reason)
+		h.Logger.InfoContext(ctx, "webhook "+d.Outcome, "tenant", d.TenantID, "job", d.JobID, "export_id", d.ExportID, "event", d.Event, "redelivery", d.Redelivery, "attempt", d.Attempt, "status", d.StatusCode, "reason", d.Reason)
 		made := d
 		if err := h.Publisher.Publish(ctx, &made); err != nil {
 			return err
@@ -218,13 +226,40 @@ func (h *Handler) tell(ctx context.Context, s *schemas.ExportStatus, event strin
 	}
 }
 
-// attempt tells once and says in d what came of it.
-func (h *Handler) attempt(ctx context.Context, s *schemas.ExportStatus, d *schemas.WebhookDelivery) {
+// resume continues a delivery where the attempts made so far left it. It is over if they
+// ended it, or if the event is delivered under a higher number.
+func (h *Handler) resume(ctx context.Context, d *schemas.WebhookDelivery, first *time.Time) (over bool, err error) {
+	before, err := h.Deliveries.Deliveries(ctx, d.TenantID, d.JobID, d.WebhookID, madeBefore)
+	if err != nil {
+		return false, err
+	}
+	for _, made := range before {
+		switch {
+		case made.Redelivery > d.Redelivery:
+			return true, nil
+		case made.Redelivery < d.Redelivery || made.Outcome == schemas.DeliveryRequested:
+			continue
+		case made.Outcome != schemas.DeliveryRetrying:
+			return true, nil // delivered or given up before this process read it
+		}
+		if made.Attempt > d.Attempt {
+			d.Attempt, d.NextAt = made.Attempt, made.NextAt
+		}
+		if made.Time.Before(*first) {
+			*first = made.Time.Time
+		}
+	}
+	return false, nil
+}
+
+// attempt delivers once and says in d what came of it. What is too late is given up
+// without an attempt.
+func (h *Handler) attempt(ctx context.Context, d *schemas.WebhookDelivery, tooLate bool) {
 	started := h.Now()
 	d.Time, d.StatusCode, d.Milliseconds, d.Reason = schemas.TimeOf(started), 0, 0, ""
 	giveUp := func(reason string) { d.Outcome, d.Reason = schemas.DeliveryGivenUp, reason }
-	// Looked up each time: a webhook that was corrected is told at its new address.
-	j, ok := h.Definitions.Job(s.TenantID, s.JobID)
+	// Looked up each time: a webhook that was corrected is sent to its new address.
+	j, ok := h.Definitions.Job(d.TenantID, d.JobID)
 	if !ok || j.Deleted() || j.Webhook == nil {
 		giveUp("the job has no webhook any more")
 		return
@@ -235,7 +270,11 @@ func (h *Handler) attempt(ctx context.Context, s *schemas.ExportStatus, d *schem
 		return
 	}
 	d.URL = u.Scheme + "://" + u.Host + u.EscapedPath() // a query may hold what is nobody else's
-	status, err := h.post(ctx, j, s, d)
+	if tooLate && d.Attempt == 1 {
+		giveUp("it waited too long for its first attempt")
+		return
+	}
+	status, err := h.post(ctx, j, d)
 	d.StatusCode, d.Milliseconds = status, h.Now().Sub(started).Milliseconds()
 	switch {
 	case err == nil && status >= 200 && status < 300:

@@ -47,10 +47,10 @@ func (w *world) Job(tenantID, jobID string) (schemas.Job, bool) {
 	return j, ok
 }
 
-func (w *world) Deliveries(context.Context, string, string, string, int) ([]schemas.WebhookDelivery, error) {
+func (w *world) Deliveries(_ context.Context, _, _, webhookID string, _ int) ([]schemas.WebhookDelivery, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return slices.Clone(w.made), nil
+	return slices.DeleteFunc(slices.Clone(w.made), func(d schemas.WebhookDelivery) bool { return d.WebhookID != webhookID }), nil
 }
 
 func (w *world) Publish(_ context.Context, events ...schemas.Event) error {
@@ -114,6 +114,7 @@ func completed() *schemas.ExportStatus {
 // received is what a receiver got, verified by the receivers' own library.
 type received struct {
 	id   string
+	raw  []byte
 	body map[string]any
 }
 
@@ -135,7 +136,7 @@ func receiver(t *testing.T, codes ...int) (*httptest.Server, chan received) {
 		if err := verifier.Verify(content, r.Header); err != nil {
 			t.Error("the signature:", err)
 		}
-		x := received{id: r.Header.Get("webhook-id")}
+		x := received{id: r.Header.Get("webhook-id"), raw: content}
 		if err := json.Unmarshal(content, &x.body); err != nil {
 			t.Error(err)
 		}

@@ -121,8 +121,8 @@ func (w Watch) group(ctx context.Context, group string) (string, error) {
 }
 
 // patient are the groups that may stand still for hours: an export runs, an erasure waits,
-// a webhook is tried again.
-var patient = []string{schemas.GroupExport, schemas.GroupErasure, schemas.GroupWebhooks}
+// a webhook is retried.
+var patient = []string{schemas.GroupExport, schemas.GroupErasure, schemas.GroupWebhooks, schemas.GroupWebhookRequests}
 
 // SettleTime is how long roles have to join their groups, and one that is behind to get on.
 const SettleTime = 3 * time.Second

@@ -33,11 +33,20 @@ func buildWebhooks(a *App) ([]role, error) {
 	if c.Secret == "" {
 		a.Logger.Warn("webhooks are off: there is no secret to sign with; set webhooks.secret_file")
 	}
-	r, err := groupRole("webhooks", consumers.Options[*schemas.ExportStatus]{
+	ended, err := groupRole("webhooks", consumers.Options[*schemas.ExportStatus]{
 		GroupID: schemas.GroupWebhooks, Topic: schemas.TopicExportStatus,
 		Decode: schemas.DecodeExportStatus, Handler: h,
 		MaxRecords: 1, InFlight: deliveriesInHand, SpanPerRecord: true,
 		Drain: time.Second, // the next owner goes on with the next attempt
 	}, a)
-	return []role{r}, err
+	if err != nil {
+		return nil, err
+	}
+	requested, err := groupRole("webhooks.requests", consumers.Options[*schemas.WebhookDelivery]{
+		GroupID: schemas.GroupWebhookRequests, Topic: schemas.TopicWebhookDeliveries,
+		Decode: schemas.DecodeWebhookDelivery, Handler: webhooks.Requests{Handler: h},
+		MaxRecords: 1, InFlight: deliveriesInHand, SpanPerRecord: true,
+		Drain: time.Second,
+	}, a)
+	return []role{ended, requested}, err
 }

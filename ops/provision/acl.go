@@ -60,14 +60,14 @@ var accesses = map[string]Access{
 		Shows:   schemas.PresenceGroup("schedule"),
 	},
 	"webhooks": {
-		Reads:   []schemas.Topic{schemas.TopicExportStatus},
-		Groups:  []string{schemas.GroupWebhooks},
+		Reads:   []schemas.Topic{schemas.TopicExportStatus, schemas.TopicWebhookDeliveries},
+		Groups:  []string{schemas.GroupWebhooks, schemas.GroupWebhookRequests},
 		Replays: []schemas.Topic{schemas.TopicJobs, schemas.TopicCertificates, schemas.TopicHolds},
 		Writes:  []schemas.Topic{schemas.TopicWebhookDeliveries},
 	},
 	"web": {
 		Replays: append([]schemas.Topic{schemas.TopicJobs, schemas.TopicCertificates, schemas.TopicHolds, schemas.TopicAccess, schemas.TopicExportRequests, schemas.TopicErasureRequests}, shownLetters()...),
-		Writes:  []schemas.Topic{schemas.TopicJobs, schemas.TopicCertificates, schemas.TopicHolds, schemas.TopicAccess, schemas.TopicExportRequests, schemas.TopicErasureRequests, schemas.TopicAudit},
+		Writes:  []schemas.Topic{schemas.TopicJobs, schemas.TopicCertificates, schemas.TopicHolds, schemas.TopicAccess, schemas.TopicExportRequests, schemas.TopicErasureRequests, schemas.TopicWebhookDeliveries, schemas.TopicAudit},
 		Asks:    slices.Concat(readers(schemas.SourceTopics()...), watched()),
 		Shows:   schemas.PresenceGroup("web"),
 	},
@@ -98,7 +98,7 @@ func shownLetters() (all []schemas.Topic) {
 // watched are the groups that have the processes of a role as members: the page of health
 // shows how each does.
 func watched() []string {
-	groups := append(ingestGroups(), schemas.GroupExport, schemas.GroupHistory, schemas.GroupAudit, schemas.GroupDeliveries, schemas.GroupErasure, schemas.GroupWebhooks)
+	groups := append(ingestGroups(), schemas.GroupExport, schemas.GroupHistory, schemas.GroupAudit, schemas.GroupDeliveries, schemas.GroupErasure, schemas.GroupWebhooks, schemas.GroupWebhookRequests)
 	for _, role := range []string{"retention", "schedule", "web"} {
 		groups = append(groups, schemas.PresenceGroup(role))
 	}

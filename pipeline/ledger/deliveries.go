@@ -9,7 +9,7 @@ import (
 	"cdds/schemas"
 )
 
-// InsertDeliveries stores attempts to tell webhooks. Storing one again changes nothing.
+// InsertDeliveries stores attempts to deliver to webhooks. Storing one again changes nothing.
 func (l *Ledger) InsertDeliveries(ctx context.Context, b schemas.Batch[*schemas.WebhookDelivery]) error {
 	if len(b.Records) == 0 {
 		return nil
@@ -29,18 +29,18 @@ func (l *Ledger) InsertDeliveries(ctx context.Context, b schemas.Batch[*schemas.
 	})
 }
 
-// Deliveries returns the attempts to tell a job's webhook, the latest first, at most
-// limit; only those about one export if exportID is not empty.
-func (l *Ledger) Deliveries(ctx context.Context, tenantID, jobID, exportID string, limit int) ([]schemas.WebhookDelivery, error) {
+// Deliveries returns the attempts to deliver to a job's webhook, the latest first, at most
+// limit; only those of one event if webhookID is not empty.
+func (l *Ledger) Deliveries(ctx context.Context, tenantID, jobID, webhookID string, limit int) ([]schemas.WebhookDelivery, error) {
 	return tables.Decoded[schemas.WebhookDelivery](ctx, l.db, "read webhook deliveries",
-		"SELECT body FROM webhook_deliveries FINAL WHERE tenant_id = {tenant:String} AND job_id = {job:String} AND ({export:String} = '' OR export_id = {export:String}) ORDER BY time DESC, attempt DESC LIMIT {limit:UInt32}",
-		tables.Named("tenant", tenantID), tables.Named("job", jobID), tables.Named("export", exportID), tables.Named("limit", uint32(limit)))
+		"SELECT body FROM webhook_deliveries FINAL WHERE tenant_id = {tenant:String} AND job_id = {job:String} AND ({webhook:String} = '' OR webhook_id = {webhook:String}) ORDER BY time DESC, attempt DESC LIMIT {limit:UInt32}",
+		tables.Named("tenant", tenantID), tables.Named("job", jobID), tables.Named("webhook", webhookID), tables.Named("limit", uint32(limit)))
 }
 
-// DeliveryFilter says which attempts to tell webhooks to list; empty fields mean any.
+// DeliveryFilter says which attempts to deliver to webhooks to list; empty fields mean any.
 type DeliveryFilter struct {
-	TenantID, JobID, ExportID string
-	Outcomes                  []string
+	TenantID, JobID, ExportID, WebhookID string
+	Outcomes                             []string
 }
 
 var deliveryListing = listing{
@@ -49,7 +49,7 @@ var deliveryListing = listing{
 	sorts: map[string]sortColumn{"time": instant("time")},
 }
 
-// ListDeliveries reads a page of a tenant's attempts to tell webhooks.
+// ListDeliveries reads a page of a tenant's attempts to deliver to webhooks.
 func (l *Ledger) ListDeliveries(ctx context.Context, f DeliveryFilter, p Page) (Listed[schemas.WebhookDelivery], error) {
 	var c conditions
 	c.where("tenant_id = {tenant:String}", "tenant", f.TenantID)
@@ -58,6 +58,9 @@ func (l *Ledger) ListDeliveries(ctx context.Context, f DeliveryFilter, p Page) (
 	}
 	if f.ExportID != "" {
 		c.where("export_id = {export:String}", "export", f.ExportID)
+	}
+	if f.WebhookID != "" {
+		c.where("webhook_id = {webhook:String}", "webhook", f.WebhookID)
 	}
 	c.among("outcome", "outcomes", f.Outcomes)
 	return list(ctx, l, deliveryListing, p, c, func(rows driver.Rows, d *schemas.WebhookDelivery, place ...any) error {

@@ -65,4 +65,6 @@ var auditActions = []AuditAction{
 	{"user.disable", "kept from signing in"},
 	{"user.enable", "let sign in again"},
 	{"user.reset_password", "given a one-time password"},
+	{"webhook.redeliver", "an event of its webhook requested again"},
+	{"webhook.test", "a test of its webhook requested"},
 }

@@ -92,12 +92,3 @@ func (h *Handle) Audit(ctx context.Context, f ledger.AuditFilter, p ledger.Page)
 	f.TenantID = h.tenant
 	return h.History.ListAudit(ctx, f, p)
 }
-
-// Deliveries lists a page of attempts to tell webhooks of exports that ended.
-func (h *Handle) Deliveries(ctx context.Context, f ledger.DeliveryFilter, p ledger.Page) (ledger.Listed[schemas.WebhookDelivery], error) {
-	if err := h.reads(auth.Read); err != nil {
-		return ledger.Listed[schemas.WebhookDelivery]{}, err
-	}
-	f.TenantID = h.tenant
-	return h.History.ListDeliveries(ctx, f, p)
-}

@@ -179,23 +179,3 @@ func (h *Handle) NextRuns(ctx context.Context, id string, n int) ([]schemas.Time
 	}
 	return h.Next(j, schemas.TimeOf(h.Now()), n)
 }
-
-// WebhookSecret is what a receiver verifies the job's webhook with, as libraries of
-// Standard Webhooks take it. That it was shown is recorded.
-func (h *Handle) WebhookSecret(ctx context.Context, id string) (string, error) {
-	if err := h.changes(ctx, auth.Change, "job.read_secret", subjectOf(id)); err != nil {
-		return "", err
-	}
-	j, err := h.job(ctx, id)
-	if err != nil {
-		return "", err
-	}
-	if j.Webhook == nil {
-		return "", &ConflictError{"job " + id + " has no webhook"}
-	}
-	secret, err := h.Service.WebhookSecret(j)
-	if err != nil {
-		return "", &ConflictError{err.Error()}
-	}
-	return secret, h.change(ctx, "job.read_secret", id, fmt.Sprintf("version %d was shown", j.Webhook.SecretVersion))
-}

@@ -169,6 +169,7 @@ type Options struct {
 type Service struct {
 	Options
 	estimates  *auth.Throttle
+	sends      *auth.Throttle // of webhooks, by tenant
 	estimating chan struct{}
 	chains     shared[chainQuestion, []schemas.ChainRun]
 	watched    shared[exportQuestion, schemas.Export]
@@ -185,7 +186,7 @@ func New(o Options) *Service {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Service{Options: o, estimates: auth.NewThrottle(6*time.Second, 5), estimating: make(chan struct{}, estimatesAtOnce)}
+	return &Service{Options: o, estimates: auth.NewThrottle(6*time.Second, 5), sends: auth.NewThrottle(time.Second, 30), estimating: make(chan struct{}, estimatesAtOnce)}
 }
 
 // Errors beside auth.ErrForbidden, *schemas.InvalidError, schemas.ErrChanged and

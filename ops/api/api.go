@@ -80,6 +80,7 @@ func New(o Options) *API {
 	a.sessions()
 	a.overview()
 	a.jobs()
+	a.webhooks()
 	a.exports()
 	a.artifacts()
 	a.certificates()

@@ -8,7 +8,6 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"cdds/ops/admin"
-	"cdds/pipeline/ledger"
 	"cdds/schemas"
 )
 
@@ -57,11 +56,6 @@ func (i JobInput) job(id string) schemas.Job {
 		Attachments: i.Attachments, Compression: i.Compression, FieldPolicy: i.FieldPolicy, Recipients: i.Recipients,
 		RetentionDays: i.RetentionDays, Webhook: i.Webhook, CatchUp: i.CatchUp, State: i.State,
 	}
-}
-
-// WebhookSecret is what a receiver verifies a webhook with.
-type WebhookSecret struct {
-	Secret string `json:"secret" doc:"whsec_ and base64."`
 }
 
 // JobPath names a job by its id.
@@ -187,33 +181,5 @@ func (a *API) jobs() {
 	}) (*answer[Listing[schemas.Time]], error) {
 		times, err := on(ctx, a, in.Scope, func(h *admin.Handle) ([]schemas.Time, error) { return h.NextRuns(ctx, in.ID, in.N) })
 		return give(all(times, same), err)
-	})
-	register(a, huma.Operation{
-		OperationID: "webhook-secret", Method: http.MethodGet, Path: "/jobs/{id}/webhook-secret", Tags: tags, Summary: "Tell the secret a job's webhook is signed with",
-		Description: "For libraries of Standard Webhooks (standardwebhooks.com). That it was shown is recorded.", Errors: conflicts,
-	}, func(ctx context.Context, in *JobPath) (*answer[WebhookSecret], error) {
-		secret, err := on(ctx, a, in.Scope, func(h *admin.Handle) (string, error) { return h.WebhookSecret(ctx, in.ID) })
-		return give(WebhookSecret{secret}, err)
-	})
-	register(a, huma.Operation{
-		OperationID: "list-deliveries", Method: http.MethodGet, Path: "/deliveries", Tags: tags, Summary: "List attempts to tell webhooks",
-	}, func(ctx context.Context, in *struct {
-		Scope
-		Paging
-		Job     string   `query:"job" maxLength:"128"`
-		Export  string   `query:"export" maxLength:"128"`
-		Outcome []string `query:"outcome" maxItems:"3" doc:"delivered, retrying, given_up; comma separated."`
-	}) (*answer[Listing[schemas.WebhookDelivery]], error) {
-		return give(on(ctx, a, in.Scope, func(h *admin.Handle) (out Listing[schemas.WebhookDelivery], err error) {
-			page, err := in.page("time")
-			if err != nil {
-				return out, err
-			}
-			rows, err := h.Deliveries(ctx, ledger.DeliveryFilter{JobID: in.Job, ExportID: in.Export, Outcomes: in.Outcome}, page)
-			if err != nil {
-				return out, err
-			}
-			return listed(in.Paging, "time", rows, same)
-		}))
 	})
 }

@@ -40,6 +40,8 @@ func routes() []route {
 		{id: "create-job", method: "POST", path: "/jobs", body: other, own: 201, viewer: 403, alien: 422},
 		{id: "show-job", method: "GET", path: "/jobs/{job}", own: 200, viewer: 200},
 		{id: "webhook-secret", method: "GET", path: "/jobs/{job}/webhook-secret", own: 200, viewer: 403},
+		{id: "test-webhook", method: "POST", path: "/jobs/{job}/webhook-test", own: 202, viewer: 403},
+		{id: "redeliver-webhook", method: "POST", path: "/jobs/{job}/deliveries/evt_none/redeliver", own: 404, viewer: 403},
 		{id: "change-job", method: "PUT", path: "/jobs/{job}", body: revised, own: 200, viewer: 403},
 		{id: "suspend-job", method: "POST", path: "/jobs/{job}/suspend", own: 200, viewer: 403},
 		{id: "resume-job", method: "POST", path: "/jobs/{job}/resume", own: 200, viewer: 403},

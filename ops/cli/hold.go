@@ -46,7 +46,7 @@ func (s *session) onServer(do func(*client.Client) error) error {
 		return err
 	}
 	if c == nil {
-		return usageError{withHint(errors.New("holds need a server: it knows who asks"), "sign in with cdds login, or give --server")}
+		return usageError{withHint(errors.New("this command needs a server: it knows who asks"), "sign in with cdds login, or give --server")}
 	}
 	return answered(do(c))
 }

@@ -208,8 +208,8 @@ func (f far) past(ctx context.Context, j schemas.Job) ([]schemas.Export, []schem
 	if err != nil {
 		return nil, nil, err
 	}
-	told, err := f.Deliveries(ctx, j.TenantID, j.JobID, pastShown)
-	return runs, told, err
+	page, err := f.Deliveries(ctx, j.TenantID, client.DeliveryQuery{JobID: j.JobID, Limit: pastShown})
+	return runs, page.Items, err
 }
 
 func (f far) certificates(ctx context.Context, tenant string) ([]schemas.Certificate, error) {

@@ -34,7 +34,7 @@ func (s *session) groups() []group {
 	return []group{
 		{"run", "Run the system:", append(run, newProvision(s), newReady(s), newConfig(s), newDoctor(s), newAccount(s), newRetention(s))},
 		{"use", "Bring history in, get it out:", []*cobra.Command{
-			newSample(s), newImport(s), newExport(s), newJob(s), newCertificate(s), newAudit(s), newErase(s), newHold(s), newUser(s), newSession(s), newToken(s), newTenant(s),
+			newSample(s), newImport(s), newExport(s), newJob(s), newWebhook(s), newCertificate(s), newAudit(s), newErase(s), newHold(s), newUser(s), newSession(s), newToken(s), newTenant(s),
 		}},
 		s.receiving(),
 		s.signingIn(),

@@ -81,7 +81,7 @@ func New(o Options) *Console {
 	c.open("GET /account/write-off", c.writeOffForm)
 	c.open("POST /account/write-off", c.writeOff)
 	c.open("GET /letters", c.letters)
-	c.open("GET /webhooks", c.webhooks)
+	c.webhooks()
 	c.access()
 	c.mux.HandleFunc(Prefix+"/", func(w http.ResponseWriter, r *http.Request) {
 		c.fail(w, r, admin.ErrNotFound)

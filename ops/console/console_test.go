@@ -67,6 +67,7 @@ type asked struct {
 	exports  []*schemas.ExportRequest
 	erasures []*schemas.ErasureRequest
 	audit    []*schemas.AuditRecord
+	webhooks []*schemas.WebhookDelivery
 }
 
 func (a *asked) Publish(_ context.Context, events ...schemas.Event) error {
@@ -78,6 +79,8 @@ func (a *asked) Publish(_ context.Context, events ...schemas.Event) error {
 			a.erasures = append(a.erasures, r)
 		case *schemas.AuditRecord:
 			a.audit = append(a.audit, r)
+		case *schemas.WebhookDelivery:
+			a.webhooks = append(a.webhooks, r)
 		}
 	}
 	return nil

@@ -3,7 +3,6 @@ package console
 import (
 	"cdds/ops/admin"
 	"cdds/ops/auth"
-	"cdds/pipeline/ledger"
 	"cdds/schemas"
 )
 
@@ -50,44 +49,4 @@ func (c *Console) letters(q *request) error {
 		return err
 	}
 	return c.show(q, "letters", view{Title: "Dead letters", At: "/letters", Data: d})
-}
-
-// webhooksData is a page of deliveries, and the jobs that have a webhook.
-type webhooksData struct {
-	Rows []schemas.WebhookDelivery
-	Listing
-	Outcome, JobID string
-	Outcomes       []string
-	Jobs           []schemas.Job
-	// Titles are those of the jobs, by id.
-	Titles map[string]string
-}
-
-func (c *Console) webhooks(q *request) error {
-	query := q.r.URL.Query()
-	d := webhooksData{
-		Outcome: query.Get("outcome"), JobID: query.Get("job"), Outcomes: schemas.DeliveryOutcomes(),
-		Titles: map[string]string{},
-	}
-	f := ledger.DeliveryFilter{JobID: d.JobID}
-	if d.Outcome != "" {
-		f.Outcomes = []string{d.Outcome}
-	}
-	found, err := q.Deliveries(q.r.Context(), f, d.read(query, "time"))
-	if err != nil {
-		return err
-	}
-	d.Rows = found.Rows
-	d.next(found.Next)
-	jobs, err := q.Jobs(q.r.Context())
-	if err != nil {
-		return err
-	}
-	for _, j := range jobs {
-		d.Titles[j.JobID] = j.Title
-		if j.Webhook != nil {
-			d.Jobs = append(d.Jobs, j)
-		}
-	}
-	return c.show(q, "webhooks", view{Title: "Webhooks", At: "/webhooks", Data: d})
 }

@@ -127,11 +127,73 @@ func TestTheSecretOfAWebhookIsShownOnceAndItsDeliveriesAreListed(t *testing.T) {
 	}
 	check(t, d.ledger.InsertDeliveries(t.Context(), b))
 	d.holds("/webhooks", "Nightly", `s-delivered">Delivered<`, `s-given_up">Given up<`, "500 the receiver failed")
+	if unknown := d.fetch("GET", "/webhooks/nightly/3", nil, nil); unknown.Code != 404 {
+		t.Errorf("an unknown event is answered with %d", unknown.Code)
+	}
+	if page := d.holds("/webhooks/nightly/2", "500 the receiver failed", "Once the receiver works"); strings.Contains(page, "/redeliver") {
+		t.Error("an event whose message was not kept can be delivered again")
+	}
 	if page := d.holds("/webhooks?outcome=given_up", "the receiver failed"); strings.Contains(page, "s-delivered") {
 		t.Error("the filter leaves one that was delivered")
 	}
 	d.who.Role = schemas.RoleViewer
+	if page := d.send("/jobs/nightly/webhook-test", nil); !strings.Contains(page, "Access denied") || strings.Contains(d.get("/jobs/nightly"), "webhook-test") {
+		t.Error("a viewer may test a webhook")
+	}
 	if page := d.send("/jobs/nightly/secret", nil); strings.Contains(page, "whsec_") || strings.Contains(d.get("/jobs/nightly"), "/secret") {
 		t.Error("a viewer sees the secret")
+	}
+}
+
+func TestAnEventOfAWebhookIsDeliveredAgainFromItsPage(t *testing.T) {
+	d := newDesk(t, "again", 0, 0)
+	now := schemas.TimeOf(time.Date(2026, 11, 1, 11, 59, 0, 0, time.UTC))
+	d.define(schemas.Job{
+		TenantID: "again", JobID: "nightly", Title: "Nightly", Entity: schemas.EntityInteraction, State: schemas.JobActive,
+		Schedule: schemas.Schedule{Run: schemas.RunDaily}, Timeframe: schemas.Timeframe{Kind: schemas.TimeframeAll}, Recipients: []string{d.certificate("a").Fingerprint}, Webhook: &schemas.Webhook{URL: "https://hooks.example/cdds", SecretVersion: 1},
+	}.Revised(nil, "ada", now))
+	keep := func(all ...*schemas.WebhookDelivery) {
+		t.Helper()
+		b := schemas.Batch[*schemas.WebhookDelivery]{}
+		for n, delivery := range all {
+			b.Records = append(b.Records, schemas.Record[*schemas.WebhookDelivery]{Offset: int64(n), Event: delivery})
+		}
+		check(t, d.ledger.InsertDeliveries(t.Context(), b))
+	}
+	given := schemas.WebhookDelivery{
+		TenantID: "again", JobID: "nightly", ExportID: "e1", WebhookID: "evt_1", Event: "export.completed", Attempt: 1, Time: now, Outcome: schemas.DeliveryGivenUp, StatusCode: 503, Reason: "the receiver answered 503",
+		Fact: &schemas.WebhookFact{Time: now, State: schemas.Completed, Totals: &schemas.Totals{Rows: 1200, Parts: 3}},
+	}
+	keep(&given)
+	d.holds("/webhooks", `href="/console/webhooks/nightly/evt_1">Export completed<`)
+	d.holds("/webhooks/nightly/evt_1", "Export completed", "Given up", "The receiver answered 503.", "1,200 rows in 3 parts", `action="/console/webhooks/nightly/evt_1/redeliver"`)
+	if to := d.ends("/webhooks/nightly/evt_1/redeliver", nil); to != "/webhooks/nightly/evt_1?done=webhook.redeliver" || len(d.asked.webhooks) != 1 {
+		t.Fatalf("it ends at %q with %+v", to, d.asked.webhooks)
+	}
+	again := *d.asked.webhooks[0]
+	if again.Redelivery != 1 || again.WebhookID != "evt_1" || again.Outcome != schemas.DeliveryRequested || again.RequestedBy != "ada" || again.Fact == nil || again.Fact.Totals.Rows != 1200 {
+		t.Errorf("requested is %+v", again)
+	}
+	keep(&again)
+	if page := d.holds("/webhooks/nightly/evt_1?done=webhook.redeliver", "The redelivery is requested.", "ada requested it", "The first attempt follows"); strings.Contains(page, "/redeliver\"") {
+		t.Error("a redelivery that waits can be requested once more")
+	}
+	_ = d.send("/webhooks/nightly/evt_1/redeliver", nil) // by who had the page open before
+	if len(d.asked.webhooks) != 1 {
+		t.Errorf("two requests were made: %+v", d.asked.webhooks)
+	}
+	made := again
+	made.Outcome, made.Attempt, made.StatusCode, made.Milliseconds, made.URL, made.Time = schemas.DeliveryDone, 1, 204, 12, "https://hooks.example/cdds", schemas.TimeOf(now.Add(time.Second))
+	keep(&made)
+	d.holds("/webhooks/nightly/evt_1", "The receiver answered 204 after 12 ms.", "of redelivery 1", "by ada")
+
+	if to := d.ends("/jobs/nightly/webhook-test", nil); !strings.HasPrefix(to, "/webhooks/nightly/evt_") || !strings.HasSuffix(to, "?done=webhook.test") {
+		t.Errorf("the test ends at %q", to)
+	} else {
+		d.holds(to, "The request is on its way.") // history does not know it yet
+		test := *d.asked.webhooks[1]
+		test.Time = schemas.TimeOf(now.Add(-time.Minute))
+		keep(&test)
+		d.holds(to, "Test of the webhook", "Nothing has taken the request yet.")
 	}
 }

@@ -127,7 +127,8 @@ var done = map[string]string{
 	"user.enabled": "The user is enabled and may sign in.", "session.ended": "The session is ended.", "erasure.asked": "The erasure is requested.",
 	"hold.made": "The hold is made. What it names is kept until the hold is released.", "hold.requested": "The release is requested. A second person must release the hold.",
 	"account.written_off": "The records are written off. Exports no longer wait for them.",
-	"hold.released":       "The hold is released. Erasures that waited for it run now.",
+	"webhook.test":        "The test is requested. The answer appears here.", "webhook.redeliver": "The redelivery is requested. The answer appears here.",
+	"hold.released": "The hold is released. Erasures that waited for it run now.",
 }
 
 // show renders a page.
@@ -185,6 +186,8 @@ func (c *Console) fail(w http.ResponseWriter, r *http.Request, err error) {
 		status, title, text = http.StatusConflict, "Not possible now", conflict.Reason
 	case errors.Is(err, schemas.ErrChanged):
 		status, title, text = http.StatusPreconditionFailed, "Changed meanwhile", "Somebody else changed this at the same time. Look at it again, and repeat your change if it is still right."
+	case errors.Is(err, auth.ErrThrottled):
+		status, title, text = http.StatusTooManyRequests, "Too many requests", "Wait a moment, then try again."
 	case errors.As(err, &invalid):
 		status, title, text = http.StatusUnprocessableEntity, "Not valid", invalid.Error()
 	case errors.Is(err, ledger.ErrPage), errors.Is(err, errBad):
@@ -254,12 +257,11 @@ func functions(zone *time.Location, now func() time.Time) template.FuncMap {
 		"places": schemas.Places,
 		"input":  inputOf,
 		// elide leaves an export's id out of the name of its file: it stands beside it.
-		"elide":  func(name, id string) string { return strings.ReplaceAll(name, id, "…") },
-		"ever":   ever,
-		"prefix": func() string { return Prefix },
-		"title": func(s string) string {
-			return strings.ToUpper(s[:min(1, len(s))]) + strings.ReplaceAll(s[min(1, len(s)):], "_", " ")
-		},
+		"elide":        func(name, id string) string { return strings.ReplaceAll(name, id, "…") },
+		"ever":         ever,
+		"prefix":       func() string { return Prefix },
+		"title":        titleOf,
+		"event":        eventTitle,
 		"state":        func(s schemas.State) string { return string(s) },
 		"ended":        func(s schemas.State) bool { return s.Ended() },
 		"percent":      percent,
@@ -291,6 +293,11 @@ func functions(zone *time.Location, now func() time.Time) template.FuncMap {
 			return t.In(at).Format("Mon 2 Jan 2006 15:04 MST")
 		},
 	}
+}
+
+// titleOf is a name from the program as a title: "given_up" is "Given up".
+func titleOf(s string) string {
+	return strings.ToUpper(s[:min(1, len(s))]) + strings.NewReplacer("_", " ", ".", " ").Replace(s[min(1, len(s)):])
 }
 
 // near is a time as people say it: the day in words if it is close, the year if it is another.

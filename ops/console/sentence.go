@@ -33,6 +33,8 @@ var acts = map[string]act{
 	"job.resume":           {"resume job", "resumed job"},
 	"job.run":              {"run job", "ran job"},
 	"job.read_secret":      {"read the webhook secret of job", "read the webhook secret of job"},
+	"webhook.test":         {"test the webhook of job", "tested the webhook of job"},
+	"webhook.redeliver":    {"deliver again to the webhook of job", "requested a redelivery to the webhook of job"},
 	"job.restart_chain":    {"start over the chain of job", "started over the chain of job"},
 	"erasure.hold":         {"hold erasure", "held erasure"},
 	"hold.create":          {"create hold", "created hold"},

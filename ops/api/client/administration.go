@@ -72,21 +72,6 @@ func (c *Client) JobRuns(ctx context.Context, tenant, id string, limit int) ([]s
 	return page.Items, err
 }
 
-// Deliveries lists the latest attempts to tell a job's webhook.
-func (c *Client) Deliveries(ctx context.Context, tenant, jobID string, limit int) ([]schemas.WebhookDelivery, error) {
-	q := url.Values{"tenant": {tenant}, "job": {jobID}, "limit": {strconv.Itoa(limit)}}
-	var page api.Listing[schemas.WebhookDelivery]
-	err := c.call(ctx, http.MethodGet, "/deliveries", q, nil, &page)
-	return page.Items, err
-}
-
-// WebhookSecret is the secret a job's webhook is signed with.
-func (c *Client) WebhookSecret(ctx context.Context, tenant, jobID string) (string, error) {
-	var s api.WebhookSecret
-	err := c.call(ctx, http.MethodGet, "/jobs/"+url.PathEscape(jobID)+"/webhook-secret", of(tenant), nil, &s)
-	return s.Secret, err
-}
-
 // Certificates lists a tenant's certificates, the latest first.
 func (c *Client) Certificates(ctx context.Context, tenant string) ([]schemas.Certificate, error) {
 	var all api.Listing[schemas.Certificate]

@@ -4,6 +4,8 @@ import (
 	"context"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"cdds/ops/auth"
 	"cdds/pipeline/ledger"
 	"cdds/pipeline/warehouse"
@@ -12,16 +14,35 @@ import (
 
 // Overview is how the system does, for a tenant or for all of them.
 type Overview struct {
-	ledger.Overview
-	// Hours are the interactions that began in each of the last 24 hours that had any,
-	// the earliest first.
-	Hours []warehouse.HourCount
+	Counts
 	// Lag is how many records each source topic has that ingest has not stored yet, of
 	// all tenants together.
 	Lag map[schemas.Topic]int64
 	// Expiring are certificates that end within 30 days, the first first.
 	Expiring []schemas.CertificateRef
 	AsOf     schemas.Time
+}
+
+// Counts are of everything that is stored, as of a moment ago: the more there is, the longer
+// counting takes, and the less often it is done.
+type Counts struct {
+	ledger.Overview
+	// Hours are the interactions that began in each of the last 24 hours that had any,
+	// the earliest first.
+	Hours []warehouse.HourCount
+}
+
+func (s *Service) count(ctx context.Context, tenant string, now schemas.Time) (c Counts, err error) {
+	g, asking := errgroup.WithContext(ctx)
+	g.Go(func() (err error) {
+		c.Overview, err = s.History.Overview(asking, tenant)
+		return err
+	})
+	g.Go(func() (err error) {
+		c.Hours, err = s.Rows.Hours(asking, tenant, now)
+		return err
+	})
+	return c, g.Wait()
 }
 
 // Overview is how the system does now.
@@ -31,17 +52,23 @@ func (h *Handle) Overview(ctx context.Context) (Overview, error) {
 	}
 	now := schemas.TimeOf(h.Now())
 	o := Overview{Lag: map[schemas.Topic]int64{}, AsOf: now}
-	var err error
-	if o.Overview, err = h.History.Overview(ctx, h.tenant); err != nil {
+	g, asking := errgroup.WithContext(ctx)
+	g.Go(func() (err error) {
+		o.Counts, err = h.counted.get(asking, h.tenant, func(ctx context.Context) (Counts, error) { return h.count(ctx, h.tenant, now) })
+		return err
+	})
+	behind := make([]int64, len(schemas.SourceTopics()))
+	for n, topic := range schemas.SourceTopics() {
+		g.Go(func() (err error) {
+			behind[n], err = h.lag(asking, topic)
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
 		return o, err
 	}
-	if o.Hours, err = h.Rows.Hours(ctx, h.tenant, now); err != nil {
-		return o, err
-	}
-	for _, topic := range schemas.SourceTopics() {
-		if o.Lag[topic], err = h.lag(ctx, topic); err != nil {
-			return o, err
-		}
+	for n, topic := range schemas.SourceTopics() {
+		o.Lag[topic] = behind[n]
 	}
 	if h.tenant != schemas.AllTenants && h.who.May(auth.Read) {
 		o.Expiring = h.expiring(ctx, now)

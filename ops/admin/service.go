@@ -173,6 +173,7 @@ type Service struct {
 	estimating chan struct{}
 	chains     shared[chainQuestion, []schemas.ChainRun]
 	watched    shared[exportQuestion, schemas.Export]
+	counted    sparing[string, Counts]
 }
 
 // New returns a Service.

@@ -2,7 +2,10 @@ package console
 
 import (
 	"cmp"
+	"errors"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"cdds/pipeline/ledger"
 	"cdds/schemas"
@@ -158,37 +161,41 @@ func (c *Console) exportPage(q *request) error {
 		return err
 	}
 	d := exportData{Export: e, Open: openCommand(e)}
-	if d.Parts, err = q.Parts(q.r.Context(), e.ExportID, 0, partsShown); err != nil {
+	g, ctx := errgroup.WithContext(q.r.Context())
+	g.Go(func() (err error) {
+		d.Parts, err = q.Parts(ctx, e.ExportID, 0, partsShown)
 		return err
-	}
-	d.More = max(0, e.Done.Parts-len(d.Parts))
-	if d.Stored, err = q.StoredTimes(q.r.Context(), e.ExportID, partsShown); err != nil {
+	})
+	g.Go(func() (err error) {
+		d.Stored, err = q.StoredTimes(ctx, e.ExportID, partsShown)
 		return err
-	}
+	})
+	g.Go(func() error {
+		if e.State != schemas.Completed {
+			return nil
+		}
+		files, err := q.Artifacts(ctx, ledger.ArtifactFilter{ExportID: e.ExportID, Present: true}, ledger.Page{Sort: "part", Ascending: true, Limit: partsShown})
+		d.Files, d.MoreFiles = files.Rows, files.Next != (ledger.Place{})
+		return err
+	})
+	g.Go(func() error {
+		trail, err := q.Audit(ctx, ledger.AuditFilter{Subject: e.ExportID}, ledger.Page{Limit: 50, Ascending: true})
+		d.Events = trail.Rows
+		return err
+	})
 	if e.Request != nil && e.Request.JobID != "" {
 		if j, err := q.Job(q.r.Context(), e.Request.JobID); err == nil {
 			d.Job, d.Titles = &j, map[string]string{j.JobID: j.Title}
 		}
 	}
-	if e.State == schemas.Completed {
-		files, err := q.Artifacts(q.r.Context(), ledger.ArtifactFilter{ExportID: e.ExportID, Present: true}, ledger.Page{Sort: "part", Ascending: true, Limit: partsShown})
-		if err != nil {
-			return err
-		}
-		d.Files, d.MoreFiles = files.Rows, files.Next != (ledger.Place{})
-	}
-	trail, err := q.Audit(q.r.Context(), ledger.AuditFilter{Subject: e.ExportID}, ledger.Page{Limit: 50, Ascending: true})
-	if err != nil {
-		return err
-	}
-	d.Events = trail.Rows
 	holds, err := q.Holds(q.r.Context(), false)
-	if err != nil {
+	if err := errors.Join(g.Wait(), err); err != nil {
 		return err
 	}
 	if hold, held := schemas.Holds(holds).OfExport(e.ExportID); held {
 		d.Hold = &hold
 	}
+	d.More = max(0, e.Done.Parts-len(d.Parts))
 	v := view{Title: called(e, d.Titles, q.zone), At: "/history", Data: d}
 	if !e.State.Ended() {
 		v.Live = "1s"

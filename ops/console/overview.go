@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/dustin/go-humanize"
+	"golang.org/x/sync/errgroup"
 
 	"cdds/ops/admin"
 	"cdds/ops/auth"
@@ -39,31 +40,44 @@ type overviewData struct {
 }
 
 func (c *Console) overview(q *request) error {
-	o, err := q.Overview(q.r.Context())
+	d := overviewData{}
+	oneTenant := q.who.May(auth.Read) && q.Tenant() != schemas.AllTenants
+	g, ctx := errgroup.WithContext(q.r.Context())
+	g.Go(func() (err error) {
+		d.Overview, err = q.Overview(ctx)
+		return err
+	})
+	some := func(into *[]schemas.Export, f ledger.ExportFilter) {
+		g.Go(func() error {
+			found, err := q.Handle.Exports(ctx, f, ledger.Page{Limit: 5})
+			*into = found.Rows
+			return err
+		})
+	}
+	if oneTenant {
+		some(&d.Running, ledger.ExportFilter{States: active()})
+		some(&d.Broken, ledger.ExportFilter{States: []string{string(schemas.Failed), string(schemas.Refused)}, From: schemas.TimeOf(c.Now().AddDate(0, 0, -7))})
+	}
+	err := g.Wait()
 	if err != nil {
 		return err
 	}
-	d := overviewData{Overview: o, Chart: hoursChart(o.Hours, o.AsOf, q.zone), States: byState(o.Exports)}
+	d.Chart, d.States = hoursChart(d.Hours, d.AsOf, q.zone), byState(d.Overview.Exports)
 	d.StateChart = statesChart(d.States)
-	for _, h := range o.Hours {
+	for _, h := range d.Hours {
 		d.Peak = max(d.Peak, h.Interactions)
 	}
-	for _, behind := range o.Lag {
+	for _, behind := range d.Lag {
 		d.Behind += behind
 	}
-	d.Completed, d.Failed = o.Exports[string(schemas.Completed)], o.Exports[string(schemas.Failed)]
+	d.Completed, d.Failed = d.Overview.Exports[string(schemas.Completed)], d.Overview.Exports[string(schemas.Failed)]
 	if q.who.May(auth.Manage) {
 		if d.FailingChecks, d.Checks, err = q.Failing(); err != nil {
 			return err
 		}
 		d.MayHealth = q.who.Tenant == schemas.AllTenants
 	}
-	if q.who.May(auth.Read) && q.Tenant() != schemas.AllTenants {
-		running, err := q.Handle.Exports(q.r.Context(), ledger.ExportFilter{States: active()}, ledger.Page{Limit: 5})
-		if err != nil {
-			return err
-		}
-		d.Running = running.Rows
+	if oneTenant {
 		if err := c.jobsAt(q, &d); err != nil {
 			return err
 		}
@@ -80,14 +94,8 @@ type dueRun struct {
 // mostPlanned bounds the jobs of which the overview tells the next run.
 const mostPlanned = 200
 
-// jobsAt adds what broke lately, and what runs next.
+// jobsAt adds what runs next.
 func (c *Console) jobsAt(q *request, d *overviewData) error {
-	week := schemas.TimeOf(d.AsOf.AddDate(0, 0, -7))
-	broken, err := q.Handle.Exports(q.r.Context(), ledger.ExportFilter{States: []string{string(schemas.Failed), string(schemas.Refused)}, From: week}, ledger.Page{Limit: 5})
-	if err != nil {
-		return err
-	}
-	d.Broken = broken.Rows
 	jobs, err := q.Jobs(q.r.Context())
 	if err != nil {
 		return err

@@ -1,11 +1,13 @@
 package console
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/oklog/ulid/v2"
+	"golang.org/x/sync/errgroup"
 
 	"cdds/ops/admin"
 	"cdds/ops/auth"
@@ -104,23 +106,25 @@ func (c *Console) privacyPage(q *request) error {
 	query := q.r.URL.Query()
 	d := privacyData{State: query.Get("state"), States: []string{schemas.ErasureAccepted, schemas.ErasureHeld, schemas.ErasureDone, schemas.ErasureNothingFound, schemas.ErasureRefused}}
 	page := d.read(query, "accepted_at")
-	found, err := q.Erasures(q.r.Context(), d.State, page)
-	if err != nil {
+	var found ledger.Listed[schemas.Erasure]
+	g, ctx := errgroup.WithContext(q.r.Context())
+	g.Go(func() (err error) {
+		found, err = q.Erasures(ctx, d.State, page)
+		return err
+	})
+	g.Go(func() error {
+		requests, err := q.Exports(ctx, ledger.ExportFilter{OfContacts: true}, ledger.Page{Limit: requestsShown})
+		d.Requests = requests.Rows
+		return err
+	})
+	holds, err := q.Holds(q.r.Context(), false)
+	if err := errors.Join(g.Wait(), err); err != nil {
 		return err
 	}
 	for _, e := range found.Rows {
 		d.Rows = append(d.Rows, q.erasureRow(e))
 	}
 	d.next(found.Next)
-	requests, err := q.Exports(q.r.Context(), ledger.ExportFilter{OfContacts: true}, ledger.Page{Limit: requestsShown})
-	if err != nil {
-		return err
-	}
-	d.Requests = requests.Rows
-	holds, err := q.Holds(q.r.Context(), false)
-	if err != nil {
-		return err
-	}
 	slices.Reverse(holds)
 	d.Holds = holds[:min(len(holds), requestsShown)]
 	return c.show(q, "privacy", view{Title: "Privacy requests", At: "/privacy", Live: "3s", Data: d})

@@ -79,11 +79,11 @@ func (l *Ledger) SaveExports(ctx context.Context, exports []schemas.Export) erro
 	if err := l.saveArtifacts(ctx, exports); err != nil {
 		return err
 	}
-	return l.db.Insert(ctx, "exports", "tenant_id, export_id, entity, state, requested_at, updated_at, rows_done, rows_planned, body, summary, version", func(block driver.Batch) error {
+	return l.db.Insert(ctx, "exports", "tenant_id, export_id, entity, state, requested_at, updated_at, rows_done, rows_planned, body, summary, requested_by, of_contacts, version", func(block driver.Batch) error {
 		for _, e := range exports {
-			entity := ""
-			if e.Request != nil {
-				entity = e.Request.Entity
+			entity, requestedBy, ofContacts := "", "", false
+			if r := e.Request; r != nil {
+				entity, requestedBy, ofContacts = r.Entity, r.RequestedBy, len(r.Contacts) > 0
 			}
 			body, err := schemas.Encode(e)
 			listed := e
@@ -91,7 +91,7 @@ func (l *Ledger) SaveExports(ctx context.Context, exports []schemas.Export) erro
 			summary, failed := schemas.Encode(listed)
 			if err = errors.Join(err, failed); err == nil {
 				err = block.Append(e.TenantID, e.ExportID, entity, string(e.State), e.RequestedAt.Time, e.UpdatedAt.Time,
-					uint64(e.Done.Rows), uint64(e.Planned.Rows), string(body), string(summary), uint64(e.Events))
+					uint64(e.Done.Rows), uint64(e.Planned.Rows), string(body), string(summary), requestedBy, ofContacts, uint64(e.Events))
 			}
 			if err != nil {
 				return err

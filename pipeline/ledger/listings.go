@@ -44,10 +44,10 @@ func (l *Ledger) ListExports(ctx context.Context, f ExportFilter, p Page) (Liste
 		c.where("job_id = {job:String}", "job", f.JobID)
 	}
 	if f.OfContacts {
-		c.list = append(c.list, "JSONHas(summary, 'request', 'contacts')")
+		c.list = append(c.list, "of_contacts")
 	}
 	if f.Text != "" {
-		c.where("(positionCaseInsensitiveUTF8(export_id, {text:String}) > 0 OR positionCaseInsensitiveUTF8(JSONExtractString(summary, 'request', 'requested_by'), {text:String}) > 0)", "text", f.Text)
+		c.where("(positionCaseInsensitiveUTF8(export_id, {text:String}) > 0 OR positionCaseInsensitiveUTF8(requested_by, {text:String}) > 0)", "text", f.Text)
 	}
 	c.within("requested_at", f.From, f.To)
 	return list(ctx, l, exportListing, p, c, func(rows driver.Rows, e *schemas.Export, place ...any) error {

@@ -1,6 +1,7 @@
 package ledger_test
 
 import (
+	"strings"
 	"testing"
 
 	"cdds/ops/stack/stacktest"
@@ -40,6 +41,37 @@ func TestListingsHoldExportsOfBeforeThereWereSummaries(t *testing.T) {
 		}
 		if whole, ok, err := l.Export(t.Context(), "summaries", e.ExportID); err != nil || !ok || len(whole.Parts) != 1 {
 			t.Errorf("%s has %+v, error %v", e.ExportID, whole.Parts, err)
+		}
+	}
+}
+
+// Summaries are most of the table: what listings filter by has columns of its own.
+func TestListingsFilterByWhoRequestedAnExportAndWhetherItIsOfContactsWithoutReadingSummaries(t *testing.T) {
+	l, conn := open(t), stacktest.ClickHouse(t)
+	export := func(id, by string, contacts ...string) schemas.Export {
+		return schemas.Export{
+			TenantID: "columns", ExportID: id, State: schemas.Completed, RequestedAt: from, UpdatedAt: from, Events: 1,
+			Request: &schemas.ExportRequest{TenantID: "columns", ExportID: id, Entity: schemas.EntityInteraction, RequestedBy: by, Contacts: contacts},
+		}
+	}
+	check(t, l.SaveExports(t.Context(), []schemas.Export{export("a", "Ada"), export("b", "Bob", "c-1")}))
+	check(t, conn.Exec(t.Context(), `INSERT INTO exports (tenant_id, export_id, state, requested_at, updated_at, body, summary, requested_by, of_contacts, version)
+SELECT tenant_id, 'c', state, requested_at, updated_at, body, '{"tenant_id":"columns","export_id":"c"}', 'Cleo', true, 1 FROM exports WHERE tenant_id = 'columns' AND export_id = 'a'`))
+	for _, c := range []struct {
+		f    ledger.ExportFilter
+		want string
+	}{
+		{ledger.ExportFilter{Text: "BO"}, "b"}, {ledger.ExportFilter{Text: "cle"}, "c"}, {ledger.ExportFilter{OfContacts: true}, "c b"}, {ledger.ExportFilter{}, "c b a"},
+	} {
+		c.f.TenantID = "columns"
+		found, err := l.ListExports(t.Context(), c.f, ledger.Page{Limit: 10})
+		check(t, err)
+		var ids []string
+		for _, e := range found.Rows {
+			ids = append(ids, e.ExportID)
+		}
+		if got := strings.Join(ids, " "); got != c.want {
+			t.Errorf("%+v finds %q, want %q", c.f, got, c.want)
 		}
 	}
 }

@@ -121,17 +121,20 @@ func newVisitor(ctx context.Context, base string, first <-chan string) (*visitor
 	}
 	v := &visitor{ctx: ctx, url: u, client: &http.Client{Jar: jar, Timeout: time.Minute}}
 	const chosen = "correct horse battery staple"
-	if v.send("POST", "/session", map[string]string{"name": "admin", "password": chosen}) == nil {
-		return v, nil // a run before this one chose it
-	}
-	select {
-	case password := <-first:
-		if err := v.send("POST", "/session", map[string]string{"name": "admin", "password": password}); err != nil {
-			return nil, err
+	for {
+		if v.send("POST", "/session", map[string]string{"name": "admin", "password": chosen}) == nil {
+			return v, nil // a run before this one chose it
 		}
-		return v, v.send("PUT", "/session/password", map[string]string{"old": password, "new": chosen})
-	case <-ctx.Done():
-		return nil, ctx.Err()
+		select {
+		case password := <-first:
+			if err := v.send("POST", "/session", map[string]string{"name": "admin", "password": password}); err != nil {
+				return nil, err
+			}
+			return v, v.send("PUT", "/session/password", map[string]string{"old": password, "new": chosen})
+		case <-time.After(time.Second): // users are not read yet
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
 	}
 }
 

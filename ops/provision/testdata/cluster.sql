@@ -489,3 +489,13 @@ ALTER TABLE exports_local ON CLUSTER 'cdds' MODIFY SETTING deduplicate_merge_pro
 -- 0068_exports_tenants
 ALTER TABLE exports_local ON CLUSTER 'cdds' ADD PROJECTION IF NOT EXISTS tenants (SELECT tenant_id, count() GROUP BY tenant_id)
 ;
+-- 0069_exports_requested_by
+ALTER TABLE exports_local ON CLUSTER 'cdds'
+    ADD COLUMN IF NOT EXISTS requested_by LowCardinality(String) DEFAULT JSONExtractString(summary, 'request', 'requested_by'),
+    ADD COLUMN IF NOT EXISTS of_contacts Bool DEFAULT JSONHas(summary, 'request', 'contacts')
+;
+-- 0069_exports_requested_by
+ALTER TABLE exports ON CLUSTER 'cdds'
+    ADD COLUMN IF NOT EXISTS requested_by LowCardinality(String) DEFAULT JSONExtractString(summary, 'request', 'requested_by'),
+    ADD COLUMN IF NOT EXISTS of_contacts Bool DEFAULT JSONHas(summary, 'request', 'contacts')
+;

@@ -1,0 +1,92 @@
+package admin
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// sparing asks an expensive question a small part of the time, however many ask it and how
+// often. Its zero value is ready.
+type sparing[K comparable, V any] struct {
+	mu   sync.Mutex
+	last map[K]*spared[V]
+}
+
+// spared is an answer; it is there when done is closed.
+type spared[V any] struct {
+	asked time.Time
+	done  chan struct{}
+	value V
+	err   error
+	// until is when a newer one is sought, and end when this one no longer serves.
+	until, end time.Time
+	sought     bool
+}
+
+// serves is how many times as long as it took to find it an answer serves.
+const serves = 20
+
+// get returns the last answer for key for as long as it serves. For as long again it returns
+// that one and seeks a newer one. Nobody may change the value.
+func (s *sparing[K, V]) get(ctx context.Context, key K, ask func(context.Context) (V, error)) (V, error) {
+	s.mu.Lock()
+	a, now := s.last[key], time.Now()
+	switch {
+	case a == nil || a.ended() && !now.Before(a.end):
+		a = s.seek(ctx, key, ask)
+		if s.last == nil {
+			s.last = map[K]*spared[V]{}
+		}
+		s.last[key] = a
+	case a.ended() && !now.Before(a.until) && !a.sought:
+		a.sought = true
+		s.seek(ctx, key, ask)
+	}
+	s.mu.Unlock()
+	select {
+	case <-a.done:
+		return a.value, a.err
+	case <-ctx.Done():
+		var none V
+		return none, ctx.Err()
+	}
+}
+
+// seek asks the question, and makes the answer the last one unless it is an error.
+func (s *sparing[K, V]) seek(ctx context.Context, key K, ask func(context.Context) (V, error)) *spared[V] {
+	a := &spared[V]{asked: time.Now(), done: make(chan struct{})}
+	go func() {
+		asking, cancel := context.WithTimeout(context.WithoutCancel(ctx), askTimeout)
+		defer cancel()
+		a.value, a.err = ask(asking)
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		defer close(a.done)
+		if a.err != nil {
+			return
+		}
+		took := time.Since(a.asked)
+		a.until, a.end = time.Now().Add(serves*took), time.Now().Add(2*serves*took)
+		s.last[key] = a
+		time.AfterFunc(2*serves*took, func() { s.forget(key, a) })
+	}()
+	return a
+}
+
+func (s *sparing[K, V]) forget(key K, a *spared[V]) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.last[key] == a {
+		delete(s.last, key)
+	}
+}
+
+func (a *spared[V]) ended() bool {
+	select {
+	case <-a.done:
+		return true
+	default:
+		return false
+	}
+}

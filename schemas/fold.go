@@ -3,6 +3,7 @@ package schemas
 import (
 	"bytes"
 	"cmp"
+	"maps"
 	"slices"
 	"time"
 )
@@ -30,7 +31,8 @@ type Export struct {
 	// Planned is what is to be done; Done what was stored so far.
 	Planned Totals `json:"planned"`
 	Done    Totals `json:"done"`
-	// Parts holds a receipt for every stored part, by number.
+	// Parts holds receipts of stored parts, by number: of all, or of those that were read. Done
+	// counts all.
 	Parts      []Receipt   `json:"parts,omitempty"`
 	Failure    *Failure    `json:"failure,omitempty"`
 	Completion *Completion `json:"completion,omitempty"`
@@ -59,19 +61,36 @@ type Conflict struct {
 // total: any order and any repetition of the same events gives the same result,
 // and no set of events makes it fail. Events must be of one export; of none, it is
 // the zero Export.
-func Fold(events ...*ExportStatus) Export {
-	order := slices.SortedFunc(slices.Values(events), compareStatus)
-	order = slices.CompactFunc(order, func(a, b *ExportStatus) bool { return a.State == b.State && a.EventID == b.EventID })
+func Fold(events ...*ExportStatus) Export { return FoldOnto(Tally{}, events...) }
 
+// FoldOnto is Fold of events and of others that each stored a part, of which only a tally is
+// left. Both must not be about the same part. Parts holds those of the events alone.
+func FoldOnto(others Tally, events ...*ExportStatus) Export {
+	order := Distinct(events...)
 	var e Export
+	e.Events = len(order) + others.Totals.Parts
+	tally := Tally{Totals: others.Totals, Last: maps.Clone(others.Last)}
+	order = slices.DeleteFunc(order, func(s *ExportStatus) bool {
+		if !s.StoresPart() {
+			return false
+		}
+		e.TenantID, e.ExportID = s.TenantID, s.ExportID
+		e.Parts = append(e.Parts, *s.Part)
+		tally.Add(s.attempt(), s.Time, Total([]Receipt{*s.Part}))
+		return true
+	})
+	order = append(order, tally.statuses()...)
+	slices.SortStableFunc(order, compareStatus)
+
 	e.RequestDigest = ownRequest(order)
 	for _, s := range order {
-		e.Attempt = max(e.Attempt, s.Attempt, 1)
+		e.Attempt = max(e.Attempt, s.attempt())
 	}
 	var latest *ExportStatus // of the last attempt: it says whether the export waits
 	for _, s := range order {
-		e.TenantID, e.ExportID = s.TenantID, s.ExportID
-		e.Events++
+		if s.ExportID != "" {
+			e.TenantID, e.ExportID = s.TenantID, s.ExportID
+		}
 		if s.Time.After(e.UpdatedAt.Time) {
 			e.UpdatedAt = s.Time
 		}
@@ -79,17 +98,16 @@ func Fold(events ...*ExportStatus) Export {
 			e.Conflicts = append(e.Conflicts, Conflict{s.RequestDigest, s.why(), s.Time})
 			continue
 		}
-		if s.State == Failed && max(s.Attempt, 1) < e.Attempt {
+		if s.State == Failed && s.attempt() < e.Attempt {
 			continue // it was tried again
 		}
 		e.apply(s)
-		if max(s.Attempt, 1) == e.Attempt && (latest == nil || !s.Time.Before(latest.Time.Time)) {
+		if s.attempt() == e.Attempt && (latest == nil || !s.Time.Before(latest.Time.Time)) {
 			latest = s
 		}
 	}
-	slices.SortStableFunc(e.Parts, func(a, b Receipt) int { return cmp.Compare(a.Number, b.Number) })
-	e.Parts = slices.CompactFunc(e.Parts, func(a, b Receipt) bool { return a.Number == b.Number })
-	e.Done = Total(e.Parts)
+	slices.SortFunc(e.Parts, func(a, b Receipt) int { return cmp.Compare(a.Number, b.Number) })
+	e.Done = tally.Totals
 	if latest != nil && !e.State.Ended() {
 		e.Waiting = latest.Waiting
 	}
@@ -143,13 +161,27 @@ func compareStatus(a, b *ExportStatus) int {
 		cmp.Compare(rank(a.State), rank(b.State)),
 		cmp.Compare(a.State, b.State), // unknown ones have the same rank
 		cmp.Compare(a.EventID, b.EventID),
+		cmp.Compare(a.partly(), b.partly()),
 		a.Time.Compare(b.Time),
+		a.comparePart(b),
 		cmp.Compare(a.Worker, b.Worker),
 	)
 	if c != 0 || a == b {
 		return c
 	}
 	return bytes.Compare(encoded(a), encoded(b))
+}
+
+// comparePart compares what a Tally takes of two events, so that history can choose between
+// publications of one fact without reading them.
+func (s *ExportStatus) comparePart(other *ExportStatus) int {
+	if s.Part == nil || other.Part == nil {
+		return 0
+	}
+	return cmp.Or(
+		slices.Compare(Total([]Receipt{*s.Part}).Numbers(), Total([]Receipt{*other.Part}).Numbers()),
+		cmp.Compare(s.attempt(), other.attempt()),
+	)
 }
 
 func encoded(s *ExportStatus) []byte {
@@ -196,10 +228,6 @@ func (e *Export) apply(s *ExportStatus) {
 			e.PlannedAt, e.Planned = s.Time, *s.Planned
 		}
 		e.Continues, e.StartsOver, e.HistoryFrom = s.Continues, s.StartsOver, s.HistoryFrom
-	case Running:
-		if s.Part != nil {
-			e.Parts = append(e.Parts, *s.Part)
-		}
 	case Completed:
 		e.Completion = s.Completion
 	}

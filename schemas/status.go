@@ -156,4 +156,7 @@ func (s *ExportStatus) Validate() error {
 }
 
 // PartEventID is the EventID of a stored part.
-func PartEventID(number int) string { return fmt.Sprintf("part/%06d", number) }
+func PartEventID(number int) string { return fmt.Sprintf(partEvent+"%06d", number) }
+
+// partEvent is what ids of events of stored parts begin with.
+const partEvent = "part/"

@@ -36,8 +36,8 @@ func (t Tally) statuses() (all []*ExportStatus) {
 // StoresPart reports whether the event says that a part was stored, and nothing else. The fold
 // counts no other events as parts.
 func (s *ExportStatus) StoresPart() bool {
-	return s.Part != nil && s.State == Running && s.EventID == PartEventID(s.Part.Number) &&
-		s.Waiting == "" && s.RequestDigest == "" && s.Request == nil && s.Recipients == nil && s.Snapshot == nil
+	return s.Part != nil && s.Part.Number >= 1 && s.Part.Number <= MaxParts && s.State == Running && s.EventID == PartEventID(s.Part.Number) &&
+		s.Waiting == "" && s.RequestDigest == "" && s.Request == nil && len(s.Recipients) == 0 && len(s.Snapshot) == 0
 }
 
 // partly is 1 for events that a Tally counts, 0 for others.
@@ -55,7 +55,9 @@ func (s *ExportStatus) attempt() int { return max(s.Attempt, 1) }
 // events with one id it has the one that Fold takes: the first.
 func Distinct(events ...*ExportStatus) []*ExportStatus {
 	order := slices.SortedFunc(slices.Values(events), compareStatus)
-	return slices.CompactFunc(order, func(a, b *ExportStatus) bool { return a.State == b.State && a.EventID == b.EventID && a.partly() == b.partly() })
+	return slices.CompactFunc(order, func(a, b *ExportStatus) bool {
+		return a.State == b.State && a.EventID == b.EventID && a.partly() == b.partly()
+	})
 }
 
 // Numbers returns the totals one after the other; TotalsFrom reads them. Stored totals depend on

@@ -30,10 +30,15 @@ type Store interface {
 	// position.
 	InsertStatus(ctx context.Context, b schemas.Batch[*schemas.ExportStatus]) error
 	// StatusEvents returns the stored events of one export in any order, with or
-	// without repetitions.
-	StatusEvents(ctx context.Context, tenantID, exportID string) ([]*schemas.ExportStatus, error)
+	// without repetitions. Of events that store a part it has those of some parts, and the
+	// tally of the others.
+	StatusEvents(ctx context.Context, tenantID, exportID string, parts ...int) ([]*schemas.ExportStatus, schemas.Tally, error)
+	// SaveArtifacts lists the artifacts of the parts that come with exports,
+	// SaveAllArtifacts those of all stored parts of one.
+	SaveArtifacts(ctx context.Context, exports []schemas.Export) error
+	SaveAllArtifacts(ctx context.Context, e schemas.Export) error
 	// SaveExports replaces what is stored of each export, unless that was folded
-	// from more events.
+	// from more events, and lists the artifacts as SaveArtifacts does.
 	SaveExports(ctx context.Context, exports []schemas.Export) error
 }
 
@@ -41,7 +46,7 @@ type Store interface {
 type Handler struct {
 	store  Store
 	events prometheus.Counter
-	pace   pace
+	pace   *pace
 }
 
 // New makes the handler of cdds.export.status and registers its metrics with reg,
@@ -55,18 +60,20 @@ func New(store Store, reg prometheus.Registerer) (*Handler, error) {
 			return nil, fmt.Errorf("history: register metrics: %w", err)
 		}
 	}
-	return &Handler{store: store, events: events, pace: pace{at: make(map[id]mark)}}, nil
+	return &Handler{store: store, events: events, pace: newPace()}, nil
 }
 
 // Handle stores the events and then, for each export they are about, the fold of
 // all its events. Storing again changes nothing: the events are the same by
-// position, and Fold ignores order and repetition. The fold of an export of very many
-// parts may lag behind its last parts by a sixty-fourth of them. Its errors are the
-// store's.
+// position, and Fold ignores order and repetition. What it reads and writes of parts is
+// those of the batch, and their sums; only an end reads all of an export's parts. The fold of
+// an export of very many parts may lag behind its last parts by a sixty-fourth of them. Its
+// errors are the store's.
 func (h *Handler) Handle(ctx context.Context, b schemas.Batch[*schemas.ExportStatus]) error {
 	if err := h.store.InsertStatus(ctx, b); err != nil {
 		return fmt.Errorf("insert %s: %w", schemas.Counted(len(b.Records), "status event"), err)
 	}
+	h.pace.follow(b)
 	var touched []id
 	arrived := make(map[id][]*schemas.ExportStatus)
 	for _, r := range b.Records {
@@ -76,22 +83,58 @@ func (h *Handler) Handle(ctx context.Context, b schemas.Batch[*schemas.ExportSta
 		}
 		arrived[of] = append(arrived[of], r.Event)
 	}
-	exports := make([]schemas.Export, 0, len(touched))
+	var folded, growing []schemas.Export
 	for _, of := range touched {
-		if !h.pace.due(of, arrived[of]) {
+		if last, due := h.pace.due(of, arrived[of]); !due {
+			growing = append(growing, grown(last, arrived[of]))
 			continue
 		}
-		events, err := h.store.StatusEvents(ctx, of.tenant, of.export)
+		e, err := h.fold(ctx, of, arrived[of])
 		if err != nil {
-			return fmt.Errorf("read the events of export %s of %s: %w", of.export, of.tenant, err)
+			return err
 		}
-		// What just arrived counts even if a replica of the store does not show it yet.
-		exports = append(exports, schemas.Fold(append(events, arrived[of]...)...))
+		folded = append(folded, e)
 	}
-	if err := h.store.SaveExports(ctx, exports); err != nil {
-		return fmt.Errorf("save %s: %w", schemas.Counted(len(exports), "export"), err)
+	if err := h.store.SaveArtifacts(ctx, growing); err != nil {
+		return fmt.Errorf("list the artifacts of %s: %w", schemas.Counted(len(growing), "export"), err)
 	}
-	h.pace.folded(exports)
+	if err := h.store.SaveExports(ctx, folded); err != nil {
+		return fmt.Errorf("save %s: %w", schemas.Counted(len(folded), "export"), err)
+	}
+	h.pace.folded(folded)
 	h.events.Add(float64(len(b.Records)))
 	return nil
+}
+
+// fold folds an export of which events arrived, and lists all its artifacts again if one of
+// them changes what there is to say of those: when they expire, and that they are gone.
+func (h *Handler) fold(ctx context.Context, of id, arrived []*schemas.ExportStatus) (schemas.Export, error) {
+	var parts []int
+	for _, s := range arrived {
+		if s.StoresPart() {
+			parts = append(parts, s.Part.Number)
+		}
+	}
+	events, others, err := h.store.StatusEvents(ctx, of.tenant, of.export, parts...)
+	if err != nil {
+		return schemas.Export{}, fmt.Errorf("read the events of export %s of %s: %w", of.export, of.tenant, err)
+	}
+	// What just arrived counts even if a replica of the store does not show it yet.
+	e := schemas.FoldOnto(others, append(events, arrived...)...)
+	dated := e.Completion != nil || !e.RemovedAt.IsZero()
+	if dated && e.Done.Parts > len(e.Parts) && !allParts(arrived) {
+		if err := h.store.SaveAllArtifacts(ctx, e); err != nil {
+			return e, fmt.Errorf("list the artifacts of export %s of %s: %w", of.export, of.tenant, err)
+		}
+	}
+	return e, nil
+}
+
+// grown is an export that is at work, as it was folded last, with the parts that arrived since.
+func grown(last schemas.Export, arrived []*schemas.ExportStatus) schemas.Export {
+	last.Parts = nil
+	for _, s := range schemas.Distinct(arrived...) {
+		last.Parts, last.UpdatedAt = append(last.Parts, *s.Part), s.Time
+	}
+	return last
 }

@@ -1,6 +1,7 @@
 package history
 
 import (
+	"slices"
 	"sync"
 
 	"cdds/schemas"
@@ -9,12 +10,16 @@ import (
 // id is an export.
 type id struct{ tenant, export string }
 
-// mark is how many events an export was folded from, and how many came since.
-type mark struct{ events, since int }
+// mark is an export as it was folded last, as far as its artifacts need it, and how many events
+// came since.
+type mark struct {
+	export schemas.Export
+	since  int
+}
 
 const (
 	// stale is the share of its events that the fold of a running export may lack: a
-	// fold reads and writes all of them, so doing it for each of n parts costs n squared.
+	// fold adds up all its parts, so doing it for each of n parts costs n squared.
 	stale = 64
 	// maxMarks bounds what is remembered; forgetting one only makes the next fold early.
 	maxMarks = 10_000
@@ -25,23 +30,39 @@ const (
 type pace struct {
 	mu sync.Mutex
 	at map[id]mark
+	// next is where the next batch of a partition begins, unless another replica had the
+	// partition meanwhile, or it is read again: then what is remembered may be out of date.
+	next map[int32]int64
 }
 
-func (p *pace) due(of id, arrived []*schemas.ExportStatus) bool {
+func newPace() *pace { return &pace{at: make(map[id]mark), next: make(map[int32]int64)} }
+
+// follow forgets what was remembered, unless a batch follows the one before.
+func (p *pace) follow(b schemas.Batch[*schemas.ExportStatus]) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if next, known := p.next[b.Partition]; known && next != b.First {
+		clear(p.at)
+	}
+	p.next[b.Partition] = b.Next
+}
+
+// due reports whether an export is to be folded, or else how it was folded last.
+func (p *pace) due(of id, arrived []*schemas.ExportStatus) (last schemas.Export, due bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	m, known := p.at[of]
 	if !known {
-		return true
+		return last, true
 	}
 	m.since += len(arrived)
 	p.at[of] = m
-	for _, e := range arrived {
-		if e.State != schemas.Running {
-			return true
-		}
-	}
-	return m.since*stale >= m.events
+	return m.export, !allParts(arrived) || m.since*stale >= m.export.Events
+}
+
+// allParts reports whether events do nothing but store parts.
+func allParts(events []*schemas.ExportStatus) bool {
+	return !slices.ContainsFunc(events, func(s *schemas.ExportStatus) bool { return !s.StoresPart() })
 }
 
 func (p *pace) folded(exports []schemas.Export) {
@@ -56,6 +77,9 @@ func (p *pace) folded(exports []schemas.Export) {
 			delete(p.at, of)
 			continue
 		}
-		p.at[of] = mark{events: e.Events}
+		p.at[of] = mark{export: schemas.Export{
+			TenantID: e.TenantID, ExportID: e.ExportID, UpdatedAt: e.UpdatedAt, Events: e.Events,
+			Request: &schemas.ExportRequest{Entity: e.Entity()},
+		}}
 	}
 }

@@ -75,7 +75,7 @@ func (h *Handle) StoredTimes(ctx context.Context, id string, limit int) (map[int
 }
 
 func (h *Handle) export(ctx context.Context, id string) (schemas.Export, error) {
-	e, ok, err := h.History.Summary(ctx, h.tenant, id)
+	e, ok, err := h.History.Export(ctx, h.tenant, id)
 	if err != nil {
 		return e, err
 	}
@@ -165,7 +165,7 @@ func (h *Handle) CreateExport(ctx context.Context, r schemas.ExportRequest, key 
 	if err := h.checkRequest(ctx, &r); err != nil {
 		return schemas.Export{}, h.refuse(ctx, "export.create", subjectOf(r.ExportID), err)
 	}
-	known, ok, err := h.History.Summary(ctx, h.tenant, r.ExportID)
+	known, ok, err := h.History.Export(ctx, h.tenant, r.ExportID)
 	if err != nil {
 		return known, err
 	}
@@ -237,7 +237,7 @@ func (h *Handle) checkRequest(ctx context.Context, r *schemas.ExportRequest) err
 		return err
 	}
 	if r.SinceExport != "" {
-		since, ok, err := h.History.Summary(ctx, h.tenant, r.SinceExport)
+		since, ok, err := h.History.Export(ctx, h.tenant, r.SinceExport)
 		if err != nil {
 			return err
 		}

@@ -34,8 +34,8 @@ import (
 
 // History is what became of exports and erasures; *ledger.Ledger is one.
 type History interface {
-	// Summary is an export without its parts, Parts are those after a number.
-	Summary(ctx context.Context, tenantID, exportID string) (schemas.Export, bool, error)
+	// Export is an export without its parts, Parts are those after a number.
+	Export(ctx context.Context, tenantID, exportID string) (schemas.Export, bool, error)
 	Parts(ctx context.Context, tenantID, exportID string, after, limit int) ([]schemas.Receipt, error)
 	Artifact(ctx context.Context, tenantID, exportID, name string) (schemas.Artifact, bool, error)
 	StoredTimes(ctx context.Context, tenantID, exportID string, limit int) (map[int]schemas.Time, error)

@@ -64,6 +64,11 @@ func TestAnErasureNamesAndDeletesTheExportsThatHoldItAndNoOthers(t *testing.T) {
 		x := all
 		x.ExportID, x.State, x.Completion, x.Parts = id, schemas.Failed, nil, parts
 		check(t, w.ledger.SaveExports(t.Context(), []schemas.Export{x}))
+		for _, r := range parts {
+			check(t, w.ledger.InsertStatus(t.Context(), schemas.Batch[*schemas.ExportStatus]{Records: []schemas.Record[*schemas.ExportStatus]{{Partition: 99, Event: &schemas.ExportStatus{
+				TenantID: "acme", ExportID: id, EventID: schemas.PartEventID(r.Number), State: schemas.Running, Part: &r,
+			}}}}))
+		}
 	}
 	failed("failed-without-parts")
 	failed("failed-at-another-part", schemas.Receipt{Part: schemas.Part{Number: 1, First: all.Parts[0].First, Last: all.Parts[0].First}})

@@ -182,7 +182,9 @@ func (w *world) awaitWithin(limit time.Duration, tenant, id string, that func(sc
 		e, ok, err := w.ledger.Export(ctx, tenant, id)
 		if err == nil && ok {
 			if last = e; that(e) {
-				return e
+				if e, _, err = w.ledger.WholeExport(ctx, tenant, id); err == nil {
+					return e
+				}
 			}
 		}
 		select {

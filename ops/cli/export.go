@@ -12,6 +12,7 @@ import (
 
 	"cdds/ops/api/client"
 	"cdds/ops/shell"
+	"cdds/pipeline/ledger"
 	"cdds/schemas"
 )
 
@@ -78,13 +79,23 @@ func outcome(e schemas.Export) error {
 	return nil
 }
 
-// lookUp finds an export up, or is an error with exit code 3.
+// export is what history says of an export, with the first of its parts, as the API shows it;
+// false if history does not know it.
+func (s *services) export(ctx context.Context, tenant, id string) (e schemas.Export, known bool, err error) {
+	if e, known, err = s.ledger.Export(ctx, tenant, id); err != nil || e.Done.Parts == 0 {
+		return e, known, err
+	}
+	e.Parts, err = s.ledger.Parts(ctx, tenant, id, 0, ledger.MaxPage)
+	return e, known, err
+}
+
+// lookUp finds an export with the first of its parts, or is an error with exit code 3.
 func (s *session) lookUp(ctx context.Context, services *services, tenant, id string) (schemas.Export, error) {
-	e, ok, err := services.ledger.Export(ctx, tenant, id)
+	e, known, err := services.export(ctx, tenant, id)
 	if err != nil {
 		return e, unreachable(err)
 	}
-	if !ok {
+	if !known {
 		return e, refused(withHint(fmt.Errorf("tenant %s has no export %s", tenant, id), "`"+shell.Command("cdds", "export", "list", "--tenant", tenant)+"` lists them"))
 	}
 	return e, nil
@@ -107,6 +118,11 @@ func (s *session) stored(ctx context.Context, tenant, id string, do func(storedE
 		e, err := s.lookUp(ctx, services, tenant, id)
 		if err != nil {
 			return err
+		}
+		if len(e.Parts) < e.Done.Parts {
+			if e, _, err = services.ledger.WholeExport(ctx, tenant, id); err != nil {
+				return unreachable(err)
+			}
 		}
 		return do(storedExport{e, services.open, func(detail string) error {
 			return s.audit(ctx, services, tenant, "export.download", e.ExportID, detail)

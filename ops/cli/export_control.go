@@ -133,7 +133,7 @@ func (s *session) control(ctx context.Context, services *services, c control, be
 		return before, unreachable(err)
 	}
 	return c.follow(ctx, before, r, historyPoll, func(ctx context.Context) (schemas.Export, bool, error) {
-		e, ok, err := services.ledger.Export(ctx, before.TenantID, before.ExportID)
+		e, ok, err := services.export(ctx, before.TenantID, before.ExportID)
 		if err != nil {
 			err = unreachable(err)
 		}

@@ -323,7 +323,7 @@ func (s *session) await(ctx context.Context, services *services, r *schemas.Expo
 	ticker := time.NewTicker(historyPoll)
 	defer ticker.Stop()
 	for {
-		found, ok, err := services.ledger.Export(ctx, r.TenantID, r.ExportID)
+		found, ok, err := services.export(ctx, r.TenantID, r.ExportID)
 		if err != nil && ctx.Err() == nil {
 			bar.end(err)
 			return e, unreachable(err)

@@ -34,8 +34,8 @@ type house struct {
 	// holds are those of every tenant.
 	holds  schemas.Holds
 	stored map[[2]string][]*schemas.ExportStatus
-	// asked is how often history was asked about exports.
-	asked int
+	// asked is how often history was asked about exports, askedParts how often for parts of some.
+	asked, askedParts int
 }
 
 func newHouse(t *testing.T) *house {
@@ -83,8 +83,26 @@ func (h *house) Missing(_ context.Context, _ schemas.Topic, runs []schemas.Run) 
 
 func (h *house) Export(_ context.Context, tenantID, exportID string) (schemas.Export, bool, error) {
 	h.asked++
-	events := h.stored[[2]string{tenantID, exportID}]
-	return schemas.Fold(events...), len(events) > 0, nil
+	e, known := h.fold([2]string{tenantID, exportID})
+	e.Parts = nil
+	return e, known, nil
+}
+
+func (h *house) fold(id [2]string) (schemas.Export, bool) {
+	return schemas.Fold(h.stored[id]...), len(h.stored[id]) > 0
+}
+
+func (h *house) EachPart(_ context.Context, exports [][2]string, each func([2]string, schemas.Receipt) error) error {
+	h.askedParts++
+	for _, id := range exports {
+		e, _ := h.fold(id)
+		for _, r := range e.Parts {
+			if err := each(id, r); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 func (h *house) States(_ context.Context, exports [][2]string) (map[[2]string]schemas.State, error) {
@@ -104,7 +122,8 @@ func (h *house) ExportsIn(_ context.Context, states []schemas.State, afterTenant
 		if len(page) == limit || slices.Compare(id[:], []string{afterTenant, afterExport}) <= 0 {
 			continue
 		}
-		if e := schemas.Fold(h.stored[id]...); slices.Contains(states, e.State) {
+		if e, _ := h.fold(id); slices.Contains(states, e.State) {
+			e.Parts = nil
 			page = append(page, e)
 		}
 	}

@@ -49,8 +49,10 @@ type History interface {
 	// States returns where some exports stand, by tenant and id; those that are unknown are
 	// not in it.
 	States(ctx context.Context, exports [][2]string) (map[[2]string]schemas.State, error)
-	// Export returns one export, false if it is unknown.
+	// Export returns one export without its parts, false if it is unknown.
 	Export(ctx context.Context, tenantID, exportID string) (schemas.Export, bool, error)
+	// EachPart calls each with every stored part of some exports.
+	EachPart(ctx context.Context, exports [][2]string, each func(export [2]string, r schemas.Receipt) error) error
 }
 
 // Account says what became of positions; *warehouse.Warehouse does.

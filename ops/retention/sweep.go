@@ -2,6 +2,7 @@ package retention
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -100,11 +101,26 @@ func (k *Keeper) compare(ctx context.Context, problems *problems) (found []findi
 	if err := look(); err != nil {
 		return nil, 0, err
 	}
+	var whole []schemas.Export // whose parts are read together, up to a number of parts
+	parts := 0
+	check := func() error {
+		if err := k.addParts(ctx, whole); err != nil {
+			return err
+		}
+		for _, e := range whole {
+			take(k.completed(ctx, e))
+		}
+		completed, whole, parts = completed+len(whole), whole[:0], 0
+		return ctx.Err()
+	}
 	err = k.each(ctx, []schemas.State{schemas.Completed}, func(e schemas.Export) error {
-		completed++
-		take(k.completed(ctx, e))
-		return nil
+		whole, parts = append(whole, e), parts+e.Done.Parts
+		if len(whole) < pageSize && parts < partsHeld {
+			return nil
+		}
+		return check()
 	})
+	err = errors.Join(err, check())
 	return found, max(stored, completed), err
 }
 
@@ -155,7 +171,29 @@ func (k *Keeper) stored(ctx context.Context, tenantID, exportID string, state sc
 	return f, nil
 }
 
-// completed looks from history's side whether a completed export is all there.
+// partsHeld is how many parts a sweep holds, but for those of one export.
+const partsHeld = 20_000
+
+// addParts adds to exports their stored parts, as far as it takes to know their files.
+func (k *Keeper) addParts(ctx context.Context, exports []schemas.Export) error {
+	if len(exports) == 0 {
+		return nil
+	}
+	ids, of := make([][2]string, len(exports)), make(map[[2]string]*schemas.Export, len(exports))
+	for i := range exports {
+		e := &exports[i]
+		ids[i] = [2]string{e.TenantID, e.ExportID}
+		e.Parts, of[ids[i]] = nil, e
+	}
+	return k.History.EachPart(ctx, ids, func(id [2]string, r schemas.Receipt) error {
+		part := schemas.Receipt{Part: schemas.Part{Number: r.Number, Kind: r.Kind}, Name: r.Name, Segments: make([]schemas.Segment, len(r.Segments))}
+		of[id].Parts = append(of[id].Parts, part)
+		return nil
+	})
+}
+
+// completed looks from history's side whether a completed export is all there. It comes with
+// its parts.
 func (k *Keeper) completed(ctx context.Context, e schemas.Export) (none finding, err error) {
 	if e.UpdatedAt.After(k.Now().Add(-k.Grace)) {
 		return none, nil
@@ -247,7 +285,11 @@ func (k *Keeper) settle(ctx context.Context, f finding, report *Report) error {
 	}
 	var again finding
 	if e.State == schemas.Completed {
-		again, err = k.completed(ctx, e)
+		one := []schemas.Export{e}
+		if err := k.addParts(ctx, one); err != nil {
+			return err
+		}
+		again, err = k.completed(ctx, one[0])
 	} else {
 		again, err = k.stored(ctx, f.tenant, f.export, e.State)
 	}

@@ -28,9 +28,9 @@ func TestListingsHoldExportsOfBeforeThereWereSummaries(t *testing.T) {
 		tables.Named("tenant", "summaries"), tables.Named("body", string(body))); err != nil {
 		t.Fatal(err)
 	}
-	if err := l.SaveExports(t.Context(), []schemas.Export{export("new")}); err != nil {
-		t.Fatal(err)
-	}
+	check(t, l.SaveExports(t.Context(), []schemas.Export{export("new")}))
+	storeParts(t, l, "summaries", "old", 1)
+	storeParts(t, l, "summaries", "new", 1)
 	listed, err := l.ListExports(t.Context(), ledger.ExportFilter{TenantID: "summaries", Text: "ADA", JobID: "nightly"}, ledger.Page{Limit: 10})
 	if err != nil || len(listed.Rows) != 2 {
 		t.Fatalf("listed %+v, error %v", listed.Rows, err)
@@ -39,7 +39,10 @@ func TestListingsHoldExportsOfBeforeThereWereSummaries(t *testing.T) {
 		if e.Done.Rows != 7 || e.Request.RequestedBy != "ada" || e.Parts != nil {
 			t.Errorf("listed %+v", e)
 		}
-		if whole, ok, err := l.Export(t.Context(), "summaries", e.ExportID); err != nil || !ok || len(whole.Parts) != 1 {
+		if e, ok, err := l.Export(t.Context(), "summaries", e.ExportID); err != nil || !ok || len(e.Parts) != 0 {
+			t.Errorf("%s comes with %+v, error %v", e.ExportID, e.Parts, err)
+		}
+		if whole, ok, err := l.WholeExport(t.Context(), "summaries", e.ExportID); err != nil || !ok || len(whole.Parts) != 1 {
 			t.Errorf("%s has %+v, error %v", e.ExportID, whole.Parts, err)
 		}
 	}

@@ -14,8 +14,8 @@ import (
 
 // JobRuns returns the runs of a job, the one that was due last first, at most limit.
 func (l *Ledger) JobRuns(ctx context.Context, tenantID, jobID string, limit int) ([]schemas.Export, error) {
-	return tables.Decoded[schemas.Export](ctx, l.db, "read the runs of a job",
-		"SELECT body FROM exports FINAL WHERE tenant_id = {tenant:String} AND job_id = {job:String} ORDER BY scheduled_at DESC, export_id DESC LIMIT {limit:UInt32}",
+	return l.exports(ctx, "read the runs of a job",
+		"WHERE tenant_id = {tenant:String} AND job_id = {job:String} ORDER BY scheduled_at DESC, export_id DESC LIMIT {limit:UInt32}",
 		tables.Named("tenant", tenantID), tables.Named("job", jobID), tables.Named("limit", uint32(limit)))
 }
 

@@ -88,8 +88,9 @@ func TestExportsThatMayHoldRowsAreThoseWithArtifactsOrAtWork(t *testing.T) {
 	for _, state := range schemas.States() {
 		all = append(all, schemas.Export{
 			TenantID: "holding", ExportID: string(state), State: state, Events: 1,
-			Parts: []schemas.Receipt{{Part: schemas.Part{Number: 1}}},
+			Done: schemas.Totals{Parts: 1},
 		})
+		storeParts(t, l, "holding", string(state), 1)
 	}
 	check(t, l.SaveExports(t.Context(), all))
 	got := map[string]int{}

@@ -207,7 +207,7 @@ func TestAStatusEventThatIsPublishedAgainLeavesNoHoleInTheAccount(t *testing.T) 
 	if want := "[{17 3 5}]"; err != nil || fmt.Sprint(gaps) != want {
 		t.Errorf("missing are %v, want %s, %v", gaps, want, err)
 	}
-	events, err := l.StatusEvents(t.Context(), "missing", "e1")
+	events, _, err := l.StatusEvents(t.Context(), "missing", "e1")
 	if err != nil || len(events) != 4 || schemas.Fold(events...).Events != 3 {
 		t.Errorf("%d events fold to %d, want 4 and 3, %v", len(events), schemas.Fold(events...).Events, err)
 	}

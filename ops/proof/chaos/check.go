@@ -79,7 +79,7 @@ func (c *checker) awaitEnd(ctx context.Context, a *asked) (e schemas.Export, ok 
 		// Not bounded by ctx: when time is up the report still says where it stands.
 		asking, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 		defer cancel()
-		e, ok, err = c.system.ledger.Export(asking, a.request.TenantID, a.request.ExportID)
+		e, ok, err = c.system.ledger.WholeExport(asking, a.request.TenantID, a.request.ExportID)
 		switch {
 		case err != nil || !ok:
 			return false

@@ -69,7 +69,7 @@ func (l Link) Continues() *schemas.Continued {
 	if l.Previous == nil {
 		return nil
 	}
-	return &schemas.Continued{ExportID: l.Previous.ExportID, Filter: l.Previous.Filter, Snapshot: l.Previous.Snapshot}
+	return &schemas.Continued{ExportID: l.Previous.ExportID, Filter: l.Previous.Filter, Snapshot: l.Previous.Snapshot, ErasedFrom: l.ErasedFrom, ErasedTo: l.ErasedTo}
 }
 
 // chain is the manifest's, nil of an export that is no run of a chain.

@@ -30,7 +30,7 @@ type erasedSubject struct {
 
 type recorded struct {
 	warehouse.Forgotten
-	at time.Time
+	at []time.Time
 }
 
 type savedErasure struct {
@@ -53,7 +53,7 @@ func (w *Warehouse) source(tenantID string) *Source {
 	defer w.mu.Unlock()
 	for subject, r := range w.subjects {
 		if subject.TenantID == tenantID && subject.Kind == schemas.ErasedInteraction {
-			s.erased[subject.ID] = append(s.erased[subject.ID], r.at)
+			s.erased[subject.ID] = append(s.erased[subject.ID], r.at...)
 		}
 	}
 	return s
@@ -261,7 +261,8 @@ func (w *Warehouse) RecordSubjects(_ context.Context, subjects []*schemas.Erased
 	defer w.mu.Unlock()
 	for _, s := range subjects {
 		subject := erasedSubject{warehouse.Subject{TenantID: s.Request.TenantID, Kind: s.Kind, ID: s.SubjectID}, s.Request.ErasureID}
-		w.subjects[subject] = recorded{warehouse.Forgotten{ErasureID: s.Request.ErasureID, Interactions: s.Interactions, Contacts: s.Contacts}, time.Now()}
+		at := append(slices.Clone(w.subjects[subject].at), time.Now())
+		w.subjects[subject] = recorded{warehouse.Forgotten{ErasureID: s.Request.ErasureID, Interactions: s.Interactions, Contacts: s.Contacts}, at}
 	}
 	return nil
 }
@@ -283,8 +284,10 @@ func (w *Warehouse) ErasedState(context.Context) (s warehouse.ErasedState, _ err
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, r := range w.subjects {
-		if s.Count++; r.at.After(s.Newest) {
-			s.Newest = r.at
+		for _, at := range r.at {
+			if s.Count++; at.After(s.Newest) {
+				s.Newest = at
+			}
 		}
 	}
 	return s, nil
@@ -295,8 +298,10 @@ func (w *Warehouse) EachErased(_ context.Context, since time.Time, each func(war
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for s, r := range w.subjects {
-		if !r.at.Before(since) {
-			each(warehouse.Erased{Subject: s.Subject, ErasureID: s.erasureID}, r.at)
+		for _, at := range r.at {
+			if !at.Before(since) {
+				each(warehouse.Erased{Subject: s.Subject, ErasureID: s.erasureID}, at)
+			}
 		}
 	}
 	return nil
@@ -327,7 +332,15 @@ func (w *Warehouse) ErasuresOf(_ context.Context, subjects []warehouse.Subject, 
 
 // Impact is what Erase would remove.
 func (w *Warehouse) Impact(_ context.Context, e schemas.Erasure) (warehouse.Impact, error) {
-	return warehouse.ImpactOf(e, w.Records()), nil
+	w.mu.Lock()
+	before := map[string][]time.Time{}
+	for s, r := range w.subjects {
+		if s.TenantID == e.Request.TenantID && s.Kind == schemas.ErasedInteraction {
+			before[s.ID] = append(before[s.ID], r.at...)
+		}
+	}
+	w.mu.Unlock()
+	return warehouse.ImpactOf(e, w.Records(), before), nil
 }
 
 // Erasure is how an erasure stands, as package ledger has it.

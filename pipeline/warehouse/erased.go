@@ -18,7 +18,7 @@ const subjectsAtOnce = 1000
 func (w *Warehouse) ErasedSubjects(ctx context.Context, e schemas.Erasure, each func([]*schemas.ErasedSubject) error) error {
 	var page []*schemas.ErasedSubject
 	err := w.db.Each(ctx, "read what erasure "+e.Request.ErasureID+" is about",
-		"SELECT kind, id FROM erased_subjects FINAL WHERE tenant_id = {tenant:String} AND erasure_id = {erasure:String}", eraseArguments(e)[:2],
+		"SELECT DISTINCT kind, id FROM erased_subjects WHERE tenant_id = {tenant:String} AND erasure_id = {erasure:String}", eraseArguments(e)[:2],
 		func(rows driver.Rows) error {
 			s := &schemas.ErasedSubject{Request: e.Request.WithoutLists(), Interactions: e.Interactions, Contacts: e.Contacts}
 			err := rows.Scan(&s.Kind, &s.SubjectID)

@@ -21,6 +21,8 @@ type Impact struct {
 	Versions int64
 
 	rows map[string][]erasableRow // by entity, in order of their keys
+	// recorded is when erasures of the rows' ids were recorded before, by entity and id.
+	recorded map[string]map[string][]time.Time
 	// texts has one of equal texts: media types, contacts and so on repeat.
 	texts map[string]string
 }
@@ -46,7 +48,7 @@ type erasableVersion struct {
 // Impact reads what an erasure is about.
 func (w *Warehouse) Impact(ctx context.Context, e schemas.Erasure) (Impact, error) {
 	ctx = withAged(ctx)
-	impact := Impact{erasure: e, rows: map[string][]erasableRow{}, texts: map[string]string{}}
+	impact := Impact{erasure: e, rows: map[string][]erasableRow{}, recorded: map[string]map[string][]time.Time{}, texts: map[string]string{}}
 	for _, t := range erasable {
 		columns := "'', '', '', '', toBool(0)"
 		if t.media {
@@ -63,8 +65,30 @@ LIMIT 1 BY %[1]s, %[2]s, source_partition, source_offset`, t.time, t.id, columns
 		if err != nil {
 			return impact, err
 		}
+		err = w.db.Each(ctx, "look for what was erased before erasure "+e.Request.ErasureID, fmt.Sprintf(`
+SELECT id, recorded_at FROM erased_subjects
+WHERE tenant_id = {tenant:String} AND kind = '%[1]s'
+  AND id IN (SELECT %[2]s FROM %[3]s WHERE tenant_id = {tenant:String} AND %[4]s)`, t.kind, t.id, t.name, t.about(e)), eraseArguments(e),
+			func(rows driver.Rows) error {
+				var id string
+				var at time.Time
+				err := rows.Scan(&id, &at)
+				impact.wasErased(t.kind, id, at)
+				return err
+			})
+		if err != nil {
+			return impact, err
+		}
 	}
 	return impact, nil
+}
+
+// wasErased notes that an erasure of an id was recorded.
+func (i *Impact) wasErased(kind, id string, at time.Time) {
+	if i.recorded[kind] == nil {
+		i.recorded[kind] = map[string][]time.Time{}
+	}
+	i.recorded[kind][id] = append(i.recorded[kind][id], at)
 }
 
 // about selects the versions of what an erasure is about, whatever their position.
@@ -123,9 +147,9 @@ func (i *Impact) add(kind string, key schemas.RowKey, v erasableVersion) {
 }
 
 // ImpactOf is the Impact of an erasure on interactions that are at hand, each once, rather than
-// in ClickHouse.
-func ImpactOf(e schemas.Erasure, stored []schemas.Record[*schemas.Interaction]) Impact {
-	impact := Impact{erasure: e, rows: map[string][]erasableRow{}}
+// in ClickHouse; recorded is when erasures of interactions of the tenant were recorded before.
+func ImpactOf(e schemas.Erasure, stored []schemas.Record[*schemas.Interaction], recorded map[string][]time.Time) Impact {
+	impact := Impact{erasure: e, rows: map[string][]erasableRow{}, recorded: map[string]map[string][]time.Time{schemas.ErasedInteraction: recorded}}
 	contacts, interactions := idsOf(e.Erasable())
 	for _, r := range stored { // versions that do not name the contact go with those that do
 		below := int(r.Partition) < len(e.Interactions) && r.Offset < e.Interactions[r.Partition]
@@ -295,7 +319,15 @@ func (i Impact) between(q Query) []erasableRow {
 // heldBy is the version of a row that an export has, or is to have, if that goes.
 func (i Impact) heldBy(x schemas.Export, q Query, row erasableRow) (v erasableVersion, held bool) {
 	v, found := q.newestOf(row)
-	return v, found && !hadBefore(x.Continues, row, v) && q.passes(v) && i.erased(q.Filter.Entity, v)
+	return v, found && q.passes(v) && i.erased(q.Filter.Entity, v) && (!hadBefore(x.Continues, row, v) || i.toldOf(x.Continues, q.Filter.Entity, row))
+}
+
+// toldOf reports whether an export tells of an erasure of a row: it has what is left of it, whether
+// or not the export that it continues has that too. See Query.upserts.
+func (i Impact) toldOf(c *schemas.Continued, kind string, row erasableRow) bool {
+	return slices.ContainsFunc(i.recorded[kind][row.key.ID], func(at time.Time) bool {
+		return !at.Before(c.ErasedFrom.Time) && at.Before(c.ErasedTo.Time)
+	})
 }
 
 // hadBefore reports whether the export that another one continues selected a version.

@@ -122,13 +122,16 @@ func versions(t *rapid.T) []version {
 
 // expected is the model: the newest version within the snapshots of each identity, if
 // it passes the filter, in order of time and then id bytes; with Before those that differ.
-func expected(all []version, q warehouse.Query) []version {
+func expected(all []version, q warehouse.Query, erased ...string) []version {
 	rows := selected(all, q)
 	if q.Before == nil {
 		return rows
 	}
 	had := selected(all, warehouse.Query{Filter: q.Before.Filter, Snapshot: q.Before.Snapshot})
 	return slices.DeleteFunc(rows, func(v version) bool {
+		if q.Before.ErasedFrom.Before(q.Before.ErasedTo) && slices.Contains(erased, v.id) { // what is left of it once more
+			return false
+		}
 		return slices.ContainsFunc(had, func(h version) bool { return h.id == v.id && h.partition == v.partition && h.offset == v.offset })
 	})
 }

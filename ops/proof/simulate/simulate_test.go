@@ -259,6 +259,21 @@ func TestAnErasureKnowsWhatExportsChoseThoughClickHouseHasLostThat(t *testing.T)
 	}})
 }
 
+func TestAnErasureNamesARunThatHasWhatIsLeftOfAnEarlierErasureOnceMore(t *testing.T) {
+	replay(t, history{setting{Partitions: 1, Erases: true, Processes: []string{"ie"}}, []act{
+		{"run", 83, 0, 0},
+		{"erase", 1, 2, 0},
+		{"wait", 54, 0, 0},
+		{"produce", 1, 1, 0},
+		{"erase", 1, 2, 0},
+		{"run", 294, 0, 0},
+		{"run a job", 1, 0, 0},
+		{"produce", 839, 0, 0},
+		{"run", 0, 0, 0},
+		{"run a job", 1, 0, 0},
+	}})
+}
+
 func TestReceiversHearOfAnErasureThatFoundNothingAnyMore(t *testing.T) {
 	replay(t, history{setting{Partitions: 1, Erases: true, Processes: []string{"ie"}}, []act{
 		{"produce", 87, 2, 0},

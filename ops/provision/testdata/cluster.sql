@@ -118,7 +118,7 @@ CREATE TABLE IF NOT EXISTS erased_subjects_local ON CLUSTER 'cdds'
     PROJECTION newest (SELECT count(), max(recorded_at))
 )
 ENGINE = ReplicatedReplacingMergeTree('/clickhouse/tables/{shard}/cdds/erased_subjects_local', '{replica}')
-ORDER BY (tenant_id, kind, id, erasure_id)
+ORDER BY (tenant_id, kind, id, erasure_id, recorded_at)
 SETTINGS deduplicate_merge_projection_mode = 'rebuild'
 ;
 -- 0010_erased_subjects

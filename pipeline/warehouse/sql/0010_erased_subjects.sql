@@ -2,7 +2,8 @@
 -- and the interactions of a forgotten contact are listed one by one. Ingest looks its
 -- records up in it before it stores them, so that a record read from Kafka again does not
 -- bring them back; the projection tells it at once whether there is anything new. Where
--- the table is lost, ingest writes it again from cdds.erased.
+-- the table is lost, ingest writes it again from cdds.erased. What is recorded again keeps when it
+-- was recorded before: exports that continue others go by that.
 CREATE TABLE IF NOT EXISTS erased_subjects
 (
     tenant_id    LowCardinality(String),
@@ -17,5 +18,5 @@ CREATE TABLE IF NOT EXISTS erased_subjects
     PROJECTION newest (SELECT count(), max(recorded_at))
 )
 ENGINE = ReplacingMergeTree
-ORDER BY (tenant_id, kind, id, erasure_id)
+ORDER BY (tenant_id, kind, id, erasure_id, recorded_at)
 SETTINGS deduplicate_merge_projection_mode = 'rebuild'

@@ -155,6 +155,14 @@ const (
 	HeaderHeadersKept = "cdds_headers_kept"
 )
 
+// Headers of a record that was published again from a dead letter: the id of the letter, and
+// how often the record was published again, this time included. They stay if it comes to be
+// a letter once more.
+const (
+	HeaderLetter         = "cdds_letter"
+	HeaderPublishedAgain = "cdds_published_again"
+)
+
 // IsDeadLetterHeader reports whether a dead letter's header of that name is its own, not
 // the original record's.
 func IsDeadLetterHeader(name string) bool {

@@ -27,6 +27,7 @@ import (
 	"time"
 
 	"cdds/ops/auth"
+	"cdds/pipeline"
 	"cdds/pipeline/ledger"
 	"cdds/pipeline/warehouse"
 	"cdds/schemas"
@@ -61,6 +62,10 @@ type Rows interface {
 	CheckContacts(ctx context.Context, tenantID string, ids []string) error
 	// Impact reads what an erasure would remove.
 	Impact(ctx context.Context, e schemas.Erasure) (warehouse.Impact, error)
+	// ErasuresOf calls each with the erasures of some subjects, and Newest is when the newest
+	// version of a row was published.
+	ErasuresOf(ctx context.Context, subjects []warehouse.Subject, each func(warehouse.Subject, warehouse.Forgotten)) error
+	Newest(ctx context.Context, topic schemas.Topic, tenantID, id string, at schemas.Time) (schemas.Time, error)
 	// Similar returns ids that differ by letter case or blanks only from those of subjects.
 	Similar(ctx context.Context, tenantID string, subjects []schemas.Subject) (map[schemas.Subject][]string, error)
 }
@@ -143,8 +148,9 @@ type Options struct {
 	WebhookSecret func(j schemas.Job) (string, error)
 	// Book is the account of the source topics.
 	Book Book
-	// Letters reads the latest dead letters of a topic, at most so many of each partition.
-	Letters func(ctx context.Context, topic schemas.Topic, most int) ([]DeadLetter, error)
+	// Letters are the dead letters, Republications the decisions to publish some again.
+	Letters        Letters
+	Republications pipeline.Republications
 	// Health is what the last look at services and roles found, the worst first, and when it
 	// was; the zero time before the first look.
 	Health func() ([]Finding, schemas.Time)

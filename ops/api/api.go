@@ -81,6 +81,7 @@ func New(o Options) *API {
 	a.overview()
 	a.jobs()
 	a.webhooks()
+	a.letters()
 	a.exports()
 	a.artifacts()
 	a.certificates()

@@ -3,7 +3,7 @@ package app
 import (
 	"context"
 	"fmt"
-	"slices"
+	"math"
 	"strconv"
 	"sync"
 	"time"
@@ -16,7 +16,7 @@ import (
 	"cdds/schemas"
 )
 
-// letters reads dead letters for the console.
+// letters are the dead letters in Kafka; it is an admin.Letters.
 type letters struct {
 	app *App
 	mu  sync.Mutex // one reader at a time: letters are as large as records
@@ -25,18 +25,49 @@ type letters struct {
 // lettersTimeout bounds reading the dead letters of a topic.
 const lettersTimeout = 5 * time.Second
 
-// latest reads the latest dead letters of a topic, at most so many of each partition. What
+// Latest reads the latest dead letters of a topic, at most so many of each partition. What
 // cannot be read within lettersTimeout is left out.
-func (l *letters) latest(ctx context.Context, topic schemas.Topic, most int) ([]admin.DeadLetter, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+func (l *letters) Latest(ctx context.Context, topic schemas.Topic, most int) ([]admin.DeadLetter, error) {
 	ctx, cancel := context.WithTimeout(ctx, lettersTimeout)
 	defer cancel()
-	name := string(topic.DeadLetter())
-	from, ends, err := l.positions(ctx, name, int64(most))
-	if err != nil || len(from) == 0 {
+	from, ends, err := l.positions(ctx, string(topic.DeadLetter()), int64(most))
+	if err != nil {
 		return nil, err
 	}
+	return l.read(ctx, topic, from, ends)
+}
+
+// One reads a letter whole.
+func (l *letters) One(ctx context.Context, topic schemas.Topic, at admin.LetterPlace) (admin.DeadLetter, error) {
+	ctx, cancel := context.WithTimeout(ctx, lettersTimeout)
+	defer cancel()
+	from, ends, err := l.positions(ctx, string(topic.DeadLetter()), math.MaxInt64)
+	if err != nil {
+		return admin.DeadLetter{}, err
+	}
+	if start, has := from[at.Partition]; !has || at.Offset < start.EpochOffset().Offset || at.Offset >= ends[at.Partition] {
+		return admin.DeadLetter{}, admin.ErrNotFound
+	}
+	found, err := l.read(ctx, topic, map[int32]kgo.Offset{at.Partition: kgo.NewOffset().At(at.Offset)}, map[int32]int64{at.Partition: at.Offset + 1})
+	for _, letter := range found {
+		if letter.Place == at {
+			return letter, nil
+		}
+	}
+	if err == nil {
+		err = admin.ErrNotFound
+	}
+	return admin.DeadLetter{}, err
+}
+
+// read reads the letters of a topic from some offsets to others.
+func (l *letters) read(ctx context.Context, topic schemas.Topic, from map[int32]kgo.Offset, ends map[int32]int64) ([]admin.DeadLetter, error) {
+	if len(from) == 0 {
+		return nil, nil
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	name := string(topic.DeadLetter())
 	options, err := connect.Kafka(l.app.Config.Kafka, "letters", nil)
 	if err != nil {
 		return nil, err
@@ -56,13 +87,42 @@ func (l *letters) latest(ctx context.Context, topic schemas.Topic, most int) ([]
 			return nil, fmt.Errorf("read %s: %w", name, err)
 		}
 		fetched.EachRecord(func(r *kgo.Record) {
+			end, open := ends[r.Partition]
+			if !open {
+				return // more than was asked for
+			}
 			all = append(all, letterOf(topic, r))
-			if r.Offset >= ends[r.Partition]-1 {
+			if r.Offset >= end-1 {
 				delete(ends, r.Partition)
 			}
 		})
 	}
 	return all, nil
+}
+
+// Publish publishes a record to its topic: to the partition it says it had, where successive
+// versions of it are in order, if the topic has that.
+func (l *letters) Publish(ctx context.Context, record schemas.DeadLetter) (int32, int64, error) {
+	ends, err := kadm.NewClient(l.app.client).ListEndOffsets(ctx, string(record.Topic))
+	if err == nil {
+		err = ends.Error()
+	}
+	if err != nil {
+		return 0, 0, fmt.Errorf("partitions of %s: %w", record.Topic, err)
+	}
+	if _, has := ends.Lookup(string(record.Topic), record.Partition); !has {
+		record.Partition = 0
+	}
+	options, err := connect.Kafka(l.app.Config.Kafka, "letters", nil)
+	if err != nil {
+		return 0, 0, err
+	}
+	offset, err := l.app.publisher.PublishAgain(ctx, options, record)
+	if err != nil {
+		return 0, 0, err
+	}
+	lineage, err := l.app.offsets.Lineage(ctx, record.Topic)
+	return record.Partition, lineage.Position(record.Partition, offset), err
 }
 
 // positions are where the latest letters of each partition that has some begin and end.
@@ -94,22 +154,39 @@ func (l *letters) positions(ctx context.Context, name string, most int64) (from 
 
 // letterOf is a record of a dead-letter topic as it is shown.
 func letterOf(topic schemas.Topic, r *kgo.Record) admin.DeadLetter {
-	header := func(name string) string {
-		n := slices.IndexFunc(r.Headers, func(h kgo.RecordHeader) bool { return h.Key == name })
-		if n < 0 {
-			return ""
+	record := schemas.DeadLetter{Topic: topic, Key: r.Key, Value: r.Value}
+	own := map[string]string{}
+	for _, h := range r.Headers {
+		if schemas.IsDeadLetterHeader(h.Key) {
+			own[h.Key] = string(h.Value)
+			continue
 		}
-		return string(r.Headers[n].Value)
+		record.Headers = append(record.Headers, schemas.Header{Key: h.Key, Value: h.Value})
+	}
+	partition, _ := strconv.ParseInt(own[schemas.HeaderPartition], 10, 32)
+	record.Partition = int32(partition)
+	record.Offset, _ = strconv.ParseInt(own[schemas.HeaderOffset], 10, 64)
+	record.Time, _ = schemas.ParseTime(own[schemas.HeaderTime])
+	if record.Time.IsZero() {
+		record.Time = schemas.TimeOf(r.Timestamp)
 	}
 	letter := admin.DeadLetter{
-		Topic: topic, Code: header(schemas.HeaderCode), Reason: header(schemas.HeaderReason), Time: schemas.TimeOf(r.Timestamp),
-		Key: admin.Escaped(r.Key), Value: admin.Escaped(r.Value), Bytes: int64(len(r.Value)),
+		LetterID: admin.LetterIDOf(record), Topic: topic, Place: admin.LetterPlace{Partition: r.Partition, Offset: r.Offset},
+		Partition: record.Partition, Offset: record.Offset, Time: record.Time, Code: own[schemas.HeaderCode], Reason: own[schemas.HeaderReason],
+		Key: admin.Escaped(r.Key), Value: admin.Escaped(r.Value), Bytes: int64(len(r.Value)), Record: &record,
 	}
-	partition, _ := strconv.ParseInt(header(schemas.HeaderPartition), 10, 32)
-	letter.Partition = int32(partition)
-	letter.Offset, _ = strconv.ParseInt(header(schemas.HeaderOffset), 10, 64)
-	if whole, err := strconv.ParseInt(header(schemas.HeaderValueBytes), 10, 64); err == nil { // the letter holds the first of them
-		letter.Bytes = whole
+	if whole, err := strconv.ParseInt(own[schemas.HeaderValueBytes], 10, 64); err == nil { // the letter holds the first of them
+		letter.Bytes, letter.Cut = whole, true
+	}
+	for _, h := range record.Headers {
+		switch h.Key {
+		case schemas.HeaderLetter:
+			letter.From = admin.Escaped(h.Value)
+		case schemas.HeaderPublishedAgain:
+			if n, err := strconv.ParseUint(string(h.Value), 10, 16); err == nil {
+				letter.Again = int(n)
+			}
+		}
 	}
 	return letter
 }

@@ -32,7 +32,7 @@ func (s *session) serviceFlags(flags *pflag.FlagSet) {
 func (s *session) groups() []group {
 	run := append([]*cobra.Command{newUp(s)}, embeddedCommands(s)...)
 	return []group{
-		{"run", "Run the system:", append(run, newProvision(s), newReady(s), newConfig(s), newDoctor(s), newAccount(s), newRetention(s))},
+		{"run", "Run the system:", append(run, newProvision(s), newReady(s), newConfig(s), newDoctor(s), newAccount(s), newLetter(s), newRetention(s))},
 		{"use", "Bring history in, get it out:", []*cobra.Command{
 			newSample(s), newImport(s), newExport(s), newJob(s), newWebhook(s), newCertificate(s), newAudit(s), newErase(s), newHold(s), newUser(s), newSession(s), newToken(s), newTenant(s),
 		}},

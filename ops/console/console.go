@@ -81,6 +81,8 @@ func New(o Options) *Console {
 	c.open("GET /account/write-off", c.writeOffForm)
 	c.open("POST /account/write-off", c.writeOff)
 	c.open("GET /letters", c.letters)
+	c.open("GET /letters/{topic}/{partition}/{offset}", func(q *request) error { return c.letter(q) })
+	c.open("POST /letters/{topic}/{partition}/{offset}", c.publishLetter)
 	c.webhooks()
 	c.access()
 	c.mux.HandleFunc(Prefix+"/", func(w http.ResponseWriter, r *http.Request) {

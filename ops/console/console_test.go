@@ -8,7 +8,6 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -20,6 +19,7 @@ import (
 	"cdds/ops/stack/stacktest"
 	"cdds/pipeline"
 	"cdds/pipeline/ledger"
+	"cdds/pipeline/pipelinetest"
 	"cdds/pipeline/tables"
 	"cdds/pipeline/warehouse"
 	"cdds/producers/schedule"
@@ -44,6 +44,7 @@ type desk struct {
 	health []admin.Finding
 	// letters are the dead letters there are, accounts what became of records.
 	letters   []admin.DeadLetter
+	mailbox   *mailbox
 	accounts  map[schemas.Topic]warehouse.TopicAccount
 	asked     *asked
 	writeOffs []schemas.WriteOff
@@ -215,13 +216,12 @@ func newDesk(t testing.TB, tenant string, exports, jobs int) *desk {
 	}
 	check(t, l.SaveExports(t.Context(), all))
 	d := &desk{t: t, asked: &asked{}, warehouse: w, ledger: l, auth: service, defined: defined, who: auth.Principal{Subject: "user/ada", Name: "ada", Tenant: tenant, Role: schemas.RoleAdministrator}}
+	d.mailbox = &mailbox{desk: d}
 	d.office = admin.New(admin.Options{
 		History: l, Rows: w, Publisher: d.asked, Requests: d.asked, Records: d, Positions: still{}, Accounts: service, Directory: directory, Definitions: defined,
 		CheckJob: func(_ context.Context, j schemas.Job) error { return schedule.Check(j) }, Next: schedule.Next, Now: clock,
-		Run: func(j schemas.Job) *schemas.ExportRequest { return schedule.RunNow(j, now) },
-		Letters: func(_ context.Context, topic schemas.Topic, _ int) ([]admin.DeadLetter, error) {
-			return slices.DeleteFunc(slices.Clone(d.letters), func(l admin.DeadLetter) bool { return l.Topic != topic }), nil
-		},
+		Run:     func(j schemas.Job) *schemas.ExportRequest { return schedule.RunNow(j, now) },
+		Letters: d.mailbox, Republications: pipeline.Republications{Store: pipelinetest.NewStore()},
 		Book: d, WebhookSecret: func(j schemas.Job) (string, error) { return "whsec_of-" + j.JobID, nil },
 		Health: func() ([]admin.Finding, schemas.Time) { return d.health, schemas.TimeOf(start.Add(-2 * time.Second)) },
 		Estimator: admin.Estimator{

@@ -1,6 +1,9 @@
 package console
 
 import (
+	"fmt"
+	"strconv"
+
 	"cdds/ops/admin"
 	"cdds/ops/auth"
 	"cdds/schemas"
@@ -33,6 +36,56 @@ type lettersData struct {
 	Topics  []schemas.Topic
 	Letters []admin.DeadLetter
 	Most    int
+}
+
+// letter shows a dead letter; with problems of publishing it, these.
+func (c *Console) letter(q *request, problems ...string) error {
+	h, topic, at, err := c.letterPlace(q)
+	if err != nil {
+		return err
+	}
+	v, err := h.Letter(q.r.Context(), topic, at)
+	if err != nil {
+		return err
+	}
+	return c.show(q, "letter", view{Title: "Dead letter", At: "/letters", Problems: problems, Data: letterData{v, admin.Excerpt(v.Record.Value)}})
+}
+
+// letterData is a dead letter with more of its content than a list shows.
+type letterData struct {
+	admin.LetterView
+	Content string
+}
+
+func (c *Console) letterPlace(q *request) (h *admin.Handle, topic schemas.Topic, at admin.LetterPlace, err error) {
+	if h, err = c.everywhere(q); err != nil {
+		return nil, "", at, err
+	}
+	partition, err := strconv.ParseInt(q.r.PathValue("partition"), 10, 32)
+	if err == nil {
+		at.Offset, err = strconv.ParseInt(q.r.PathValue("offset"), 10, 64)
+	}
+	if err != nil {
+		return nil, "", at, admin.ErrNotFound
+	}
+	at.Partition = int32(partition)
+	return h, schemas.Topic(q.r.PathValue("topic")), at, nil
+}
+
+// publishLetter publishes the letter that the page showed, and no other.
+func (c *Console) publishLetter(q *request) error {
+	h, topic, at, err := c.letterPlace(q)
+	if err != nil {
+		return err
+	}
+	_, err = h.PublishLetter(q.r.Context(), topic, at, q.r.PostFormValue("letter_id"), q.r.PostFormValue("replace_newer") != "")
+	if bad := problemsOf(err); bad != nil {
+		return c.letter(q, bad...)
+	}
+	if err != nil {
+		return err
+	}
+	return q.goTo(fmt.Sprintf("/letters/%s/%d/%d", topic, at.Partition, at.Offset), "letter.published")
 }
 
 func (c *Console) letters(q *request) error {

@@ -127,6 +127,7 @@ var done = map[string]string{
 	"user.enabled": "The user is enabled and may sign in.", "session.ended": "The session is ended.", "erasure.asked": "The erasure is requested.",
 	"hold.made": "The hold is made. What it names is kept until the hold is released.", "hold.requested": "The release is requested. A second person must release the hold.",
 	"account.written_off": "The records are written off. Exports no longer wait for them.",
+	"letter.published":    "The record is published again. Ingest stores it within seconds; if it cannot be read, it is a dead letter once more.",
 	"webhook.test":        "The test is requested. The answer appears here.", "webhook.redeliver": "The redelivery is requested. The answer appears here.",
 	"hold.released": "The hold is released. Erasures that waited for it run now.",
 }
@@ -297,7 +298,7 @@ func functions(zone *time.Location, now func() time.Time) template.FuncMap {
 
 // titleOf is a name from the program as a title: "given_up" is "Given up".
 func titleOf(s string) string {
-	return strings.ToUpper(s[:min(1, len(s))]) + strings.NewReplacer("_", " ", ".", " ").Replace(s[min(1, len(s)):])
+	return strings.ToUpper(s[:min(1, len(s))]) + strings.ReplaceAll(s[min(1, len(s)):], "_", " ")
 }
 
 // near is a time as people say it: the day in words if it is close, the year if it is another.

@@ -66,6 +66,7 @@ var acts = map[string]act{
 	"topic.replace":     {"take over topic", "found another topic of the name"},
 	"topic.truncate":    {"take over topic", "found that records are gone from topic"},
 	"letters.show":      {"look at", "looked at"},
+	"letters.publish":   {"publish again", "published again"},
 }
 
 // results are what became of an export: their subject is the export itself. Earlier releases

@@ -3,6 +3,7 @@ package console
 import (
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"cdds/ops/admin"
@@ -131,5 +132,5 @@ func eventTitle(event string) string {
 	if event == schemas.WebhookTest {
 		return "Test of the webhook"
 	}
-	return titleOf(event)
+	return titleOf(strings.ReplaceAll(event, ".", " "))
 }

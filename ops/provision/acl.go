@@ -67,7 +67,7 @@ var accesses = map[string]Access{
 	},
 	"web": {
 		Replays: append([]schemas.Topic{schemas.TopicJobs, schemas.TopicCertificates, schemas.TopicHolds, schemas.TopicAccess, schemas.TopicExportRequests, schemas.TopicErasureRequests}, shownLetters()...),
-		Writes:  []schemas.Topic{schemas.TopicJobs, schemas.TopicCertificates, schemas.TopicHolds, schemas.TopicAccess, schemas.TopicExportRequests, schemas.TopicErasureRequests, schemas.TopicWebhookDeliveries, schemas.TopicAudit},
+		Writes:  append(schemas.SourceTopics(), schemas.TopicJobs, schemas.TopicCertificates, schemas.TopicHolds, schemas.TopicAccess, schemas.TopicExportRequests, schemas.TopicErasureRequests, schemas.TopicWebhookDeliveries, schemas.TopicAudit), // letters are published again
 		Asks:    slices.Concat(readers(schemas.SourceTopics()...), watched()),
 		Shows:   schemas.PresenceGroup("web"),
 	},

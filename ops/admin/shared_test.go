@@ -49,7 +49,7 @@ func (f *feed) ChainRuns(ctx context.Context, tenantID, jobID string, after, _ i
 	return later, f.failing
 }
 
-func (f *feed) Summary(_ context.Context, tenantID, exportID string) (schemas.Export, bool, error) {
+func (f *feed) Export(_ context.Context, tenantID, exportID string) (schemas.Export, bool, error) {
 	f.asked.Add(1)
 	time.Sleep(20 * time.Millisecond)
 	return schemas.Export{TenantID: tenantID, ExportID: exportID, Events: 2}, true, nil

@@ -2,6 +2,7 @@ package connect
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"time"
 
@@ -41,7 +42,9 @@ func (o *Offsets) EndOffsets(ctx context.Context, topic schemas.Topic) (schemas.
 
 // Seal is EndOffsets for a snapshot that is promised to somebody. It is recorded, so that a
 // log that ends before it later on is known to have lost records, also if it has grown
-// again and nothing had read them yet. epochs are the leader epochs it was taken under.
+// again and nothing had read them yet. epochs are the leader epochs it was taken under. What
+// readers see of a log never gets less (the last stable offset, KIP-98): where it is below what
+// was sealed, brokers say things of two topics, and Seal is an error until they agree.
 func (o *Offsets) Seal(ctx context.Context, topic schemas.Topic) (s schemas.Snapshot, epochs []int32, err error) {
 	ctx, cancel := context.WithTimeout(ctx, offsetsTimeout)
 	defer cancel()
@@ -56,6 +59,9 @@ func (o *Offsets) Seal(ctx context.Context, topic schemas.Topic) (s schemas.Snap
 	later := map[int32]consumers.Mark{}
 	for p, at := range stable {
 		epochs = append(epochs, at.Epoch)
+		if was := sealed[int32(p)].Offset; at.Offset < was {
+			return nil, nil, fmt.Errorf("partition %d of %s: a snapshot was taken at offset %d, and readers see %d: the topic is being replaced, and not every broker knows it yet", p, topic, was, at.Offset)
+		}
 		if at.Offset > sealed[int32(p)].Offset {
 			later[int32(p)] = at
 		}

@@ -274,6 +274,18 @@ func TestAnErasureNamesARunThatHasWhatIsLeftOfAnEarlierErasureOnceMore(t *testin
 	}})
 }
 
+func TestNothingIsDecidedByWhatBrokersSayOfTwoTopics(t *testing.T) {
+	replay(t, history{setting{Partitions: 1, Processes: []string{"e"}}, []act{
+		{"produce", 0, 0, 0},
+		{"run a job", 1, 0, 0},
+		{"run", 112, 0, 0},
+		{"make the topic again", 0, 0, 3},
+		{"request an export", 1, 0, 1},
+		{"begin a transaction", 0, 0, 0},
+		{"rest", 0, 0, 0},
+	}})
+}
+
 func TestReceiversHearOfAnErasureThatFoundNothingAnyMore(t *testing.T) {
 	replay(t, history{setting{Partitions: 1, Erases: true, Processes: []string{"ie"}}, []act{
 		{"produce", 87, 2, 0},

@@ -21,7 +21,8 @@ func (l *Ledger) Erasure(ctx context.Context, tenantID, erasureID string) (schem
 	return found[0], true, nil
 }
 
-// SaveErasure replaces what is known about an erasure.
+// SaveErasure replaces what is known about an erasure, also if that was saved by a process whose
+// clock is ahead.
 func (l *Ledger) SaveErasure(ctx context.Context, e schemas.Erasure) error {
 	body, err := schemas.Encode(e)
 	if err != nil {
@@ -31,8 +32,15 @@ func (l *Ledger) SaveErasure(ctx context.Context, e schemas.Erasure) error {
 	if err != nil {
 		return err
 	}
+	var before uint64
+	err = l.db.Scan(ctx, "look for the erasure", "SELECT max(version) FROM erasures WHERE tenant_id = {tenant:String} AND erasure_id = {erasure:String}",
+		[]any{tables.Named("tenant", e.Request.TenantID), tables.Named("erasure", e.Request.ErasureID)}, &before)
+	if err != nil {
+		return err
+	}
+	version := max(uint64(time.Now().UnixMilli()), before+1)
 	return l.db.Insert(ctx, "erasures", "tenant_id, erasure_id, state, body, summary, version", func(block driver.Batch) error {
-		return block.Append(e.Request.TenantID, e.Request.ErasureID, e.State, string(body), string(summary), uint64(time.Now().UnixMilli()))
+		return block.Append(e.Request.TenantID, e.Request.ErasureID, e.State, string(body), string(summary), version)
 	})
 }
 

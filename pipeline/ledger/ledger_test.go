@@ -121,3 +121,16 @@ func check(t testing.TB, err error) {
 		t.Fatal(err)
 	}
 }
+
+func TestAnErasureIsSavedAfterOneWhoseClockIsAhead(t *testing.T) {
+	l := open(t)
+	request := schemas.ErasureRequest{TenantID: fmt.Sprintf("ahead-%d", time.Now().UnixNano()), ErasureID: "x"}
+	accepted, err := schemas.Encode(schemas.Erasure{Request: request, State: schemas.ErasureAccepted})
+	check(t, err)
+	check(t, stacktest.ClickHouse(t).Exec(t.Context(), "INSERT INTO erasures (tenant_id, erasure_id, state, body, summary, version) VALUES ($1, 'x', 'accepted', $2, $2, $3)",
+		request.TenantID, string(accepted), uint64(time.Now().Add(time.Hour).UnixMilli())))
+	check(t, l.SaveErasure(t.Context(), schemas.Erasure{Request: request, State: schemas.ErasureDone}))
+	if e, _, err := l.Erasure(t.Context(), request.TenantID, "x"); err != nil || e.State != schemas.ErasureDone {
+		t.Errorf("the erasure is %s, %v; want done", e.State, err)
+	}
+}

@@ -351,13 +351,23 @@ func (w *Warehouse) Erasure(_ context.Context, tenantID, erasureID string) (sche
 	return e.Erasure, known, nil
 }
 
-// SaveErasure replaces what is known of an erasure, but for what was saved later by the clocks
-// of those who save.
-func (w *Warehouse) SaveErasure(_ context.Context, e schemas.Erasure, now time.Time) error {
+// ErasureVersion is as of when to save what is known of an erasure now: later than what is saved.
+func (w *Warehouse) ErasureVersion(_ context.Context, e schemas.Erasure, now time.Time) (time.Time, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if before, known := w.erasures[e.Request.ID()]; !known || !now.Truncate(time.Millisecond).Before(before.saved) {
-		w.erasures[e.Request.ID()] = savedErasure{e, now.Truncate(time.Millisecond)}
+	version := now.Truncate(time.Millisecond)
+	if next := w.erasures[e.Request.ID()].saved.Add(time.Millisecond); version.Before(next) {
+		version = next
+	}
+	return version, nil
+}
+
+// SaveErasure replaces what is known of an erasure, but for what was saved as of later.
+func (w *Warehouse) SaveErasure(_ context.Context, e schemas.Erasure, version time.Time) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if before, known := w.erasures[e.Request.ID()]; !known || !version.Before(before.saved) {
+		w.erasures[e.Request.ID()] = savedErasure{e, version}
 	}
 	return nil
 }

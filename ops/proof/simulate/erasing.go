@@ -126,9 +126,17 @@ func (h past) Erasure(ctx context.Context, tenantID, erasureID string) (e schema
 
 // SaveErasure implements erasure.History.
 func (h past) SaveErasure(ctx context.Context, e schemas.Erasure) error {
+	var version time.Time
+	err := h.p.ask(ctx, atClickHouse, "version of erasure "+e.Request.ErasureID, func() (err error) {
+		version, err = h.p.w.tables.ErasureVersion(ctx, e, h.p.now())
+		return err
+	})
+	if err != nil {
+		return err
+	}
 	return h.p.change(ctx, atClickHouse, "save erasure "+e.Request.ErasureID+" "+e.State, func() error {
 		h.p.w.model.saved(e)
-		return h.p.w.tables.SaveErasure(ctx, e, h.p.now())
+		return h.p.w.tables.SaveErasure(ctx, e, version)
 	})
 }
 

@@ -320,8 +320,12 @@ var mutations = []mutation{
 		"ops/app", "TestAnErasureNamesAndDeletesTheExportsThatHoldItAndNoOthers",
 	}, {
 		"erasure", "exports that do not hold it are not named",
-		"pipeline/warehouse/impact.go", "!hadBefore(x.Continues, row, v) && q.passes(v)", "true",
+		"pipeline/warehouse/impact.go", "return v, found && q.passes(v)", "return v, found",
 		"ops/app", "TestAnErasureNamesAndDeletesTheExportsThatHoldItAndNoOthers",
+	}, {
+		"erasure", "a run that has what is left of an earlier erasure once more is named",
+		"pipeline/warehouse/impact.go", "|| i.toldOf(x.Continues, q.Filter.Entity, row))", ")",
+		"pipeline/warehouse", "TestTheExportsThatHoldAnInteractionAreThoseWhoseModelHasIt",
 	}, {
 		"erasure", "exports that left a row out, because it is kept no longer, are not named",
 		"pipeline/warehouse/impact.go", "x.HistoryFrom.Compare(q.Filter.From) > 0", "false",

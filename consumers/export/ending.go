@@ -148,12 +148,8 @@ func (r *run) reportCompleted(ctx context.Context) error {
 	if err := r.Exporter.Receipts(ctx, e.TenantID, e.ExportID, receipts.Add); err != nil {
 		return err
 	}
-	for part := range receipts.All() {
-		s := r.status(schemas.PartEventID(part.Number), schemas.Running)
-		s.Part = &part
-		if err := r.reportState(ctx, s); err != nil {
-			return err
-		}
+	if err := r.reportParts(ctx, receipts.All()); err != nil {
+		return err
 	}
 	completed := r.status("completed", schemas.Completed)
 	completed.JobID = r.accepted.Request.JobID

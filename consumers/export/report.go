@@ -2,6 +2,7 @@ package export
 
 import (
 	"context"
+	"iter"
 	"strings"
 
 	"cdds/pipeline"
@@ -58,6 +59,36 @@ func (r *run) reportState(ctx context.Context, s *schemas.ExportStatus) error {
 		r.mu.Unlock()
 	}
 	return err
+}
+
+// partsAtOnce is how many parts reportParts publishes together.
+const partsAtOnce = 500
+
+// reportParts reports parts that were stored before, many at once: there may be very many, and
+// to wait for each takes minutes.
+func (r *run) reportParts(ctx context.Context, parts iter.Seq[schemas.Receipt]) error {
+	var some []schemas.Event
+	publish := func() error {
+		err := r.retry(ctx, "report", 0, func() error { return r.Publisher.Publish(ctx, some...) })
+		if err == nil && len(some) > 0 {
+			r.mu.Lock()
+			r.state, r.told = schemas.Running, ""
+			r.mu.Unlock()
+		}
+		some = some[:0]
+		return err
+	}
+	for part := range parts {
+		s := r.status(schemas.PartEventID(part.Number), schemas.Running)
+		s.Part, s.Time, s.Worker = &part, schemas.TimeOf(r.Now()), r.Name
+		if some = append(some, schemas.Audited(s)...); len(some) < partsAtOnce {
+			continue
+		}
+		if err := publish(); err != nil {
+			return err
+		}
+	}
+	return publish()
 }
 
 // maxTold bounds, in bytes, the request that a status repeats; one with the most contacts that

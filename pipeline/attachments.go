@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 
 	"cdds/pipeline/bucket"
 	"cdds/schemas"
@@ -47,8 +46,7 @@ func (e *Exporter) planAttachments(ctx context.Context, x Export, rows *packer, 
 // keys, and returns which interactions have them. It adds nothing, and sized is false,
 // if there are some that were stored by a release that did not note their sizes.
 func (e *Exporter) packAttachments(ctx context.Context, x Export, first, last schemas.RowKey, plan *schemas.Plan) (got withFiles, sized bool, err error) {
-	packed := e.packer(x, *plan)
-	packed.plan.Parts = slices.Clone(plan.Parts)
+	packed := e.packer(x, *plan) // it adds parts after those of the plan, and changes none of them
 	sized = true
 	err = e.source.AttachmentSizes(ctx, x.query(), first, last, func(key schemas.RowKey, version uint64, sizes []uint64) {
 		got.add(version)

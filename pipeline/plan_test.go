@@ -78,12 +78,12 @@ func TestAPlanOfTooManyPartsIsGivenUpAsSoonAsItIsAndSaysWhichSplitSizeIsEnough(t
 	source := &endless{largest: 1 << 20}
 	e := New(Options{Source: source, Store: empty{}, Spools: NewSpools(1 << 30)})
 	for bytes, advice := range map[int64]string{
-		1 << 40: "of a split_size of 1048576: set split_size to 109969408, or choose a shorter range",
+		1 << 40: "of a split_size of 1048576: set split_size to 22020096, or choose a shorter range",
 		1 << 50: "of a split_size of 1048576: choose a shorter range",
 	} {
 		source.bytes = bytes
 		_, err := e.Plan(t.Context(), Export{ID: "e1", SplitSize: 1 << 20})
-		if !IsPermanent(err) || !strings.Contains(err.Error(), "the export would have more than 20,000 parts, "+advice) || source.given != schemas.MaxParts {
+		if !IsPermanent(err) || !strings.Contains(err.Error(), "the export would have more than 100,000 parts, "+advice) || source.given != schemas.MaxParts {
 			t.Errorf("after %d chunks: %v", source.given, err)
 		}
 	}

@@ -38,7 +38,7 @@ const (
 )
 
 // MaxParts bounds the parts of an export.
-const MaxParts = 20_000
+const MaxParts = 100_000
 
 // kinds are in the order of parts.
 var kinds = []string{"", KindRemoved, KindAttachments}

@@ -3,6 +3,8 @@
 // reads, the passes of retention, and memory.
 //
 //	go run ./ops/proof/scale -exports 100000
+//	go run ./ops/proof/scale -parts 100000
+//	go run ./ops/proof/scale -parts 100000 -told
 //
 // History is written as the history role writes it, from exports that are made up; the
 // artifacts of the latest are in the bucket. It prints a table, which ops/docs/many.md shows.
@@ -37,6 +39,10 @@ import (
 // sizes are how much there is of each.
 type sizes struct {
 	tenants, jobs, exports, kept, requests int
+	// parts, if there are any, is how many parts the one export has that is made instead. told
+	// says that no worker makes it: what one would report is published.
+	parts int
+	told  bool
 	// dir keeps the stack's data from one run to the next; empty: it is made and removed.
 	dir string
 }
@@ -51,6 +57,8 @@ func main() {
 	flag.IntVar(&n.exports, "exports", 1_000_000, "how many exports in history")
 	flag.IntVar(&n.kept, "kept", 2_000, "how many of them have artifacts; those of the others have expired")
 	flag.IntVar(&n.requests, "requests", 30, "how often each page and call is asked for")
+	flag.IntVar(&n.parts, "parts", 0, "make one export of so many parts instead, end to end, and measure what is about it")
+	flag.BoolVar(&n.told, "told", false, "with -parts: publish what a worker would report instead of running one; takes minutes where the export takes an hour")
 	flag.StringVar(&n.dir, "dir", "", "directory of the stack's data: filled by the first run, kept, and measured again by later runs")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -85,6 +93,9 @@ func run(ctx context.Context, n sizes) error {
 		return err
 	}
 	defer s.close()
+	if n.parts > 0 {
+		return s.measureParts(ctx, n, dir)
+	}
 	filled := filepath.Join(dir, "filled")
 	if _, err := os.Stat(filled); err != nil {
 		began := time.Now()
@@ -111,6 +122,7 @@ func run(ctx context.Context, n sizes) error {
 // system is the stack's services as the product's own code uses them.
 type system struct {
 	config    config.Config
+	tables    *tables.Database
 	client    *kgo.Client
 	publisher *producers.Publisher
 	warehouse *warehouse.Warehouse
@@ -139,7 +151,7 @@ func open(ctx context.Context, c config.Config) (*system, error) {
 	}
 	s.closers = append(s.closers, func() { _ = conn.Close() })
 	db := tables.New(conn)
-	s.warehouse, s.ledger = warehouse.New(db), ledger.New(db)
+	s.tables, s.warehouse, s.ledger = db, warehouse.New(db), ledger.New(db)
 	objects, err := connect.S3(c.S3)
 	if err != nil {
 		return nil, err

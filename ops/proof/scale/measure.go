@@ -48,8 +48,8 @@ func asked(n sizes, fingerprint string) (calls, pages []string) {
 	return calls, pages
 }
 
-// faces measures the API and the console, of the first tenant and of all of them.
-func (s *system) faces(ctx context.Context, n sizes, r *report) (err error) {
+// visit has the first user sign in at a web role.
+func (s *system) visit(ctx context.Context, r *report, do func(*visitor) error) (err error) {
 	first := make(chan string, 1)
 	a, err := app.New(app.Options{
 		Config: s.config, Roles: []string{"web"}, Name: "scale", Registry: prometheus.NewRegistry(), Logger: slog.New(slog.DiscardHandler),
@@ -71,6 +71,15 @@ func (s *system) faces(ctx context.Context, n sizes, r *report) (err error) {
 		return err
 	}
 	r.started = time.Since(began)
+	return do(v)
+}
+
+// faces measures the API and the console, of the first tenant and of all of them.
+func (s *system) faces(ctx context.Context, n sizes, r *report) error {
+	return s.visit(ctx, r, func(v *visitor) error { return v.measureAll(r, n) })
+}
+
+func (v *visitor) measureAll(r *report, n sizes) error {
 	var certificates api.Listing[schemas.Certificate]
 	if err := v.read("/certificates?tenant=tenant-00000", &certificates); err != nil {
 		return err

@@ -6,6 +6,8 @@ import (
 	"os"
 	"strings"
 	"time"
+
+	"cdds/schemas"
 )
 
 // figure is how long a page or a call took, in order.
@@ -27,6 +29,32 @@ type report struct {
 	figures []figure
 	passes  []taken
 	resides []string
+	parts   int // of the export of many
+	steps   []step
+}
+
+// step is one of an export of many parts, and the memory it took.
+type step struct {
+	name   string
+	time   time.Duration
+	memory string
+}
+
+func (r *report) step(name string, took time.Duration, memory string) {
+	fmt.Fprintf(os.Stderr, "%s: %s %s\n", name, took.Round(10*time.Millisecond), memory)
+	r.steps = append(r.steps, step{name, took, memory})
+}
+
+// printParts writes the tables of one export of many parts, in Markdown.
+func (r *report) printParts(w io.Writer) {
+	fmt.Fprintf(w, "An export of %s\n\n| step | seconds | resident at most |\n|---|---|---|\n", schemas.Counted(r.parts, "part"))
+	for _, s := range r.steps {
+		fmt.Fprintf(w, "| %s | %.1f | %s |\n", s.name, s.time.Seconds(), s.memory)
+	}
+	fmt.Fprintf(w, "\n| page or call | p50 ms | p99 ms | KiB |\n|---|---|---|---|\n")
+	for _, f := range r.figures {
+		fmt.Fprintf(w, "| `%s` | %.0f | %.0f | %d |\n", f.path, ms(f.at(50)), ms(f.at(99)), (f.bytes+1023)>>10)
+	}
 }
 
 // memory notes what this process, which is the web role and retention, and the stack's hold.

@@ -1,0 +1,353 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"cdds/ops/api"
+	"cdds/ops/console"
+	"cdds/pipeline/smime"
+	"cdds/schemas"
+)
+
+// What the export of many parts is: interactions with a recording each, no two of which fit into
+// a part of the smallest split size. All refer to the same object.
+const (
+	partsTenant, partsExport = "many", "parts"
+	splitSize                = 64 << 10
+	recordingBytes           = splitSize/2 + 1024
+)
+
+// measureParts makes one export of very many parts, from interactions to what a receiver
+// opens, and measures each step, with a process of its own for each role.
+func (s *system) measureParts(ctx context.Context, n sizes, dir string) error {
+	binary := filepath.Join(dir, "cdds")
+	if out, err := exec.CommandContext(ctx, "go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
+		return fmt.Errorf("build cdds: %w: %s", err, out)
+	}
+	endpoints, err := os.ReadFile(filepath.Join(dir, "run", "cdds.env"))
+	if err != nil {
+		return err
+	}
+	env := append(os.Environ(), append(strings.Fields(string(endpoints)), "CDDS_CONFIG=")...)
+	cert, key, err := smime.GenerateKeyPair(smime.KeyOptions{CommonName: "receiver"})
+	if err != nil {
+		return err
+	}
+	certFile, keyFile := filepath.Join(dir, "receiver.pem"), filepath.Join(dir, "receiver.key")
+	if err := errors.Join(os.WriteFile(certFile, cert, 0o600), os.WriteFile(keyFile, key, 0o600)); err != nil {
+		return err
+	}
+	roles := map[string]*role{}
+	names := []string{"history"}
+	if !n.told {
+		names = append(names, "ingest", "export")
+	}
+	for _, name := range names {
+		if roles[name], err = startRole(ctx, binary, dir, env, name); err != nil {
+			return err
+		}
+		defer roles[name].stop()
+	}
+	r := &report{sizes: n}
+	if n.told {
+		if _, err := s.followParts(ctx, n, r, roles, func() error { return s.tellParts(ctx, n.parts) }); err != nil {
+			return err
+		}
+		if err := s.visit(ctx, r, func(v *visitor) error { return v.measureExport(r, n) }); err != nil {
+			return err
+		}
+		r.printParts(os.Stdout)
+		return nil
+	}
+	began := time.Now()
+	if err := s.publishRows(ctx, n.parts-n.parts/130-1); err != nil { // the others hold the rows
+		return err
+	}
+	r.step("publish and ingest", time.Since(began), "")
+	e, err := s.followParts(ctx, n, r, roles, func() error { return s.requestParts(ctx, string(cert)) })
+	if err != nil {
+		return err
+	}
+	if err := s.visit(ctx, r, func(v *visitor) error { return v.measureExport(r, n) }); err != nil {
+		return err
+	}
+	files := filepath.Join(dir, "downloaded")
+	for _, c := range []struct {
+		name string
+		args []string
+	}{
+		{"cdds export download", []string{"export", "download", partsExport, "--tenant", partsTenant, "--out", files}},
+		{"cdds verify", []string{"verify", files, "--signer", e.Completion.SignerSHA256}},
+		{"cdds decrypt", []string{"decrypt", files, "--signer", e.Completion.SignerSHA256, "--cert", certFile, "--key", keyFile, "--out", filepath.Join(dir, "plain")}},
+	} {
+		cmd := exec.CommandContext(ctx, binary, c.args...)
+		cmd.Env = env
+		began := time.Now()
+		peak, err := resides(cmd)
+		if err != nil {
+			return fmt.Errorf("%s: %w", c.name, err)
+		}
+		r.step(c.name, time.Since(began), fmt.Sprintf("%d MiB", peak))
+	}
+	r.printParts(os.Stdout)
+	return nil
+}
+
+// resides runs a command and returns its largest resident size in MiB. What the kernel reports
+// when a process has ended counts its parent's, too, from before it became another program.
+func resides(cmd *exec.Cmd) (peak int64, err error) {
+	var output strings.Builder
+	cmd.Stdout, cmd.Stderr = &output, &output
+	if err := cmd.Start(); err != nil {
+		return 0, err
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	for {
+		peak = max(peak, (&role{cmd}).peak())
+		select {
+		case err := <-ended:
+			if err != nil {
+				err = fmt.Errorf("%w: %.2000s", err, output.String())
+			}
+			return peak, err
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+// publishRows publishes interactions, and waits until all are stored.
+func (s *system) publishRows(ctx context.Context, rows int) error {
+	recording := bytes.Repeat([]byte("recording "), recordingBytes/10)
+	sum := sha256.Sum256(recording)
+	a := schemas.Attachment{AttachmentID: "audio", Size: int64(len(recording)), SHA256: hex.EncodeToString(sum[:]), Object: partsTenant + "/recording"}
+	if err := s.bucket.Sibling(s.config.S3.AttachmentsBucket).PutBytes(ctx, a.Object, recording, "audio/wav"); err != nil {
+		return err
+	}
+	failed := make(chan error, 1)
+	for n := range rows {
+		s.publisher.PublishAsync(ctx, &schemas.Interaction{
+			TenantID: partsTenant, InteractionID: fmt.Sprintf("interaction-%08d", n), MediaType: "chat",
+			StartedAt: schemas.TimeOf(time.Date(2026, 1, 1, 0, 0, n, 0, time.UTC)), Attachments: []schemas.Attachment{a},
+		}, func(err error) {
+			if err != nil {
+				select {
+				case failed <- err:
+				default:
+				}
+			}
+		})
+	}
+	if err := s.publisher.Flush(ctx); err != nil {
+		return err
+	}
+	for {
+		var stored uint64
+		if err := s.tables.Scan(ctx, "count what is stored", "SELECT count() FROM interactions WHERE tenant_id = '"+partsTenant+"'", nil, &stored); err != nil {
+			return err
+		}
+		if stored >= uint64(rows) {
+			return nil
+		}
+		select {
+		case err := <-failed:
+			return err
+		case <-time.After(100 * time.Millisecond):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+func partsRequest() *schemas.ExportRequest {
+	return &schemas.ExportRequest{
+		TenantID: partsTenant, ExportID: partsExport, Entity: schemas.EntityInteraction, SplitSize: splitSize,
+		From: schemas.TimeOf(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)), To: schemas.TimeOf(time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC)),
+		RequestedAt: schemas.TimeOf(time.Now()), RequestedBy: "scale",
+	}
+}
+
+func (s *system) requestParts(ctx context.Context, cert string) error {
+	request := partsRequest()
+	request.Recipients = []schemas.Recipient{{Certificate: cert}}
+	return s.publisher.Publish(ctx, request)
+}
+
+// tellParts publishes what a worker reports of an export of so many parts.
+func (s *system) tellParts(ctx context.Context, parts int) error {
+	tell := func(states ...*schemas.ExportStatus) error {
+		var events []schemas.Event
+		for _, e := range states {
+			e.TenantID, e.ExportID, e.Time, e.Attempt, e.Worker = partsTenant, partsExport, schemas.TimeOf(time.Now()), 1, "scale"
+			events = append(events, e)
+		}
+		return s.publisher.Publish(ctx, events...)
+	}
+	request := partsRequest()
+	planned := schemas.Totals{Parts: parts, Rows: int64(parts), JSONLBytes: splitSize * int64(parts)}
+	err := tell(&schemas.ExportStatus{EventID: "requested", State: schemas.Requested, Request: request, RequestDigest: request.Digest(), Snapshot: schemas.Snapshot{int64(parts)}},
+		&schemas.ExportStatus{EventID: "planned", State: schemas.Planned, Planned: &planned})
+	if err != nil {
+		return err
+	}
+	const atOnce = 8 // as many as slots may finish together
+	prefix := schemas.ExportPrefix(partsTenant, partsExport)
+	for first := 1; first <= parts; first += atOnce {
+		var some []*schemas.ExportStatus
+		for number := first; number < min(first+atOnce, parts+1); number++ {
+			key := schemas.RowKey{Time: schemas.TimeOf(time.Date(2026, 1, 1, 0, 0, number, 0, time.UTC)), ID: fmt.Sprintf("interaction-%08d", number)}
+			part := schemas.Part{Number: number, First: key, Last: key, Rows: 1, Bytes: splitSize}
+			name := schemas.PartName(schemas.EntityInteraction, partsExport, part)
+			digest := fmt.Sprintf("%x", sha256.Sum256([]byte(name)))
+			some = append(some, &schemas.ExportStatus{EventID: schemas.PartEventID(number), State: schemas.Running, Part: &schemas.Receipt{
+				Part: part, Name: name, Key: prefix + name, JSONLSHA256: digest, ZipSHA256: digest, SealedSHA256: digest, ZipBytes: 9000, SealedBytes: 9999,
+			}})
+		}
+		if err := tell(some...); err != nil {
+			return err
+		}
+	}
+	digest := fmt.Sprintf("%x", sha256.Sum256(nil))
+	return tell(&schemas.ExportStatus{EventID: "completed", State: schemas.Completed, Completion: &schemas.Completion{
+		ManifestKey: prefix + schemas.ManifestName, ManifestBytes: 1000, ManifestSHA256: digest,
+		SignatureKey: prefix + schemas.SignatureName, SignatureBytes: 1000, SignatureSHA256: digest,
+		Totals: planned, ExpiresAt: schemas.TimeOf(time.Now().Add(30 * 24 * time.Hour)),
+	}})
+}
+
+// followParts has the export begin, and follows it in history to its end.
+func (s *system) followParts(ctx context.Context, n sizes, r *report, roles map[string]*role, begin func() error) (e schemas.Export, err error) {
+	before := roles["history"].cpu()
+	began, told := time.Now(), time.Now()
+	begun := make(chan error, 1)
+	go func() { begun <- begin() }()
+	for {
+		known := false
+		if e, known, err = s.ledger.Export(ctx, partsTenant, partsExport); err != nil {
+			return e, err
+		}
+		if known && e.State.Ended() {
+			break
+		}
+		if time.Since(told) > 30*time.Second {
+			told = time.Now()
+			fmt.Fprintf(os.Stderr, "%d of %d parts after %s\n", e.Done.Parts, e.Planned.Parts, time.Since(began).Round(time.Second))
+		}
+		select {
+		case err := <-begun:
+			if err != nil {
+				return e, err
+			}
+		case <-time.After(20 * time.Millisecond):
+		case <-ctx.Done():
+			return e, ctx.Err()
+		}
+	}
+	if e.State != schemas.Completed || e.Done.AttachmentProblems > 0 || e.Done.Parts < n.parts-n.parts/100 {
+		return e, fmt.Errorf("the export is %s with %d of some %d parts: %s %+v", e.State, e.Done.Parts, n.parts, e.Reason, e.Failure)
+	}
+	r.parts = e.Done.Parts
+	if worker := roles["export"]; worker != nil {
+		r.step("plan", e.PlannedAt.Sub(e.RequestedAt.Time), "")
+		r.step("export, from request to completed", e.EndedAt.Sub(began), fmt.Sprintf("worker %d MiB", worker.peak()))
+	} else {
+		r.step("publish what a worker reports", e.EndedAt.Sub(began), "")
+	}
+	r.step("history: from completed until it says so", time.Since(e.EndedAt.Time), fmt.Sprintf("history %d MiB", roles["history"].peak()))
+	r.step("history: CPU of the role in all", time.Duration((roles["history"].cpu()-before)*float64(time.Second)), "")
+	return e, nil
+}
+
+// measureExport asks for every page and call about the export.
+func (v *visitor) measureExport(r *report, n sizes) error {
+	v.choose(partsTenant)
+	of := "/exports/" + partsExport
+	last := fmt.Sprint(max(0, n.parts-500))
+	var artifacts api.Listing[api.ArtifactView]
+	if err := v.read(of+"/artifacts?limit=500&tenant="+partsTenant, &artifacts); err != nil {
+		return err
+	}
+	if len(artifacts.Items) == 0 {
+		return errors.New("no artifacts are listed")
+	}
+	for _, path := range []string{
+		"/overview", "/exports", of, of + "/parts", of + "/parts?after=" + last, of + "/artifacts", of + "/artifacts?limit=500",
+		of + "/artifacts?limit=500&cursor=" + artifacts.Next, "/artifacts", "/artifacts?sort=size", "/audit",
+	} {
+		if err := v.measure(r, partsTenant, api.Prefix+path, n.requests); err != nil {
+			return err
+		}
+	}
+	for _, path := range []string{"/", "/history", "/history/" + partsExport, "/artifacts", "/artifacts?export=" + partsExport, "/audit"} {
+		if err := v.measure(r, partsTenant, console.Prefix+path, n.requests); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// role is `cdds up` with one role.
+type role struct{ cmd *exec.Cmd }
+
+func startRole(ctx context.Context, binary, dir string, env []string, name string) (*role, error) {
+	log, err := os.Create(filepath.Join(dir, name+".log"))
+	if err != nil {
+		return nil, err
+	}
+	defer log.Close()
+	cmd := exec.CommandContext(ctx, binary, "up", "--json", "--log-level", "warn", "--roles", name)
+	cmd.Env, cmd.Stderr = env, log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	for lines := bufio.NewScanner(out); lines.Scan(); {
+		if strings.Contains(lines.Text(), `"ready":true`) {
+			return &role{cmd}, nil
+		}
+	}
+	return nil, fmt.Errorf("%s ended: %w; see %s", name, cmd.Wait(), log.Name())
+}
+
+func (p *role) stop() {
+	_ = p.cmd.Process.Signal(syscall.SIGTERM)
+	_ = p.cmd.Wait()
+}
+
+// peak is the largest resident size so far, in MiB.
+func (p *role) peak() (mib int64) {
+	status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
+	_, rest, _ := strings.Cut(string(status), "VmHWM:")
+	_, _ = fmt.Sscan(rest, &mib)
+	return mib >> 10
+}
+
+// cpu is the seconds of CPU that the role has used.
+func (p *role) cpu() float64 {
+	stat, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
+	_, rest, _ := strings.Cut(string(stat), ") ") // the command's name may hold blanks
+	fields := strings.Fields(rest)
+	if len(fields) < 13 {
+		return 0
+	}
+	var user, kernel float64
+	_, _ = fmt.Sscan(fields[11], &user)
+	_, _ = fmt.Sscan(fields[12], &kernel)
+	return (user + kernel) / 100 // USER_HZ of every Linux that Go runs on
+}

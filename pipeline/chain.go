@@ -43,9 +43,11 @@ type Run struct {
 	Snapshot    schemas.Snapshot `json:"snapshot"`
 	Attachments string           `json:"attachments,omitempty"`
 	// FieldPolicy is the identity of what it hides.
-	FieldPolicy string               `json:"field_policy,omitempty"`
-	WrittenOff  []schemas.WrittenOff `json:"written_off,omitempty"`
-	ErasedTo    schemas.Time         `json:"erased_to,omitzero"`
+	FieldPolicy string `json:"field_policy,omitempty"`
+	// Names are the field names that its rows have next to ours.
+	Names      string               `json:"names,omitempty"`
+	WrittenOff []schemas.WrittenOff `json:"written_off,omitempty"`
+	ErasedTo   schemas.Time         `json:"erased_to,omitzero"`
 }
 
 // erasedMargin is by how much erasures are told of again: clocks differ, and one that is
@@ -73,11 +75,11 @@ func (l Link) Continues() *schemas.Continued {
 }
 
 // chain is the manifest's, nil of an export that is no run of a chain.
-func (l Link) chain(f schemas.Filter, policy *schemas.AppliedPolicy) *schemas.Chain {
+func (l Link) chain(x Export) *schemas.Chain {
 	if l.JobID == "" {
 		return nil
 	}
-	c := &schemas.Chain{JobID: l.JobID, Number: l.Number, FilterDigest: schemas.SelectionDigest(f, policy)}
+	c := &schemas.Chain{JobID: l.JobID, Number: l.Number, FilterDigest: schemas.SelectionDigest(x.shownFilter(), x.appliedPolicy(), x.Names)}
 	if l.Previous != nil {
 		c.PreviousExportID, c.PreviousManifestSHA256 = l.Previous.ExportID, l.Previous.ManifestSHA256
 	}
@@ -172,6 +174,9 @@ func (e *Exporter) continued(ctx context.Context, a Acceptance) (previous *Run, 
 	if earlier.policy() != a.policy() {
 		return nil, otherPolicy(r.SinceExport), nil
 	}
+	if earlier.Request.Names != r.Names {
+		return nil, otherNames(r.SinceExport), nil
+	}
 	plan, _, err := e.Planned(ctx, r.TenantID, r.SinceExport)
 	if err != nil {
 		return nil, "", err
@@ -198,6 +203,10 @@ func (e *Exporter) continued(ctx context.Context, a Acceptance) (previous *Run, 
 
 func otherPolicy(exportID string) string {
 	return fmt.Sprintf("export %s was made under another field policy, or with another key of pseudonyms", exportID)
+}
+
+func otherNames(exportID string) string {
+	return fmt.Sprintf("the rows of export %s have other field names", exportID)
 }
 
 // writtenOffMargin is by how much clocks of those who accept and who write off may differ.
@@ -262,6 +271,8 @@ func (e *Exporter) startsOver(ctx context.Context, a Acceptance, previous Run) (
 		return fmt.Sprintf("run %s treats attachments differently", previous.ExportID), nil
 	case previous.FieldPolicy != a.policy():
 		return otherPolicy(previous.ExportID), nil
+	case previous.Names != r.Names:
+		return otherNames(previous.ExportID), nil
 	}
 	all, err := e.touching(ctx, r.Entity, previous.Snapshot)
 	if err == nil && !slices.Equal(all, previous.WrittenOff) {
@@ -358,7 +369,7 @@ func (e *Exporter) chainRun(ctx context.Context, tenantID, jobID string, n int) 
 // runOf is what the manifest of an export, and its filter, say that the next one needs to know.
 func runOf(m *schemas.Manifest, f schemas.Filter, sha256 string, l Link, writeOffs []schemas.WriteOff) Run {
 	run := Run{
-		ExportID: m.ExportID, ManifestSHA256: sha256, Filter: f, Snapshot: m.Snapshot, Attachments: m.Attachments, FieldPolicy: m.FieldPolicy.Identity(),
+		ExportID: m.ExportID, ManifestSHA256: sha256, Filter: f, Snapshot: m.Snapshot, Attachments: m.Attachments, FieldPolicy: m.FieldPolicy.Identity(), Names: m.Names,
 		WrittenOff: schemas.Touching(writeOffs[:min(l.WriteOffs, len(writeOffs))], nil, m.Snapshot), ErasedTo: l.ErasedTo,
 	}
 	if m.HistoryFrom != nil {

@@ -12,7 +12,7 @@ import (
 func ExportOf(r *schemas.ExportRequest) Export {
 	cipher, keyTransport := r.Enciphering()
 	return Export{
-		ID: r.ExportID, Filter: r.Filter(), SplitSize: r.Split(), WithoutAttachments: r.WithoutAttachments(), FieldPolicy: r.FieldPolicy,
+		ID: r.ExportID, Filter: r.Filter(), SplitSize: r.Split(), WithoutAttachments: r.WithoutAttachments(), FieldPolicy: r.FieldPolicy, Names: r.Names,
 		Encoding: r.Sealing(), Cipher: cipher, KeyTransport: keyTransport, Compression: r.Compressing(),
 	}
 }

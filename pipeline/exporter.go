@@ -93,6 +93,8 @@ type Export struct {
 	// key that its pseudonyms are made with.
 	FieldPolicy *schemas.FieldPolicy
 	PolicyKeyID string
+	// Names are another product's field names that each row has next to ours; empty: none.
+	Names string
 	// Encoding is schemas.EncodingSMIME or schemas.EncodingDER.
 	Encoding string
 	// Cipher is schemas.CipherCBC (also when empty) or schemas.CipherGCM, KeyTransport
@@ -105,7 +107,8 @@ type Export struct {
 	// Lifetime is how long artifacts live; 0 means as long as the tenant's may.
 	Lifetime time.Duration
 
-	// redaction carries FieldPolicy out, and room is by how much the JSON Lines of a part may grow.
+	// redaction carries FieldPolicy out, and room is by how much the JSON Lines of a part may
+	// grow by it and by Names.
 	redaction *schemas.Redaction
 	room      int64
 }

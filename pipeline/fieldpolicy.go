@@ -15,14 +15,15 @@ import (
 // policy shows. The ids in the plan, in decisions and in status events are those of ClickHouse:
 // erasures and holds find exports by them.
 
-// pseudonymBytes is by how much a member at most grows that becomes a pseudonym.
-const pseudonymBytes = 64
+// pseudonymBytes is by how much a member at most grows that becomes a pseudonym, and namesBytes
+// by how much most rows grow by another product's field names.
+const pseudonymBytes, namesBytes = 64, 768
 
 // minRoom is the least room for growth of a part, in bytes.
 const minRoom = 64 << 10
 
-// errGrown says that pseudonyms need more room than was reserved.
-var errGrown = errors.New("its pseudonyms need more memory than was reserved")
+// errGrown says that what is shown needs more room than was reserved.
+var errGrown = errors.New("its pseudonyms or field names need more memory than was reserved")
 
 // PolicyKeyID is the id of the key that the pseudonyms of a request are made with, empty if there
 // are none. It is schemas.ErrNoPseudonymKey if there is no key.
@@ -86,17 +87,44 @@ func (a Acceptance) policy() string {
 	return a.Request.FieldPolicy.Applied(a.Request.Entity, a.PolicyKeyID).Identity()
 }
 
-// growth is how much room for pseudonyms to begin with.
+// growth is how much room for pseudonyms and field names to begin with.
 func (x Export) growth(part schemas.Part) int64 {
-	n := x.FieldPolicy.Pseudonyms(x.Filter.Entity)
-	if n == 0 || part.Kind == schemas.KindAttachments {
+	each := int64(x.FieldPolicy.Pseudonyms(x.Filter.Entity)) * pseudonymBytes
+	if part.Kind == "" && x.Names != "" {
+		each += namesBytes
+	}
+	if each == 0 || part.Kind == schemas.KindAttachments {
 		return 0
 	}
-	return max(minRoom, part.Rows*int64(n)*pseudonymBytes)
+	return max(minRoom, part.Rows*each)
 }
 
-// redactLines is what appends the line that an export shows of a stored one; nil if that is the
-// same.
+// rewrites reports whether the lines of a part are shown otherwise than they are stored.
+func (x Export) rewrites(kind string) bool {
+	return x.redaction != nil && kind != schemas.KindAttachments || x.Names != "" && kind == ""
+}
+
+// shownLines is what appends the line that an export shows of a stored one; nil if that is the
+// same. Copies under other names are made of what the policy shows, and of nothing else.
+func (x Export) shownLines(kind string) func(dst, line []byte) ([]byte, error) {
+	redact := x.redactLines(kind)
+	names := schemas.FieldNamesOf(x.Names, x.Filter.Entity)
+	switch {
+	case names == nil || kind != "":
+		return redact
+	case redact == nil:
+		return names.Copies().Append
+	}
+	copies, shown := names.Copies(), []byte(nil)
+	return func(dst, line []byte) (_ []byte, err error) {
+		if shown, err = redact(shown[:0], line); err != nil {
+			return dst, err
+		}
+		return copies.Append(dst, shown)
+	}
+}
+
+// redactLines is what carries the field policy out; nil if there is none.
 func (x Export) redactLines(kind string) func(dst, line []byte) ([]byte, error) {
 	switch {
 	case x.redaction == nil:
@@ -132,12 +160,15 @@ func (x Export) shownFilter() schemas.Filter {
 
 // shownReceipts are the receipts as the manifest shows them.
 func (x Export) shownReceipts(receipts iter.Seq[schemas.Receipt]) iter.Seq[schemas.Receipt] {
-	if x.redaction == nil {
+	if x.redaction == nil && x.Names == "" {
 		return receipts
 	}
 	return func(yield func(schemas.Receipt) bool) {
 		for r := range receipts {
-			r.First, r.Last, r.StoredBytes = x.redaction.Key(r.First), x.redaction.Key(r.Last), 0
+			r.StoredBytes = 0
+			if x.redaction != nil {
+				r.First, r.Last = x.redaction.Key(r.First), x.redaction.Key(r.Last)
+			}
 			if !yield(r) {
 				return
 			}

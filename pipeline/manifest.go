@@ -77,7 +77,7 @@ func (e *Exporter) manifestOf(x Export, topic schemas.Topic, writeOffs []schemas
 		Attachments: left,
 		Version:     schemas.ManifestVersion, TenantID: x.Filter.TenantID, ExportID: x.ID,
 		Filter: x.shownFilter(), Topic: topic, Snapshot: x.Snapshot,
-		Since: x.since(), SinceExport: x.sinceExport(), Chain: x.Link.chain(x.shownFilter(), x.appliedPolicy()), FieldPolicy: x.appliedPolicy(),
+		Since: x.since(), SinceExport: x.sinceExport(), Chain: x.Link.chain(x), FieldPolicy: x.appliedPolicy(), Names: x.Names,
 		HistoryFrom: x.leavesOut(),
 		WrittenOff:  schemas.Touching(writeOffs, x.since(), x.Snapshot),
 		CreatedAt:   schemas.TimeOf(now), ExpiresAt: schemas.TimeOf(now.Add(lifetime)),

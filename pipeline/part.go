@@ -166,10 +166,11 @@ func (e *Exporter) zip(ctx context.Context, x Export, dst *spool, versions uint6
 	}
 	lines := lineCounter{sum: sha256.New(), limit: r.Bytes, beyond: errUnplanned}
 	shown, to := &lines, io.MultiWriter(&lines, entry)
-	if redact := x.redactLines(r.Kind); redact != nil {
+	show := x.shownLines(r.Kind)
+	if show != nil {
 		lines.sum = nil // nobody is shown it
 		shown = &lineCounter{sum: sha256.New(), limit: r.Bytes + x.room, beyond: errGrown}
-		to = io.MultiWriter(&lines, &lineWriter{each: redact, to: io.MultiWriter(shown, entry)})
+		to = io.MultiWriter(&lines, &lineWriter{each: show, to: io.MultiWriter(shown, entry)})
 	}
 	got, err := e.lines(ctx, x, r.Part, to)
 	if err != nil {
@@ -184,7 +185,7 @@ func (e *Exporter) zip(ctx context.Context, x Export, dst *spool, versions uint6
 	if got != versions {
 		return errVersions
 	}
-	if x.redaction != nil {
+	if show != nil {
 		r.StoredBytes, r.Bytes = lines.bytes, shown.bytes
 	}
 	r.JSONLSHA256 = hexSum(shown.sum)
@@ -270,7 +271,7 @@ func (e *Exporter) adopt(ctx context.Context, x Export, part schemas.Part, key s
 		}
 	}
 	planned := number(metaJSONLBytes)
-	if x.redaction != nil && part.Kind != schemas.KindAttachments {
+	if x.rewrites(part.Kind) {
 		r.Bytes, r.StoredBytes = planned, number(metaStoredBytes)
 		planned = r.StoredBytes
 	}

@@ -42,8 +42,8 @@ func (c Chain) check(m *Manifest, p *problems) {
 	if c.PreviousExportID != m.SinceExport {
 		p.add("chain", "continues %q, the export %q", shorten(c.PreviousExportID), shorten(m.SinceExport))
 	}
-	if c.FilterDigest != SelectionDigest(m.Filter, m.FieldPolicy) {
-		p.add("chain", "filter_digest is not that of the filter and the field policy")
+	if c.FilterDigest != SelectionDigest(m.Filter, m.FieldPolicy, m.Names) {
+		p.add("chain", "filter_digest is not that of the filter, the field policy and the names")
 	}
 }
 
@@ -59,13 +59,17 @@ func FilterDigest(f Filter) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// SelectionDigest identifies what a run selects, whatever its range, and what of it is shown:
-// without a field policy it is FilterDigest.
-func SelectionDigest(f Filter, policy *AppliedPolicy) string {
-	if policy == nil {
+// SelectionDigest identifies what a run selects, whatever its range, what of it is shown, and
+// whose field names rows have next to ours: without a field policy and names it is FilterDigest.
+func SelectionDigest(f Filter, policy *AppliedPolicy, names string) string {
+	if policy == nil && names == "" {
 		return FilterDigest(f)
 	}
-	sum := sha256.Sum256([]byte(FilterDigest(f) + "/" + policy.Identity()))
+	of := FilterDigest(f) + "/" + policy.Identity()
+	if names != "" {
+		of += "/names=" + names
+	}
+	sum := sha256.Sum256([]byte(of))
 	return hex.EncodeToString(sum[:])
 }
 

@@ -64,7 +64,7 @@ func PlacesDiffer() string {
 		taken := map[uint]string{}
 		for name := range event.known {
 			p, known := event.place([]byte(name))
-			if other, twice := taken[p.number]; !known || twice || p.number >= 32 {
+			if other, twice := taken[p.number]; !known || twice || p.number >= 64 {
 				return fmt.Sprintf("%s of %T: known %v, number %d, as %q", name, event.placed, known, p.number, other)
 			}
 			taken[p.number] = name

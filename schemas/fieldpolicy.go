@@ -185,6 +185,9 @@ func (p *FieldPolicy) LeavesOutFiles(entity string) bool {
 
 // expanded returns all rules in the order of their pointers, those of the preset included.
 func (p *FieldPolicy) expanded(entity string) (rules []FieldRule, unknown string) {
+	if p == nil {
+		return nil, ""
+	}
 	all := p.Own()
 	unknown = p.Unknown
 	if preset, ok := fieldPresets[p.Preset][entity]; ok {
@@ -253,6 +256,26 @@ func (p *problems) fieldPolicy(of *FieldPolicy, f Filter) {
 	}
 	if len(bad) == 0 {
 		p.hiddenFilter(of, f)
+	}
+}
+
+// names checks whose field names rows have next to ours. A policy must not name a copy: hidden or
+// not, it is like the member of ours.
+func (p *problems) names(product string, of *FieldPolicy, entity string) {
+	p.oneOf("names", product, NamesChoices(), false)
+	names := FieldNamesOf(product, entity)
+	if names == nil {
+		return
+	}
+	rules, _ := of.expanded(entity)
+	for _, r := range rules {
+		tokens, err := pointerTokens(r.Pointer)
+		if err != nil {
+			continue // said elsewhere
+		}
+		if i, theirs := names.place([]byte(tokens[0])); theirs {
+			p.add("field_policy", "%q is the copy of %q under the names of %s; name that", shorten(r.Pointer), "/"+names.list[i].Ours, product)
+		}
 	}
 }
 

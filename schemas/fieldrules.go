@@ -58,6 +58,10 @@ var fieldsOf = map[string]map[string]fieldKind{
 		"parent_id": referenceField, "thread_id": referenceField, "contact_id": referenceField, "agent_id": referenceField,
 		"queue": textField, "category": textField, "language": textField, "disposition": textField,
 		"subject": freeField, "text": freeField, "notes": freeField,
+		"entity_type": plainField, "subtype": plainField, "time_shift": plainField, "structured_text_type": plainField,
+		"can_be_parent": plainField, "is_spam": plainField, "category_approved": plainField,
+		"external_id": referenceField, "subtenant_id": referenceField, "creator_app_id": referenceField, "thread_hash": referenceField,
+		"structured_text": freeField, "web_safe_email_status": textField, "stopped_reason": textField,
 		"attributes": mapField, "attachments": objectField,
 	},
 	EntityContact: {
@@ -92,8 +96,8 @@ func FieldPresets() []string { return []string{PresetPersonal, PresetIdentifiers
 var fieldPresets = map[string]map[string]*FieldPolicy{
 	PresetPersonal: {
 		EntityInteraction: {
-			Pseudonym: []string{"/interaction_id", "/parent_id", "/thread_id", "/contact_id", "/agent_id"},
-			LeaveOut:  []string{"/subject", "/text", "/notes", "/attributes", "/attachments"},
+			Pseudonym: []string{"/interaction_id", "/parent_id", "/thread_id", "/contact_id", "/agent_id", "/external_id", "/thread_hash"},
+			LeaveOut:  []string{"/subject", "/text", "/notes", "/structured_text", "/stopped_reason", "/web_safe_email_status", "/attributes", "/attachments"},
 			Unknown:   UnknownLeaveOut,
 		},
 		EntityContact: {
@@ -110,7 +114,7 @@ var fieldPresets = map[string]map[string]*FieldPolicy{
 		},
 	},
 	PresetFreeText: {
-		EntityInteraction: {LeaveOut: []string{"/subject", "/text", "/notes", "/attachments"}},
+		EntityInteraction: {LeaveOut: []string{"/subject", "/text", "/notes", "/structured_text", "/attachments"}},
 		EntityContact:     {LeaveOut: []string{"/notes"}},
 	},
 }

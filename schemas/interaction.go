@@ -11,6 +11,9 @@ var (
 	directions = []string{"inbound", "outbound", "internal"}
 )
 
+// maxTimeShift is more than any time zone is away from UTC, in minutes.
+const maxTimeShift = 24 * 60
+
 // MediaTypes lists the media types an interaction can have.
 func MediaTypes() []string { return slices.Clone(mediaTypes) }
 
@@ -21,27 +24,43 @@ func Directions() []string { return slices.Clone(directions) }
 // message. (tenant_id, started_at, interaction_id) is its immutable identity; an
 // update is the whole interaction again, and the last one published counts.
 type Interaction struct {
-	InteractionID string            `json:"interaction_id"`
-	TenantID      string            `json:"tenant_id"`
-	MediaType     string            `json:"media_type"`
-	Direction     string            `json:"direction,omitempty"`
-	Status        string            `json:"status,omitempty"`
-	StartedAt     Time              `json:"started_at"`
-	EndedAt       *Time             `json:"ended_at,omitempty"`
-	ModifiedAt    *Time             `json:"modified_at,omitempty"`
-	ParentID      string            `json:"parent_id,omitempty"`
-	ThreadID      string            `json:"thread_id,omitempty"`
-	ContactID     string            `json:"contact_id,omitempty"`
-	AgentID       string            `json:"agent_id,omitempty"`
-	Queue         string            `json:"queue,omitempty"`
-	Category      string            `json:"category,omitempty"`
-	Subject       string            `json:"subject,omitempty"`
-	Text          string            `json:"text,omitempty"`
-	Notes         string            `json:"notes,omitempty"`
-	Language      string            `json:"language,omitempty"`
-	Disposition   string            `json:"disposition,omitempty"`
-	Attributes    map[string]string `json:"attributes,omitempty"`
-	Attachments   []Attachment      `json:"attachments,omitempty"`
+	InteractionID string `json:"interaction_id"`
+	TenantID      string `json:"tenant_id"`
+	MediaType     string `json:"media_type"`
+	Direction     string `json:"direction,omitempty"`
+	Status        string `json:"status,omitempty"`
+	StartedAt     Time   `json:"started_at"`
+	EndedAt       *Time  `json:"ended_at,omitempty"`
+	ModifiedAt    *Time  `json:"modified_at,omitempty"`
+	ParentID      string `json:"parent_id,omitempty"`
+	ThreadID      string `json:"thread_id,omitempty"`
+	ContactID     string `json:"contact_id,omitempty"`
+	AgentID       string `json:"agent_id,omitempty"`
+	Queue         string `json:"queue,omitempty"`
+	Category      string `json:"category,omitempty"`
+	Subject       string `json:"subject,omitempty"`
+	Text          string `json:"text,omitempty"`
+	Notes         string `json:"notes,omitempty"`
+	Language      string `json:"language,omitempty"`
+	Disposition   string `json:"disposition,omitempty"`
+	// EntityType to StoppedReason are what other products know of interactions; see
+	// genesysNames.
+	EntityType         string            `json:"entity_type,omitempty"`
+	Subtype            string            `json:"subtype,omitempty"`
+	ExternalID         string            `json:"external_id,omitempty"`
+	TimeShift          *int64            `json:"time_shift,omitempty"` // minutes from UTC
+	StructuredText     string            `json:"structured_text,omitempty"`
+	StructuredTextType string            `json:"structured_text_type,omitempty"`
+	SubtenantID        string            `json:"subtenant_id,omitempty"`
+	ThreadHash         string            `json:"thread_hash,omitempty"`
+	CanBeParent        *bool             `json:"can_be_parent,omitempty"`
+	CreatorAppID       string            `json:"creator_app_id,omitempty"`
+	IsSpam             *bool             `json:"is_spam,omitempty"`
+	WebSafeEmailStatus string            `json:"web_safe_email_status,omitempty"`
+	CategoryApproved   *bool             `json:"category_approved,omitempty"`
+	StoppedReason      string            `json:"stopped_reason,omitempty"`
+	Attributes         map[string]string `json:"attributes,omitempty"`
+	Attachments        []Attachment      `json:"attachments,omitempty"`
 
 	// Body is the event as published, on one line with its times in wire form:
 	// what exports carry. DecodeInteraction sets it; an event made in Go has none.
@@ -111,6 +130,18 @@ func (i *Interaction) Validate() error {
 	p.short("subject", i.Subject)
 	p.short("language", i.Language)
 	p.short("disposition", i.Disposition)
+	p.short("entity_type", i.EntityType)
+	p.short("subtype", i.Subtype)
+	p.id("external_id", i.ExternalID, false)
+	if s := i.TimeShift; s != nil && (*s < -maxTimeShift || *s > maxTimeShift) {
+		p.add("time_shift", "%d is outside %d to %d minutes", *s, -maxTimeShift, maxTimeShift)
+	}
+	p.short("structured_text_type", i.StructuredTextType)
+	p.id("subtenant_id", i.SubtenantID, false)
+	p.short("thread_hash", i.ThreadHash)
+	p.id("creator_app_id", i.CreatorAppID, false)
+	p.short("web_safe_email_status", i.WebSafeEmailStatus)
+	p.short("stopped_reason", i.StoppedReason)
 	p.attributes(i.Attributes)
 	p.attachments(i.TenantID, i.Attachments)
 	return p.err()

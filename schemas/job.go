@@ -99,6 +99,8 @@ type Job struct {
 	Attachments  string `json:"attachments,omitempty"`
 	// FieldPolicy says what of each row is hidden; nil shows all of it.
 	FieldPolicy *FieldPolicy `json:"field_policy,omitempty"`
+	// Names are another product's field names that each row has next to ours; empty: none.
+	Names string `json:"names,omitempty"`
 	// Recipients are SHA-256 fingerprints of certificates registered for the tenant.
 	Recipients []string `json:"recipients"`
 	// RetentionDays is how long artifacts live; 0 means as long as the tenant's may.
@@ -263,6 +265,7 @@ func (j *Job) Validate() error {
 	p.schedule(j.Schedule)
 	p.timeframe(j.Timeframe)
 	p.fieldPolicy(j.FieldPolicy, Filter{Entity: j.Entity, MediaTypes: j.MediaTypes, Match: j.Match})
+	p.names(j.Names, j.FieldPolicy, j.Entity)
 	p.shape(j.SplitSize, j.Encoding, j.Compression, j.Attachments)
 	p.seal(j.Cipher, j.KeyTransport)
 	recipients := make([]Recipient, len(j.Recipients))

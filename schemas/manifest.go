@@ -51,10 +51,12 @@ type Manifest struct {
 	Attachments string `json:"attachments,omitempty"`
 	// FieldPolicy says what of each row is hidden. Where it replaces the ids of rows, it does so in
 	// Filter and Parts, too, whose keys are in the order of their times then.
-	FieldPolicy *AppliedPolicy   `json:"field_policy,omitempty"`
-	Recipients  []CertificateRef `json:"recipients"`
-	Parts       []Receipt        `json:"parts"`
-	Totals      Totals           `json:"totals"`
+	FieldPolicy *AppliedPolicy `json:"field_policy,omitempty"`
+	// Names are another product's field names that each row has next to ours, empty if none.
+	Names      string           `json:"names,omitempty"`
+	Recipients []CertificateRef `json:"recipients"`
+	Parts      []Receipt        `json:"parts"`
+	Totals     Totals           `json:"totals"`
 }
 
 // CertificateRef identifies a certificate without containing it.
@@ -157,6 +159,7 @@ func (m *Manifest) check() error {
 		m.Chain.check(m, &p)
 	}
 	m.FieldPolicy.check(&p)
+	p.oneOf("names", m.Names, NamesChoices(), false)
 	pseudonyms := m.FieldPolicy.ReplacesIdentity(m.Filter.Entity)
 	for i, part := range m.Parts {
 		if part.Number != i+1 {

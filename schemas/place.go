@@ -52,6 +52,34 @@ func (i *interactionPlaces) place(name []byte) (place, bool) {
 		return place{number: 19, pairs: &i.Attributes}, true
 	case "attachments":
 		return place{number: 20, attachments: &i.Attachments}, true
+	case "entity_type":
+		return place{number: 21, text: &i.EntityType}, true
+	case "subtype":
+		return place{number: 22, text: &i.Subtype}, true
+	case "external_id":
+		return place{number: 23, text: &i.ExternalID}, true
+	case "time_shift":
+		return place{number: 24, unsure: true}, true
+	case "structured_text":
+		return place{number: 25, text: i.unlessRow(&i.StructuredText)}, true
+	case "structured_text_type":
+		return place{number: 26, text: &i.StructuredTextType}, true
+	case "subtenant_id":
+		return place{number: 27, text: &i.SubtenantID}, true
+	case "thread_hash":
+		return place{number: 28, text: &i.ThreadHash}, true
+	case "can_be_parent":
+		return place{number: 29, flag: &i.CanBeParent}, true
+	case "creator_app_id":
+		return place{number: 30, text: &i.CreatorAppID}, true
+	case "is_spam":
+		return place{number: 31, flag: &i.IsSpam}, true
+	case "web_safe_email_status":
+		return place{number: 32, text: &i.WebSafeEmailStatus}, true
+	case "category_approved":
+		return place{number: 33, flag: &i.CategoryApproved}, true
+	case "stopped_reason":
+		return place{number: 34, text: &i.StoppedReason}, true
 	}
 	return place{}, false
 }

@@ -148,7 +148,7 @@ type Receipt struct {
 	// Name is the file's name within the export; Key that of the object.
 	Name string `json:"name"`
 	Key  string `json:"key"`
-	// StoredBytes is the planned size of the JSON Lines where a field policy gave them another one,
+	// StoredBytes is the planned size of the JSON Lines where a field policy or other names gave them another one,
 	// Bytes. Manifests do not tell it: it says how much was hidden.
 	StoredBytes int64 `json:"stored_bytes,omitempty"`
 	// JSONLSHA256 is the digest of the JSON Lines: the rows, or the index of a part with

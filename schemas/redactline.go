@@ -1,9 +1,6 @@
 package schemas
 
-import (
-	"bytes"
-	"fmt"
-)
+import "bytes"
 
 // LineRedaction carries a field policy out on rows. What it makes of a row is a function of the
 // row, the policy and the key. It reads each byte once, and copies what no rule is about as it is:
@@ -11,8 +8,8 @@ import (
 type LineRedaction struct {
 	root       *fieldNode
 	pseudonyms *pseudonyms
-	in, out    []byte
-	at         int
+	lineReader
+	out []byte
 }
 
 // Append appends the row that line shows under the policy. An error says that line is no JSON
@@ -26,35 +23,12 @@ func (l *LineRedaction) Append(dst, line []byte) ([]byte, error) {
 	if err := l.object(l.root); err != nil {
 		return dst, err
 	}
-	if l.space(); l.at != len(l.in) {
-		return dst, l.broken("the end")
+	if err := l.ends(); err != nil {
+		return dst, err
 	}
 	out := l.out
 	l.in, l.out = nil, nil // keeps no row alive
 	return out, nil
-}
-
-func (l *LineRedaction) broken(want string) error {
-	return fmt.Errorf("a stored row is not JSON: byte %d is not %s", l.at, want)
-}
-
-// peek is the next byte, 0 at the end.
-func (l *LineRedaction) peek() byte {
-	if l.at < len(l.in) {
-		return l.in[l.at]
-	}
-	return 0
-}
-
-func (l *LineRedaction) space() {
-	for l.at < len(l.in) {
-		switch l.in[l.at] {
-		case ' ', '\t', '\r', '\n':
-			l.at++
-		default:
-			return
-		}
-	}
 }
 
 // object writes the members of an object that stay.
@@ -209,73 +183,4 @@ func (l *LineRedaction) copy() error {
 	err := l.skip()
 	l.out = append(l.out, l.in[begin:l.at]...)
 	return err
-}
-
-// text reads a quoted text.
-func (l *LineRedaction) text() ([]byte, error) {
-	begin := l.at
-	if l.peek() != '"' {
-		return nil, l.broken("a quote")
-	}
-	for l.at++; ; l.at++ {
-		end := bytes.IndexByte(l.in[l.at:], '"')
-		if end < 0 {
-			l.at = len(l.in)
-			return nil, l.broken("the end of a text")
-		}
-		l.at += end
-		backslashes := 0
-		for l.in[l.at-1-backslashes] == '\\' {
-			backslashes++
-		}
-		if backslashes%2 == 0 {
-			l.at++
-			return l.in[begin:l.at], nil
-		}
-	}
-}
-
-// skip goes past a value.
-func (l *LineRedaction) skip() error {
-	depth := 0
-	for l.at < len(l.in) {
-		switch c := l.in[l.at]; c {
-		case '"':
-			if _, err := l.text(); err != nil {
-				return err
-			}
-		case '{', '[':
-			depth++
-			l.at++
-		case '}', ']':
-			if depth == 0 {
-				return l.broken("a value")
-			}
-			depth--
-			l.at++
-		case ' ', '\t', '\r', '\n', ',', ':':
-			if depth == 0 {
-				return l.broken("a value")
-			}
-			l.at++
-			continue
-		default:
-			l.word()
-		}
-		if depth == 0 {
-			return nil
-		}
-	}
-	return l.broken("a value")
-}
-
-// word goes past a number, true, false or null.
-func (l *LineRedaction) word() {
-	for l.at < len(l.in) {
-		switch l.in[l.at] {
-		case ',', ':', '}', ']', '"', '{', '[', ' ', '\t', '\r', '\n':
-			return
-		}
-		l.at++
-	}
 }

@@ -43,6 +43,8 @@ type ExportRequest struct {
 	Attachments string `json:"attachments,omitempty"`
 	// FieldPolicy says what of each row is hidden; nil shows all of it.
 	FieldPolicy *FieldPolicy `json:"field_policy,omitempty"`
+	// Names are another product's field names that each row has next to ours; empty: none.
+	Names string `json:"names,omitempty"`
 	// Recipients are those who can decrypt: at least one.
 	Recipients []Recipient `json:"recipients,omitempty"`
 	// Snapshot repeats an earlier export's point in time; empty means now.
@@ -114,7 +116,9 @@ func (r *ExportRequest) Filter() Filter {
 
 // Strict reports whether the request has members that a release which does not know them must
 // not ignore.
-func (r *ExportRequest) Strict() bool { return len(r.Contacts) > 0 || r.FieldPolicy != nil }
+func (r *ExportRequest) Strict() bool {
+	return len(r.Contacts) > 0 || r.FieldPolicy != nil || r.Names != ""
+}
 
 // WithoutAttachments reports whether there are no parts with attachments: they are left out, or
 // the field policy hides them.
@@ -249,6 +253,7 @@ func (r *ExportRequest) Validate() error {
 	p.match(r.Match, r.Entity)
 	p.contacts(r.Contacts, r.Reason)
 	p.fieldPolicy(r.FieldPolicy, r.Filter())
+	p.names(r.Names, r.FieldPolicy, r.Entity)
 	p.shape(r.SplitSize, r.Encoding, r.Compression, r.Attachments)
 	p.seal(r.Cipher, r.KeyTransport)
 	p.retention(r.RetentionDays)

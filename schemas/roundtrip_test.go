@@ -136,6 +136,11 @@ func interactions() *rapid.Generator[*schemas.Interaction] {
 			Queue: short.Draw(t, "queue"), Category: short.Draw(t, "category"), Subject: short.Draw(t, "subject"),
 			Text: rapid.String().Draw(t, "text"), Notes: rapid.String().Draw(t, "notes"),
 			Language: short.Draw(t, "language"), Disposition: short.Draw(t, "disposition"),
+			EntityType: short.Draw(t, "entity type"), Subtype: short.Draw(t, "subtype"), ExternalID: ids(0).Draw(t, "external"),
+			TimeShift: rapid.Ptr(rapid.Int64Range(-1440, 1440), true).Draw(t, "shift"), StructuredText: rapid.String().Draw(t, "structured"),
+			StructuredTextType: short.Draw(t, "structured type"), SubtenantID: ids(0).Draw(t, "subtenant"), ThreadHash: short.Draw(t, "hash"),
+			CanBeParent: rapid.Ptr(rapid.Bool(), true).Draw(t, "parent too"), CreatorAppID: ids(0).Draw(t, "app"), IsSpam: rapid.Ptr(rapid.Bool(), true).Draw(t, "spam"),
+			WebSafeEmailStatus: short.Draw(t, "safe"), CategoryApproved: rapid.Ptr(rapid.Bool(), true).Draw(t, "approved"), StoppedReason: short.Draw(t, "stopped"),
 			Attributes:  attributeMaps().Draw(t, "attributes"),
 			Attachments: lists(rapid.Just(schemas.Attachment{AttachmentID: "a", Content: "QUJD", Size: 3})).Filter(func(l []schemas.Attachment) bool { return len(l) < 2 }).Draw(t, "attachments"),
 		}

@@ -30,13 +30,16 @@ type placed interface {
 // place is where one member is kept: in the one place that is not nil. Without any it is
 // checked and left out.
 type place struct {
-	number      uint // of the member among those of its event, below 32
+	number      uint // of the member among those of its event, below 64
 	text        *string
 	time        *Time
 	optional    **Time // time is then where it points to
 	list        *[]string
 	pairs       *map[string]string
 	attachments *[]Attachment
+	flag        **bool
+	// unsure says that members.read reads it.
+	unsure bool
 }
 
 // scan fills an event from the JSON object b and returns its body: b on one line with its
@@ -184,7 +187,7 @@ func (s *scanner) event(into placed) bool {
 	if s.next('}') {
 		return true
 	}
-	var seen uint32
+	var seen uint64
 	var others names
 	for {
 		begin, end, sure := s.name()
@@ -237,6 +240,10 @@ func (s *scanner) member(p place) bool {
 		return s.list(p.list)
 	case p.pairs != nil:
 		return s.pairs(p.pairs)
+	case p.flag != nil:
+		return s.flag(p.flag)
+	case p.unsure:
+		return false
 	case p.attachments != nil:
 		*p.attachments = []Attachment{}
 		return s.next('[') && s.next(']')
@@ -275,6 +282,15 @@ func (s *scanner) instant(p place) bool {
 		*p.optional = p.time
 	}
 	return true
+}
+
+func (s *scanner) flag(into **bool) bool {
+	*into = new(bool)
+	if s.peek() == 't' {
+		**into = true
+		return s.word("true")
+	}
+	return s.word("false")
 }
 
 func (s *scanner) list(into *[]string) bool {

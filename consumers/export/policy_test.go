@@ -130,7 +130,7 @@ func TestNothingOfPlantedPersonalDataIsInAnExportThatHidesIt(t *testing.T) {
 				if found := hits(t, dir, planted); len(found) > 0 {
 					t.Errorf("%s: planted data is in %v", id, found)
 				}
-				if m.FieldPolicy == nil || m.FieldPolicy.KeyID == "" || m.Chain.FilterDigest != schemas.SelectionDigest(m.Filter, m.FieldPolicy) {
+				if m.FieldPolicy == nil || m.FieldPolicy.KeyID == "" || m.Chain.FilterDigest != schemas.SelectionDigest(m.Filter, m.FieldPolicy, m.Names) {
 					t.Errorf("%s: the manifest states %+v, %+v", id, m.FieldPolicy, m.Chain)
 				}
 				for _, part := range m.Parts {

@@ -31,6 +31,7 @@ type ExportInput struct {
 	Compression string               `json:"compression,omitempty" enum:"standard,fast" doc:"fast: larger files, sooner."`
 	Attachments string               `json:"attachments,omitempty" enum:"included,none" doc:"included, as parts of their own with the contents, if not given."`
 	FieldPolicy *schemas.FieldPolicy `json:"field_policy,omitempty" doc:"What of each row the export hides: members by JSON Pointer that are left out, cut short or become pseudonyms."`
+	Names       string               `json:"names,omitempty" enum:"genesys" doc:"Whose field names each row has next to ours; none if not given."`
 	Recipients  []schemas.Recipient  `json:"recipients,omitempty" maxItems:"32" doc:"Who can decrypt: fingerprints of registered certificates. At least one; an estimate needs none."`
 	SinceExport string               `json:"since_export,omitempty" maxLength:"128" doc:"Continue this completed export."`
 	AsOf        string               `json:"as_of,omitempty" maxLength:"128" doc:"Repeat the snapshot of this export."`
@@ -43,7 +44,7 @@ func (i ExportInput) request() schemas.ExportRequest {
 		Match:    schemas.Match{Queues: i.Queues, Directions: i.Directions, Statuses: i.Statuses, Attributes: i.Attributes},
 		Contacts: i.Contacts, Reason: i.Reason,
 		SplitSize: i.SplitSize, Encoding: i.Encoding, Cipher: i.Cipher, KeyTransport: i.Transport, Attachments: i.Attachments, Compression: i.Compression,
-		FieldPolicy: i.FieldPolicy, Recipients: i.Recipients, SinceExport: i.SinceExport, RetentionDays: i.Retention,
+		FieldPolicy: i.FieldPolicy, Names: i.Names, Recipients: i.Recipients, SinceExport: i.SinceExport, RetentionDays: i.Retention,
 	}
 }
 

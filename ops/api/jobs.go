@@ -30,6 +30,7 @@ type JobInput struct {
 	Attachments   string               `json:"attachments,omitempty" enum:"included,none" doc:"included, as parts of their own with the contents, if not given."`
 	Compression   string               `json:"compression,omitempty" enum:"standard,fast" doc:"fast: larger files, sooner."`
 	FieldPolicy   *schemas.FieldPolicy `json:"field_policy,omitempty" doc:"What of each row the runs hide: members by JSON Pointer that are left out, cut short or become pseudonyms."`
+	Names         string               `json:"names,omitempty" enum:"genesys" doc:"Whose field names each row has next to ours; none if not given."`
 	Recipients    []string             `json:"recipients" minItems:"1" maxItems:"32" doc:"Fingerprints of registered certificates."`
 	RetentionDays int                  `json:"retention_days,omitempty" minimum:"0" maximum:"3660"`
 	Webhook       *schemas.Webhook     `json:"webhook,omitempty"`
@@ -43,7 +44,7 @@ func JobInputOf(j schemas.Job) JobInput {
 		Title: j.Title, Description: j.Description, Entity: j.Entity, MediaTypes: j.MediaTypes,
 		Queues: j.Queues, Directions: j.Directions, Statuses: j.Statuses, Attributes: j.Attributes,
 		Schedule: j.Schedule, Timeframe: j.Timeframe, SplitSize: j.SplitSize, Encoding: j.Encoding, Cipher: j.Cipher, KeyTransport: j.KeyTransport,
-		Attachments: j.Attachments, Compression: j.Compression, FieldPolicy: j.FieldPolicy, Recipients: j.Recipients,
+		Attachments: j.Attachments, Compression: j.Compression, FieldPolicy: j.FieldPolicy, Names: j.Names, Recipients: j.Recipients,
 		RetentionDays: j.RetentionDays, Webhook: j.Webhook, CatchUp: j.CatchUp, State: j.State,
 	}
 }
@@ -53,7 +54,7 @@ func (i JobInput) job(id string) schemas.Job {
 		JobID: id, Title: i.Title, Description: i.Description, Entity: i.Entity, MediaTypes: i.MediaTypes,
 		Match:    schemas.Match{Queues: i.Queues, Directions: i.Directions, Statuses: i.Statuses, Attributes: i.Attributes},
 		Schedule: i.Schedule, Timeframe: i.Timeframe, SplitSize: i.SplitSize, Encoding: i.Encoding, Cipher: i.Cipher, KeyTransport: i.KeyTransport,
-		Attachments: i.Attachments, Compression: i.Compression, FieldPolicy: i.FieldPolicy, Recipients: i.Recipients,
+		Attachments: i.Attachments, Compression: i.Compression, FieldPolicy: i.FieldPolicy, Names: i.Names, Recipients: i.Recipients,
 		RetentionDays: i.RetentionDays, Webhook: i.Webhook, CatchUp: i.CatchUp, State: i.State,
 	}
 }

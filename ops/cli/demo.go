@@ -143,7 +143,7 @@ func (d *demo) prove(ctx context.Context, c config.Config) (_ []proof, err error
 		return nil, err
 	}
 	d.say("importing %s", schemas.Counted(d.rows, "interaction"))
-	report, err := d.importFiles(ctx, d.services, schemas.TopicInteractions, []string{file}, nil)
+	report, err := d.importFiles(ctx, d.services, schemas.TopicInteractions, "", []string{file}, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -62,6 +62,9 @@ the ids, and is signed but not encrypted.
 of the schema. --policy reads all of that from a file. A pseudonym is a keyed HMAC-SHA-256, the
 same in all exports of the tenant. Free text can only be left out.
 
+--names genesys writes the field names of Genesys exports next to ours, of all members that the
+field policy shows; ` + "`cdds import --names genesys`" + ` reads them back.
+
 --dry-run says what the export would hold: exact rows, parts and bytes as of what is stored,
 and the size and duration to expect, from recent exports of the tenant. Nothing is requested.
 
@@ -83,6 +86,7 @@ or was erased. Give the filter of that export: older rows of another one do not 
 			"cdds export create --tenant acme --from 2020-01-01 --to 2027-01-01 --contact c-42 --reason 'access request 4711' --recipient cert.pem --wait",
 			"cdds export create --tenant acme --from 2026-09-01 --to 2026-10-01 --preset personal --recipient cert.pem --wait",
 			"cdds export create --tenant acme --from 2026-09-01 --to 2026-10-01 --leave-out /text --pseudonym /contact_id --truncate /attributes/postcode=2 --recipient cert.pem",
+			"cdds export create --tenant acme --from 2026-09-01 --to 2026-10-01 --names genesys --recipient cert.pem",
 			"cdds export create --tenant acme --from 2026-09-01T08:00:00Z --to 2026-09-01T18:00:00Z --media chat,voice --split-size 16MiB --encoding der --recipient a.pem --recipient b.pem --json"),
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -232,7 +236,7 @@ func (s *session) submit(ctx context.Context, services *services, r *schemas.Exp
 func (f createFlags) request() (*schemas.ExportRequest, error) {
 	r := &schemas.ExportRequest{
 		TenantID: f.tenant, ExportID: f.id, Entity: f.entity, MediaTypes: trimmed(f.media), Encoding: f.shape.encoding, Cipher: f.shape.cipher, KeyTransport: f.shape.keyTransport,
-		Attachments: f.shape.attachments, Compression: f.shape.compression,
+		Attachments: f.shape.attachments, Compression: f.shape.compression, Names: f.shape.names,
 		SinceExport: f.since, RetentionDays: f.retentionDays, RequestedAt: schemas.TimeOf(time.Now()), RequestedBy: whoami(), RequestedFrom: machine(),
 	}
 	var err error

@@ -131,6 +131,7 @@ func (s *session) describe(e schemas.Export) {
 		if r.Attachments == schemas.AttachmentsNone {
 			add("attachments", "left out")
 		}
+		add("names", r.Names)
 		add("hidden", r.FieldPolicy.Applied(r.Entity, "").Text())
 		add("media", strings.Join(r.MediaTypes, ", "))
 		add("only", told(r.Match))

@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -22,7 +24,7 @@ import (
 
 func newImport(s *session) *cobra.Command {
 	var strict bool
-	var rejects string
+	var rejects, names string
 	cmd := &cobra.Command{
 		Use:   "import interactions|contacts FILE...",
 		Short: "Publish files of JSON Lines",
@@ -34,11 +36,15 @@ The first refused lines are listed with their numbers and reasons, and --rejects
 all of them to a file. The exit code is 3 if every line was refused; with --strict, if
 any was. Importing a file again is safe: what is published twice is exported once.
 
+--names genesys reads files with the field names of Genesys exports, alone or next to ours:
+those of that product, and exports made with --names genesys. What it publishes has our names.
+
 ` + exitCodes,
 		Example: examples(
 			"cdds import interactions history.jsonl more.jsonl.gz",
 			"cdds import contacts contacts.jsonl.zst --strict",
 			"cdds import interactions history.jsonl --rejects rejects.jsonl",
+			"cdds import interactions Interaction-4711.json --names genesys",
 			"gunzip -c old.gz | jq -c .items[] | cdds import interactions -"),
 		Args:      cobra.MinimumNArgs(2),
 		ValidArgs: []string{"interactions", "contacts"},
@@ -47,17 +53,22 @@ any was. Importing a file again is safe: what is published twice is exported onc
 			if topic == "" {
 				return neither(args[0])
 			}
+			if names != "" && !slices.Contains(schemas.NamesChoices(), names) {
+				return usageError{fmt.Errorf("--names: %q is unknown; it must be %s", names, strings.Join(schemas.NamesChoices(), ", "))}
+			}
 			return s.withServices(func(services *services) error {
 				reject, closeFile, err := rejectsTo(rejects)
 				if err != nil {
 					return err
 				}
-				report, err := s.importFiles(cmd.Context(), services, topic, args[1:], reject)
+				report, err := s.importFiles(cmd.Context(), services, topic, names, args[1:], reject)
 				return s.imported(report, errors.Join(err, closeFile()), strict)
 			})
 		},
 	}
 	cmd.Flags().BoolVar(&strict, "strict", false, "exit with 3 if any line was refused")
+	cmd.Flags().StringVar(&names, "names", "", "`product` whose field names the lines have, alone or next to ours: genesys")
+	_ = cmd.RegisterFlagCompletionFunc("names", cobra.FixedCompletions(schemas.NamesChoices(), cobra.ShellCompDirectiveNoFileComp))
 	cmd.Flags().StringVar(&rejects, "rejects", "", "new `file` to write every refused line to, as JSON Lines of file, line, code and reason")
 	return cmd
 }
@@ -89,9 +100,10 @@ func rejectsTo(name string) (write func(importer.Refusal) error, done func() err
 // and not after a record's delivery timeout.
 const pingTimeout = 15 * time.Second
 
-// importFiles publishes files of JSON Lines to topic, showing progress. Refused lines go
+// importFiles publishes files of JSON Lines to topic, showing progress. names are another
+// product's field names that the lines have. Refused lines go
 // to reject, unless that is nil.
-func (s *session) importFiles(ctx context.Context, services *services, topic schemas.Topic, files []string, reject func(importer.Refusal) error) (importer.Report, error) {
+func (s *session) importFiles(ctx context.Context, services *services, topic schemas.Topic, names string, files []string, reject func(importer.Refusal) error) (importer.Report, error) {
 	ping, cancel := context.WithTimeout(ctx, pingTimeout)
 	defer cancel()
 	if err := services.client.Ping(ping); err != nil && ctx.Err() == nil {
@@ -104,7 +116,7 @@ func (s *session) importFiles(ctx context.Context, services *services, topic sch
 	defer publisher.Close()
 	bar := s.newBar("importing", 0)
 	report, err := importer.Import(ctx, importer.Options{
-		Publisher: publisher, Topic: topic, Files: files, Stdin: s.in, Progress: bar.set, Refused: reject,
+		Publisher: publisher, Topic: topic, Names: names, Files: files, Stdin: s.in, Progress: bar.set, Refused: reject,
 	})
 	bar.end(err)
 	var failed *importer.PublishError

@@ -179,6 +179,7 @@ func (s *session) showJob(j schemas.Job, runs []schemas.Export, deliveries []sch
 		if j.Attachments == schemas.AttachmentsNone {
 			add("attachments", "left out")
 		}
+		add("names", j.Names)
 		add("hidden", j.FieldPolicy.Applied(j.Entity, "").Text())
 		add("cipher", j.Cipher)
 		add("key transport", j.KeyTransport)

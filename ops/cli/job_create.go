@@ -46,7 +46,8 @@ After a change of the filter it starts over with everything.
 (` + "`cdds certificate add`" + ` registers one).
 
 --leave-out, --truncate, --pseudonym, --preset and --policy hide members of each row, as
-` + "`cdds export create --help`" + ` says. After a change of them --since-last-run starts over.
+` + "`cdds export create --help`" + ` says. After a change of them or of --names
+--since-last-run starts over.
 
 --webhook receives a request when a run has ended; ` + "`cdds job secret`" + ` prints the secret to verify it with.
 
@@ -225,6 +226,7 @@ func (f *jobFlags) apply(j *schemas.Job, changed func(string) bool) (err error) 
 		"cipher":         func() { j.Cipher = f.shape.cipher },
 		"key-transport":  func() { j.KeyTransport = f.shape.keyTransport },
 		"compression":    func() { j.Compression = f.shape.compression },
+		"names":          func() { j.Names = f.shape.names },
 		"attachments":    func() { j.Attachments = f.shape.attachments },
 		"retention-days": func() { j.RetentionDays = f.retentionDays },
 		"catch-up":       func() { j.CatchUp = f.catchUp },

@@ -62,7 +62,7 @@ func (s *session) remoteCreate(ctx context.Context, c *client.Client, f createFl
 	in := api.ExportInput{
 		ID: f.id, Entity: r.Entity, From: r.From, To: r.To, MediaTypes: r.MediaTypes,
 		Queues: r.Queues, Directions: r.Directions, Statuses: r.Statuses, Attributes: r.Attributes, Contacts: r.Contacts, Reason: r.Reason,
-		SplitSize: r.SplitSize, Encoding: r.Encoding, Cipher: r.Cipher, Transport: r.KeyTransport, Compression: r.Compression, Attachments: r.Attachments, FieldPolicy: r.FieldPolicy, Recipients: r.Recipients, SinceExport: r.SinceExport, AsOf: f.asOf, Retention: r.RetentionDays,
+		SplitSize: r.SplitSize, Encoding: r.Encoding, Cipher: r.Cipher, Transport: r.KeyTransport, Compression: r.Compression, Attachments: r.Attachments, FieldPolicy: r.FieldPolicy, Names: r.Names, Recipients: r.Recipients, SinceExport: r.SinceExport, AsOf: f.asOf, Retention: r.RetentionDays,
 	}
 	if f.dryRun {
 		of, err := c.Estimate(ctx, f.tenant, in)

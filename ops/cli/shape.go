@@ -13,7 +13,7 @@ import (
 
 // shapeFlags say what the files of an export are like; exports and jobs have the same.
 type shapeFlags struct {
-	splitSize, encoding, cipher, keyTransport, compression, attachments string
+	splitSize, encoding, cipher, keyTransport, compression, attachments, names string
 }
 
 func (f *shapeFlags) add(cmd *cobra.Command) {
@@ -24,9 +24,10 @@ func (f *shapeFlags) add(cmd *cobra.Command) {
 	flags.StringVar(&f.encoding, "encoding", schemas.EncodingSMIME, "`encoding`: smime (MIME headers, base64) or der (binary)")
 	flags.StringVar(&f.cipher, "cipher", schemas.CipherCBC, "`cipher`: aes-256-cbc, which every reader opens, or aes-256-gcm (AuthEnvelopedData)")
 	flags.StringVar(&f.keyTransport, "key-transport", schemas.KeyTransportPKCS1, "`scheme`: rsa-pkcs1v15, which every reader opens, or rsa-oaep")
+	flags.StringVar(&f.names, "names", "", "`product` whose field names each row has next to ours: genesys")
 	for name, choices := range map[string][]string{
 		"attachments": schemas.AttachmentChoices(), "compression": schemas.Compressions(), "encoding": schemas.Encodings(),
-		"cipher": schemas.Ciphers(), "key-transport": schemas.KeyTransports(),
+		"cipher": schemas.Ciphers(), "key-transport": schemas.KeyTransports(), "names": schemas.NamesChoices(),
 	} {
 		_ = cmd.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(choices, cobra.ShellCompDirectiveNoFileComp))
 	}

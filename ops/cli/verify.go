@@ -175,6 +175,7 @@ type receivedExport struct {
 	// WrittenOff are records that were lost for good before the export was made.
 	WrittenOff    []schemas.WrittenOff   `json:"written_off,omitempty"`
 	FieldPolicy   *schemas.AppliedPolicy `json:"field_policy,omitempty"`
+	Names         string                 `json:"names,omitempty"`
 	HistoryFrom   *schemas.Time          `json:"history_from,omitempty"`
 	Totals        *schemas.Totals        `json:"totals,omitempty"`
 	VerifiedParts int                    `json:"verified_parts"`
@@ -205,7 +206,7 @@ func receipt(dir string, r receiver.Report, err error) receivedExport {
 	if m := r.Manifest; m != nil {
 		x.TenantID, x.ExportID, x.Topic, x.Snapshot = m.TenantID, m.ExportID, m.Topic, m.Snapshot
 		x.Filter, x.Totals, x.WrittenOff = &m.Filter, &m.Totals, m.WrittenOff
-		x.HistoryFrom, x.FieldPolicy = m.HistoryFrom, m.FieldPolicy
+		x.HistoryFrom, x.FieldPolicy, x.Names = m.HistoryFrom, m.FieldPolicy, m.Names
 	}
 	if r.Signer != nil {
 		x.Signer = &signer{smime.Fingerprint(r.Signer), schemas.NameText(r.Signer.Subject), r.Pinned}
@@ -273,6 +274,9 @@ func (x receivedExport) rows() [][]string {
 		if p.KeyID != "" {
 			rows = append(rows, []string{"", "pseudonyms are made with the key " + p.KeyID})
 		}
+	}
+	if x.Names != "" {
+		rows = append(rows, []string{"Names", "those of " + x.Names + " next to ours"})
 	}
 	for _, w := range x.WrittenOff {
 		rows = append(rows, []string{"Written off", fmt.Sprintf("%s of the topic, lost for good and written off on %s: %s", schemas.Counted(w.Records, "record"), w.At, w.Reason)})

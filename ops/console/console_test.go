@@ -279,11 +279,11 @@ func TestTheEditorKeepsWhatWasChosenWhileItShowsWhenTheJobWouldRun(t *testing.T)
 	d := newDesk(t, "editor", 0, 1)
 	form := url.Values{
 		"title": {"Nightly"}, "entity": {"interaction"}, "media_types": {"chat"}, "timeframe": {"all"}, "run": {"daily"}, "at": {"02:30"}, "time_zone": {"Europe/Berlin"},
-		"recipients": {fmt.Sprintf("%064x", 0)}, "attachments": {"none"}, "cipher": {"aes-256-gcm"}, "key_transport": {"rsa-oaep"}, "encoding": {"der"}, "compression": {"fast"},
+		"recipients": {fmt.Sprintf("%064x", 0)}, "attachments": {"none"}, "cipher": {"aes-256-gcm"}, "key_transport": {"rsa-oaep"}, "encoding": {"der"}, "compression": {"fast"}, "names": {"genesys"},
 		"then": {"preview"},
 	}
 	page := d.send("/jobs", form)
-	for _, chosen := range []string{`value="none" selected`, `value="aes-256-gcm" selected`, `value="rsa-oaep" selected`, `value="der" selected`, `<option selected>fast`} {
+	for _, chosen := range []string{`value="none" selected`, `value="aes-256-gcm" selected`, `value="rsa-oaep" selected`, `value="der" selected`, `<option selected>fast`, `value="genesys" selected`} {
 		if !strings.Contains(page, chosen) {
 			t.Errorf("the editor lost %s", chosen)
 		}

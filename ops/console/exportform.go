@@ -60,7 +60,7 @@ func selectionOf(e schemas.Export) schemas.Job {
 	r := e.Request
 	j := schemas.Job{
 		Entity: r.Entity, MediaTypes: r.MediaTypes, Match: r.Match, SplitSize: r.SplitSize, Encoding: r.Encoding, Cipher: r.Cipher,
-		KeyTransport: r.KeyTransport, Compression: r.Compression, Attachments: r.Attachments, RetentionDays: r.RetentionDays, FieldPolicy: r.FieldPolicy,
+		KeyTransport: r.KeyTransport, Compression: r.Compression, Attachments: r.Attachments, RetentionDays: r.RetentionDays, FieldPolicy: r.FieldPolicy, Names: r.Names,
 		Timeframe: schemas.Timeframe{Kind: schemas.TimeframeFixed, From: r.From, To: r.To},
 	}
 	if ever(r.From, r.To) {

@@ -44,7 +44,7 @@ func (f jobForm) Narrowed() bool {
 // Tuned reports whether something is set that the editor keeps under Advanced.
 func (f jobForm) Tuned() bool {
 	return f.SplitSize > 0 || f.RetentionDays > 0 || f.Encoding == schemas.EncodingDER || f.Cipher == schemas.CipherGCM ||
-		f.KeyTransport == schemas.KeyTransportOAEP || f.Compression == schemas.CompressionFast || f.Attachments == schemas.AttachmentsNone || f.FieldPolicy != nil
+		f.KeyTransport == schemas.KeyTransportOAEP || f.Compression == schemas.CompressionFast || f.Attachments == schemas.AttachmentsNone || f.FieldPolicy != nil || f.Names != ""
 }
 
 // QueueLines are the queues as the editor has them.
@@ -207,7 +207,7 @@ func jobOf(form url.Values, known schemas.Job) (j schemas.Job, problems []string
 		MediaTypes: form["media_types"], Recipients: form["recipients"],
 		Match:    schemas.Match{Queues: linesOf(get("queues")), Directions: form["directions"], Statuses: linesOf(strings.ReplaceAll(get("statuses"), ",", "\n"))},
 		Encoding: get("encoding"), Cipher: get("cipher"), KeyTransport: get("key_transport"),
-		Compression: get("compression"), Attachments: get("attachments"),
+		Compression: get("compression"), Attachments: get("attachments"), Names: get("names"),
 		RetentionDays: number("retention_days"), CatchUp: get("catch_up"),
 		Schedule:  schemas.Schedule{Run: get("run")},
 		Timeframe: schemas.Timeframe{Kind: get("timeframe")},

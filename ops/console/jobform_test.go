@@ -105,7 +105,7 @@ func TestSavingAJobChangesWhatWasChangedAndNothingElse(t *testing.T) {
 		Schedule:  schemas.Schedule{Run: schemas.RunOnce, Start: instant("2027-01-02T03:04:05.006Z")},
 		Timeframe: schemas.Timeframe{Kind: schemas.TimeframeFixed, From: instant("2026-10-01T00:00:00Z"), To: instant("2026-10-31T23:59:59.999Z")},
 		SplitSize: 3 << 19, Encoding: schemas.EncodingDER, Cipher: schemas.CipherGCM, KeyTransport: schemas.KeyTransportOAEP,
-		Compression: schemas.CompressionFast, Attachments: schemas.AttachmentsNone, CatchUp: schemas.CatchUpSkip, RetentionDays: 7,
+		Compression: schemas.CompressionFast, Attachments: schemas.AttachmentsNone, Names: schemas.NamesGenesys, CatchUp: schemas.CatchUpSkip, RetentionDays: 7,
 		Recipients: []string{a.Fingerprint, b.Fingerprint},
 		Webhook:    &schemas.Webhook{URL: "https://hooks.example/cdds", SecretVersion: 3},
 	}

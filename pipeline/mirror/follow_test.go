@@ -173,7 +173,7 @@ func TestACopyTakesRowsUnderAFieldPolicy(t *testing.T) {
 	r.Edit = func(m *schemas.Manifest) {
 		policy := &schemas.FieldPolicy{Pseudonym: []string{"/interaction_id"}, LeaveOut: []string{"/media_type"}}
 		m.FieldPolicy = policy.Applied(m.Filter.Entity, "0123456789abcdef")
-		m.Chain.FilterDigest = schemas.SelectionDigest(m.Filter, m.FieldPolicy)
+		m.Chain.FilterDigest = schemas.SelectionDigest(m.Filter, m.FieldPolicy, m.Names)
 	}
 	one := c.bring(r.Write(t))
 	next := run(one, 0)

@@ -18,6 +18,8 @@ type files struct {
 	total    int64 // bytes, or 0 if unknown
 	done     int64
 	progress func(done, total int64)
+	// limit is the most bytes that a line has.
+	limit int64
 }
 
 // input is one file. Files are opened one after the other, so that many of them do
@@ -30,7 +32,7 @@ type input struct {
 // openAll looks at every input, so that a wrong name is told before anything is
 // published.
 func openAll(o Options) (*files, error) {
-	fs := &files{progress: o.Progress}
+	fs := &files{progress: o.Progress, limit: o.lineLimit()}
 	known := true
 	for _, name := range o.Files {
 		if name == "-" {
@@ -103,7 +105,7 @@ func (fs *files) read(in input, each func(*block) error) error {
 	if name := encodingOf(head); name != "" {
 		return &EncodingError{in.name, name}
 	}
-	return split(in.name, text, each)
+	return split(in.name, text, fs.limit, each)
 }
 
 // EncodingError says that a file is text, but not UTF-8.

@@ -31,6 +31,9 @@ type Options struct {
 	// Topic is where the lines go, which also says what they are:
 	// schemas.TopicInteractions or schemas.TopicContacts.
 	Topic schemas.Topic
+	// Names are another product's field names that lines may have in place of ours, or next to
+	// them; empty: none.
+	Names string
 	// Files are paths; "-" is Stdin. Each may be plain, gzip or Zstandard, which is
 	// told by its first bytes and not by its name.
 	Files []string
@@ -41,6 +44,14 @@ type Options struct {
 	// Refused is called with every refused line, in order and one at a time. Its error
 	// ends the import. nil leaves it at the first few, which are in the Report.
 	Refused func(Refusal) error
+}
+
+// lineLimit is the most bytes that a line has. Other names repeat values of the event.
+func (o Options) lineLimit() int64 {
+	if o.Names == "" {
+		return schemas.MaxEventBytes
+	}
+	return maxLineBytes
 }
 
 // Report says what became of the lines. Read = Published + Refused once Import has
@@ -64,9 +75,11 @@ type Refusal struct {
 
 const (
 	maxRefusals = 20
+	// maxLineBytes is an event of schemas.MaxEventBytes with a copy of all its values, and names.
+	maxLineBytes = 2*schemas.MaxEventBytes + 4096
 	// maxInFlight bounds the bytes of lines between being read and being handed to
-	// the Publisher. It must hold at least one line of schemas.MaxEventBytes.
-	maxInFlight = 8 << 20
+	// the Publisher. It must hold at least one line of maxLineBytes.
+	maxInFlight = 12 << 20
 	// maxWorkers is more than one publishing goroutine can keep busy.
 	maxWorkers = 8
 )
@@ -80,7 +93,7 @@ const (
 // Lines are decoded on all cores. Memory stays within a few times maxInFlight,
 // beside what Publisher holds.
 func Import(ctx context.Context, o Options) (Report, error) {
-	decode, err := decoderOf(o.Topic)
+	decode, err := decoderOf(o.Topic, o.Names)
 	if err != nil {
 		return Report{}, err
 	}
@@ -248,14 +261,27 @@ func (o *outcome) result() (Report, error) {
 }
 
 // decoderOf returns what reads a line as an event of a topic.
-func decoderOf(topic schemas.Topic) (func([]byte) (schemas.Event, error), error) {
+func decoderOf(topic schemas.Topic, product string) (func([]byte) (schemas.Event, error), error) {
+	var decode func([]byte) (schemas.Event, error)
 	switch topic {
 	case schemas.TopicInteractions:
-		return func(b []byte) (schemas.Event, error) { return schemas.DecodeInteraction(b) }, nil
+		decode = func(b []byte) (schemas.Event, error) { return schemas.DecodeInteraction(b) }
 	case schemas.TopicContacts:
-		return func(b []byte) (schemas.Event, error) { return schemas.DecodeContact(b) }, nil
+		decode = func(b []byte) (schemas.Event, error) { return schemas.DecodeContact(b) }
+	default:
+		return nil, fmt.Errorf("topic %q takes no files", topic)
 	}
-	return nil, fmt.Errorf("topic %q takes no files", topic)
+	names := schemas.FieldNamesOf(product, schemas.EntityOf(topic))
+	if names == nil {
+		return decode, nil
+	}
+	return func(b []byte) (schemas.Event, error) {
+		ours, err := names.Ours(b)
+		if err != nil {
+			return nil, err
+		}
+		return decode(ours)
+	}, nil
 }
 
 // malformed is what a decoder's error says of a line.

@@ -53,8 +53,8 @@ func (b *block) decode(decode func([]byte) (schemas.Event, error)) {
 }
 
 // split cuts what r holds into lines. Blank ones are left out but numbered. Of a
-// line over schemas.MaxEventBytes only its place is kept.
-func split(file string, r io.Reader, each func(*block) error) error {
+// line over limit bytes only its place is kept.
+func split(file string, r io.Reader, limit int64, each func(*block) error) error {
 	in := bufio.NewReaderSize(r, readSize)
 	var b *block
 	for number := int64(1); ; number++ {
@@ -62,7 +62,7 @@ func split(file string, r io.Reader, each func(*block) error) error {
 			b = &block{file: file, data: make([]byte, 0, blockSize), decoded: make(chan struct{})}
 		}
 		start := len(b.data)
-		length, err := b.readLine(in)
+		length, err := b.readLine(in, limit)
 		end := errors.Is(err, io.EOF)
 		if err != nil && !end {
 			// What came before is good: it is published before the error ends all.
@@ -73,7 +73,7 @@ func split(file string, r io.Reader, each func(*block) error) error {
 			}
 			return fmt.Errorf("%s line %d: %w", file, number, err)
 		}
-		b.add(start, number, length)
+		b.add(start, number, length, limit)
 		full := len(b.data) >= blockSize*3/4 || len(b.lines) >= blockLines
 		if (full || end) && len(b.lines) > 0 {
 			if err := each(b); err != nil {
@@ -91,11 +91,11 @@ func split(file string, r io.Reader, each func(*block) error) error {
 var byteOrderMark = []byte("\xef\xbb\xbf")
 
 // add makes a line of what was read since start; length is how long it was.
-func (b *block) add(start int, number, length int64) {
-	if length > schemas.MaxEventBytes {
+func (b *block) add(start int, number, length, limit int64) {
+	if length > limit {
 		b.data = b.data[:start]
 		b.lines = append(b.lines, decodedLine{number: number, refused: &schemas.MalformedError{
-			Code: schemas.CodeTooLarge, Reason: fmt.Sprintf("the line has %d bytes; the limit is %d", length, schemas.MaxEventBytes)}})
+			Code: schemas.CodeTooLarge, Reason: fmt.Sprintf("the line has %d bytes; the limit is %d", length, limit)}})
 		return
 	}
 	text := b.data[start:]
@@ -112,16 +112,16 @@ func (b *block) add(start int, number, length int64) {
 }
 
 // readLine appends a line without its line feed to data, up to a little over
-// schemas.MaxEventBytes, and returns its true length. At the end it returns io.EOF,
+// limit, and returns its true length. At the end it returns io.EOF,
 // with the last line if that has no line feed.
-func (b *block) readLine(in *bufio.Reader) (length int64, err error) {
+func (b *block) readLine(in *bufio.Reader, limit int64) (length int64, err error) {
 	for {
 		piece, err := in.ReadSlice('\n')
 		ended := err == nil
 		if ended {
 			piece = piece[:len(piece)-1]
 		}
-		if length <= schemas.MaxEventBytes {
+		if length <= limit {
 			b.data = append(b.data, piece...)
 		}
 		length += int64(len(piece))

@@ -29,7 +29,7 @@ func Request(j schemas.Job, at schemas.Time) *schemas.ExportRequest {
 		From: everFrom, To: everTo, MediaTypes: j.MediaTypes, Match: j.Match,
 		SplitSize: j.SplitSize, Encoding: j.Encoding, Cipher: j.Cipher, KeyTransport: j.KeyTransport,
 		Compression: j.Compression, Attachments: j.Attachments, RetentionDays: j.RetentionDays,
-		FieldPolicy: j.FieldPolicy, JobID: j.JobID, ScheduledAt: at, RequestedBy: "job " + j.JobID,
+		FieldPolicy: j.FieldPolicy, Names: j.Names, JobID: j.JobID, ScheduledAt: at, RequestedBy: "job " + j.JobID,
 	}
 	for _, f := range j.Recipients {
 		r.Recipients = append(r.Recipients, schemas.Recipient{Fingerprint: f})

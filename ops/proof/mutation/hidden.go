@@ -50,5 +50,21 @@ var hidden = []mutation{
 		"privacy", "an older worker does not ignore a policy",
 		"schemas/request.go", "len(r.Contacts) > 0 || r.FieldPolicy != nil", "len(r.Contacts) > 0",
 		"schemas", "TestTheOrderOfRulesDoesNotCount",
+	}, {
+		"privacy", "copies under other names are made of what the policy shows",
+		"pipeline/fieldpolicy.go", "if shown, err = redact(shown[:0], line); err != nil {", "if shown = append(shown[:0], line...); redact == nil {",
+		"consumers/export", "TestNothingHiddenIsInAnExportUnderAnotherName",
+	}, {
+		"privacy", "a member of an event under another name gives way to the copy",
+		"schemas/fieldnames.go", "if theirs {\n\t\t\treturn\n\t\t}\n\t\tif i >= 0 {", "if i >= 0 && !theirs {",
+		"schemas", "TestWhatAPolicyHidesHasNoOtherName",
+	}, {
+		"privacy", "a policy that names a copy is refused",
+		"schemas/fieldpolicy.go", "if i, theirs := names.place([]byte(tokens[0])); theirs {", "if i, theirs := names.place([]byte(tokens[0])); theirs && i < 0 {",
+		"schemas", "TestAPolicyDoesNotNameACopy",
+	}, {
+		"privacy", "a chain whose rows get other names starts over",
+		"pipeline/chain.go", "case previous.Names != r.Names:", "case false:",
+		"consumers/export", "TestAChainWhoseRowsGetOtherNamesStartsOver",
 	},
 }

@@ -14,7 +14,7 @@ import (
 // in backticks of a flag's description for it, and a Go type where there is none.
 var placeholders = []string{
 	"NAME=VALUE", "POINTER=N", "URL", "address", "bits", "cipher", "day", "days", "destination", "directions", "directory", "duration", "encoding", "entity",
-	"expression", "file", "hours", "id", "level", "name", "number", "partition", "pointer", "position", "preset", "queue", "role", "roles", "rule", "scheme", "size",
+	"expression", "file", "hours", "id", "level", "name", "number", "partition", "pointer", "position", "preset", "product", "queue", "role", "roles", "rule", "scheme", "size",
 	"state", "statuses", "tenant", "text", "time", "title", "topic", "topics", "types", "weekday", "zone",
 }
 

@@ -66,12 +66,18 @@ keeps them from when the command ends. An erasure that was removing them already
 			`cdds hold create --tenant acme --name audit --reason "tax audit 2025" --from 2025-01-01 --to 2026-01-01`),
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			var err error
-			if h.From, err = parseTime("from", from); err != nil {
-				return usageError{err}
-			}
-			if h.To, err = parseTime("to", to); err != nil {
-				return usageError{err}
+			for _, f := range []struct {
+				flag, value string
+				into        *schemas.Time
+			}{{"from", from, &h.From}, {"to", to, &h.To}} {
+				if f.value == "" {
+					continue
+				}
+				t, err := parseTime(f.flag, f.value)
+				if err != nil {
+					return usageError{err}
+				}
+				*f.into = t
 			}
 			for _, f := range []struct {
 				flag, file string

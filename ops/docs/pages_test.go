@@ -45,11 +45,17 @@ var (
 	noise   = regexp.MustCompile(`[^\p{L}\p{N} _-]`)
 )
 
-// pages reads the README and ops/docs.
+// pages reads the README, ops/docs and its tutorials.
 func pages(t *testing.T) (all []page) {
 	t.Helper()
 	files, err := filepath.Glob("*.md")
 	check(t, err)
+	tutorials, err := filepath.Glob("tutorials/*.md")
+	check(t, err)
+	if len(tutorials) == 0 {
+		t.Error("there are no tutorials")
+	}
+	files = append(files, tutorials...)
 	for _, file := range append([]string{top + "/README.md"}, files...) {
 		content, err := os.ReadFile(file)
 		check(t, err)

@@ -75,8 +75,8 @@ WHERE number > {after:Int64} ORDER BY number LIMIT {limit:UInt32}`,
 	return runs, err
 }
 
-// LatestRuns reads the latest export of each of a tenant's jobs that ever ran, by job
-// id, without their lists of parts.
+// LatestRuns reads the latest export of each of a tenant's jobs that ever ran, by job id: whole,
+// but without parts, if it is at work, and otherwise its id, state and when it was requested.
 func (l *Ledger) LatestRuns(ctx context.Context, tenantID string, jobIDs []string) (map[string]*schemas.Export, error) {
 	if len(jobIDs) == 0 {
 		return nil, nil
@@ -84,18 +84,31 @@ func (l *Ledger) LatestRuns(ctx context.Context, tenantID string, jobIDs []strin
 	var c conditions
 	c.where("tenant_id = {tenant:String}", "tenant", tenantID)
 	c.among("job_id", "jobs", jobIDs)
-	// Summaries are read of what was found only: those of all runs would be most of the table.
-	runs, err := tables.Decoded[*schemas.Export](ctx, l.db, "read latest runs of jobs", `
-SELECT summary FROM exports FINAL WHERE tenant_id = {tenant:String} AND export_id IN (
-  SELECT export_id FROM exports FINAL WHERE `+strings.Join(c.list, " AND ")+` ORDER BY requested_at DESC, export_id DESC LIMIT 1 BY job_id)`, c.args...)
-	if err != nil {
-		return nil, err
+	latest := make(map[string]*schemas.Export, len(jobIDs))
+	byID := map[string]*schemas.Export{}
+	var working []string
+	err := l.db.Each(ctx, "read latest runs of jobs",
+		"SELECT toString(job_id), export_id, toString(state), requested_at FROM exports FINAL WHERE "+strings.Join(c.list, " AND ")+" ORDER BY requested_at DESC, export_id DESC LIMIT 1 BY job_id",
+		c.args, func(rows driver.Rows) error {
+			e := &schemas.Export{TenantID: tenantID}
+			var job, state string
+			var at time.Time
+			err := rows.Scan(&job, &e.ExportID, &state, &at)
+			e.State, e.RequestedAt = schemas.State(state), schemas.TimeOf(at)
+			if latest[job], byID[e.ExportID] = e, e; !e.State.Ended() {
+				working = append(working, e.ExportID)
+			}
+			return err
+		})
+	if err != nil || len(working) == 0 {
+		return latest, err
 	}
-	latest := make(map[string]*schemas.Export, len(runs))
-	for _, e := range runs {
-		if e.Parts = nil; e.Request != nil {
-			latest[e.Request.JobID] = e
-		}
-	}
-	return latest, nil
+	// Summaries are read of these only: those of all runs would be most of the table.
+	err = tables.EachDecoded(ctx, l.db, "read runs at work", func(e schemas.Export) error {
+		e.Parts = nil // rows from before the column have them
+		*byID[e.ExportID] = e
+		return nil
+	}, "SELECT summary FROM exports FINAL WHERE tenant_id = {tenant:String} AND export_id IN (SELECT arrayJoin({exports:Array(String)}))",
+		tables.Named("tenant", tenantID), tables.Named("exports", working))
+	return latest, err
 }

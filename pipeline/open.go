@@ -80,6 +80,27 @@ func (d Decisions) Opened(ctx context.Context, shard int32) ([]Open, error) {
 	return all, nil
 }
 
+// OpenOf counts the exports of a tenant that have an open attempt, in all shards.
+func (d Decisions) OpenOf(ctx context.Context, tenantID string) (int, error) {
+	shards, err := d.Shards(ctx)
+	if err != nil {
+		return 0, err
+	}
+	exports := map[string]bool{}
+	for _, shard := range shards {
+		objects, err := d.Store.List(ctx, shardPrefix(shard)+tenantID+"/")
+		if err != nil {
+			return 0, err
+		}
+		for _, at := range objects {
+			if o, ok := openOf(at.Key); ok {
+				exports[o.ExportID] = true
+			}
+		}
+	}
+	return len(exports), nil
+}
+
 // Shards lists those that have open attempts.
 func (d Decisions) Shards(ctx context.Context) (all []int32, err error) {
 	for prefix, err := range d.Store.Folders(ctx, openPrefix) {

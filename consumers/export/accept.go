@@ -112,6 +112,7 @@ func (w *Worker) accept(ctx context.Context, b *batch, r schemas.Record[*schemas
 	of := ctx
 	ctx, span := spans.Start(ctx, "accept", spans.Export.String(r.Event.ExportID))
 	defer func() { spans.End(span, err) }()
+	defer w.admitOne(r.Event.TenantID)()
 	taken := false
 	a, err := w.Exporter.Accept(ctx, r.Event, originOf(r), func() (a pipeline.Acceptance, err error) {
 		// Refused once, it stays so however often it is read.
@@ -154,6 +155,23 @@ func (w *Worker) accept(ctx context.Context, b *batch, r schemas.Record[*schemas
 	})
 }
 
+// admitOne begins the turn of a request of a tenant with a quota, until the returned function
+// ends it: this worker opens what it accepts before it counts what is open for the next.
+func (w *Worker) admitOne(tenantID string) (end func()) {
+	if !w.Quotas.Bounds(tenantID) {
+		return func() {}
+	}
+	w.mu.Lock()
+	t, ok := w.admitting[tenantID]
+	if !ok {
+		t = newTurn()
+		w.admitting[tenantID] = t
+	}
+	w.mu.Unlock()
+	t.lock()
+	return t.unlock
+}
+
 // opened is an export that was opened just now.
 func (w *Worker) opened(ctx context.Context, o pipeline.Open, a pipeline.Acceptance) *open {
 	topic, _ := schemas.SourceOf(a.Request.Entity)
@@ -188,6 +206,12 @@ func (w *Worker) take(ctx context.Context, b *batch, r *schemas.ExportRequest) (
 	}
 	if a.PolicyKeyID, err = w.Exporter.PolicyKeyID(r); err != nil {
 		return a, refusal{reason: "field_policy: " + err.Error()}
+	}
+	var over *pipeline.QuotaError
+	if err := w.Quotas.Admit(ctx, r.TenantID); errors.As(err, &over) {
+		return a, refusal{reason: over.Reason}
+	} else if err != nil {
+		return a, err
 	}
 	topic, _ := schemas.SourceOf(r.Entity) // Validate knows the entity
 	taken, err := b.snapshot(ctx, topic)

@@ -117,6 +117,8 @@ type Options struct {
 	Slots int
 	// TenantSlots bounds how many of them are one tenant's; 0 means Slots.
 	TenantSlots int
+	// Quotas bound the exports of tenants; nil bounds none.
+	Quotas *pipeline.Quotas
 	// InlineCertificates allows a request to bring its recipients' certificates. Off,
 	// write access to the topic is not access to anybody's data.
 	InlineCertificates bool
@@ -149,6 +151,8 @@ type Worker struct {
 	queue  queue
 	// undecided is since when records could not be decided, by position.
 	undecided map[pipeline.Origin]*undecided
+	// admitting has a turn for each tenant with a quota.
+	admitting map[string]turn
 }
 
 type exportKey struct{ tenantID, exportID string }
@@ -178,6 +182,7 @@ func New(o Options) *Worker {
 		owners:    map[int32]*owner{},
 		queue:     newQueue(max(minInHand, 4*o.Slots)),
 		undecided: map[pipeline.Origin]*undecided{},
+		admitting: map[string]turn{},
 	}
 	for _, topic := range schemas.SourceTopics() {
 		w.watches[topic] = newWatch(topic)

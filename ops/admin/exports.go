@@ -185,6 +185,9 @@ func (h *Handle) CreateExport(ctx context.Context, r schemas.ExportRequest, key 
 	case ok:
 		return schemas.Export{}, h.refuse(ctx, "export.create", r.ExportID, &ConflictError{fmt.Sprintf("export %s was requested with other content; choose another id or key", r.ExportID)})
 	}
+	if err := h.admit(ctx, "export.create", r.ExportID); err != nil {
+		return schemas.Export{}, err
+	}
 	if err := h.request(ctx, "export.create", r.ExportID, r.About(), &r); err != nil {
 		return schemas.Export{}, err
 	}

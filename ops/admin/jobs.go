@@ -164,6 +164,9 @@ func (h *Handle) RunJob(ctx context.Context, id string) (schemas.Export, error) 
 	if again != nil { // history does not know it yet
 		return schemas.Export{}, h.refuse(ctx, "job.run", id, &ConflictError{fmt.Sprintf("run %s of the job was requested just now", r.ExportID)})
 	}
+	if err := h.admit(ctx, "job.run", id); err != nil {
+		return schemas.Export{}, err
+	}
 	r.RequestedAt, r.RequestedBy, r.RequestedFrom = schemas.TimeOf(h.Now()), h.who.Name, h.who.From
 	if err := h.change(ctx, "job.run", id, "export "+r.ExportID, r); err != nil {
 		return schemas.Export{}, err

@@ -158,6 +158,8 @@ type Options struct {
 	Estimator Estimator
 	// Directory has the users and tokens Accounts change.
 	Directory *auth.Directory
+	// Quotas bound the exports of tenants; nil bounds none.
+	Quotas *pipeline.Quotas
 	// TwoPeople says that a second person must release a hold, too.
 	TwoPeople bool
 	// InlineCertificates says that a request may bring its recipients' certificates.

@@ -65,19 +65,6 @@ func (i ExportInput) repeated(ctx context.Context, h *admin.Handle) (schemas.Exp
 	return r, nil
 }
 
-// accepted is the answer to what a worker is yet to do.
-type accepted struct {
-	Location string `header:"Location" doc:"Where to follow the export."`
-	Body     schemas.Export
-}
-
-func acceptedOf(e schemas.Export, err error) (*accepted, error) {
-	if err != nil {
-		return nil, err
-	}
-	return &accepted{Prefix + "/exports/" + e.ExportID, e}, nil
-}
-
 // ExportPath names an export (or another thing of a tenant) by its id.
 type ExportPath struct {
 	Scope
@@ -114,20 +101,20 @@ func (a *API) exports() {
 	})
 	register(a, huma.Operation{
 		OperationID: "create-export", Method: http.MethodPost, Path: "/exports", Tags: tags, Summary: "Ask for an export", DefaultStatus: http.StatusAccepted,
-		Description: "Repeating the request with the same Idempotency-Key returns the same export. Follow it at Location.",
+		Description: "Repeating the request with the same Idempotency-Key returns the same export. Follow it at Location. If the tenant's quota is used up the answer is 429, with the reason and Retry-After.",
 		Errors:      []int{400, 401, 403, 404, 409, 422, 429},
 	}, func(ctx context.Context, in *struct {
 		Scope
 		Key  string `header:"Idempotency-Key" maxLength:"256"`
 		Body ExportInput
 	}) (*accepted, error) {
-		return acceptedOf(on(ctx, a, in.Scope, func(h *admin.Handle) (schemas.Export, error) {
+		return requested(ctx, a, in.Scope, func(h *admin.Handle) (schemas.Export, error) {
 			r, err := in.Body.repeated(ctx, h)
 			if err != nil {
 				return schemas.Export{}, err
 			}
 			return h.CreateExport(ctx, r, in.Key)
-		}))
+		})
 	})
 	register(a, huma.Operation{
 		OperationID: "estimate-export", Method: http.MethodPost, Path: "/estimates", Tags: tags, Summary: "Estimate an export before requesting it",
@@ -176,7 +163,7 @@ func (a *API) exports() {
 		OperationID: "clone-export", Method: http.MethodPost, Path: "/exports/{id}/clone", Tags: tags, DefaultStatus: http.StatusAccepted,
 		Summary: "Ask for another export of the same content, as of now", Errors: []int{400, 401, 403, 404, 409, 422, 429},
 	}, func(ctx context.Context, in *ExportPath) (*accepted, error) {
-		return acceptedOf(on(ctx, a, in.Scope, func(h *admin.Handle) (schemas.Export, error) { return h.CloneExport(ctx, in.ID) }))
+		return requested(ctx, a, in.Scope, func(h *admin.Handle) (schemas.Export, error) { return h.CloneExport(ctx, in.ID) })
 	})
 	for _, control := range []struct {
 		id, method, path, summary string

@@ -140,7 +140,7 @@ func (a *API) jobs() {
 	register(a, huma.Operation{
 		OperationID: "run-job", Method: http.MethodPost, Path: "/jobs/{id}/run", Tags: tags, Summary: "Run a job now, whatever its schedule", DefaultStatus: http.StatusAccepted, Errors: conflicts,
 	}, func(ctx context.Context, in *JobPath) (*accepted, error) {
-		return acceptedOf(on(ctx, a, in.Scope, func(h *admin.Handle) (schemas.Export, error) { return h.RunJob(ctx, in.ID) }))
+		return requested(ctx, a, in.Scope, func(h *admin.Handle) (schemas.Export, error) { return h.RunJob(ctx, in.ID) })
 	})
 	register(a, huma.Operation{
 		OperationID: "job-chain", Method: http.MethodGet, Path: "/jobs/{id}/chain", Tags: tags, Summary: "List the runs of a job's chain after a number",

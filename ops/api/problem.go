@@ -11,6 +11,7 @@ import (
 
 	"cdds/ops/admin"
 	"cdds/ops/auth"
+	"cdds/pipeline"
 	"cdds/pipeline/bucket"
 	"cdds/pipeline/ledger"
 	"cdds/schemas"
@@ -24,6 +25,7 @@ func (a *API) problem(ctx context.Context, err error) error {
 	var conflict *admin.ConflictError
 	var throttled *auth.ThrottledError
 	var password *auth.PasswordError
+	var quota *pipeline.QuotaError
 	switch {
 	case errors.As(err, &status):
 		return err
@@ -42,6 +44,11 @@ func (a *API) problem(ctx context.Context, err error) error {
 	case errors.As(err, &throttled):
 		wait := strconv.Itoa(int(math.Ceil(throttled.After.Seconds())))
 		return huma.ErrorWithHeaders(huma.Error429TooManyRequests(throttled.Error()), http.Header{"Retry-After": {wait}})
+	case errors.As(err, &quota):
+		policy, left := quotaHeaders(quota.QuotaUse)
+		return huma.ErrorWithHeaders(huma.Error429TooManyRequests(quota.Reason), http.Header{
+			"Retry-After": {strconv.Itoa(int(math.Ceil(quota.After.Seconds())))}, "RateLimit-Policy": policy, "RateLimit": left,
+		})
 	case errors.Is(err, auth.ErrCredentials):
 		return huma.Error401Unauthorized(auth.Refusal(err))
 	case errors.Is(err, auth.ErrSession):

@@ -125,6 +125,10 @@ func buildExport(a *App) ([]role, error) {
 	if err != nil {
 		return nil, err
 	}
+	quotas, err := a.quotas()
+	if err != nil {
+		return nil, err
+	}
 	c := a.Config.Export
 	worker := export.New(export.Options{
 		Exporter: pipeline.New(pipeline.Options{
@@ -135,8 +139,8 @@ func buildExport(a *App) ([]role, error) {
 		Log: a.offsets, Requests: requestTopic{consumers.Kafka(a.client), a.publisher}, Ledger: a.warehouse,
 		Publisher: a.publisher, Tenants: a.warehouse, Certificates: registered, Holds: registered,
 		Name: a.Name, Slots: c.Slots, TenantSlots: c.TenantSlots,
-		InlineCertificates: c.InlineCertificates != nil && *c.InlineCertificates,
-		IngestWait:         c.IngestWait, RetryFor: c.RetryFor,
+		Quotas: quotas, InlineCertificates: c.InlineCertificates != nil && *c.InlineCertificates,
+		IngestWait: c.IngestWait, RetryFor: c.RetryFor,
 		Registerer: a.Registry, Logger: a.Logger.With("role", "export"),
 	})
 	r, err := groupRole("export", consumers.Options[*schemas.ExportRequest]{

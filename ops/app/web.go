@@ -118,6 +118,10 @@ func (a *App) administration(w *web) (*admin.Service, error) {
 	if err != nil {
 		return nil, err
 	}
+	quotas, err := a.quotas()
+	if err != nil {
+		return nil, err
+	}
 	inline := a.Config.Export.InlineCertificates
 	return admin.New(admin.Options{
 		History: a.ledger, Rows: a.warehouse, Requests: w.requests, Objects: a.bucket, Publisher: a.publisher,
@@ -127,7 +131,8 @@ func (a *App) administration(w *web) (*admin.Service, error) {
 		Run: func(j schemas.Job) *schemas.ExportRequest {
 			return schedule.RunNow(j, schemas.TimeOf(w.now()))
 		},
-		Lifetime: a.Config.Export.LifetimeOf, Health: w.health.last, Letters: &letters{app: a}, Republications: pipeline.Republications{Store: a.bucket}, TwoPeople: a.Config.Hold.TwoPeople,
+		Lifetime: a.Config.Export.LifetimeOf, Health: w.health.last, Letters: &letters{app: a}, Republications: pipeline.Republications{Store: a.bucket},
+		Quotas: quotas, TwoPeople: a.Config.Hold.TwoPeople,
 		Estimator: admin.Estimator{
 			Exporter: pipeline.New(pipeline.Options{Source: a.warehouse, SegmentBytes: int64(a.Config.Export.SegmentSize), HistoryFrom: a.historyFrom, Now: w.now}),
 			Rows:     a.warehouse, Positions: a.offsets, History: a.ledger,

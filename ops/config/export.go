@@ -1,6 +1,8 @@
 package config
 
 import (
+	"maps"
+	"slices"
 	"time"
 
 	"cdds/schemas"
@@ -30,6 +32,14 @@ type Export struct {
 	Lifetime time.Duration `yaml:"lifetime" env:"LIFETIME"`
 	// LifetimeByTenant overrides Lifetime; in the environment it is acme:240h,globex:48h.
 	LifetimeByTenant map[string]time.Duration `yaml:"lifetime_by_tenant" env:"LIFETIME_BY_TENANT"`
+	// QuotaExports is how many exports of a tenant may be open at once, requested and not ended;
+	// 0 means any number. QuotaExportsByTenant overrides it; in the environment it is acme:5,globex:0.
+	QuotaExports         int            `yaml:"quota_exports" env:"QUOTA_EXPORTS"`
+	QuotaExportsByTenant map[string]int `yaml:"quota_exports_by_tenant" env:"QUOTA_EXPORTS_BY_TENANT"`
+	// QuotaBytes is how many sealed bytes the exports that a tenant requests on one day (UTC)
+	// may have before no other is accepted; 0 means any number. QuotaBytesByTenant overrides it.
+	QuotaBytes         Bytes            `yaml:"quota_bytes" env:"QUOTA_BYTES"`
+	QuotaBytesByTenant map[string]Bytes `yaml:"quota_bytes_by_tenant" env:"QUOTA_BYTES_BY_TENANT"`
 	// IngestWait bounds how long an export waits for ingest.
 	IngestWait time.Duration `yaml:"ingest_wait" env:"INGEST_WAIT"`
 	// RetryFor bounds how long a failing step is tried again.
@@ -45,6 +55,38 @@ func (e Export) LifetimeOf(tenantID string) time.Duration {
 		return own
 	}
 	return e.Lifetime
+}
+
+// QuotaOf is how many exports of a tenant may be open at once, and how many sealed bytes those
+// of a day may have; 0 means any number.
+func (e Export) QuotaOf(tenantID string) (exports int, bytes int64) {
+	exports, bytes = e.QuotaExports, int64(e.QuotaBytes)
+	if own, ok := e.QuotaExportsByTenant[tenantID]; ok {
+		exports = own
+	}
+	if own, ok := e.QuotaBytesByTenant[tenantID]; ok {
+		bytes = int64(own)
+	}
+	return exports, bytes
+}
+
+// checkQuotas reports every problem of the quotas.
+func (e Export) checkQuotas(add func(format string, args ...any)) {
+	if e.QuotaExports < 0 || e.QuotaBytes < 0 {
+		add("export.quota_exports and export.quota_bytes must not be negative; 0 means any number")
+	}
+	checkTenants("export.quota_exports_by_tenant", e.QuotaExportsByTenant, add)
+	for _, tenant := range slices.Sorted(maps.Keys(e.QuotaExportsByTenant)) {
+		if e.QuotaExportsByTenant[tenant] < 0 {
+			add("export.quota_exports_by_tenant: that of %s must not be negative; 0 means any number", tenant)
+		}
+	}
+	checkTenants("export.quota_bytes_by_tenant", e.QuotaBytesByTenant, add)
+	for _, tenant := range slices.Sorted(maps.Keys(e.QuotaBytesByTenant)) {
+		if e.QuotaBytesByTenant[tenant] < 0 {
+			add("export.quota_bytes_by_tenant: that of %s must not be negative; 0 means any number", tenant)
+		}
+	}
 }
 
 // check reports every problem.
@@ -67,6 +109,7 @@ func (e Export) check(add func(format string, args ...any)) {
 			add("export.lifetime_by_tenant: that of %s must be positive", tenant)
 		}
 	}
+	e.checkQuotas(add)
 	if n := len(e.PseudonymSecret); n > 0 && n < schemas.MinPseudonymKey {
 		add("export.pseudonym_secret has the length %d; give at least %d bytes, such as those of `openssl rand -hex 32`", n, schemas.MinPseudonymKey)
 	}

@@ -177,7 +177,7 @@ func TestEveryVariableTakesAValue(t *testing.T) {
 	}
 	file := write(t, "a secret")
 	for _, name := range config.Variables() {
-		if !slices.ContainsFunc([]string{file, "1", "1h", "a:1h"}, func(value string) bool {
+		if !slices.ContainsFunc([]string{file, "1", "1h", "a:1h", "a:1"}, func(value string) bool {
 			_, err := config.Load("", []string{name + "=" + value})
 			return err == nil
 		}) {

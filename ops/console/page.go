@@ -19,6 +19,7 @@ import (
 
 	"cdds/ops/admin"
 	"cdds/ops/auth"
+	"cdds/pipeline"
 	"cdds/pipeline/bucket"
 	"cdds/pipeline/ledger"
 	"cdds/schemas"
@@ -173,6 +174,7 @@ func (c *Console) fail(w http.ResponseWriter, r *http.Request, err error) {
 	status, title, text := http.StatusInternalServerError, "Something failed", "The page could not be made. Try again; if it stays so, the log of the web role says why."
 	var conflict *admin.ConflictError
 	var invalid *schemas.InvalidError
+	var quota *pipeline.QuotaError
 	switch {
 	case errors.Is(err, auth.ErrMustChange):
 		http.Redirect(w, r, Prefix+passwordPath, http.StatusSeeOther)
@@ -185,6 +187,8 @@ func (c *Console) fail(w http.ResponseWriter, r *http.Request, err error) {
 		status, title, text = http.StatusGone, "Gone", "The artifacts were removed: they lived as long as they may, or somebody deleted them. Duplicate the export to make them again."
 	case errors.As(err, &conflict):
 		status, title, text = http.StatusConflict, "Not possible now", conflict.Reason
+	case errors.As(err, &quota):
+		status, title, text = http.StatusTooManyRequests, "Quota used up", asSentence(quota.Reason)
 	case errors.Is(err, schemas.ErrChanged):
 		status, title, text = http.StatusPreconditionFailed, "Changed meanwhile", "Somebody else changed this at the same time. Look at it again, and repeat your change if it is still right."
 	case errors.Is(err, auth.ErrThrottled):
@@ -211,7 +215,10 @@ func problemsOf(err error) []string {
 	var invalid *schemas.InvalidError
 	var conflict *admin.ConflictError
 	var password *auth.PasswordError
+	var quota *pipeline.QuotaError
 	switch {
+	case errors.As(err, &quota):
+		return []string{quota.Reason}
 	case errors.As(err, &invalid):
 		return invalid.Problems
 	case errors.As(err, &conflict):

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
@@ -40,6 +41,14 @@ func (l *Ledger) Overview(ctx context.Context, tenantID string) (Overview, error
 	}
 	return o, l.db.Scan(ctx, "count artifacts", "SELECT toInt64(count()), toInt64(sum(size)) FROM artifacts FINAL WHERE "+whose.list[0]+" AND removed_at IS NULL",
 		whose.args, &o.Artifacts, &o.ArtifactBytes)
+}
+
+// SealedSince is how many sealed bytes the exports of a tenant have stored that were requested
+// since a time; what was removed again counts, too.
+func (l *Ledger) SealedSince(ctx context.Context, tenantID string, since time.Time) (n int64, err error) {
+	return n, l.db.Scan(ctx, "add up the bytes of exports",
+		"SELECT toInt64(sum(sealed_bytes)) FROM exports FINAL WHERE tenant_id = {tenant:String} AND requested_at >= fromUnixTimestamp64Milli({since:Int64}, 'UTC')",
+		[]any{tables.Named("tenant", tenantID), tables.Named("since", since.UnixMilli())}, &n)
 }
 
 // Tenants lists those that have any exports and whose id contains a text, beginning after an

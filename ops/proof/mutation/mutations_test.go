@@ -13,7 +13,7 @@ import (
 const top = "../../.."
 
 func TestEveryMutationHasItsTextOnceAndItsTest(t *testing.T) {
-	for _, m := range slices.Concat(mutations, perimeter, faults, hidden) {
+	for _, m := range slices.Concat(mutations, perimeter, faults, hidden, quotas) {
 		if _, err := m.mutated(top); err != nil {
 			t.Error(err)
 		}

@@ -533,3 +533,9 @@ ALTER TABLE export_events ON CLUSTER 'cdds'
         if(JSONExtractString(body, 'part', 'kind') = 'attachments', JSONExtractInt(body, 'part', 'bytes'), 0),
         if(JSONExtractString(body, 'part', 'kind') = 'attachments', JSONExtractInt(body, 'part', 'problems'), 0)])
 ;
+-- 0071_exports_sealed_bytes
+ALTER TABLE exports_local ON CLUSTER 'cdds' ADD COLUMN IF NOT EXISTS sealed_bytes UInt64 DEFAULT JSONExtractUInt(summary, 'done', 'sealed_bytes')
+;
+-- 0071_exports_sealed_bytes
+ALTER TABLE exports ON CLUSTER 'cdds' ADD COLUMN IF NOT EXISTS sealed_bytes UInt64 DEFAULT JSONExtractUInt(summary, 'done', 'sealed_bytes')
+;

@@ -1,0 +1,113 @@
+package export_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"cdds/consumers/export"
+	"cdds/pipeline"
+	"cdds/pipeline/bucket"
+	"cdds/pipeline/pipelinetest"
+	"cdds/schemas"
+)
+
+// sealed is how many bytes the exports of today have.
+type sealed int64
+
+func (n *sealed) SealedSince(_ context.Context, _ string, since time.Time) (int64, error) {
+	if since.Hour() != 0 || time.Since(since) > 24*time.Hour {
+		return 0, fmt.Errorf("since %s is not today", since)
+	}
+	return int64(*n), nil
+}
+
+// bounded is a worker on the scene that knows a quota.
+func (s *scene) bounded(q pipeline.Quota, today *sealed) *export.Worker {
+	w := s.worker(nil, nil)
+	w.Quotas = &pipeline.Quotas{Of: func(string) pipeline.Quota { return q }, Store: s.store, History: today, Now: s.now}
+	return w
+}
+
+// last is what was reported last of an export.
+func (s *scene) last(id string) schemas.ExportStatus {
+	all := s.statuses(id)
+	if len(all) == 0 {
+		return schemas.ExportStatus{}
+	}
+	return *all[len(all)-1]
+}
+
+func TestATenantHasAsManyOpenExportsAsItsQuotaAllowsWhicheverWorkerDecides(t *testing.T) {
+	s := newScene(pipelinetest.Records(10)...)
+	q := pipeline.Quota{Exports: 2}
+	a, b := s.bounded(q, nil), s.bounded(q, nil)
+	check(t, a.Handle(t.Context(), s.published(request("e1"))))
+	check(t, b.Handle(t.Context(), s.published(request("e2"))))
+	third := s.published(request("e3"))
+	check(t, a.Handle(t.Context(), third))
+	if last := s.last("e3"); last.State != schemas.Refused || !strings.Contains(last.Reason, "2 exports that did not end, and may have 2 at once") {
+		t.Errorf("the third is %s: %s", last.State, last.Reason)
+	}
+	check(t, b.Handle(t.Context(), s.published(request("e1")))) // the same again
+	if last := s.last("e1"); last.State != schemas.Requested {
+		t.Errorf("what was accepted is %s when it is sent again: %s", last.State, last.Reason)
+	}
+	check(t, a.Work(t.Context()))
+	check(t, b.Handle(t.Context(), third)) // read again, by the next owner of the partition
+	if last := s.last("e3"); last.State != schemas.Refused {
+		t.Errorf("what was refused is %s when it is read again", last.State)
+	}
+	check(t, s.handle(t.Context(), b, request("e4")))
+	if last := s.last("e4"); last.State != schemas.Completed {
+		t.Errorf("once others have ended, one is %s: %s", last.State, last.Reason)
+	}
+}
+
+// aged is a store whose listings are a moment old when they come.
+type aged struct{ pipeline.Store }
+
+func (a aged) List(ctx context.Context, prefix string) ([]bucket.Object, error) {
+	all, err := a.Store.List(ctx, prefix)
+	time.Sleep(time.Millisecond)
+	return all, err
+}
+
+func TestOfManyRequestsReadTogetherTheQuotaAcceptsAsManyAsItAllows(t *testing.T) {
+	_, _ = pair()
+	now := time.Now() // the recipient's certificate is of today
+	synctest.Test(t, func(t *testing.T) {
+		s := newScene(pipelinetest.Records(10)...)
+		s.now = func() time.Time { return now }
+		w := s.bounded(pipeline.Quota{Exports: 3}, nil)
+		check(t, w.Handle(t.Context(), s.published(request("first")))) // or there is no shard to list
+		w.Quotas.Store = aged{s.store}
+		batch := schemas.Batch[*schemas.ExportRequest]{}
+		for n := range 40 {
+			batch.Records = append(batch.Records, s.published(request(fmt.Sprintf("e%d", n))).Records...)
+		}
+		check(t, w.Handle(t.Context(), batch))
+		if open, err := s.open(); err != nil || len(open) != 3 {
+			t.Errorf("open are %v, %v", open, err)
+		}
+	})
+}
+
+func TestATenantWhoseExportsOfTodayHaveTheBytesOfItsQuotaIsRefusedUntilTomorrow(t *testing.T) {
+	s := newScene(pipelinetest.Records(10)...)
+	today := sealed(1 << 20)
+	w := s.bounded(pipeline.Quota{Bytes: 1 << 20}, &today)
+	check(t, s.handle(t.Context(), w, request("e1")))
+	tomorrow := time.Now().UTC().AddDate(0, 0, 1).Format(time.DateOnly)
+	if last := s.last("e1"); last.State != schemas.Refused || !strings.Contains(last.Reason, "have 1.0 MiB, and may have 1.0 MiB a day; request it again after "+tomorrow+"T00:00:00.000Z") {
+		t.Errorf("it is %s: %s", last.State, last.Reason)
+	}
+	today--
+	check(t, s.handle(t.Context(), w, request("e2")))
+	if last := s.last("e2"); last.State != schemas.Completed {
+		t.Errorf("a byte below the quota it is %s: %s", last.State, last.Reason)
+	}
+}

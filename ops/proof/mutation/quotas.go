@@ -1,0 +1,22 @@
+package main
+
+// quotas are the mechanisms that bound what a tenant may have.
+var quotas = []mutation{
+	{
+		"fairness", "a quota bounds the open exports of a tenant",
+		"pipeline/quota.go", "u.Open >= u.Exports", "u.Open > u.Exports",
+		"consumers/export", "TestATenantHasAsManyOpenExportsAsItsQuotaAllowsWhicheverWorkerDecides",
+	}, {
+		"fairness", "what is accepted is open before the next request of the tenant is counted",
+		"consumers/export/accept.go", "defer w.admitOne(r.Event.TenantID)()", "w.admitOne(r.Event.TenantID)()",
+		"consumers/export", "TestOfManyRequestsReadTogetherTheQuotaAcceptsAsManyAsItAllows",
+	}, {
+		"fairness", "a quota bounds the bytes of a day",
+		"pipeline/quota.go", "u.Sealed >= u.Bytes", "u.Sealed > u.Bytes",
+		"consumers/export", "TestATenantWhoseExportsOfTodayHaveTheBytesOfItsQuotaIsRefusedUntilTomorrow",
+	}, {
+		"fairness", "the API refuses what the quota does not allow",
+		"ops/admin/quota.go", "err := h.Quotas.Admit(ctx, h.tenant)", "err := error(nil)",
+		"ops/app", "TestAQuotaIsTheSameForTwoReplicasAndWhoeverPublishes",
+	},
+}

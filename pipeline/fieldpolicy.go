@@ -15,9 +15,8 @@ import (
 // policy shows. The ids in the plan, in decisions and in status events are those of ClickHouse:
 // erasures and holds find exports by them.
 
-// pseudonymBytes is by how much a member at most grows that becomes a pseudonym, and namesBytes
-// by how much most rows grow by another product's field names.
-const pseudonymBytes, namesBytes = 64, 768
+// namesBytes is by how much most rows grow by another product's field names.
+const namesBytes = 768
 
 // minRoom is the least room for growth of a part, in bytes.
 const minRoom = 64 << 10
@@ -89,7 +88,7 @@ func (a Acceptance) policy() string {
 
 // growth is how much room for pseudonyms and field names to begin with.
 func (x Export) growth(part schemas.Part) int64 {
-	each := int64(x.FieldPolicy.Pseudonyms(x.Filter.Entity)) * pseudonymBytes
+	each := int64(x.FieldPolicy.Pseudonyms(x.Filter.Entity)) * schemas.PseudonymBytes
 	if part.Kind == "" && x.Names != "" {
 		each += namesBytes
 	}

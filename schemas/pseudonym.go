@@ -3,6 +3,7 @@ package schemas
 import (
 	"crypto/hmac"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"fmt"
 	"hash"
@@ -43,7 +44,11 @@ func (k *PseudonymKey) String() string { return "********" }
 // GoString hides the key.
 func (k *PseudonymKey) GoString() string { return k.String() }
 
-// Of is the pseudonym of a text: 64 lower-case hex digits. Empty text names nothing and stays
+// PseudonymBytes is the length of a pseudonym.
+const PseudonymBytes = 43
+
+// Of is the pseudonym of a text: its HMAC in base64url without padding (RFC 4648 section 5), which
+// has fewer characters than hex and compresses sooner. Empty text names nothing and stays
 // empty.
 func (k *PseudonymKey) Of(text string) string {
 	if text == "" {
@@ -60,11 +65,11 @@ const maxRemembered, rememberedBytes = 4096, 64
 type pseudonyms struct {
 	mac   hash.Hash
 	sum   [sha256.Size]byte
-	known map[string][2 * sha256.Size]byte
+	known map[string][PseudonymBytes]byte
 }
 
 func (k *PseudonymKey) hash() *pseudonyms {
-	return &pseudonyms{mac: hmac.New(sha256.New, k.key), known: make(map[string][2 * sha256.Size]byte)}
+	return &pseudonyms{mac: hmac.New(sha256.New, k.key), known: make(map[string][PseudonymBytes]byte)}
 }
 
 func (h *pseudonyms) append(dst, text []byte) []byte {
@@ -76,7 +81,7 @@ func (h *pseudonyms) append(dst, text []byte) []byte {
 		if len(h.known) == maxRemembered {
 			clear(h.known)
 		}
-		h.known[string(text)] = [2 * sha256.Size]byte(dst[len(dst)-2*sha256.Size:])
+		h.known[string(text)] = [PseudonymBytes]byte(dst[len(dst)-PseudonymBytes:])
 	}
 	return dst
 }
@@ -84,5 +89,5 @@ func (h *pseudonyms) append(dst, text []byte) []byte {
 func (h *pseudonyms) make(dst, text []byte) []byte {
 	h.mac.Reset()
 	_, _ = h.mac.Write(text) // a hash never fails
-	return hex.AppendEncode(dst, h.mac.Sum(h.sum[:0]))
+	return base64.RawURLEncoding.AppendEncode(dst, h.mac.Sum(h.sum[:0]))
 }

@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"crypto/hmac"
 	"crypto/sha256"
-	"encoding/hex"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"strconv"
@@ -82,7 +82,7 @@ func TestAPseudonymIsTheHMACUnderTheKeyOfTheTenant(t *testing.T) {
 	mac := hmac.New(sha256.New, derived.Sum(nil))
 	mac.Write([]byte("c-1"))
 	acme, globex := pseudonymKey(t, "acme"), pseudonymKey(t, "globex")
-	if got, want := acme.Of("c-1"), hex.EncodeToString(mac.Sum(nil)); got != want {
+	if got, want := acme.Of("c-1"), base64.RawURLEncoding.EncodeToString(mac.Sum(nil)); got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 	if acme.Of("c-1") == globex.Of("c-1") || acme.ID() == globex.ID() {

@@ -253,7 +253,7 @@ func TestPseudonymsThatOutgrowTheirRoomGetMore(t *testing.T) {
 		t.Fatalf("it is %s, %+v", done.State, done.Failure)
 	}
 	dir, m := s.received(t, "grown")
-	if numbers := rows(t, dir, "interaction")[0]["numbers"].([]any); len(numbers) != 5001 || m.Parts[0].Bytes < 5001*64 {
+	if numbers := rows(t, dir, "interaction")[0]["numbers"].([]any); len(numbers) != 5001 || m.Parts[0].Bytes < 5001*schemas.PseudonymBytes {
 		t.Errorf("%d numbers in %d bytes", len(numbers), m.Parts[0].Bytes)
 	}
 }

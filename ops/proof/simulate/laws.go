@@ -27,15 +27,7 @@ func (w *world) settleDown() {
 	}
 	auditor := w.auditor()
 	w.sleep(metadataTimeout)
-	for range rounds {
-		if !w.rest(restLimit) {
-			w.failf("there is no end to what processes do")
-		}
-		if w.broken != "" || w.ingested(auditor) {
-			break
-		}
-		w.sleep(15 * time.Second)
-	}
+	w.catchUp(auditor)
 	if w.broken == "" {
 		w.settleErasures()
 	}
@@ -51,6 +43,21 @@ func (w *world) settleDown() {
 type auditor struct {
 	offsets *connect.Offsets
 	settler *consumers.Settler
+}
+
+// catchUp lets time pass until everything is ingested; false if it is not in so many rounds. A
+// transaction may end meanwhile.
+func (w *world) catchUp(a *auditor) bool {
+	for range rounds {
+		if !w.rest(restLimit) {
+			w.failf("there is no end to what processes do")
+		}
+		if w.broken != "" || w.ingested(a) {
+			return true
+		}
+		w.sleep(15 * time.Second)
+	}
+	return false
 }
 
 // auditor looks at once, without the gate.
@@ -85,14 +92,17 @@ func (w *world) ingested(a *auditor) bool {
 
 // check compares what the product made with what is true.
 func (w *world) check(a *auditor) {
+	if !w.catchUp(a) {
+		w.failf("after %v of quiet, records that Kafka has are not stored", rounds*15*time.Second)
+		return
+	}
+	if w.broken != "" {
+		return
+	}
 	ctx := context.Background()
 	l, err := a.settler.Settle(ctx, schemas.TopicInteractions)
 	if err != nil {
 		w.failf("the positions of the topic cannot be told: %v", err)
-		return
-	}
-	if !w.ingested(a) {
-		w.failf("after %v of quiet, records that Kafka has are not stored", rounds*15*time.Second)
 		return
 	}
 	w.checkPresent(l)

@@ -24,6 +24,25 @@ func (l *Ledger) Erasure(ctx context.Context, tenantID, erasureID string) (schem
 // SaveErasure replaces what is known about an erasure, also if that was saved by a process whose
 // clock is ahead.
 func (l *Ledger) SaveErasure(ctx context.Context, e schemas.Erasure) error {
+	var before uint64
+	err := l.db.Scan(ctx, "look for the erasure", "SELECT max(version) FROM erasures WHERE tenant_id = {tenant:String} AND erasure_id = {erasure:String}",
+		[]any{tables.Named("tenant", e.Request.TenantID), tables.Named("erasure", e.Request.ErasureID)}, &before)
+	if err != nil {
+		return err
+	}
+	return l.insertErasure(ctx, e, known|max(uint64(time.Now().UnixMilli()), before&^known+1))
+}
+
+// RememberErasure says that an erasure is done of which nothing is known. What SaveErasure saves,
+// also at the same time, counts.
+func (l *Ledger) RememberErasure(ctx context.Context, e schemas.Erasure) error {
+	return l.insertErasure(ctx, e, uint64(time.Now().UnixMilli()))
+}
+
+// known is the bit of versions that SaveErasure saves.
+const known = 1 << 62
+
+func (l *Ledger) insertErasure(ctx context.Context, e schemas.Erasure, version uint64) error {
 	body, err := schemas.Encode(e)
 	if err != nil {
 		return err
@@ -32,13 +51,6 @@ func (l *Ledger) SaveErasure(ctx context.Context, e schemas.Erasure) error {
 	if err != nil {
 		return err
 	}
-	var before uint64
-	err = l.db.Scan(ctx, "look for the erasure", "SELECT max(version) FROM erasures WHERE tenant_id = {tenant:String} AND erasure_id = {erasure:String}",
-		[]any{tables.Named("tenant", e.Request.TenantID), tables.Named("erasure", e.Request.ErasureID)}, &before)
-	if err != nil {
-		return err
-	}
-	version := max(uint64(time.Now().UnixMilli()), before+1)
 	return l.db.Insert(ctx, "erasures", "tenant_id, erasure_id, state, body, summary, version", func(block driver.Batch) error {
 		return block.Append(e.Request.TenantID, e.Request.ErasureID, e.State, string(body), string(summary), version)
 	})
@@ -67,8 +79,8 @@ WHERE state = {done:String} AND (tenant_id, erasure_id) IN (SELECT arrayJoin(arr
 // ErasuresSince returns the summaries of the erasures that were done at or past t.
 func (l *Ledger) ErasuresSince(ctx context.Context, t time.Time) ([]schemas.Erasure, error) {
 	return tables.Decoded[schemas.Erasure](ctx, l.db, "read erasures of late",
-		"SELECT summary FROM erasures FINAL WHERE state = {done:String} AND version >= {since:UInt64}",
-		tables.Named("done", schemas.ErasureDone), tables.Named("since", uint64(t.UnixMilli())))
+		"SELECT summary FROM erasures FINAL WHERE state = {done:String} AND bitAnd(version, bitNot({known:UInt64})) >= {since:UInt64}",
+		tables.Named("done", schemas.ErasureDone), tables.Named("since", uint64(t.UnixMilli())), tables.Named("known", uint64(known)))
 }
 
 // HeldErasures returns the summaries of the erasures that wait for holds.

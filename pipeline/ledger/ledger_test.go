@@ -2,6 +2,7 @@ package ledger_test
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -129,8 +130,12 @@ func TestAnErasureIsSavedAfterOneWhoseClockIsAhead(t *testing.T) {
 	check(t, err)
 	check(t, stacktest.ClickHouse(t).Exec(t.Context(), "INSERT INTO erasures (tenant_id, erasure_id, state, body, summary, version) VALUES ($1, 'x', 'accepted', $2, $2, $3)",
 		request.TenantID, string(accepted), uint64(time.Now().Add(time.Hour).UnixMilli())))
-	check(t, l.SaveErasure(t.Context(), schemas.Erasure{Request: request, State: schemas.ErasureDone}))
-	if e, _, err := l.Erasure(t.Context(), request.TenantID, "x"); err != nil || e.State != schemas.ErasureDone {
-		t.Errorf("the erasure is %s, %v; want done", e.State, err)
+	check(t, l.SaveErasure(t.Context(), schemas.Erasure{Request: request, State: schemas.ErasureDone, Rows: 3}))
+	check(t, l.RememberErasure(t.Context(), schemas.Erasure{Request: request, State: schemas.ErasureDone}))
+	if e, _, err := l.Erasure(t.Context(), request.TenantID, "x"); err != nil || e.State != schemas.ErasureDone || e.Rows != 3 {
+		t.Errorf("the erasure is %s with %d rows, %v; want done with 3", e.State, e.Rows, err)
+	}
+	if late, err := l.ErasuresSince(t.Context(), time.Now().Add(-time.Minute)); err != nil || !slices.ContainsFunc(late, func(e schemas.Erasure) bool { return e.Request.TenantID == request.TenantID }) {
+		t.Errorf("it is not among the erasures of late: %v", err)
 	}
 }

@@ -36,6 +36,8 @@ type recorded struct {
 type savedErasure struct {
 	schemas.Erasure
 	saved time.Time
+	// remembered says that it was saved by RememberErasure.
+	remembered bool
 }
 
 func (e erasing) clone() erasing {
@@ -366,8 +368,18 @@ func (w *Warehouse) ErasureVersion(_ context.Context, e schemas.Erasure, now tim
 func (w *Warehouse) SaveErasure(_ context.Context, e schemas.Erasure, version time.Time) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if before, known := w.erasures[e.Request.ID()]; !known || !version.Before(before.saved) {
-		w.erasures[e.Request.ID()] = savedErasure{e, version}
+	if before, known := w.erasures[e.Request.ID()]; !known || before.remembered || !version.Before(before.saved) {
+		w.erasures[e.Request.ID()] = savedErasure{e, version, false}
+	}
+	return nil
+}
+
+// RememberErasure says that an erasure is done of which nothing is known.
+func (w *Warehouse) RememberErasure(_ context.Context, e schemas.Erasure, now time.Time) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if _, known := w.erasures[e.Request.ID()]; !known {
+		w.erasures[e.Request.ID()] = savedErasure{e, now.Truncate(time.Millisecond), true}
 	}
 	return nil
 }

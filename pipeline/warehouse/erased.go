@@ -37,7 +37,9 @@ func (w *Warehouse) ErasedSubjects(ctx context.Context, e schemas.Erasure, each 
 // ErasureRecord says where erasures stand; *ledger.Ledger does.
 type ErasureRecord interface {
 	Erasure(ctx context.Context, tenantID, erasureID string) (schemas.Erasure, bool, error)
-	SaveErasure(ctx context.Context, e schemas.Erasure) error
+	// RememberErasure says that an erasure is done, unless more is known of it, by now or
+	// meanwhile.
+	RememberErasure(ctx context.Context, e schemas.Erasure) error
 	// DoneErasures returns which of erasures are done, by the ID of their requests.
 	DoneErasures(ctx context.Context, requests []schemas.ErasureRequest) (map[string]bool, error)
 }

@@ -95,5 +95,5 @@ func (f *Forgetting) rememberErasure(ctx context.Context, first *schemas.ErasedS
 	if e.Rows, err = f.tables.ErasedRows(ctx, e); err != nil {
 		return err
 	}
-	return f.record.SaveErasure(ctx, e)
+	return f.record.RememberErasure(ctx, e)
 }

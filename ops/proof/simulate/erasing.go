@@ -140,6 +140,14 @@ func (h past) SaveErasure(ctx context.Context, e schemas.Erasure) error {
 	})
 }
 
+// RememberErasure implements warehouse.ErasureRecord.
+func (h past) RememberErasure(ctx context.Context, e schemas.Erasure) error {
+	return h.p.change(ctx, atClickHouse, "remember erasure "+e.Request.ErasureID, func() error {
+		h.p.w.model.ingestSays(e)
+		return h.p.w.tables.RememberErasure(ctx, e, h.p.now())
+	})
+}
+
 // ErasuresSince implements erasure.History.
 func (h past) ErasuresSince(ctx context.Context, t time.Time) (all []schemas.Erasure, err error) {
 	err = h.p.ask(ctx, atClickHouse, "erasures of late", func() error {

@@ -20,6 +20,8 @@ type erasureAsked struct {
 	// as of what it forgets; begun is the step at which what it is about was written down.
 	ended          *schemas.Erasure
 	endedAt, begun int
+	// remembered says that it was ingest that said so.
+	remembered bool
 }
 
 // requestErasure asks to forget a contact or an interaction.
@@ -50,12 +52,22 @@ func (w *world) requestErasure(a, b, c int) bool {
 func (m *model) saved(e schemas.Erasure) {
 	for _, x := range m.erasures {
 		switch {
-		case x.request.ID() != e.Request.ID() || x.ended != nil:
+		case x.request.ID() != e.Request.ID() || x.ended != nil && !x.remembered:
 		case e.Ended():
-			x.ended, x.endedAt = &e, m.w.steps
+			x.ended, x.endedAt, x.remembered = &e, m.w.steps, false
 		case e.FoundAt.IsZero():
 		case x.begun == 0:
 			x.begun = m.w.steps
+		}
+	}
+}
+
+// ingestSays notes that ingest says that an erasure is done. What the role says counts, once it
+// does.
+func (m *model) ingestSays(e schemas.Erasure) {
+	for _, x := range m.erasures {
+		if x.request.ID() == e.Request.ID() && x.ended == nil {
+			x.ended, x.endedAt, x.remembered = &e, m.w.steps, true
 		}
 	}
 }

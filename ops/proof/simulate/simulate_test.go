@@ -286,6 +286,38 @@ func TestNothingIsDecidedByWhatBrokersSayOfTwoTopics(t *testing.T) {
 	}})
 }
 
+func TestWhatIngestRemembersOfAnErasureHidesNotWhatItNamed(t *testing.T) {
+	replay(t, history{setting{Partitions: 3, Erases: true, Processes: []string{"i", "ie", "e"}}, []act{
+		{"start a process", 0, 0, 1},
+		{"produce", 5, 1, 1},
+		{"truncate", 1, 0, 0},
+		{"rest", 0, 0, 0},
+		{"run a job", 0, 0, 0},
+		{"erase", 0, 0, 0},
+		{"wait", 34, 0, 0},
+		{"run", 206, 457, 0},
+		{"erase", 0, 0, 1},
+		{"produce", 1, 1, 0},
+		{"run", 0, 1, 0},
+		{"kill a process", 1, 0, 0},
+		{"run", 327, 5, 0},
+		{"produce without a key", 0, 1, 0},
+		{"run", 465, 2, 0},
+		{"run a job", 0, 0, 0},
+		{"wait", 3, 0, 0},
+		{"run", 890, 0, 0},
+		{"run", 979, 0, 0},
+		{"run", 80, 0, 0},
+		{"run", 208, 0, 0},
+		{"run", 348, 0, 0},
+		{"run", 55, 0, 0},
+		{"lose ClickHouse", 0, 0, 0},
+		{"produce", 0, 0, 0},
+		{"start a process", 0, 0, 2},
+		{"run", 34, 649, 0},
+	}})
+}
+
 func TestReceiversHearOfAnErasureThatFoundNothingAnyMore(t *testing.T) {
 	replay(t, history{setting{Partitions: 1, Erases: true, Processes: []string{"ie"}}, []act{
 		{"produce", 87, 2, 0},

@@ -48,11 +48,13 @@ func (w *world) requestErasure(a, b, c int) bool {
 	return true
 }
 
-// saved notes how an erasure stands.
+// saved notes how an erasure stands. That it ended may be lost with ClickHouse before its request
+// was committed: then it is carried out again, as of what there is then.
 func (m *model) saved(e schemas.Erasure) {
 	for _, x := range m.erasures {
+		forgotten := slices.ContainsFunc(m.setBack, func(s setBack) bool { return s.step >= x.endedAt })
 		switch {
-		case x.request.ID() != e.Request.ID() || x.ended != nil && !x.remembered:
+		case x.request.ID() != e.Request.ID() || x.ended != nil && !x.remembered && !forgotten:
 		case e.Ended():
 			x.ended, x.endedAt, x.remembered = &e, m.w.steps, false
 		case e.FoundAt.IsZero():

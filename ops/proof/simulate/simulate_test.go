@@ -318,6 +318,18 @@ func TestWhatIngestRemembersOfAnErasureHidesNotWhatItNamed(t *testing.T) {
 	}})
 }
 
+func TestAnErasureWhoseRefusalClickHouseLostIsDoneOnceThereIsSomething(t *testing.T) {
+	replay(t, history{setting{Partitions: 1, Erases: true, Processes: []string{"ie"}}, []act{
+		{"run", 557, 0, 0},
+		{"wait", 3, 0, 0},
+		{"erase", 1, 2, 0},
+		{"rest", 0, 0, 0},
+		{"kill a process", 0, 0, 0},
+		{"produce", 7, 0, 0},
+		{"lose ClickHouse", 0, 0, 0},
+	}})
+}
+
 func TestReceiversHearOfAnErasureThatFoundNothingAnyMore(t *testing.T) {
 	replay(t, history{setting{Partitions: 1, Erases: true, Processes: []string{"ie"}}, []act{
 		{"produce", 87, 2, 0},

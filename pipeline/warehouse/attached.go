@@ -25,7 +25,7 @@ func (w *Warehouse) Attached(ctx context.Context, q Query, first, last schemas.R
 	if err != nil {
 		return err
 	}
-	defer rows.Close()
+	defer func() { _ = rows.Close() }()
 	var body []byte
 	for {
 		var version uint64

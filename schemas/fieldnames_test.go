@@ -213,7 +213,7 @@ func TestRowsWithOtherNamesAreReadBack(t *testing.T) {
 		if err := json.Unmarshal(shown, &members); err != nil || members["ixnId"] != members["interaction_id"] || members["startDate"] != members["started_at"] {
 			t.Fatalf("%s: %v", shown, err)
 		}
-		if got, err := ours(string(shown)); got != string(line) || err != nil {
+		if got, err := ours(string(shown)); got != line || err != nil {
 			t.Fatalf("%s became %s, %v", shown, got, err)
 		}
 	})

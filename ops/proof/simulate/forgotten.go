@@ -20,6 +20,9 @@ type erasureAsked struct {
 	// as of what it forgets; begun is the step at which what it is about was written down.
 	ended          *schemas.Erasure
 	endedAt, begun int
+	// found is what was written down then. If nobody knows of the request any more, perhaps some of
+	// it was removed.
+	found *schemas.Erasure
 	// remembered says that it was ingest that said so.
 	remembered bool
 }
@@ -59,7 +62,7 @@ func (m *model) saved(e schemas.Erasure) {
 			x.ended, x.endedAt, x.remembered = &e, m.w.steps, false
 		case e.FoundAt.IsZero():
 		case x.begun == 0:
-			x.begun = m.w.steps
+			x.begun, x.found = m.w.steps, &e
 		}
 	}
 }
@@ -83,12 +86,18 @@ func (x *erasureAsked) names(c *content) bool {
 // concerns reports whether an entry is, or may be, what an erasure that was carried out forgets.
 // Versions that do not name a contact go with those that do, if these were known.
 func (w *world) concerns(x *erasureAsked, e *entry, l schemas.Lineage) (must, may bool) {
-	if x.ended == nil || x.ended.State != schemas.ErasureDone || e.content == nil || e.content.event == nil {
+	done := x.ended
+	if done == nil {
+		done = x.found
+	} else if done.State != schemas.ErasureDone {
+		return false, false
+	}
+	if done == nil || e.content == nil || e.content.event == nil {
 		return false, false
 	}
 	under := func(e *entry, positions ...int64) bool {
 		return slices.ContainsFunc(positions, func(at int64) bool {
-			s := x.ended.Interactions
+			s := done.Interactions
 			return int(e.log.n) < len(s) && at < s[e.log.n]
 		})
 	}
@@ -104,7 +113,7 @@ func (w *world) concerns(x *erasureAsked, e *entry, l schemas.Lineage) (must, ma
 		return false, w.cluster.nameless
 	}
 	if x.names(e.content) {
-		return true, true
+		return x.ended != nil, true
 	}
 	for _, o := range w.model.places {
 		if o.content == nil || !x.names(o.content) || o.content.event.InteractionID != e.content.event.InteractionID || !o.visible() || !below(o) {

@@ -330,6 +330,29 @@ func TestAnErasureWhoseRefusalClickHouseLostIsDoneOnceThereIsSomething(t *testin
 	}})
 }
 
+func TestAnErasureWhoseRequestIsLostMayHaveRemovedWhatItFound(t *testing.T) {
+	replay(t, history{setting{Partitions: 1, Erases: true, Processes: []string{"i", "e"}}, []act{
+		{"run", 834, 0, 0},
+		{"request an export", 0, 0, 0},
+		{"produce", 0, 0, 0},
+		{"erase", 0, 2, 0},
+		{"fail calls", 1, 0, 430},
+		{"rest", 0, 0, 0},
+		{"make the topic again", 0, 0, 1},
+		{"produce", 344, 1, 0},
+		{"run", 5, 345, 0},
+		{"run", 43, 0, 0},
+		{"wait", 2, 0, 0},
+		{"run", 191, 0, 0},
+		{"start a process", 0, 0, 1},
+		{"run", 33, 0, 0},
+		{"run", 200, 0, 0},
+		{"run a job", 0, 0, 0},
+		{"run", 200, 2, 0},
+		{"move Kafka", 0, 0, 0},
+	}})
+}
+
 func TestReceiversHearOfAnErasureThatFoundNothingAnyMore(t *testing.T) {
 	replay(t, history{setting{Partitions: 1, Erases: true, Processes: []string{"ie"}}, []act{
 		{"produce", 87, 2, 0},

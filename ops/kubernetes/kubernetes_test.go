@@ -307,6 +307,10 @@ func TestRolesThatSealSessionsOrSignWebhooksHaveTheSecretAndNoOther(t *testing.T
 		if has := settings.Webhooks.Secret != ""; has != (role == "web" || role == "webhooks") {
 			t.Errorf("%s has the secret of webhooks: %v", role, has)
 		}
+		// web refuses pseudonyms where there is none.
+		if has := settings.Export.PseudonymSecret != ""; has != (role == "web" || role == "export") {
+			t.Errorf("%s has the secret of pseudonyms: %v", role, has)
+		}
 	}
 }
 
@@ -338,7 +342,7 @@ func load(t *testing.T, c *cluster, d *appsv1.Deployment) config.Config {
 	}
 	for _, m := range cdds.VolumeMounts {
 		check(t, os.MkdirAll(filepath.Join(dir, m.Name), 0o700))
-		for _, secret := range []string{"kafka", "clickhouse", "s3", "webhooks"} {
+		for _, secret := range []string{"kafka", "clickhouse", "s3", "webhooks", "pseudonyms"} {
 			check(t, os.WriteFile(filepath.Join(dir, m.Name, secret), []byte(strings.Repeat("x", config.MinWebhookSecret)), 0o600))
 		}
 	}

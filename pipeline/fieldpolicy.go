@@ -98,6 +98,15 @@ func (x Export) growth(part schemas.Part) int64 {
 	return max(minRoom, part.Rows*each)
 }
 
+// moreRoom is the room after what there is was too small: twice that, but no more than the part
+// once more before that is known to be too little. Copies hardly need more.
+func (x Export) moreRoom(part schemas.Part) int64 {
+	if again := part.Bytes + x.growth(part); x.room < again && again < 2*x.room {
+		return again
+	}
+	return 2 * x.room
+}
+
 // rewrites reports whether the lines of a part are shown otherwise than they are stored.
 func (x Export) rewrites(kind string) bool {
 	return x.redaction != nil && kind != schemas.KindAttachments || x.Names != "" && kind == ""

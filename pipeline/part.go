@@ -37,9 +37,9 @@ const sealedType = "application/pkcs7-mime"
 
 // Export writes one part of an export to the store: queried, zipped, sealed, put.
 // A part that is stored already is adopted without being queried again. A part
-// that does not have exactly the rows and bytes of the plan is read once more, since
-// an answer may have been cut short; then it is a permanent error and nothing is
-// stored. So is ErrGone, when the export was ended meanwhile.
+// that does not have exactly the rows, bytes and versions of the plan is read again, since
+// an answer may have been cut short, or ClickHouse set back; then it is a permanent error and
+// nothing is stored. So is ErrGone, when the export was ended meanwhile.
 func (e *Exporter) Export(ctx context.Context, x Export, planned schemas.PlannedPart) (schemas.Receipt, error) {
 	x, err := e.redacting(x)
 	if err != nil {
@@ -55,7 +55,7 @@ func (e *Exporter) Export(ctx context.Context, x Export, planned schemas.Planned
 	if part.Segments() > 0 {
 		return e.exportSegments(ctx, x, planned, key)
 	}
-	for x.room = x.growth(part); ; x.room *= 2 {
+	for x.room = x.growth(part); ; x.room = x.moreRoom(part) {
 		receipt, err = e.exportZip(ctx, x, planned.Versions, schemas.Receipt{Part: part, Name: name, Key: key})
 		if !errors.Is(err, errGrown) {
 			return receipt, err
@@ -137,23 +137,26 @@ func (e *Exporter) zipped(ctx context.Context, x Export, versions uint64, r *sch
 			return dst, nil
 		}
 		dst.free()
-		switch {
-		case !errors.Is(err, errUnplanned):
+		if !errors.Is(err, errUnplanned) {
 			return nil, err
-		case reading == 2:
-			return nil, e.changed(ctx, x, err)
+		}
+		if err := x.readAgain(ctx, reading, err); err != nil {
+			return nil, err
 		}
 	}
 }
 
-// changed is why a part has not what was planned: records are missing, or that cannot be.
-func (e *Exporter) changed(ctx context.Context, x Export, err error) error {
-	if x.Whole != nil {
-		if lacks := x.Whole(ctx); lacks != nil {
-			return lacks
-		}
+// readAgain is why a part that was read so often, and is not the one that was planned, is not to
+// be read again. The second time it is asked whether records are missing: if not, they may have
+// been, and be stored again.
+func (x Export) readAgain(ctx context.Context, reading int, unplanned error) error {
+	switch {
+	case reading == 1:
+		return nil
+	case reading == 2 && x.Whole != nil:
+		return x.Whole(ctx)
 	}
-	return Permanent(err)
+	return Permanent(unplanned)
 }
 
 // zip queries the part and writes its zip, filling in what the receipt says of both.

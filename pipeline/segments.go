@@ -94,12 +94,16 @@ func (e *Exporter) theAttachment(ctx context.Context, x Export, part schemas.Pla
 		if err != nil {
 			return a, err
 		}
-		if found == 1 && a.PlannedBytes() == part.Bytes && a.version == part.Versions {
+		switch {
+		case found != 1 || a.PlannedBytes() != part.Bytes:
+			err = fmt.Errorf("the part has %s where the plan says one of %s: %w", schemas.Counted(found, "attachment"), schemas.Counted(part.Bytes, "byte"), errUnplanned)
+		case a.version != part.Versions:
+			err = errVersions
+		default:
 			return a, nil
 		}
-		err = fmt.Errorf("the part has %s where the plan says one of %s: %w", schemas.Counted(found, "attachment"), schemas.Counted(part.Bytes, "byte"), errUnplanned)
-		if reading == 2 {
-			return a, e.changed(ctx, x, err)
+		if err := x.readAgain(ctx, reading, err); err != nil {
+			return a, err
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"go.opentelemetry.io/otel/trace"
@@ -112,7 +113,7 @@ func (w *Worker) accept(ctx context.Context, b *batch, r schemas.Record[*schemas
 	of := ctx
 	ctx, span := spans.Start(ctx, "accept", spans.Export.String(r.Event.ExportID))
 	defer func() { spans.End(span, err) }()
-	defer w.admitOne(r.Event.TenantID)()
+	defer w.admitOne(b, r.Event.TenantID)()
 	taken := false
 	a, err := w.Exporter.Accept(ctx, r.Event, originOf(r), func() (a pipeline.Acceptance, err error) {
 		// Refused once, it stays so however often it is read.
@@ -157,19 +158,33 @@ func (w *Worker) accept(ctx context.Context, b *batch, r schemas.Record[*schemas
 
 // admitOne begins the turn of a request of a tenant with a quota, until the returned function
 // ends it: this worker opens what it accepts before it counts what is open for the next.
-func (w *Worker) admitOne(tenantID string) (end func()) {
-	if !w.Quotas.Bounds(tenantID) {
+func (w *Worker) admitOne(b *batch, tenantID string) (end func()) {
+	if !w.Quotas.Bounds(tenantID) || b.full(tenantID) != nil {
 		return func() {}
 	}
 	w.mu.Lock()
-	t, ok := w.admitting[tenantID]
+	a, ok := w.admitting[tenantID]
 	if !ok {
-		t = newTurn()
-		w.admitting[tenantID] = t
+		a = &admission{turn: newTurn()}
+		w.admitting[tenantID] = a
 	}
+	a.waiting++
 	w.mu.Unlock()
-	t.lock()
-	return t.unlock
+	a.turn.lock()
+	return func() {
+		a.turn.unlock()
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if a.waiting--; a.waiting == 0 { // tenants are what producers say: there is no end of them
+			delete(w.admitting, tenantID)
+		}
+	}
+}
+
+// admission is the turn of a tenant's requests, and how many wait for it or have it.
+type admission struct {
+	turn    turn
+	waiting int
 }
 
 // opened is an export that was opened just now.
@@ -208,7 +223,7 @@ func (w *Worker) take(ctx context.Context, b *batch, r *schemas.ExportRequest) (
 		return a, refusal{reason: "field_policy: " + err.Error()}
 	}
 	var over *pipeline.QuotaError
-	if err := w.Quotas.Admit(ctx, r.TenantID); errors.As(err, &over) {
+	if err := b.admit(ctx, r.TenantID); errors.As(err, &over) {
 		return a, refusal{reason: over.Reason}
 	} else if err != nil {
 		return a, err
@@ -235,6 +250,31 @@ type batch struct {
 	w     *Worker
 	mu    turn
 	taken map[schemas.Topic]sealed
+	over  sync.Map // of tenants whose quota is used up: *pipeline.QuotaError
+}
+
+// admit is Admit of the quotas. Of a tenant whose quota was found used up nothing is counted
+// again: however many requests it sends at once, those of others do not wait for that.
+func (b *batch) admit(ctx context.Context, tenantID string) error {
+	over := b.full(tenantID)
+	if over != nil {
+		if bound, _ := over.Exceeded(); b.w.Quotas.Refused != nil {
+			b.w.Quotas.Refused(tenantID, bound)
+		}
+		return over
+	}
+	err := b.w.Quotas.Admit(ctx, tenantID)
+	if errors.As(err, &over) {
+		b.over.Store(tenantID, over)
+	}
+	return err
+}
+
+// full is how the quota of a tenant was found used up, or nil.
+func (b *batch) full(tenantID string) *pipeline.QuotaError {
+	over, _ := b.over.Load(tenantID)
+	full, _ := over.(*pipeline.QuotaError)
+	return full
 }
 
 // sealed is a snapshot, and the leader epochs it was taken under.
@@ -244,7 +284,7 @@ type sealed struct {
 }
 
 func newBatch(w *Worker) *batch {
-	return &batch{w, newTurn(), map[schemas.Topic]sealed{}}
+	return &batch{w: w, mu: newTurn(), taken: map[schemas.Topic]sealed{}}
 }
 
 func (b *batch) snapshot(ctx context.Context, topic schemas.Topic) (s sealed, err error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -68,9 +69,13 @@ func TestATenantHasAsManyOpenExportsAsItsQuotaAllowsWhicheverWorkerDecides(t *te
 }
 
 // aged is a store whose listings are a moment old when they come.
-type aged struct{ pipeline.Store }
+type aged struct {
+	pipeline.Store
+	listed *atomic.Int32
+}
 
 func (a aged) List(ctx context.Context, prefix string) ([]bucket.Object, error) {
+	a.listed.Add(1)
 	all, err := a.Store.List(ctx, prefix)
 	time.Sleep(time.Millisecond)
 	return all, err
@@ -84,7 +89,8 @@ func TestOfManyRequestsReadTogetherTheQuotaAcceptsAsManyAsItAllows(t *testing.T)
 		s.now = func() time.Time { return now }
 		w := s.bounded(pipeline.Quota{Exports: 3}, nil)
 		check(t, w.Handle(t.Context(), s.published(request("first")))) // or there is no shard to list
-		w.Quotas.Store = aged{s.store}
+		var listed atomic.Int32
+		w.Quotas.Store = aged{s.store, &listed}
 		batch := schemas.Batch[*schemas.ExportRequest]{}
 		for n := range 40 {
 			batch.Records = append(batch.Records, s.published(request(fmt.Sprintf("e%d", n))).Records...)
@@ -92,6 +98,9 @@ func TestOfManyRequestsReadTogetherTheQuotaAcceptsAsManyAsItAllows(t *testing.T)
 		check(t, w.Handle(t.Context(), batch))
 		if open, err := s.open(); err != nil || len(open) != 3 {
 			t.Errorf("open are %v, %v", open, err)
+		}
+		if n := listed.Load(); n > 16+3 { // those that are decided at the same time, at most
+			t.Errorf("what is open was counted %d times for 40 requests", n)
 		}
 	})
 }

@@ -152,7 +152,7 @@ type Worker struct {
 	// undecided is since when records could not be decided, by position.
 	undecided map[pipeline.Origin]*undecided
 	// admitting has a turn for each tenant with a quota.
-	admitting map[string]turn
+	admitting map[string]*admission
 }
 
 type exportKey struct{ tenantID, exportID string }
@@ -182,7 +182,7 @@ func New(o Options) *Worker {
 		owners:    map[int32]*owner{},
 		queue:     newQueue(max(minInHand, 4*o.Slots)),
 		undecided: map[pipeline.Origin]*undecided{},
-		admitting: map[string]turn{},
+		admitting: map[string]*admission{},
 	}
 	for _, topic := range schemas.SourceTopics() {
 		w.watches[topic] = newWatch(topic)

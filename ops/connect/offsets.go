@@ -56,12 +56,21 @@ func (o *Offsets) Seal(ctx context.Context, topic schemas.Topic) (s schemas.Snap
 	if err != nil {
 		return nil, nil, err
 	}
+	if _, _, behind := behindOf(stable, sealed); behind { // somebody else sealed a later one meanwhile
+		known := len(l)
+		if l, stable, err = o.stable(ctx, topic); err != nil {
+			return nil, nil, err
+		}
+		if len(l) > known {
+			return o.Seal(ctx, topic)
+		}
+		if p, at, behind := behindOf(stable, sealed); behind {
+			return nil, nil, fmt.Errorf("partition %d of %s: a snapshot was taken at offset %d, and readers see %d: the topic is being replaced, and not every broker knows it yet", p, topic, sealed[p].Offset, at)
+		}
+	}
 	later := map[int32]consumers.Mark{}
 	for p, at := range stable {
 		epochs = append(epochs, at.Epoch)
-		if was := sealed[int32(p)].Offset; at.Offset < was {
-			return nil, nil, fmt.Errorf("partition %d of %s: a snapshot was taken at offset %d, and readers see %d: the topic is being replaced, and not every broker knows it yet", p, topic, was, at.Offset)
-		}
 		if at.Offset > sealed[int32(p)].Offset {
 			later[int32(p)] = at
 		}
@@ -72,6 +81,16 @@ func (o *Offsets) Seal(ctx context.Context, topic schemas.Topic) (s schemas.Snap
 		}
 	}
 	return l.Positions(consumers.Offsets(stable)), epochs, nil
+}
+
+// behindOf is the first partition of which readers see less than was sealed, and how far they see.
+func behindOf(stable []consumers.Mark, sealed map[int32]consumers.Mark) (partition int32, offset int64, behind bool) {
+	for p, at := range stable {
+		if at.Offset < sealed[int32(p)].Offset {
+			return int32(p), at.Offset, true
+		}
+	}
+	return 0, 0, false
 }
 
 // Now returns the positions of a snapshot that was sealed, as they are known by now. Its log may

@@ -18,6 +18,8 @@ type brokers struct {
 	ends      map[int32]int64
 	// elected says that a partition had another leader for a moment.
 	elected *bool
+	// early is how often it is answered as before the last record.
+	early *int
 }
 
 func (brokers) TopicID(context.Context, schemas.Topic) (string, error) { return "id", nil }
@@ -34,6 +36,10 @@ func (b brokers) Stable(context.Context, schemas.Topic) ([]consumers.Mark, error
 	if b.elected != nil && !*b.elected {
 		*b.elected = true
 		return []consumers.Mark{{Offset: 2, Epoch: 8}, {Offset: 5, Epoch: 7}}, nil
+	}
+	if b.early != nil && *b.early > 0 {
+		*b.early--
+		return []consumers.Mark{{Offset: 7, Epoch: 7}, {Offset: 5, Epoch: 7}}, nil
 	}
 	return []consumers.Mark{{Offset: 8, Epoch: 7}, {Offset: 5, Epoch: 7}}, nil
 }
@@ -103,6 +109,20 @@ func TestASealedSnapshotIsCommittedWithItsLeaderEpochs(t *testing.T) {
 	for p, mark := range want {
 		if got := b.committed[schemas.GroupSnapshots][p]; got != mark {
 			t.Errorf("committed of partition %d is %+v, want %+v", p, got, mark)
+		}
+	}
+}
+
+func TestASnapshotIsSealedThoughAnotherWorkerSealedALaterOneMeanwhile(t *testing.T) {
+	for _, c := range []struct {
+		early  int
+		sealed bool
+	}{{1, true}, {2, false}} { // twice: it is not the same log
+		b := brokers{committed: map[string]map[int32]consumers.Mark{schemas.GroupSnapshots: {0: {Offset: 8, Epoch: 7}}}, early: &c.early}
+		settler := consumers.NewSettler(consumers.SettlerOptions{Brokers: b, Decisions: pipeline.Incarnations{Store: pipelinetest.NewStore()}})
+		snapshot, _, err := NewOffsets(b, settler).Seal(t.Context(), schemas.TopicInteractions)
+		if c.sealed != (err == nil) || c.sealed && !slices.Equal(snapshot, schemas.Snapshot{8, 5}) {
+			t.Errorf("sealed is %v, %v", snapshot, err)
 		}
 	}
 }

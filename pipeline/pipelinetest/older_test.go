@@ -3,6 +3,7 @@ package pipelinetest_test
 import (
 	"bytes"
 	"context"
+	"crypto/x509"
 	"slices"
 	"sync/atomic"
 	"testing"
@@ -78,6 +79,59 @@ func again(first []schemas.Record[*schemas.Interaction]) (all []schemas.Record[*
 		all = append(all, r)
 	}
 	return all
+}
+
+// TestAPartIsReadAgainOnceWhatWasMissingIsStored sets ClickHouse back for two readings of a part;
+// when it is asked whether records are missing, ingest has stored them again.
+func TestAPartIsReadAgainOnceWhatWasMissingIsStored(t *testing.T) {
+	first := pipelinetest.Records(rowsHeld)[:rowsHeld]
+	now, before := pipelinetest.NewSource(again(first)...), pipelinetest.NewSource(first...)
+	cert, key := pair()
+	exporter := func(source pipeline.Source, store pipeline.Store) *pipeline.Exporter {
+		return pipeline.New(pipeline.Options{
+			Source: source, Store: store, Objects: held(t), Spools: pipeline.NewSpools(64 << 20), ZipBytes: zipBytes, SegmentBytes: segmentBytes,
+			Certificate: cert, Key: key, Lifetime: time.Hour, Now: time.Now,
+		})
+	}
+	q := pipelinetest.Everything(rowsHeld, rowsHeld)
+	store := pipelinetest.NewStore()
+	asked := 0
+	x := pipeline.Export{
+		ID: "e1", Filter: q.Filter, Snapshot: q.Snapshot, SplitSize: 40 << 10, Encoding: schemas.EncodingDER, Recipients: []*x509.Certificate{cert},
+		Whole: func(context.Context) error { asked++; return nil },
+	}
+	plan, err := exporter(now, store).Plan(t.Context(), x)
+	check(t, err)
+	for _, kind := range []string{"", schemas.KindAttachments} {
+		part := plan.Parts[slices.IndexFunc(plan.Parts, func(p schemas.PlannedPart) bool { return p.Kind == kind })]
+		asked = 0
+		_, err := exporter(&setBackTwice{Source: now, before: before}, store).Export(t.Context(), x, part)
+		if err != nil || asked != 1 {
+			t.Errorf("part %d is not exported: %v; it was asked %d times whether records are missing", part.Number, err, asked)
+		}
+	}
+}
+
+// setBackTwice answers the first two questions as of before.
+type setBackTwice struct {
+	pipeline.Source
+	before pipeline.Source
+	calls  int
+}
+
+func (s *setBackTwice) source() pipeline.Source {
+	if s.calls++; s.calls <= 2 {
+		return s.before
+	}
+	return s.Source
+}
+
+func (s *setBackTwice) Rows(ctx context.Context, q warehouse.Query, first, last schemas.RowKey) (warehouse.Lines, error) {
+	return s.source().Rows(ctx, q, first, last)
+}
+
+func (s *setBackTwice) Attached(ctx context.Context, q warehouse.Query, first, last schemas.RowKey, each func(version uint64, body []byte) error) error {
+	return s.source().Attached(ctx, q, first, last, each)
 }
 
 func TestNoOlderVersionOfTheSameLengthIsExported(t *testing.T) {

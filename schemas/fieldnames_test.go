@@ -169,19 +169,20 @@ func ours(line string) (string, error) {
 func TestALineWithOtherNamesGetsOurs(t *testing.T) {
 	for line, want := range map[string]string{
 		`{"ixnId":"i","tenantId":101,"mediaTypeId":"Email","typeId":"Outbound","startDate":"2026-10-05T09:13:35+02:00"}`: `{"interaction_id":"i","tenant_id":"101","media_type":"email","direction":"outbound","started_at":"2026-10-05T09:13:35+02:00"}`,
-		`{"IXNID":"i"}`:                                                                     `{"interaction_id":"i"}`,
-		`{"ownerId":17,"isSpam":"False"}`:                                                   `{"agent_id":"17","is_spam":false}`,
-		`{"timeShift":"-60","externalId":"m"}`:                                              `{"time_shift":-60,"external_id":"m"}`,
-		`{"allAttributes":{"a":1,"b":true,"c":null,"d":"x"}}`:                               `{"attributes":{"a":"1","b":"true","d":"x"}}`,
-		`{"allAttributes":{"a":{}}}`:                                                        `{"attributes":{"a":{}}}`,
-		`{"status":3,"subject":"s"}`:                                                        `{"status":"status-3","subject":"s"}`,
-		`{"status":"closed","unknown":{"ixnId":"i"}}`:                                       `{"status":"closed","unknown":{"ixnId":"i"}}`,
-		`{"contact_id":"\u0063","contactId":"c"}`:                                           `{"contact_id":"\u0063"}`,
-		`{"contactId":"c","contact_id":"c"}`:                                                `{"contact_id":"c"}`,
+		`{"IXNID":"i"}`:                                       `{"interaction_id":"i"}`,
+		`{"ownerId":17,"isSpam":"False"}`:                     `{"agent_id":"17","is_spam":false}`,
+		`{"timeShift":"-60","externalId":"m"}`:                `{"time_shift":-60,"external_id":"m"}`,
+		`{"timeShift":"007"}`:                                 `{"time_shift":7}`,
+		`{"allAttributes":{"a":1,"b":true,"c":null,"d":"x"}}`: `{"attributes":{"a":"1","b":"true","d":"x"}}`,
+		`{"allAttributes":{"a":{}}}`:                          `{"attributes":{"a":{}}}`,
+		`{"status":3,"subject":"s"}`:                          `{"status":"status-3","subject":"s"}`,
+		`{"status":"closed","unknown":{"ixnId":"i"}}`:         `{"status":"closed","unknown":{"ixnId":"i"}}`,
+		`{"contact_id":"\u0063","contactId":"c"}`:             `{"contact_id":"\u0063"}`,
+		`{"contactId":"c","contact_id":"c"}`:                  `{"contact_id":"c"}`,
 		`{"started_at":"2026-10-05T07:13:35.000Z","startDate":"2026-10-05T09:13:35+02:00"}`: `{"started_at":"2026-10-05T07:13:35.000Z"}`,
-		`{"agent_id":"17","ownerId":17}`:                                                    `{"agent_id":"17"}`,
-		`[{"ixnId":"i"}]`:                                                                   `[{"ixnId":"i"}]`,
-		`{"ixnId":"i"`:                                                                      `{"ixnId":"i"`,
+		`{"agent_id":"17","ownerId":17}`: `{"agent_id":"17"}`,
+		`[{"ixnId":"i"}]`:                `[{"ixnId":"i"}]`,
+		`{"ixnId":"i"`:                   `{"ixnId":"i"`,
 	} {
 		if got, err := ours(line); got != want || err != nil {
 			t.Errorf("%s: got %s, %v, want %s", line, got, err, want)

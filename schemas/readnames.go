@@ -83,8 +83,8 @@ func (n FieldName) read(value []byte) []byte {
 			return []byte(lower)
 		}
 	case numberValue:
-		if _, err := strconv.ParseInt(string(text), 10, 64); err == nil && isNumber(text) {
-			return text
+		if n, err := strconv.ParseInt(string(text), 10, 64); err == nil && isNumber(text) {
+			return strconv.AppendInt(nil, n, 10) // JSON has no 007
 		}
 	case pairsValue:
 		return textPairs(value)

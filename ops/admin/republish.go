@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -114,7 +115,7 @@ func (h *Handle) readAgain(ctx context.Context, v *LetterView) error {
 		return nil
 	}
 	err = h.Rows.ErasuresOf(ctx, about, func(_ warehouse.Subject, e warehouse.Forgotten) {
-		v.Problem = "erasure " + e.ErasureID + " forgot what it is about; published again, it would be stored as new data"
+		v.Problem = "erasure " + e.ErasureID + " erased its subject; published again, it would bring the data back"
 	})
 	if err != nil {
 		return err
@@ -198,10 +199,9 @@ func (h *Handle) PublishLetter(ctx context.Context, topic schemas.Topic, at Lett
 		return r, err
 	}
 	r.PublishedAt = schemas.TimeOf(h.Now())
-	if err := h.Republications.Published(ctx, r); err != nil {
-		return r, err
-	}
-	return r, h.change(ctx, action, subject, fmt.Sprintf("%s of tenant %s, to partition %d, position %d", v.About, v.TenantID, r.Partition, r.Offset))
+	// The audit first: what is published is in it, though that may be all that is known of it.
+	audited := h.change(ctx, action, subject, fmt.Sprintf("%s of tenant %s, to partition %d, position %d", v.About, v.TenantID, r.Partition, r.Offset))
+	return r, errors.Join(h.Republications.Published(ctx, r), audited)
 }
 
 func publishedBy(r pipeline.Republication) string {

@@ -57,7 +57,7 @@ func (a *API) webhooks() {
 	})
 	register(a, huma.Operation{
 		OperationID: "redeliver-webhook", Method: http.MethodPost, Path: "/jobs/{id}/deliveries/{webhook}/redeliver", Tags: tags, Summary: "Deliver an event to a job's webhook again", DefaultStatus: http.StatusAccepted, Errors: conflicts,
-		Description: "Under the same webhook-id, with the same message, signed with the secret of now. Retries of the event end. While a redelivery waits for its first attempt, requesting another is the same request.",
+		Description: "Under the same webhook-id, with the same message, signed with the current secret. Retries of the event stop. While a redelivery waits for its first attempt, requesting another is the same request.",
 	}, func(ctx context.Context, in *struct {
 		JobPath
 		Webhook string `path:"webhook" maxLength:"128" doc:"The webhook_id of the event."`

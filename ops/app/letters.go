@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math"
 	"strconv"
-	"sync"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -19,17 +18,31 @@ import (
 // letters are the dead letters in Kafka; it is an admin.Letters.
 type letters struct {
 	app *App
-	mu  sync.Mutex // one reader at a time: letters are as large as records
+	one chan struct{} // one reader at a time: letters are as large as records
 }
 
 // lettersTimeout bounds reading the dead letters of a topic.
 const lettersTimeout = 5 * time.Second
 
+// begin waits for the turn of a reader, who then has lettersTimeout.
+func (l *letters) begin(ctx context.Context) (context.Context, func(), error) {
+	select {
+	case l.one <- struct{}{}:
+	case <-ctx.Done():
+		return ctx, nil, ctx.Err()
+	}
+	ctx, cancel := context.WithTimeout(ctx, lettersTimeout)
+	return ctx, func() { cancel(); <-l.one }, nil
+}
+
 // Latest reads the latest dead letters of a topic, at most so many of each partition. What
 // cannot be read within lettersTimeout is left out.
 func (l *letters) Latest(ctx context.Context, topic schemas.Topic, most int) ([]admin.DeadLetter, error) {
-	ctx, cancel := context.WithTimeout(ctx, lettersTimeout)
-	defer cancel()
+	ctx, end, err := l.begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer end()
 	from, ends, err := l.positions(ctx, string(topic.DeadLetter()), int64(most))
 	if err != nil {
 		return nil, err
@@ -39,8 +52,11 @@ func (l *letters) Latest(ctx context.Context, topic schemas.Topic, most int) ([]
 
 // One reads a letter whole.
 func (l *letters) One(ctx context.Context, topic schemas.Topic, at admin.LetterPlace) (admin.DeadLetter, error) {
-	ctx, cancel := context.WithTimeout(ctx, lettersTimeout)
-	defer cancel()
+	ctx, end, err := l.begin(ctx)
+	if err != nil {
+		return admin.DeadLetter{}, err
+	}
+	defer end()
 	from, ends, err := l.positions(ctx, string(topic.DeadLetter()), math.MaxInt64)
 	if err != nil {
 		return admin.DeadLetter{}, err
@@ -65,8 +81,6 @@ func (l *letters) read(ctx context.Context, topic schemas.Topic, from map[int32]
 	if len(from) == 0 {
 		return nil, nil
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	name := string(topic.DeadLetter())
 	options, err := connect.Kafka(l.app.Config.Kafka, "letters", nil)
 	if err != nil {
@@ -80,7 +94,10 @@ func (l *letters) read(ctx context.Context, topic schemas.Topic, from map[int32]
 	var all []admin.DeadLetter
 	for len(ends) > 0 {
 		fetched := client.PollFetches(ctx)
-		if ctx.Err() != nil {
+		switch {
+		case ctx.Err() != nil && len(all) == 0: // which is not that there are none
+			return nil, fmt.Errorf("read %s: %w", name, ctx.Err())
+		case ctx.Err() != nil:
 			return all, nil // what was read is shown
 		}
 		if err := fetched.Err(); err != nil {
@@ -122,7 +139,10 @@ func (l *letters) Publish(ctx context.Context, record schemas.DeadLetter) (int32
 		return 0, 0, err
 	}
 	lineage, err := l.app.offsets.Lineage(ctx, record.Topic)
-	return record.Partition, lineage.Position(record.Partition, offset), err
+	if err != nil { // it is published all the same, which is what counts
+		return record.Partition, offset, nil
+	}
+	return record.Partition, lineage.Position(record.Partition, offset), nil
 }
 
 // positions are where the latest letters of each partition that has some begin and end.

@@ -149,8 +149,8 @@ func newLetterPublish(s *session) *cobra.Command {
 	var replace bool
 	cmd := &cobra.Command{
 		Use: "publish LETTER", Short: "Publish a dead letter to its topic again",
-		Long: `Publish a dead letter to its topic again, as it was. It is published once: whoever comes
-second is refused, and reads who was first. What still cannot be read, was cut, or is about
+		Long: `Publish a dead letter to its topic again, as it was. It can be published only once: a
+second attempt is refused, and told who published it. What still cannot be read, was cut, or is about
 somebody who was erased is refused.
 
 The record becomes the newest version of what it is about. Where a newer version is stored,

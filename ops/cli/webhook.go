@@ -23,7 +23,7 @@ func newWebhook(s *session) *cobra.Command {
 again. ` + "`cdds job change --webhook`" + ` sets the URL; ` + "`cdds job secret`" + ` shows the secret that messages
 are signed with.
 
-A test and a redelivery go through a server, which knows who asks: see cdds login.
+Tests and redeliveries need a server: sign in with ` + "`cdds login`" + `.
 
 ` + exitCodes,
 		Example: examples(
@@ -59,8 +59,8 @@ func newWebhookRedeliver(s *session) *cobra.Command {
 		Short: "Deliver an event to a job's webhook again",
 		Long: `Deliver an event to a job's webhook again, and report the answer. EVENT is the webhook id
 that ` + "`cdds webhook deliveries`" + ` shows. The message is the same, under the same webhook-id, so
-that a receiver knows an event that it has seen. It is signed with the secret of now. What
-fails is retried, as the first delivery was; retries of that end.
+the receiver can recognise duplicates. It is signed with the current secret. Failures are
+retried; retries of the first delivery stop.
 
 ` + exitCodes,
 		Example: examples("cdds webhook redeliver nightly evt_5d0f2c9a4b8e6f7a --tenant acme"),

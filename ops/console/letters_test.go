@@ -143,7 +143,7 @@ func TestALetterThatANewerVersionOrAnErasureOvertookIsNotPublishedByAccident(t *
 	if d.ends("/letters/cdds.interactions/0/0", form); len(d.mailbox.published) != 1 {
 		t.Errorf("published are %+v", d.mailbox.published)
 	}
-	d.holds("/letters/cdds.interactions/0/1", "It cannot be published again:", "erasure forget-2 forgot what it is about")
+	d.holds("/letters/cdds.interactions/0/1", "It cannot be published again:", "erasure forget-2 erased its subject")
 	if page := d.send("/letters/cdds.interactions/0/1", url.Values{"letter_id": {d.letters[1].LetterID}, "replace_newer": {"1"}}); !strings.Contains(page, "forget-2") || len(d.mailbox.published) != 1 {
 		t.Errorf("what was erased comes back:\n%s", page)
 	}

@@ -8,7 +8,7 @@ var quotas = []mutation{
 		"consumers/export", "TestATenantHasAsManyOpenExportsAsItsQuotaAllowsWhicheverWorkerDecides",
 	}, {
 		"fairness", "what is accepted is open before the next request of the tenant is counted",
-		"consumers/export/accept.go", "defer w.admitOne(b, r.Event.TenantID)()", "w.admitOne(r.Event.TenantID)()",
+		"consumers/export/accept.go", "defer w.admitOne(b, r.Event.TenantID)()", "w.admitOne(b, r.Event.TenantID)()",
 		"consumers/export", "TestOfManyRequestsReadTogetherTheQuotaAcceptsAsManyAsItAllows",
 	}, {
 		"fairness", "a quota bounds the bytes of a day",

@@ -132,7 +132,7 @@ func (x Export) shownLines(kind string) func(dst, line []byte) ([]byte, error) {
 	}
 }
 
-// redactLines is what carries the field policy out; nil if there is none.
+// redactLines returns the function that applies the field policy to a line, or nil without a policy.
 func (x Export) redactLines(kind string) func(dst, line []byte) ([]byte, error) {
 	switch {
 	case x.redaction == nil:

@@ -10,7 +10,7 @@ import (
 	"cdds/schemas"
 )
 
-// Quota bounds the exports of a tenant. A bound of 0 is none.
+// Quota limits the exports of a tenant. 0 means no limit.
 type Quota struct {
 	// Exports is how many of them may be open at once: requested and not ended.
 	Exports int

@@ -9,6 +9,7 @@ package history
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"cdds/consumers"
@@ -121,13 +122,18 @@ func (h *Handler) fold(ctx context.Context, of id, arrived []*schemas.ExportStat
 	}
 	// What just arrived counts even if a replica of the store does not show it yet.
 	e := schemas.FoldOnto(others, append(events, arrived...)...)
-	dated := e.Completion != nil || !e.RemovedAt.IsZero()
-	if dated && e.Done.Parts > len(e.Parts) && !allParts(arrived) {
+	if slices.ContainsFunc(arrived, dates) && e.Done.Parts > len(e.Parts) {
 		if err := h.store.SaveAllArtifacts(ctx, e); err != nil {
 			return e, fmt.Errorf("list the artifacts of export %s of %s: %w", of.export, of.tenant, err)
 		}
 	}
 	return e, nil
+}
+
+// dates reports whether an event may change when the artifacts of its export expire or were removed.
+// Others, such as a retry that is refused, do not list them again: there may be 100,000.
+func dates(s *schemas.ExportStatus) bool {
+	return s.State == schemas.Completed || s.State == schemas.Expired || s.State == schemas.Deleted
 }
 
 // grown is an export that is at work, as it was folded last, with the parts that arrived since.

@@ -69,6 +69,11 @@ func TestFoldsOfAnExportOfManyPartsWriteEachPartTwice(t *testing.T) {
 	if most := 2*parts + 5*s.folds; s.read > most {
 		t.Errorf("%d events were read about %d parts, want at most %d", s.read, parts, most)
 	}
+	written, read := s.written, s.read
+	handle(3+parts, status("e1", "refused/again", schemas.Refused)) // a retry of what is completed
+	if s.written > written+5 || s.read > read+5 {
+		t.Errorf("a retry that is refused writes %d rows and reads %d events", s.written-written, s.read-read)
+	}
 }
 
 func TestAReplicaThatLostThePartitionForgetsWhereExportsStood(t *testing.T) {

@@ -75,7 +75,7 @@ type data struct {
 	Retryable bool   `json:"retryable,omitempty"`
 }
 
-// factOf is what is told of a status.
+// factOf is the part of a status that a webhook message carries.
 func factOf(s *schemas.ExportStatus) *schemas.WebhookFact {
 	f := schemas.WebhookFact{Time: s.Time, State: s.State}
 	if c := s.Completion; c != nil {

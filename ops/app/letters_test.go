@@ -51,7 +51,7 @@ func TestADeadLetterIsPublishedAgainOnceByTwoReplicasAndALoopIsSeen(t *testing.T
 		check(t, err)
 	}
 	// Everything about the letter but its content is a claim: another topic, a partition that
-	// there is none of.
+	// does not exist.
 	at := a.letter(schemas.TopicInteractions, []byte("i-mended"), value, 9000, map[string]string{"trace": "kept", schemas.HeaderPublishedAgain: "70000"})
 	path := fmt.Sprintf("/letters/cdds.interactions/%d/%d", at.Partition, at.Offset)
 	var shown api.WholeLetter

@@ -307,7 +307,7 @@ func TestRolesThatSealSessionsOrSignWebhooksHaveTheSecretAndNoOther(t *testing.T
 		if has := settings.Webhooks.Secret != ""; has != (role == "web" || role == "webhooks") {
 			t.Errorf("%s has the secret of webhooks: %v", role, has)
 		}
-		// web refuses pseudonyms where there is none.
+		// Without it web refuses pseudonyms.
 		if has := settings.Export.PseudonymSecret != ""; has != (role == "web" || role == "export") {
 			t.Errorf("%s has the secret of pseudonyms: %v", role, has)
 		}

@@ -51,7 +51,7 @@ func (l *Ledger) SaveAllArtifacts(ctx context.Context, e schemas.Export) error {
 	return save()
 }
 
-// Artifact returns a stored file of an export by its name; false if there is none.
+// Artifact returns a stored file of an export by its name, and whether it exists.
 func (l *Ledger) Artifact(ctx context.Context, tenantID, exportID, name string) (schemas.Artifact, bool, error) {
 	var c conditions
 	c.where("tenant_id = {tenant:String}", "tenant", tenantID)

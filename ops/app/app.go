@@ -131,11 +131,9 @@ func (a *App) setup() error {
 	a.tables = tables.New(a.conn).OnCluster(a.Config.ClickHouse.Cluster)
 	a.warehouse, a.ledger = warehouse.New(a.tables), ledger.New(a.tables)
 
-	store, err := connect.S3(a.Config.S3)
-	if err != nil {
+	if a.bucket, err = connect.Bucket(a.Config.S3); err != nil {
 		return err
 	}
-	a.bucket = bucket.New(store, a.Config.S3.Bucket)
 	if err := a.settles(); err != nil {
 		return err
 	}

@@ -27,7 +27,8 @@ runs somewhere, and that every record of the source topics is stored or dead-let
 It exits 0 only when everything is healthy.
 
 The roles are all there are; webhooks only where webhooks.secret is configured. --roles
-names others, for a system that does without some.
+names others, for a system that does without some. With web.links it also follows a link to
+the object store, as a receiver would.
 
 ` + exitCodes,
 		Example: examples("cdds doctor", "cdds --data-dir /var/lib/cdds doctor --json", "cdds doctor --roles ingest,export,history"),
@@ -78,6 +79,11 @@ func (s *session) doctor(ctx context.Context, all *services, c config.Config, ro
 		{"clickhouse", checkClickHouse},
 		{"s3", func(ctx context.Context, s *services) (string, error) { return checkBucket(ctx, s, c) }},
 		{"retention", checkRetention},
+	}
+	if c.Web.Links {
+		checks = append(checks, check{"links", func(ctx context.Context, s *services) (string, error) {
+			return "links to artifacts lead to the store, which accepts them", connect.CheckLinks(ctx, s.bucket, c.S3)
+		}})
 	}
 	settled := time.Now().Add(app.SettleTime)
 	for _, role := range roles {

@@ -42,7 +42,7 @@ func connectAll(c config.Config) (*services, error) {
 	if err != nil {
 		return nil, err
 	}
-	s3, err := connect.S3(c.S3)
+	store, err := connect.Bucket(c.S3)
 	if err != nil {
 		return nil, err
 	}
@@ -58,7 +58,6 @@ func connectAll(c config.Config) (*services, error) {
 	if err != nil {
 		return nil, err
 	}
-	store := bucket.New(s3, c.S3.Bucket)
 	db := tables.New(conn).OnCluster(c.ClickHouse.Cluster)
 	rows := warehouse.New(db)
 	settler := consumers.NewSettler(consumers.SettlerOptions{

@@ -76,21 +76,6 @@ type ClickHouse struct {
 	TLS         TLS    `yaml:"tls" envPrefix:"TLS_"`
 }
 
-// S3 says where the object store is.
-type S3 struct {
-	// Endpoint is host:port, without a scheme.
-	Endpoint      string `yaml:"endpoint" env:"ENDPOINT"`
-	AccessKey     string `yaml:"access_key" env:"ACCESS_KEY"`
-	SecretKey     Secret `yaml:"secret_key" env:"SECRET_KEY"`
-	SecretKeyFile string `yaml:"secret_key_file" env:"SECRET_KEY_FILE"`
-	Bucket        string `yaml:"bucket" env:"BUCKET"`
-	// AttachmentsBucket is where producers put what attachments refer to, below
-	// <tenant>/. It is another one than Bucket, so that they need no access to that.
-	AttachmentsBucket string `yaml:"attachments_bucket" env:"ATTACHMENTS_BUCKET"`
-	Region            string `yaml:"region" env:"REGION"`
-	TLS               TLS    `yaml:"tls" envPrefix:"TLS_"`
-}
-
 // TLS says whether and how a connection is encrypted.
 type TLS struct {
 	Enabled bool `yaml:"enabled" env:"ENABLED"`
@@ -99,15 +84,6 @@ type TLS struct {
 	// CertFile and KeyFile are this client's own, for mutual TLS.
 	CertFile string `yaml:"cert_file" env:"CERT_FILE"`
 	KeyFile  string `yaml:"key_file" env:"KEY_FILE"`
-}
-
-// SASL says how to log in to Kafka.
-type SASL struct {
-	// Mechanism is PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512; empty means none.
-	Mechanism    string `yaml:"mechanism" env:"MECHANISM"`
-	Username     string `yaml:"username" env:"USERNAME"`
-	Password     Secret `yaml:"password" env:"PASSWORD"`
-	PasswordFile string `yaml:"password_file" env:"PASSWORD_FILE"`
 }
 
 // Metrics says where /metrics, /healthz, /readyz and pprof listen.
@@ -167,7 +143,7 @@ func Default() Config {
 	return Config{
 		Kafka:      Kafka{Partitions: 4, RetentionBytes: -1, SessionTimeout: 45 * time.Second},
 		ClickHouse: ClickHouse{Username: "default", Database: "cdds", Compression: "none"},
-		S3:         S3{Bucket: "cdds", AttachmentsBucket: "cdds-attachments", Region: "us-east-1"},
+		S3:         S3{Credentials: S3Static, Bucket: "cdds", AttachmentsBucket: "cdds-attachments", Region: "us-east-1"},
 		Metrics:    Metrics{Listen: "127.0.0.1:0"},
 		Stack:      Stack{EngineMemory: 4 << 30},
 		Export:     Export{Memory: 192 << 20, SegmentSize: 256 << 20, Lifetime: 30 * 24 * time.Hour, IngestWait: 10 * time.Minute, RetryFor: 15 * time.Minute},
@@ -232,9 +208,7 @@ func (c Config) Check() error {
 func (c Config) CheckSettings() error {
 	var problems []error
 	add := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
-	if c.S3.AttachmentsBucket == "" || c.S3.AttachmentsBucket == c.S3.Bucket {
-		add("s3.attachments_bucket must be another one than s3.bucket: who may write attachments may not touch artifacts")
-	}
+	c.S3.check(add)
 	for _, addr := range slices.Concat(c.Kafka.Brokers, c.ClickHouse.Addr, []string{c.Metrics.Listen}) {
 		if _, _, err := net.SplitHostPort(addr); err != nil {
 			add("%q is not host:port", addr)
@@ -246,11 +220,7 @@ func (c Config) CheckSettings() error {
 	if c.Kafka.SessionTimeout < time.Second {
 		add("kafka.session_timeout must be at least 1s")
 	}
-	switch c.Kafka.SASL.Mechanism {
-	case "", "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512":
-	default:
-		add("kafka.sasl.mechanism %q is unknown; it must be PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512", c.Kafka.SASL.Mechanism)
-	}
+	c.Kafka.SASL.check(c.Kafka.TLS.Enabled, add)
 	if strings.ContainsFunc(c.ClickHouse.Cluster, func(r rune) bool {
 		return r != '_' && r != '-' && (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z')
 	}) {

@@ -43,6 +43,7 @@ type secret struct {
 func (c *Config) secrets() []secret {
 	return []secret{
 		{"kafka.sasl.password", &c.Kafka.SASL.Password, &c.Kafka.SASL.PasswordFile},
+		{"kafka.sasl.oauth.client_secret", &c.Kafka.SASL.OAuth.ClientSecret, &c.Kafka.SASL.OAuth.ClientSecretFile},
 		{"clickhouse.password", &c.ClickHouse.Password, &c.ClickHouse.PasswordFile},
 		{"s3.secret_key", &c.S3.SecretKey, &c.S3.SecretKeyFile},
 		{"export.pseudonym_secret", &c.Export.PseudonymSecret, &c.Export.PseudonymSecretFile},

@@ -19,7 +19,10 @@ func meaningOf(err error) (m answer.Meaning, answered bool) {
 	var exception *clickhouse.Exception
 	var s3 minio.ErrorResponse
 	var kafka *kerr.Error
+	var said *answer.Error
 	switch {
+	case errors.As(err, &said):
+		return said.Meaning, true
 	case errors.As(err, &exception):
 		return answer.ClickHouse(exception.Code), true
 	case errors.As(err, &s3) && s3.StatusCode != 0:

@@ -138,12 +138,15 @@ func brief(err error) string {
 	var dns *net.DNSError
 	var op *net.OpError
 	var exception *clickhouse.Exception
-	var answer minio.ErrorResponse
+	var s3 minio.ErrorResponse
+	var said *answer.Error
 	switch {
 	case errors.As(err, &exception):
 		return exception.Message
-	case errors.As(err, &answer) && answer.Message != "":
-		return answer.Message
+	case errors.As(err, &s3) && s3.Message != "":
+		return s3.Message
+	case errors.As(err, &said):
+		return said.Error()
 	case errors.As(err, &dns):
 		return dns.Error()
 	case errors.As(err, &op) && op.Err != nil:

@@ -10,14 +10,11 @@ import (
 	"fmt"
 	"maps"
 	"net"
-	"net/http"
 	"os"
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
-	"github.com/minio/minio-go/v7"
-	"github.com/minio/minio-go/v7/pkg/credentials"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/sasl"
@@ -86,6 +83,8 @@ func mechanismOf(c config.SASL) (sasl.Mechanism, error) {
 		return scram.Auth{User: user, Pass: password}.AsSha256Mechanism(), nil
 	case "SCRAM-SHA-512":
 		return scram.Auth{User: user, Pass: password}.AsSha512Mechanism(), nil
+	case config.OAuthBearer:
+		return newBearer(c)
 	}
 	return nil, fmt.Errorf("kafka.sasl.mechanism %q is unknown", c.Mechanism)
 }
@@ -125,36 +124,6 @@ func ClickHouse(c config.ClickHouse) (driver.Conn, error) {
 		return nil, fmt.Errorf("clickhouse: %w", err)
 	}
 	return meant{conn}, nil
-}
-
-// S3 returns a client of the object store. It connects on first use.
-func S3(c config.S3) (*minio.Client, error) {
-	transport, err := minio.DefaultTransport(c.TLS.Enabled)
-	if err != nil {
-		return nil, fmt.Errorf("s3: %w", err)
-	}
-	transport.DialContext = movingDialer(s3Still)
-	transport.ResponseHeaderTimeout = s3Still
-	if c.TLS.Enabled {
-		t, err := TLS(c.TLS)
-		if err != nil {
-			return nil, fmt.Errorf("s3.tls: %w", err)
-		}
-		transport.TLSClientConfig = t
-	}
-	client, err := minio.New(c.Endpoint, &minio.Options{
-		Creds:     credentials.NewStaticV4(c.AccessKey, c.SecretKey.Reveal(), ""),
-		Secure:    c.TLS.Enabled,
-		Region:    c.Region,
-		Transport: http.RoundTripper(transport),
-		// Not every S3 takes trailing checksums over plain HTTP.
-		TrailingHeaders: false,
-		MaxRetries:      3,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("s3: %w", err)
-	}
-	return client, nil
 }
 
 // TLS is how a client of ours speaks TLS: whom it trusts and who it is.

@@ -30,13 +30,18 @@ var (
 type Bucket struct {
 	client *minio.Client
 	name   string
+	links  *minio.Client // signs links
 }
 
 // New returns the bucket called name. It need not exist yet; Create makes it.
-func New(client *minio.Client, name string) *Bucket { return &Bucket{client, name} }
+func New(client *minio.Client, name string) *Bucket { return &Bucket{client, name, client} }
+
+// LinkedBy returns the bucket with links that lead to where the client connects, such as the
+// address by which people reach the store. Nothing is sent there.
+func (b *Bucket) LinkedBy(client *minio.Client) *Bucket { return &Bucket{b.client, b.name, client} }
 
 // Sibling returns another bucket of the same store.
-func (b *Bucket) Sibling(name string) *Bucket { return &Bucket{b.client, name} }
+func (b *Bucket) Sibling(name string) *Bucket { return &Bucket{b.client, name, b.links} }
 
 // Object describes what is stored.
 type Object struct {

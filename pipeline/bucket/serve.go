@@ -28,7 +28,7 @@ func (b *Bucket) OpenRange(ctx context.Context, key string) (io.ReadSeekCloser, 
 // lifetime has passed; browsers save it as name. It asks nobody, so the object may
 // be gone.
 func (b *Bucket) Link(ctx context.Context, key, name string, lifetime time.Duration) (*url.URL, error) {
-	u, err := b.client.PresignedGetObject(ctx, b.name, key, lifetime, url.Values{
+	u, err := b.links.PresignedGetObject(ctx, b.name, key, lifetime, url.Values{
 		"response-content-disposition": {mime.FormatMediaType("attachment", map[string]string{"filename": name})},
 	})
 	if err != nil {

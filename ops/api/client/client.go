@@ -31,6 +31,7 @@ const (
 	dialTimeout   = 10 * time.Second
 	answerTimeout = time.Minute
 	maxAnswer     = 64 << 20
+	maxRedirects  = 5
 )
 
 // New returns a Client of the server at a URL such as https://cdds.example.com. A token
@@ -49,7 +50,17 @@ func New(server, token string) (*Client, error) {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.DialContext = (&net.Dialer{Timeout: dialTimeout, KeepAlive: 15 * time.Second}).DialContext
 	transport.ResponseHeaderTimeout = answerTimeout
-	return &Client{base: u, token: token, http: &http.Client{Transport: transport}}, nil
+	return &Client{base: u, token: token, http: &http.Client{Transport: transport, CheckRedirect: func(r *http.Request, via []*http.Request) error {
+		// A link to the object store carries its own signature. net/http would send the token
+		// along to another port of the host, and to hosts below it.
+		if r.URL.Scheme != u.Scheme || r.URL.Host != u.Host {
+			r.Header.Del("Authorization")
+		}
+		if len(via) >= maxRedirects {
+			return fmt.Errorf("%d redirects, the last to %s", len(via), r.URL.Host)
+		}
+		return nil
+	}}}, nil
 }
 
 func loopback(host string) bool {

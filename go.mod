@@ -63,6 +63,7 @@ require (
 	sigs.k8s.io/kustomize/kyaml v0.21.2
 	sigs.k8s.io/yaml v1.6.0
 	software.sslmate.com/src/go-pkcs12 v0.7.4
+	zombiezen.com/go/sqlite v1.4.2
 )
 
 require (

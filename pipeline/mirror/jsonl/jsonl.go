@@ -21,10 +21,18 @@ type format struct{}
 
 func (format) Extension() string { return ".jsonl" }
 
-func (format) Write(w io.Writer, t mirror.Table, rows func(func([]any) error) error) error {
-	if last := len(t.Columns) - 1; t.Columns[last].Name == mirror.Body {
+// Columns is the body alone where there is one: it is the line.
+func (format) Columns(t mirror.Table) []mirror.Column {
+	if last := t.Columns[len(t.Columns)-1:]; last[0].Name == mirror.Body {
+		return last
+	}
+	return t.Columns
+}
+
+func (f format) Write(w io.Writer, t mirror.Table, rows func(func([]any) error) error) error {
+	if f.Columns(t)[0].Name == mirror.Body {
 		return rows(func(values []any) error {
-			_, err := w.Write(append(values[last].([]byte), '\n'))
+			_, err := w.Write(append(values[0].([]byte), '\n'))
 			return err
 		})
 	}

@@ -16,6 +16,9 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"runtime"
+
+	"golang.org/x/sync/errgroup"
 
 	"cdds/pipeline/mirror"
 	"cdds/pipeline/mirror/sqlite"
@@ -26,8 +29,11 @@ import (
 type Format interface {
 	// Extension follows the month, such as ".jsonl".
 	Extension() string
-	// Write writes the rows of a table that rows gives, in order. Values are the columns' texts
-	// as bytes, or nil; they are valid until the function that rows is given returns.
+	// Columns returns the columns of a table that Write needs.
+	Columns(t mirror.Table) []mirror.Column
+	// Write writes the rows of a table that rows gives, in order. Values are the texts of Columns
+	// as bytes, or nil; they are valid until the function that rows is given returns. Several
+	// months are written at the same time.
 	Write(w io.Writer, t mirror.Table, rows func(func(values []any) error) error) error
 }
 
@@ -110,18 +116,27 @@ func (d *Directory) compare(ctx context.Context) error {
 	return nil
 }
 
-// render writes the files of the months that changed.
+// maxAtOnce bounds the months that are written at the same time, and so the memory for them.
+const maxAtOnce = 4
+
+// render writes the files of the months that changed, as many at the same time as there are
+// cores.
 func (d *Directory) render(ctx context.Context) error {
 	months, err := d.Changed(ctx)
 	if err != nil {
 		return err
 	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(min(runtime.GOMAXPROCS(0), maxAtOnce))
 	for _, m := range months {
-		if err := d.write(ctx, m); err != nil {
-			return fmt.Errorf("write %s: %w", d.name(m), err)
-		}
+		g.Go(func() error {
+			if err := d.write(ctx, m); err != nil {
+				return fmt.Errorf("write %s: %w", d.name(m), err)
+			}
+			return nil
+		})
 	}
-	return nil
+	return g.Wait()
 }
 
 // write replaces the file of a month, or removes it if there are no rows.
@@ -143,7 +158,7 @@ func (d *Directory) write(ctx context.Context, m sqlite.Month) (err error) {
 	rows := 0
 	buffered := bufio.NewWriterSize(f, 1<<20)
 	err = d.format.Write(buffered, t, func(each func([]any) error) error {
-		return d.Rows(ctx, t, m.Month, func(values []any) error { rows++; return each(values) })
+		return d.Rows(ctx, t, d.format.Columns(t), m.Month, func(values []any) error { rows++; return each(values) })
 	})
 	if err = errors.Join(err, buffered.Flush(), f.Sync(), f.Close()); err != nil {
 		return err

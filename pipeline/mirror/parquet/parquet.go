@@ -11,8 +11,9 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/klauspost/compress/zstd"
 	"github.com/parquet-go/parquet-go"
-	"github.com/parquet-go/parquet-go/compress/zstd"
+	parquetzstd "github.com/parquet-go/parquet-go/compress/zstd"
 
 	"cdds/pipeline/mirror"
 	"cdds/pipeline/mirror/monthly"
@@ -34,6 +35,8 @@ type format struct{}
 
 func (format) Extension() string { return ".parquet" }
 
+func (format) Columns(t mirror.Table) []mirror.Column { return t.Columns }
+
 func (format) Write(w io.Writer, t mirror.Table, rows func(func([]any) error) error) error {
 	// A group sorts its columns by name.
 	order := make([]int, len(t.Columns))
@@ -46,10 +49,14 @@ func (format) Write(w io.Writer, t mirror.Table, rows func(func([]any) error) er
 		}
 		return 1
 	})
-	out := parquet.NewWriter(w, schemaOf(t), parquet.Compression(&zstd.Codec{Level: zstd.SpeedDefault}), parquet.CreatedBy("cdds", "", ""))
+	compression, err := newCodec()
+	if err != nil {
+		return err
+	}
+	out := parquet.NewWriter(w, schemaOf(t), parquet.Compression(compression), parquet.CreatedBy("cdds", "", ""))
 	row := make(parquet.Row, len(t.Columns))
 	held, size := 0, 0
-	err := rows(func(values []any) error {
+	err = rows(func(values []any) error {
 		for at, i := range order {
 			value, err := valueOf(t.Columns[i], values[i])
 			if err != nil {
@@ -77,6 +84,26 @@ func (format) Write(w io.Writer, t mirror.Table, rows func(func([]any) error) er
 		return err
 	}
 	return out.Close()
+}
+
+// codec compresses pages with one encoder whose window is as large as a page. Those of parquet-go
+// have windows of several MiB, and there are several for each file.
+type codec struct {
+	parquetzstd.Codec
+	encoder *zstd.Encoder
+}
+
+// window is a power of two that a page fits into.
+const window = 1 << 20
+
+func newCodec() (*codec, error) {
+	encoder, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedDefault), zstd.WithWindowSize(window),
+		zstd.WithEncoderConcurrency(1), zstd.WithZeroFrames(true), zstd.WithEncoderCRC(false))
+	return &codec{encoder: encoder}, err
+}
+
+func (c *codec) Encode(dst, src []byte) ([]byte, error) {
+	return c.encoder.EncodeAll(src, dst[:0]), nil
 }
 
 func optional(t mirror.Table, column int) bool {

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"runtime"
+	"strings"
 	"testing"
 	"time"
 
@@ -114,5 +116,25 @@ func check(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+func TestAMonthIsCompressedWithinTheMemoryOfItsPages(t *testing.T) {
+	d := open(t, t.TempDir())
+	run := mirrortest.Run{Entity: schemas.EntityInteraction, Job: "nightly"}
+	for n := range 12 {
+		at := schemas.TimeOf(mirrortest.Since.AddDate(0, n, 0))
+		run.Rows = append(run.Rows, mirrortest.Row{
+			Key: schemas.RowKey{Time: at, ID: "i"}, Line: []byte(`{"interaction_id":"i","tenant_id":"acme","media_type":"chat","started_at":"` + at.String() + `","text":"` + strings.Repeat("word ", 60_000) + `"}`),
+		})
+	}
+	export := run.Write(t).Open(t)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	_, err := (&mirror.Copy{Destination: d}).Apply(t.Context(), export, schemas.TimeOf(mirrortest.Since))
+	runtime.ReadMemStats(&after)
+	check(t, errors.Join(err, d.Close()))
+	if month := (after.TotalAlloc - before.TotalAlloc) / 12 >> 20; month > 22 {
+		t.Errorf("applying and writing a month of 300 KB allocated %d MiB", month)
 	}
 }

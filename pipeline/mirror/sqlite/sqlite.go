@@ -23,6 +23,7 @@ import (
 
 // Database is a copy in a file.
 type Database struct {
+	file string
 	db   *sql.DB
 	conn *sql.Conn
 	open *batch
@@ -47,7 +48,7 @@ func Open(ctx context.Context, file string) (*Database, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open %s: %w", file, err), db.Close())
 	}
-	d := &Database{db: db, conn: conn}
+	d := &Database{file: path, db: db, conn: conn}
 	if err := d.exec(ctx, `
 CREATE TABLE IF NOT EXISTS cdds_position (
   entity TEXT PRIMARY KEY, tenant_id TEXT NOT NULL, job_id TEXT NOT NULL, number INTEGER NOT NULL,

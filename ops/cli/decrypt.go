@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"crypto"
 	"crypto/x509"
 	"errors"
@@ -13,12 +14,14 @@ import (
 	"golang.org/x/term"
 
 	"cdds/pipeline/receiver"
+	"cdds/pipeline/receiver/pages"
 	"cdds/pipeline/smime"
 )
 
 // decryptFlags are the flags of `decrypt`.
 type decryptFlags struct {
 	cert, key, passphrase, out string
+	html                       bool
 }
 
 func newDecrypt(s *session) *cobra.Command {
@@ -40,6 +43,12 @@ for at the terminal.
 Files of an earlier run of the same export are kept, so an interrupted one can be
 repeated. A file of another export is never overwritten.
 
+--html also makes pages for people, in the directory html of --out: a list of contacts, and
+for each its details, its conversations in the order of time, and links to the attachments.
+Open html/index.html in a browser. The pages need no network and run no script, and each
+can be printed or handed over alone. They show what --out holds, in plain text: keep them as
+carefully.
+
 --tenant, --export, --job, --run and --after say which export it must be; what differs is
 reported, and nothing is written.
 
@@ -48,6 +57,7 @@ reported, and nothing is written.
 			"cdds decrypt history --cert cert.pem --key key.pem --out plain --signer service.pem",
 			"cdds decrypt history --key pair.p12 --passphrase-file secret.txt --out plain --signer service.pem",
 			"cdds decrypt run-8 --cert cert.pem --key key.pem --out plain --signer service.pem --job nightly --run 8 --after run-7",
+			"cdds decrypt access --cert cert.pem --key key.pem --out plain --signer service.pem --html",
 			"cdds decrypt history --cert cert.pem --key key.pem --out plain --json"),
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -63,7 +73,11 @@ reported, and nothing is written.
 			options.Progress = bar.set
 			report, err := receiver.Decrypt(cmd.Context(), args[0], cert, key, f.out, options)
 			bar.end(err)
-			return s.received(receipt(args[0], report, err), err)
+			x := receipt(args[0], report, err)
+			if err == nil && f.html {
+				x.Pages, err = s.pages(cmd.Context(), f.out, report)
+			}
+			return s.received(x, err)
 		},
 	}
 	flags := cmd.Flags()
@@ -71,8 +85,17 @@ reported, and nothing is written.
 	flags.StringVar(&f.key, "key", "", "`file` with its RSA private key: PEM, DER or PKCS#12 (required)")
 	flags.StringVar(&f.passphrase, "passphrase-file", "", "`file` whose first line is the passphrase of the key")
 	flags.StringVar(&f.out, "out", "", "`directory` to write to; made if it is not there (required)")
+	flags.BoolVar(&f.html, "html", false, "also make HTML pages for people, in the directory html of --out")
 	pinned.add(cmd)
 	return cmd
+}
+
+// pages makes pages of a decrypted export. It returns the path of the one to begin with.
+func (s *session) pages(ctx context.Context, out string, report receiver.Report) (string, error) {
+	bar := s.newBar("making pages", 0)
+	made, err := pages.Write(ctx, out, report, pages.Options{Progress: bar.set})
+	bar.end(err)
+	return made.Index, err
 }
 
 // pair reads the certificate and key. Of several certificates the key's own counts.

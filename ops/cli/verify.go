@@ -186,6 +186,8 @@ type receivedExport struct {
 	// Written and Kept come with decrypt.
 	Written []string `json:"written,omitempty"`
 	Kept    []string `json:"kept,omitempty"`
+	// Pages is the HTML page to begin with, if pages were asked for.
+	Pages string `json:"pages,omitempty"`
 }
 
 type signer struct {
@@ -289,6 +291,9 @@ func (x receivedExport) rows() [][]string {
 	}
 	if len(x.Kept) > 0 {
 		rows = append(rows, []string{"Kept", schemas.Counted(len(x.Kept), "file") + " from an earlier run"})
+	}
+	if x.Pages != "" {
+		rows = append(rows, []string{"Pages", x.Pages + ": open it in a browser"})
 	}
 	return rows
 }

@@ -128,7 +128,7 @@ func (d *decryption) keptAttachments(ctx context.Context, part schemas.Receipt) 
 		if line.File == "" {
 			continue
 		}
-		if there, err := d.same(ctx, writtenAs(line), line.Size, line.SHA256); err != nil || !there {
+		if there, err := d.same(ctx, AttachmentFile(line), line.Size, line.SHA256); err != nil || !there {
 			return false, err
 		}
 	}
@@ -137,14 +137,14 @@ func (d *decryption) keptAttachments(ctx context.Context, part schemas.Receipt) 
 
 // attachment writes one content, unless it is there already.
 func (d *decryption) attachment(ctx context.Context, line schemas.AttachmentLine, part schemas.Receipt, write func(io.Writer) error) error {
-	switch there, err := d.same(ctx, writtenAs(line), line.Size, line.SHA256); {
+	switch there, err := d.same(ctx, AttachmentFile(line), line.Size, line.SHA256); {
 	case err != nil:
 		return err
 	case there:
 		d.progress.add(schemas.Total([]schemas.Receipt{part}).SealedBytes - part.SealedBytes) // of its segments
 		return nil
 	}
-	return d.place(writtenAs(line), write)
+	return d.place(AttachmentFile(line), write)
 }
 
 // checkSegments compares the segments a line names with those of the manifest.
@@ -202,9 +202,9 @@ func content(ctx context.Context, w io.Writer, entry *zip.File, line schemas.Att
 	return matches(part.Name, RuleContent, line.File+": its", sum, line.SHA256)
 }
 
-// writtenAs is the file an attachment is written to. Earlier versions kept dots at the end
+// AttachmentFile is the file an attachment is written to. Earlier versions kept dots at the end
 // of a name, which Windows drops; so it is written without them everywhere.
-func writtenAs(line schemas.AttachmentLine) string { return strings.TrimRight(line.File, ".") }
+func AttachmentFile(line schemas.AttachmentLine) string { return strings.TrimRight(line.File, ".") }
 
 // place writes a file that gets its name when it is whole.
 func (d *decryption) place(name string, write func(io.Writer) error) error {

@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"cdds/pipeline/bucket"
@@ -86,13 +85,19 @@ func (l Link) chain(x Export) *schemas.Chain {
 	return c
 }
 
-// SupersededError says that another run took the place of one in its chain.
+// SupersededError says that a run holds what differs from the wrong run: another one took its
+// place in the chain, or what the one before it selected cannot be told any more.
 type SupersededError struct {
 	Number int
 	By     string
+	// Reason is set if nobody took the place.
+	Reason string
 }
 
 func (e *SupersededError) Error() string {
+	if e.Reason != "" {
+		return e.Reason
+	}
 	return fmt.Sprintf("run %s took place %d of the chain first", e.By, e.Number)
 }
 
@@ -161,76 +166,6 @@ func (e *Exporter) Follow(ctx context.Context, a Acceptance, forgotten func(ctx 
 	return l, err
 }
 
-// continued is the export that a request names, or why that cannot be continued.
-func (e *Exporter) continued(ctx context.Context, a Acceptance) (previous *Run, startsOver string, err error) {
-	r := a.Request
-	earlier, found, err := e.Accepted(ctx, r.TenantID, r.SinceExport)
-	if err != nil {
-		return nil, "", err
-	}
-	if !found || earlier.Request == nil {
-		return nil, "", Permanent(fmt.Errorf("nothing is known of export %s any more, which this one continues; request a whole one", r.SinceExport))
-	}
-	if earlier.policy() != a.policy() {
-		return nil, otherPolicy(r.SinceExport), nil
-	}
-	if earlier.Request.Names != r.Names {
-		return nil, otherNames(r.SinceExport), nil
-	}
-	plan, _, err := e.Planned(ctx, r.TenantID, r.SinceExport)
-	if err != nil {
-		return nil, "", err
-	}
-	from := plan.HistoryFrom
-	if from.IsZero() {
-		from = earlier.From()
-	}
-	run := &Run{ExportID: r.SinceExport, Filter: earlier.Request.Filter(), Snapshot: a.Since, ErasedTo: earlier.AcceptedAt}
-	if run.Filter.From.Before(from.Time) {
-		run.Filter.From = from
-	}
-	all, err := e.touching(ctx, r.Entity, run.Snapshot)
-	if err != nil {
-		return nil, "", err
-	}
-	for _, w := range all {
-		if w.At.After(earlier.AcceptedAt.Add(-writtenOffMargin)) {
-			return nil, writtenOffSince(r.SinceExport), nil
-		}
-	}
-	return run, "", nil
-}
-
-func otherPolicy(exportID string) string {
-	return fmt.Sprintf("export %s was made under another field policy, or with another key of pseudonyms", exportID)
-}
-
-func otherNames(exportID string) string {
-	return fmt.Sprintf("the rows of export %s have other field names", exportID)
-}
-
-// writtenOffMargin is by how much clocks of those who accept and who write off may differ.
-const writtenOffMargin = time.Hour
-
-// touching lists the write-offs of records below a snapshot. An earlier export may have such
-// records. ClickHouse has lost them, so a difference shows no removal.
-func (e *Exporter) touching(ctx context.Context, entity string, snapshot schemas.Snapshot) ([]schemas.WrittenOff, error) {
-	topic, _ := schemas.SourceOf(entity)
-	all, err := WriteOffs{e.store}.All(ctx, topic, nil)
-	return schemas.Touching(all, nil, snapshot), err
-}
-
-// writeOffs is how many write-offs there are of an entity's records.
-func (e *Exporter) writeOffs(ctx context.Context, entity string) (int, error) {
-	topic, _ := schemas.SourceOf(entity)
-	all, err := WriteOffs{e.store}.All(ctx, topic, nil)
-	return len(all), err
-}
-
-func writtenOffSince(exportID string) string {
-	return fmt.Sprintf("records that export %s may have were written off since", exportID)
-}
-
 // nextLink is the place after the last run of the chain that a run belongs to.
 func (e *Exporter) nextLink(ctx context.Context, a Acceptance) (l Link, err error) {
 	r := a.Request
@@ -251,34 +186,12 @@ func (e *Exporter) nextLink(ctx context.Context, a Acceptance) (l Link, err erro
 		return l, nil
 	}
 	if _, past := a.Snapshot.Past(previous.Snapshot); past {
-		return l, Permanent(&SupersededError{last, previous.ExportID})
+		return l, Permanent(&SupersededError{Number: last, By: previous.ExportID})
 	}
 	if l.StartsOver, err = e.startsOver(ctx, a, *previous); l.StartsOver == "" {
 		l.Previous = previous
 	}
 	return l, err
-}
-
-// startsOver says why a run must not continue the one before, if it must not.
-func (e *Exporter) startsOver(ctx context.Context, a Acceptance, previous Run) (string, error) {
-	r := a.Request
-	switch {
-	case r.ChainFrom.After(previous.ErasedTo.Time):
-		return "the chain was started over", nil
-	case previous.Filter.Entity != r.Entity:
-		return fmt.Sprintf("run %s is of another entity, %s", previous.ExportID, previous.Filter.Entity), nil
-	case (previous.Attachments == schemas.AttachmentsNone) != r.WithoutAttachments():
-		return fmt.Sprintf("run %s treats attachments differently", previous.ExportID), nil
-	case previous.FieldPolicy != a.policy():
-		return otherPolicy(previous.ExportID), nil
-	case previous.Names != r.Names:
-		return otherNames(previous.ExportID), nil
-	}
-	all, err := e.touching(ctx, r.Entity, previous.Snapshot)
-	if err == nil && !slices.Equal(all, previous.WrittenOff) {
-		return writtenOffSince(previous.ExportID), nil
-	}
-	return "", err
 }
 
 // lastPlace is the number of the last place of a chain that is taken, 0 if none is. It looks
@@ -388,7 +301,7 @@ func (e *Exporter) take(ctx context.Context, x Export) error {
 		return place{x.ID, schemas.TimeOf(e.now())}, nil
 	})
 	if err == nil && at.ExportID != x.ID {
-		return Permanent(&SupersededError{x.Link.Number, at.ExportID})
+		return Permanent(&SupersededError{Number: x.Link.Number, By: at.ExportID})
 	}
 	return err
 }

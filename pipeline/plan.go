@@ -111,6 +111,9 @@ func (e *Exporter) divide(ctx context.Context, x Export) (plan schemas.Plan, err
 			return plan, err
 		}
 	}
+	if err := e.stillContinues(ctx, x); err != nil { // what was missing may have been written off
+		return plan, err
+	}
 	if !known {
 		// Asked again: ClickHouse may have been lost when it was asked, and be back.
 		if known, err = x.Known(ctx); err != nil {

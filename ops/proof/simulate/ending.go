@@ -69,6 +69,9 @@ func (w *world) ended(all []*asked, rounds int) bool {
 	return false
 }
 
+// writtenOffSince is why an export cannot continue another one any more.
+const writtenOffSince = "may have were written off since"
+
 func over(s schemas.State) bool {
 	return s != "" && s != schemas.Requested && s != schemas.Planned && s != schemas.Running
 }
@@ -95,6 +98,8 @@ func (w *world) checkExports() {
 		case superseded(x, e):
 			w.coverage["a run is superseded"]++
 		case strings.Contains(w.standing([]*asked{x}), "since_export: "): // it continues one that was not completed then
+		case strings.Contains(w.standing([]*asked{x}), writtenOffSince+"; request another"):
+			w.coverage["an export is doomed"]++
 		case x.request.Snapshot != nil && strings.Contains(w.standing([]*asked{x}), "use the snapshot of an earlier export") && w.forgot():
 			w.coverage["an export is doomed"]++
 		case strings.Contains(w.standing([]*asked{x}), "nothing was ever stored for it"):

@@ -59,9 +59,9 @@ func (m *model) again(r *schemas.ExportRequest) {
 	}
 }
 
-// superseded reports whether an export is a run whose place another one took.
+// superseded reports whether an export is a run that holds what differs from the wrong one.
 func superseded(x *asked, e schemas.Export) bool {
-	return x.request.Chained && e.State == schemas.Cancelled && strings.Contains(e.Reason, " of the chain first")
+	return x.request.Chained && e.State == schemas.Cancelled && (strings.Contains(e.Reason, " of the chain first") || strings.Contains(e.Reason, writtenOffSince))
 }
 
 // runs are the completed runs of a tenant's job that can be opened, by number.

@@ -410,6 +410,25 @@ func TestAnErasureDoesNotNameAnExportThatLeftItsRowsOutForTheirAge(t *testing.T)
 	}})
 }
 
+func TestARunThatIsRetriedDoesNotContinueOneWhoseRecordsWereWrittenOffMeanwhile(t *testing.T) {
+	replay(t, history{setting{Partitions: 1, Processes: []string{"i", "ie", "e"}}, []act{
+		{"run a job", 1, 0, 0},
+		{"change a job", 1, 2, 0},
+		{"produce", 227, 0, 0},
+		{"run a job", 1, 0, 0},
+		{"produce", 0, 0, 0},
+		{"rest", 0, 0, 0},
+		{"wait", 2, 0, 0},
+		{"retry an export", 0, 0, 0},
+		{"run", 40, 0, 0},
+		{"run", 336, 0, 0},
+		{"run", 593, 0, 0},
+		{"run", 757, 0, 0},
+		{"drop a year", 0, 0, 0},
+		{"make the topic again", 0, 0, 0},
+	}})
+}
+
 func TestAHistoryThatBreaksALawIsShrunk(t *testing.T) {
 	h := generate(3)
 	h.Acts = append(h.Acts, act{"produce", 999, 999, 999})

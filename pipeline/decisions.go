@@ -35,7 +35,8 @@ import (
 // goes on. A compacted topic would do the same with a copy of all open exports in each
 // worker, and with a second place where decisions are made.
 //
-// Beside them are the decisions about topics: see Incarnations and WriteOffs.
+// Beside them are the decisions about topics, see Incarnations and WriteOffs, and about erasures,
+// see Erasures.
 type Decisions struct {
 	// Store keeps them.
 	Store Store

@@ -17,19 +17,17 @@ const (
 	watchFor = time.Hour
 )
 
-// Watch has erasures carried out whose hold was released, and looks for what came back, at once
-// and then every minute and when holds change, until ctx ends; it then returns nil. A look that
-// fails is logged and made again.
+// Watch has erasures carried out that nobody is at, such as those whose hold was released, and
+// looks for what came back: at once, a minute after each look, and when holds change, until ctx
+// ends; it then returns nil. A look that fails is logged and made again.
 func (h *Handler) Watch(ctx context.Context) error {
-	ticker := time.NewTicker(watchEvery)
-	defer ticker.Stop()
 	for {
 		changed := h.Holds.Changed()
 		if err := errors.Join(h.again(ctx), h.resume(ctx)); err != nil && ctx.Err() == nil {
-			h.Logger.ErrorContext(ctx, "cannot tell whether erased rows came back, or held erasures can go on; looking again in a minute", "error", err)
+			h.Logger.ErrorContext(ctx, "cannot tell whether erased rows came back, or erasures that wait can go on; looking again in a minute", "error", err)
 		}
 		select {
-		case <-ticker.C:
+		case <-time.After(watchEvery):
 		case <-changed:
 		case <-ctx.Done():
 			return nil

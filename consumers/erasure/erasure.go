@@ -9,9 +9,13 @@
 // counted again. Where nothing is stored of the subject, nothing was forgotten, and the
 // erasure ends as that. From then on ingest drops them should they be read from Kafka again;
 // what was produced later is a new fact and stays. Who was erased goes back to Kafka
-// too, on cdds.erased, for the day ClickHouse is lost or restored from a backup of before. An export at work on the rows fails
-// at the part that has fewer than planned. Kafka itself keeps its records for as long
-// as its topics' retention says, and artifacts with recipients are beyond reach.
+// too, on cdds.erased, for the day ClickHouse is lost or restored from a backup of before. An
+// export at work on the rows fails at the part that has fewer than planned. Kafka itself keeps
+// its records for as long as its topics' retention says, and artifacts with recipients are
+// beyond reach.
+//
+// That an erasure was accepted, what was found and how it ended are decided in the bucket, once
+// each. History in ClickHouse shows that, and is made to show it again if it is lost.
 package erasure
 
 import (
@@ -21,84 +25,16 @@ import (
 	"strings"
 	"time"
 
+	"cdds/pipeline"
 	"cdds/pipeline/warehouse"
 	"cdds/schemas"
 )
-
-// Log tells how far topics and the groups that store them have come.
-type Log interface {
-	// EndOffsets is the snapshot that holds every record that readers can see by now.
-	EndOffsets(ctx context.Context, topic schemas.Topic) (schemas.Snapshot, error)
-	// Handled is, per partition, the first position that a group has not handled.
-	Handled(ctx context.Context, group string, topic schemas.Topic) (schemas.Snapshot, error)
-	// Present returns the positions below a snapshot whose records Kafka still has.
-	Present(ctx context.Context, topic schemas.Topic, to schemas.Snapshot) ([]schemas.Run, error)
-}
-
-// History is what became of exports and erasures; *ledger.Ledger is one.
-type History interface {
-	Erasure(ctx context.Context, tenantID, erasureID string) (schemas.Erasure, bool, error)
-	SaveErasure(ctx context.Context, e schemas.Erasure) error
-	// ErasuresSince returns the erasures that were done at or past t.
-	ErasuresSince(ctx context.Context, t time.Time) ([]schemas.Erasure, error)
-	// HeldErasures returns the summaries of the erasures that wait for holds.
-	HeldErasures(ctx context.Context) ([]schemas.Erasure, error)
-	// ExportsHoldingRows calls each with every export of a tenant that has artifacts, or is
-	// about to have some.
-	ExportsHoldingRows(ctx context.Context, tenantID string, each func(schemas.Export) error) error
-	// ExportsWithParts calls each with some exports of a tenant, with their parts.
-	ExportsWithParts(ctx context.Context, tenantID string, exportIDs []string, each func(schemas.Export) error) error
-	// Downloads returns who downloaded files of some exports, by export id.
-	Downloads(ctx context.Context, tenantID string, exportIDs []string) (map[string][]schemas.Download, error)
-}
-
-// Rows are the interactions and contacts, and their account; *warehouse.Warehouse has them.
-type Rows interface {
-	// ErasableBodies calls each with every version with attachments Erase would remove.
-	ErasableBodies(ctx context.Context, e schemas.Erasure, each func(body string) error) error
-	// Erase returns once no row is left. It is safe to repeat.
-	Erase(ctx context.Context, e schemas.Erasure) error
-	// CameBack returns which of some erasures have rows that are stored again.
-	CameBack(ctx context.Context, erasures []schemas.Erasure) ([]schemas.Erasure, error)
-	// EraseAgain removes rows that were stored after Erase, and returns how many.
-	EraseAgain(ctx context.Context, e schemas.Erasure) (int64, error)
-	// ErasedSubjects calls each with what Erase found the erasure to be about, some at a time.
-	ErasedSubjects(ctx context.Context, e schemas.Erasure, each func([]*schemas.ErasedSubject) error) error
-	ErasedRows(ctx context.Context, e schemas.Erasure) (int64, error)
-	// HasTenant reports whether anything was ever stored for a tenant.
-	HasTenant(ctx context.Context, tenantID string) (bool, error)
-	// Missing is how many of these positions of a topic are not accounted for.
-	Missing(ctx context.Context, topic schemas.Topic, runs []schemas.Run) (int64, error)
-	// Impact reads what Erase would remove.
-	Impact(ctx context.Context, e schemas.Erasure) (warehouse.Impact, error)
-	// Similar returns, for subjects of which nothing is stored, ids that differ by letter
-	// case or blanks only.
-	Similar(ctx context.Context, tenantID string, subjects []schemas.Subject) (map[schemas.Subject][]string, error)
-}
-
-// Publisher publishes events and returns once they are acknowledged.
-type Publisher interface {
-	Publish(ctx context.Context, events ...schemas.Event) error
-}
-
-// Holds knows what may not be removed; *definitions.Definitions does.
-type Holds interface {
-	// Held returns the active holds of a tenant as of now.
-	Held(ctx context.Context, tenantID string) (schemas.Holds, error)
-	// Changed is closed when there is a hold more, or one less.
-	Changed() <-chan struct{}
-}
-
-// Objects is the bucket of attachments; *bucket.Bucket is one.
-type Objects interface {
-	// Remove of an object that is not there is no error.
-	Remove(ctx context.Context, key string) error
-}
 
 // Options of a Handler.
 type Options struct {
 	Log       Log
 	Rows      Rows
+	Decisions Decisions
 	History   History
 	Objects   Objects
 	Publisher Publisher
@@ -133,24 +69,43 @@ func (h *Handler) Handle(ctx context.Context, b schemas.Batch[*schemas.ErasureRe
 }
 
 func (h *Handler) erase(ctx context.Context, r schemas.ErasureRequest) error {
-	e, known, err := h.History.Erasure(ctx, r.TenantID, r.ErasureID)
+	key := pipeline.KeyOf(r)
+	shown, known, err := h.History.Erasure(ctx, r.TenantID, r.ErasureID)
+	if err != nil {
+		return err
+	}
+	e, err := h.accept(ctx, r, shown, known)
 	switch {
 	case err != nil:
 		return err
-	case known && !e.IsOf(r):
+	case !e.Request.SameAs(r):
 		other := schemas.Erasure{Request: r, State: "conflict"}
 		return h.audit(ctx, other, schemas.OutcomeRefused, "the erasure id is already used for something else; choose another id")
-	case known && e.Ended() && !e.Restored():
-		return nil
-	case !known || e.Restored(): // what was restored may be a part of the list
-		if e, err = h.accept(ctx, r); err != nil {
-			return err
-		}
+	}
+	if ended, err := h.showEnded(ctx, key, shown); ended || err != nil {
+		return err
+	}
+	if err := h.Decisions.Open(ctx, key); err != nil {
+		return err
 	}
 	if err := h.audit(ctx, e, schemas.OutcomeDone, e.About()); err != nil {
 		return err
 	}
-	if e.FoundAt.IsZero() {
+	found, was, err := h.Decisions.Found(ctx, key)
+	if err != nil {
+		return err
+	}
+	if was {
+		e = found
+	}
+	if !known {
+		if err := h.History.SaveErasure(ctx, e); err != nil {
+			return err
+		}
+	} else if !shown.Ended() {
+		e.State, e.HoldID, e.Waiting, e.Objects = shown.State, shown.HoldID, shown.Waiting, max(e.Objects, shown.Objects)
+	}
+	if !was {
 		return h.find(ctx, e)
 	}
 	// A process died: some of it may be gone already.
@@ -162,6 +117,47 @@ func (h *Handler) erase(ctx context.Context, r schemas.ErasureRequest) error {
 		return err
 	}
 	return h.remove(ctx, e, nil)
+}
+
+// accept takes the snapshot, once. Where history shows an erasure of which nothing was decided,
+// the bucket is a new one: what history shows counts.
+func (h *Handler) accept(ctx context.Context, r schemas.ErasureRequest, shown schemas.Erasure, known bool) (schemas.Erasure, error) {
+	e, accepted, err := h.Decisions.Accepted(ctx, pipeline.KeyOf(r))
+	if err != nil || accepted {
+		return e, err
+	}
+	e = schemas.Erasure{Request: r, State: schemas.ErasureAccepted, AcceptedAt: schemas.TimeOf(h.Now()), Exports: []schemas.AffectedExport{}}
+	switch {
+	case known && !shown.Restored() && shown.Ended():
+		if e, err = h.Decisions.End(ctx, shown); err != nil {
+			return e, err
+		}
+		return h.Decisions.Accept(ctx, e)
+	case known && !shown.Restored():
+		e.Request, e.AcceptedAt, e.Interactions, e.Contacts = shown.Request, shown.AcceptedAt, shown.Interactions, shown.Contacts
+		return h.Decisions.Accept(ctx, e)
+	}
+	if e.Interactions, err = h.Log.EndOffsets(ctx, schemas.TopicInteractions); err != nil {
+		return e, err
+	}
+	if e.Contacts, err = h.Log.EndOffsets(ctx, schemas.TopicContacts); err != nil {
+		return e, err
+	}
+	return h.Decisions.Accept(ctx, e)
+}
+
+// showEnded reports whether an erasure has ended, and sees to it that history shows that.
+func (h *Handler) showEnded(ctx context.Context, key pipeline.ErasureKey, shown schemas.Erasure) (bool, error) {
+	e, ended, err := h.Decisions.Ended(ctx, key)
+	if err != nil || !ended {
+		return false, err
+	}
+	if shown.State != e.State || !shown.DoneAt.Equal(e.DoneAt.Time) {
+		if err := h.History.SaveErasure(ctx, e); err != nil {
+			return true, err
+		}
+	}
+	return true, h.Decisions.Close(ctx, key)
 }
 
 // find writes down what the erasure is about and which exports hold it, and removes it.
@@ -190,6 +186,13 @@ func (h *Handler) find(ctx context.Context, e schemas.Erasure) error {
 		return err
 	}
 	e.Rows, e.FoundAt = impact.Versions, schemas.TimeOf(h.Now())
+	first, err := h.Decisions.Find(ctx, e)
+	if err != nil {
+		return err
+	}
+	if !first.FoundAt.Equal(e.FoundAt.Time) { // another process removes some of it, or did
+		return h.remove(ctx, first, nil)
+	}
 	if err := h.History.SaveErasure(ctx, e); err != nil {
 		return err
 	}
@@ -262,28 +265,22 @@ func (h *Handler) remove(ctx context.Context, e schemas.Erasure, found *warehous
 
 // end records how an erasure ended.
 func (h *Handler) end(ctx context.Context, e schemas.Erasure, state, outcome, detail string) error {
-	e.State, e.Waiting, e.DoneAt = state, "", schemas.TimeOf(h.Now())
+	e.State, e.Waiting, e.HoldID, e.DoneAt = state, "", "", schemas.TimeOf(h.Now())
 	if e.Exports == nil {
 		e.Exports = []schemas.AffectedExport{}
+	}
+	e, err := h.Decisions.End(ctx, e)
+	if err != nil {
+		return err
 	}
 	if err := h.audit(ctx, e, outcome, detail); err != nil {
 		return err
 	}
-	h.Logger.InfoContext(ctx, "erasure ended", "tenant", e.Request.TenantID, "erasure", e.Request.ErasureID, "state", state, "rows", e.Rows, "exports", len(e.Exports))
-	return h.History.SaveErasure(ctx, e)
-}
-
-// accept takes the snapshot, once.
-func (h *Handler) accept(ctx context.Context, r schemas.ErasureRequest) (schemas.Erasure, error) {
-	e := schemas.Erasure{Request: r, State: schemas.ErasureAccepted, AcceptedAt: schemas.TimeOf(h.Now())}
-	var err error
-	if e.Interactions, err = h.Log.EndOffsets(ctx, schemas.TopicInteractions); err != nil {
-		return e, err
+	h.Logger.InfoContext(ctx, "erasure ended", "tenant", e.Request.TenantID, "erasure", e.Request.ErasureID, "state", e.State, "rows", e.Rows, "exports", len(e.Exports))
+	if err := h.History.SaveErasure(ctx, e); err != nil {
+		return err
 	}
-	if e.Contacts, err = h.Log.EndOffsets(ctx, schemas.TopicContacts); err != nil {
-		return e, err
-	}
-	return e, h.History.SaveErasure(ctx, e)
+	return h.Decisions.Close(ctx, pipeline.KeyOf(e.Request))
 }
 
 const (

@@ -43,29 +43,3 @@ func (h *Handler) held(ctx context.Context, e *schemas.Erasure, found warehouse.
 	h.Logger.InfoContext(ctx, "erasure is held", "tenant", e.Request.TenantID, "erasure", e.Request.ErasureID, "hold", hold.HoldID)
 	return true, h.History.SaveErasure(ctx, *e)
 }
-
-// resume publishes the requests of erasures whose hold was released again: the one worker that
-// reads them carries each out once, however many look.
-func (h *Handler) resume(ctx context.Context) error {
-	waiting, err := h.History.HeldErasures(ctx)
-	if err != nil {
-		return err
-	}
-	for _, summary := range waiting {
-		holds, err := h.Holds.Held(ctx, summary.Request.TenantID)
-		if err != nil {
-			return err
-		}
-		if holds.Has(summary.HoldID) {
-			continue
-		}
-		e, _, err := h.History.Erasure(ctx, summary.Request.TenantID, summary.Request.ErasureID)
-		if err == nil {
-			err = h.Publisher.Publish(ctx, &e.Request)
-		}
-		if err != nil {
-			return fmt.Errorf("erasure %s of %s: %w", summary.Request.ErasureID, summary.Request.TenantID, err)
-		}
-	}
-	return nil
-}

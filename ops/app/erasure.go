@@ -5,6 +5,7 @@ import (
 
 	"cdds/consumers"
 	"cdds/consumers/erasure"
+	"cdds/pipeline"
 	"cdds/schemas"
 )
 
@@ -14,7 +15,7 @@ func buildErasure(a *App) ([]role, error) {
 		return nil, err
 	}
 	handler := erasure.New(erasure.Options{
-		Log: a.offsets, Rows: a.warehouse, History: a.ledger, Publisher: a.publisher, Holds: defined,
+		Log: a.offsets, Rows: a.warehouse, Decisions: pipeline.Erasures{Store: a.bucket}, History: a.ledger, Publisher: a.publisher, Holds: defined,
 		Objects: a.bucket.Sibling(a.Config.S3.AttachmentsBucket),
 		Name:    a.Name, Logger: a.Logger.With("role", "erasure"),
 	})

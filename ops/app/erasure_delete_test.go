@@ -12,6 +12,7 @@ import (
 
 	"cdds/consumers/erasure"
 	"cdds/ops/cli"
+	"cdds/pipeline"
 	"cdds/pipeline/warehouse"
 	"cdds/schemas"
 )
@@ -135,7 +136,7 @@ func TestAnErasureThatDiedAfterItsRowsWereGoneStillNamesTheExportsThatHoldThem(t
 	w.await("acme", "holding")
 	handler := func(rows erasure.Rows) *erasure.Handler {
 		return erasure.New(erasure.Options{
-			Log: w.offsets(), Rows: rows, History: w.ledger, Publisher: w.publisher, Holds: unheld{}, Objects: w.bucket, Name: "test", Logger: slog.New(slog.DiscardHandler),
+			Log: w.offsets(), Rows: rows, Decisions: pipeline.Erasures{Store: w.bucket}, History: w.ledger, Publisher: w.publisher, Holds: unheld{}, Objects: w.bucket, Name: "test", Logger: slog.New(slog.DiscardHandler),
 		})
 	}
 	r := &schemas.ErasureRequest{TenantID: "acme", ErasureID: "case-1", InteractionID: "i-000003"}

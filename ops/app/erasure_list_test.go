@@ -12,6 +12,7 @@ import (
 
 	"cdds/consumers/erasure"
 	"cdds/ops/cli"
+	"cdds/pipeline"
 	"cdds/schemas"
 )
 
@@ -95,7 +96,7 @@ func TestAListOfWhichKafkaKnowsAPartIsErasedAsAWhole(t *testing.T) {
 	restored := schemas.Erasure{Request: part.Request, State: schemas.ErasureDone, AcceptedAt: part.ErasedAt, DoneAt: part.ErasedAt, Exports: []schemas.AffectedExport{}}
 	check(t, w.ledger.SaveErasure(t.Context(), restored))
 	h := erasure.New(erasure.Options{
-		Log: w.offsets(), Rows: w.warehouse, History: w.ledger, Publisher: w.publisher, Holds: unheld{}, Objects: w.bucket, Name: "test", Logger: slog.New(slog.DiscardHandler),
+		Log: w.offsets(), Rows: w.warehouse, Decisions: pipeline.Erasures{Store: w.bucket}, History: w.ledger, Publisher: w.publisher, Holds: unheld{}, Objects: w.bucket, Name: "test", Logger: slog.New(slog.DiscardHandler),
 	})
 	check(t, h.Handle(t.Context(), schemas.Batch[*schemas.ErasureRequest]{Records: []schemas.Record[*schemas.ErasureRequest]{{Event: r}}}))
 	if e := w.awaitErasure("acme", "case-1"); e.Rows != 2 || len(e.Subjects) != 2 || w.count("SELECT count() FROM interactions") != 1 {

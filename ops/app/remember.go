@@ -11,6 +11,8 @@ import (
 
 	"cdds/consumers"
 	"cdds/ops/connect"
+	"cdds/pipeline"
+	"cdds/pipeline/ledger"
 	"cdds/pipeline/warehouse"
 	"cdds/schemas"
 )
@@ -170,6 +172,21 @@ const (
 	// rememberEvery is between looks whether ClickHouse still knows.
 	rememberEvery = 15 * time.Second
 )
+
+// erasureRecord shows erasures, and tells of one that ClickHouse has lost as it ended.
+type erasureRecord struct {
+	*ledger.Ledger
+	decided pipeline.Erasures
+}
+
+// RememberErasure implements warehouse.ErasureRecord.
+func (r erasureRecord) RememberErasure(ctx context.Context, e schemas.Erasure) error {
+	e, err := r.decided.Recalled(ctx, e)
+	if err != nil {
+		return err
+	}
+	return r.Ledger.RememberErasure(ctx, e)
+}
 
 // buildRemember is the part of ingest that sees to it, also where nothing is ingested,
 // that ClickHouse holds nobody who was erased.

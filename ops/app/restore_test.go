@@ -113,8 +113,7 @@ func TestAfterARestoreAnExportIsWhatItWasAndTheErasedStayErased(t *testing.T) {
 				t.Errorf("%d rows of the erased are stored", n)
 			}
 			for _, contact := range []string{"eve", "ada"} {
-				// How many rows it were is not known any more.
-				if e := w.awaitErasure("acme", "case-"+contact); e.Request.ContactID != contact {
+				if e := w.awaitErasure("acme", "case-"+contact); e.Request.ContactID != contact || e.Rows != 3 {
 					t.Errorf("of the erasure of %s is known: %+v", contact, e)
 				}
 			}

@@ -83,10 +83,11 @@ func (l *Ledger) ErasuresSince(ctx context.Context, t time.Time) ([]schemas.Eras
 		tables.Named("done", schemas.ErasureDone), tables.Named("since", uint64(t.UnixMilli())), tables.Named("known", uint64(known)))
 }
 
-// HeldErasures returns the summaries of the erasures that wait for holds.
-func (l *Ledger) HeldErasures(ctx context.Context) ([]schemas.Erasure, error) {
-	return tables.Decoded[schemas.Erasure](ctx, l.db, "read erasures that are held",
-		"SELECT summary FROM erasures FINAL WHERE state = {held:String}", tables.Named("held", schemas.ErasureHeld))
+// WaitingErasures returns the summaries of the erasures that are accepted or held.
+func (l *Ledger) WaitingErasures(ctx context.Context) ([]schemas.Erasure, error) {
+	return tables.Decoded[schemas.Erasure](ctx, l.db, "read erasures that wait",
+		"SELECT summary FROM erasures FINAL WHERE state IN ({accepted:String}, {held:String})",
+		tables.Named("accepted", schemas.ErasureAccepted), tables.Named("held", schemas.ErasureHeld))
 }
 
 var erasureListing = listing{

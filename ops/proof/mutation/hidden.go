@@ -44,7 +44,7 @@ var hidden = []mutation{
 		"consumers/export", "TestAnExportWhoseKeyIsLostFailsAndIsCompletedOnceItIsBack",
 	}, {
 		"privacy", "a chain under another policy starts over",
-		"pipeline/chain.go", "case previous.FieldPolicy != a.policy():", "case false:",
+		"pipeline/continued.go", "case previous.FieldPolicy != a.policy():", "case false:",
 		"consumers/export", "TestAChainUnderAnotherPolicyOrKeyStartsOver",
 	}, {
 		"privacy", "an older worker does not ignore a policy",
@@ -64,7 +64,7 @@ var hidden = []mutation{
 		"schemas", "TestAPolicyDoesNotNameACopy",
 	}, {
 		"privacy", "a chain whose rows get other names starts over",
-		"pipeline/chain.go", "case previous.Names != r.Names:", "case false:",
+		"pipeline/continued.go", "case previous.Names != r.Names:", "case false:",
 		"consumers/export", "TestAChainWhoseRowsGetOtherNamesStartsOver",
 	},
 }

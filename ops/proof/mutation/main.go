@@ -59,7 +59,7 @@ func mutate(ctx context.Context, args []string) (survived int, err error) {
 		return 0, err
 	}
 	var chosen []mutation
-	for _, m := range slices.Concat(mutations, perimeter, faults, hidden, quotas) {
+	for _, m := range slices.Concat(mutations, perimeter, faults, hidden, quotas, erasing) {
 		if strings.Contains(strings.ToLower(m.promise+" "+m.removed+" "+m.test), strings.ToLower(*only)) {
 			chosen = append(chosen, m)
 		}

@@ -123,6 +123,10 @@ var mutations = []mutation{
 		"pipeline/chain.go", "; lost || failed != nil {", "; lost && failed != nil {",
 		"consumers/export", "TestAnExportStartsOverWhenNobodyKnowsAnyMoreOfRecordsThatItContinues",
 	}, {
+		"since", "what a run continues is looked at again when it is planned",
+		"pipeline/plan.go", "if err := e.stillContinues(ctx, x); err != nil {", "if err := error(nil); err != nil {",
+		"ops/proof/simulate", "TestARunThatIsRetriedDoesNotContinueOneWhoseRecordsWereWrittenOffMeanwhile",
+	}, {
 		"since", "a run may hold records that were written off while it was at work",
 		"pipeline/chain.go", "writeOffs[:min(l.WriteOffs, len(writeOffs))]", "writeOffs",
 		"consumers/export", "TestARunStartsOverWhenRecordsWereWrittenOffWhileTheOneBeforeWasAtWork",
@@ -163,7 +167,7 @@ var mutations = []mutation{
 		"consumers/export", "TestRunsOfAChainTogetherAreAlwaysTheWhole",
 	}, {
 		"since", "a chain that was started over does not go on",
-		"pipeline/chain.go", "case r.ChainFrom.After(previous.ErasedTo.Time):", "case false:",
+		"pipeline/continued.go", "case r.ChainFrom.After(previous.ErasedTo.Time):", "case false:",
 		"consumers/export", "TestRunsOfAChainTogetherAreAlwaysTheWhole",
 	}, {
 		"since", "what is not selected any more is removed, and only that",
@@ -303,57 +307,6 @@ var mutations = []mutation{
 		"attachments", "an export reads attachments by the names that ingest took",
 		"schemas/read.go", "json.Unmarshal(body, &i, readHalves)", "json.Unmarshal(body, &i, readHalves, json.MatchCaseInsensitiveNames(true))",
 		"pipeline/pipelinetest", "TestAStoredInteractionHasTheAttachmentsThatIngestReadInIt",
-	},
-
-	// What is erased is gone, and stays so.
-	{
-		"erasure", "what is read from Kafka again is not stored again",
-		"pipeline/warehouse/forgetting.go", "if !gone {", "if !gone || s.ID != \"\" {",
-		"ops/app", "TestWhatIsErasedIsGoneAndReadingKafkaAgainDoesNotBringItBack",
-	}, {
-		"erasure", "what a paused ingest stores late is removed again",
-		"consumers/erasure/again.go", "rows, err := h.Rows.EraseAgain(ctx, e)", "rows, err := int64(0), error(nil)",
-		"ops/app", "TestWhatAnIngestThatWasPausedStoresAfterTheErasureIsRemovedAgain",
-	}, {
-		"erasure", "exports that held it are deleted where that is asked for",
-		"consumers/erasure/erasure.go", "\tif e.Request.DeleteArtifacts {", "\tif e.Request.DeleteArtifacts && e.Rows < 0 {",
-		"ops/app", "TestAnErasureNamesAndDeletesTheExportsThatHoldItAndNoOthers",
-	}, {
-		"erasure", "exports that do not hold it are not named",
-		"pipeline/warehouse/impact.go", "return v, found && q.passes(v)", "return v, found",
-		"ops/app", "TestAnErasureNamesAndDeletesTheExportsThatHoldItAndNoOthers",
-	}, {
-		"erasure", "a run that has what is left of an earlier erasure once more is named",
-		"pipeline/warehouse/impact.go", "|| i.toldOf(x.Continues, q.Filter.Entity, row))", ")",
-		"pipeline/warehouse", "TestTheExportsThatHoldAnInteractionAreThoseWhoseModelHasIt",
-	}, {
-		"erasure", "exports that left a row out, because it is kept no longer, are not named",
-		"pipeline/warehouse/impact.go", "x.HistoryFrom.Compare(q.Filter.From) > 0", "false",
-		"pipeline/warehouse", "TestTheExportsThatHoldAnInteractionAreThoseWhoseModelHasIt",
-	}, {
-		"erasure", "who was erased is read on in the log before each insert",
-		"pipeline/warehouse/forgetting.go", "\terasures, err := f.carryOut(ctx, whole)\n", "\tvar erasures int\n\tvar err error\n\tif whole {\n\t\terasures, err = f.carryOut(ctx, whole)\n\t}\n",
-		"pipeline/warehouse", "TestAnErasureThatClickHouseLostBeforeIngestLookedIsKnownFromTheLog",
-	}, {
-		"erasure", "ClickHouse is asked whether it still has what it had",
-		"pipeline/warehouse/forgetting.go", "if !there[e] {", "if !there[e] && false {",
-		"pipeline/warehouse", "TestWhatWasErasedIsDroppedThoughClickHouseForgetsIt",
-	}, {
-		"erasure", "what Kafka lost before anybody read it is not waited for",
-		"consumers/erasure/await.go", "s[p] = min(s[p], end[p])", "_ = end[p]",
-		"ops/proof/simulate", "TestAnErasureDoesNotWaitForWhatKafkaLostUnread",
-	}, {
-		"erasure", "the exports that hold it are written down before it is removed",
-		"consumers/erasure/erasure.go", "e.Rows, e.FoundAt = impact.Versions, schemas.TimeOf(h.Now())", "e.Rows = impact.Versions",
-		"ops/app", "TestAnErasureThatDiedAfterItsRowsWereGoneStillNamesTheExportsThatHoldThem",
-	}, {
-		"erasure", "nothing found is not done",
-		"consumers/erasure/erasure.go", "if impact.Versions == 0 ||", "if impact.Versions < 0 ||",
-		"ops/app", "TestAnErasureOfNothingIsNotDone",
-	}, {
-		"erasure", "who was erased is kept in Kafka too",
-		"consumers/erasure/erasure.go", "return h.Publisher.Publish(ctx, events...)\n\t})", "return nil\n\t})",
-		"ops/app", "TestAfterARestoreAnExportIsWhatItWasAndTheErasedStayErased",
 	},
 
 	// What is down is waited for, in bounded memory, and nothing is lost.

@@ -13,7 +13,7 @@ import (
 const top = "../../.."
 
 func TestEveryMutationHasItsTextOnceAndItsTest(t *testing.T) {
-	for _, m := range slices.Concat(mutations, perimeter, faults, hidden, quotas) {
+	for _, m := range slices.Concat(mutations, perimeter, faults, hidden, quotas, erasing) {
 		if _, err := m.mutated(top); err != nil {
 			t.Error(err)
 		}
@@ -45,7 +45,7 @@ func TestThePageOfGuaranteesHasEveryPromiseAndNamesTestsThatExist(t *testing.T) 
 	}
 	page := string(content)
 	removed := map[string]bool{}
-	for _, m := range mutations {
+	for _, m := range slices.Concat(mutations, erasing) {
 		removed[m.promise] = true
 		if !strings.Contains(page, "\n## "+m.promise+"\n") {
 			t.Errorf("the page has no promise %q", m.promise)

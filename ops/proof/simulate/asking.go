@@ -17,6 +17,9 @@ type asked struct {
 	step int
 	// cancelled and deleted say that somebody asked for that, lost that its request is lost.
 	cancelled, deleted, lost bool
+	// deletedAt is the step at which somebody asked for that first, gone the one at which it was
+	// reported, 0 before.
+	deletedAt, gone int
 	// accepted is the step at which it was accepted, 0 before. look is what was seen of the
 	// topic when its snapshot was taken.
 	accepted   int
@@ -90,10 +93,17 @@ func (w *world) control(action string, a int) bool {
 	case action == schemas.ActionCancel:
 		x.cancelled = true
 	case action == schemas.ActionDelete:
-		x.deleted = true
+		x.delete(w.steps)
 	}
 	w.ask(action, x)
 	return true
+}
+
+// delete notes that somebody asked for that.
+func (x *asked) delete(step int) {
+	if !x.deleted {
+		x.deleted, x.deletedAt = true, step
+	}
 }
 
 // ask publishes a control.

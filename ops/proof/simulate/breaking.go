@@ -122,7 +122,7 @@ func (w *world) move(a, _, _ int) bool {
 		x.lost = true
 	}
 	for _, x := range w.model.erasures {
-		x.lost = true
+		x.lost = x.lost || !x.accepted
 	}
 	for _, e := range old.topics[string(schemas.TopicErased)].partitions[0].present() { // a mirror has it, as backup.md asks
 		w.cluster.topics[string(schemas.TopicErased)].partitions[0].append(&entry{key: e.key, value: e.value}, w.now())

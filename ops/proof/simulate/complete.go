@@ -108,6 +108,8 @@ func (m *model) reported(e schemas.Event) {
 		m.statuses = append(m.statuses, e)
 		if x, known := m.w.exportOf(e.ExportID); known && e.State == schemas.Completed && x.completed == 0 {
 			x.completed = m.w.steps
+		} else if known && e.State == schemas.Deleted && x.gone == 0 {
+			x.gone = m.w.steps
 		}
 	case *schemas.ExportRequest:
 		x, known := m.w.exportOf(e.ExportID)
@@ -115,7 +117,7 @@ func (m *model) reported(e schemas.Event) {
 		case e.Supersedes != "":
 			m.again(e)
 		case known && e.Action == schemas.ActionDelete:
-			x.deleted = true
+			x.delete(m.w.steps)
 		case known && e.Action == schemas.ActionCancel:
 			x.cancelled = true
 		}

@@ -9,6 +9,7 @@ import (
 	"cdds/consumers"
 	"cdds/consumers/erasure"
 	"cdds/ops/connect"
+	"cdds/pipeline"
 	"cdds/pipeline/pipelinetest"
 	"cdds/pipeline/warehouse"
 	"cdds/schemas"
@@ -17,7 +18,7 @@ import (
 // erase runs the role of that name.
 func (p *process) erase(ctx context.Context, k conn, settler *consumers.Settler, offsets *connect.Offsets) {
 	handler := erasure.New(erasure.Options{
-		Log: erasureLog{offsets}, Rows: tables{p}, History: past{p}, Objects: nothing{}, Publisher: k, Holds: nothing{},
+		Log: erasureLog{offsets}, Rows: tables{p}, Decisions: pipeline.Erasures{Store: objects{p}}, History: past{p}, Objects: nothing{}, Publisher: k, Holds: holds{p},
 		Name: p.name(), Logger: p.w.log, Now: p.now,
 	})
 	run(ctx, p, consumers.Options[*schemas.ErasureRequest]{
@@ -78,7 +79,7 @@ type erasureLog struct{ *connect.Offsets }
 
 // EndOffsets implements erasure.Log.
 func (l erasureLog) EndOffsets(ctx context.Context, topic schemas.Topic) (schemas.Snapshot, error) {
-	if topic != schemas.TopicInteractions {
+	if topic != schemas.TopicInteractions && topic != schemas.TopicErasureRequests {
 		return schemas.Snapshot{}, nil
 	}
 	return l.Offsets.EndOffsets(ctx, topic)
@@ -86,7 +87,7 @@ func (l erasureLog) EndOffsets(ctx context.Context, topic schemas.Topic) (schema
 
 // Handled implements erasure.Log.
 func (l erasureLog) Handled(ctx context.Context, group string, topic schemas.Topic) (schemas.Snapshot, error) {
-	if topic != schemas.TopicInteractions {
+	if topic != schemas.TopicInteractions && topic != schemas.TopicErasureRequests {
 		return schemas.Snapshot{}, nil
 	}
 	return l.Offsets.Handled(ctx, group, topic)
@@ -100,14 +101,8 @@ func (l erasureLog) Present(ctx context.Context, topic schemas.Topic, to schemas
 	return l.Offsets.Present(ctx, topic, to)
 }
 
-// nothing is no holds and no objects.
+// nothing is no objects.
 type nothing struct{}
-
-// Held implements erasure.Holds.
-func (nothing) Held(context.Context, string) (schemas.Holds, error) { return nil, nil }
-
-// Changed implements erasure.Holds.
-func (nothing) Changed() <-chan struct{} { return nil }
 
 // Remove implements erasure.Objects.
 func (nothing) Remove(context.Context, string) error { return nil }
@@ -135,15 +130,17 @@ func (h past) SaveErasure(ctx context.Context, e schemas.Erasure) error {
 		return err
 	}
 	return h.p.change(ctx, atClickHouse, "save erasure "+e.Request.ErasureID+" "+e.State, func() error {
-		h.p.w.model.saved(e)
 		return h.p.w.tables.SaveErasure(ctx, e, version)
 	})
 }
 
 // RememberErasure implements warehouse.ErasureRecord.
 func (h past) RememberErasure(ctx context.Context, e schemas.Erasure) error {
+	e, err := pipeline.Erasures{Store: objects(h)}.Recalled(ctx, e)
+	if err != nil {
+		return err
+	}
 	return h.p.change(ctx, atClickHouse, "remember erasure "+e.Request.ErasureID, func() error {
-		h.p.w.model.ingestSays(e)
 		return h.p.w.tables.RememberErasure(ctx, e, h.p.now())
 	})
 }
@@ -159,8 +156,14 @@ func (h past) ErasuresSince(ctx context.Context, t time.Time) (all []schemas.Era
 	return all, err
 }
 
-// HeldErasures implements erasure.History.
-func (past) HeldErasures(context.Context) ([]schemas.Erasure, error) { return nil, nil }
+// WaitingErasures implements erasure.History.
+func (h past) WaitingErasures(ctx context.Context) (all []schemas.Erasure, err error) {
+	err = h.p.ask(ctx, atClickHouse, "erasures that wait", func() error {
+		all = h.p.w.tables.Erasures(func(e schemas.Erasure, _ time.Time) bool { return !e.Ended() })
+		return nil
+	})
+	return all, err
+}
 
 // DoneErasures implements warehouse.ErasureRecord.
 func (h past) DoneErasures(ctx context.Context, requests []schemas.ErasureRequest) (map[string]bool, error) {

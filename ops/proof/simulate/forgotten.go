@@ -1,6 +1,7 @@
 package simulate
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -14,17 +15,12 @@ type erasureAsked struct {
 	request *schemas.ErasureRequest
 	// step is when the request was acknowledged.
 	step int
-	// lost says that its request is lost.
-	lost bool
-	// ended is what the first worker that ended it said, endedAt the step at which it did, and
-	// as of what it forgets; begun is the step at which what it is about was written down.
-	ended          *schemas.Erasure
+	// lost says that its request was lost before it was accepted.
+	accepted, lost bool
+	// ended is how it ended, endedAt the step at which it did, found what was written down before
+	// anything was removed, and begun the step at which that was.
+	ended, found   *schemas.Erasure
 	endedAt, begun int
-	// found is what was written down then. If nobody knows of the request any more, perhaps some of
-	// it was removed.
-	found *schemas.Erasure
-	// remembered says that it was ingest that said so.
-	remembered bool
 }
 
 // requestErasure asks to forget a contact or an interaction.
@@ -51,28 +47,27 @@ func (w *world) requestErasure(a, b, c int) bool {
 	return true
 }
 
-// saved notes how an erasure stands. That it ended may be lost with ClickHouse before its request
-// was committed: then it is carried out again, as of what there is then.
-func (m *model) saved(e schemas.Erasure) {
+// decidedErasure notes what was decided about an erasure: each is decided once.
+func (m *model) decidedErasure(key string) {
 	for _, x := range m.erasures {
-		forgotten := slices.ContainsFunc(m.setBack, func(s setBack) bool { return s.step >= x.endedAt })
-		switch {
-		case x.request.ID() != e.Request.ID() || x.ended != nil && !x.remembered && !forgotten:
-		case e.Ended():
-			x.ended, x.endedAt, x.remembered = &e, m.w.steps, false
-		case e.FoundAt.IsZero():
-		case x.begun == 0:
-			x.begun, x.found = m.w.steps, &e
+		name, is := strings.CutPrefix(key, "_cdds/erasures/"+x.request.ID()+"/")
+		if !is {
+			continue
 		}
-	}
-}
-
-// ingestSays notes that ingest says that an erasure is done. What the role says counts, once it
-// does.
-func (m *model) ingestSays(e schemas.Erasure) {
-	for _, x := range m.erasures {
-		if x.request.ID() == e.Request.ID() && x.ended == nil {
-			x.ended, x.endedAt, x.remembered = &e, m.w.steps, true
+		content, err := m.w.objects.GetBytes(context.Background(), key, 1<<20)
+		var e schemas.Erasure
+		if err == nil {
+			err = schemas.Read(content, &e)
+		}
+		switch {
+		case err != nil:
+			m.w.failf("what was decided about an erasure cannot be read: %v", err)
+		case name == "accepted.json":
+			x.accepted = true
+		case name == "found.json":
+			x.begun, x.found = m.w.steps, &e
+		case name == "ended.json":
+			x.ended, x.endedAt = &e, m.w.steps
 		}
 	}
 }
@@ -139,21 +134,38 @@ func (w *world) mayBeErased(e *entry, l schemas.Lineage) bool {
 	return may
 }
 
+// erasuresLook is how long it takes until the erasure role has looked again.
+const erasuresLook = 70 * time.Second
+
 // settleErasures lets every erasure come to its end.
 func (w *world) settleErasures() {
 	w.rest(restLimit)
-	w.sleep(2 * looksEvery) // somebody looks who was erased, and what came back of late
+	w.sleep(erasuresLook) // somebody looks who was erased, what came back of late, and what waits
+	w.endErasures(w.mayBeHeld)
+	for _, h := range w.activeHolds("") {
+		h.released = w.steps
+		w.coverage["a hold is released at last"]++
+	}
+	w.changeHolds()
+	w.endErasures(func(*erasureAsked) bool { return false })
+	w.sleep(erasuresLook)
+	w.rest(restLimit)
+}
+
+// endErasures lets those come to their end that nothing holds.
+func (w *world) endErasures(held func(*erasureAsked) bool) {
+	waits := func(x *erasureAsked) bool { return !x.lost && x.ended == nil && !held(x) }
 	for range exportRounds {
 		if !w.rest(restLimit) {
 			w.failf("there is no end to what processes do")
 		}
-		if w.broken != "" || !slices.ContainsFunc(w.model.erasures, func(x *erasureAsked) bool { return !x.lost && x.ended == nil }) {
+		if w.broken != "" || !slices.ContainsFunc(w.model.erasures, waits) {
 			return
 		}
 		w.sleep(15 * time.Second)
 	}
 	for _, x := range w.model.erasures {
-		if !x.lost && x.ended == nil {
+		if waits(x) {
 			w.failf("nothing is in the way of erasures, and one does not end: %s", x.request.ErasureID)
 		}
 	}
@@ -169,6 +181,7 @@ func (w *world) checkErasures(l schemas.Lineage) {
 	for _, x := range w.model.erasures {
 		switch {
 		case x.ended == nil:
+		case !w.shows(x):
 		case x.ended.State == schemas.ErasureDone:
 			w.coverage["an erasure is done"]++
 			w.checkForgotten(x, l, rows)
@@ -178,6 +191,19 @@ func (w *world) checkErasures(l schemas.Lineage) {
 			w.checkNothing(x, l)
 		}
 	}
+}
+
+// shows reports whether history shows how an erasure ended. What nothing was found of is known to
+// nobody else who could tell a ClickHouse that was lost.
+func (w *world) shows(x *erasureAsked) bool {
+	e, known, _ := w.tables.Erasure(context.Background(), x.request.TenantID, x.request.ErasureID)
+	switch lost := slices.ContainsFunc(w.model.setBack, func(s setBack) bool { return s.step >= x.endedAt }); {
+	case !known && (x.ended.State == schemas.ErasureDone || !lost):
+		w.failf("erasure %s is %s, and history does not know it", x.request.ErasureID, x.ended.State)
+	case known && (e.State != x.ended.State || len(e.Exports) != len(x.ended.Exports)):
+		w.failf("erasure %s is %s and names %d exports, and history shows it as %s with %d", x.request.ErasureID, x.ended.State, len(x.ended.Exports), e.State, len(e.Exports))
+	}
+	return w.broken == ""
 }
 
 func (w *world) checkForgotten(x *erasureAsked, l schemas.Lineage, rows map[position]bool) {

@@ -36,6 +36,8 @@ var rules = []rule{
 	{"delete an export", 1, func(w *world, a, _, _ int) bool { return w.control(schemas.ActionDelete, a) }, false},
 	{"retry an export", 2, func(w *world, a, _, _ int) bool { return w.control(schemas.ActionRetry, a) }, false},
 	{"erase", 4, (*world).requestErasure, false},
+	{"hold", 3, (*world).makeHold, false},
+	{"release a hold", 2, (*world).releaseHold, false},
 	{"keep less history", 2, (*world).keepLess, false},
 	{"age history", 6, (*world).age, true},
 	{"write off", 2, (*world).writeOff, true},

@@ -31,12 +31,12 @@ func (w *world) keepLess(a, b, _ int) bool {
 	return true
 }
 
-// age removes what is kept no longer. A grace of a day comes first: no export is at work that
+// age removes what is kept no longer, where there is no hold. A grace of a day comes first: no export is at work that
 // was accepted before.
 func (w *world) age(a, _, _ int) bool {
 	t := tenant(a)
 	k := w.model.kept[t]
-	if k.from.IsZero() {
+	if k.from.IsZero() || len(w.activeHolds(t)) > 0 {
 		return false
 	}
 	if w.rest(restLimit); slices.ContainsFunc(w.model.exports, func(x *asked) bool {

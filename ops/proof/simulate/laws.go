@@ -110,6 +110,7 @@ func (w *world) check(a *auditor) {
 	w.checkAccount(a)
 	w.checkLosses(a, l)
 	w.checkErasures(l)
+	w.checkHolds(l)
 	w.checkDecisions(l)
 }
 

@@ -36,6 +36,8 @@ type model struct {
 	setBack []setBack
 	// erasures are those that were requested.
 	erasures []*erasureAsked
+	// holds are those that were made.
+	holds []*hold
 	// jobs are what operators have set, by tenant.
 	jobs map[string]job
 	kept map[string]kept
@@ -219,6 +221,7 @@ func (m *model) put(p *process, key string) {
 	if strings.HasPrefix(key, "_cdds/incarnations/"+string(schemas.TopicInteractions)+"/") {
 		m.decisions = append(m.decisions, m.w.steps)
 	}
+	m.decidedErasure(key)
 	for _, x := range m.exports {
 		if key == schemas.ExportPrefix(x.request.TenantID, x.request.ExportID)+"accepted.json" {
 			m.accepted(p, x, key)

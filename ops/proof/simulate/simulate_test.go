@@ -429,6 +429,36 @@ func TestARunThatIsRetriedDoesNotContinueOneWhoseRecordsWereWrittenOffMeanwhile(
 	}})
 }
 
+func TestAnErasureThatIsHeldOutlivesClickHouse(t *testing.T) {
+	replay(t, history{setting{Partitions: 1, Erases: true, Processes: []string{"ie"}}, []act{
+		{"produce", 0, 0, 0},
+		{"rest", 0, 0, 0},
+		{"hold", 0, 1, 0},
+		{"erase", 0, 1, 0},
+		{"rest", 0, 0, 0},
+		{"wait", 2, 0, 0},
+		{"rest", 0, 0, 0},
+		{"lose ClickHouse", 0, 0, 0},
+	}})
+}
+
+func TestAnErasureThatIsHeldAndABackupHasAsAcceptedIsCarriedOut(t *testing.T) {
+	for run := range 40 {
+		replay(t, history{setting{Partitions: 1, Erases: true, Processes: []string{"ie"}}, []act{
+			{"produce", 0, 0, 0},
+			{"rest", 0, 0, 0},
+			{"hold", 0, 1, 0},
+			{"erase", 0, 1, 0},
+			{"run", 5 * run, 0, 0},
+			{"back ClickHouse up", 0, 0, 0},
+			{"rest", 0, 0, 0},
+			{"wait", 2, 0, 0},
+			{"rest", 0, 0, 0},
+			{"restore ClickHouse", 0, 0, 0},
+		}})
+	}
+}
+
 func TestAHistoryThatBreaksALawIsShrunk(t *testing.T) {
 	h := generate(3)
 	h.Acts = append(h.Acts, act{"produce", 999, 999, 999})

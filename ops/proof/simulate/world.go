@@ -33,6 +33,8 @@ type world struct {
 	started     int
 	lives       map[string]int // by topic name
 	open        []*transaction
+	// holdsChanged is closed when holds change.
+	holdsChanged chan struct{}
 	// erases says that processes which export erase, too.
 	erases bool
 
@@ -105,7 +107,7 @@ func play(t *testing.T, h history, watch func(w *world)) (o outcome) {
 func newWorld(s setting) *world {
 	w := &world{
 		log: quiet, tables: pipelinetest.NewWarehouse(),
-		lives: map[string]int{}, coverage: map[string]int{}, steps: 1, erases: s.Erases,
+		lives: map[string]int{}, coverage: map[string]int{}, steps: 1, erases: s.Erases, holdsChanged: make(chan struct{}),
 	}
 	w.attachments = pipelinetest.NewStore()
 	w.model.w, w.objects = w, noted{pipelinetest.NewStore(), w, nil}

@@ -1,0 +1,62 @@
+package main
+
+// erasing are the mechanisms by which what is erased is gone, and stays so.
+var erasing = []mutation{
+	{
+		"erasure", "what is read from Kafka again is not stored again",
+		"pipeline/warehouse/forgetting.go", "if !gone {", "if !gone || s.ID != \"\" {",
+		"ops/app", "TestWhatIsErasedIsGoneAndReadingKafkaAgainDoesNotBringItBack",
+	}, {
+		"erasure", "what a paused ingest stores late is removed again",
+		"consumers/erasure/again.go", "rows, err := h.Rows.EraseAgain(ctx, e)", "rows, err := int64(0), error(nil)",
+		"ops/app", "TestWhatAnIngestThatWasPausedStoresAfterTheErasureIsRemovedAgain",
+	}, {
+		"erasure", "exports that held it are deleted where that is asked for",
+		"consumers/erasure/erasure.go", "\tif e.Request.DeleteArtifacts {", "\tif e.Request.DeleteArtifacts && e.Rows < 0 {",
+		"ops/app", "TestAnErasureNamesAndDeletesTheExportsThatHoldItAndNoOthers",
+	}, {
+		"erasure", "exports that do not hold it are not named",
+		"pipeline/warehouse/impact.go", "return v, found && q.passes(v)", "return v, found",
+		"ops/app", "TestAnErasureNamesAndDeletesTheExportsThatHoldItAndNoOthers",
+	}, {
+		"erasure", "a run that has what is left of an earlier erasure once more is named",
+		"pipeline/warehouse/impact.go", "|| i.toldOf(x.Continues, q.Filter.Entity, row))", ")",
+		"pipeline/warehouse", "TestTheExportsThatHoldAnInteractionAreThoseWhoseModelHasIt",
+	}, {
+		"erasure", "exports that left a row out, because it is kept no longer, are not named",
+		"pipeline/warehouse/impact.go", "x.HistoryFrom.Compare(q.Filter.From) > 0", "false",
+		"pipeline/warehouse", "TestTheExportsThatHoldAnInteractionAreThoseWhoseModelHasIt",
+	}, {
+		"erasure", "who was erased is read on in the log before each insert",
+		"pipeline/warehouse/forgetting.go", "\terasures, err := f.carryOut(ctx, whole)\n", "\tvar erasures int\n\tvar err error\n\tif whole {\n\t\terasures, err = f.carryOut(ctx, whole)\n\t}\n",
+		"pipeline/warehouse", "TestAnErasureThatClickHouseLostBeforeIngestLookedIsKnownFromTheLog",
+	}, {
+		"erasure", "ClickHouse is asked whether it still has what it had",
+		"pipeline/warehouse/forgetting.go", "if !there[e] {", "if !there[e] && false {",
+		"pipeline/warehouse", "TestWhatWasErasedIsDroppedThoughClickHouseForgetsIt",
+	}, {
+		"erasure", "what Kafka lost before anybody read it is not waited for",
+		"consumers/erasure/await.go", "s[p] = min(s[p], end[p])", "_ = end[p]",
+		"ops/proof/simulate", "TestAnErasureDoesNotWaitForWhatKafkaLostUnread",
+	}, {
+		"erasure", "the exports that hold it are written down before it is removed",
+		"consumers/erasure/erasure.go", "first, err := h.Decisions.Find(ctx, e)", "first, err := e, error(nil)",
+		"ops/app", "TestAnErasureThatDiedAfterItsRowsWereGoneStillNamesTheExportsThatHoldThem",
+	}, {
+		"erasure", "nothing found is not done",
+		"consumers/erasure/erasure.go", "if impact.Versions == 0 ||", "if impact.Versions < 0 ||",
+		"ops/app", "TestAnErasureOfNothingIsNotDone",
+	}, {
+		"erasure", "who was erased is kept in Kafka too",
+		"consumers/erasure/erasure.go", "return h.Publisher.Publish(ctx, events...)\n\t})", "return nil\n\t})",
+		"ops/app", "TestAfterARestoreAnExportIsWhatItWasAndTheErasedStayErased",
+	}, {
+		"erasure", "what was decided outlives ClickHouse",
+		"consumers/erasure/resume.go", "} else if !idle {", "} else if idle || !idle {",
+		"ops/proof/simulate", "TestAnErasureThatIsHeldOutlivesClickHouse",
+	}, {
+		"erasure", "how an erasure ended is shown again once ClickHouse has lost that",
+		"ops/app/remember.go", "e, err := r.decided.Recalled(ctx, e)", "_, err := r.decided.Recalled(ctx, e)",
+		"ops/app", "TestAfterARestoreAnExportIsWhatItWasAndTheErasedStayErased",
+	},
+}

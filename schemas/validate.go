@@ -72,6 +72,16 @@ func IsTenant(id string) bool {
 	return 0 < len(id) && len(id) <= 63 && (isLower(id[0]) || isDigit(id[0])) && consistsOf(id, "._-")
 }
 
+// BeforeTenants is a text that comes before every tenant's id that begins with prefix, and
+// after every other id that comes before those.
+func BeforeTenants(prefix string) string {
+	if prefix == "" {
+		return ""
+	}
+	last := len(prefix) - 1
+	return prefix[:last] + string(prefix[last]-1) + "~" // ~ comes after all that ids consist of
+}
+
 // isWord reports whether s is [a-z][a-z0-9_-]{0,63}.
 func isWord(s string) bool {
 	return 0 < len(s) && len(s) <= 64 && isLower(s[0]) && consistsOf(s, "_-")

@@ -27,3 +27,13 @@ func TestTenantsAndWordsAreWhatTheirPatternsSay(t *testing.T) {
 	}
 	rapid.Check(t, func(t *rapid.T) { compare(t, rapid.StringMatching(`[a-zA-Z0-9._\-é\n]{0,70}`).Draw(t, "text")) })
 }
+
+func TestBeforeTenantsLiesBetweenThoseThatBeginWithAPrefixAndThoseBeforeThem(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		id := rapid.StringMatching(`[a-c0.z_-]{1,6}`)
+		prefix, tenant := id.Draw(t, "prefix"), id.Draw(t, "tenant")
+		if after := tenant > BeforeTenants(prefix); after != (tenant >= prefix) {
+			t.Errorf("%q after what is before %q: %t", tenant, prefix, after)
+		}
+	})
+}

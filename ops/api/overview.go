@@ -21,7 +21,7 @@ type OverviewView struct {
 	Hours         []HourView               `json:"hours" nullable:"false" doc:"Interactions that began in each of the last 24 hours that had any."`
 	Lag           map[string]int64         `json:"lag" doc:"How many records each topic has that are not stored yet, of all tenants."`
 	Expiring      []schemas.CertificateRef `json:"expiring_certificates" nullable:"false" doc:"Certificates in use that end within 30 days."`
-	AsOf          schemas.Time             `json:"as_of"`
+	AsOf          schemas.Time             `json:"as_of" doc:"When the counts were made, a moment ago: the longer counting takes, the less often it is done. The lag is as of now."`
 }
 
 // HourView is how many interactions began in an hour.
@@ -68,6 +68,7 @@ func (a *API) overview() {
 		Limit  int    `query:"limit" minimum:"1" maximum:"500" default:"50" doc:"At most this many."`
 		Cursor string `query:"cursor" maxLength:"2048" doc:"The next of the page before; the other parameters must be the same."`
 		Q      string `query:"q" maxLength:"256" doc:"Part of the tenant's id."`
+		Prefix string `query:"prefix" maxLength:"256" doc:"What the tenant's id begins with. Give q or prefix, not both."`
 	}) (*answer[Listing[string]], error) {
 		p, ok := auth.From(ctx)
 		if !ok {
@@ -78,7 +79,7 @@ func (a *API) overview() {
 		if err != nil {
 			return nil, err
 		}
-		tenants, more, err := a.Admin.Tenants(ctx, p, admin.TenantPage{Containing: in.Q, After: page.After.ID, Limit: in.Limit})
+		tenants, more, err := a.Admin.Tenants(ctx, p, admin.TenantPage{Containing: in.Q, Prefix: in.Prefix, After: page.After.ID, Limit: in.Limit})
 		if err != nil {
 			return nil, err
 		}

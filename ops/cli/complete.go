@@ -112,12 +112,13 @@ func (s *session) fingerprints(ctx context.Context, tenant string) (ids []cobra.
 // mostCompleted bounds the tenants that a shell is offered.
 const mostCompleted = 100
 
+// tenants are the first whose id begins with what was typed: a shell offers no others.
 func (s *session) tenants(ctx context.Context, typed string) (all []cobra.Completion, err error) {
 	return all, s.anywhere(func(c *client.Client) (err error) {
-		all, err = c.Tenants(ctx, typed, mostCompleted)
+		all, err = c.TenantsFrom(ctx, typed, mostCompleted)
 		return err
 	}, func(services *services) (err error) {
-		all, err = services.warehouse.Tenants(ctx, typed, "", mostCompleted)
+		all, err = services.warehouse.Tenants(ctx, typed, schemas.BeforeTenants(typed), mostCompleted)
 		return err
 	})
 }

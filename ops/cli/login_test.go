@@ -66,6 +66,9 @@ func TestASavedContextSaysServerTokenAndTenant(t *testing.T) {
 	if out := must("", "tenant", "list", "-o", "csv"); !strings.HasPrefix(out, "tenant\nacme\n") {
 		t.Errorf("the tenants are %s", out)
 	}
+	if out := must("", "tenant", "list", "--search", "ACM", "-o", "csv", "--data-dir", dir); out != "tenant\nacme\n" {
+		t.Errorf("without a server the tenants that contain ACM are %s", out)
+	}
 	must("", "context", "use", "work")
 	if out := must("", "whoami"); !strings.Contains(out, "laptop") || !strings.Contains(out, "acme") || !strings.Contains(out, "administrator") {
 		t.Errorf("whoami said %s", out)

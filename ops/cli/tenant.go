@@ -4,6 +4,7 @@ package cli
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -27,9 +28,10 @@ func newTenant(s *session) *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			all := []string{}
 			err := s.anywhere(func(c *client.Client) (err error) {
-				all, err = c.Tenants(cmd.Context(), search, 0)
+				all, err = c.Tenants(cmd.Context(), search)
 				return err
 			}, func(services *services) error {
+				search := strings.ToLower(strings.TrimSpace(search)) // as ids are
 				have, err := services.warehouse.Tenants(cmd.Context(), search, "", maxTenants)
 				if err != nil {
 					return unreachable(err)

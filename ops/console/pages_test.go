@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"cdds/ops/admin"
 	"cdds/ops/auth"
 	"cdds/schemas"
 )
@@ -95,6 +96,13 @@ func TestWhoSeesAllTenantsChoosesOneOrNone(t *testing.T) {
 	if page := d.get("/tenants?q=to-come"); !strings.Contains(page, "Set up to-come") {
 		t.Errorf("a tenant that has nothing yet cannot be set up:\n%s", page)
 	}
+	// One whose id is part of another's, or of more others' than a page has.
+	if page := d.get("/tenants?q=set"); !strings.Contains(page, `value="set-up"`) || !strings.Contains(page, "Set up set<") {
+		t.Errorf("a new tenant whose id is part of another's is not offered:\n%s", page)
+	}
+	if page := d.get("/tenants?q=set-up"); strings.Contains(page, "Set up set-up") {
+		t.Error("a tenant that is there is set up once more")
+	}
 	if page := d.get("/tenants?q=To+Come"); !strings.Contains(page, "No tenant id contains this text.") || strings.Contains(page, "Set up") {
 		t.Errorf("what is not a tenant id can be set up:\n%s", page)
 	}
@@ -121,6 +129,18 @@ func TestNoPageHasMoreTenantsThanAScreenful(t *testing.T) {
 	d.who.Tenant, d.tenant = schemas.AllTenants, schemas.AllTenants
 	if page := d.get("/access"); strings.Contains(page, "many-") {
 		t.Error("a page has tenants that it is not about")
+	}
+	// Those that begin with what a shell has are found behind all that only contain it.
+	d.save(schemas.Export{TenantID: "z-119", ExportID: "e", State: schemas.Completed, Events: 1}, schemas.Export{TenantID: "119", ExportID: "e", State: schemas.Completed, Events: 1})
+	for _, want := range []struct {
+		prefix string
+		found  []string
+		more   bool
+	}{{"119", []string{"119"}, false}, {"many-11", []string{"many-110", "many-111"}, true}, {"many-119", []string{"many-119"}, false}, {"z", []string{"z-119"}, false}, {"zz", nil, false}} {
+		found, more, err := d.office.Tenants(t.Context(), d.who, admin.TenantPage{Prefix: want.prefix, Limit: 2})
+		if err != nil || !slices.Equal(found, want.found) || more != want.more {
+			t.Errorf("tenants that begin with %s are %v, %t (%v)", want.prefix, found, more, err)
+		}
 	}
 	choices := regexp.MustCompile(`name="tenant" value="(many-\d+)"`)
 	var found []string

@@ -94,8 +94,14 @@ func (c *Console) chooseTenant(q *request, back string) error {
 		d.More = Prefix + "/tenants" + d.with("after_id", d.Tenants[len(d.Tenants)-1])
 	}
 	d.All = several(q.who) && d.Search == "" && d.First()
-	if len(d.Tenants) == 0 && schemas.IsTenant(d.Search) && q.who.Sees(d.Search) {
-		d.New = d.Search
+	if schemas.IsTenant(d.Search) && d.First() && q.who.Sees(d.Search) {
+		known, err := c.Admin.HasTenant(q.r.Context(), q.who, d.Search)
+		if err != nil {
+			return err
+		}
+		if !known {
+			d.New = d.Search
+		}
 	}
 	return c.show(q, "tenants", view{Title: "Choose a tenant", Data: d})
 }

@@ -77,6 +77,8 @@ type Problem struct {
 		Message  string `json:"message"`
 		Location string `json:"location"`
 	} `json:"errors"`
+	// Quota says that the tenant's quota is used up.
+	Quota bool `json:"-"`
 	// RetryAfter is how long to wait, if the server said so.
 	RetryAfter time.Duration `json:"-"`
 }
@@ -149,15 +151,9 @@ func (c *Client) Who(ctx context.Context) (w Who, err error) {
 	return w, c.call(ctx, http.MethodGet, "/session", url.Values{}, nil, &w)
 }
 
-// Tenants lists tenants that the token sees, by id: those whose id contains a text, at most
-// so many of them, or all if most is 0.
-func (c *Client) Tenants(ctx context.Context, containing string, most int) (all []string, err error) {
-	const pageful = 500
-	for q := (url.Values{"q": {containing}}); ; {
-		q.Set("limit", strconv.Itoa(pageful))
-		if most > 0 {
-			q.Set("limit", strconv.Itoa(min(pageful, most-len(all))))
-		}
+// Tenants lists the tenants that the token sees, by id: those whose id contains a text.
+func (c *Client) Tenants(ctx context.Context, containing string) (all []string, err error) {
+	for q := (url.Values{"q": {containing}, "limit": {"500"}}); ; {
 		var page struct {
 			Items []string `json:"items"`
 			Next  string   `json:"next"`
@@ -166,11 +162,20 @@ func (c *Client) Tenants(ctx context.Context, containing string, most int) (all 
 			return nil, err
 		}
 		all = append(all, page.Items...)
-		if page.Next == "" || len(all) == most {
+		if page.Next == "" {
 			return all, nil
 		}
 		q.Set("cursor", page.Next)
 	}
+}
+
+// TenantsFrom lists the first of the tenants whose id begins with a text.
+func (c *Client) TenantsFrom(ctx context.Context, prefix string, most int) ([]string, error) {
+	var page struct {
+		Items []string `json:"items"`
+	}
+	q := url.Values{"prefix": {prefix}, "limit": {strconv.Itoa(most)}}
+	return page.Items, c.call(ctx, http.MethodGet, "/tenants", q, nil, &page)
 }
 
 // Fetch streams a file of a completed export. The caller closes it.
@@ -257,6 +262,7 @@ func (c *Client) send(ctx context.Context, method, path string, q url.Values, in
 		p.Title = http.StatusText(answer.StatusCode)
 	}
 	p.Status = answer.StatusCode
+	p.Quota = p.Status == http.StatusTooManyRequests && answer.Header.Get("RateLimit-Policy") != ""
 	if seconds, err := strconv.Atoi(answer.Header.Get("Retry-After")); err == nil {
 		p.RetryAfter = time.Duration(seconds) * time.Second
 	}

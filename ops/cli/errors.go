@@ -19,6 +19,7 @@ const (
 	exitUnproven    = 4
 	exitUnreachable = 5
 	exitNothing     = 6
+	exitQuota       = 7
 	exitInterrupted = 130
 )
 
@@ -30,6 +31,7 @@ const exitCodes = `Exit codes:
   4    verification failed: something is missing, added or changed
   5    a service is not reachable or not healthy
   6    nothing was found: nothing was erased
+  7    a quota is used up: try again later
   130  interrupted`
 
 // codedError is an error with its exit code and ways out.
@@ -55,6 +57,7 @@ func refused(err error) error     { return codedError{err, exitRefused, hintsOf(
 func unproven(err error) error    { return codedError{err, exitUnproven, hintsOf(err)} }
 func unreachable(err error) error { return codedError{err, exitUnreachable, hintsOf(err)} }
 func nothing(err error) error     { return codedError{err, exitNothing, hintsOf(err)} }
+func overQuota(err error) error   { return codedError{err, exitQuota, hintsOf(err)} }
 
 // aboutExport is an error that scripts want with the export's id and state.
 type aboutExport struct {

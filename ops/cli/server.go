@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -108,10 +110,23 @@ func answered(err error) error {
 		return usageError{err}
 	case p.Status == http.StatusUnauthorized:
 		return refused(withHint(err, "the token is unknown, expired or revoked: `cdds token create` makes another"))
+	case p.Quota:
+		return overQuota(withHint(err, "try again in "+waiting(p.RetryAfter)+"; `cdds export list` shows what is running"))
 	case p.Status >= http.StatusInternalServerError, p.Status == http.StatusTooManyRequests:
 		return unreachable(err)
 	}
 	return refused(err)
+}
+
+// waiting is a time to wait, in words.
+func waiting(d time.Duration) string {
+	switch {
+	case d < time.Minute:
+		return schemas.Counted(int(math.Ceil(d.Seconds())), "second")
+	case d < 2*time.Hour:
+		return schemas.Counted(int(math.Ceil(d.Minutes())), "minute")
+	}
+	return schemas.Counted(int(math.Ceil(d.Hours())), "hour")
 }
 
 // tenantFlag adds --tenant, which fillTenant fills in where it is not given.

@@ -26,8 +26,8 @@ type LetterView struct {
 	// empty if it cannot be read.
 	TenantID string `json:"tenant_id,omitempty"`
 	About    string `json:"about,omitempty"`
-	// Newer is when a version was published that is newer than the letter; it would be
-	// replaced.
+	// Newer is when another version was published that is newer than the letter; it would be
+	// replaced. A copy of the letter, which an interrupted publication left, is none.
 	Newer schemas.Time `json:"newer_version_at,omitzero"`
 	// Published is who published it again and where; nil if nobody did.
 	Published *pipeline.Republication `json:"published,omitempty"`
@@ -105,7 +105,7 @@ func (h *Handle) readAgain(ctx context.Context, v *LetterView) error {
 		v.Problem = "the letter has no content; whoever published the record must publish it again"
 		return nil
 	}
-	about, at, err := read(v.Topic, v.Record.Value)
+	about, at, body, err := read(v.Topic, v.Record.Value)
 	if err != nil {
 		v.Problem = "it still cannot be read, and would be a dead letter again: " + err.Error()
 		return nil //nolint:nilerr // it is the letter's error, and shown
@@ -120,44 +120,45 @@ func (h *Handle) readAgain(ctx context.Context, v *LetterView) error {
 	if err != nil {
 		return err
 	}
-	newest, err := h.Rows.Newest(ctx, v.Topic, v.TenantID, about[0].ID, at)
-	if newest.After(v.Time.Time) {
-		v.Newer = newest
+	newest, err := h.Rows.Newest(ctx, v.Topic, v.TenantID, about[0].ID, at, v.Partition)
+	if newest.Supersedes(v.Partition, v.Offset, v.Time, body) {
+		v.Newer = newest.PublishedAt
 	}
 	return err
 }
 
-// read returns what the content of a record of a topic is about, the thing itself first.
-func read(topic schemas.Topic, content []byte) (about []warehouse.Subject, at schemas.Time, err error) {
+// read returns what the content of a record of a topic is about, the thing itself first, and
+// the body and the time of the row that it would be, if it would be one.
+func read(topic schemas.Topic, content []byte) (about []warehouse.Subject, at schemas.Time, body []byte, err error) {
 	switch topic {
 	case schemas.TopicInteractions:
 		e, err := schemas.DecodeInteraction(slices.Clone(content))
 		if err != nil {
-			return nil, at, err
+			return nil, at, nil, err
 		}
 		about = []warehouse.Subject{{TenantID: e.TenantID, Kind: schemas.ErasedInteraction, ID: e.InteractionID}}
 		if e.ContactID != "" {
 			about = append(about, warehouse.Subject{TenantID: e.TenantID, Kind: schemas.ErasedContact, ID: e.ContactID})
 		}
-		return about, e.StartedAt, nil
+		return about, e.StartedAt, e.Body, nil
 	case schemas.TopicContacts:
 		e, err := schemas.DecodeContact(slices.Clone(content))
 		if err != nil {
-			return nil, at, err
+			return nil, at, nil, err
 		}
-		return []warehouse.Subject{{TenantID: e.TenantID, Kind: schemas.ErasedContact, ID: e.ContactID}}, e.CreatedAt, nil
+		return []warehouse.Subject{{TenantID: e.TenantID, Kind: schemas.ErasedContact, ID: e.ContactID}}, e.CreatedAt, e.Body, nil
 	case schemas.TopicExportRequests:
 		r, err := schemas.DecodeExportRequest(content)
 		if err != nil {
-			return nil, at, err
+			return nil, at, nil, err
 		}
-		return []warehouse.Subject{{TenantID: r.TenantID, Kind: "export", ID: r.ExportID}}, at, nil
+		return []warehouse.Subject{{TenantID: r.TenantID, Kind: "export", ID: r.ExportID}}, at, nil, nil
 	}
 	r, err := schemas.DecodeErasureRequest(content)
 	if err != nil {
-		return nil, at, err
+		return nil, at, nil, err
 	}
-	return []warehouse.Subject{{TenantID: r.TenantID, Kind: "erasure", ID: r.ErasureID}}, at, nil
+	return []warehouse.Subject{{TenantID: r.TenantID, Kind: "erasure", ID: r.ErasureID}}, at, nil, nil
 }
 
 // PublishLetter publishes a dead letter to its topic again, once: what it holds is decided

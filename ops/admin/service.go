@@ -62,10 +62,10 @@ type Rows interface {
 	CheckContacts(ctx context.Context, tenantID string, ids []string) error
 	// Impact reads what an erasure would remove.
 	Impact(ctx context.Context, e schemas.Erasure) (warehouse.Impact, error)
-	// ErasuresOf calls each with the erasures of some subjects, and Newest is when the newest
-	// version of a row was published.
+	// ErasuresOf calls each with the erasures of some subjects.
 	ErasuresOf(ctx context.Context, subjects []warehouse.Subject, each func(warehouse.Subject, warehouse.Forgotten)) error
-	Newest(ctx context.Context, topic schemas.Topic, tenantID, id string, at schemas.Time) (schemas.Time, error)
+	// Newest is the newest version of a row, and the last one of a partition.
+	Newest(ctx context.Context, topic schemas.Topic, tenantID, id string, at schemas.Time, partition int32) (warehouse.Newest, error)
 	// Similar returns ids that differ by letter case or blanks only from those of subjects.
 	Similar(ctx context.Context, tenantID string, subjects []schemas.Subject) (map[schemas.Subject][]string, error)
 }

@@ -82,7 +82,7 @@ func TestADeadLetterIsPublishedAgainOnceByWhoMay(t *testing.T) {
 	d.holds(path+"1", "It cannot be published again:", "would be a dead letter again")
 	d.holds(path+"2", "only the beginning of the record, which had 9,437,184 bytes")
 	d.holds(path+"3", "It was published again 2 times before", whole.LetterID)
-	page := d.holds(path+"0", "interaction "+interaction.InteractionID+" of tenant mended", "becomes the newest version", ">Publish again<")
+	page := d.holds(path+"0", "Dead letter of interaction "+interaction.InteractionID, "Tenant mended", "becomes the newest version", ">Publish again<")
 	form := d.fields(page)
 	for offset, letter := range map[int]admin.DeadLetter{1: unread, 2: cut, 3: again} {
 		if page := d.send(path+strconv.Itoa(offset), url.Values{"letter_id": {letter.LetterID}}); !strings.Contains(page, "Please fix this:") || len(d.mailbox.published) != 0 {
@@ -128,6 +128,7 @@ func TestALetterThatANewerVersionOrAnErasureOvertookIsNotPublishedByAccident(t *
 		check(t, err)
 		d.letters = append(d.letters, dead(schemas.TopicInteractions, int64(n), value, at))
 	}
+	all[0].Text += " and more"
 	check(t, d.warehouse.InsertInteractions(t.Context(), schemas.Batch[*schemas.Interaction]{Topic: schemas.TopicInteractions, Records: []schemas.Record[*schemas.Interaction]{
 		{Partition: 1, Offset: 9, Time: schemas.TimeOf(at.Add(time.Minute)), Event: all[0]},
 	}}))
@@ -146,5 +147,49 @@ func TestALetterThatANewerVersionOrAnErasureOvertookIsNotPublishedByAccident(t *
 	d.holds("/letters/cdds.interactions/0/1", "It cannot be published again:", "erasure forget-2 erased its subject")
 	if page := d.send("/letters/cdds.interactions/0/1", url.Values{"letter_id": {d.letters[1].LetterID}, "replace_newer": {"1"}}); !strings.Contains(page, "forget-2") || len(d.mailbox.published) != 1 {
 		t.Errorf("what was erased comes back:\n%s", page)
+	}
+}
+
+// TestOnlyOtherContentAtAHigherPositionIsNewerThanALetter has producers whose clocks are wrong,
+// and a publication that was interrupted after its record had arrived.
+func TestOnlyOtherContentAtAHigherPositionIsNewerThanALetter(t *testing.T) {
+	d := newDesk(t, "clocks", 0, 0)
+	d.who.Tenant, d.tenant = schemas.AllTenants, "clocks"
+	at := schemas.TimeOf(time.Date(2026, 11, 1, 11, 0, 0, 0, time.UTC))
+	early, late := schemas.TimeOf(at.Add(-24*time.Hour)), schemas.TimeOf(at.Add(24*time.Hour))
+	for n, stored := range []struct {
+		name      string
+		same      bool
+		partition int32
+		offset    int64
+		published schemas.Time
+		newer     bool
+	}{
+		{"a version behind it in the partition, of a clock that is slow", false, 2, 100, early, true},
+		{"a version before it in the partition, of a clock that is fast", false, 2, 0, late, false},
+		{"a version in another partition, later", false, 1, 0, late, true},
+		{"a version in another partition, earlier", false, 1, 900, early, false},
+		{"its own copy", true, 2, 100, late, false},
+	} {
+		interaction := interactionsOf("clocks", n+1)[n]
+		value, err := schemas.Encode(interaction)
+		check(t, err)
+		letter := dead(schemas.TopicInteractions, 7, value, at) // of partition 2
+		letter.Place.Offset = int64(n)
+		d.letters = append(d.letters, letter)
+		if !stored.same {
+			interaction.Text += " and more"
+			value, err = schemas.Encode(interaction)
+			check(t, err)
+		}
+		published, err := schemas.DecodeInteraction(value)
+		check(t, err)
+		check(t, d.warehouse.InsertInteractions(t.Context(), schemas.Batch[*schemas.Interaction]{Topic: schemas.TopicInteractions, Records: []schemas.Record[*schemas.Interaction]{
+			{Partition: stored.partition, Offset: stored.offset, Time: stored.published, Event: published},
+		}}))
+		page := d.get("/letters/cdds.interactions/0/" + strconv.Itoa(n))
+		if asks := strings.Contains(page, "A newer version was published"); asks != stored.newer || !strings.Contains(page, ">Publish again<") {
+			t.Errorf("%s: asks %t, want %t", stored.name, asks, stored.newer)
+		}
 	}
 }

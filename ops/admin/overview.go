@@ -20,7 +20,8 @@ type Overview struct {
 	Lag map[schemas.Topic]int64
 	// Expiring are certificates that end within 30 days, the first first.
 	Expiring []schemas.CertificateRef
-	AsOf     schemas.Time
+	// AsOf is when the counts were made. Lag is as of now.
+	AsOf schemas.Time
 }
 
 // Counts are of everything that is stored, as of a moment ago: the more there is, the longer
@@ -30,9 +31,12 @@ type Counts struct {
 	// Hours are the interactions that began in each of the last 24 hours that had any,
 	// the earliest first.
 	Hours []warehouse.HourCount
+	// at is when they were made.
+	at schemas.Time
 }
 
 func (s *Service) count(ctx context.Context, tenant string, now schemas.Time) (c Counts, err error) {
+	c.at = now
 	g, asking := errgroup.WithContext(ctx)
 	g.Go(func() (err error) {
 		c.Overview, err = s.History.Overview(asking, tenant)
@@ -51,7 +55,7 @@ func (h *Handle) Overview(ctx context.Context) (Overview, error) {
 		return Overview{}, err
 	}
 	now := schemas.TimeOf(h.Now())
-	o := Overview{Lag: map[schemas.Topic]int64{}, AsOf: now}
+	o := Overview{Lag: map[schemas.Topic]int64{}}
 	g, asking := errgroup.WithContext(ctx)
 	g.Go(func() (err error) {
 		o.Counts, err = h.counted.get(asking, h.tenant, func(ctx context.Context) (Counts, error) { return h.count(ctx, h.tenant, now) })
@@ -67,6 +71,7 @@ func (h *Handle) Overview(ctx context.Context) (Overview, error) {
 	if err := g.Wait(); err != nil {
 		return o, err
 	}
+	o.AsOf = o.at
 	for n, topic := range schemas.SourceTopics() {
 		o.Lag[topic] = behind[n]
 	}

@@ -39,6 +39,9 @@ type overviewData struct {
 	MayHealth             bool
 }
 
+// Old says that the counts are so old that the page says so.
+func (d overviewData) Old(now schemas.Time) bool { return now.Sub(d.AsOf.Time) >= time.Minute }
+
 func (c *Console) overview(q *request) error {
 	d := overviewData{}
 	oneTenant := q.who.May(auth.Read) && q.Tenant() != schemas.AllTenants

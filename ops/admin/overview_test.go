@@ -1,0 +1,50 @@
+package admin
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"cdds/ops/auth"
+	"cdds/pipeline/ledger"
+	"cdds/pipeline/warehouse"
+	"cdds/schemas"
+)
+
+// slow is a History whose counts take a second, instant the rest of what is counted.
+type slow struct{ History }
+
+type instant struct {
+	Rows
+	Positions
+}
+
+func (slow) Overview(context.Context, string) (ledger.Overview, error) {
+	time.Sleep(time.Second)
+	return ledger.Overview{}, nil
+}
+
+func (instant) Hours(context.Context, string, schemas.Time) ([]warehouse.HourCount, error) {
+	return nil, nil
+}
+
+func (instant) EndOffsets(context.Context, schemas.Topic) (schemas.Snapshot, error) { return nil, nil }
+
+func (instant) Ingested(context.Context, schemas.Topic) (schemas.Snapshot, error) { return nil, nil }
+
+func TestTheOverviewSaysWhenItsCountsWereMade(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := &Handle{Service: &Service{Options: Options{History: slow{}, Rows: instant{}, Positions: instant{}, Now: time.Now}}, tenant: schemas.AllTenants}
+		h.who = auth.Principal{Subject: "user/ada", Name: "ada", Tenant: schemas.AllTenants, Role: schemas.RoleOperator}
+		counted := schemas.TimeOf(time.Now())
+		for range 3 { // of which only the first one counts
+			o, err := h.Overview(t.Context())
+			if err != nil || !o.AsOf.Equal(counted.Time) {
+				t.Errorf("at %s the counts are as of %s, want %s (%v)", schemas.TimeOf(time.Now()), o.AsOf, counted, err)
+			}
+			time.Sleep(5 * time.Second)
+		}
+		time.Sleep(time.Minute)
+	})
+}

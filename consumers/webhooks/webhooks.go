@@ -284,9 +284,9 @@ func (h *Handler) attempt(ctx context.Context, d *schemas.WebhookDelivery, tooLa
 	case err != nil:
 		d.Outcome, d.Reason = schemas.DeliveryRetrying, reasonOf(err)
 	case status == http.StatusGone:
-		giveUp("the receiver answered 410: it wants nothing more")
+		giveUp("the receiver answered 410: it takes no more events")
 	default:
-		d.Outcome, d.Reason = schemas.DeliveryRetrying, fmt.Sprintf("the receiver answered %d; 2xx is wanted, redirects are not followed", status)
+		d.Outcome, d.Reason = schemas.DeliveryRetrying, fmt.Sprintf("the receiver answered %d; it must answer 2xx, and redirects are not followed", status)
 	}
 }
 

@@ -210,6 +210,11 @@ func (b *tab) inspect(name string) {
 		if over > 0 {
 			b.t.Errorf("%s, %s: the page is %d pixels wider than the screen", name, look.name, over)
 		}
+		var hidden []string
+		b.do(chromedp.Evaluate(`[...document.querySelectorAll(".scroll")].filter((s) => s.scrollWidth > s.clientWidth).map((s) => s.ariaLabel)`, &hidden))
+		if len(hidden) > 0 {
+			b.t.Errorf("%s, %s: part of %q is off the screen", name, look.name, hidden)
+		}
 		if look.name == "tablet" { // its markup is that of the others
 			continue
 		}

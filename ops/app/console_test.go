@@ -56,7 +56,6 @@ func TestAnAdministratorSetsUpAJobInABrowserAndOpensWhatItMade(t *testing.T) {
 	if said := b.text(".problems"); !strings.Contains(said, "private key") {
 		t.Errorf("of a private key it says %q", said)
 	}
-	b.do(chromedp.SendKeys("#name", "Archive team"))
 	b.drop("[data-drop]", s.cert)
 	b.submit("form.editor button.main", ".said")
 	b.inspect("certificate")

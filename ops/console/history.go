@@ -145,7 +145,9 @@ type exportData struct {
 	// Stored is when each of Parts was, More how many more there are.
 	Stored map[int]schemas.Time
 	More   int
-	Events []schemas.AuditRecord
+	Events []auditRow
+	// Names are those of the certificates, by fingerprint.
+	Names map[string]string
 	// Hold keeps its files; nil if no hold does.
 	Hold *schemas.Hold
 	// Open is the command that proves and opens all of it.
@@ -160,7 +162,7 @@ func (c *Console) exportPage(q *request) error {
 	if err != nil {
 		return err
 	}
-	d := exportData{Export: e, Open: openCommand(e)}
+	d := exportData{Export: e, Open: openCommand(e), Names: map[string]string{}}
 	g, ctx := errgroup.WithContext(q.r.Context())
 	g.Go(func() (err error) {
 		d.Parts, err = q.Parts(ctx, e.ExportID, 0, partsShown)
@@ -180,7 +182,9 @@ func (c *Console) exportPage(q *request) error {
 	})
 	g.Go(func() error {
 		trail, err := q.Audit(ctx, ledger.AuditFilter{Subject: e.ExportID}, ledger.Page{Limit: 50, Ascending: true})
-		d.Events = trail.Rows
+		for _, r := range trail.Rows {
+			d.Events = append(d.Events, auditRow{r})
+		}
 		return err
 	})
 	if e.Request != nil && e.Request.JobID != "" {
@@ -188,6 +192,13 @@ func (c *Console) exportPage(q *request) error {
 			d.Job, d.Titles = &j, map[string]string{j.JobID: j.Title}
 		}
 	}
+	g.Go(func() error {
+		registered, err := q.Certificates(ctx)
+		for _, c := range registered {
+			d.Names[c.Fingerprint] = c.Name
+		}
+		return err
+	})
 	holds, err := q.Holds(q.r.Context(), false)
 	if err := errors.Join(g.Wait(), err); err != nil {
 		return err

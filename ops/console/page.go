@@ -250,8 +250,11 @@ func functions(zone *time.Location, now func() time.Time) template.FuncMap {
 		"zone":  func() string { return strings.ReplaceAll(zone.String(), "_", " ") },
 		"days":  func(now, until schemas.Time) int { return int(until.Sub(now.Time).Hours() / 24) },
 		"over":  func(now, until schemas.Time) bool { return !now.Before(until.Time) },
-		"took":  func(from, to schemas.Time) string { return to.Sub(from.Time).Round(100 * time.Millisecond).String() },
-		"has":   func(list []string, s string) bool { return slices.Contains(list, s) },
+		"took":  func(from, to schemas.Time) string { return took(to.Sub(from.Time)) },
+		// dated is a time that always says its year.
+		"dated":  func(t schemas.Time) string { return t.In(zone).Format("2 Jan 2006 15:04") },
+		"millis": func(n int64) string { return took(time.Duration(n) * time.Millisecond) },
+		"has":    func(list []string, s string) bool { return slices.Contains(list, s) },
 		// brief is the beginning of a text that a table has no room for.
 		"brief": func(s string) string {
 			if r := []rune(s); len(r) > 160 {
@@ -259,7 +262,14 @@ func functions(zone *time.Location, now func() time.Time) template.FuncMap {
 			}
 			return s
 		},
-		"short":  func(s string) string { return s[:min(len(s), 12)] },
+		"short": func(s string) string { return s[:min(len(s), 12)] },
+		// tail is the end of an id, in which the ids of one job differ.
+		"tail": func(s string) string {
+			if len(s) > 16 {
+				return "…" + s[len(s)-8:]
+			}
+			return s
+		},
 		"join":   strings.Join,
 		"queue":  schemas.QueueText,
 		"places": schemas.Places,
@@ -270,6 +280,7 @@ func functions(zone *time.Location, now func() time.Time) template.FuncMap {
 		"prefix":       func() string { return Prefix },
 		"title":        titleOf,
 		"event":        eventTitle,
+		"reply":        replyOf,
 		"state":        func(s schemas.State) string { return string(s) },
 		"ended":        func(s schemas.State) bool { return s.Ended() },
 		"percent":      percent,
@@ -285,9 +296,8 @@ func functions(zone *time.Location, now func() time.Time) template.FuncMap {
 			}
 			return state
 		},
-		// lasting is a duration in words that a clock would use, such as "4m30s".
 		"lasting": func(seconds float64) string {
-			return max(time.Second, time.Duration(seconds*float64(time.Second)).Round(time.Second)).String()
+			return took(max(time.Second, time.Duration(seconds*float64(time.Second)).Round(time.Second)))
 		},
 		"left":   left,
 		"dict":   dict,
@@ -360,5 +370,20 @@ func left(now schemas.Time, e schemas.Export) string {
 	if !ok || remaining == 0 {
 		return ""
 	}
-	return "about " + max(time.Second, remaining.Round(time.Second)).String() + " left"
+	return "about " + took(max(time.Second, remaining.Round(time.Second))) + " left"
+}
+
+// took is a duration as people say it, such as "4 min 30 s".
+func took(d time.Duration) string {
+	switch {
+	case d < time.Millisecond:
+		return "under 1 ms"
+	case d < time.Second:
+		return fmt.Sprintf("%d ms", d.Milliseconds())
+	case d < time.Minute:
+		return strings.TrimSuffix(fmt.Sprintf("%.1f", d.Seconds()), ".0") + " s"
+	case d < time.Hour:
+		return strings.TrimSuffix(fmt.Sprintf("%d min %d s", int(d.Minutes()), int(d.Seconds())%60), " 0 s")
+	}
+	return strings.TrimSuffix(fmt.Sprintf("%d h %d min", int(d.Hours()), int(d.Minutes())%60), " 0 min")
 }

@@ -1,8 +1,10 @@
 package console
 
 import (
+	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -28,7 +30,9 @@ func (q *request) requested(done string) func(schemas.WebhookDelivery, error) er
 		if err != nil {
 			return err
 		}
-		return q.goTo("/webhooks/"+url.PathEscape(d.JobID)+"/"+url.PathEscape(d.WebhookID), done)
+		asked := url.Values{"done": {done}, "redelivery": {strconv.Itoa(d.Redelivery)}, "at": {d.Time.String()}}
+		http.Redirect(q.w, q.r, Prefix+"/webhooks/"+url.PathEscape(d.JobID)+"/"+url.PathEscape(d.WebhookID)+"?"+asked.Encode(), http.StatusSeeOther) //nolint:gosec // below Prefix
+		return nil
 	}
 }
 
@@ -78,8 +82,9 @@ type deliveryData struct {
 	Rows []schemas.WebhookDelivery
 	// Job is the job, if it is there and has a webhook still.
 	Job *schemas.Job
-	// Late says that a request waits for longer than a worker needs.
-	Late bool
+	// Late says that a request waits for longer than a worker needs, and Unknown that history
+	// does not know it yet.
+	Late, Unknown bool
 }
 
 // Test says that the event only tests the webhook.
@@ -97,12 +102,13 @@ func (c *Console) delivery(q *request) error {
 	if err != nil {
 		return err
 	}
-	v := view{Title: "Delivery", At: "/webhooks", Live: "2s"}
+	v := view{Title: "Delivery", At: "/webhooks"}
+	asked, at, just := justAsked(q.r.URL.Query())
 	if len(found.Rows) == 0 {
-		if q.r.URL.Query().Get("done") == "" {
+		if !just {
 			return admin.ErrNotFound
 		}
-		v.Data = deliveryData{} // requested a moment ago: history does not know it yet
+		v.Data, v.Live = deliveryData{Unknown: true, Late: c.late(at)}, c.every(at)
 		return c.show(q, "delivery", v)
 	}
 	d := deliveryData{Rows: found.Rows}
@@ -116,16 +122,47 @@ func (c *Console) delivery(q *request) error {
 	if j, err := q.Job(q.r.Context(), jobID); err == nil && j.Webhook != nil {
 		d.Job = &j
 	}
-	d.Late = d.Waits() && c.Now().Sub(d.Last.Time.Time) > lateAfter
-	v.Title, v.Data = eventTitle(d.Last.Event), d
-	if d.Last.Outcome == schemas.DeliveryDone || d.Last.Outcome == schemas.DeliveryGivenUp {
-		v.Live = ""
+	if d.Unknown = just && d.Last.Redelivery < asked; d.Unknown { // what is known ended before the request
+		d.Last.Outcome, d.Last.Time, d.Last.Redelivery, d.Last.RequestedBy = schemas.DeliveryRequested, at, asked, q.who.Name
 	}
+	d.Late = d.Waits() && c.late(d.Last.Time)
+	switch d.Last.Outcome {
+	case schemas.DeliveryRequested:
+		v.Live = c.every(d.Last.Time)
+	case schemas.DeliveryRetrying:
+		v.Live = c.every(d.Last.NextAt)
+	}
+	v.Title, v.Data = eventTitle(d.Last.Event), d
 	return c.show(q, "delivery", v)
 }
 
-// lateAfter is how long a request may wait before the page says that nobody takes it.
-const lateAfter = 30 * time.Second
+// justAsked are the number and the time of a delivery that the page's address says was
+// requested: history may not know it yet.
+func justAsked(query url.Values) (redelivery int, at schemas.Time, just bool) {
+	asked, err := time.Parse(time.RFC3339, query.Get("at"))
+	redelivery, _ = strconv.Atoi(query.Get("redelivery"))
+	return redelivery, schemas.TimeOf(asked), err == nil
+}
+
+// A request is late after lateAfter: the page says that nothing takes it, and looks less often.
+// After stopsAfter it stops looking.
+const (
+	lateAfter  = 30 * time.Second
+	stopsAfter = 10 * time.Minute
+)
+
+func (c *Console) late(at schemas.Time) bool { return c.Now().Sub(at.Time) > lateAfter }
+
+// every is how often a page looks for what is to come about a time.
+func (c *Console) every(at schemas.Time) string {
+	switch since := c.Now().Sub(at.Time).Abs(); {
+	case since > stopsAfter:
+		return ""
+	case since > lateAfter:
+		return "15s"
+	}
+	return "2s"
+}
 
 // eventTitle is the kind of an event in words.
 func eventTitle(event string) string {
@@ -133,4 +170,16 @@ func eventTitle(event string) string {
 		return "Test of the webhook"
 	}
 	return titleOf(strings.ReplaceAll(event, ".", " "))
+}
+
+// replyOf is what the receiver answered to an attempt: why it failed, or the status alone.
+func replyOf(d schemas.WebhookDelivery) string {
+	switch code := strconv.Itoa(d.StatusCode); {
+	case d.Reason == "":
+		return code
+	case d.StatusCode == 0 || strings.Contains(d.Reason, code):
+		return strings.TrimSuffix(asSentence(d.Reason), ".")
+	default:
+		return code + ": " + d.Reason
+	}
 }

@@ -31,7 +31,7 @@ func (q *request) requested(done string) func(schemas.WebhookDelivery, error) er
 			return err
 		}
 		asked := url.Values{"done": {done}, "redelivery": {strconv.Itoa(d.Redelivery)}, "at": {d.Time.String()}}
-		http.Redirect(q.w, q.r, Prefix+"/webhooks/"+url.PathEscape(d.JobID)+"/"+url.PathEscape(d.WebhookID)+"?"+asked.Encode(), http.StatusSeeOther) //nolint:gosec // below Prefix
+		http.Redirect(q.w, q.r, Prefix+"/webhooks/"+url.PathEscape(d.JobID)+"/"+url.PathEscape(d.WebhookID)+"?"+asked.Encode(), http.StatusSeeOther)
 		return nil
 	}
 }

@@ -3,9 +3,16 @@ package schemas
 import (
 	"crypto/rand"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 )
+
+// Revisions are those in which something may be changed; nil is any.
+type Revisions []int64
+
+// Allow reports whether revision is one of them.
+func (r Revisions) Allow(revision int64) bool { return r == nil || slices.Contains(r, revision) }
 
 // Versioned is an event that is one version of a record: a user, a token, a job, a
 // certificate.

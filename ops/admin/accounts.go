@@ -21,17 +21,17 @@ func (h *Handle) Users(ctx context.Context) ([]schemas.User, error) {
 	return all, nil
 }
 
-// User returns a user of the tenant, without its hash.
-func (h *Handle) User(ctx context.Context, name string) (schemas.User, error) {
+// User returns a user of the tenant, without its hash, and the revision of its record.
+func (h *Handle) User(ctx context.Context, name string) (schemas.User, int64, error) {
 	if err := h.reads(auth.Manage); err != nil {
-		return schemas.User{}, err
+		return schemas.User{}, 0, err
 	}
-	u, _, ok := h.directory(ctx).User(name)
+	u, revision, ok := h.directory(ctx).User(name)
 	if !ok || h.tenant != schemas.AllTenants && u.TenantID != h.tenant {
-		return schemas.User{}, missing(h.directoryAsOfNow)
+		return schemas.User{}, 0, missing(h.directoryAsOfNow)
 	}
 	u.PasswordHash = ""
-	return u, nil
+	return u, revision, nil
 }
 
 // CreateUser makes a user of the handle's tenant and returns the password that serves
@@ -54,7 +54,7 @@ func (h *Handle) ChangeUser(ctx context.Context, name, displayName, role string)
 	if err := h.onUser(ctx, "user.change", name); err != nil {
 		return err
 	}
-	return h.Accounts.ChangeUser(ctx, h.who, name, displayName, role)
+	return h.Accounts.ChangeUser(ctx, h.who, h.revisions, name, displayName, role)
 }
 
 // ResetPassword gives a user a one-time password, and ends its sessions.
@@ -62,7 +62,7 @@ func (h *Handle) ResetPassword(ctx context.Context, name string) (password strin
 	if err := h.onUser(ctx, "user.reset_password", name); err != nil {
 		return "", err
 	}
-	return h.Accounts.ResetPassword(ctx, h.who, name)
+	return h.Accounts.ResetPassword(ctx, h.who, h.revisions, name)
 }
 
 // DisableUser keeps a user from signing in, and ends its sessions and tokens.
@@ -70,7 +70,7 @@ func (h *Handle) DisableUser(ctx context.Context, name string) error {
 	if err := h.onUser(ctx, "user.disable", name); err != nil {
 		return err
 	}
-	return h.Accounts.DisableUser(ctx, h.who, name)
+	return h.Accounts.DisableUser(ctx, h.who, h.revisions, name)
 }
 
 // EnableUser lets a disabled user sign in again.
@@ -78,7 +78,7 @@ func (h *Handle) EnableUser(ctx context.Context, name string) error {
 	if err := h.onUser(ctx, "user.enable", name); err != nil {
 		return err
 	}
-	return h.Accounts.EnableUser(ctx, h.who, name)
+	return h.Accounts.EnableUser(ctx, h.who, h.revisions, name)
 }
 
 // Sessions lists the tenant's sessions, the latest first. Those that nobody uses end
@@ -108,7 +108,7 @@ func (h *Handle) DeleteUser(ctx context.Context, name string) error {
 	if err := h.onUser(ctx, "user.delete", name); err != nil {
 		return err
 	}
-	return h.Accounts.DeleteUser(ctx, h.who, name)
+	return h.Accounts.DeleteUser(ctx, h.who, h.revisions, name)
 }
 
 // onUser checks that a user may be changed: one of the tenant, and not oneself, or the
@@ -142,17 +142,18 @@ func (h *Handle) Tokens(ctx context.Context) ([]schemas.APIToken, error) {
 	return all, nil
 }
 
-// Token returns a token of the tenant, also one that has ended, without its digest.
-func (h *Handle) Token(ctx context.Context, id string) (schemas.APIToken, error) {
+// Token returns a token of the tenant, also one that has ended, without its digest,
+// and the revision of its record.
+func (h *Handle) Token(ctx context.Context, id string) (schemas.APIToken, int64, error) {
 	if err := h.reads(auth.Manage); err != nil {
-		return schemas.APIToken{}, err
+		return schemas.APIToken{}, 0, err
 	}
-	t, _, ok := h.directory(ctx).Token(id)
+	t, revision, ok := h.directory(ctx).Token(id)
 	if !ok || h.tenant != schemas.AllTenants && t.TenantID != h.tenant {
-		return schemas.APIToken{}, missing(h.directoryAsOfNow)
+		return schemas.APIToken{}, 0, missing(h.directoryAsOfNow)
 	}
 	t.SHA256 = ""
-	return t, nil
+	return t, revision, nil
 }
 
 // CreateToken makes an API token of the handle's tenant and returns its secret, which
@@ -179,5 +180,5 @@ func (h *Handle) RevokeToken(ctx context.Context, id string) error {
 	if h.tenant != schemas.AllTenants && t.TenantID != h.tenant {
 		return ErrNotFound
 	}
-	return h.Accounts.RevokeToken(ctx, h.who, id)
+	return h.Accounts.RevokeToken(ctx, h.who, h.revisions, id)
 }

@@ -136,7 +136,7 @@ func (h *Handle) SetJobState(ctx context.Context, id, state string) (schemas.Job
 		return schemas.Job{}, err
 	}
 	j, err := h.job(ctx, id)
-	if err == nil && h.stale(j.Version()) {
+	if err == nil && !h.revisions.Allow(j.Version()) {
 		err = h.refuse(ctx, action, id, schemas.ErrChanged)
 	}
 	if err != nil || j.State == state {

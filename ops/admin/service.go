@@ -23,7 +23,6 @@ import (
 	"io"
 	"log/slog"
 	"net/url"
-	"slices"
 	"time"
 
 	"cdds/ops/auth"
@@ -111,14 +110,14 @@ type Positions interface {
 // Accounts make and remove users and tokens; *auth.Service does.
 type Accounts interface {
 	CreateUser(ctx context.Context, by auth.Principal, u schemas.User) (password string, err error)
-	ResetPassword(ctx context.Context, by auth.Principal, name string) (password string, err error)
-	ChangeUser(ctx context.Context, by auth.Principal, name, displayName, role string) error
-	DisableUser(ctx context.Context, by auth.Principal, name string) error
-	EnableUser(ctx context.Context, by auth.Principal, name string) error
-	DeleteUser(ctx context.Context, by auth.Principal, name string) error
+	ResetPassword(ctx context.Context, by auth.Principal, in schemas.Revisions, name string) (password string, err error)
+	ChangeUser(ctx context.Context, by auth.Principal, in schemas.Revisions, name, displayName, role string) error
+	DisableUser(ctx context.Context, by auth.Principal, in schemas.Revisions, name string) error
+	EnableUser(ctx context.Context, by auth.Principal, in schemas.Revisions, name string) error
+	DeleteUser(ctx context.Context, by auth.Principal, in schemas.Revisions, name string) error
 	EndSession(ctx context.Context, by auth.Principal, id string) error
 	CreateToken(ctx context.Context, by auth.Principal, t schemas.APIToken) (schemas.APIToken, string, error)
-	RevokeToken(ctx context.Context, by auth.Principal, id string) error
+	RevokeToken(ctx context.Context, by auth.Principal, in schemas.Revisions, id string) error
 	// Sync returns once Directory has everything that was acknowledged before.
 	Sync(ctx context.Context) error
 }
@@ -223,20 +222,15 @@ type Handle struct {
 	// definitionsAsOfNow and directoryAsOfNow are how it went to bring this process's
 	// copies up to date; nil until one was needed.
 	definitionsAsOfNow, directoryAsOfNow *error
-	// revisions are those in which a job or a certificate may be changed; nil is any.
-	revisions []int64
+	// revisions are those in which a job, a certificate, a user or a token may be changed.
+	revisions schemas.Revisions
 }
 
-// IfRevision has the handle change a job or a certificate only in one of these revisions, or
-// not with schemas.ErrChanged; nil is any.
-func (h *Handle) IfRevision(revisions []int64) *Handle {
+// IfRevision has the handle change a job, a certificate, a user or a token only in one of these
+// revisions, or not with schemas.ErrChanged.
+func (h *Handle) IfRevision(revisions schemas.Revisions) *Handle {
 	h.revisions = revisions
 	return h
-}
-
-// stale reports whether a revision is none of those that IfRevision named.
-func (h *Handle) stale(revision int64) bool {
-	return h.revisions != nil && !slices.Contains(h.revisions, revision)
 }
 
 // For returns the principal's handle on a tenant; empty means its own, or all of them.
@@ -315,7 +309,7 @@ const maxDetail = 1000
 // what lost to another writer was refused, and what was done is audited although whoever
 // asked for it has gone away.
 func (h *Handle) revised(ctx context.Context, action, subject, detail string, v schemas.Versioned) error {
-	if h.stale(v.Version() - 1) {
+	if !h.revisions.Allow(v.Version() - 1) {
 		return h.refuse(ctx, action, subject, schemas.ErrChanged)
 	}
 	err := h.Records.Change(ctx, v)

@@ -37,9 +37,16 @@ func (a *API) accounts() {
 	})
 	register(a, huma.Operation{
 		OperationID: "get-user", Method: http.MethodGet, Path: "/users/{name}", Tags: users, Summary: "Show a user",
-	}, func(ctx context.Context, in *UserPath) (*answer[UserView], error) {
-		u, err := on(ctx, a, in.Scope, func(h *admin.Handle) (schemas.User, error) { return h.User(ctx, in.Name) })
-		return give(UserViewOf(u), err)
+	}, func(ctx context.Context, in *struct {
+		UserPath
+		IfNoneMatch
+	}) (*revised[UserView], error) {
+		var revision int64
+		u, err := on(ctx, a, in.Scope, func(h *admin.Handle) (u schemas.User, err error) {
+			u, revision, err = h.User(ctx, in.Name)
+			return u, err
+		})
+		return readAt(in.IfNoneMatch, UserViewOf(u), revision, err)
 	})
 	register(a, huma.Operation{
 		OperationID: "create-user", Method: http.MethodPost, Path: "/users", Tags: users, Summary: "Make a user", DefaultStatus: http.StatusCreated,
@@ -59,23 +66,27 @@ func (a *API) accounts() {
 	})
 	register(a, huma.Operation{
 		OperationID: "change-user", Method: http.MethodPut, Path: "/users/{name}", Tags: users, Summary: "Change a user's display name and role", Description: "With another role, its sessions and tokens end.", DefaultStatus: http.StatusNoContent,
-		Errors: []int{400, 401, 403, 404, 409, 422, 429},
+		Errors: []int{400, 401, 403, 404, 409, 412, 422, 429},
 	}, func(ctx context.Context, in *struct {
 		UserPath
+		IfMatch
 		Body struct {
 			DisplayName string `json:"display_name,omitempty" maxLength:"256"`
 			Role        string `json:"role" enum:"administrator,viewer,privacy,operator"`
 		}
 	}) (*struct{}, error) {
 		return done(ctx, a, in.Scope, func(h *admin.Handle) error {
-			return h.ChangeUser(ctx, in.Name, in.Body.DisplayName, in.Body.Role)
+			return in.of(h).ChangeUser(ctx, in.Name, in.Body.DisplayName, in.Body.Role)
 		})
 	})
 	register(a, huma.Operation{
 		OperationID: "reset-password", Method: http.MethodPost, Path: "/users/{name}/password", Tags: users, Summary: "Give a user a one-time password", DefaultStatus: http.StatusCreated,
-		Errors: []int{400, 401, 403, 404, 409, 422, 429},
-	}, func(ctx context.Context, in *UserPath) (*answer[Password], error) {
-		password, err := on(ctx, a, in.Scope, func(h *admin.Handle) (string, error) { return h.ResetPassword(ctx, in.Name) })
+		Errors: []int{400, 401, 403, 404, 409, 412, 422, 429},
+	}, func(ctx context.Context, in *struct {
+		UserPath
+		IfMatch
+	}) (*answer[Password], error) {
+		password, err := on(ctx, a, in.Scope, func(h *admin.Handle) (string, error) { return in.of(h).ResetPassword(ctx, in.Name) })
 		return give(Password{password}, err)
 	})
 	for _, o := range []struct {
@@ -87,16 +98,22 @@ func (a *API) accounts() {
 	} {
 		register(a, huma.Operation{
 			OperationID: o.id, Method: http.MethodPost, Path: o.path, Tags: users, Summary: o.summary, DefaultStatus: http.StatusNoContent,
-			Errors: []int{400, 401, 403, 404, 409, 422, 429},
-		}, func(ctx context.Context, in *UserPath) (*struct{}, error) {
-			return done(ctx, a, in.Scope, func(h *admin.Handle) error { return o.do(h, ctx, in.Name) })
+			Errors: []int{400, 401, 403, 404, 409, 412, 422, 429},
+		}, func(ctx context.Context, in *struct {
+			UserPath
+			IfMatch
+		}) (*struct{}, error) {
+			return done(ctx, a, in.Scope, func(h *admin.Handle) error { return o.do(in.of(h), ctx, in.Name) })
 		})
 	}
 	register(a, huma.Operation{
 		OperationID: "delete-user", Method: http.MethodDelete, Path: "/users/{name}", Tags: users, Summary: "Delete a user; its sessions and tokens end",
-		Errors: []int{400, 401, 403, 404, 409, 422, 429},
-	}, func(ctx context.Context, in *UserPath) (*struct{}, error) {
-		return done(ctx, a, in.Scope, func(h *admin.Handle) error { return h.DeleteUser(ctx, in.Name) })
+		Errors: []int{400, 401, 403, 404, 409, 412, 422, 429},
+	}, func(ctx context.Context, in *struct {
+		UserPath
+		IfMatch
+	}) (*struct{}, error) {
+		return done(ctx, a, in.Scope, func(h *admin.Handle) error { return in.of(h).DeleteUser(ctx, in.Name) })
 	})
 
 	tokens := []string{"Tokens"}
@@ -108,9 +125,16 @@ func (a *API) accounts() {
 	})
 	register(a, huma.Operation{
 		OperationID: "get-token", Method: http.MethodGet, Path: "/tokens/{id}", Tags: tokens, Summary: "Show an API token",
-	}, func(ctx context.Context, in *TokenPath) (*answer[TokenView], error) {
-		t, err := on(ctx, a, in.Scope, func(h *admin.Handle) (schemas.APIToken, error) { return h.Token(ctx, in.ID) })
-		return give(TokenViewOf(t), err)
+	}, func(ctx context.Context, in *struct {
+		TokenPath
+		IfNoneMatch
+	}) (*revised[TokenView], error) {
+		var revision int64
+		t, err := on(ctx, a, in.Scope, func(h *admin.Handle) (t schemas.APIToken, err error) {
+			t, revision, err = h.Token(ctx, in.ID)
+			return t, err
+		})
+		return readAt(in.IfNoneMatch, TokenViewOf(t), revision, err)
 	})
 	register(a, huma.Operation{
 		OperationID: "create-token", Method: http.MethodPost, Path: "/tokens", Tags: tokens, Summary: "Make an API token", DefaultStatus: http.StatusCreated,
@@ -129,8 +153,12 @@ func (a *API) accounts() {
 	})
 	register(a, huma.Operation{
 		OperationID: "revoke-token", Method: http.MethodDelete, Path: "/tokens/{id}", Tags: tokens, Summary: "End an API token",
-	}, func(ctx context.Context, in *TokenPath) (*struct{}, error) {
-		return done(ctx, a, in.Scope, func(h *admin.Handle) error { return h.RevokeToken(ctx, in.ID) })
+		Errors: []int{400, 401, 403, 404, 412, 422, 429},
+	}, func(ctx context.Context, in *struct {
+		TokenPath
+		IfMatch
+	}) (*struct{}, error) {
+		return done(ctx, a, in.Scope, func(h *admin.Handle) error { return in.of(h).RevokeToken(ctx, in.ID) })
 	})
 
 	sessions := []string{"Sessions"}

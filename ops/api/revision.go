@@ -17,9 +17,6 @@ type revised[T any] struct {
 	Body T
 }
 
-// etag is the entity tag of a revision.
-func etag(v schemas.Versioned) string { return strconv.Quote(strconv.FormatInt(v.Version(), 10)) }
-
 // IfMatch makes a change conditional.
 type IfMatch struct {
 	IfMatch string `header:"If-Match" maxLength:"256" doc:"The ETag that was read; if it was changed meanwhile the answer is 412."`
@@ -31,7 +28,7 @@ func (m IfMatch) of(h *admin.Handle) *admin.Handle {
 	if given == "" || given == "*" {
 		return h
 	}
-	revisions := []int64{} // of tags that are none of ours, nothing may be changed
+	revisions := schemas.Revisions{} // of tags that are none of ours, nothing may be changed
 	for tag := range strings.SplitSeq(given, ",") {
 		text, err := strconv.Unquote(strings.TrimSpace(tag)) // a weak one begins with W/
 		if revision, bad := strconv.ParseInt(text, 10, 64); err == nil && bad == nil {
@@ -51,10 +48,15 @@ func read[T any, V interface {
 	*T
 	schemas.Versioned
 }](m IfNoneMatch, v T, err error) (*revised[T], error) {
+	return readAt(m, v, V(&v).Version(), err)
+}
+
+// readAt is read of what does not hold its own revision.
+func readAt[T any](m IfNoneMatch, v T, revision int64, err error) (*revised[T], error) {
 	if err != nil {
 		return nil, err
 	}
-	tag := etag(V(&v))
+	tag := strconv.Quote(strconv.FormatInt(revision, 10))
 	for known := range strings.SplitSeq(m.IfNoneMatch, ",") {
 		if known = strings.TrimSpace(known); known == "*" || strings.TrimPrefix(known, "W/") == tag {
 			return nil, huma.ErrorWithHeaders(huma.Status304NotModified(), http.Header{"Etag": {tag}})

@@ -4,6 +4,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"testing"
+	"time"
+
+	"cdds/ops/api"
 )
 
 // TestReadsAndChangesAreConditionalOnTheRevision has a job and a certificate, each read by
@@ -49,6 +52,82 @@ func TestReadsAndChangesAreConditionalOnTheRevision(t *testing.T) {
 	acme.must(304, "GET", "/certificates/"+fingerprint, nil, "If-None-Match", tag("/certificates/"+fingerprint))
 	acme.must(412, "DELETE", "/certificates/"+fingerprint, nil, "If-Match", `"9"`)
 	acme.must(204, "DELETE", "/certificates/"+fingerprint, nil, "If-Match", tag("/certificates/"+fingerprint))
+}
+
+// TestUsersAndTokensAreReadAndChangedConditionally: two administrators look at the same user and
+// the same token, and each decides on what it saw.
+func TestUsersAndTokensAreReadAndChangedConditionally(t *testing.T) {
+	t.Parallel()
+	s := newSiteOf(t, []string{"web"})
+	acme := s.as("administrator", "acme")
+	acme.must(201, "POST", "/users", map[string]any{"name": "ann", "display_name": "Ann", "role": "viewer"})
+	var token api.NewToken
+	acme.into(&token, 201, "POST", "/tokens", map[string]any{"name": "nightly", "role": "viewer", "expires_at": time.Now().Add(time.Hour).UTC().Format(time.RFC3339)})
+	tag := func(path string) string {
+		t.Helper()
+		_, header, answer := acme.send("GET", path, nil)
+		if header.Get("ETag") == "" {
+			t.Fatalf("GET %s has no ETag: %s", path, answer)
+		}
+		acme.must(304, "GET", path, nil, "If-None-Match", header.Get("ETag"))
+		return header.Get("ETag")
+	}
+	first := tag("/users/ann")
+	viewer, privacy := map[string]any{"display_name": "Ann", "role": "viewer"}, map[string]any{"display_name": "Ann", "role": "privacy"}
+	acme.must(204, "PUT", "/users/ann", privacy, "If-Match", first)
+	acme.must(200, "GET", "/users/ann", nil, "If-None-Match", first)
+	for _, stale := range []string{first, `"none"`, "1"} {
+		acme.must(412, "PUT", "/users/ann", viewer, "If-Match", stale)
+		acme.must(412, "POST", "/users/ann/password", nil, "If-Match", stale)
+		acme.must(412, "POST", "/users/ann/disable", nil, "If-Match", stale)
+		acme.must(412, "POST", "/users/ann/enable", nil, "If-Match", stale)
+		acme.must(412, "DELETE", "/users/ann", nil, "If-Match", stale)
+		acme.must(412, "DELETE", "/tokens/"+token.TokenID, nil, "If-Match", `"7"`)
+	}
+	var ann api.UserView
+	acme.into(&ann, 200, "GET", "/users/ann", nil)
+	if ann.Role != "privacy" || ann.Disabled {
+		t.Errorf("ann is %+v", ann)
+	}
+	acme.must(204, "POST", "/users/ann/disable", nil, "If-Match", tag("/users/ann"))
+	acme.must(204, "POST", "/users/ann/enable", nil, "If-Match", `"99", `+tag("/users/ann"))
+	acme.must(201, "POST", "/users/ann/password", nil, "If-Match", "*")
+	acme.must(204, "DELETE", "/users/ann", nil, "If-Match", tag("/users/ann"))
+	before := tag("/tokens/" + token.TokenID)
+	acme.must(204, "DELETE", "/tokens/"+token.TokenID, nil, "If-Match", before)
+	if tag("/tokens/"+token.TokenID) == before {
+		t.Error("a token that was revoked has the ETag of before")
+	}
+	acme.must(412, "DELETE", "/tokens/"+token.TokenID, nil, "If-Match", before)
+
+	// Two changes at once from one revision: one is made.
+	acme.must(201, "POST", "/users", map[string]any{"name": "bob", "role": "viewer"})
+	seen, statuses := tag("/users/bob"), make(chan int, 8)
+	for range cap(statuses) {
+		go func() {
+			status, _, _ := acme.send("PUT", "/users/bob", privacy, "If-Match", seen)
+			statuses <- status
+		}()
+	}
+	count := map[int]int{}
+	for range cap(statuses) {
+		count[<-statuses]++
+	}
+	if count[204] != 1 || count[412] != cap(statuses)-1 {
+		t.Errorf("answered with %v", count)
+	}
+
+	for _, c := range []struct {
+		method, path string
+		status       int
+		allow        string
+	}{{"GET", "/nowhere", 404, ""}, {"PATCH", "/users/bob", 405, "DELETE, GET, HEAD, PUT"}, {"TRACE", "/exports", 405, "GET, HEAD, POST"}} {
+		status, header, answer := acme.send(c.method, c.path, nil)
+		if status != c.status || header.Get("Allow") != c.allow {
+			t.Errorf("%s %s: %d, Allow %q", c.method, c.path, status, header.Get("Allow"))
+		}
+		isProblem(t, c.status, header.Get("Content-Type"), answer)
+	}
 }
 
 func TestAnswersSayHowManyRequestsAreLeft(t *testing.T) {

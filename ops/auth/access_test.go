@@ -38,11 +38,11 @@ func (h *house) tokenOf(b *browser) *browser {
 
 func TestSessionsAndTokensEndInEveryProcessWhenAUserIsDisabledOrGetsAnotherRole(t *testing.T) {
 	for what, change := range map[string]func(*house) error{
-		"disabled": func(h *house) error { return h.DisableUser(t.Context(), root, "bob") },
+		"disabled": func(h *house) error { return h.DisableUser(t.Context(), root, nil, "bob") },
 		"disabled and enabled": func(h *house) error {
-			return errors.Join(h.DisableUser(t.Context(), root, "bob"), h.EnableUser(t.Context(), root, "bob"))
+			return errors.Join(h.DisableUser(t.Context(), root, nil, "bob"), h.EnableUser(t.Context(), root, nil, "bob"))
 		},
-		"a viewer": func(h *house) error { return h.ChangeUser(t.Context(), root, "bob", "", schemas.RoleViewer) },
+		"a viewer": func(h *house) error { return h.ChangeUser(t.Context(), root, nil, "bob", "", schemas.RoleViewer) },
 	} {
 		h := newHouse(t)
 		session, token := h.bob()
@@ -76,7 +76,7 @@ func TestSessionsAndTokensEndInEveryProcessWhenAUserIsDisabledOrGetsAnotherRole(
 func TestADisplayNameChangesWithoutEndingAnything(t *testing.T) {
 	h := newHouse(t)
 	session, token := h.bob()
-	check(t, h.ChangeUser(t.Context(), root, "bob", "Bob", schemas.RoleAdministrator))
+	check(t, h.ChangeUser(t.Context(), root, nil, "bob", "Bob", schemas.RoleAdministrator))
 	if !session.signedIn() || !token.signedIn() {
 		t.Error("bob's session or token ended")
 	}
@@ -85,7 +85,7 @@ func TestADisplayNameChangesWithoutEndingAnything(t *testing.T) {
 func TestAOneTimePasswordServesForOneSignInAndExpires(t *testing.T) {
 	h := newHouse(t)
 	reset := func() string {
-		once, err := h.ResetPassword(t.Context(), root, "ada")
+		once, err := h.ResetPassword(t.Context(), root, nil, "ada")
 		check(t, err)
 		return once
 	}

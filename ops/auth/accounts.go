@@ -49,14 +49,15 @@ func (s *Service) CreateUser(ctx context.Context, by Principal, u schemas.User) 
 	return password, err
 }
 
-// ResetPassword gives a user a new one-time password, and ends its sessions.
-func (s *Service) ResetPassword(ctx context.Context, by Principal, name string) (password string, err error) {
+// ResetPassword gives a user a new one-time password, and ends its sessions. Like each change
+// of a user or a token it is for the revisions in; another one is schemas.ErrChanged.
+func (s *Service) ResetPassword(ctx context.Context, by Principal, in schemas.Revisions, name string) (password string, err error) {
 	password = OneTimePassword()
 	hash, err := s.hasher.Hash(ctx, password)
 	if err != nil {
 		return "", err
 	}
-	return password, s.changeUser(ctx, by, name, "user.reset_password", func(u *schemas.User) string {
+	return password, s.changeUser(ctx, by, in, name, "user.reset_password", func(u *schemas.User) string {
 		u.PasswordHash, u.MustChange, u.PasswordAt, u.UsedAt = hash, true, schemas.TimeOf(s.Now()), schemas.Time{}
 		return ""
 	})
@@ -64,8 +65,8 @@ func (s *Service) ResetPassword(ctx context.Context, by Principal, name string) 
 
 // ChangeUser changes a user's display name and role. With another role, its sessions and
 // the tokens it owns end.
-func (s *Service) ChangeUser(ctx context.Context, by Principal, name, displayName, role string) error {
-	return s.changeUser(ctx, by, name, "user.change", func(u *schemas.User) string {
+func (s *Service) ChangeUser(ctx context.Context, by Principal, in schemas.Revisions, name, displayName, role string) error {
+	return s.changeUser(ctx, by, in, name, "user.change", func(u *schemas.User) string {
 		if u.Role != role {
 			u.AccessRevision++
 		}
@@ -76,17 +77,17 @@ func (s *Service) ChangeUser(ctx context.Context, by Principal, name, displayNam
 
 // DisableUser keeps a user from signing in, and ends its sessions and the tokens it owns;
 // EnableUser lets it sign in again. What has ended stays so.
-func (s *Service) DisableUser(ctx context.Context, by Principal, name string) error {
-	return s.setDisabled(ctx, by, name, "user.disable", true)
+func (s *Service) DisableUser(ctx context.Context, by Principal, in schemas.Revisions, name string) error {
+	return s.setDisabled(ctx, by, in, name, "user.disable", true)
 }
 
 // EnableUser undoes DisableUser.
-func (s *Service) EnableUser(ctx context.Context, by Principal, name string) error {
-	return s.setDisabled(ctx, by, name, "user.enable", false)
+func (s *Service) EnableUser(ctx context.Context, by Principal, in schemas.Revisions, name string) error {
+	return s.setDisabled(ctx, by, in, name, "user.enable", false)
 }
 
-func (s *Service) setDisabled(ctx context.Context, by Principal, name, action string, disabled bool) error {
-	return s.changeUser(ctx, by, name, action, func(u *schemas.User) string {
+func (s *Service) setDisabled(ctx context.Context, by Principal, in schemas.Revisions, name, action string, disabled bool) error {
+	return s.changeUser(ctx, by, in, name, action, func(u *schemas.User) string {
 		if u.Disabled != disabled {
 			u.AccessRevision++
 		}
@@ -96,8 +97,8 @@ func (s *Service) setDisabled(ctx context.Context, by Principal, name, action st
 }
 
 // DeleteUser ends a user, its sessions and the tokens it owns.
-func (s *Service) DeleteUser(ctx context.Context, by Principal, name string) error {
-	return s.changeUser(ctx, by, name, "user.delete", func(u *schemas.User) string {
+func (s *Service) DeleteUser(ctx context.Context, by Principal, in schemas.Revisions, name string) error {
+	return s.changeUser(ctx, by, in, name, "user.delete", func(u *schemas.User) string {
 		u.Deleted = true
 		return ""
 	})
@@ -108,13 +109,16 @@ func (s *Service) DeleteUser(ctx context.Context, by Principal, name string) err
 // cannot win all of them.
 const maxAttempts = 20
 
-// changeUser makes the next version of a user; change returns the detail to audit. What
-// somebody else changes at the same time stays.
-func (s *Service) changeUser(ctx context.Context, by Principal, name, action string, change func(*schemas.User) (detail string)) (err error) {
+// changeUser makes the next version of a user, if in allows the one before; change returns
+// the detail to audit. What somebody else changes at the same time stays.
+func (s *Service) changeUser(ctx context.Context, by Principal, in schemas.Revisions, name, action string, change func(*schemas.User) (detail string)) (err error) {
 	for range maxAttempts {
 		u, revision, ok := s.Directory.User(name)
 		if !ok {
 			return ErrUnknown
+		}
+		if !in.Allow(revision) {
+			return schemas.ErrChanged
 		}
 		detail := change(&u)
 		err = s.change(ctx, userRecord(u, revision+1, by.Name, s.Now()), s.about(by, u.TenantID, action, schemas.UserRecordID(name), detail))
@@ -142,12 +146,15 @@ func (s *Service) CreateToken(ctx context.Context, by Principal, t schemas.APITo
 	return t, secret, s.change(ctx, a, s.about(by, t.TenantID, "token.create", a.RecordID, t.Name+": "+t.Role+" of "+t.TenantID+" until "+t.ExpiresAt.String()))
 }
 
-// RevokeToken ends a token; one that has ended stays so.
-func (s *Service) RevokeToken(ctx context.Context, by Principal, id string) (err error) {
+// RevokeToken ends a token in one of these revisions; one that has ended stays so.
+func (s *Service) RevokeToken(ctx context.Context, by Principal, in schemas.Revisions, id string) (err error) {
 	for range maxAttempts {
 		t, revision, ok := s.Directory.Token(id)
 		if !ok {
 			return ErrUnknown
+		}
+		if !in.Allow(revision) {
+			return schemas.ErrChanged
 		}
 		if !t.RevokedAt.IsZero() {
 			return nil

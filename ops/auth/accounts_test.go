@@ -34,7 +34,7 @@ func TestADeletedUserStaysDeletedWhileItChangesItsPassword(t *testing.T) {
 	check(t, b.signIn("ada", password))
 	// The change of the password is made from what is known before the deletion, and
 	// published after it.
-	h.topic.before = func() { check(t, h.elsewhere().DeleteUser(t.Context(), root, "ada")) }
+	h.topic.before = func() { check(t, h.elsewhere().DeleteUser(t.Context(), root, nil, "ada")) }
 	if err := b.changePassword(password, "another good passphrase"); !errors.Is(err, auth.ErrSession) {
 		t.Errorf("a user that was deleted meanwhile changes its password: %v", err)
 	}
@@ -53,7 +53,7 @@ func TestDeletingAUserSucceedsAlthoughItChangesItsPasswordMeanwhile(t *testing.T
 	b := h.browser()
 	check(t, b.signIn("ada", password))
 	h.topic.before = func() { check(t, b.changePassword(password, "another good passphrase")) }
-	check(t, h.elsewhere().DeleteUser(t.Context(), root, "ada"))
+	check(t, h.elsewhere().DeleteUser(t.Context(), root, nil, "ada"))
 	if _, _, ok := h.Directory.User("ada"); ok || b.signedIn() {
 		t.Error("the user is still there")
 	}
@@ -62,9 +62,9 @@ func TestDeletingAUserSucceedsAlthoughItChangesItsPasswordMeanwhile(t *testing.T
 func TestWhatTwoAdministratorsChangeAtOnceIsBothChanged(t *testing.T) {
 	h := newHouse(t)
 	h.topic.before = func() {
-		check(t, h.elsewhere().ChangeUser(t.Context(), root, "ada", "Ada", schemas.RoleViewer))
+		check(t, h.elsewhere().ChangeUser(t.Context(), root, nil, "ada", "Ada", schemas.RoleViewer))
 	}
-	_, err := h.ResetPassword(t.Context(), root, "ada")
+	_, err := h.ResetPassword(t.Context(), root, nil, "ada")
 	check(t, err)
 	if u, _, _ := h.Directory.User("ada"); u.DisplayName != "Ada" || u.Role != schemas.RoleViewer || !u.MustChange {
 		t.Errorf("the user is %+v", u)
@@ -119,7 +119,7 @@ func TestTokensEndWithTheUserThatOwnsThem(t *testing.T) {
 	others := makeToken(auth.Principal{Subject: "user/ada", Name: "ada", Tenant: "acme"})
 	named := makeToken(auth.Principal{Subject: "oidc/https://idp.test#7", Name: "bob", Tenant: "acme"})
 
-	check(t, h.DeleteUser(t.Context(), root, "bob"))
+	check(t, h.DeleteUser(t.Context(), root, nil, "bob"))
 	for what, b := range of {
 		if b.signedIn() {
 			t.Errorf("%s serves after bob was deleted", what)
@@ -137,7 +137,7 @@ func TestTokensEndWithTheUserThatOwnsThem(t *testing.T) {
 
 func TestTheNextStartAfterTheLastUserWasDeletedMakesNone(t *testing.T) {
 	h := newHouse(t)
-	check(t, h.DeleteUser(t.Context(), root, "ada"))
+	check(t, h.DeleteUser(t.Context(), root, nil, "ada"))
 	made, err := h.elsewhere().Bootstrap(t.Context())
 	if made != "" || err != nil {
 		t.Errorf("the next start: %q, %v", made, err)

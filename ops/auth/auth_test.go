@@ -102,7 +102,7 @@ func (b *browser) signedIn() bool {
 
 func TestAPasswordThatServesOnceOnlyServesToChooseAnother(t *testing.T) {
 	h := newHouse(t)
-	once, err := h.ResetPassword(t.Context(), auth.Principal{Name: "test", Tenant: "*"}, "ada")
+	once, err := h.ResetPassword(t.Context(), auth.Principal{Name: "test", Tenant: "*"}, nil, "ada")
 	check(t, err)
 	b := h.browser()
 	check(t, b.signIn("ada", once))
@@ -190,7 +190,7 @@ func TestSessionsEndWhenTheyAreIdleTooOldSignedOutOrTheUserIsChanged(t *testing.
 	h.now = h.now.Add(time.Second)
 	again := fresh()
 	h.now = h.now.Add(time.Second)
-	_, err := h.ResetPassword(t.Context(), auth.Principal{Name: "test", Tenant: "*"}, "ada")
+	_, err := h.ResetPassword(t.Context(), auth.Principal{Name: "test", Tenant: "*"}, nil, "ada")
 	check(t, err)
 	if again.signedIn() {
 		t.Error("a session lives after its user's password was set")
@@ -251,7 +251,7 @@ func TestATokenServesUntilItExpiresOrIsRevoked(t *testing.T) {
 	h.now = h.now.Add(time.Hour)
 	refused("an expired token", "Bearer "+secret)
 	h.now = h.now.Add(-time.Minute)
-	check(t, h.RevokeToken(t.Context(), by, token.TokenID))
+	check(t, h.RevokeToken(t.Context(), by, nil, token.TokenID))
 	refused("a revoked token", "Bearer "+secret)
 	if _, _, err := h.CreateToken(t.Context(), by, schemas.APIToken{Name: "x", TenantID: "acme", Role: schemas.RoleViewer, ExpiresAt: schemas.TimeOf(h.now.Add(2 * auth.MaxTokenLife))}); err == nil {
 		t.Error("a token may live for two years")

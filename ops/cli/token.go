@@ -130,7 +130,7 @@ func newTokenRevoke(s *session) *cobra.Command {
 					if !ok || tenant != schemas.AllTenants && t.TenantID != tenant {
 						return refused(fmt.Errorf("tenant %s has no token %s", tenant, args[0]))
 					}
-					return a.RevokeToken(cmd.Context(), onTheMachine(), args[0])
+					return a.RevokeToken(cmd.Context(), onTheMachine(), nil, args[0])
 				})
 			if err != nil {
 				return err

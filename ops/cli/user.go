@@ -136,7 +136,7 @@ func newUserPassword(s *session) *cobra.Command {
 				if err := ofTenant(a, tenant, args[0]); err != nil {
 					return err
 				}
-				password, err = a.ResetPassword(cmd.Context(), onTheMachine(), args[0])
+				password, err = a.ResetPassword(cmd.Context(), onTheMachine(), nil, args[0])
 				return err
 			})
 			if err != nil {
@@ -158,7 +158,7 @@ func newUserRemove(s *session) *cobra.Command {
 			return c.DeleteUser(ctx, tenant, name)
 		},
 		here: func(ctx context.Context, a *auth.Service, name string) error {
-			return a.DeleteUser(ctx, onTheMachine(), name)
+			return a.DeleteUser(ctx, onTheMachine(), nil, name)
 		},
 	})
 }
@@ -178,7 +178,7 @@ func newUserRole(s *session) *cobra.Command {
 		},
 		here: func(ctx context.Context, a *auth.Service, name string) error {
 			u, _, _ := a.Directory.User(name)
-			return a.ChangeUser(ctx, onTheMachine(), name, u.DisplayName, role)
+			return a.ChangeUser(ctx, onTheMachine(), nil, name, u.DisplayName, role)
 		},
 	})
 	cmd.Flags().StringVar(&role, "role", "", "`role`: administrator, privacy, viewer or operator")
@@ -196,7 +196,7 @@ func newUserDisable(s *session) *cobra.Command {
 			return c.DisableUser(ctx, tenant, name)
 		},
 		here: func(ctx context.Context, a *auth.Service, name string) error {
-			return a.DisableUser(ctx, onTheMachine(), name)
+			return a.DisableUser(ctx, onTheMachine(), nil, name)
 		},
 	})
 }
@@ -210,7 +210,7 @@ func newUserEnable(s *session) *cobra.Command {
 			return c.EnableUser(ctx, tenant, name)
 		},
 		here: func(ctx context.Context, a *auth.Service, name string) error {
-			return a.EnableUser(ctx, onTheMachine(), name)
+			return a.EnableUser(ctx, onTheMachine(), nil, name)
 		},
 	})
 }

@@ -32,7 +32,7 @@ func (c *Console) access() {
 	})
 	c.open("POST /access/users/{name}/role", func(q *request) error {
 		name := q.r.PathValue("name")
-		u, err := q.User(q.r.Context(), name)
+		u, _, err := q.User(q.r.Context(), name)
 		if err != nil {
 			return err
 		}

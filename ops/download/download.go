@@ -7,6 +7,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"strings"
 	"time"
 
 	"cdds/schemas"
@@ -20,7 +21,21 @@ func Serve(w http.ResponseWriter, r *http.Request, file schemas.Artifact, conten
 	header.Set("Content-Type", contentType(file))
 	header.Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": file.Name}))
 	header.Set("ETag", `"`+file.SHA256+`"`)
-	http.ServeContent(&patient{ResponseWriter: w, control: http.NewResponseController(w)}, r, "", file.CreatedAt.Time, content)
+	http.ServeContent(&patient{ResponseWriter: w, control: http.NewResponseController(w)}, ranged(r), "", file.CreatedAt.Time, content)
+}
+
+// ranged is the request as http.ServeContent reads it, which answers 416 to units it does not
+// know, knows bytes in lower case only, and cuts HEAD too. By RFC 9110, section 14.2, ranges of
+// other units and of other methods than GET are ignored.
+func ranged(r *http.Request) *http.Request {
+	unit, ranges, _ := strings.Cut(r.Header.Get("Range"), "=")
+	r = r.Clone(r.Context())
+	if r.Method == http.MethodGet && strings.EqualFold(strings.TrimSpace(unit), "bytes") {
+		r.Header.Set("Range", "bytes="+ranges)
+	} else {
+		r.Header.Del("Range")
+	}
+	return r
 }
 
 func contentType(a schemas.Artifact) string {

@@ -73,6 +73,7 @@ type App struct {
 	definitions *definitions.Definitions
 	listener    net.Listener
 	web         *web // there with the web role
+	up          *prometheus.GaugeVec
 	stops       []cleanup
 	running     atomic.Bool // the roles have begun
 	stopping    atomic.Bool // they are about to end
@@ -105,6 +106,10 @@ func (a *App) setup() error {
 		return err
 	}
 	a.onStop("traces", a.traces.Close)
+	a.up = newUp()
+	if err := a.Registry.Register(a.up); err != nil {
+		return err
+	}
 	a.Logger = a.traces.Logger(a.Logger)
 	opts, err := connect.Kafka(a.Config.Kafka, "admin", a.Registry)
 	if err != nil {

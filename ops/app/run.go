@@ -9,9 +9,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"cdds/ops/connect"
 	"cdds/ops/metrics"
-	"cdds/ops/provision"
 )
 
 // Run prepares, then runs the roles until ctx ends or one fails, lets work in hand drain,
@@ -58,6 +56,7 @@ func (a *App) Run(ctx context.Context) error {
 		}
 	})
 	group.Go(func() error { return a.begin(groupCtx, group) })
+	group.Go(func() error { a.asks(groupCtx); return nil })
 	err := group.Wait()
 	stopServing()
 	<-served
@@ -84,45 +83,13 @@ func (a *App) begin(ctx context.Context, group *errgroup.Group) error {
 	return nil
 }
 
-// Names of the services, as /readyz has them.
-const (
-	Kafka      = "kafka"
-	ClickHouse = "clickhouse"
-	S3         = "s3"
-)
-
-// AllServices are the names of all services.
-func AllServices() []string { return []string{Kafka, ClickHouse, S3} }
-
-// Needs lists the services without which the roles cannot work. The web role signs people
-// in and takes requests with Kafka alone; pages that need another service say so.
-func Needs(roles []string) []string {
-	for _, role := range roles {
-		if role != "web" {
-			return AllServices()
-		}
-	}
-	if len(roles) == 0 {
-		return nil
-	}
-	return []string{Kafka}
-}
-
 // Ready says, by name, which service or role is not ready and why. It asks the services
 // that this process' roles need.
 func (a *App) Ready(ctx context.Context) map[string]string {
 	if a.stopping.Load() {
 		return map[string]string{"process": "stopping"}
 	}
-	services := map[string]func(context.Context) error{
-		Kafka:      func(ctx context.Context) error { return connect.PingKafka(ctx, a.client) },
-		ClickHouse: a.tables.Ping,
-		S3:         func(ctx context.Context) error { return provision.BucketsExist(ctx, a.bucket, a.Config.S3) },
-	}
-	checks := map[string]func(context.Context) error{}
-	for _, name := range Needs(a.Options.Roles) {
-		checks[name] = services[name]
-	}
+	checks := a.services()
 	for _, r := range a.roles {
 		checks[r.name] = func(context.Context) error { return r.ready() }
 	}

@@ -2,6 +2,8 @@ package app_test
 
 import (
 	"context"
+	"errors"
+	"io"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -70,5 +72,42 @@ func TestEachRoleNeedsItsServicesAndNoOthers(t *testing.T) {
 	}
 	if got := app.Needs([]string{"web", "export"}); len(got) != 3 {
 		t.Errorf("web and export need %v", got)
+	}
+}
+
+// TestAServiceThatRefusesIsAMetricBeforeARoleBegins: a process that waits at its start would
+// otherwise say nothing to Prometheus but that it runs.
+func TestAServiceThatRefusesIsAMetricBeforeARoleBegins(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	c := w.config
+	c.S3.SecretKey = "that of before it was changed"
+	a, err := app.New(app.Options{
+		Config: c, Roles: []string{"history"}, Name: "test", Registry: w.registry(), Logger: slog.New(slog.DiscardHandler),
+		Prepare: func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() },
+	})
+	check(t, err)
+	w.metrics = "http://" + a.MetricsAddr()
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- a.Run(ctx) }()
+	var page string
+	w.eventually(func() bool {
+		answer, err := http.Get(w.metrics + "/metrics")
+		check(t, err)
+		defer answer.Body.Close()
+		b, err := io.ReadAll(answer.Body)
+		check(t, err)
+		page = string(b)
+		return strings.Count(page, "\ncdds_service_up{") == 3
+	})
+	for _, want := range []string{`cdds_service_up{service="kafka"} 1`, `cdds_service_up{service="clickhouse"} 1`, `cdds_service_up{service="s3"} 0`} {
+		if !strings.Contains(page, want+"\n") {
+			t.Errorf("%s is not on the page of metrics", want)
+		}
+	}
+	cancel()
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Error(err)
 	}
 }

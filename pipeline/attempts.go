@@ -39,6 +39,25 @@ func (d Decisions) BeginAttempt(ctx context.Context, tenantID, exportID string, 
 	return 0, Permanent(fmt.Errorf("the export was tried %d times; ask for it under another id", maxAttempts))
 }
 
+// withinQuota is the stored decision whether an attempt may begin, for a tenant whose bytes are
+// bounded.
+type withinQuota struct {
+	// Over is why not; empty if it may.
+	Over string       `json:"over,omitempty"`
+	At   schemas.Time `json:"at"`
+}
+
+// WithinQuota decides once whether an attempt may begin, and returns why not. over is asked unless
+// that was decided before.
+func (d Decisions) WithinQuota(ctx context.Context, tenantID, exportID string, attempt int, over func() (string, error)) (string, error) {
+	var within withinQuota
+	_, err := once(ctx, d.Store, schemas.ExportPrefix(tenantID, exportID)+quotaName(attempt), &within, func() (withinQuota, error) {
+		reason, err := over()
+		return withinQuota{reason, schemas.TimeOf(d.Now())}, err
+	})
+	return within.Over, err
+}
+
 // Fail records why an attempt was given up, unless the export has ended, and returns the
 // reason that counts, or else how it ended. A failure that cannot be recorded is none.
 func (d Decisions) Fail(ctx context.Context, tenantID, exportID string, attempt int, failure schemas.Failure) (*schemas.Failure, schemas.State, error) {

@@ -18,6 +18,7 @@ import (
 //	<tenant>/<export>/refused-<partition>-<position>.json a message is refused, and why
 //	<tenant>/<export>/accepted.json                       which request the id stands for, as of which snapshot
 //	_cdds/open/<partition>/<tenant>/<export>.<attempt>    the attempt is to be carried out
+//	<tenant>/<export>/quota-<attempt>.json                whether a bounded tenant had bytes left when the attempt began
 //	<tenant>/<export>/chain.json                          what it continues
 //	<tenant>/<export>/plan.json                           its parts
 //	_cdds/chains/<tenant>/<job>/<number>.json             which run of the job has the place

@@ -19,6 +19,8 @@ const (
 func attemptName(n int) string { return fmt.Sprintf("attempt-%04d.json", n) }
 func failedName(n int) string  { return fmt.Sprintf("failed-%04d.json", n) }
 
+func quotaName(n int) string { return fmt.Sprintf("quota-%04d.json", n) }
+
 func refusedName(from Origin) string {
 	return fmt.Sprintf("refused-%06d-%020d.json", from.Partition, from.Offset)
 }
@@ -37,7 +39,8 @@ func isDecision(name string) bool {
 	}
 	attempt, _ := path.Match("attempt-*.json", name)
 	failed, _ := path.Match("failed-*.json", name)
-	return attempt || failed || isRefusal(name)
+	quota, _ := path.Match("quota-*.json", name)
+	return attempt || failed || quota || isRefusal(name)
 }
 
 // isRefusal reports whether a document says that a message was refused.

@@ -15,7 +15,7 @@ type Quota struct {
 	// Exports is how many of them may be open at once: requested and not ended.
 	Exports int
 	// Bytes is how many sealed bytes those that were requested on one day, in UTC, may have
-	// before no other is accepted. One that was accepted is always carried out.
+	// before no other begins. One that began is always carried out.
 	Bytes int64
 }
 
@@ -49,7 +49,8 @@ func (u QuotaUse) Exceeded() (bound, reason string) {
 }
 
 // Quotas knows what tenants may have and what they use. Everything it counts is in the bucket
-// and in history, so that all processes find the same.
+// and in history, so that all processes find the same. Open exports are bounded when a request is
+// decided, bytes when an export begins: they are known to history, which may be away.
 type Quotas struct {
 	// Of is a tenant's quota.
 	Of func(tenantID string) Quota
@@ -80,14 +81,24 @@ const openRetry = 30 * time.Second
 // Bounds reports whether anything bounds a tenant's exports.
 func (q *Quotas) Bounds(tenantID string) bool { return q != nil && q.Of(tenantID) != (Quota{}) }
 
+// BoundsBytes reports whether the bytes of a tenant's exports are bounded.
+func (q *Quotas) BoundsBytes(tenantID string) bool { return q != nil && q.Of(tenantID).Bytes > 0 }
+
 // Use is how much of its quota a tenant uses now. It asks for what is bounded only.
 func (q *Quotas) Use(ctx context.Context, tenantID string) (u QuotaUse, err error) {
-	if !q.Bounds(tenantID) {
+	if q == nil {
+		return u, nil
+	}
+	return q.use(ctx, tenantID, q.Of(tenantID))
+}
+
+func (q *Quotas) use(ctx context.Context, tenantID string, of Quota) (u QuotaUse, err error) {
+	if of == (Quota{}) {
 		return u, nil
 	}
 	now := schemas.TimeOf(q.Now())
 	today := now.UTC().Truncate(24 * time.Hour)
-	u.Quota, u.AsOf, u.Resets = q.Of(tenantID), now, schemas.TimeOf(today.Add(24*time.Hour))
+	u.Quota, u.AsOf, u.Resets = of, now, schemas.TimeOf(today.Add(24*time.Hour))
 	if u.Exports > 0 {
 		if u.Open, err = (Decisions{Store: q.Store}).OpenOf(ctx, tenantID); err != nil {
 			return u, err
@@ -99,9 +110,23 @@ func (q *Quotas) Use(ctx context.Context, tenantID string) (u QuotaUse, err erro
 	return u, err
 }
 
-// Admit is a *QuotaError if a tenant may not have another export now.
-func (q *Quotas) Admit(ctx context.Context, tenantID string) error {
-	u, err := q.Use(ctx, tenantID)
+// AdmitOpen is a *QuotaError if a tenant may not have another open export now. It asks the bucket
+// alone: what is decided about requests must not wait for history.
+func (q *Quotas) AdmitOpen(ctx context.Context, tenantID string) error {
+	return q.admit(ctx, tenantID, func(of Quota) Quota { return Quota{Exports: of.Exports} })
+}
+
+// AdmitBytes is a *QuotaError if the exports that a tenant requested today have the bytes it may
+// have.
+func (q *Quotas) AdmitBytes(ctx context.Context, tenantID string) error {
+	return q.admit(ctx, tenantID, func(of Quota) Quota { return Quota{Bytes: of.Bytes} })
+}
+
+func (q *Quotas) admit(ctx context.Context, tenantID string, of func(Quota) Quota) error {
+	if q == nil {
+		return nil
+	}
+	u, err := q.use(ctx, tenantID, of(q.Of(tenantID)))
 	if err != nil {
 		return err
 	}

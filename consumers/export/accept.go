@@ -89,7 +89,7 @@ func (w *Worker) grant(ctx context.Context, b *batch, r schemas.Record[*schemas.
 	case err != nil:
 		return err
 	case !w.isOld(r.Time):
-		return w.control(ctx, r, a, found)
+		return w.control(ctx, b, r, a, found)
 	case !found:
 		return tooOld(r)
 	}
@@ -222,10 +222,7 @@ func (w *Worker) take(ctx context.Context, b *batch, r *schemas.ExportRequest) (
 	if a.PolicyKeyID, err = w.Exporter.PolicyKeyID(r); err != nil {
 		return a, refusal{reason: "field_policy: " + err.Error()}
 	}
-	var over *pipeline.QuotaError
-	if err := b.admit(ctx, r.TenantID); errors.As(err, &over) {
-		return a, refusal{reason: over.Reason}
-	} else if err != nil {
+	if err := b.admit(ctx, r.TenantID); err != nil {
 		return a, err
 	}
 	topic, _ := schemas.SourceOf(r.Entity) // Validate knows the entity
@@ -253,7 +250,7 @@ type batch struct {
 	over  sync.Map // of tenants whose quota is used up: *pipeline.QuotaError
 }
 
-// admit is Admit of the quotas. Of a tenant whose quota was found used up nothing is counted
+// admit is a refusal if the tenant may not have another open export. Of a tenant whose quota was found used up nothing is counted
 // again: however many requests it sends at once, those of others do not wait for that.
 func (b *batch) admit(ctx context.Context, tenantID string) error {
 	over := b.full(tenantID)
@@ -261,11 +258,12 @@ func (b *batch) admit(ctx context.Context, tenantID string) error {
 		if bound, _ := over.Exceeded(); b.w.Quotas.Refused != nil {
 			b.w.Quotas.Refused(tenantID, bound)
 		}
-		return over
+		return refusal{reason: over.Reason}
 	}
-	err := b.w.Quotas.Admit(ctx, tenantID)
+	err := b.w.Quotas.AdmitOpen(ctx, tenantID)
 	if errors.As(err, &over) {
 		b.over.Store(tenantID, over)
+		return refusal{reason: over.Reason}
 	}
 	return err
 }

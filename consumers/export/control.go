@@ -12,7 +12,7 @@ import (
 
 // control decides a control about the export that was accepted as a, if one was, and does
 // what it asks for.
-func (w *Worker) control(ctx context.Context, r schemas.Record[*schemas.ExportRequest], a pipeline.Acceptance, found bool) error {
+func (w *Worker) control(ctx context.Context, b *batch, r schemas.Record[*schemas.ExportRequest], a pipeline.Acceptance, found bool) error {
 	reason, refused, err := w.Exporter.Refused(ctx, r.Event.TenantID, r.Event.ExportID, originOf(r))
 	if err != nil {
 		return err
@@ -34,7 +34,7 @@ func (w *Worker) control(ctx context.Context, r schemas.Record[*schemas.ExportRe
 	case r.Event.Action == schemas.ActionDelete:
 		err = w.delete(ctx, r, shard)
 	default:
-		err = w.again(ctx, r, a)
+		err = w.again(ctx, b, r, a)
 	}
 	if err != nil && !isFinal(err) {
 		return err
@@ -165,7 +165,8 @@ func (w *Worker) atWork(ctx context.Context, o pipeline.Open) (bool, schemas.Sta
 
 // again begins another attempt at a failed export, or finds that it did so before. Several
 // retries of one attempt begin one.
-func (w *Worker) again(ctx context.Context, r schemas.Record[*schemas.ExportRequest], a pipeline.Acceptance) error {
+func (w *Worker) again(ctx context.Context, b *batch, r schemas.Record[*schemas.ExportRequest], a pipeline.Acceptance) error {
+	defer w.admitOne(b, r.Event.TenantID)()
 	tenantID, exportID := r.Event.TenantID, r.Event.ExportID
 	if a.Request == nil {
 		return refusal{reason: "an earlier version of the service accepted the export; ask for it under another id"}
@@ -187,6 +188,9 @@ func (w *Worker) again(ctx context.Context, r schemas.Record[*schemas.ExportRequ
 			return refusal{reason: fmt.Sprintf("the export is %s; only a failed one can be retried", state)}
 		case atWork:
 			return refusal{reason: "the export is at work; only a failed one can be retried"}
+		}
+		if err := b.admit(ctx, tenantID); err != nil {
+			return err
 		}
 		if begun, err = w.Exporter.BeginAttempt(ctx, tenantID, exportID, next.Attempt, originOf(r)); err != nil {
 			return err

@@ -32,6 +32,9 @@ func describe(f failure) *schemas.Failure {
 	if errors.Is(f.err, errGone) {
 		told.Hint = "restore ClickHouse from a backup that has them, or write them off (`cdds account write-off`), then " + then(told.Retryable) + "; if the topic was replaced since, request the export again under a new id"
 	}
+	if over := (*pipeline.QuotaError)(nil); errors.As(f.err, &over) {
+		told.Hint = "retry it then, or raise the quota"
+	}
 	if strings.Contains(told.Reason, "split_size") {
 		told.Hint = ""
 	}

@@ -1,6 +1,7 @@
 package export
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -37,10 +38,14 @@ func (f failure) Unwrap() error { return f.err }
 func (r *run) isOver(ctx context.Context) (state schemas.State, over bool, err error) {
 	e := r.open
 	var cancelled bool
+	var reason string
 	var failed *schemas.Failure
 	var asking errgroup.Group
 	asking.Go(func() (err error) { cancelled, err = r.Exporter.Cancelled(ctx, e.TenantID, e.ExportID); return err })
-	asking.Go(func() (err error) { state, err = r.Exporter.Ended(ctx, e.TenantID, e.ExportID); return err })
+	asking.Go(func() (err error) {
+		state, reason, err = r.Exporter.EndedBecause(ctx, e.TenantID, e.ExportID)
+		return err
+	})
 	asking.Go(func() (err error) {
 		failed, err = r.Exporter.Failed(ctx, e.TenantID, e.ExportID, e.Attempt)
 		return err
@@ -49,7 +54,7 @@ func (r *run) isOver(ctx context.Context) (state schemas.State, over bool, err e
 	case err != nil:
 		return "", false, err
 	case state == schemas.Refused:
-		return state, true, r.end(ctx, unknownTenant(r.accepted.Request))
+		return state, true, r.end(ctx, refusal{reason: cmp.Or(reason, unknownTenant(r.accepted.Request))})
 	case cancelled, state != "" && state != schemas.Completed:
 		return state, true, r.leave(ctx, e.Open, r.accepted.Request.JobID)
 	case state == "" && failed != nil:
@@ -161,8 +166,9 @@ func (r *run) reportCompleted(ctx context.Context) error {
 	return r.reportState(ctx, completed)
 }
 
-// unknownTenant is the one reason to refuse a request after it was accepted: whether a tenant
-// exists is known only once ingest is past the snapshot.
-func unknownTenant(r *schemas.ExportRequest) refusal {
-	return refusal{reason: fmt.Sprintf("tenant %q is unknown: nothing was ever stored for it; once there is, ask again under another id", r.TenantID)}
+// unknownTenant is a reason to refuse a request after it was accepted: whether a tenant exists is
+// known only once ingest is past the snapshot. Earlier versions recorded no reason, and had no
+// other one.
+func unknownTenant(r *schemas.ExportRequest) string {
+	return fmt.Sprintf("tenant %q is unknown: nothing was ever stored for it; once there is, ask again under another id", r.TenantID)
 }

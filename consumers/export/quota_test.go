@@ -2,7 +2,9 @@ package export_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -13,18 +15,24 @@ import (
 	"cdds/pipeline"
 	"cdds/pipeline/bucket"
 	"cdds/pipeline/pipelinetest"
+	"cdds/pipeline/warehouse"
 	"cdds/schemas"
 )
 
-// sealed is how many bytes the exports of today have.
+// sealed is how many bytes the exports of today have; below 0 history is away.
 type sealed int64
 
 func (n *sealed) SealedSince(_ context.Context, _ string, since time.Time) (int64, error) {
 	if since.Hour() != 0 || time.Since(since) > 24*time.Hour {
 		return 0, fmt.Errorf("since %s is not today", since)
 	}
+	if *n < 0 {
+		return 0, errAway
+	}
 	return int64(*n), nil
 }
+
+var errAway = errors.New("ClickHouse is away")
 
 // bounded is a worker on the scene that knows a quota.
 func (s *scene) bounded(q pipeline.Quota, today *sealed) *export.Worker {
@@ -118,5 +126,89 @@ func TestATenantWhoseExportsOfTodayHaveTheBytesOfItsQuotaIsRefusedUntilTomorrow(
 	check(t, s.handle(t.Context(), w, request("e2")))
 	if last := s.last("e2"); last.State != schemas.Completed {
 		t.Errorf("a byte below the quota it is %s: %s", last.State, last.Reason)
+	}
+}
+
+func TestWhatIsRequestedAndCancelledNeedsNoHistoryWhereBytesAreBounded(t *testing.T) {
+	s := newScene(pipelinetest.Records(10)...)
+	away := sealed(-1)
+	w := s.bounded(pipeline.Quota{Bytes: 1 << 20}, &away)
+	check(t, w.Handle(t.Context(), s.published(request("e1"))))
+	check(t, w.Handle(t.Context(), s.published(control(schemas.ActionCancel, "e1"))))
+	if got, want := s.states("e1"), []schemas.State{schemas.Requested, schemas.Cancelled}; !slices.Equal(got, want) {
+		t.Errorf("its states are %v, want %v", got, want)
+	}
+}
+
+// unreadable is a source whose rows cannot be read while why has an error.
+type unreadable struct {
+	pipeline.Source
+	why func() error
+}
+
+func (u unreadable) Rows(ctx context.Context, q warehouse.Query, first, last schemas.RowKey) (warehouse.Lines, error) {
+	if err := u.why(); err != nil {
+		return nil, err
+	}
+	return u.Source.Rows(ctx, q, first, last)
+}
+
+// breaking is bounded with a source that can break.
+func (s *scene) breaking(q pipeline.Quota, today *sealed, why func() error) *export.Worker {
+	w := s.worker(nil, func(of pipeline.Source) pipeline.Source { return unreadable{of, why} })
+	w.Quotas = s.bounded(q, today).Quotas
+	return w
+}
+
+func TestAnExportThatBeganIsCarriedOutWhateverItsTenantHasSealedMeanwhile(t *testing.T) {
+	s := newScene(pipelinetest.Records(10)...)
+	q, today := pipeline.Quota{Bytes: 1}, sealed(0)
+	ctx, stop := context.WithCancel(t.Context())
+	// The worker ends after the plan. It knows of no quota, as an earlier version.
+	_ = s.handle(ctx, s.breaking(pipeline.Quota{}, &today, func() error { stop(); return ctx.Err() }), request("e1"))
+	if open, err := s.open(); err != nil || len(open) != 1 {
+		t.Fatalf("open are %q, %v", open, err)
+	}
+	today = 1
+	next := s.bounded(q, &today)
+	check(t, next.Work(t.Context()))
+	if last := s.last("e1"); last.State != schemas.Completed {
+		t.Errorf("on the next worker it is %s: %s", last.State, last.Reason)
+	}
+	check(t, s.handle(t.Context(), next, request("e2")))
+	if last := s.last("e2"); last.State != schemas.Refused {
+		t.Errorf("one that begins then is %s", last.State)
+	}
+}
+
+func TestARetryIsWithinTheQuotaToo(t *testing.T) {
+	s := newScene(pipelinetest.Records(10)...)
+	q, today := pipeline.Quota{Bytes: 1, Exports: 1}, sealed(0)
+	why := pipeline.Permanent(errAway)
+	w := s.breaking(q, &today, func() error { return why })
+	check(t, s.handle(t.Context(), w, request("e1")))
+	if last := s.last("e1"); last.State != schemas.Failed {
+		t.Fatalf("at first it is %s", last.State)
+	}
+	check(t, w.Handle(t.Context(), s.published(request("e2")))) // it is open
+	retry := s.published(control(schemas.ActionRetry, "e1"))
+	check(t, w.Handle(t.Context(), retry))
+	if last := s.last("e1"); last.State != schemas.Refused || !strings.Contains(last.Reason, "may have 1 at once") {
+		t.Errorf("retried while another is open it is %s: %s", last.State, last.Reason)
+	}
+	check(t, w.Handle(t.Context(), s.published(control(schemas.ActionCancel, "e2"))))
+	today = 1
+	check(t, s.handle(t.Context(), w, control(schemas.ActionRetry, "e1")))
+	if e := schemas.Fold(s.statuses("e1")...); e.State != schemas.Failed || e.Failure == nil || !strings.Contains(e.Failure.Reason, "may have 1 B a day") || !e.Failure.Retryable || !strings.Contains(e.Failure.Hint, "retry it then") {
+		t.Errorf("retried without bytes left it is %s: %+v", e.State, e.Failure)
+	}
+	today = 0
+	ctx, stop := context.WithCancel(t.Context())
+	began := s.breaking(q, &today, func() error { stop(); return ctx.Err() })
+	_ = s.handle(ctx, began, control(schemas.ActionRetry, "e1"))
+	today = 1
+	check(t, s.bounded(q, &today).Work(t.Context()))
+	if e := schemas.Fold(s.statuses("e1")...); e.State != schemas.Completed || e.Attempt != 3 {
+		t.Errorf("retried the next day, and taken over when the bytes were used up, it is %s, attempt %d: %+v", e.State, e.Attempt, e.Failure)
 	}
 }

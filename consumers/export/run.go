@@ -131,6 +131,9 @@ func (r *run) export(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	if err := r.withinQuota(ctx); err != nil {
+		return err
+	}
 	var link pipeline.Link
 	err = r.stage(ctx, "chain", 0, func(ctx context.Context) (err error) {
 		link, err = r.follow(ctx)
@@ -161,7 +164,7 @@ func (r *run) parted(ctx context.Context, x pipeline.Export) error {
 		return err
 	}
 	if unknown {
-		return r.refuseUnknownTenant(ctx)
+		return r.refuseLate(ctx, unknownTenant(r.accepted.Request))
 	}
 	x.Snapshot, x.Scattered = plan.Snapshot, plan.Scattered
 	r.snapshot = plan.Snapshot
@@ -310,14 +313,53 @@ func (r *run) try(ctx context.Context, name string, part int, step func(context.
 	return nil
 }
 
-// refuseUnknownTenant refuses the export for good: asked again under this id it would be one as
-// of the snapshot taken now, of nothing.
-func (r *run) refuseUnknownTenant(ctx context.Context) error {
-	request := r.accepted.Request
+// refuseLate refuses an accepted export for good: requested again under this id it would be one as
+// of the snapshot taken now.
+func (r *run) refuseLate(ctx context.Context, reason string) error {
+	e := r.open
 	return r.stage(ctx, "plan", 0, func(ctx context.Context) error {
-		if _, err := r.Exporter.End(ctx, request.TenantID, request.ExportID, schemas.Refused); err != nil {
+		if _, err := r.Exporter.EndBecause(ctx, e.TenantID, e.ExportID, schemas.Refused, reason); err != nil {
 			return err
 		}
-		return pipeline.Permanent(unknownTenant(request))
+		state, reason, err := r.Exporter.EndedBecause(ctx, e.TenantID, e.ExportID) // as it was recorded first
+		switch {
+		case err != nil:
+			return err
+		case state != schemas.Refused: // it was cancelled or deleted meanwhile
+			return pipeline.Permanent(pipeline.ErrGone)
+		}
+		return pipeline.Permanent(refusal{reason: reason})
 	})
+}
+
+// withinQuota refuses an export that would begin although the tenant's exports of today have the
+// bytes they may have; a retry of one fails. What began is carried out.
+func (r *run) withinQuota(ctx context.Context) error {
+	e := r.open
+	if !r.Quotas.BoundsBytes(e.TenantID) {
+		return nil
+	}
+	var reason string
+	err := r.stage(ctx, "plan", 0, func(ctx context.Context) (err error) {
+		reason, err = r.Exporter.WithinQuota(ctx, e.TenantID, e.ExportID, e.Attempt, func() (string, error) {
+			if e.Attempt == 1 { // an earlier version, or another quota, may have let it begin
+				if _, began, err := r.Exporter.Planned(ctx, e.TenantID, e.ExportID); err != nil || began {
+					return "", err
+				}
+			}
+			err := r.Quotas.AdmitBytes(ctx, e.TenantID)
+			if over := (*pipeline.QuotaError)(nil); errors.As(err, &over) {
+				return over.Reason, nil
+			}
+			return "", err
+		})
+		return err
+	})
+	switch {
+	case err != nil || reason == "":
+		return err
+	case e.Attempt == 1:
+		return r.refuseLate(ctx, reason)
+	}
+	return failure{"plan", 0, &pipeline.QuotaError{Reason: reason}}
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"cdds/ops/config"
+	"cdds/ops/stack"
 	"cdds/pipeline"
 	"cdds/schemas"
 )
@@ -94,4 +95,26 @@ func TestAQuotaIsTheSameForTwoReplicasAndWhoeverPublishes(t *testing.T) {
 	if status != http.StatusTooManyRequests || err != nil || after < 1 || after > 24*60*60 || !strings.Contains(string(body), "may have 1 B a day") {
 		t.Errorf("after its bytes of today the tenant reads %d, Retry-After %q: %s", status, header.Get("Retry-After"), body)
 	}
+}
+
+func TestACancelActsWhileClickHouseIsFrozenAndBytesAreBounded(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.config.Export.QuotaBytes = 1 << 30
+	w.run("ingest", "export")
+	decisions := pipeline.Decisions{Store: w.bucket}
+	awaitEnd := func(id string, want schemas.State) {
+		t.Helper()
+		w.eventually(func() bool {
+			state, err := decisions.Ended(t.Context(), "acme", id)
+			return err == nil && state == want
+		})
+	}
+	w.publish(interaction("acme", 1), w.request("acme", "before"))
+	awaitEnd("before", schemas.Completed)
+	resume := w.pause(stack.ClickHouse)
+	w.publish(w.request("acme", "e1"))
+	w.publish(&schemas.ExportRequest{Action: schemas.ActionCancel, TenantID: "acme", ExportID: "e1"})
+	awaitEnd("e1", schemas.Cancelled)
+	resume()
 }

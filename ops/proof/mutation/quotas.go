@@ -15,8 +15,24 @@ var quotas = []mutation{
 		"pipeline/quota.go", "u.Sealed >= u.Bytes", "u.Sealed > u.Bytes",
 		"consumers/export", "TestATenantWhoseExportsOfTodayHaveTheBytesOfItsQuotaIsRefusedUntilTomorrow",
 	}, {
+		"fairness", "requests are decided without history",
+		"pipeline/quota.go", "return Quota{Exports: of.Exports}", "return of",
+		"consumers/export", "TestWhatIsRequestedAndCancelledNeedsNoHistoryWhereBytesAreBounded",
+	}, {
+		"fairness", "an export that has a plan began",
+		"consumers/export/run.go", "err != nil || began {", "err != nil || began && false {",
+		"consumers/export", "TestAnExportThatBeganIsCarriedOutWhateverItsTenantHasSealedMeanwhile",
+	}, {
+		"fairness", "whether an attempt is within the quota of bytes is decided once",
+		"pipeline/attempts.go", "exportID)+quotaName(attempt)", "exportID)+quotaName(int(d.Now().UnixNano()))",
+		"consumers/export", "TestARetryIsWithinTheQuotaToo",
+	}, {
+		"fairness", "a retry is bounded by the open exports",
+		"consumers/export/control.go", "b.admit(ctx, tenantID)", "error(nil)",
+		"consumers/export", "TestARetryIsWithinTheQuotaToo",
+	}, {
 		"fairness", "the API refuses what the quota does not allow",
-		"ops/admin/quota.go", "err := h.Quotas.Admit(ctx, h.tenant)", "err := error(nil)",
+		"ops/admin/quota.go", "err := h.Quotas.AdmitOpen(ctx, h.tenant)", "err := error(nil)",
 		"ops/app", "TestAQuotaIsTheSameForTwoReplicasAndWhoeverPublishes",
 	},
 }

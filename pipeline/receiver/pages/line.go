@@ -4,12 +4,13 @@ import (
 	"bufio"
 	"bytes"
 	"errors"
-	"fmt"
 	"io"
 	"iter"
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
+
+	"cdds/schemas"
 )
 
 // line is a line of a file.
@@ -182,7 +183,7 @@ func (r record) facts(but ...string) (all []fact) {
 func shownOf(v jsontext.Value) string {
 	text := textOf(v)
 	if k := v.Kind(); (k == '{' || k == '[') && len(text) > maxValue {
-		return strings.ToValidUTF8(text[:maxValue], "") + fmt.Sprintf(" … (%d of %d bytes; the rest is in the JSON Lines)", maxValue, len(text))
+		return strings.ToValidUTF8(text[:maxValue], "") + " … (" + schemas.Counted(len(text)-maxValue, "byte") + " more in the JSON Lines)"
 	}
 	return text
 }

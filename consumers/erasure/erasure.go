@@ -289,34 +289,6 @@ const (
 	waitAtMost = 5 * time.Minute
 )
 
-// removeAttachments removes the objects that any erased version refers to, also those
-// that another interaction refers to as well: what they hold is to be forgotten.
-// Objects outside of the tenant's prefix are never removed.
-func (h *Handler) removeAttachments(ctx context.Context, e *schemas.Erasure) error {
-	removed := map[string]bool{}
-	err := h.Rows.ErasableBodies(ctx, *e, func(body string) error {
-		_, attachments, err := schemas.StoredAttachments([]byte(body))
-		if err != nil {
-			return err
-		}
-		for _, a := range attachments {
-			if a.Object == "" || removed[a.Object] || a.CheckObject(e.Request.TenantID) != nil {
-				continue
-			}
-			if err := h.Objects.Remove(ctx, a.Object); err != nil {
-				return err
-			}
-			removed[a.Object] = true
-		}
-		return nil
-	})
-	if err != nil || len(removed) == 0 {
-		return err
-	}
-	e.Objects = int64(len(removed))
-	return h.History.SaveErasure(ctx, *e) // once the rows are gone nobody can count them
-}
-
 // remember publishes who and what was erased. Repeated, it is the same facts again. Whatever
 // the request names is recorded, unless ClickHouse lost it meanwhile: then it is to be found and
 // removed once more.

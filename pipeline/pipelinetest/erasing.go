@@ -174,6 +174,33 @@ func (w *Warehouse) erasable(e schemas.Erasure) (all []schemas.Record[*schemas.I
 	return all
 }
 
+// ErasableBodies calls each with every version with attachments that an erasure is about, before
+// anything is recorded of it.
+func (w *Warehouse) ErasableBodies(_ context.Context, e schemas.Erasure, each func(body string) error) error {
+	ids := map[string]bool{}
+	for _, s := range e.Erasable() {
+		ids[s.ID] = ids[s.ID] || s.Kind == schemas.ErasedInteraction
+	}
+	var all []schemas.Record[*schemas.Interaction]
+	for _, r := range w.Records() {
+		if r.Event.TenantID != e.Request.TenantID || !below(e.Interactions, r.Partition, r.Offset) {
+			continue
+		}
+		all = append(all, r)
+		if slices.Contains(e.Erasable(), schemas.Subject{Kind: schemas.ErasedContact, ID: r.Event.ContactID}) {
+			ids[r.Event.InteractionID] = true
+		}
+	}
+	for _, r := range all {
+		if ids[r.Event.InteractionID] && len(r.Event.Attachments) > 0 {
+			if err := each(string(r.Event.Body)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 func below(s schemas.Snapshot, partition int32, offset int64) bool {
 	return int(partition) < len(s) && offset < s[partition]
 }

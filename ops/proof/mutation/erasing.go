@@ -43,6 +43,10 @@ var erasing = []mutation{
 		"consumers/erasure/erasure.go", "first, err := h.Decisions.Find(ctx, e)", "first, err := e, error(nil)",
 		"ops/app", "TestAnErasureThatDiedAfterItsRowsWereGoneStillNamesTheExportsThatHoldThem",
 	}, {
+		"erasure", "the objects of what ClickHouse had lost for a moment are looked for again",
+		"consumers/erasure/objects.go", "\tfor {\n\t\tif err := h.await(ctx, *e, \"ingest\", all); err != nil {", "\tall.to = nil\n\tfor {\n\t\tif err := h.await(ctx, *e, \"ingest\", all); err != nil {",
+		"ops/proof/simulate", "TestNoObjectOfWhatWasErasedStaysThoughClickHouseIsLostMeanwhile",
+	}, {
 		"erasure", "nothing found is not done",
 		"consumers/erasure/erasure.go", "if impact.Versions == 0 ||", "if impact.Versions < 0 ||",
 		"ops/app", "TestAnErasureOfNothingIsNotDone",

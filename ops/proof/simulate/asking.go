@@ -53,6 +53,9 @@ func (w *world) request(a, b, c int) bool {
 	if n := b % 6; n < len(filters) {
 		filters[n](r)
 	}
+	if b%7 == 6 {
+		r.Attachments = schemas.AttachmentsNone
+	}
 	earlier := w.model.acceptedOf(r.TenantID)
 	switch {
 	case len(earlier) == 0:

@@ -172,6 +172,7 @@ func (w *world) checkExport(x *asked, o opened, l schemas.Lineage) {
 		}
 	}
 	w.checkForgot(x, got, l)
+	w.checkAttachments(x, o)
 	for k, versions := range rows {
 		if body, is := got[k]; !slices.Contains(outcomes(versions, f), body) {
 			w.failf("%s has %q of row %v, in it is %t; of its versions %s", name, text(body), k.ID, is, describe(versions))

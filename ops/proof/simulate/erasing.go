@@ -18,7 +18,7 @@ import (
 // erase runs the role of that name.
 func (p *process) erase(ctx context.Context, k conn, settler *consumers.Settler, offsets *connect.Offsets) {
 	handler := erasure.New(erasure.Options{
-		Log: erasureLog{offsets}, Rows: tables{p}, Decisions: pipeline.Erasures{Store: objects{p}}, History: past{p}, Objects: nothing{}, Publisher: k, Holds: holds{p},
+		Log: erasureLog{offsets}, Rows: tables{p}, Decisions: pipeline.Erasures{Store: objects{p}}, History: past{p}, Objects: attachments{p}, Publisher: k, Holds: holds{p},
 		Name: p.name(), Logger: p.w.log, Now: p.now,
 	})
 	run(ctx, p, consumers.Options[*schemas.ErasureRequest]{
@@ -100,12 +100,6 @@ func (l erasureLog) Present(ctx context.Context, topic schemas.Topic, to schemas
 	}
 	return l.Offsets.Present(ctx, topic, to)
 }
-
-// nothing is no objects.
-type nothing struct{}
-
-// Remove implements erasure.Objects.
-func (nothing) Remove(context.Context, string) error { return nil }
 
 // past is history as a process reaches it in ClickHouse: it is an erasure.History.
 type past struct{ p *process }
@@ -252,8 +246,19 @@ func (t tables) RemoveErased(ctx context.Context, e schemas.Erasure) error {
 	return t.steps(ctx, e, t.p.w.tables.RemovingSteps(e))
 }
 
-// ErasableBodies implements erasure.Rows: nothing has attachments.
-func (tables) ErasableBodies(context.Context, schemas.Erasure, func(string) error) error { return nil }
+// ErasableBodies implements erasure.Rows.
+func (t tables) ErasableBodies(ctx context.Context, e schemas.Erasure, each func(string) error) error {
+	var all []string
+	err := t.p.ask(ctx, atClickHouse, "erasable bodies", func() error {
+		return t.p.w.tables.ErasableBodies(ctx, e, func(body string) error { all = append(all, body); return nil })
+	})
+	for _, body := range all {
+		if err == nil {
+			err = each(body)
+		}
+	}
+	return err
+}
 
 // Similar implements erasure.Rows.
 func (tables) Similar(context.Context, string, []schemas.Subject) (map[schemas.Subject][]string, error) {

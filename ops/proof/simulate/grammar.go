@@ -41,6 +41,7 @@ var rules = []rule{
 	{"keep less history", 2, (*world).keepLess, false},
 	{"age history", 6, (*world).age, true},
 	{"write off", 2, (*world).writeOff, true},
+	{"lose an object", 2, (*world).loseObject, false},
 	// Kafka.
 	{"raise the partition count", 2, (*world).raise, true},
 	{"elect a leader", 3, (*world).elect, false},

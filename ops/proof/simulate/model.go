@@ -36,6 +36,8 @@ type model struct {
 	setBack []setBack
 	// erasures are those that were requested.
 	erasures []*erasureAsked
+	// objects are those that events refer to, by key.
+	objects map[string]*object
 	// holds are those that were made.
 	holds []*hold
 	// jobs are what operators have set, by tenant.

@@ -7,6 +7,7 @@ import (
 	"crypto"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -21,6 +22,7 @@ type opened struct {
 	// bodies are the rows, in order; removals what the receiver must not have any more.
 	bodies   []string
 	removals []schemas.Removal
+	files    []file
 	// sum is the digest of the manifest.
 	sum string
 }
@@ -61,6 +63,17 @@ func (w *world) openExport(x *asked) (o opened, err error) {
 		if err != nil {
 			return o, err
 		}
+		if part.Kind == schemas.KindAttachments {
+			files, index, err := filesOf(zipped, part.Part, schemas.EntryName(o.manifest.Filter.Entity, part.Part))
+			if err != nil {
+				return o, err
+			}
+			if digestOf(zipped) != part.ZipSHA256 || digestOf(index) != part.JSONLSHA256 {
+				return o, fmt.Errorf("the content of %s is not what the manifest lists", part.Name)
+			}
+			o.files = append(o.files, files...)
+			continue
+		}
 		lines, err := unzip(zipped)
 		if err != nil {
 			return o, err
@@ -87,17 +100,36 @@ func (w *world) openExport(x *asked) (o opened, err error) {
 	return o, nil
 }
 
+// unzip is the only file of a zip.
 func unzip(zipped []byte) ([]byte, error) {
+	all, err := unzipAll(zipped)
+	if err == nil && len(all) != 1 {
+		err = fmt.Errorf("a zip of rows has %d files", len(all))
+	}
+	for _, content := range all {
+		return content, err
+	}
+	return nil, err
+}
+
+// unzipAll are the files of a zip, by name.
+func unzipAll(zipped []byte) (map[string][]byte, error) {
 	archive, err := zip.NewReader(bytes.NewReader(zipped), int64(len(zipped)))
 	if err != nil {
 		return nil, err
 	}
-	entry, err := archive.File[0].Open()
-	if err != nil {
-		return nil, err
+	all := map[string][]byte{}
+	for _, f := range archive.File {
+		entry, err := f.Open()
+		if err != nil {
+			return nil, err
+		}
+		all[f.Name], err = io.ReadAll(entry)
+		if err := errors.Join(err, entry.Close()); err != nil {
+			return nil, err
+		}
 	}
-	defer entry.Close()
-	return io.ReadAll(entry)
+	return all, nil
 }
 
 func digestOf(b []byte) string {

@@ -28,6 +28,9 @@ func (w *world) event(key, flavour int) *content {
 		MediaType: []string{"chat", "voice"}[flavour%2], Queue: []string{"", "sales", "support"}[flavour%3], ContactID: contacts[(key/2+flavour)%len(contacts)],
 		StartedAt: schemas.TimeOf(started), Text: fmt.Sprint("number ", w.model.numbers),
 	}
+	if flavour%5 == 3 {
+		w.attach(e)
+	}
 	body, err := schemas.Encode(e)
 	if err != nil {
 		panic(err)

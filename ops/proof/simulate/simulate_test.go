@@ -459,6 +459,19 @@ func TestAnErasureThatIsHeldAndABackupHasAsAcceptedIsCarriedOut(t *testing.T) {
 	}
 }
 
+func TestNoObjectOfWhatWasErasedStaysThoughClickHouseIsLostMeanwhile(t *testing.T) {
+	for run := range 20 { // among them that between finding it and looking for its objects
+		replay(t, history{setting{Partitions: 1, Erases: true, Processes: []string{"ie"}}, []act{
+			{"produce", 0, 3, 0},
+			{"rest", 0, 0, 0},
+			{"erase", 0, 1, 0},
+			{"run", 119, 0, 0},
+			{"run", 10 + run, 0, 0},
+			{"lose ClickHouse", 0, 0, 0},
+		}})
+	}
+}
+
 func TestAHistoryThatBreaksALawIsShrunk(t *testing.T) {
 	h := generate(3)
 	h.Acts = append(h.Acts, act{"produce", 999, 999, 999})

@@ -39,6 +39,7 @@ var auditActions = []AuditAction{
 	{"hold.create", "made"},
 	{"hold.release", "released"},
 	{"hold.request_release", "its release requested, where two people must release it"},
+	{"hold.withdraw_release", "the request to release it withdrawn"},
 	{"job.acknowledge", "runs received, says a receiver"},
 	{"job.change", "changed"},
 	{"job.create", "created"},

@@ -2,6 +2,7 @@ package schemas
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strings"
 )
@@ -110,6 +111,18 @@ func (h *Hold) Validate() error {
 	}
 	if bytes := p.ids("contacts", h.Contacts) + p.ids("interactions", h.Interactions) + p.ids("exports", h.Exports); bytes > maxHeldBytes {
 		p.add("contacts", "the ids have %s together; the limit of a hold is %d", Counted(bytes, "byte"), maxHeldBytes)
+	}
+	return p.err()
+}
+
+// CheckExports is an *InvalidError for ids that no export can have: they would hold nothing.
+// Validate lets them pass, so that a hold that is on the topic with such an id keeps the rest.
+func (h *Hold) CheckExports() error {
+	var p problems
+	for n, id := range h.Exports {
+		if !exportPattern.MatchString(id) {
+			p.add(fmt.Sprintf("exports[%d]", n), "%q is not the id of an export: these are 1 to 128 of A-Z a-z 0-9 . _ - and begin with a letter or digit", shorten(id))
+		}
 	}
 	return p.err()
 }

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -52,7 +53,7 @@ func (h *Handle) CreateHold(ctx context.Context, hold schemas.Hold) (schemas.Hol
 	}
 	now := schemas.TimeOf(h.Now())
 	hold.TenantID, hold.CreatedAt, hold.CreatedBy, hold.UpdatedAt, hold.Revision = h.tenant, now, h.who.Name, now, 1
-	if err := hold.Validate(); err != nil {
+	if err := cmp.Or(hold.Validate(), hold.CheckExports()); err != nil {
 		return hold, h.refuse(ctx, "hold.create", subjectOf(hold.HoldID), err)
 	}
 	if _, known := h.definitions(ctx).Hold(h.tenant, hold.HoldID); known {
@@ -86,4 +87,26 @@ func (h *Handle) ReleaseHold(ctx context.Context, id string) (schemas.Hold, erro
 		hold.ReleasedAt, hold.ReleasedBy = hold.UpdatedAt, h.who.Name
 	}
 	return hold, h.revised(ctx, action, id, hold.Name, &hold)
+}
+
+// WithdrawRelease takes back the request to release a hold, whoever made it: the hold stays,
+// and a release begins with a new request.
+func (h *Handle) WithdrawRelease(ctx context.Context, id string) (schemas.Hold, error) {
+	const action = "hold.withdraw_release"
+	if err := h.changes(ctx, auth.Privacy, action, subjectOf(id)); err != nil {
+		return schemas.Hold{}, err
+	}
+	hold, err := h.hold(ctx, id)
+	switch {
+	case err != nil:
+		return hold, err
+	case !hold.Active():
+		return hold, h.refuse(ctx, action, id, &ConflictError{"the hold was released by " + hold.ReleasedBy})
+	case hold.ReleaseRequestedBy == "":
+		return hold, h.refuse(ctx, action, id, &ConflictError{"nobody requested the release of this hold"})
+	}
+	requested := hold.ReleaseRequestedBy
+	hold.UpdatedAt, hold.ReleaseRequestedBy = schemas.TimeOf(h.Now()), ""
+	hold.Revision++
+	return hold, h.revised(ctx, action, id, hold.Name+"; requested by "+requested, &hold)
 }

@@ -76,6 +76,7 @@ func routes() []route {
 		{id: "create-hold", method: "POST", path: "/holds", body: with(map[string]any{"name": "a case", "reason": "why"}), own: 422, viewer: 403, alien: 422},
 		{id: "show-hold", method: "GET", path: "/holds/{hold}", own: 200, viewer: 200},
 		{id: "release-hold", method: "POST", path: "/holds/{hold}/release", own: 200, viewer: 403},
+		{id: "withdraw-release", method: "POST", path: "/holds/{hold}/withdraw", own: 409, viewer: 403},
 		{id: "list-audit", method: "GET", path: "/audit", own: 200, viewer: 200, alien: 200},
 		{id: "export-audit", method: "GET", path: "/audit/export", own: 200, viewer: 200, alien: 200},
 		{id: "show-account", method: "GET", path: "/account", own: 403, viewer: 403, alien: 403},

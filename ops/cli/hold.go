@@ -25,7 +25,7 @@ removed nor deleted, and an erasure of what is held waits until the hold is rele
 
 Holds are made and released through a server, which knows who asks: see cdds login.
 The roles privacy and administrator may. With hold.two_people configured, a second
-person must release a hold, too.
+person must release a hold, too; until then the request can be withdrawn.
 
 ` + exitCodes,
 		Example: examples(
@@ -35,7 +35,7 @@ person must release a hold, too.
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newHoldCreate(s), newHoldList(s), newHoldShow(s), newHoldRelease(s))
+	cmd.AddCommand(newHoldCreate(s), newHoldList(s), newHoldShow(s), newHoldRelease(s), newHoldWithdraw(s))
 	return cmd
 }
 
@@ -166,6 +166,17 @@ out. Where two people must release it, the first one requests the release.`, fun
 			}
 			s.print("hold %s is released\n", h.HoldID)
 		})
+	})
+}
+
+func newHoldWithdraw(s *session) *cobra.Command {
+	return s.holdCommand("withdraw", "Withdraw the request to release a hold", `Withdraw the request to release a hold, where two people must release it. Whoever may
+release the hold may do that. The hold stays.`, func(cmd *cobra.Command, c *client.Client, tenant, id string) error {
+		h, err := c.WithdrawRelease(cmd.Context(), tenant, id)
+		if err != nil {
+			return err
+		}
+		return s.result(h, func() { s.print("the request to release hold %s is withdrawn; the hold stays\n", h.HoldID) })
 	})
 }
 

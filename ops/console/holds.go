@@ -19,6 +19,13 @@ func (c *Console) holds() {
 	c.open("POST /privacy/hold", c.createHold)
 	c.open("GET /privacy/holds/{id}", c.holdPage)
 	c.open("POST /privacy/holds/{id}/release", c.releaseHold)
+	c.open("POST /privacy/holds/{id}/withdraw", func(q *request) error {
+		h, err := q.WithdrawRelease(q.r.Context(), q.r.PathValue("id"))
+		if err != nil {
+			return err
+		}
+		return q.goTo("/privacy/holds/"+h.HoldID, "hold.withdrawn")
+	})
 }
 
 // holdsData is a page of holds, the newest first.

@@ -26,11 +26,12 @@ func TestAHoldNamesWhatItKeepsAndIsMadeOnce(t *testing.T) {
 	d.holds("/privacy/holds", "There is no hold.")
 	form := d.fields(d.get("/privacy/hold"))
 	for problem, change := range map[string]url.Values{
-		"say why it is held": {"reason": {" "}},
-		"say what is held":   {},
-		"give from and to":   {"from": {"2026-01-01T00:00"}},
-		"give a date and":    {"to": {"soon"}},
-		"from before to":     {"from": {"2026-01-02T00:00"}, "to": {"2026-01-01T00:00"}},
+		"say why it is held":         {"reason": {" "}},
+		"say what is held":           {},
+		"give from and to":           {"from": {"2026-01-01T00:00"}},
+		"give a date and":            {"to": {"soon"}},
+		"is not the id of an export": {"exports": {"some/where"}},
+		"from before to":             {"from": {"2026-01-02T00:00"}, "to": {"2026-01-01T00:00"}},
 	} {
 		wrong := url.Values{"hold_id": form["hold_id"], "name": {"Smith v. Acme"}, "reason": {"counsel <asked>"}}
 		for name, values := range change {
@@ -93,7 +94,7 @@ func TestTwoPeopleReleaseAHold(t *testing.T) {
 	if page := d.holds("/privacy/holds/case-12", "Smith v. Acme"); strings.Contains(page, release) {
 		t.Error("a viewer is offered the release")
 	}
-	for _, path := range []string{"/privacy/hold", "/privacy/holds/case-12/release"} {
+	for _, path := range []string{"/privacy/hold", "/privacy/holds/case-12/release", "/privacy/holds/case-12/withdraw"} {
 		if page := d.send(path, url.Values{"name": {"x"}, "reason": {"x"}, "ids": {"ann"}}); !strings.Contains(page, "Access denied") {
 			t.Errorf("to a viewer %s answers\n%s", path, page)
 		}
@@ -112,6 +113,18 @@ func TestTwoPeopleReleaseAHold(t *testing.T) {
 	if page := d.send("/privacy/holds/case-12/release", nil); !strings.Contains(page, "a second person must release the hold") {
 		t.Errorf("releasing alone answers\n%s", page)
 	}
+	const withdraw = "/privacy/holds/case-12/withdraw"
+	d.holds("/privacy/holds/case-12", `action="/console`+withdraw)
+	if to := d.ends(withdraw, nil); to != "/privacy/holds/case-12?done=hold.withdrawn" {
+		t.Errorf("the withdrawal ends at %q", to)
+	}
+	if page := d.holds("/privacy/holds/case-12", "Active", release); strings.Contains(page, withdraw) {
+		t.Error("what was withdrawn can be withdrawn")
+	}
+	if page := d.send(withdraw, nil); !strings.Contains(page, "obody requested the release of this hold") {
+		t.Errorf("withdrawing twice answers\n%s", page)
+	}
+	d.ends("/privacy/holds/case-12/release", nil)
 	d.who.Name, d.who.Subject = "bob", "user/bob"
 	d.holds("/privacy/holds/case-12", release, "Release hold", "<strong>ada requested the release.</strong>")
 	d.ends("/privacy/holds/case-12/release", nil)

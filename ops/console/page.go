@@ -130,7 +130,8 @@ var done = map[string]string{
 	"account.written_off": "The records are written off. Exports no longer wait for them.",
 	"letter.published":    "The record is published again. Ingest stores it within seconds; if it cannot be read, it is a dead letter once more.",
 	"webhook.test":        "The test is requested. The answer appears here.", "webhook.redeliver": "The redelivery is requested. The answer appears here.",
-	"hold.released": "The hold is released. Erasures that waited for it run now.",
+	"hold.withdrawn": "The request is withdrawn. The hold stays.",
+	"hold.released":  "The hold is released. Erasures that waited for it run now.",
 }
 
 // show renders a page.
@@ -262,6 +263,7 @@ func functions(zone *time.Location, now func() time.Time) template.FuncMap {
 			}
 			return s
 		},
+		"first": func(n int, all []string) []string { return all[:min(n, len(all))] },
 		"short": func(s string) string { return s[:min(len(s), 12)] },
 		// tail is the end of an id, in which the ids of one job differ.
 		"tail": func(s string) string {

@@ -36,3 +36,8 @@ func (c *Client) Hold(ctx context.Context, tenant, id string) (h schemas.Hold, e
 func (c *Client) ReleaseHold(ctx context.Context, tenant, id string) (h schemas.Hold, err error) {
 	return h, c.call(ctx, http.MethodPost, "/holds/"+url.PathEscape(id)+"/release", of(tenant), nil, &h)
 }
+
+// WithdrawRelease takes back the request to release a hold.
+func (c *Client) WithdrawRelease(ctx context.Context, tenant, id string) (h schemas.Hold, err error) {
+	return h, c.call(ctx, http.MethodPost, "/holds/"+url.PathEscape(id)+"/withdraw", of(tenant), nil, &h)
+}

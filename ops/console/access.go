@@ -98,7 +98,9 @@ type accessData struct {
 	Users    []schemas.User
 	Tokens   []schemas.APIToken
 	Sessions []schemas.Session
-	Roles    []string
+	// UserPage, TokenPage and SessionPage are which part of each list is shown.
+	UserPage, TokenPage, SessionPage Numbered
+	Roles                            []string
 	// Secret is what was made a moment ago and is shown once; Of says what it is.
 	Secret, Of string
 }
@@ -114,6 +116,10 @@ func (c *Console) accessPage(q *request, d accessData, problems ...string) error
 	if d.Sessions, err = q.Handle.Sessions(q.r.Context()); err != nil {
 		return err
 	}
+	query := q.r.URL.Query()
+	d.Users, d.UserPage = numberedBy(query, "users", d.Users)
+	d.Tokens, d.TokenPage = numberedBy(query, "tokens", d.Tokens)
+	d.Sessions, d.SessionPage = numberedBy(query, "sessions", d.Sessions)
 	d.Roles = schemas.Roles()
 	if q.Tenant() != schemas.AllTenants { // an operator belongs to all tenants
 		d.Roles = slices.DeleteFunc(d.Roles, func(role string) bool { return role == schemas.RoleOperator })

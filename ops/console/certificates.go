@@ -96,19 +96,34 @@ func (c *Console) rows(q *request) ([]certificateRow, error) {
 	if err != nil {
 		return nil, err
 	}
+	replaced, used := map[string][]string{}, map[string][]schemas.Job{}
+	for _, j := range jobs {
+		if j.Deleted() {
+			continue
+		}
+		var all []string
+		for _, named := range j.Recipients {
+			if replaced[named] == nil {
+				replaced[named] = append([]string{}, schemas.Replacements(named, registered)...)
+			}
+			all = append(all, replaced[named]...)
+		}
+		slices.Sort(all)
+		for _, fingerprint := range slices.Compact(all) {
+			used[fingerprint] = append(used[fingerprint], j)
+		}
+	}
 	var all []certificateRow
 	for _, cert := range registered {
-		row := certificateRow{Certificate: cert}
-		for _, j := range jobs {
-			if !j.Deleted() && slices.ContainsFunc(j.Recipients, func(named string) bool {
-				return slices.Contains(schemas.Replacements(named, registered), cert.Fingerprint)
-			}) {
-				row.Jobs = append(row.Jobs, j)
-			}
-		}
-		all = append(all, row)
+		all = append(all, certificateRow{Certificate: cert, Jobs: used[cert.Fingerprint]})
 	}
 	return all, nil
+}
+
+// certificatesData is a page of certificates.
+type certificatesData struct {
+	Rows []certificateRow
+	Numbered
 }
 
 func (c *Console) certificateList(q *request, problems ...string) error {
@@ -116,7 +131,9 @@ func (c *Console) certificateList(q *request, problems ...string) error {
 	if err != nil {
 		return err
 	}
-	return c.show(q, "certificates", view{Title: "Certificates", At: "/certificates", Problems: problems, Data: all})
+	var d certificatesData
+	d.Rows, d.Numbered = numberedPage(q.r.URL.Query(), all)
+	return c.show(q, "certificates", view{Title: "Certificates", At: "/certificates", Problems: problems, Data: d})
 }
 
 func (c *Console) certificatePage(q *request, problems ...string) error {

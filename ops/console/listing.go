@@ -115,14 +115,20 @@ type Numbered struct {
 
 // numberedPage cuts the page that a query names out of a list.
 func numberedPage[T any](query url.Values, all []T) ([]T, Numbered) {
+	return numberedBy(query, "page", all)
+}
+
+// numberedBy is numberedPage for one of several lists on a page: key is what the query calls
+// the number.
+func numberedBy[T any](query url.Values, key string, all []T) ([]T, Numbered) {
 	n, l := Numbered{Total: len(all), Page: 1}, Listing{query: query}
-	_, _ = fmt.Sscan(query.Get("page"), &n.Page)
+	_, _ = fmt.Sscan(query.Get(key), &n.Page)
 	n.Page = max(1, min(n.Page, (len(all)+pageRows-1)/pageRows))
 	if n.Page > 1 {
-		n.Prev = l.with("page", strconv.Itoa(n.Page-1))
+		n.Prev = l.with(key, strconv.Itoa(n.Page-1))
 	}
 	if n.Page*pageRows < len(all) {
-		n.Next = l.with("page", strconv.Itoa(n.Page+1))
+		n.Next = l.with(key, strconv.Itoa(n.Page+1))
 	}
 	return all[(n.Page-1)*pageRows : min(len(all), n.Page*pageRows)], n
 }

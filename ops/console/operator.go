@@ -35,7 +35,8 @@ type lettersData struct {
 	Topic   schemas.Topic
 	Topics  []schemas.Topic
 	Letters []admin.DeadLetter
-	Most    int
+	// Most is how many of each partition are read, All how many of these there are.
+	Most, All int
 }
 
 // letter shows a dead letter; with problems of publishing it, these.
@@ -88,6 +89,9 @@ func (c *Console) publishLetter(q *request) error {
 	return q.goTo(fmt.Sprintf("/letters/%s/%d/%d", topic, at.Partition, at.Offset), "letter.published")
 }
 
+// lettersOnPage bounds the letters that a page lists: a topic may have many partitions.
+const lettersOnPage = 100
+
 func (c *Console) letters(q *request) error {
 	h, err := c.everywhere(q)
 	if err != nil {
@@ -101,5 +105,7 @@ func (c *Console) letters(q *request) error {
 	if d.Letters, err = h.DeadLetters(q.r.Context(), shown...); err != nil {
 		return err
 	}
+	d.All = len(d.Letters)
+	d.Letters = d.Letters[:min(d.All, lettersOnPage)]
 	return c.show(q, "letters", view{Title: "Dead letters", At: "/letters", Data: d})
 }

@@ -43,6 +43,8 @@ type webhooksData struct {
 	Outcome, JobID string
 	Outcomes       []string
 	Jobs           []schemas.Job
+	// JobPage is which part of Jobs is shown.
+	JobPage Numbered
 	// Titles are those of the jobs, by id.
 	Titles map[string]string
 }
@@ -73,6 +75,7 @@ func (c *Console) deliveries(q *request) error {
 			d.Jobs = append(d.Jobs, j)
 		}
 	}
+	d.Jobs, d.JobPage = numberedBy(query, "jobs", d.Jobs)
 	return c.show(q, "webhooks", view{Title: "Webhooks", At: "/webhooks", Data: d})
 }
 

@@ -98,6 +98,15 @@ func (x Export) growth(part schemas.Part) int64 {
 	return max(minRoom, part.Rows*each)
 }
 
+// mostGrowth is by how much the lines of a part grow at most, as far as that is known when it is
+// planned: copies under other names are hardly longer than what they are of.
+func (x Export) mostGrowth(part schemas.Part) int64 {
+	if part.Kind == "" && x.Names != "" {
+		return part.Bytes + x.growth(part)
+	}
+	return x.growth(part)
+}
+
 // moreRoom is the room after what there is was too small: twice that, but no more than the part
 // once more before that is known to be too little. Copies hardly need more.
 func (x Export) moreRoom(part schemas.Part) int64 {

@@ -21,11 +21,13 @@ func chunkRows(split, largest int64) int64 {
 	return min(max(split/largest, 1), 4096)
 }
 
-// packer joins consecutive chunks into parts of at most split bytes; a chunk over that is a
-// part of its own. It keeps parts, not chunks: of a line as large as a part there is a chunk
+// packer joins consecutive chunks into parts of at most split bytes that workers have the memory
+// for; a chunk over that is a part of its own. It keeps parts, not chunks: of a line as large as a part there is a chunk
 // for each few rows. Equal chunks give equal parts.
 type packer struct {
 	split int64
+	// holds reports whether workers have the memory for a part; nil: they have for any.
+	holds func(rows, bytes int64) bool
 	plan  schemas.Plan
 	// versions is that of all parts.
 	versions uint64
@@ -38,7 +40,7 @@ type packer struct {
 
 func (p *packer) add(c warehouse.Chunk) {
 	last := len(p.plan.Parts) - 1
-	if last < 0 || p.plan.Parts[last].Bytes+c.Bytes > p.split {
+	if last < 0 || !p.takes(p.plan.Parts[last].Rows+c.Rows, p.plan.Parts[last].Bytes+c.Bytes) {
 		if p.full = p.full || len(p.plan.Parts) == schemas.MaxParts; p.full {
 			return
 		}
@@ -62,6 +64,11 @@ func (p *packer) add(c warehouse.Chunk) {
 	p.attached.rows += c.Attached
 	p.attached.versions += c.AttachedVersions
 	p.last = c.Last
+}
+
+// takes reports whether a part of several chunks may have so many rows and bytes.
+func (p *packer) takes(rows, bytes int64) bool {
+	return bytes <= p.split && (p.holds == nil || p.holds(rows, bytes))
 }
 
 // Plan returns the export's division into parts: the one that is stored, or else a
@@ -125,8 +132,14 @@ func (e *Exporter) divide(ctx context.Context, x Export) (plan schemas.Plan, err
 		return plan, Permanent(ErrUnknownTenant)
 	}
 	x.Scattered = extent.Scattered
-	packed := &packer{split: x.SplitSize}
-	err = e.source.Chunks(ctx, x.query(), chunkRows(x.SplitSize, extent.Largest), func(c warehouse.Chunk) error {
+	packed := &packer{split: x.SplitSize, holds: func(rows, bytes int64) bool {
+		return e.room(x, schemas.Part{Rows: rows, Bytes: bytes}) == nil
+	}}
+	finest := chunkRows(x.SplitSize, extent.Largest)
+	for finest > 1 && !packed.holds(finest, finest*extent.Largest) {
+		finest /= 2
+	}
+	err = e.source.Chunks(ctx, x.query(), finest, func(c warehouse.Chunk) error {
 		if packed.add(c); packed.full { // no need to read the rest
 			return tooManyParts(x, splitAdvice(extent.Bytes))
 		}
@@ -173,11 +186,17 @@ func splitAdvice(bytes int64) string {
 	return "choose a shorter range"
 }
 
-// fits refuses a plan with a part that can need more memory than workers have.
+// room is a *TooLargeError if workers do not have the memory for a part, however much it grows.
+func (e *Exporter) room(x Export, part schemas.Part) error {
+	x.room = x.mostGrowth(part)
+	return e.spools.Fits(x.memory(part))
+}
+
+// fits refuses a plan with a part that can need more memory than workers have: one of a single
+// row, of attachments or of removals.
 func (e *Exporter) fits(x Export, plan schemas.Plan) error {
 	for _, part := range plan.Parts {
-		x.room = x.growth(part.Part)
-		if err := e.spools.Fits(x.memory(part.Part)); err != nil {
+		if err := e.room(x, part.Part); err != nil {
 			return fmt.Errorf("part %d of %s does not fit: %w; choose a smaller split_size, or raise export.memory", part.Number, schemas.Counted(part.Bytes, "byte"), err)
 		}
 	}

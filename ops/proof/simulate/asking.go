@@ -50,8 +50,13 @@ var key = sync.OnceValues(func() (tls.Certificate, string) {
 // request asks for an export.
 func (w *world) request(a, b, c int) bool {
 	r := w.requestOf(tenant(a))
-	if n := b % 6; n < len(filters) {
+	switch n := b % 6; {
+	case n < 5:
 		filters[n](r)
+	case b/6%4 < 2:
+		filters[5+b/6%4](r)
+	case b/6%4 == 2:
+		r.Contacts, r.Reason = contacts[1:2+b/24%2], "they asked for it"
 	}
 	if b%7 == 6 {
 		r.Attachments = schemas.AttachmentsNone

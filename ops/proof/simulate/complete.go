@@ -368,7 +368,8 @@ func newest(versions []version) *entry {
 }
 
 func passes(f schemas.Filter, e *schemas.Interaction) bool {
-	return (len(f.MediaTypes) == 0 || slices.Contains(f.MediaTypes, e.MediaType)) && (len(f.Queues) == 0 || slices.Contains(f.Queues, e.Queue))
+	return (len(f.Contacts) == 0 || slices.Contains(f.Contacts, e.ContactID)) &&
+		(len(f.MediaTypes) == 0 || slices.Contains(f.MediaTypes, e.MediaType)) && (len(f.Queues) == 0 || slices.Contains(f.Queues, e.Queue))
 }
 
 // text is the number in a body, which tells it from all others.

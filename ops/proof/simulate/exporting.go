@@ -24,7 +24,7 @@ func (p *process) export(ctx context.Context, k conn, settler *consumers.Settler
 	pair, _ := key()
 	worker := export.New(export.Options{
 		Exporter: pipeline.New(pipeline.Options{
-			Source: tables{p}, Store: objects{p}, Objects: attachments{p}, Spools: pipeline.NewSpools(64 << 20),
+			Source: tables{p}, Store: objects{p}, Objects: attachments{p}, PseudonymSecret: []byte(pseudonymSecret), Spools: pipeline.NewSpools(64 << 20),
 			Certificate: pair.Leaf, Key: pair.PrivateKey.(crypto.Signer), Lifetime: 30 * 24 * time.Hour,
 			HistoryFrom: p.historyFrom, Now: p.now,
 		}),

@@ -20,6 +20,10 @@ var filters = []func(r *schemas.ExportRequest){
 	func(r *schemas.ExportRequest) { r.Queues = []string{"sales", "support"} },
 	func(r *schemas.ExportRequest) { r.From.Time = r.From.AddDate(1, 0, 0) },
 	func(r *schemas.ExportRequest) { r.To.Time = r.To.AddDate(-1, 0, 0) },
+	func(r *schemas.ExportRequest) { r.FieldPolicy = &schemas.FieldPolicy{LeaveOut: []string{contactID}} },
+	func(r *schemas.ExportRequest) {
+		r.FieldPolicy, r.MediaTypes = &schemas.FieldPolicy{Pseudonym: []string{contactID}}, []string{"chat"}
+	},
 }
 
 // job is what an operator has set of one.

@@ -23,6 +23,8 @@ type model struct {
 	bodies map[position]string
 	// byBody are the contents that were produced.
 	byBody map[string]*content
+	// byNumber are those that are events, by the number in their text.
+	byNumber map[string]*content
 	// doubted says that what groups had committed was lost at least once.
 	doubted bool
 	// decisions are the steps at which incarnations of the topic with rows were decided.
@@ -36,6 +38,8 @@ type model struct {
 	setBack []setBack
 	// erasures are those that were requested.
 	erasures []*erasureAsked
+	// pseudonyms are what stands for contacts in exports.
+	pseudonyms map[subject]string
 	// objects are those that events refer to, by key.
 	objects map[string]*object
 	// holds are those that were made.
@@ -84,6 +88,12 @@ func (m *model) produced(e *entry) {
 		m.byBody = map[string]*content{}
 	}
 	m.byBody[e.content.body] = e.content
+	if m.byNumber == nil {
+		m.byNumber = map[string]*content{}
+	}
+	if e.content.event != nil {
+		m.byNumber[text(e.content.body)] = e.content
+	}
 }
 
 // lose notes that Kafka lost entries.

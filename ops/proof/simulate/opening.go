@@ -86,7 +86,9 @@ func (w *world) openExport(x *asked) (o opened, err error) {
 			return o, fmt.Errorf("%s has %d rows, and the manifest says %d", part.Name, len(rows), part.Rows)
 		}
 		if part.Kind != schemas.KindRemoved {
-			o.bodies = append(o.bodies, rows...)
+			for _, row := range rows {
+				o.bodies = append(o.bodies, w.unhidden(x, o.manifest, row))
+			}
 			continue
 		}
 		for _, line := range rows {

@@ -1,0 +1,301 @@
+package simulate
+
+import "testing"
+
+// These histories broke a law once.
+
+func TestARecreatedAndTruncatedTopicWhoseRowsWereDroppedIsStoredAgain(t *testing.T) {
+	replay(t, history{setting{Partitions: 1, Processes: []string{"i"}}, []act{
+		{"make the topic again", 2, 0, 0},
+		{"produce", 116, 0, 1},
+		{"run", 814, 0, 0},
+		{"wait", 2, 0, 0},
+		{"produce", 0, 0, 1},
+		{"run", 3, 0, 0},
+		{"run", 817, 863, 0},
+		{"truncate", 2, 0, 0},
+		{"drop a year", 0, 0, 0},
+		{"produce", 395, 0, 0},
+		{"run", 561, 2, 0},
+		{"start a process", 0, 0, 0},
+		{"run", 0, 0, 0},
+		{"run", 80, 0, 0},
+		{"truncate", 2, 0, 0},
+		{"produce", 662, 0, 0},
+	}})
+}
+
+func TestNoPartHasOlderVersionsOfTheSameLengthAfterARestore(t *testing.T) {
+	replay(t, history{setting{Partitions: 1, Processes: []string{"i", "e"}}, []act{
+		{"produce", 200, 1, 0},
+		{"run", 592, 0, 0},
+		{"produce", 83, 2, 0},
+		{"request an export", 0, 0, 0},
+		{"run a job", 0, 0, 0},
+		{"back ClickHouse up", 0, 0, 0},
+		{"rest", 0, 0, 0},
+		{"run", 198, 0, 0},
+		{"restore ClickHouse", 0, 0, 0},
+	}})
+}
+
+func TestAnErasureDoesNotWaitForWhatKafkaLostUnread(t *testing.T) {
+	replay(t, history{setting{Partitions: 1, Erases: true, Processes: []string{"ie"}}, []act{
+		{"fail calls", 0, 0, 5},
+		{"erase", 0, 0, 0},
+		{"produce", 0, 0, 0},
+		{"run", 544, 2, 0},
+		{"truncate", 0, 0, 0},
+	}})
+}
+
+func TestAnErasureOfAReplacedTopicWaitsForWhatIsYetToBeStored(t *testing.T) {
+	replay(t, history{setting{Partitions: 1, Erases: true, Processes: []string{"ie"}}, []act{
+		{"run", 83, 1, 0},
+		{"make the topic again", 1, 0, 1},
+		{"produce", 784, 2, 0},
+		{"erase", 1, 0, 0},
+		{"produce without a key", 0, 0, 0},
+		{"run", 81, 0, 0},
+		{"run a job", 0, 0, 0},
+		{"run", 29, 0, 0},
+		{"produce", 0, 0, 1},
+		{"truncate", 0, 1, 0},
+	}})
+}
+
+func TestAnErasureKnowsWhatExportsChoseThoughClickHouseHasLostThat(t *testing.T) {
+	replay(t, history{setting{Partitions: 2, Nameless: true, Erases: true, Processes: []string{"i", "e"}}, []act{
+		{"run", 747, 1, 0},
+		{"erase", 1, 0, 1},
+		{"produce", 2, 0, 1},
+		{"run", 544, 3, 0},
+		{"fail calls", 0, 0, 0},
+		{"wait", 0, 0, 0},
+		{"start a process", 0, 0, 1},
+		{"run a job", 0, 0, 0},
+		{"run", 44, 0, 0},
+		{"produce without a key", 0, 0, 0},
+		{"cancel an export", 0, 0, 0},
+		{"run a job", 1, 0, 0},
+		{"produce", 1, 0, 1},
+		{"run", 114, 0, 0},
+		{"produce", 0, 0, 0},
+		{"run", 43, 0, 0},
+		{"lose ClickHouse", 0, 0, 0},
+		{"start a process", 0, 0, 0},
+	}})
+}
+
+func TestAnErasureNamesARunThatHasWhatIsLeftOfAnEarlierErasureOnceMore(t *testing.T) {
+	replay(t, history{setting{Partitions: 1, Erases: true, Processes: []string{"ie"}}, []act{
+		{"run", 83, 0, 0},
+		{"erase", 1, 2, 0},
+		{"wait", 54, 0, 0},
+		{"produce", 1, 1, 0},
+		{"erase", 1, 2, 0},
+		{"run", 294, 0, 0},
+		{"run a job", 1, 0, 0},
+		{"produce", 839, 0, 0},
+		{"run", 0, 0, 0},
+		{"run a job", 1, 0, 0},
+	}})
+}
+
+func TestNothingIsDecidedByWhatBrokersSayOfTwoTopics(t *testing.T) {
+	replay(t, history{setting{Partitions: 1, Processes: []string{"e"}}, []act{
+		{"produce", 0, 0, 0},
+		{"run a job", 1, 0, 0},
+		{"run", 112, 0, 0},
+		{"make the topic again", 0, 0, 3},
+		{"request an export", 1, 0, 1},
+		{"begin a transaction", 0, 0, 0},
+		{"rest", 0, 0, 0},
+	}})
+}
+
+func TestWhatIngestRemembersOfAnErasureHidesNotWhatItNamed(t *testing.T) {
+	replay(t, history{setting{Partitions: 3, Erases: true, Processes: []string{"i", "ie", "e"}}, []act{
+		{"start a process", 0, 0, 1},
+		{"produce", 5, 1, 1},
+		{"truncate", 1, 0, 0},
+		{"rest", 0, 0, 0},
+		{"run a job", 0, 0, 0},
+		{"erase", 0, 0, 0},
+		{"wait", 34, 0, 0},
+		{"run", 206, 457, 0},
+		{"erase", 0, 0, 1},
+		{"produce", 1, 1, 0},
+		{"run", 0, 1, 0},
+		{"kill a process", 1, 0, 0},
+		{"run", 327, 5, 0},
+		{"produce without a key", 0, 1, 0},
+		{"run", 465, 2, 0},
+		{"run a job", 0, 0, 0},
+		{"wait", 3, 0, 0},
+		{"run", 890, 0, 0},
+		{"run", 979, 0, 0},
+		{"run", 80, 0, 0},
+		{"run", 208, 0, 0},
+		{"run", 348, 0, 0},
+		{"run", 55, 0, 0},
+		{"lose ClickHouse", 0, 0, 0},
+		{"produce", 0, 0, 0},
+		{"start a process", 0, 0, 2},
+		{"run", 34, 649, 0},
+	}})
+}
+
+func TestAnErasureWhoseRefusalClickHouseLostIsDoneOnceThereIsSomething(t *testing.T) {
+	replay(t, history{setting{Partitions: 1, Erases: true, Processes: []string{"ie"}}, []act{
+		{"run", 557, 0, 0},
+		{"wait", 3, 0, 0},
+		{"erase", 1, 2, 0},
+		{"rest", 0, 0, 0},
+		{"kill a process", 0, 0, 0},
+		{"produce", 7, 0, 0},
+		{"lose ClickHouse", 0, 0, 0},
+	}})
+}
+
+func TestAnErasureWhoseRequestIsLostMayHaveRemovedWhatItFound(t *testing.T) {
+	replay(t, history{setting{Partitions: 1, Erases: true, Processes: []string{"i", "e"}}, []act{
+		{"run", 834, 0, 0},
+		{"request an export", 0, 0, 0},
+		{"produce", 0, 0, 0},
+		{"erase", 0, 2, 0},
+		{"fail calls", 1, 0, 430},
+		{"rest", 0, 0, 0},
+		{"make the topic again", 0, 0, 1},
+		{"produce", 344, 1, 0},
+		{"run", 5, 345, 0},
+		{"run", 43, 0, 0},
+		{"wait", 2, 0, 0},
+		{"run", 191, 0, 0},
+		{"start a process", 0, 0, 1},
+		{"run", 33, 0, 0},
+		{"run", 200, 0, 0},
+		{"run a job", 0, 0, 0},
+		{"run", 200, 2, 0},
+		{"move Kafka", 0, 0, 0},
+	}})
+}
+
+func TestReceiversHearOfAnErasureThatFoundNothingAnyMore(t *testing.T) {
+	replay(t, history{setting{Partitions: 1, Erases: true, Processes: []string{"ie"}}, []act{
+		{"produce", 87, 2, 0},
+		{"run", 104, 0, 0},
+		{"run a job", 1, 0, 0},
+		{"erase", 1, 0, 1},
+		{"run", 5, 0, 0},
+		{"run", 353, 1, 0},
+		{"request an export", 0, 0, 0},
+		{"run a job", 0, 0, 0},
+		{"run", 110, 288, 0},
+		{"lose ClickHouse", 0, 0, 0},
+	}})
+}
+
+func TestAnErasureThatIsDoneAndOfWhichClickHouseLostTheSubjectsIsCarriedOutAgain(t *testing.T) {
+	replay(t, history{setting{Partitions: 3, Erases: true, Processes: []string{"ie"}}, []act{
+		{"run", 832, 0, 0},
+		{"run", 23, 0, 0},
+		{"produce", 2, 0, 0},
+		{"wait", 2, 0, 0},
+		{"erase", 0, 1, 0},
+		{"rest", 0, 0, 0},
+		{"run", 3, 0, 0},
+		{"run", 771, 0, 0},
+		{"wait", 0, 0, 0},
+		{"start a process", 0, 0, 2},
+		{"run", 449, 0, 0},
+		{"lose ClickHouse", 0, 0, 0},
+		{"produce without a key", 0, 0, 2},
+	}})
+}
+
+func TestAnErasureThatClickHouseLostBeforeIngestLookedStaysOne(t *testing.T) {
+	replay(t, history{setting{Partitions: 1, Erases: true, Processes: []string{"ie"}}, []act{
+		{"produce", 175, 0, 0},
+		{"rest", 0, 0, 0},
+		{"erase", 0, 0, 0},
+		{"wait", 3, 0, 0},
+		{"rest", 0, 0, 0},
+		{"wait", 2, 0, 0},
+		{"rest", 0, 0, 0},
+		{"lose ClickHouse", 0, 0, 0},
+	}})
+}
+
+func TestAnErasureDoesNotNameAnExportThatLeftItsRowsOutForTheirAge(t *testing.T) {
+	replay(t, history{setting{Partitions: 1, Erases: true, Processes: []string{"ie"}}, []act{
+		{"keep less history", 0, 0, 0},
+		{"produce", 41, 0, 0},
+		{"run a job", 0, 0, 0},
+		{"run", 117, 0, 0},
+		{"run", 50, 0, 0},
+		{"erase", 0, 0, 1},
+	}})
+}
+
+func TestARunThatIsRetriedDoesNotContinueOneWhoseRecordsWereWrittenOffMeanwhile(t *testing.T) {
+	replay(t, history{setting{Partitions: 1, Processes: []string{"i", "ie", "e"}}, []act{
+		{"run a job", 1, 0, 0},
+		{"change a job", 1, 2, 0},
+		{"produce", 227, 0, 0},
+		{"run a job", 1, 0, 0},
+		{"produce", 0, 0, 0},
+		{"rest", 0, 0, 0},
+		{"wait", 2, 0, 0},
+		{"retry an export", 0, 0, 0},
+		{"run", 40, 0, 0},
+		{"run", 336, 0, 0},
+		{"run", 593, 0, 0},
+		{"run", 757, 0, 0},
+		{"drop a year", 0, 0, 0},
+		{"make the topic again", 0, 0, 0},
+	}})
+}
+
+func TestAnErasureThatIsHeldOutlivesClickHouse(t *testing.T) {
+	replay(t, history{setting{Partitions: 1, Erases: true, Processes: []string{"ie"}}, []act{
+		{"produce", 0, 0, 0},
+		{"rest", 0, 0, 0},
+		{"hold", 0, 1, 0},
+		{"erase", 0, 1, 0},
+		{"rest", 0, 0, 0},
+		{"wait", 2, 0, 0},
+		{"rest", 0, 0, 0},
+		{"lose ClickHouse", 0, 0, 0},
+	}})
+}
+
+func TestAnErasureThatIsHeldAndABackupHasAsAcceptedIsCarriedOut(t *testing.T) {
+	for run := range 40 {
+		replay(t, history{setting{Partitions: 1, Erases: true, Processes: []string{"ie"}}, []act{
+			{"produce", 0, 0, 0},
+			{"rest", 0, 0, 0},
+			{"hold", 0, 1, 0},
+			{"erase", 0, 1, 0},
+			{"run", 5 * run, 0, 0},
+			{"back ClickHouse up", 0, 0, 0},
+			{"rest", 0, 0, 0},
+			{"wait", 2, 0, 0},
+			{"rest", 0, 0, 0},
+			{"restore ClickHouse", 0, 0, 0},
+		}})
+	}
+}
+
+func TestNoObjectOfWhatWasErasedStaysThoughClickHouseIsLostMeanwhile(t *testing.T) {
+	for run := range 20 { // among them that between finding it and looking for its objects
+		replay(t, history{setting{Partitions: 1, Erases: true, Processes: []string{"ie"}}, []act{
+			{"produce", 0, 3, 0},
+			{"rest", 0, 0, 0},
+			{"erase", 0, 1, 0},
+			{"run", 119, 0, 0},
+			{"run", 10 + run, 0, 0},
+			{"lose ClickHouse", 0, 0, 0},
+		}})
+	}
+}

@@ -66,8 +66,10 @@ they come to, secrets hidden, or check it without starting anything.
 func (s *session) checkConfig() error {
 	c, err := config.Load(s.configFile, os.Environ())
 	problems := []error{err}
-	if err == nil { // on half of a file it would report what the other half says
-		problems = append(problems, checked(c))
+	if err == nil {
+		problems = append(problems, checked(c), c.CheckFiles())
+	} else { // what is missing may be in what could not be read
+		problems = append(problems, c.CheckWritten())
 	}
 	for _, name := range config.Unknown(os.Environ()) {
 		problems = append(problems, fmt.Errorf("unknown variable %s%s", name, config.DidYouMean(name, config.Variables())))

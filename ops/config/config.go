@@ -6,10 +6,7 @@ package config
 import (
 	"errors"
 	"fmt"
-	"net"
 	"os"
-	"slices"
-	"strings"
 	"time"
 )
 
@@ -29,6 +26,8 @@ type Config struct {
 	Stack      Stack      `yaml:"stack" envPrefix:"STACK_"`
 	Web        Web        `yaml:"web" envPrefix:"WEB_"`
 	Tracing    Tracing    `yaml:"tracing" envPrefix:"TRACING_"`
+
+	from map[string]string // where each key was given its value
 }
 
 // Stack shapes the embedded stack.
@@ -206,14 +205,14 @@ func (c Config) Check() error {
 // CheckSettings reports every problem but missing services, which the embedded stack
 // takes the place of.
 func (c Config) CheckSettings() error {
-	var problems []error
-	add := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
+	p := problems{of: c}
+	c.checkSettings(p.add)
+	return errors.Join(p.all...)
+}
+
+func (c Config) checkSettings(add func(format string, args ...any)) {
 	c.S3.check(add)
-	for _, addr := range slices.Concat(c.Kafka.Brokers, c.ClickHouse.Addr, []string{c.Metrics.Listen}) {
-		if _, _, err := net.SplitHostPort(addr); err != nil {
-			add("%q is not host:port", addr)
-		}
-	}
+	c.checkServices(add)
 	if c.Kafka.Partitions < 1 || c.Kafka.Replication < 0 {
 		add("kafka.partitions must be at least 1, and kafka.replication too, or 0 for the default")
 	}
@@ -221,10 +220,11 @@ func (c Config) CheckSettings() error {
 		add("kafka.session_timeout must be at least 1s")
 	}
 	c.Kafka.SASL.check(c.Kafka.TLS.Enabled, add)
-	if strings.ContainsFunc(c.ClickHouse.Cluster, func(r rune) bool {
-		return r != '_' && r != '-' && (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z')
-	}) {
+	if c.ClickHouse.Cluster != "" && !identifier(c.ClickHouse.Cluster) {
 		add("clickhouse.cluster %q is no name: letters, digits, _ and - only", c.ClickHouse.Cluster)
+	}
+	if !identifier(c.ClickHouse.Database) {
+		add("clickhouse.database %q is no name: letters, digits, _ and - only", c.ClickHouse.Database)
 	}
 	if c.ClickHouse.Compression != "none" && c.ClickHouse.Compression != "gzip" {
 		add("clickhouse.compression %q is unknown; it must be none or gzip", c.ClickHouse.Compression)
@@ -245,7 +245,6 @@ func (c Config) CheckSettings() error {
 	c.History.check(add)
 	c.Web.check(add)
 	c.Tracing.check(add)
-	return errors.Join(problems...)
 }
 
 // LongestLifetime is the longest any tenant's artifacts live.

@@ -116,7 +116,7 @@ func TestARunningSystemIsFoundThroughItsDataDirectory(t *testing.T) {
 	running.Kafka.Brokers, running.ClickHouse.Addr = []string{"127.0.0.1:1"}, []string{"127.0.0.1:2"}
 	running.ClickHouse.Password = "p=a#s's \"w"
 	running.S3.Endpoint, running.S3.AccessKey, running.S3.SecretKey = "127.0.0.1:3", "a", "s"
-	running.Service.CertFile = dir + "/a b/$(touch x)/cert.pem"
+	running.Service.CertFile, running.Service.KeyFile = dir+"/a b/$(touch x)/cert.pem", dir+"/a b/$(touch x)/key.pem"
 	remove, err := config.WriteLocal(dir, running)
 	if err != nil {
 		t.Fatal(err)

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
-	"strconv"
 	"strings"
 )
 
@@ -19,24 +18,27 @@ func readEnviron(environ []string, c *Config) (problems []error) {
 		name, value, _ := strings.Cut(kv, "=")
 		given[name] = value
 	}
-	eachVariable(reflect.ValueOf(c).Elem(), prefix, func(name string, v reflect.Value) {
+	eachVariable(reflect.ValueOf(c).Elem(), prefix, "", func(name, key string, v reflect.Value) {
 		if text := given[name]; text != "" {
 			if err := setText(v, text); err != nil {
 				problems = append(problems, fmt.Errorf("%s: %w", name, err))
+				return
 			}
+			c.set(key, name)
 		}
 	})
 	return problems
 }
 
-// eachVariable calls do with the name of every variable and what it sets.
-func eachVariable(section reflect.Value, prefix string, do func(name string, v reflect.Value)) {
+// eachVariable calls do with the name of every variable, the key it is for and what it sets.
+func eachVariable(section reflect.Value, prefix, above string, do func(name, key string, v reflect.Value)) {
 	for i := range section.NumField() {
 		tag := section.Type().Field(i).Tag
+		key := join(above, tag.Get("yaml"))
 		if below, ok := tag.Lookup("envPrefix"); ok {
-			eachVariable(section.Field(i), prefix+below, do)
-		} else if name := tag.Get("env"); name != "-" {
-			do(prefix+name, section.Field(i))
+			eachVariable(section.Field(i), prefix+below, key, do)
+		} else if name, ok := tag.Lookup("env"); ok && name != "-" {
+			do(prefix+name, key, section.Field(i))
 		}
 	}
 }
@@ -44,12 +46,13 @@ func eachVariable(section reflect.Value, prefix string, do func(name string, v r
 // Variables lists every environment variable that sets something of Config.
 func Variables() (names []string) {
 	var c Config
-	eachVariable(reflect.ValueOf(&c).Elem(), prefix, func(name string, _ reflect.Value) { names = append(names, name) })
+	eachVariable(reflect.ValueOf(&c).Elem(), prefix, "", func(name, _ string, _ reflect.Value) { names = append(names, name) })
 	slices.Sort(names)
 	return names
 }
 
-// setText sets v from the text of a variable: lists are a,b and maps a:1,b:2.
+// setText sets v from text: of one value, or of a variable, where lists are a,b and maps
+// a:1,b:2.
 func setText(v reflect.Value, text string) error {
 	if unmarshal := unmarshalerOf(v); unmarshal != nil {
 		return unmarshal(text)
@@ -60,11 +63,11 @@ func setText(v reflect.Value, text string) error {
 		v.SetString(text)
 	case reflect.Bool:
 		var is bool
-		is, err = strconv.ParseBool(text)
+		is, err = parseBool(text)
 		v.SetBool(is)
 	case reflect.Float64:
 		var n float64
-		n, err = strconv.ParseFloat(text, 64)
+		n, err = parseFloat(text)
 		v.SetFloat(n)
 	case reflect.Pointer:
 		v.Set(reflect.New(v.Type().Elem()))
@@ -82,7 +85,7 @@ func setText(v reflect.Value, text string) error {
 		return setMap(v, text)
 	default:
 		var n int64
-		n, err = strconv.ParseInt(text, 10, v.Type().Bits())
+		n, err = parseInt(text, v.Type().Bits())
 		v.SetInt(n)
 	}
 	if err != nil {
@@ -97,6 +100,9 @@ func setMap(v reflect.Value, text string) error {
 		key, value, ok := strings.Cut(strings.TrimSpace(pair), ":")
 		if !ok || key == "" {
 			return fmt.Errorf("%q is not NAME:VALUE", pair)
+		}
+		if v.MapIndex(reflect.ValueOf(key)).IsValid() {
+			return fmt.Errorf("%s is named twice", key)
 		}
 		element := reflect.New(v.Type().Elem()).Elem()
 		if err := setText(element, value); err != nil {

@@ -45,6 +45,9 @@ const (
 
 // check reports every problem.
 func (s S3) check(add func(format string, args ...any)) {
+	if s.Bucket == "" {
+		add("s3.bucket is empty")
+	}
 	if s.AttachmentsBucket == "" || s.AttachmentsBucket == s.Bucket {
 		add("s3.attachments_bucket must be another one than s3.bucket: who may write attachments may not touch artifacts")
 	}

@@ -2,7 +2,6 @@ package config
 
 import (
 	"fmt"
-	"net"
 	"net/netip"
 	"net/url"
 	"slices"
@@ -97,8 +96,8 @@ func (w Web) Proxies() ([]netip.Prefix, error) {
 
 // check reports every problem.
 func (w Web) check(add func(format string, args ...any)) {
-	host, _, err := net.SplitHostPort(w.Listen)
-	if err != nil {
+	host, _, ok := hostPort(w.Listen)
+	if !ok {
 		add("web.listen %q is not host:port", w.Listen)
 	} else if w.CertFile == "" && !w.BehindProxy && !isLoopback(host) {
 		add("web.listen %q is not loopback, and passwords would travel in the clear: set web.cert_file and web.key_file, or web.behind_proxy if a proxy in front does TLS", w.Listen)

@@ -40,7 +40,7 @@ func readYAML(file string, content []byte, c *Config) []error {
 	default:
 		return []error{fmt.Errorf("%s:%d: a second document begins here; a configuration is one document", file, second.Line)}
 	}
-	r := reader{file: file}
+	r := reader{file: file, set: c.set}
 	r.read(document.Content[0], reflect.ValueOf(c).Elem(), "")
 	return r.problems
 }
@@ -58,6 +58,7 @@ func syntax(file string, err error) error {
 // first value it cannot convert and does not name its key.
 type reader struct {
 	file     string
+	set      func(key, place string)
 	problems []error
 }
 
@@ -67,6 +68,9 @@ func (r *reader) problem(n *yaml.Node, key, format string, args ...any) {
 	}
 	r.problems = append(r.problems, fmt.Errorf("%s:%d: %s%s", r.file, n.Line, key, fmt.Sprintf(format, args...)))
 }
+
+// took remembers where a key has its value from.
+func (r *reader) took(n *yaml.Node, key string) { r.set(key, fmt.Sprintf("%s:%d", r.file, n.Line)) }
 
 // read sets v, which key names, from n. null leaves it as it is.
 func (r *reader) read(n *yaml.Node, v reflect.Value, key string) {
@@ -81,6 +85,8 @@ func (r *reader) read(n *yaml.Node, v reflect.Value, key string) {
 			r.problem(n, key, "must be one value")
 		} else if err := unmarshal(n.Value); err != nil {
 			r.problem(n, key, "%v", err)
+		} else {
+			r.took(n, key)
 		}
 		return
 	}
@@ -95,11 +101,13 @@ func (r *reader) read(n *yaml.Node, v reflect.Value, key string) {
 			made.SetMapIndex(reflect.ValueOf(name), element)
 		})
 		v.Set(made)
+		r.took(n, key)
 	case reflect.Slice:
 		if n.Kind != yaml.SequenceNode {
 			r.problem(n, key, "must be a list, such as [a, b]")
 			return
 		}
+		r.took(n, key)
 		v.Set(reflect.MakeSlice(v.Type(), len(n.Content), len(n.Content)))
 		for i, item := range n.Content {
 			r.read(item, v.Index(i), fmt.Sprintf("%s[%d]", key, i))
@@ -108,9 +116,12 @@ func (r *reader) read(n *yaml.Node, v reflect.Value, key string) {
 		v.Set(reflect.New(v.Type().Elem()))
 		r.read(n, v.Elem(), key)
 	default:
-		if n.Kind != yaml.ScalarNode || n.Decode(v.Addr().Interface()) != nil {
+		// Not n.Decode, to which 010 is eight, as it was in YAML 1.1.
+		if n.Kind != yaml.ScalarNode || setText(v, n.Value) != nil {
 			r.problem(n, key, "%q must be %s", n.Value, kindName(v.Kind()))
+			return
 		}
+		r.took(n, key)
 	}
 }
 
@@ -145,7 +156,10 @@ func (r *reader) section(n *yaml.Node, v reflect.Value, key string) {
 	fields := map[string]reflect.Value{}
 	var names []string
 	for i := range v.NumField() {
-		name := v.Type().Field(i).Tag.Get("yaml")
+		name, ok := v.Type().Field(i).Tag.Lookup("yaml")
+		if !ok {
+			continue
+		}
 		fields[name], names = v.Field(i), append(names, name)
 	}
 	r.pairs(n, key, func(name string, at, value *yaml.Node) {

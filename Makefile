@@ -68,6 +68,12 @@ test-race: system-tools ## the tests under the race detector (needs a C compiler
 chaos: bin/cdds ## break it on purpose for FOR=5m (SEED=n repeats a run) and check every promise
 	@go run ./ops/proof/chaos --bin bin/cdds --for $(or $(FOR),5m) --seed $(or $(SEED),0)
 
+# Three minutes; OUTAGE=5m MINUTE=30s is the whole thing, in half an hour.
+.PHONY: day
+day: bin/cdds ## an operator's day: install, upgrade, lose services, rotate every secret, fire an administrator; nothing may be lost
+	@ops/tools/install prometheus || echo "no Prometheus: alerts are not looked at"
+	@go run ./ops/proof/day --bin bin/cdds --before "$(or $(BEFORE),bin/cdds)" --outage $(or $(OUTAGE),20s) --minute $(or $(MINUTE),2s)
+
 # One task a core; a seed is one history. SEED=0 begins with a new seed.
 .PHONY: simulate
 simulate: ## check every promise about rows in thousands of made-up histories for FOR=5m (SEED=n repeats them)

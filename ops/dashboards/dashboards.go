@@ -17,6 +17,26 @@ import (
 //go:embed grafana/dashboards/*.json
 var files embed.FS
 
+//go:embed rules/*.yml
+var ruleFiles embed.FS
+
+// Rules are Prometheus' rules by name of file.
+func Rules() (map[string]string, error) {
+	entries, err := ruleFiles.ReadDir("rules")
+	if err != nil {
+		return nil, err
+	}
+	all := map[string]string{}
+	for _, e := range entries {
+		content, err := ruleFiles.ReadFile(path.Join("rules", e.Name()))
+		if err != nil {
+			return nil, err
+		}
+		all[e.Name()] = string(content)
+	}
+	return all, nil
+}
+
 // Dashboard is what this package needs of a Grafana dashboard.
 type Dashboard struct {
 	// File is its name without .json.

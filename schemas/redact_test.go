@@ -78,11 +78,11 @@ func TestARowShowsWhatThePolicyLeaves(t *testing.T) {
 
 func TestAPseudonymIsTheHMACUnderTheKeyOfTheTenant(t *testing.T) {
 	derived := hmac.New(sha256.New, secret)
-	derived.Write([]byte("cdds/pseudonym/v1\x00acme"))
+	derived.Write([]byte("cdds/pseudonym/v2\x00acme"))
 	mac := hmac.New(sha256.New, derived.Sum(nil))
 	mac.Write([]byte("c-1"))
 	acme, globex := pseudonymKey(t, "acme"), pseudonymKey(t, "globex")
-	if got, want := acme.Of("c-1"), base64.RawURLEncoding.EncodeToString(mac.Sum(nil)); got != want {
+	if got, want := acme.Of("c-1"), base64.RawURLEncoding.EncodeToString(mac.Sum(nil)[:16]); got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 	if acme.Of("c-1") == globex.Of("c-1") || acme.ID() == globex.ID() {

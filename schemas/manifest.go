@@ -94,25 +94,29 @@ func Total(receipts []Receipt) Totals { return TotalOf(slices.Values(receipts)) 
 // TotalOf adds up receipts that come one after the other.
 func TotalOf(receipts iter.Seq[Receipt]) (t Totals) {
 	for r := range receipts {
-		t.Parts++
-		switch r.Kind {
-		case KindAttachments:
-			t.Attachments += r.Rows
-			t.AttachmentBytes += r.Bytes
-			t.AttachmentProblems += r.Problems
-		case KindRemoved:
-			t.Removed += r.Rows
-		default:
-			t.Rows += r.Rows
-			t.JSONLBytes += r.Bytes
-		}
-		t.ZipBytes += r.ZipBytes
-		t.SealedBytes += r.SealedBytes
-		for _, s := range r.Segments {
-			t.SealedBytes += s.SealedBytes
-		}
+		t.add(r)
 	}
 	return t
+}
+
+func (t *Totals) add(r Receipt) {
+	t.Parts++
+	switch r.Kind {
+	case KindAttachments:
+		t.Attachments += r.Rows
+		t.AttachmentBytes += r.Bytes
+		t.AttachmentProblems += r.Problems
+	case KindRemoved:
+		t.Removed += r.Rows
+	default:
+		t.Rows += r.Rows
+		t.JSONLBytes += r.Bytes
+	}
+	t.ZipBytes += r.ZipBytes
+	t.SealedBytes += r.SealedBytes
+	for _, s := range r.Segments {
+		t.SealedBytes += s.SealedBytes
+	}
 }
 
 // possible reports whether a part can have such sizes and such a range.
@@ -140,15 +144,30 @@ func DecodeManifestFrom(r io.Reader) (*Manifest, error) {
 		return nil, err
 	}
 	m.Parts = parts
-	if err := m.check(); err != nil {
+	c := CheckManifest(m)
+	for _, part := range parts {
+		c.Part(part)
+	}
+	if err := c.Err(); err != nil {
 		return nil, err
 	}
 	return m, nil
 }
 
-// check is a *MalformedError unless the manifest is consistent in itself.
-func (m *Manifest) check() error {
-	var p problems
+// ManifestCheck finds out whether a manifest is consistent in itself, whose parts come one after
+// the other.
+type ManifestCheck struct {
+	of         *Manifest
+	pseudonyms bool
+	problems   problems
+	totals     Totals
+	last       Part
+}
+
+// CheckManifest begins the check of a manifest.
+func CheckManifest(m *Manifest) *ManifestCheck {
+	c := &ManifestCheck{of: m, pseudonyms: m.FieldPolicy.ReplacesIdentity(m.Filter.Entity)}
+	p := &c.problems
 	if m.Version != ManifestVersion {
 		p.add("version", "%d is not %d, the one this program reads", m.Version, ManifestVersion)
 	}
@@ -156,42 +175,52 @@ func (m *Manifest) check() error {
 	p.exportID(m.ExportID)
 	p.oneOf("filter.entity", m.Filter.Entity, Entities(), true)
 	if m.Chain != nil {
-		m.Chain.check(m, &p)
+		m.Chain.check(m, p)
 	}
-	m.FieldPolicy.check(&p)
+	m.FieldPolicy.check(p)
 	p.oneOf("names", m.Names, NamesChoices(), false)
-	pseudonyms := m.FieldPolicy.ReplacesIdentity(m.Filter.Entity)
-	for i, part := range m.Parts {
-		if part.Number != i+1 {
-			p.add("parts", "number %d stands where %d is expected", part.Number, i+1)
-		}
-		name := PartName(m.Filter.Entity, m.ExportID, part.Part)
-		if part.Name != name {
-			p.add("parts", "part %d has the name %q, not %q", i+1, shorten(part.Name), name)
-		}
-		if key := ExportPrefix(m.TenantID, m.ExportID) + name; part.Key != "" && part.Key != key {
-			p.add("parts", "part %d has the key %q, not %q", i+1, shorten(part.Key), key)
-		}
-		if !sha256Pattern.MatchString(part.SealedSHA256) || !sha256Pattern.MatchString(part.ZipSHA256) || !sha256Pattern.MatchString(part.JSONLSHA256) {
-			p.add("parts", "part %d lacks a digest", i+1)
-		}
-		if !slices.Contains(kinds, part.Kind) {
-			p.add("parts", "part %d is of the unknown kind %q", i+1, shorten(part.Kind))
-		}
-		if !part.possible(pseudonyms) {
-			p.add("parts", "part %d has an impossible size or range", i+1)
-		}
-		if err := part.checkSegments(m.TenantID, m.ExportID); err != nil {
-			p.add("parts", "part %d: %v", i+1, err)
-		}
-		if i > 0 && !part.follows(m.Parts[i-1].Part, pseudonyms) {
-			p.add("parts", "part %d overlaps the one before", i+1)
-		}
+	return c
+}
+
+// Part checks the next part.
+func (c *ManifestCheck) Part(part Receipt) {
+	m, p := c.of, &c.problems
+	c.totals.add(part)
+	n := c.totals.Parts
+	if part.Number != n {
+		p.add("parts", "number %d stands where %d is expected", part.Number, n)
 	}
-	if m.Totals != Total(m.Parts) {
-		p.add("totals", "are not the sums of the parts")
+	name := PartName(m.Filter.Entity, m.ExportID, part.Part)
+	if part.Name != name {
+		p.add("parts", "part %d has the name %q, not %q", n, shorten(part.Name), name)
 	}
-	if err := p.err(); err != nil {
+	if key := ExportPrefix(m.TenantID, m.ExportID) + name; part.Key != "" && part.Key != key {
+		p.add("parts", "part %d has the key %q, not %q", n, shorten(part.Key), key)
+	}
+	if !sha256Pattern.MatchString(part.SealedSHA256) || !sha256Pattern.MatchString(part.ZipSHA256) || !sha256Pattern.MatchString(part.JSONLSHA256) {
+		p.add("parts", "part %d lacks a digest", n)
+	}
+	if !slices.Contains(kinds, part.Kind) {
+		p.add("parts", "part %d is of the unknown kind %q", n, shorten(part.Kind))
+	}
+	if !part.possible(c.pseudonyms) {
+		p.add("parts", "part %d has an impossible size or range", n)
+	}
+	if err := part.checkSegments(m.TenantID, m.ExportID); err != nil {
+		p.add("parts", "part %d: %v", n, err)
+	}
+	if n > 1 && !part.follows(c.last, c.pseudonyms) {
+		p.add("parts", "part %d overlaps the one before", n)
+	}
+	c.last = part.Part
+}
+
+// Err is a *MalformedError unless the manifest is consistent, and all its parts were those.
+func (c *ManifestCheck) Err() error {
+	if c.of.Totals != c.totals {
+		c.problems.add("totals", "are not the sums of the parts")
+	}
+	if err := c.problems.err(); err != nil {
 		return &MalformedError{CodeEvent, "the manifest is inconsistent: " + err.Error()}
 	}
 	return nil

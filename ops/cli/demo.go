@@ -213,16 +213,14 @@ func (d *demo) proveTenant(ctx context.Context, tenant, signer string) (proof, e
 	}
 	d.say("%s: decrypting with openssl and unzip, comparing every line", tenant)
 	came := digests{}
-	for _, part := range report.Manifest.Parts {
+	err = report.PartsIn(dir, func(part schemas.Receipt) error {
 		if part.Kind == schemas.KindAttachments {
-			if err := openAttachments(ctx, filepath.Join(dir, part.Name), d.certFile(), d.keyFile(), part); err != nil {
-				return p, err
-			}
-			continue
+			return openAttachments(ctx, filepath.Join(dir, part.Name), d.certFile(), d.keyFile(), part)
 		}
-		if err := openWithStockTools(ctx, filepath.Join(dir, part.Name), d.certFile(), d.keyFile(), came); err != nil {
-			return p, err
-		}
+		return openWithStockTools(ctx, filepath.Join(dir, part.Name), d.certFile(), d.keyFile(), came)
+	})
+	if err != nil {
+		return p, err
 	}
 	t := e.Done
 	p = proof{tenant, e.ExportID, t.Rows, t.Parts, t.JSONLBytes, t.ZipBytes, t.SealedBytes, seconds, t.Attachments, came.equal(d.went[tenant])}

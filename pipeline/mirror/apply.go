@@ -99,13 +99,14 @@ func (a *application) all(ctx context.Context, now schemas.Time) error {
 		}
 	}
 	for _, kind := range []string{schemas.KindRemoved, "", schemas.KindAttachments} {
-		for _, part := range m.Parts {
+		err := a.run.Parts(func(part schemas.Receipt) error {
 			if part.Kind != kind {
-				continue
+				return nil
 			}
-			if err := a.part(ctx, part); err != nil {
-				return err
-			}
+			return a.part(ctx, part)
+		})
+		if err != nil {
+			return err
 		}
 	}
 	if a.copy.Files != nil {

@@ -42,6 +42,13 @@ func Decrypt(ctx context.Context, dir string, cert *x509.Certificate, key crypto
 	if err != nil {
 		return report, err
 	}
+	err = report.eachListed(d.in, func(part schemas.Receipt) error {
+		report.Manifest.Parts = append(report.Manifest.Parts, part)
+		return nil
+	})
+	if err != nil {
+		return report, errors.Join(err, d.close())
+	}
 	return report, errors.Join(d.run(ctx, &report, out, o.parallel()), d.close())
 }
 
@@ -56,7 +63,8 @@ func open(ctx context.Context, dir string, cert *x509.Certificate, key crypto.De
 	if d.in, err = os.OpenRoot(dir); err != nil {
 		return d, r, err
 	}
-	if r, err = proof(d.in, o); err != nil {
+	var listed *names
+	if r, listed, err = proof(d.in, o); err != nil {
 		return d, r, err
 	}
 	if err := sealedFor(r.Manifest, cert, key); err != nil {
@@ -65,7 +73,7 @@ func open(ctx context.Context, dir string, cert *x509.Certificate, key crypto.De
 	d.entity = r.Manifest.Filter.Entity
 	// Every byte is read twice: once to verify, once to decrypt.
 	d.progress = &progress{total: 2 * r.Manifest.Totals.SealedBytes, tell: o.Progress}
-	if err := verifyParts(ctx, d.in, &r, o, d.progress); err != nil {
+	if err := verifyParts(ctx, d.in, &r, listed, o, d.progress); err != nil {
 		return d, r, err
 	}
 	if err := os.MkdirAll(out, 0o700); err != nil {

@@ -31,6 +31,10 @@ func Open(ctx context.Context, dir string, cert *x509.Certificate, key crypto.De
 // Close leaves nothing behind.
 func (e *Export) Close() error { return e.d.close() }
 
+// Parts gives each the parts of the export, one after the other. Only when Parts returns nil are they
+// what the manifest says: who applies them must be able to take that back.
+func (e *Export) Parts(each func(schemas.Receipt) error) error { return e.eachListed(e.d.in, each) }
+
 // Lines gives each line of a part, without its line feed, which is valid until each
 // returns. Only when Lines returns nil are they what the manifest says: who applies them
 // must be able to take that back.

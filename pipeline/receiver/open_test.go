@@ -15,7 +15,7 @@ import (
 func TestAnOpenedExportGivesTheLinesThatWereExported(t *testing.T) {
 	scratch := t.TempDir()
 	e := opened(t, export{parts: 3}.write(t), scratch)
-	for i, part := range e.Manifest.Parts {
+	for i, part := range parts(t, e) {
 		var got bytes.Buffer
 		err := e.Lines(t.Context(), part, func(line []byte) error {
 			got.Write(append(line, '\n'))
@@ -35,7 +35,7 @@ func TestLinesOfWhichOneIsRefusedEndThere(t *testing.T) {
 	e := opened(t, export{parts: 1}.write(t), scratch)
 	full := errors.New("the disk is full")
 	seen := 0
-	err := e.Lines(t.Context(), e.Manifest.Parts[0], func([]byte) error {
+	err := e.Lines(t.Context(), parts(t, e)[0], func([]byte) error {
 		if seen++; seen == 10 {
 			return full
 		}
@@ -57,7 +57,7 @@ func TestLinesThatAreNotWhatTheManifestSaysEndInAViolation(t *testing.T) {
 		}},
 	} {
 		e := opened(t, x.write(t), t.TempDir())
-		err := e.Lines(t.Context(), e.Manifest.Parts[0], func([]byte) error { return nil })
+		err := e.Lines(t.Context(), parts(t, e)[0], func([]byte) error { return nil })
 		if v := new(receiver.Violation); !errors.As(err, &v) || v.Rule != receiver.RuleContent {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -69,7 +69,7 @@ func TestAnOpenedExportGivesItsAttachments(t *testing.T) {
 		e := opened(t, attached(t, content), t.TempDir())
 		var got strings.Builder
 		var lines []string
-		err := e.Attachments(t.Context(), e.Manifest.Parts[0], func(line schemas.AttachmentLine, write func(io.Writer) error) error {
+		err := e.Attachments(t.Context(), parts(t, e)[0], func(line schemas.AttachmentLine, write func(io.Writer) error) error {
 			lines = append(lines, line.AttachmentID)
 			return write(&got)
 		})
@@ -91,4 +91,17 @@ func opened(t *testing.T, dir, scratch string) *receiver.Export {
 		}
 	})
 	return e
+}
+
+// parts are those of an opened export.
+func parts(t testing.TB, e *receiver.Export) (all []schemas.Receipt) {
+	t.Helper()
+	err := e.Parts(func(part schemas.Receipt) error {
+		all = append(all, part)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
 }

@@ -44,7 +44,7 @@ func (o Options) parallel() int {
 
 // Report says what was found, as far as it got.
 type Report struct {
-	// Manifest is nil unless its signature holds.
+	// Manifest is nil unless its signature holds. It has no Parts but where Decrypt fills them in.
 	Manifest *schemas.Manifest
 	// ManifestSHA256 is the digest of its file, by which the next run of a chain names it.
 	ManifestSHA256 string

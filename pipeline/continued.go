@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"cdds/schemas"
@@ -20,7 +21,7 @@ func (e *Exporter) continued(ctx context.Context, a Acceptance) (previous *Run, 
 		return nil, "", Permanent(fmt.Errorf("nothing is known of export %s any more, which this one continues; request a whole one", r.SinceExport))
 	}
 	if earlier.policy() != a.policy() {
-		return nil, otherPolicy(r.SinceExport), nil
+		return nil, otherPolicy(r.SinceExport, earlier.policy(), a.policy()), nil
 	}
 	if earlier.Request.Names != r.Names {
 		return nil, otherNames(r.SinceExport), nil
@@ -43,8 +44,14 @@ func (e *Exporter) continued(ctx context.Context, a Acceptance) (previous *Run, 
 	return run, "", nil
 }
 
-func otherPolicy(exportID string) string {
-	return fmt.Sprintf("export %s was made under another field policy, or with another key of pseudonyms", exportID)
+// otherPolicy says what differs between what two exports hide.
+func otherPolicy(exportID, was, is string) string {
+	wasDigest, wasKey, _ := strings.Cut(was, "/")
+	digest, key, _ := strings.Cut(is, "/")
+	if wasDigest == digest {
+		return fmt.Sprintf("the pseudonyms of export %s were made with the key %s, and this service now has the key %s", exportID, wasKey, key)
+	}
+	return fmt.Sprintf("export %s was made under another field policy", exportID)
 }
 
 func otherNames(exportID string) string {
@@ -84,7 +91,7 @@ func (e *Exporter) startsOver(ctx context.Context, a Acceptance, previous Run) (
 	case (previous.Attachments == schemas.AttachmentsNone) != r.WithoutAttachments():
 		return fmt.Sprintf("run %s treats attachments differently", previous.ExportID), nil
 	case previous.FieldPolicy != a.policy():
-		return otherPolicy(previous.ExportID), nil
+		return otherPolicy(previous.ExportID, previous.FieldPolicy, a.policy()), nil
 	case previous.Names != r.Names:
 		return otherNames(previous.ExportID), nil
 	}

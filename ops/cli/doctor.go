@@ -27,7 +27,8 @@ runs somewhere, and that every record of the source topics is stored or dead-let
 It exits 0 only when everything is healthy.
 
 The roles are all there are; webhooks only where webhooks.secret is configured. --roles
-names others, for a system that does without some. With web.links it also follows a link to
+names others, for a system that does without some. It compares the key of pseudonyms with
+those of the jobs' last runs. With web.links it also follows a link to
 the object store, as a receiver would.
 
 ` + exitCodes,
@@ -102,6 +103,7 @@ func (s *session) doctor(ctx context.Context, all *services, c config.Config, ro
 			return checkPartitioning(ctx, s, topic)
 		}})
 	}
+	checks = append(checks, check{"pseudonyms", checkPseudonyms})
 	var findings []finding
 	healthy := true
 	for _, c := range checks {

@@ -151,6 +151,7 @@ func newRoot(s *session) *cobra.Command {
 		}
 	}
 	root.AddCommand(newVersion(s))
+	root.AddCommand(commandsOf(s.topics())...)
 	_ = root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{formTable, formJSON, formYAML, formCSV, formJSONL}, cobra.ShellCompDirectiveNoFileComp))
 	_ = root.RegisterFlagCompletionFunc("context", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 		return contextNames(), cobra.ShellCompDirectiveNoFileComp

@@ -20,6 +20,9 @@ and to files, and runs no service.`
 // serviceFlags are none: this build acts on no services.
 func (s *session) serviceFlags(*pflag.FlagSet) {}
 
+// topics are the pages of help of this build.
+func (s *session) topics() []topic { return receivingTopics }
+
 // groups are the commands of who receives exports.
 func (s *session) groups() []group {
 	receiving := s.receiving()

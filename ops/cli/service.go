@@ -5,6 +5,7 @@ package cli
 import (
 	"errors"
 	"os"
+	"slices"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -40,6 +41,9 @@ func (s *session) groups() []group {
 		s.signingIn(),
 	}
 }
+
+// topics are the pages of help of this build.
+func (s *session) topics() []topic { return slices.Concat(serviceTopics, receivingTopics) }
 
 // find loads the configuration of the running system a command acts on.
 func (s *session) find() (config.Config, error) {

@@ -19,7 +19,21 @@ func Commands(root *cobra.Command) string {
 	for _, c := range root.Commands() {
 		describe(&b, c, exitCodes)
 	}
-	return b.String()
+	for _, c := range Topics(root) {
+		fmt.Fprintf(&b, "## cdds help %s\n\n%s.\n\n", c.Name(), c.Short)
+		fenced(&b, strings.ReplaceAll(c.Long, exitCodes, "(the exit codes above)"))
+	}
+	return strings.TrimRight(b.String(), "\n") + "\n"
+}
+
+// Topics are the pages of help that are about several commands.
+func Topics(root *cobra.Command) (all []*cobra.Command) {
+	for _, c := range root.Commands() {
+		if c.IsAdditionalHelpTopicCommand() && c.Name() != "help" && c.Name() != "completion" {
+			all = append(all, c)
+		}
+	}
+	return all
 }
 
 // describe writes a command and those below it.

@@ -3,9 +3,11 @@
 package main
 
 import (
+	"bytes"
 	"flag"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -40,6 +42,15 @@ func run(markdown, man, version string) error {
 		return err
 	}
 	eachCommand(root, func(c *cobra.Command) { c.Long = tables(c.Long) })
+	for _, c := range docs.Topics(root) { // which are of no interest to GenManTree
+		var page bytes.Buffer
+		if err := doc.GenMan(c, &doc.GenManHeader{Title: "CDDS-" + strings.ToUpper(c.Name()), Section: "7", Source: strings.TrimSpace("cdds " + version), Manual: "CDDS"}, &page); err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(man, "cdds-"+c.Name()+".7"), page.Bytes(), 0o644); err != nil { //nolint:gosec // documentation is public
+			return err
+		}
+	}
 	return doc.GenManTree(root, &doc.GenManHeader{Title: "CDDS", Section: "1", Source: strings.TrimSpace("cdds " + version), Manual: "CDDS"}, man)
 }
 

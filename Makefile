@@ -29,6 +29,10 @@ bin/cdds-production: $(SOURCES)
 reference: ## write ops/docs/cli.md, the page of every command, from the commands
 	@go run ./ops/tools/reference -markdown ops/docs/cli.md
 
+.PHONY: site
+site: ## write the documentation as a web site into dist/docs; `cdds up` serves the same at /docs/
+	@go run ./ops/tools/site -out dist/docs
+
 # What a receiver installs, for each system it is built for.
 .PHONY: receivers
 receivers: ## build the receiver's program for Linux, macOS and Windows into bin/receivers

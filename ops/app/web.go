@@ -25,6 +25,7 @@ import (
 	"cdds/ops/config"
 	"cdds/ops/connect"
 	"cdds/ops/console"
+	"cdds/ops/docs/site"
 	"cdds/pipeline"
 	"cdds/producers"
 	"cdds/producers/schedule"
@@ -173,6 +174,7 @@ func (w *web) routes(service *admin.Service) http.Handler {
 	for _, at := range []string{console.Prefix + "/", auth.StartPath, auth.CallbackPath} {
 		mux.Handle(at, routed(pages))
 	}
+	mux.Handle("GET "+site.Prefix+"/", site.Handler())
 	mux.Handle("GET /{$}", http.RedirectHandler(console.Prefix+"/", http.StatusFound))
 	handler := w.observed.observed(w.auth.AddressOf, auth.Protect(w.auth.Middleware(mux)))
 	if w.app.Config.Web.Secure() {

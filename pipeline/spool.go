@@ -40,9 +40,10 @@ func (e *TooLargeError) Error() string {
 // Means is answer.Permanent.
 func (e *TooLargeError) Means() answer.Meaning { return answer.Permanent }
 
-// Fits is a *TooLargeError if size bytes are more than all reservations together may have.
+// Fits is a *TooLargeError if size bytes are more than all reservations together may have. Who
+// only estimates has no Spools, and nothing is too large.
 func (s *Spools) Fits(size int64) error {
-	if size > s.limit {
+	if s != nil && size > s.limit {
 		return &TooLargeError{size, s.limit}
 	}
 	return nil

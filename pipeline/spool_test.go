@@ -105,3 +105,10 @@ func TestReservationsNeverExceedTheBoundAndNeverBlockForEver(t *testing.T) {
 		}
 	})
 }
+
+func TestWhoOnlyEstimatesHasNoSpoolsAndNothingIsTooLarge(t *testing.T) {
+	var none *Spools
+	if err := none.Fits(1 << 40); err != nil {
+		t.Errorf("without spools a size is refused: %v", err)
+	}
+}

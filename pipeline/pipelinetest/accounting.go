@@ -32,6 +32,7 @@ type Accounting interface {
 	CameBack(ctx context.Context, erasures []schemas.Erasure) ([]schemas.Erasure, error)
 	EraseAgain(ctx context.Context, e schemas.Erasure) (int64, error)
 	Impact(ctx context.Context, e schemas.Erasure) (warehouse.Impact, error)
+	ErasableBodies(ctx context.Context, e schemas.Erasure, each func(body string) error) error
 }
 
 // Losses are what happens to tables from outside.
@@ -145,6 +146,10 @@ func rowsAt(run schemas.Run) schemas.Batch[*schemas.Interaction] {
 			InteractionID: fmt.Sprint("i", at), TenantID: fmt.Sprint("tenant-", at%3), MediaType: "chat",
 			StartedAt: schemas.TimeOf(time.Date(yearOf(at), 2, 1, int(at%20), 0, 0, 0, time.UTC)), ContactID: []string{"", "ann", "bob"}[at/3%3],
 		}
+		if at%4 == 0 {
+			e.Attachments = []schemas.Attachment{{AttachmentID: "a", Object: fmt.Sprintf("%s/%d", e.TenantID, at), Size: 1}}
+			e.Body = []byte(fmt.Sprintf(`{"interaction_id":"i%d"}`, at))
+		}
 		b.Records = append(b.Records, schemas.Record[*schemas.Interaction]{
 			Event: e, Partition: run.Partition, Offset: at, Time: schemas.TimeOf(start),
 		})
@@ -168,8 +173,11 @@ type forgotten struct {
 	rows, versions int64
 	outcomes       []schemas.SubjectOutcome
 	subjects       []string
-	back           bool
-	known          int
+	// bodies are those of the versions with attachments, each once: what was inserted twice is
+	// told of twice, until it is merged.
+	bodies []string
+	back   bool
+	known  int
 }
 
 // erasureOf is an erasure of a contact or an interaction, as of some point.
@@ -220,6 +228,9 @@ func answers(t *testing.T, a Accounting, erasures []schemas.Erasure) (all answer
 		})
 		slices.Sort(x.subjects)
 		errs = append(errs, err)
+		errs = append(errs, a.ErasableBodies(ctx, e, func(body string) error { x.bodies = append(x.bodies, body); return nil }))
+		slices.Sort(x.bodies)
+		x.bodies = slices.Compact(x.bodies)
 		impact, err := a.Impact(ctx, e)
 		errs = append(errs, err)
 		x.versions, x.outcomes = impact.Versions, impact.Outcomes()

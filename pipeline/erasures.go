@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"cdds/pipeline/bucket"
@@ -123,8 +124,21 @@ func (d Erasures) read(ctx context.Context, key string) (e schemas.Erasure, foun
 	return e, err == nil, err
 }
 
+// largeErasure is from when on such a document leaves out which files of exports hold something.
+const largeErasure = 8 << 20
+
 func (d Erasures) record(ctx context.Context, name string, e schemas.Erasure) (schemas.Erasure, error) {
 	content, err := schemas.Encode(e)
+	if err == nil && len(content) > largeErasure {
+		e.Exports = slices.Clone(e.Exports)
+		for i := range e.Exports {
+			e.Exports[i].Parts = nil
+		}
+		content, err = schemas.Encode(e)
+	}
+	if err == nil && len(content) > maxErasure {
+		err = Permanent(fmt.Errorf("what is known of erasure %s has %s; the limit is %d", KeyOf(e.Request), schemas.Counted(len(content), "byte"), maxErasure))
+	}
 	if err != nil {
 		return e, err
 	}

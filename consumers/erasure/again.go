@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"cdds/pipeline"
 	"cdds/schemas"
 )
 
@@ -21,9 +22,10 @@ const (
 // looks for what came back: at once, a minute after each look, and when holds change, until ctx
 // ends; it then returns nil. A look that fails is logged and made again.
 func (h *Handler) Watch(ctx context.Context) error {
+	left := unattended{}
 	for {
 		changed := h.Holds.Changed()
-		if err := errors.Join(h.again(ctx), h.resume(ctx)); err != nil && ctx.Err() == nil {
+		if err := errors.Join(h.again(ctx), h.resume(ctx, left)); err != nil && ctx.Err() == nil {
 			h.Logger.ErrorContext(ctx, "cannot tell whether erased rows came back, or erasures that wait can go on; looking again in a minute", "error", err)
 		}
 		select {
@@ -47,26 +49,27 @@ func (h *Handler) again(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	var failed []error
 	for _, e := range back {
-		if held, err := h.cameBackHeld(ctx, e); err != nil {
-			return err
-		} else if held {
-			continue
-		}
-		rows, err := h.Rows.EraseAgain(ctx, e)
-		if err != nil {
-			return err
-		}
-		if rows == 0 {
-			continue
-		}
-		h.Logger.WarnContext(ctx, "erased rows had come back and were removed", "tenant", e.Request.TenantID, "erasure", e.Request.ErasureID, "rows", rows)
-		e.State = schemas.ErasureRepeated
-		if err := h.audit(ctx, e, schemas.OutcomeDone, fmt.Sprintf("%s: %s removed that came late", e.About(), schemas.Counted(rows, "version"))); err != nil {
-			return err
+		if err := h.removeAgain(ctx, e); err != nil {
+			failed = append(failed, of(pipeline.KeyOf(e.Request), err))
 		}
 	}
-	return nil
+	return errors.Join(failed...)
+}
+
+// removeAgain removes what came back of an erasure, unless a hold keeps it.
+func (h *Handler) removeAgain(ctx context.Context, e schemas.Erasure) error {
+	if held, err := h.cameBackHeld(ctx, e); err != nil || held {
+		return err
+	}
+	rows, err := h.Rows.EraseAgain(ctx, e)
+	if err != nil || rows == 0 {
+		return err
+	}
+	h.Logger.WarnContext(ctx, "erased rows had come back and were removed", "tenant", e.Request.TenantID, "erasure", e.Request.ErasureID, "rows", rows)
+	e.State = schemas.ErasureRepeated
+	return h.audit(ctx, e, schemas.OutcomeDone, fmt.Sprintf("%s: %s removed that came late", e.About(), schemas.Counted(rows, "version")))
 }
 
 // cameBackHeld reports whether a hold keeps what came back of an erasure.

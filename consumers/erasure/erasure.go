@@ -22,6 +22,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -88,8 +89,10 @@ func (h *Handler) erase(ctx context.Context, r schemas.ErasureRequest) error {
 	if err := h.Decisions.Open(ctx, key); err != nil {
 		return err
 	}
-	if err := h.audit(ctx, e, schemas.OutcomeDone, e.About()); err != nil {
-		return err
+	if !known {
+		if err := h.audit(ctx, e, schemas.OutcomeDone, e.About()); err != nil {
+			return err
+		}
 	}
 	found, was, err := h.Decisions.Found(ctx, key)
 	if err != nil {
@@ -108,15 +111,39 @@ func (h *Handler) erase(ctx context.Context, r schemas.ErasureRequest) error {
 	if !was {
 		return h.find(ctx, e)
 	}
-	// A process died: some of it may be gone already.
-	left, err := h.Rows.Impact(ctx, e)
+	return h.goOnRemoving(ctx, e)
+}
+
+// goOnRemoving removes what was found, of which some may be gone already. What ClickHouse has lost
+// comes back first: a hold may keep it.
+func (h *Handler) goOnRemoving(ctx context.Context, e schemas.Erasure) error {
+	as := e
+	_, left, err := h.look(ctx, &as)
 	if err != nil {
 		return err
+	}
+	if left.Versions > 0 { // exports that began since it was written down
+		since, err := h.holding(ctx, e, left)
+		if err != nil {
+			return err
+		}
+		e.Exports = joined(e.Exports, since)
 	}
 	if held, err := h.held(ctx, &e, left); err != nil || held {
 		return err
 	}
-	return h.remove(ctx, e, nil)
+	return h.remove(ctx, e, left)
+}
+
+// joined are the exports of both lists, those of the first as they stand there.
+func joined(first, others []schemas.AffectedExport) []schemas.AffectedExport {
+	all := slices.Clone(first)
+	for _, x := range others {
+		if !slices.ContainsFunc(first, func(f schemas.AffectedExport) bool { return f.ExportID == x.ExportID }) {
+			all = append(all, x)
+		}
+	}
+	return all
 }
 
 // accept takes the snapshot, once. Where history shows an erasure of which nothing was decided,
@@ -134,6 +161,11 @@ func (h *Handler) accept(ctx context.Context, r schemas.ErasureRequest, shown sc
 		}
 		return h.Decisions.Accept(ctx, e)
 	case known && !shown.Restored():
+		if !shown.FoundAt.IsZero() { // some of it may be gone
+			if _, err := h.Decisions.Find(ctx, shown); err != nil {
+				return e, err
+			}
+		}
 		e.Request, e.AcceptedAt, e.Interactions, e.Contacts = shown.Request, shown.AcceptedAt, shown.Interactions, shown.Contacts
 		return h.Decisions.Accept(ctx, e)
 	}
@@ -146,29 +178,21 @@ func (h *Handler) accept(ctx context.Context, r schemas.ErasureRequest, shown sc
 	return h.Decisions.Accept(ctx, e)
 }
 
-// showEnded reports whether an erasure has ended, and sees to it that history shows that.
-func (h *Handler) showEnded(ctx context.Context, key pipeline.ErasureKey, shown schemas.Erasure) (bool, error) {
-	e, ended, err := h.Decisions.Ended(ctx, key)
-	if err != nil || !ended {
-		return false, err
-	}
-	if shown.State != e.State || !shown.DoneAt.Equal(e.DoneAt.Time) {
-		if err := h.History.SaveErasure(ctx, e); err != nil {
-			return true, err
-		}
-	}
-	return true, h.Decisions.Close(ctx, key)
-}
-
 // find writes down what the erasure is about and which exports hold it, and removes it.
 func (h *Handler) find(ctx context.Context, e schemas.Erasure) error {
 	known, impact, err := h.look(ctx, &e)
 	if err != nil {
 		return err
 	}
+	// Another process may have removed some of it since: it wrote down before what it found.
+	if found, was, err := h.Decisions.Found(ctx, pipeline.KeyOf(e.Request)); err != nil {
+		return err
+	} else if was {
+		return h.goOnRemoving(ctx, found)
+	}
 	if !known {
 		e.Reason = fmt.Sprintf("tenant %s is unknown: nothing was ever stored for it", e.Request.TenantID)
-		return h.end(ctx, e, schemas.ErasureRefused, schemas.OutcomeRefused, e.About()+": "+e.Reason)
+		return h.end(ctx, e, schemas.ErasureRefused)
 	}
 	e.Subjects = impact.Outcomes()
 	unknown, err := h.describeUnknown(ctx, &e)
@@ -177,7 +201,7 @@ func (h *Handler) find(ctx context.Context, e schemas.Erasure) error {
 	}
 	if impact.Versions == 0 || len(unknown) > 0 && !e.Request.SkipUnknown {
 		e.Reason = nothingOf(e, unknown)
-		return h.end(ctx, e, schemas.ErasureNothingFound, schemas.OutcomeFailed, e.Reason)
+		return h.end(ctx, e, schemas.ErasureNothingFound)
 	}
 	if e.Exports, err = h.holding(ctx, e, impact); err != nil {
 		return err
@@ -190,13 +214,13 @@ func (h *Handler) find(ctx context.Context, e schemas.Erasure) error {
 	if err != nil {
 		return err
 	}
-	if !first.FoundAt.Equal(e.FoundAt.Time) { // another process removes some of it, or did
-		return h.remove(ctx, first, nil)
+	if !first.FoundAt.Equal(e.FoundAt.Time) {
+		return h.goOnRemoving(ctx, first)
 	}
 	if err := h.History.SaveErasure(ctx, e); err != nil {
 		return err
 	}
-	return h.remove(ctx, e, &impact)
+	return h.remove(ctx, e, impact)
 }
 
 // describeUnknown returns the subjects of which nothing is stored, and adds similar ids to
@@ -228,8 +252,8 @@ func nothingOf(e schemas.Erasure, unknown []schemas.Subject) string {
 		schemas.Grouped(int64(len(unknown))), schemas.Counted(len(e.Subjects), "subject"), e.Request.TenantID, some)
 }
 
-// remove removes what was found. What was found is known unless a process died meanwhile.
-func (h *Handler) remove(ctx context.Context, e schemas.Erasure, found *warehouse.Impact) error {
+// remove removes what was found. found is what is left of it, which no hold keeps.
+func (h *Handler) remove(ctx context.Context, e schemas.Erasure, found warehouse.Impact) error {
 	// Before the rows, which alone say where they are.
 	if err := h.removeAttachments(ctx, &e); err != nil {
 		return err
@@ -249,38 +273,19 @@ func (h *Handler) remove(ctx context.Context, e schemas.Erasure, found *warehous
 			e.Subjects[i].Outcome = schemas.ErasureDone
 		}
 	}
-	if found != nil { // exports that began, or failed, since it was written down
-		if e.Exports, err = h.holding(ctx, e, *found); err != nil {
+	if found.Versions > 0 { // exports that began, or failed, since it was written down
+		now, err := h.holding(ctx, e, found)
+		if err != nil {
 			return err
 		}
+		e.Exports = joined(now, e.Exports)
 	}
 	if e.Request.DeleteArtifacts {
 		if err := h.deleteExports(ctx, &e); err != nil {
 			return err
 		}
 	}
-	return h.end(ctx, e, schemas.ErasureDone, schemas.OutcomeDone, fmt.Sprintf("%s: removed %s and %s of attachments; artifacts that hold some: %s",
-		e.About(), schemas.Counted(e.Rows, "version"), schemas.Counted(e.Objects, "object"), schemas.Counted(len(e.Exports), "export")))
-}
-
-// end records how an erasure ended.
-func (h *Handler) end(ctx context.Context, e schemas.Erasure, state, outcome, detail string) error {
-	e.State, e.Waiting, e.HoldID, e.DoneAt = state, "", "", schemas.TimeOf(h.Now())
-	if e.Exports == nil {
-		e.Exports = []schemas.AffectedExport{}
-	}
-	e, err := h.Decisions.End(ctx, e)
-	if err != nil {
-		return err
-	}
-	if err := h.audit(ctx, e, outcome, detail); err != nil {
-		return err
-	}
-	h.Logger.InfoContext(ctx, "erasure ended", "tenant", e.Request.TenantID, "erasure", e.Request.ErasureID, "state", e.State, "rows", e.Rows, "exports", len(e.Exports))
-	if err := h.History.SaveErasure(ctx, e); err != nil {
-		return err
-	}
-	return h.Decisions.Close(ctx, pipeline.KeyOf(e.Request))
+	return h.end(ctx, e, schemas.ErasureDone)
 }
 
 const (

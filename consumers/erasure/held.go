@@ -29,13 +29,14 @@ func (h *Handler) held(ctx context.Context, e *schemas.Erasure, found warehouse.
 		e.State, e.HoldID, e.Waiting = schemas.ErasureAccepted, "", ""
 		return false, nil
 	}
-	if e.State == schemas.ErasureHeld && e.HoldID == hold.HoldID {
-		return true, nil
-	}
+	known := e.State == schemas.ErasureHeld && e.HoldID == hold.HoldID
 	e.State, e.HoldID = schemas.ErasureHeld, hold.HoldID
 	e.Waiting = fmt.Sprintf("the hold %s (%s) keeps some %s; it is carried out when that is released", hold.HoldID, hold.Name, what)
 	if e.Exports == nil {
 		e.Exports = []schemas.AffectedExport{}
+	}
+	if known { // though it may show what was waited for meanwhile
+		return true, h.History.SaveErasure(ctx, *e)
 	}
 	if err := h.audit(ctx, *e, schemas.OutcomeDone, fmt.Sprintf("%s: %s", e.About(), e.Waiting)); err != nil {
 		return true, err

@@ -2,18 +2,35 @@ package erasure
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 
 	"cdds/pipeline"
 	"cdds/schemas"
 )
 
+// unattended are the erasures that wait for nothing that the watch knows of, and how far their
+// topic reached when they were seen so first. Once everything below that is handled, nobody is at
+// them. A stuck request keeps the others waiting, and none is published twice meanwhile.
+type unattended map[pipeline.ErasureKey]schemas.Snapshot
+
+// isLeft reports whether nobody is at an erasure.
+func (u unattended) isLeft(key pipeline.ErasureKey, end, done schemas.Snapshot) bool {
+	if _, seen := u[key]; !seen {
+		u[key] = end
+	}
+	return u[key].Behind(done) == 0
+}
+
 // resume has erasures carried out that nobody is at, and sees to it that history shows those that
 // have ended: a hold was released, or ClickHouse was lost or set back, or a process saved late
 // what had changed since. It publishes their requests again: the one worker that reads them
-// carries each out once, however many look.
-func (h *Handler) resume(ctx context.Context) error {
-	idle, err := h.idle(ctx) // before it is looked at what there is to do
+// carries each out once, however many look. An error of one does not keep the others back.
+func (h *Handler) resume(ctx context.Context, left unattended) error {
+	done, err := h.Log.Handled(ctx, schemas.GroupErasure, schemas.TopicErasureRequests)
 	if err != nil {
 		return err
 	}
@@ -30,48 +47,57 @@ func (h *Handler) resume(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	open := map[pipeline.ErasureKey]bool{}
+	end, err := h.Log.EndOffsets(ctx, schemas.TopicErasureRequests) // past the requests of all those
+	if err != nil {
+		return err
+	}
+	all := map[pipeline.ErasureKey]bool{}
 	for _, key := range opened {
-		open[key] = true
-		if e, is := shown[key]; is && e.State == schemas.ErasureHeld {
-			holds, err := h.Holds.Held(ctx, key.TenantID)
-			if err != nil {
-				return err
-			}
-			if holds.Has(e.HoldID) {
-				continue
-			}
-		} else if !idle {
+		all[key] = true
+	}
+	var failed []error
+	for _, key := range inOrder(shown) {
+		if all[key] {
 			continue
 		}
-		if err := h.goOn(ctx, key, shown[key]); err != nil {
-			return fmt.Errorf("erasure %s: %w", key, err)
+		ended, err := h.showEnded(ctx, key, shown[key])
+		if all[key] = !ended; err != nil {
+			all[key], failed = false, append(failed, of(key, err))
 		}
 	}
-	for _, e := range waiting {
-		if key := pipeline.KeyOf(e.Request); !open[key] {
-			if err := h.goOn(ctx, key, e); err != nil {
-				return fmt.Errorf("erasure %s: %w", key, err)
-			}
+	maps.DeleteFunc(left, func(key pipeline.ErasureKey, _ schemas.Snapshot) bool { return !all[key] })
+	for _, key := range inOrder(all) {
+		if !all[key] {
+			continue
+		}
+		held, err := h.isHeld(ctx, shown[key])
+		if err == nil && !held && left.isLeft(key, end, done) {
+			delete(left, key)
+			err = h.goOn(ctx, key, shown[key])
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err != nil {
+			failed = append(failed, of(key, err))
 		}
 	}
-	return nil
+	return errors.Join(failed...)
 }
 
-// idle reports whether no request is being carried out, or waits to be read.
-func (h *Handler) idle(ctx context.Context) (bool, error) {
-	n, err := h.requested(ctx)
-	return n == 0, err
+func inOrder[V any](all map[pipeline.ErasureKey]V) []pipeline.ErasureKey {
+	return slices.SortedFunc(maps.Keys(all), func(a, b pipeline.ErasureKey) int { return strings.Compare(a.String(), b.String()) })
 }
 
-// requested is how many requests are to be carried out yet.
-func (h *Handler) requested(ctx context.Context) (int64, error) {
-	end, err := h.Log.EndOffsets(ctx, schemas.TopicErasureRequests)
-	if err != nil {
-		return 0, err
+func of(key pipeline.ErasureKey, err error) error { return fmt.Errorf("erasure %s: %w", key, err) }
+
+// isHeld reports whether an erasure waits for a hold that was not released.
+func (h *Handler) isHeld(ctx context.Context, shown schemas.Erasure) (bool, error) {
+	if shown.State != schemas.ErasureHeld {
+		return false, nil
 	}
-	done, err := h.Log.Handled(ctx, schemas.GroupErasure, schemas.TopicErasureRequests)
-	return end.Behind(done), err
+	holds, err := h.Holds.Held(ctx, shown.Request.TenantID)
+	return holds.Has(shown.HoldID), err
 }
 
 // goOn shows how an erasure ended, or has it carried out.

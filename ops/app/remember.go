@@ -12,6 +12,7 @@ import (
 	"cdds/consumers"
 	"cdds/ops/connect"
 	"cdds/pipeline"
+	"cdds/pipeline/answer"
 	"cdds/pipeline/ledger"
 	"cdds/pipeline/warehouse"
 	"cdds/schemas"
@@ -177,12 +178,18 @@ const (
 type erasureRecord struct {
 	*ledger.Ledger
 	decided pipeline.Erasures
+	logger  *slog.Logger
 }
 
 // RememberErasure implements warehouse.ErasureRecord.
 func (r erasureRecord) RememberErasure(ctx context.Context, e schemas.Erasure) error {
-	e, err := r.decided.Recalled(ctx, e)
-	if err != nil {
+	decided, err := r.decided.Recalled(ctx, e)
+	switch {
+	case err == nil:
+		e = decided
+	case answer.IsPermanent(err) || answer.Of(err) == answer.Refused: // ingest does not wait for what is only shown
+		r.logger.WarnContext(ctx, "it is not known any more how an erasure ended", "tenant", e.Request.TenantID, "erasure", e.Request.ErasureID, "error", err)
+	default:
 		return err
 	}
 	return r.Ledger.RememberErasure(ctx, e)

@@ -49,7 +49,7 @@ func buildIngest(a *App) ([]role, error) {
 	if err != nil {
 		return nil, err
 	}
-	forgetting := warehouse.NewForgetting(a.warehouse, erased, erasureRecord{a.ledger, pipeline.Erasures{Store: a.bucket}}, a.Logger.With("role", "ingest.erased"))
+	forgetting := warehouse.NewForgetting(a.warehouse, erased, erasureRecord{a.ledger, pipeline.Erasures{Store: a.bucket}, a.Logger.With("role", "ingest.erased")}, a.Logger.With("role", "ingest.erased"))
 	storeInteractions, err := ingest.NewInteractions(forgetting, a.Registry)
 	if err != nil {
 		return nil, err

@@ -3,6 +3,7 @@ package warehouse
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -14,6 +15,9 @@ import (
 func (i Impact) Held(holds schemas.Holds) (schemas.Hold, bool) {
 	for entity, rows := range i.rows {
 		for _, row := range rows {
+			if !slices.ContainsFunc(row.versions, func(v erasableVersion) bool { return i.erased(entity, v) }) {
+				continue
+			}
 			var contacts []string
 			for _, v := range row.versions {
 				contacts = append(contacts, v.contact)

@@ -56,11 +56,11 @@ var erasing = []mutation{
 		"ops/app", "TestAfterARestoreAnExportIsWhatItWasAndTheErasedStayErased",
 	}, {
 		"erasure", "what was decided outlives ClickHouse",
-		"consumers/erasure/resume.go", "} else if !idle {", "} else if idle || !idle {",
+		"consumers/erasure/resume.go", "if err == nil && !held && left.isLeft(key, end, done) {", "if err == nil && !held && shown[key].State != \"\" && left.isLeft(key, end, done) {",
 		"ops/proof/simulate", "TestAnErasureThatIsHeldOutlivesClickHouse",
 	}, {
 		"erasure", "how an erasure ended is shown again once ClickHouse has lost that",
-		"ops/app/remember.go", "e, err := r.decided.Recalled(ctx, e)", "_, err := r.decided.Recalled(ctx, e)",
+		"ops/app/remember.go", "\t\te = decided\n", "\t\t_ = decided\n",
 		"ops/app", "TestAfterARestoreAnExportIsWhatItWasAndTheErasedStayErased",
 	},
 }

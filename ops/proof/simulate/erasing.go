@@ -124,6 +124,7 @@ func (h past) SaveErasure(ctx context.Context, e schemas.Erasure) error {
 		return err
 	}
 	return h.p.change(ctx, atClickHouse, "save erasure "+e.Request.ErasureID+" "+e.State, func() error {
+		h.p.w.model.saved(e)
 		return h.p.w.tables.SaveErasure(ctx, e, version)
 	})
 }

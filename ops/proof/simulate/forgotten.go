@@ -17,6 +17,10 @@ type erasureAsked struct {
 	step int
 	// lost says that its request was lost before it was accepted.
 	accepted, lost bool
+	// heldBy is the hold that history showed it to wait for last, and heldAt the step at which it
+	// did.
+	heldBy string
+	heldAt int
 	// ended is how it ended, endedAt the step at which it did, found what was written down before
 	// anything was removed, and begun the step at which that was.
 	ended, found   *schemas.Erasure
@@ -67,6 +71,15 @@ func (m *model) decidedErasure(key string) {
 			x.begun, x.found = m.w.steps, &e
 		case name == "ended.json":
 			x.ended, x.endedAt = &e, m.w.steps
+		}
+	}
+}
+
+// saved notes what history is to show of an erasure.
+func (m *model) saved(e schemas.Erasure) {
+	for _, x := range m.erasures {
+		if x.request.ID() == e.Request.ID() && e.State == schemas.ErasureHeld {
+			x.heldBy, x.heldAt = e.HoldID, m.w.steps
 		}
 	}
 }

@@ -127,14 +127,16 @@ func (w *world) mayBeHeld(x *erasureAsked) bool {
 	return slices.ContainsFunc(w.activeHolds(x.request.TenantID), func(h *hold) bool { return w.mayHold(h, x) })
 }
 
-// checkHolds: nothing is forgotten that was held when that was asked for, and held until the end.
+// checkHolds: nothing is forgotten that was held when that was asked for, or that history showed to
+// be held, and held until the end.
 func (w *world) checkHolds(l schemas.Lineage) {
 	for _, x := range w.model.erasures {
 		if x.ended == nil || x.ended.State != schemas.ErasureDone {
 			continue
 		}
 		for _, h := range w.model.holds {
-			if h.made >= x.step || h.released > 0 && h.released <= x.endedAt || h.TenantID != x.request.TenantID {
+			before := h.made < x.step || h.HoldID == x.heldBy && x.heldAt < x.endedAt
+			if !before || h.released > 0 && h.released <= x.endedAt || h.TenantID != x.request.TenantID {
 				continue
 			}
 			for _, p := range w.source().partitions {

@@ -155,6 +155,10 @@ func (w *world) checkExport(x *asked, o opened, l schemas.Lineage) {
 		if asked := x.request.Snapshot; asked != nil && e.lost == nil && int(e.log.n) < len(asked) && l.Position(e.log.n, e.offset) >= asked[e.log.n] {
 			must = false
 		}
+		// Where topics have no ids a snapshot is not moved to the positions of a log that lost its tail.
+		if w.cluster.nameless && e.lost == nil && int(e.log.n) < len(x.snapshot) && l.Position(e.log.n, e.offset) >= x.snapshot[e.log.n] {
+			must = false
+		}
 		if must && (e.lost != nil || w.cluster.nameless) && w.writtenOff(e, manifests, l) {
 			must = false
 		}

@@ -145,7 +145,7 @@ func All(ctx context.Context, admin *kadm.Client, db *tables.Database, b *bucket
 func Probe(ctx context.Context, b *bucket.Bucket, c config.Config) error {
 	return errors.Join(
 		b.Probe(ctx, probes, c.Export.LongestLifetime(), time.Now),
-		b.Sibling(c.S3.AttachmentsBucket).ProbeReading(ctx, probes),
+		b.Sibling(c.S3.AttachmentsBucket).ProbeAttachments(ctx, probes),
 	)
 }
 

@@ -57,13 +57,25 @@ func (b *Bucket) Probe(ctx context.Context, folder string, kept time.Duration, n
 	return p.verdict()
 }
 
-// ProbeReading is Probe of a bucket that is only read.
-func (b *Bucket) ProbeReading(ctx context.Context, folder string) error {
+// ProbeAttachments is Probe of the bucket of attachments, where exports read and erasures remove.
+func (b *Bucket) ProbeAttachments(ctx context.Context, folder string) error {
 	p := &probe{Bucket: b, prefix: folder + strings.ToLower(rand.Text()) + "/"}
-	if err := p.absence(ctx); err != nil && !p.explain(err) {
-		return fmt.Errorf("probe bucket %s: %w", b.name, err)
+	for _, step := range []func(context.Context) error{p.absence, p.removable} {
+		if err := step(ctx); err != nil && !p.explain(err) {
+			return fmt.Errorf("probe bucket %s: %w", b.name, err)
+		}
 	}
 	return p.verdict()
+}
+
+// removable: removing what is not there takes the same right.
+func (p *probe) removable(ctx context.Context) error {
+	err := p.Remove(ctx, p.prefix+"absent")
+	if refused(err) {
+		p.problem("it does not let objects be removed, which erasures must (%v): allow s3:DeleteObject", err)
+		return nil
+	}
+	return err
 }
 
 // probe is a Probe at work.

@@ -207,19 +207,21 @@ func TestAStoreThatCannotKeepThePromiseIsRefusedWithTheReason(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 	})
-	t.Run("a bucket that is only read", func(t *testing.T) {
-		store := faultyStore{denied: "LIST"}
-		err := served(t, store.ServeHTTP).ProbeReading(t.Context(), "_cdds/probe/")
-		if err == nil || !strings.Contains(err.Error(), "allow s3:GetObject and s3:ListBucket") {
-			t.Errorf("got %v", err)
-		}
-	})
+	for denied, wanted := range map[string]string{"LIST": "allow s3:GetObject and s3:ListBucket", "DELETE": "allow s3:DeleteObject"} {
+		t.Run("a bucket of attachments without "+denied, func(t *testing.T) {
+			store := faultyStore{denied: denied, objects: map[string][]byte{}, meta: map[string]string{}}
+			err := served(t, store.ServeHTTP).ProbeAttachments(t.Context(), "_cdds/probe/")
+			if err == nil || !strings.Contains(err.Error(), wanted) {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
 }
 
 func TestTheStoreOfTheStackIsFit(t *testing.T) {
 	b := open(t, "fit")
 	for range 2 {
-		if err := errors.Join(b.Probe(t.Context(), "_cdds/probe/", month, time.Now), b.ProbeReading(t.Context(), "_cdds/probe/")); err != nil {
+		if err := errors.Join(b.Probe(t.Context(), "_cdds/probe/", month, time.Now), b.ProbeAttachments(t.Context(), "_cdds/probe/")); err != nil {
 			t.Error(err)
 		}
 	}

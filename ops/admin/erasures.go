@@ -6,6 +6,7 @@ import (
 	"github.com/oklog/ulid/v2"
 
 	"cdds/ops/auth"
+	"cdds/pipeline"
 	"cdds/pipeline/ledger"
 	"cdds/schemas"
 )
@@ -23,7 +24,7 @@ func (h *Handle) Erasure(ctx context.Context, id string) (schemas.Erasure, error
 	if err := h.reads(auth.Read); err != nil {
 		return schemas.Erasure{}, err
 	}
-	e, ok, err := h.History.Erasure(ctx, h.tenant, id)
+	e, ok, err := h.knownErasure(ctx, id)
 	if err != nil || ok {
 		return e, err
 	}
@@ -35,6 +36,23 @@ func (h *Handle) Erasure(ctx context.Context, id string) (schemas.Erasure, error
 		return e, ErrNotFound
 	}
 	return schemas.Erasure{Request: *r, State: schemas.ErasureRequested, Waiting: "waiting for a worker"}, nil
+}
+
+// knownErasure is how an erasure stands as history shows it, or as it was decided where ClickHouse
+// has lost that; false if neither knows it.
+func (h *Handle) knownErasure(ctx context.Context, id string) (schemas.Erasure, bool, error) {
+	e, ok, err := h.History.Erasure(ctx, h.tenant, id)
+	if err != nil || ok {
+		return e, ok, err
+	}
+	if named := (&schemas.ErasureRequest{TenantID: h.tenant, ErasureID: id, ContactID: "any"}); named.Validate() != nil {
+		return e, false, nil // and no part of an object's key
+	}
+	key := pipeline.ErasureKey{TenantID: h.tenant, ErasureID: id}
+	if e, ok, err = h.ErasureDecisions.Ended(ctx, key); err != nil || ok {
+		return e, ok, err
+	}
+	return h.ErasureDecisions.Accepted(ctx, key)
 }
 
 // erasureRequested is the request of an erasure that history does not know; nil if there
@@ -57,7 +75,7 @@ func (h *Handle) Erase(ctx context.Context, r schemas.ErasureRequest) (schemas.E
 	if err := r.Validate(); err != nil {
 		return r, h.refuse(ctx, "erasure.create", subjectOf(r.ErasureID), err)
 	}
-	known, ok, err := h.History.Erasure(ctx, h.tenant, r.ErasureID)
+	known, ok, err := h.knownErasure(ctx, r.ErasureID)
 	if err != nil {
 		return r, err
 	}

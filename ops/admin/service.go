@@ -150,6 +150,8 @@ type Options struct {
 	// Letters are the dead letters, Republications the decisions to publish some again.
 	Letters        Letters
 	Republications pipeline.Republications
+	// ErasureDecisions is what was decided about erasures.
+	ErasureDecisions pipeline.Erasures
 	// Health is what the last look at services and roles found, the worst first, and when it
 	// was; the zero time before the first look.
 	Health func() ([]Finding, schemas.Time)

@@ -132,7 +132,7 @@ func (a *App) administration(w *web) (*admin.Service, error) {
 		Run: func(j schemas.Job) *schemas.ExportRequest {
 			return schedule.RunNow(j, schemas.TimeOf(w.now()))
 		},
-		Lifetime: a.Config.Export.LifetimeOf, Health: w.health.last, Letters: &letters{app: a, one: make(chan struct{}, 1)}, Republications: pipeline.Republications{Store: a.bucket},
+		Lifetime: a.Config.Export.LifetimeOf, Health: w.health.last, Letters: &letters{app: a, one: make(chan struct{}, 1)}, Republications: pipeline.Republications{Store: a.bucket}, ErasureDecisions: pipeline.Erasures{Store: a.bucket},
 		Quotas: quotas, TwoPeople: a.Config.Hold.TwoPeople,
 		Estimator: admin.Estimator{
 			Exporter: pipeline.New(pipeline.Options{Source: a.warehouse, SegmentBytes: int64(a.Config.Export.SegmentSize), HistoryFrom: a.historyFrom, Now: w.now}),

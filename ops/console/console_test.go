@@ -221,7 +221,7 @@ func newDesk(t testing.TB, tenant string, exports, jobs int) *desk {
 		History: l, Rows: w, Publisher: d.asked, Requests: d.asked, Records: d, Positions: still{}, Accounts: service, Directory: directory, Definitions: defined,
 		CheckJob: func(_ context.Context, j schemas.Job) error { return schedule.Check(j) }, Next: schedule.Next, Now: clock,
 		Run:     func(j schemas.Job) *schemas.ExportRequest { return schedule.RunNow(j, now) },
-		Letters: d.mailbox, Republications: pipeline.Republications{Store: pipelinetest.NewStore()},
+		Letters: d.mailbox, Republications: pipeline.Republications{Store: pipelinetest.NewStore()}, ErasureDecisions: pipeline.Erasures{Store: pipelinetest.NewStore()},
 		Book: d, WebhookSecret: func(j schemas.Job) (string, error) { return "whsec_of-" + j.JobID, nil },
 		Health: func() ([]admin.Finding, schemas.Time) { return d.health, schemas.TimeOf(start.Add(-2 * time.Second)) },
 		Estimator: admin.Estimator{

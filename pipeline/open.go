@@ -80,8 +80,9 @@ func (d Decisions) Opened(ctx context.Context, shard int32) ([]Open, error) {
 	return all, nil
 }
 
-// OpenOf counts the exports of a tenant that have an open attempt, in all shards.
-func (d Decisions) OpenOf(ctx context.Context, tenantID string) (int, error) {
+// OpenOf counts the exports of a tenant that have an open attempt, in all shards, without one of an
+// id.
+func (d Decisions) OpenOf(ctx context.Context, tenantID, but string) (int, error) {
 	shards, err := d.Shards(ctx)
 	if err != nil {
 		return 0, err
@@ -93,7 +94,7 @@ func (d Decisions) OpenOf(ctx context.Context, tenantID string) (int, error) {
 			return 0, err
 		}
 		for _, at := range objects {
-			if o, ok := openOf(at.Key); ok {
+			if o, ok := openOf(at.Key); ok && o.ExportID != but {
 				exports[o.ExportID] = true
 			}
 		}

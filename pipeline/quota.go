@@ -89,10 +89,10 @@ func (q *Quotas) Use(ctx context.Context, tenantID string) (u QuotaUse, err erro
 	if q == nil {
 		return u, nil
 	}
-	return q.use(ctx, tenantID, q.Of(tenantID))
+	return q.use(ctx, tenantID, "", q.Of(tenantID))
 }
 
-func (q *Quotas) use(ctx context.Context, tenantID string, of Quota) (u QuotaUse, err error) {
+func (q *Quotas) use(ctx context.Context, tenantID, but string, of Quota) (u QuotaUse, err error) {
 	if of == (Quota{}) {
 		return u, nil
 	}
@@ -100,7 +100,7 @@ func (q *Quotas) use(ctx context.Context, tenantID string, of Quota) (u QuotaUse
 	today := now.UTC().Truncate(24 * time.Hour)
 	u.Quota, u.AsOf, u.Resets = of, now, schemas.TimeOf(today.Add(24*time.Hour))
 	if u.Exports > 0 {
-		if u.Open, err = (Decisions{Store: q.Store}).OpenOf(ctx, tenantID); err != nil {
+		if u.Open, err = (Decisions{Store: q.Store}).OpenOf(ctx, tenantID, but); err != nil {
 			return u, err
 		}
 	}
@@ -110,23 +110,24 @@ func (q *Quotas) use(ctx context.Context, tenantID string, of Quota) (u QuotaUse
 	return u, err
 }
 
-// AdmitOpen is a *QuotaError if a tenant may not have another open export now. It asks the bucket
-// alone: what is decided about requests must not wait for history.
-func (q *Quotas) AdmitOpen(ctx context.Context, tenantID string) error {
-	return q.admit(ctx, tenantID, func(of Quota) Quota { return Quota{Exports: of.Exports} })
+// AdmitOpen is a *QuotaError if a tenant may not have another open export now, beside one that it
+// takes the place of, or "". It asks the bucket alone: what is decided about requests must not wait
+// for history.
+func (q *Quotas) AdmitOpen(ctx context.Context, tenantID, instead string) error {
+	return q.admit(ctx, tenantID, instead, func(of Quota) Quota { return Quota{Exports: of.Exports} })
 }
 
 // AdmitBytes is a *QuotaError if the exports that a tenant requested today have the bytes it may
 // have.
 func (q *Quotas) AdmitBytes(ctx context.Context, tenantID string) error {
-	return q.admit(ctx, tenantID, func(of Quota) Quota { return Quota{Bytes: of.Bytes} })
+	return q.admit(ctx, tenantID, "", func(of Quota) Quota { return Quota{Bytes: of.Bytes} })
 }
 
-func (q *Quotas) admit(ctx context.Context, tenantID string, of func(Quota) Quota) error {
+func (q *Quotas) admit(ctx context.Context, tenantID, but string, of func(Quota) Quota) error {
 	if q == nil {
 		return nil
 	}
-	u, err := q.use(ctx, tenantID, of(q.Of(tenantID)))
+	u, err := q.use(ctx, tenantID, but, of(q.Of(tenantID)))
 	if err != nil {
 		return err
 	}

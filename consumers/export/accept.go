@@ -222,7 +222,7 @@ func (w *Worker) take(ctx context.Context, b *batch, r *schemas.ExportRequest) (
 	if a.PolicyKeyID, err = w.Exporter.PolicyKeyID(r); err != nil {
 		return a, refusal{reason: "field_policy: " + err.Error()}
 	}
-	if err := b.admit(ctx, r.TenantID); err != nil {
+	if err := b.admit(ctx, r.TenantID, r.Supersedes); err != nil {
 		return a, err
 	}
 	topic, _ := schemas.SourceOf(r.Entity) // Validate knows the entity
@@ -250,17 +250,18 @@ type batch struct {
 	over  sync.Map // of tenants whose quota is used up: *pipeline.QuotaError
 }
 
-// admit is a refusal if the tenant may not have another open export. Of a tenant whose quota was found used up nothing is counted
-// again: however many requests it sends at once, those of others do not wait for that.
-func (b *batch) admit(ctx context.Context, tenantID string) error {
+// admit is a refusal if the tenant may not have another open export, beside one that it takes the
+// place of. Of a tenant whose quota was found used up nothing is counted again: however many
+// requests it sends at once, those of others do not wait for that.
+func (b *batch) admit(ctx context.Context, tenantID, instead string) error {
 	over := b.full(tenantID)
-	if over != nil {
+	if over != nil && instead == "" {
 		if bound, _ := over.Exceeded(); b.w.Quotas.Refused != nil {
 			b.w.Quotas.Refused(tenantID, bound)
 		}
 		return refusal{reason: over.Reason}
 	}
-	err := b.w.Quotas.AdmitOpen(ctx, tenantID)
+	err := b.w.Quotas.AdmitOpen(ctx, tenantID, instead)
 	if errors.As(err, &over) {
 		b.over.Store(tenantID, over)
 		return refusal{reason: over.Reason}

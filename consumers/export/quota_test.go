@@ -76,6 +76,26 @@ func TestATenantHasAsManyOpenExportsAsItsQuotaAllowsWhicheverWorkerDecides(t *te
 	}
 }
 
+func TestWhatTakesThePlaceOfAnOpenExportIsWithinTheQuota(t *testing.T) {
+	s := newScene(pipelinetest.Records(10)...)
+	w := s.bounded(pipeline.Quota{Exports: 1}, nil)
+	check(t, w.Handle(t.Context(), s.published(request("e1"))))
+	successor := request("e1.2")
+	successor.Supersedes = "e1"
+	check(t, w.Handle(t.Context(), s.published(successor)))
+	if last := s.last("e1.2"); last.State != schemas.Requested {
+		t.Errorf("it is %s: %s", last.State, last.Reason)
+	}
+	for id, supersedes := range map[string]string{"e1.3": "e1", "other": "nothing"} {
+		r := request(id)
+		r.Supersedes = supersedes
+		check(t, w.Handle(t.Context(), s.published(r)))
+		if last := s.last(id); last.State != schemas.Refused {
+			t.Errorf("%s, in the place of %s, is %s", id, supersedes, last.State)
+		}
+	}
+}
+
 // aged is a store whose listings are a moment old when they come.
 type aged struct {
 	pipeline.Store

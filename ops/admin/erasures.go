@@ -45,8 +45,9 @@ func (h *Handle) knownErasure(ctx context.Context, id string) (schemas.Erasure, 
 	if err != nil || ok {
 		return e, ok, err
 	}
-	if named := (&schemas.ErasureRequest{TenantID: h.tenant, ErasureID: id, ContactID: "any"}); named.Validate() != nil {
-		return e, false, nil // and no part of an object's key
+	named := &schemas.ErasureRequest{TenantID: h.tenant, ErasureID: id, ContactID: "any"}
+	if valid := named.Validate() == nil; !valid { // and no part of an object's key
+		return e, false, nil
 	}
 	key := pipeline.ErasureKey{TenantID: h.tenant, ErasureID: id}
 	if e, ok, err = h.ErasureDecisions.Ended(ctx, key); err != nil || ok {

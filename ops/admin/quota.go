@@ -18,7 +18,7 @@ func (h *Handle) Quota(ctx context.Context) (u pipeline.QuotaUse, bounded bool, 
 
 // admit refuses what a worker would for the tenant's quota, with a *pipeline.QuotaError.
 func (h *Handle) admit(ctx context.Context, action, subject string) error {
-	err := h.Quotas.AdmitOpen(ctx, h.tenant)
+	err := h.Quotas.AdmitOpen(ctx, h.tenant, "")
 	var over *pipeline.QuotaError
 	if err == nil {
 		// While history is away, the worker finds out when the export begins.

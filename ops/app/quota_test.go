@@ -36,7 +36,7 @@ func TestAQuotaIsTheSameForTwoReplicasAndWhoeverPublishes(t *testing.T) {
 	open := func(n int) {
 		t.Helper()
 		a.eventually(func() bool {
-			found, err := decisions.OpenOf(t.Context(), "acme")
+			found, err := decisions.OpenOf(t.Context(), "acme", "")
 			return err == nil && found == n
 		})
 	}

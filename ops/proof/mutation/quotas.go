@@ -28,11 +28,15 @@ var quotas = []mutation{
 		"consumers/export", "TestARetryIsWithinTheQuotaToo",
 	}, {
 		"fairness", "a retry is bounded by the open exports",
-		"consumers/export/control.go", "b.admit(ctx, tenantID)", "error(nil)",
+		"consumers/export/control.go", "b.admit(ctx, tenantID, \"\")", "error(nil)",
 		"consumers/export", "TestARetryIsWithinTheQuotaToo",
 	}, {
 		"fairness", "the API refuses what the quota does not allow",
-		"ops/admin/quota.go", "err := h.Quotas.AdmitOpen(ctx, h.tenant)", "err := error(nil)",
+		"ops/admin/quota.go", "err := h.Quotas.AdmitOpen(ctx, h.tenant, \"\")", "err := error(nil)",
 		"ops/app", "TestAQuotaIsTheSameForTwoReplicasAndWhoeverPublishes",
+	}, {
+		"fairness", "what takes the place of an open export is not counted beside it",
+		"consumers/export/accept.go", "b.admit(ctx, r.TenantID, r.Supersedes)", "b.admit(ctx, r.TenantID, \"\")",
+		"consumers/export", "TestWhatTakesThePlaceOfAnOpenExportIsWithinTheQuota",
 	},
 }

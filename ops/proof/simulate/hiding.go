@@ -1,7 +1,6 @@
 package simulate
 
 import (
-	"encoding/json"
 	"reflect"
 
 	"cdds/schemas"
@@ -32,10 +31,10 @@ func (w *world) unhidden(x *asked, m *schemas.Manifest, row string) string {
 		return row
 	}
 	var shown, want map[string]any
-	if err := json.Unmarshal([]byte(row), &shown); err != nil {
+	if err := schemas.Read([]byte(row), &shown); err != nil {
 		w.failf("%s has a row that is not JSON: %v", x.name(), err)
 	}
-	if err := json.Unmarshal([]byte(c.body), &want); err != nil {
+	if err := schemas.Read([]byte(c.body), &want); err != nil {
 		w.failf("what was produced is not JSON: %v", err)
 	}
 	if c.event.ContactID != "" {

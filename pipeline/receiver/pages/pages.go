@@ -2,7 +2,7 @@
 // contacts and their interactions, beside the JSON Lines.
 //
 // The pages need no script, no network and nothing else; each may be sent on alone. What they
-// show was written by strangers: html/template escapes it, and a Content-Security-Policy in
+// show was written by strangers: all of it is escaped, and a Content-Security-Policy in
 // each page forbids everything but its own style. Attachments are linked only if no browser
 // would run them.
 //

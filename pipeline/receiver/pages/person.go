@@ -1,8 +1,6 @@
 package pages
 
 import (
-	"bytes"
-	"html/template"
 	"io"
 	"path"
 	"strings"
@@ -21,7 +19,7 @@ type person struct {
 
 	page         int // that is being made
 	shown        int
-	body         bytes.Buffer
+	body         markup
 	first, last  string
 	month        string
 	conversation *conversation
@@ -73,7 +71,8 @@ func (p *person) show() error {
 	day := c.Day
 	p.first, p.last = orElse(p.first, day), day
 	p.card.First, p.card.Last = orElse(p.card.First, day), day
-	return templates.ExecuteTemplate(&p.body, "conversation", c)
+	p.body.conversation(c)
+	return nil
 }
 
 // finish writes what is left.
@@ -96,7 +95,7 @@ type personPage struct {
 	Page        int
 	Shown       int
 	First, Last string
-	Body        template.HTML
+	Body        tags
 	// Home is the list, Before and Next are pages of the contact; "" if there is none.
 	Home, Before, Next string
 }
@@ -106,7 +105,7 @@ func (p *person) flush(more bool) error {
 	v := personPage{
 		Name: p.card.Shown(), Known: p.card.Name, ID: p.card.ID, Row: p.row != nil,
 		Page: p.page, Shown: p.shown, First: p.first, Last: p.last, Home: "../../" + index,
-		Body: template.HTML(p.body.String()), //nolint:gosec // html/template made it, from the template "conversation"
+		Body: tags(p.body.String()), // markup made it
 	}
 	if p.page == 1 {
 		v.Notes = p.row.text("notes")
@@ -119,7 +118,10 @@ func (p *person) flush(more bool) error {
 		v.Next = path.Base(personPath(p.number, p.page+1))
 	}
 	err := p.site.file(personPath(p.number, p.page), func(w io.Writer) error {
-		return templates.ExecuteTemplate(w, "person", v)
+		var m markup
+		m.person(v)
+		_, err := w.Write(m.Bytes())
+		return err
 	})
 	p.page, p.shown, p.first, p.last, p.month = p.page+1, 0, "", "", ""
 	p.body.Reset()
@@ -151,7 +153,7 @@ func initials(name string) string {
 type listView struct {
 	Title, About string
 	Digest       string
-	Made         template.HTML // the tag that names the manifest
+	Made         tags // the tag that names the manifest
 	Manifest     *schemas.Manifest
 	Cards        []card
 

@@ -100,7 +100,10 @@ func (s *site) list(list *sorter, people, contacts int, missing map[string]bool)
 	page, cards := 1, make([]card, 0, listed)
 	flush := func() error {
 		err := s.file(listPath(page), func(w io.Writer) error {
-			return templates.ExecuteTemplate(w, "list", s.listPage(page, pages, contacts, cards, missing))
+			var m markup
+			m.list(s.listPage(page, pages, contacts, cards, missing))
+			_, err := w.Write(m.Bytes())
+			return err
 		})
 		page, cards = page+1, cards[:0]
 		return err

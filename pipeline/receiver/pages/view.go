@@ -5,7 +5,6 @@ import (
 	_ "embed"
 	"encoding/base64"
 	"fmt"
-	"html/template"
 	"maps"
 	"slices"
 	"strings"
@@ -17,8 +16,8 @@ import (
 //go:embed style.css
 var style string
 
-//go:embed pages.html
-var source string
+//go:embed icons.svg
+var icons string
 
 // policy forbids a page everything but its own style: were content ever taken for markup, it
 // could neither run nor load nor send anything.
@@ -26,28 +25,6 @@ var policy = func() string {
 	sum := sha256.Sum256([]byte(style))
 	return "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'; base-uri 'none'; form-action 'none'"
 }()
-
-var templates = template.Must(template.New("").Funcs(template.FuncMap{
-	"style":    func() template.CSS { return template.CSS(style) }, //nolint:gosec // our own
-	"policy":   func() string { return policy },
-	"initials": initials,
-	"icon":     icon,
-	"facts":    factsHTML,
-}).Parse(source))
-
-// factsHTML is the inside of a list of facts. Rows have many of them, and html/template takes
-// twice as long for them.
-func factsHTML(facts []fact) template.HTML {
-	var b strings.Builder
-	for _, f := range facts {
-		b.WriteString("<div><dt>")
-		template.HTMLEscape(&b, []byte(f.Name))
-		b.WriteString(`</dt><dd dir="auto">`)
-		template.HTMLEscape(&b, []byte(f.Value))
-		b.WriteString("</dd></div>\n")
-	}
-	return template.HTML(b.String()) //nolint:gosec // what is not ours in it is escaped
-}
 
 // icon is the symbol for a medium.
 func icon(media string) string {
@@ -63,7 +40,7 @@ func (s *site) listPage(page, pages, contacts int, cards []card, missing map[str
 	m := s.manifest
 	v := listView{
 		Title:    "Data of " + m.TenantID,
-		Made:     template.HTML(madeOf(s.report.ManifestSHA256)), //nolint:gosec // a digest in hex
+		Made:     tags(madeOf(s.report.ManifestSHA256) + "\n"), // a digest in hex
 		Manifest: m, Cards: cards, Page: page, Pages: pages,
 		About:  schemas.Counted(contacts, "contact") + ", " + m.Filter.From.Time.Format(onDay) + " to " + m.Filter.To.Time.Format(onDay),
 		Digest: s.report.ManifestSHA256,

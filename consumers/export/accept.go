@@ -222,7 +222,7 @@ func (w *Worker) take(ctx context.Context, b *batch, r *schemas.ExportRequest) (
 	if a.PolicyKeyID, err = w.Exporter.PolicyKeyID(r); err != nil {
 		return a, refusal{reason: "field_policy: " + err.Error()}
 	}
-	if err := b.admit(ctx, r.TenantID, r.Supersedes); err != nil {
+	if err := b.admit(ctx, r.TenantID, instead(r)); err != nil {
 		return a, err
 	}
 	topic, _ := schemas.SourceOf(r.Entity) // Validate knows the entity
@@ -255,7 +255,7 @@ type batch struct {
 // requests it sends at once, those of others do not wait for that.
 func (b *batch) admit(ctx context.Context, tenantID, instead string) error {
 	over := b.full(tenantID)
-	if over != nil && instead == "" {
+	if over != nil && (instead == "" || over.Open > over.Exports) {
 		if bound, _ := over.Exceeded(); b.w.Quotas.Refused != nil {
 			b.w.Quotas.Refused(tenantID, bound)
 		}
@@ -267,6 +267,14 @@ func (b *batch) admit(ctx context.Context, tenantID, instead string) error {
 		return refusal{reason: over.Reason}
 	}
 	return err
+}
+
+// instead is the export that a request takes the place of, or "".
+func instead(r *schemas.ExportRequest) string {
+	if r.Supersedes != "" && r.ExportID == r.Supersedes+successor {
+		return r.Supersedes
+	}
+	return ""
 }
 
 // full is how the quota of a tenant was found used up, or nil.

@@ -189,7 +189,7 @@ func (w *Worker) again(ctx context.Context, b *batch, r schemas.Record[*schemas.
 		case atWork:
 			return refusal{reason: "the export is at work; only a failed one can be retried"}
 		}
-		if err := b.admit(ctx, tenantID, ""); err != nil {
+		if err := b.admit(ctx, tenantID, exportID); err != nil {
 			return err
 		}
 		if begun, err = w.Exporter.BeginAttempt(ctx, tenantID, exportID, next.Attempt, originOf(r)); err != nil {

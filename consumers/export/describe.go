@@ -26,6 +26,10 @@ func describe(f failure) *schemas.Failure {
 		told.Retryable = false
 		told.Hint = "ask again under a new export id: it takes a new snapshot"
 	}
+	if large := (*pipeline.TooLargeError)(nil); f.stage == "part" && errors.As(f.err, &large) { // planned by a worker with more
+		told.Retryable = true
+		told.Hint = "give all workers the same export.memory, at least what it needs, then retry it"
+	}
 	if errors.Is(f.err, errLost) {
 		told.Hint = "wait until ingest has read them again from Kafka (`cdds account` shows how far it is), then " + then(told.Retryable)
 	}

@@ -73,5 +73,8 @@ func compareKeys(jobs []schemas.Job, secret []byte, last func(schemas.Job) (stri
 	if changed > 0 {
 		return fmt.Sprintf("the secret was changed: %s, such as %s, will make other pseudonyms than in the last run, and a chain starts over; if that is not meant, bring the earlier export.pseudonym_secret back before they run", schemas.Counted(changed, "job"), example), nil
 	}
+	if len(jobs) > maxKeysCompared {
+		counted = fmt.Sprintf("%d of %s", maxKeysCompared, schemas.Counted(len(jobs), "job"))
+	}
 	return counted + " make pseudonyms with the key of their last run", nil
 }

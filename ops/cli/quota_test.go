@@ -14,13 +14,11 @@ func TestAUsedUpQuotaEndsWithItsOwnExitCodeAndSaysWhenItIsFreeAgain(t *testing.T
 		said         string
 	}{
 		{"a quota", `"bytes";q=1000`, 7, "try again in 5 hours"},
-		{"too many requests", "", 5, "too much"},
+		{"too many requests", `"requests";q=100;w=5`, 5, "too much"},
 	} {
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Retry-After", "17000")
-			if of.policy != "" {
-				w.Header().Set("RateLimit-Policy", of.policy)
-			}
+			w.Header().Set("RateLimit-Policy", of.policy)
 			w.Header().Set("Content-Type", "application/problem+json")
 			w.WriteHeader(http.StatusTooManyRequests)
 			_, _ = w.Write([]byte(`{"title": "Too Many Requests", "status": 429, "detail": "too much"}`))

@@ -66,6 +66,8 @@ func (s S3) check(add func(format string, args ...any)) {
 		}
 		if s.STSEndpoint != "" && !isBaseURL(s.STSEndpoint) {
 			add("s3.sts_endpoint %q is not a URL such as https://sts.eu-central-1.amazonaws.com", s.STSEndpoint)
+		} else if u, err := url.Parse(s.STSEndpoint); err == nil && u.Scheme == "http" && !isLoopback(u.Hostname()) {
+			add("s3.sts_endpoint %q is not an https URL: the token would travel in the clear", s.STSEndpoint)
 		}
 	} else if s.WebIdentityTokenFile != "" || s.RoleARN != "" || s.STSEndpoint != "" {
 		add("s3.web_identity_token_file, s3.role_arn and s3.sts_endpoint are for s3.credentials: web_identity")

@@ -2,6 +2,7 @@ package config
 
 import (
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -41,6 +42,9 @@ type OAuth struct {
 // OAuthBearer is the mechanism that logs in with a token.
 const OAuthBearer = "OAUTHBEARER"
 
+// extensionName is what RFC 7628 lets a name be.
+var extensionName = regexp.MustCompile(`^[A-Za-z]+$`)
+
 // check reports every problem of how to log in.
 func (s SASL) check(tls bool, add func(format string, args ...any)) {
 	known := []string{"PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", OAuthBearer}
@@ -64,14 +68,14 @@ func (s SASL) check(tls bool, add func(format string, args ...any)) {
 	case byProvider && (s.OAuth.ClientID == "" || s.OAuth.ClientSecret == ""):
 		add("kafka.sasl.oauth needs client_id and client_secret_file (or client_secret)")
 	}
-	if u, err := url.Parse(s.OAuth.TokenURL); byProvider && (err != nil || u.Host == "" || u.Scheme != "https" && (u.Scheme != "http" || !isLoopback(u.Hostname()))) {
-		add("kafka.sasl.oauth.token_url %q is not an https URL: the client's secret would travel in the clear", s.OAuth.TokenURL)
+	if u, err := url.Parse(s.OAuth.TokenURL); byProvider && (err != nil || u.Host == "" || u.User != nil || u.Scheme != "https" && (u.Scheme != "http" || !isLoopback(u.Hostname()))) {
+		add("kafka.sasl.oauth.token_url %q is not an https URL without a user: the client's secret would travel in the clear", s.OAuth.TokenURL)
 	}
 	if !tls {
 		add("kafka.sasl.mechanism: OAUTHBEARER needs kafka.tls.enabled: whoever reads a token can use it")
 	}
 	for name, value := range s.Extensions {
-		if strings.ContainsAny(name+value, "\x01=") || name == "auth" {
+		if !extensionName.MatchString(name) || strings.ContainsAny(value, "\x01=") || name == "auth" {
 			add("kafka.sasl.extensions: %q cannot be sent", name)
 		}
 	}

@@ -2,8 +2,10 @@ package connect
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"strings"
@@ -26,6 +28,7 @@ const tokenTimeout = 10 * time.Second
 // connection, and again before the time is over that the broker gives a login.
 type bearer struct {
 	token      func(context.Context) (string, error)
+	taken      func() // the brokers took the token
 	refused    func() // forgets the token that the brokers refuse
 	extensions map[string]string
 }
@@ -33,7 +36,7 @@ type bearer struct {
 var _ sasl.Mechanism = (*bearer)(nil)
 
 func newBearer(c config.SASL) (*bearer, error) {
-	b := &bearer{extensions: c.Extensions, refused: func() {}}
+	b := &bearer{extensions: c.Extensions, taken: func() {}, refused: func() {}}
 	if c.TokenFile != "" {
 		b.token = func(context.Context) (string, error) { return readToken("kafka.sasl.token_file", c.TokenFile) }
 		return b, nil
@@ -42,15 +45,15 @@ func newBearer(c config.SASL) (*bearer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("kafka.sasl.oauth.ca_file: %w", err)
 	}
-	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.TLSClientConfig = trust
-	p := &provider{client: &http.Client{Transport: transport, Timeout: tokenTimeout}, config: clientcredentials.Config{
+	p := &provider{client: lender(trust), config: clientcredentials.Config{
 		ClientID: c.OAuth.ClientID, ClientSecret: c.OAuth.ClientSecret.Reveal(), TokenURL: c.OAuth.TokenURL, Scopes: c.OAuth.Scopes,
+		// RFC 6749, 2.3.1: every server must support it. Trying both would send the secret twice.
+		AuthStyle: oauth2.AuthStyleInHeader,
 	}}
 	if c.OAuth.Audience != "" {
 		p.config.EndpointParams = map[string][]string{"audience": {c.OAuth.Audience}}
 	}
-	b.token, b.refused = p.token, p.forget
+	b.token, b.taken, b.refused = p.token, p.confirm, p.forget
 	return b, nil
 }
 
@@ -76,6 +79,7 @@ type login struct {
 // Challenge reads what the broker answers: nothing, or why it refuses the token.
 func (l login) Challenge(answered []byte) (bool, []byte, error) {
 	if len(answered) == 0 {
+		l.of.taken()
 		return l.Session.Challenge(answered)
 	}
 	l.of.refused()
@@ -96,28 +100,77 @@ func readToken(key, file string) (string, error) {
 	return token, nil
 }
 
-// provider asks an authorization server for tokens. It keeps the last until shortly
-// before it expires.
+// lender is a client for those who lend tokens and keys. It follows no redirect: that would carry
+// the secret on to whoever is named there.
+func lender(trust *tls.Config) *http.Client {
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.TLSClientConfig = trust
+	return &http.Client{
+		Transport: bounded{transport}, Timeout: tokenTimeout,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
+// bounded reads no more of an answer than a token or keys can have.
+type bounded struct{ http.RoundTripper }
+
+const maxLent = 1 << 20
+
+func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
+	answered, err := b.RoundTripper.RoundTrip(r)
+	if err == nil {
+		answered.Body = struct {
+			io.Reader
+			io.Closer
+		}{io.LimitReader(answered.Body, maxLent), answered.Body}
+	}
+	return answered, err
+}
+
+// provider asks an authorization server for tokens. It keeps the last until most of its time
+// is over, and after that while there is no other.
 type provider struct {
 	config clientcredentials.Config
 	client *http.Client
 	mu     sync.Mutex
 	last   *oauth2.Token
+	// asked is when the last was given, doubted when it was used first since brokers took it: those
+	// that refuse it by a code alone do not say so to a login.
+	asked, doubted time.Time
 }
+
+// doubtFor is for how long a token is used that no broker takes.
+const doubtFor = 30 * time.Second
 
 // token returns a token that is valid for a while.
 func (p *provider) token(ctx context.Context) (string, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.last.Valid() {
+	now := time.Now()
+	if p.doubted.IsZero() {
+		p.doubted = now
+	}
+	if p.last != nil && now.Sub(p.doubted) > doubtFor && now.Sub(p.asked) > doubtFor {
+		p.last = nil
+	}
+	if p.last.Valid() && (p.last.Expiry.IsZero() || now.Before(p.asked.Add(p.last.Expiry.Sub(p.asked)*4/5))) {
 		return p.last.AccessToken, nil
 	}
 	token, err := p.config.Token(context.WithValue(ctx, oauth2.HTTPClient, p.client))
-	if err != nil {
+	switch {
+	case err == nil:
+		p.last, p.asked, p.doubted = token, now, now
+	case !p.last.Valid():
 		return "", p.explain(err)
 	}
-	p.last = token
-	return token.AccessToken, nil
+	return p.last.AccessToken, nil
+}
+
+// confirm notes that brokers took a token.
+func (p *provider) confirm() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.doubted = time.Time{}
 }
 
 func (p *provider) forget() {
@@ -126,12 +179,20 @@ func (p *provider) forget() {
 	p.last = nil
 }
 
+// passing is an error that franz-go tries again after.
+type passing struct{ error }
+
+// Temporary reports that it is worth another try.
+func (passing) Temporary() bool { return true }
+
+func (e passing) Unwrap() error { return e.error }
+
 // explain says what a token endpoint's refusal means; its body may be anything, and is
 // left out.
 func (p *provider) explain(err error) error {
 	var refused *oauth2.RetrieveError
 	if !errors.As(err, &refused) || refused.Response == nil {
-		return fmt.Errorf("no token for Kafka from %s: %w", p.config.TokenURL, err)
+		return passing{fmt.Errorf("no token for Kafka from %s: %w", p.config.TokenURL, err)}
 	}
 	why := refused.Response.Status
 	if refused.ErrorCode != "" {
@@ -147,7 +208,7 @@ func (p *provider) explain(err error) error {
 	}
 	explained := fmt.Errorf("%s gives the client %q no token for Kafka: %s; %s", p.config.TokenURL, p.config.ClientID, why, advice)
 	if s := refused.Response.StatusCode; s < 400 || s >= 500 || s == http.StatusTooManyRequests || s == http.StatusRequestTimeout {
-		return explained
+		return passing{explained}
 	}
 	return &answer.Error{Service: "the token endpoint", Meaning: answer.Mendable, Err: explained}
 }

@@ -91,9 +91,7 @@ func keysOf(c config.S3) (*credentials.Credentials, error) {
 	if err != nil {
 		return nil, fmt.Errorf("s3.tls: %w", err)
 	}
-	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.TLSClientConfig = trust
-	client := &http.Client{Transport: transport, Timeout: tokenTimeout}
+	client := lender(trust)
 	if c.Credentials == config.S3IAM {
 		return credentials.New(&lent{
 			Provider: &credentials.IAM{Client: client, Region: c.Region},

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -252,7 +253,7 @@ func (c *Client) send(ctx context.Context, method, path string, q url.Values, in
 	}
 	answer, err := c.http.Do(r)
 	if err != nil {
-		return nil, fmt.Errorf("call the server: %w", err)
+		return nil, fmt.Errorf("call the server: %w", withoutLink(err))
 	}
 	if answer.StatusCode < http.StatusBadRequest {
 		return answer, nil
@@ -262,9 +263,25 @@ func (c *Client) send(ctx context.Context, method, path string, q url.Values, in
 		p.Title = http.StatusText(answer.StatusCode)
 	}
 	p.Status = answer.StatusCode
-	p.Quota = p.Status == http.StatusTooManyRequests && answer.Header.Get("RateLimit-Policy") != ""
+	p.Quota = p.Status == http.StatusTooManyRequests && slices.ContainsFunc(answer.Header.Values("RateLimit-Policy"), isQuota)
 	if seconds, err := strconv.Atoi(answer.Header.Get("Retry-After")); err == nil {
 		p.RetryAfter = time.Duration(seconds) * time.Second
 	}
 	return nil, errors.Join(p, answer.Body.Close())
+}
+
+// isQuota tells the policies of a tenant's quota from that of requests.
+func isQuota(policy string) bool { return !strings.HasPrefix(policy, `"requests"`) }
+
+// withoutLink is an error without the address that was called: that of an object is a link that
+// opens it.
+func withoutLink(err error) error {
+	called := (*url.Error)(nil)
+	if !errors.As(err, &called) {
+		return err
+	}
+	if u, bad := url.Parse(called.URL); bad == nil {
+		return fmt.Errorf("%s: %w", u.Host, called.Err)
+	}
+	return called.Err
 }

@@ -105,11 +105,11 @@ func startServices(ctx context.Context, dir string, certs *authority) (s *servic
 	}()
 	serving := &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: certs.serve}
 	if err := s.startStack(ctx); err != nil {
-		return nil, err
+		return s, err
 	}
 	for n, name := range []string{stack.ClickHouse, stack.S3} {
 		if s.doors[name], err = newDoor("127.0.0.1:0"); err != nil {
-			return nil, err
+			return s, err
 		}
 		go forward(tls.NewListener(s.doors[name], serving), s.ports[n])
 	}

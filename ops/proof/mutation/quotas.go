@@ -28,7 +28,7 @@ var quotas = []mutation{
 		"consumers/export", "TestARetryIsWithinTheQuotaToo",
 	}, {
 		"fairness", "a retry is bounded by the open exports",
-		"consumers/export/control.go", "b.admit(ctx, tenantID, \"\")", "error(nil)",
+		"consumers/export/control.go", "b.admit(ctx, tenantID, exportID)", "error(nil)",
 		"consumers/export", "TestARetryIsWithinTheQuotaToo",
 	}, {
 		"fairness", "the API refuses what the quota does not allow",
@@ -36,7 +36,7 @@ var quotas = []mutation{
 		"ops/app", "TestAQuotaIsTheSameForTwoReplicasAndWhoeverPublishes",
 	}, {
 		"fairness", "what takes the place of an open export is not counted beside it",
-		"consumers/export/accept.go", "b.admit(ctx, r.TenantID, r.Supersedes)", "b.admit(ctx, r.TenantID, \"\")",
+		"consumers/export/accept.go", "b.admit(ctx, r.TenantID, instead(r))", "b.admit(ctx, r.TenantID, \"\")",
 		"consumers/export", "TestWhatTakesThePlaceOfAnOpenExportIsWithinTheQuota",
 	},
 }

@@ -59,10 +59,21 @@ func Open(ctx context.Context, dir string, format Format) (_ *Directory, err err
 		return nil, errors.Join(err, root.Close())
 	}
 	d := &Directory{db, root, format}
-	if err := errors.Join(db.Track(ctx), d.compare(ctx), d.render(ctx)); err != nil {
+	if err := errors.Join(d.removeDrafts(), db.Track(ctx), d.compare(ctx), d.render(ctx)); err != nil {
 		return nil, errors.Join(err, d.Close())
 	}
 	return d, nil
+}
+
+const draftPrefix = ".draft-"
+
+// removeDrafts removes what a process that died had begun to write.
+func (d *Directory) removeDrafts() error {
+	drafts, err := fs.Glob(d.root.FS(), "*/"+draftPrefix+"*")
+	for _, name := range drafts {
+		err = errors.Join(err, d.root.Remove(name))
+	}
+	return err
 }
 
 // Close undoes a batch that was not committed.
@@ -149,7 +160,7 @@ func (d *Directory) write(ctx context.Context, m sqlite.Month) (err error) {
 	if err := d.root.MkdirAll(path.Dir(name), 0o755); err != nil {
 		return err
 	}
-	draft := m.Table + "/.draft-" + rand.Text()
+	draft := m.Table + "/" + draftPrefix + rand.Text()
 	f, err := d.root.OpenFile(draft, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err

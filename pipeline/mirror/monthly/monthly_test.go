@@ -98,6 +98,7 @@ func TestMonthsThatCouldNotBeWrittenAreWrittenByTheNextProcess(t *testing.T) {
 		t.Errorf("a full disk is %v", err)
 	}
 	check(t, d.Close())
+	check(t, os.WriteFile(filepath.Join(dir, "interactions", ".draft-of-who-was-killed"), []byte("some rows"), 0o600))
 	d, err = monthly.Open(t.Context(), dir, f)
 	check(t, err)
 	check(t, d.Close())

@@ -163,7 +163,7 @@ func (s *site) file(name string, write func(io.Writer) error) error {
 	}
 	s.pages++
 	w := bufio.NewWriterSize(f, 64<<10)
-	return errors.Join(write(w), w.Flush(), f.Close())
+	return errors.Join(write(w), w.Flush(), f.Sync(), f.Close())
 }
 
 // sources are the decrypted files, of which some stay open.

@@ -60,7 +60,7 @@ func (w *world) pseudonym(of subject, shown any) any {
 			w.failf("the pseudonym %q stands for %v and %v", name, of, other)
 		}
 	}
-	if len(name) < 40 || name == of.contact {
+	if len(name) != 22 || name == of.contact {
 		w.failf("%q stands for the contact %q", name, of.contact)
 	}
 	if w.model.pseudonyms == nil {

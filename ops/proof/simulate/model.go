@@ -222,10 +222,15 @@ func (m *model) lineage() (l schemas.Lineage) {
 	}
 }
 
-// settled reports whether an incarnation was decided after an entry was lost.
+// settled reports whether an incarnation was decided after an entry was lost; with a topic that is
+// gone, one of another topic: brokers may answer for the old one a while, and it may have lost its
+// tail before.
 func (w *world) settled(e *entry) bool {
 	n := len(w.model.decisions)
-	return n > 0 && w.model.decisions[n-1] > e.lost.step
+	if n == 0 || w.model.decisions[n-1] <= e.lost.step {
+		return false
+	}
+	return e.lost.how != deleted || w.cluster.nameless || w.model.lineage()[n-1].TopicID != e.log.topic.id()
 }
 
 // put notes an object that was stored.

@@ -222,15 +222,24 @@ func (m *model) lineage() (l schemas.Lineage) {
 	}
 }
 
-// settled reports whether an incarnation was decided after an entry was lost; with a topic that is
-// gone, one of another topic: brokers may answer for the old one a while, and it may have lost its
-// tail before.
+// settled reports whether an incarnation was decided after an entry was lost that is about that:
+// of another topic, or of a log that lost its tail in that partition. Brokers may answer for a
+// topic that is gone a while; a decision then is about what the new one seems to have lost.
 func (w *world) settled(e *entry) bool {
 	n := len(w.model.decisions)
 	if n == 0 || w.model.decisions[n-1] <= e.lost.step {
 		return false
 	}
-	return e.lost.how != deleted || w.cluster.nameless || w.model.lineage()[n-1].TopicID != e.log.topic.id()
+	if w.cluster.nameless {
+		return true
+	}
+	for at, i := range w.model.lineage() {
+		_, begins := i.Begins[e.log.n]
+		if w.model.decisions[at] > e.lost.step && (i.TopicID != e.log.topic.id() || e.lost.how != deleted && begins) {
+			return true
+		}
+	}
+	return false
 }
 
 // put notes an object that was stored.

@@ -54,13 +54,16 @@ func (w *world) loseObject(a, _, c int) bool {
 	if len(keys) == 0 {
 		return false
 	}
-	key := keys[a%len(keys)]
-	w.model.touch(key)
-	_ = w.attachments.Remove(context.Background(), key)
-	if c%2 == 0 && w.model.objects[key].content != "" {
-		_ = w.attachments.PutBytes(context.Background(), key, []byte("another"), "text/plain")
+	key, ctx := keys[a%len(keys)], context.Background()
+	if _, err := w.attachments.Stat(ctx, key); err != nil { // what is stored there once it was erased is another one
+		return false
 	}
-	return true
+	w.model.touch(key)
+	err := w.attachments.Remove(ctx, key)
+	if err == nil && c%2 == 0 {
+		err = w.attachments.PutBytes(ctx, key, []byte("another"), "text/plain")
+	}
+	return err == nil
 }
 
 // attachments is the bucket of attachments as a process reaches it.

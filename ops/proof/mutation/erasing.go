@@ -62,5 +62,21 @@ var erasing = []mutation{
 		"erasure", "how an erasure ended is shown again once ClickHouse has lost that",
 		"ops/app/remember.go", "\t\te = decided\n", "\t\t_ = decided\n",
 		"ops/app", "TestAfterARestoreAnExportIsWhatItWasAndTheErasedStayErased",
+	}, {
+		"erasure", "what ClickHouse has lost is back before an erasure that broke off goes on",
+		"consumers/erasure/erasure.go", "_, left, err := h.look(ctx, &as)", "left, err := h.Rows.Impact(ctx, as)",
+		"consumers/erasure", "TestAnErasureThatBrokeOffIsHeldThoughClickHouseIsLost",
+	}, {
+		"erasure", "exports are looked at again after it is removed",
+		"consumers/erasure/erasure.go", "if found.Versions > 0 {", "if found.Versions < 0 {",
+		"consumers/erasure", "TestAnErasureNamesTheExportsThatBeginWhileItRemoves",
+	}, {
+		"erasure", "what another process has removed is not nothing",
+		"consumers/erasure/erasure.go", "} else if was {", "} else if was && e.Rows < 0 {",
+		"consumers/erasure", "TestWhatAnotherProcessHasRemovedIsNotNothing",
+	}, {
+		"erasure", "the watch forgets what was handled",
+		"consumers/erasure/resume.go", "\t\t\tdelete(left, key)\n", "",
+		"consumers/erasure", "TestTheWatchPublishesARequestOnceUntilItIsHandled",
 	},
 }

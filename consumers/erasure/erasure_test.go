@@ -247,3 +247,23 @@ func TestAHeldErasureThatIsHandledAgainSaysThatItIsHeld(t *testing.T) {
 		}
 	})
 }
+
+// TestAnErasureDoesNotWaitForWhatKafkaLostUnread loses the end of the log while an erasure waits
+// for ingest to read it.
+func TestAnErasureDoesNotWaitForWhatKafkaLostUnread(t *testing.T) {
+	play(t, func(s *scene) {
+		s.stored()
+		s.produced("i2", "eve", 2024)
+		ended := make(chan error, 1)
+		go func() { ended <- s.handle(s.erasureOf("case-1")) }()
+		s.later(time.Minute)
+		if e := s.shown("case-1"); e.State != schemas.ErasureAccepted || !strings.Contains(e.Waiting, "waiting for ingest: 1 record behind") {
+			t.Fatalf("it does not wait for ingest: %s, %q", e.State, e.Waiting)
+		}
+		s.records = s.records[:1]
+		s.check(<-ended)
+		if e := s.shown("case-1"); e.State != schemas.ErasureDone || e.Rows != 1 || !slices.Equal(e.Interactions, schemas.Snapshot{1}) {
+			t.Errorf("it is %s, of %d rows, as of %v", e.State, e.Rows, e.Interactions)
+		}
+	})
+}

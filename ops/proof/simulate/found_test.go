@@ -39,16 +39,6 @@ func TestNoPartHasOlderVersionsOfTheSameLengthAfterARestore(t *testing.T) {
 	}})
 }
 
-func TestAnErasureDoesNotWaitForWhatKafkaLostUnread(t *testing.T) {
-	replay(t, history{setting{Partitions: 1, Erases: true, Processes: []string{"ie"}}, []act{
-		{"fail calls", 0, 0, 5},
-		{"erase", 0, 0, 0},
-		{"produce", 0, 0, 0},
-		{"run", 544, 2, 0},
-		{"truncate", 0, 0, 0},
-	}})
-}
-
 func TestAnErasureOfAReplacedTopicWaitsForWhatIsYetToBeStored(t *testing.T) {
 	replay(t, history{setting{Partitions: 1, Erases: true, Processes: []string{"ie"}}, []act{
 		{"run", 83, 1, 0},

@@ -5,6 +5,8 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,7 +21,8 @@ const shown = "127.0.0.1:8080"
 
 // TestEveryCommandShownRuns is a new user who follows each page from its first command to
 // its last, in a directory of his own, on one system that runs. What belongs to a page
-// goes on in one shell, so variables stay. make is asked what it would do; `cdds up` and
+// goes on in one shell, so variables stay; steps in the console are done in Chromium when
+// their turn comes. make is asked what it would do; `cdds up` and
 // blocks that need what this machine does not have are only checked.
 func TestEveryCommandShownRuns(t *testing.T) {
 	for _, tool := range []string{"bash", "openssl", "unzip", "curl"} {
@@ -34,31 +37,66 @@ func TestEveryCommandShownRuns(t *testing.T) {
 			continue
 		}
 		t.Run(name, func(t *testing.T) {
+			if len(p.steps) > 0 && chromium() == "" {
+				t.Skip("no Chromium to follow its steps in the console with: `ops/tools/install chromium` installs it where apt can")
+			}
 			script, ran, checked := home.script(t, p)
 			if ran+checked == 0 {
 				t.Skip("it shows no command")
 			}
-			t.Logf("%d blocks run, %d checked", ran, checked)
-			dir := home.room(t, name)
-			ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
-			defer cancel()
-			cmd := exec.CommandContext(ctx, "bash", "-c", script)
-			cmd.Dir, cmd.Env = dir, home.environment(t)
-			out, err := cmd.CombinedOutput()
-			if err != nil {
-				t.Errorf("%v\n%s", err, out)
-			} else {
-				t.Logf("%s", out)
-			}
+			t.Logf("%d blocks run, %d checked, %d steps in the console", ran, checked, len(p.steps))
+			home.follow(t, p, script)
 		})
 	}
 }
 
-// script is the page's blocks, one after the other.
+// follow runs a page's script in a directory of its own, and does in the console what is to
+// be done there, each step when the shell comes to it.
+func (h home) follow(t *testing.T, p page, script string) {
+	t.Helper()
+	dir := h.room(t, filepath.Base(p.file))
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "bash", "-c", script)
+	cmd.Dir, cmd.Env = dir, h.environment(t)
+	printed, problems := filepath.Join(t.TempDir(), "printed"), filepath.Join(t.TempDir(), "problems")
+	for file, to := range map[string]*io.Writer{printed: &cmd.Stdout, problems: &cmd.Stderr} {
+		f, err := os.Create(file)
+		check(t, err)
+		defer f.Close()
+		*to = f
+	}
+	output := func(file string) string {
+		content, err := os.ReadFile(file)
+		check(t, err)
+		return string(content)
+	}
+	meeting := meet(t)
+	cmd.ExtraFiles = meeting.shell
+	check(t, cmd.Start())
+	var v *visitor
+	if len(p.steps) > 0 {
+		v = h.visitor(t, dir, func() string { return output(printed) })
+	}
+	meeting.follow(t, p, v)
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("%v\n%s\n%s", err, output(printed), output(problems))
+	} else {
+		t.Logf("%s\n%s", output(printed), output(problems))
+	}
+}
+
+// script is the page's blocks, one after the other, with the steps in the console between them.
 func (h home) script(t *testing.T, p page) (script string, ran, checked int) {
 	t.Helper()
-	all := "set -euo pipefail\n"
+	all, next := "set -euo pipefail\n"+consoleStep, 0
+	steps := func(until int) {
+		for ; next < len(p.steps) && p.steps[next].line < until; next++ {
+			all += fmt.Sprintf("console %d\n", next)
+		}
+	}
 	for _, b := range p.blocks {
+		steps(b.line)
 		if b.language != "sh" {
 			continue
 		}
@@ -76,6 +114,7 @@ func (h home) script(t *testing.T, p page) (script string, ran, checked int) {
 		all += fmt.Sprintf("echo '== %s:%d'\n%s", filepath.Base(p.file), b.line, strings.ReplaceAll(b.text, shown, h.web))
 		ran++
 	}
+	steps(math.MaxInt)
 	return all, ran, checked
 }
 
@@ -93,7 +132,7 @@ func lacks(needs string) string {
 }
 
 // home has a system that runs, and the programs that pages use.
-type home struct{ dir, web string }
+type home struct{ dir, web, password string }
 
 func newHome(t *testing.T) home {
 	t.Helper()
@@ -126,20 +165,29 @@ func newHome(t *testing.T) home {
 			t.Logf("cdds up said: %s", problems.String())
 		}
 	})
-	web := make(chan string, 1)
+	web, password := make(chan string, 1), make(chan string, 1)
 	go func() {
 		defer close(web)
+		defer close(password)
 		for lines := bufio.NewScanner(told); lines.Scan(); {
-			if at, ok := strings.CutPrefix(strings.TrimSpace(lines.Text()), "web "); ok {
+			line := strings.TrimSpace(lines.Text())
+			if at, ok := strings.CutPrefix(line, "web "); ok {
 				web <- strings.TrimPrefix(strings.TrimSpace(at), "http://")
+			} else if given, ok := strings.CutPrefix(line, "Sign in as admin with "); ok {
+				password <- strings.Fields(given)[0]
 			}
 		}
 	}()
-	select {
-	case h.web = <-web:
-	case <-time.After(2 * time.Minute):
+	for _, said := range []struct {
+		to   *string
+		from chan string
+	}{{&h.web, web}, {&h.password, password}} {
+		select {
+		case *said.to = <-said.from:
+		case <-time.After(2 * time.Minute):
+		}
 	}
-	if h.web == "" {
+	if h.web == "" || h.password == "" {
 		t.Fatalf("cdds is not up: %s", problems.String())
 	}
 	return h

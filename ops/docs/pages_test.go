@@ -21,10 +21,11 @@ var elsewhere = map[string]string{"clients.md": "cdds/ops/proof/clients", "READM
 // languages are those of blocks: sh is executed, json and yaml are read, the others are shown.
 var languages = []string{"sh", "json", "yaml", "sql", "text", ""}
 
-// page is a Markdown file: its fenced blocks, links and headings.
+// page is a Markdown file: its fenced blocks, steps in the console, links and headings.
 type page struct {
 	file     string
 	blocks   []block
+	steps    []step // in the console; tutorials have them
 	links    []string
 	headings []string // as GitHub makes anchors of them
 }
@@ -79,6 +80,11 @@ func pages(t *testing.T) (all []page) {
 			if inside != nil {
 				inside.text += line + "\n"
 				continue
+			}
+			if match := item.FindStringSubmatch(line); match != nil && strings.HasPrefix(file, "tutorials/") {
+				p.steps = append(p.steps, step{line: n + 1, text: match[1]})
+			} else if last := len(p.steps) - 1; last >= 0 && strings.HasPrefix(line, "   ") {
+				p.steps[last].text += "\n" + strings.TrimSpace(line)
 			}
 			if match := heading.FindStringSubmatch(line); match != nil {
 				p.headings = append(p.headings, strings.ReplaceAll(noise.ReplaceAllString(strings.ToLower(match[1]), ""), " ", "-"))

@@ -7,9 +7,12 @@ import (
 	"cdds/schemas"
 )
 
+// mostPartitions is how many partitions a topic has at most.
+const mostPartitions = 4
+
 func (w *world) raise(int, int, int) bool {
 	t := w.source()
-	if len(t.partitions) == 4 {
+	if len(t.partitions) == mostPartitions {
 		return false
 	}
 	t.grow(len(t.partitions) + 1)

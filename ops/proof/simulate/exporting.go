@@ -2,7 +2,6 @@ package simulate
 
 import (
 	"context"
-	"crypto"
 	"time"
 
 	"cdds/consumers"
@@ -21,11 +20,11 @@ const (
 
 // export runs the role of that name.
 func (p *process) export(ctx context.Context, k conn, settler *consumers.Settler, offsets *connect.Offsets) {
-	pair, _ := key()
+	certificate, signer := seal()
 	worker := export.New(export.Options{
 		Exporter: pipeline.New(pipeline.Options{
 			Source: tables{p}, Store: objects{p}, Objects: attachments{p}, PseudonymSecret: []byte(pseudonymSecret), Spools: pipeline.NewSpools(64 << 20),
-			Certificate: pair.Leaf, Key: pair.PrivateKey.(crypto.Signer), Lifetime: 30 * 24 * time.Hour,
+			Certificate: certificate, Key: signer, Lifetime: 30 * 24 * time.Hour,
 			HistoryFrom: p.historyFrom, Now: p.now,
 		}),
 		Log: offsets, Requests: requestTopic{k}, Ledger: tables{p},

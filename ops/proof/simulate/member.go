@@ -231,9 +231,9 @@ func (m *member) events() (all []func()) {
 	case m.expelled && !m.holding:
 		all = append(all, m.learn)
 	}
-	for _, id := range sortedKeys(m.owned) {
+	for id := range int32(mostPartitions) {
 		c := m.owned[id]
-		if !m.paused[id] && len(m.fetched) < 4 && c.hasNews(m.k.c, m.of.Topic, true) {
+		if c != nil && !m.paused[id] && len(m.fetched) < 4 && c.hasNews(m.k.c, m.of.Topic, true) {
 			all = append(all, func() { m.fetch(c) })
 		}
 	}
@@ -242,14 +242,14 @@ func (m *member) events() (all []func()) {
 	}
 	target := m.g.target()
 	var extra, free []int32
-	for _, id := range sortedKeys(m.owned) {
-		if target[id] != m {
+	for id := range int32(mostPartitions) {
+		if at := int(id); m.owned[id] != nil && (at >= len(target) || target[at] != m) {
 			extra = append(extra, id)
 		}
 	}
-	for _, id := range sortedKeys(target) {
-		if target[id] == m && m.g.owner(id) == nil {
-			free = append(free, id)
+	for id, of := range target {
+		if of == m && m.g.owner(int32(id)) == nil {
+			free = append(free, int32(id))
 		}
 	}
 	if len(extra) > 0 {
@@ -363,16 +363,16 @@ func (g *group) owner(partition int32) *member {
 }
 
 // target is who is to have which partition: as even as can be, and as it is where it can be.
-func (g *group) target() map[int32]*member {
-	all := map[int32]*member{}
+func (g *group) target() []*member {
 	live := slices.DeleteFunc(slices.Clone(g.members), func(m *member) bool { return m.expelled })
 	if len(live) == 0 {
-		return all
+		return nil
 	}
 	t := live[0].k.c.topics[string(live[0].of.Topic)]
 	if t == nil {
-		return all
+		return nil
 	}
+	all := make([]*member, len(t.partitions))
 	load := map[*member]int{}
 	most := (len(t.partitions) + len(live) - 1) / len(live)
 	for id := range int32(len(t.partitions)) {

@@ -52,7 +52,7 @@ type call struct {
 	// since is the scheduler's step at which it was first seen, seq when it came, from tells
 	// which goroutine it came from.
 	since, seq int
-	from       uint64
+	from       caller
 	// place tells which work it belongs to, see places.
 	place trace.TraceID
 }
@@ -84,7 +84,8 @@ func (p *process) change(ctx context.Context, service, name string, effect func(
 }
 
 func (p *process) wait(ctx context.Context, c *call) error {
-	c.p, c.answer, c.from, c.place = p, make(chan error, 1), caller(), trace.SpanContextFromContext(ctx).TraceID()
+	c.p, c.answer, c.place = p, make(chan error, 1), trace.SpanContextFromContext(ctx).TraceID()
+	c.from.depth = runtime.Callers(2, c.from.at[:])
 	g := &p.w.gate
 	g.mu.Lock()
 	if p.dead {
@@ -109,12 +110,21 @@ func (p *process) wait(ctx context.Context, c *call) error {
 	}
 }
 
-// caller is a number for the functions that the calling goroutine is in. Which of several
-// goroutines of a process comes first to the gate is the machine's chance, not the seed's.
-func caller() uint64 {
-	var at [40]uintptr
+// caller is where a goroutine was when it made a call. Which of several goroutines of a
+// process comes first to the gate is the machine's chance, not the seed's.
+type caller struct {
+	at    [40]uintptr
+	depth int
+	sum   uint64 // of the names of its functions; 0: not asked for yet
+}
+
+// number is one for the functions that the goroutine was in.
+func (c *caller) number() uint64 {
+	if c.sum != 0 {
+		return c.sum
+	}
 	h := fnv.New64a()
-	for _, pc := range at[:runtime.Callers(3, at[:])] {
+	for _, pc := range c.at[:c.depth] {
 		name, known := functions.Load(pc)
 		if !known {
 			frame, _ := runtime.CallersFrames([]uintptr{pc}).Next()
@@ -122,7 +132,8 @@ func caller() uint64 {
 		}
 		_, _ = h.Write(name.([]byte)) // a hash never fails
 	}
-	return h.Sum64()
+	c.sum = h.Sum64()
+	return c.sum
 }
 
 // functions are the names of functions by program counter.
@@ -169,7 +180,10 @@ func (w *world) waiting() (live, abandoned []*call) {
 		}
 	}
 	inOrder := func(a, b *call) int {
-		return cmp.Or(cmp.Compare(a.p.number, b.p.number), cmp.Compare(a.name, b.name), cmp.Compare(a.from, b.from), bytes.Compare(a.place[:], b.place[:]), cmp.Compare(a.seq, b.seq))
+		if by := cmp.Or(cmp.Compare(a.p.number, b.p.number), cmp.Compare(a.name, b.name)); by != 0 {
+			return by
+		}
+		return cmp.Or(cmp.Compare(a.from.number(), b.from.number()), bytes.Compare(a.place[:], b.place[:]), cmp.Compare(a.seq, b.seq))
 	}
 	slices.SortFunc(live, inOrder)
 	slices.SortFunc(abandoned, inOrder)

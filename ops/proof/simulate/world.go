@@ -1,6 +1,7 @@
 package simulate
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"log/slog"
 	"testing"
@@ -42,6 +43,10 @@ type world struct {
 	broken   string // the first law that was broken
 	law      string // and which it was
 	coverage map[string]int
+	// decrypted are the messages that were opened, by the digest of what was sealed; verified
+	// are the signatures, by the digest of what was signed and of them.
+	decrypted map[[sha256.Size]byte][]byte
+	verified  map[[sha256.Size]byte]bool
 }
 
 // setting is what does not change during a history.
@@ -108,6 +113,7 @@ func newWorld(s setting) *world {
 	w := &world{
 		log: quiet, tables: pipelinetest.NewWarehouse(),
 		lives: map[string]int{}, coverage: map[string]int{}, steps: 1, erases: s.Erases, holdsChanged: make(chan struct{}),
+		decrypted: map[[sha256.Size]byte][]byte{}, verified: map[[sha256.Size]byte]bool{},
 	}
 	w.attachments = pipelinetest.NewStore()
 	w.model.w, w.objects = w, noted{pipelinetest.NewStore(), w, nil}

@@ -255,6 +255,14 @@ var mutations = []mutation{
 		"ops/retention/sweep.go", "if listed.gone == 0 {", "if listed.gone >= 0 {",
 		"ops/app", "TestTheSweepRemovesOrphansAndOwnsUpToWhatIsLost",
 	}, {
+		"retention", "what history does not know is removed only if the bucket says that its time is over",
+		"ops/retention/sweep.go", "f.kind, f.why = unproven, \"history does not know it;", "f.kind, f.why = orphan, \"history does not know it;",
+		"ops/proof/simulate", "TestNothingIsRemovedBecauseHistoryDoesNotKnowIt",
+	}, {
+		"retention", "a hold keeps files that are due",
+		"ops/retention/retention.go", "h, held := holds.OfExport(exportID)", "h, held := holds.OfExport(\"\")",
+		"ops/proof/simulate", "TestFilesThatAreDueStayWhileAHoldKeepsThem",
+	}, {
 		"retention", "nothing is removed before history holds what Kafka has",
 		"ops/retention/caughtup.go", "if behind == 0 {", "if behind >= 0 {",
 		"ops/retention", "TestNothingIsRemovedBeforeHistoryHoldsWhatKafkaHas",

@@ -90,6 +90,25 @@ func (w *world) remake(a, _, c int) bool {
 	return true
 }
 
+// loseStatuses makes the topic of status events again: what ClickHouse has of them is all there is.
+func (w *world) loseStatuses(_, _, c int) bool {
+	if w.cluster.nameless || !w.erases && !w.retains {
+		return false
+	}
+	old := w.cluster.topics[string(schemas.TopicExportStatus)]
+	w.create(w.cluster, old.name, 1)
+	w.model.untold = true
+	if c%2 == 0 {
+		for _, g := range w.cluster.groups {
+			delete(g.offsets, old.name)
+		}
+	}
+	if c%3 == 0 {
+		w.cluster.stale[old.name] = stale{old, w.now().Add(metadataTimeout)}
+	}
+	return true
+}
+
 // forget loses what groups have committed of the topic with rows.
 func (w *world) forget() {
 	w.model.doubt()
@@ -121,6 +140,7 @@ func (w *world) move(a, _, _ int) bool {
 		w.create(w.cluster, name, len(t.partitions))
 	}
 	w.model.doubt()
+	w.model.untold = true
 	for _, x := range w.model.exports {
 		x.lost = true
 	}
@@ -156,12 +176,13 @@ func (w *world) skew(a, b, _ int) bool {
 }
 
 func (w *world) backup(int, int, int) bool {
-	w.backups = append(w.backups, w.tables.Backup())
+	w.backups = append(w.backups, backup{w.tables.Backup(), w.told.clone()})
 	return true
 }
 
 func (w *world) loseClickHouse(int, int, int) bool {
 	w.tables.Lose()
+	w.told = told{}.clone()
 	w.model.setBack = append(w.model.setBack, setBack{w.steps, w.now()})
 	return true
 }
@@ -170,7 +191,9 @@ func (w *world) restore(a, _, _ int) bool {
 	if len(w.backups) == 0 {
 		return false
 	}
-	w.tables.Restore(w.backups[a%len(w.backups)])
+	b := w.backups[a%len(w.backups)]
+	w.tables.Restore(b.Backup)
+	w.told = b.told.clone()
 	w.model.setBack = append(w.model.setBack, setBack{w.steps, w.now()})
 	return true
 }

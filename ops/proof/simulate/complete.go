@@ -105,6 +105,9 @@ func (m *model) lookOf(p *process, snapshot schemas.Snapshot) *look {
 func (m *model) reported(e schemas.Event) {
 	switch e := e.(type) {
 	case *schemas.ExportStatus:
+		if x, known := m.w.exportOf(e.ExportID); known && e.State == schemas.Expired {
+			m.expired(x, m.w.fold(x))
+		}
 		m.statuses = append(m.statuses, e)
 		if x, known := m.w.exportOf(e.ExportID); known && e.State == schemas.Completed && x.completed == 0 {
 			x.completed = m.w.steps

@@ -48,8 +48,10 @@ func (w *world) settleExports() {
 	for range 2 { // runs that are superseded are requested again
 		w.ended(w.model.exports, exportRounds)
 	}
+	w.letRetain()
 	w.checkExports()
 	w.checkChains()
+	w.settleObjects()
 }
 
 // ended lets time pass until exports have ended; false if they do not in so many rounds.
@@ -85,7 +87,7 @@ func (w *world) checkExports() {
 		switch {
 		case w.broken != "":
 			return
-		case x.deleted || x.lost && e.State != schemas.Completed:
+		case x.deleted || e.State == schemas.Expired || x.lost && e.State != schemas.Completed:
 		case e.State == schemas.Completed:
 			o, err := w.openExport(x)
 			if err != nil {
@@ -136,12 +138,24 @@ func (w *world) doomed(x *asked, f *schemas.Failure) bool {
 			stored[string(r.Event.Body)] = true
 		}
 	}
+	l := w.model.lineage()
 	return x.look != nil && slices.ContainsFunc(w.model.places, func(e *entry) bool {
-		before, _ := x.look.has(e)
-		if !before || stored[e.body()] {
+		if before, _ := x.look.has(e); !before {
 			return false
 		}
-		return again && e.content != nil || w.mayBeErased(e, w.model.lineage()) && f.Stage == "part" || e.lost != nil && (f.Stage == "part" || (f.Stage == "barrier" || f.Stage == "plan") && !e.lost.known)
+		// What is missing is a position. Another one may have the same: what it is a copy of.
+		if f.Stage == "barrier" || f.Stage == "plan" {
+			return e.lost != nil && !e.lost.known && !w.isStored(e, l) || again && e.content != nil && !stored[e.body()]
+		}
+		return !stored[e.body()] && (again && e.content != nil || f.Stage == "part" && (e.lost != nil || w.mayBeErased(e, l)))
+	})
+}
+
+// isStored reports whether an entry that Kafka lost is stored at its own position.
+func (w *world) isStored(e *entry, l schemas.Lineage) bool {
+	positions := w.model.positionsOf(e, l)
+	return slices.ContainsFunc(w.tables.Records(), func(r schemas.Record[*schemas.Interaction]) bool {
+		return r.Partition == e.log.n && slices.Contains(positions, r.Offset) && string(r.Event.Body) == e.body()
 	})
 }
 

@@ -73,13 +73,12 @@ func (l *erasedLog) Read(ctx context.Context, each func([]*schemas.ErasedSubject
 	return nil
 }
 
-// erasureLog is a topic with rows, and others that have nothing: there are no contacts, and
-// history knows every export at once.
+// erasureLog has no contacts.
 type erasureLog struct{ *connect.Offsets }
 
 // EndOffsets implements erasure.Log.
 func (l erasureLog) EndOffsets(ctx context.Context, topic schemas.Topic) (schemas.Snapshot, error) {
-	if topic != schemas.TopicInteractions && topic != schemas.TopicErasureRequests {
+	if topic == schemas.TopicContacts {
 		return schemas.Snapshot{}, nil
 	}
 	return l.Offsets.EndOffsets(ctx, topic)
@@ -87,7 +86,7 @@ func (l erasureLog) EndOffsets(ctx context.Context, topic schemas.Topic) (schema
 
 // Handled implements erasure.Log.
 func (l erasureLog) Handled(ctx context.Context, group string, topic schemas.Topic) (schemas.Snapshot, error) {
-	if topic != schemas.TopicInteractions && topic != schemas.TopicErasureRequests {
+	if topic == schemas.TopicContacts {
 		return schemas.Snapshot{}, nil
 	}
 	return l.Offsets.Handled(ctx, group, topic)
@@ -95,14 +94,11 @@ func (l erasureLog) Handled(ctx context.Context, group string, topic schemas.Top
 
 // Present implements erasure.Log.
 func (l erasureLog) Present(ctx context.Context, topic schemas.Topic, to schemas.Snapshot) ([]schemas.Run, error) {
-	if topic != schemas.TopicInteractions {
+	if topic == schemas.TopicContacts {
 		return nil, nil
 	}
 	return l.Offsets.Present(ctx, topic, to)
 }
-
-// past is history as a process reaches it in ClickHouse: it is an erasure.History.
-type past struct{ p *process }
 
 // Erasure implements erasure.History.
 func (h past) Erasure(ctx context.Context, tenantID, erasureID string) (e schemas.Erasure, known bool, err error) {
@@ -174,52 +170,6 @@ func (h past) DoneErasures(ctx context.Context, requests []schemas.ErasureReques
 		return nil
 	})
 	return done, err
-}
-
-// ExportsHoldingRows implements erasure.History.
-func (h past) ExportsHoldingRows(ctx context.Context, tenantID string, each func(schemas.Export) error) error {
-	return h.exports(ctx, tenantID, func(x schemas.Export) error {
-		switch x.State {
-		case schemas.Planned, schemas.Running, schemas.Completed, schemas.Failed:
-			return each(x)
-		}
-		return nil
-	})
-}
-
-// ExportsWithParts implements erasure.History.
-func (h past) ExportsWithParts(ctx context.Context, tenantID string, ids []string, each func(schemas.Export) error) error {
-	return h.exports(ctx, tenantID, func(x schemas.Export) error {
-		for _, id := range ids {
-			if x.ExportID == id {
-				return each(x)
-			}
-		}
-		return nil
-	})
-}
-
-// Downloads implements erasure.History.
-func (past) Downloads(context.Context, string, []string) (map[string][]schemas.Download, error) {
-	return nil, nil
-}
-
-func (h past) exports(ctx context.Context, tenantID string, each func(schemas.Export) error) error {
-	var all []schemas.Export
-	err := h.p.ask(ctx, atClickHouse, "exports of "+tenantID, func() error {
-		for _, x := range h.p.w.model.exports {
-			if x.request.TenantID == tenantID {
-				all = append(all, h.p.w.fold(x))
-			}
-		}
-		return nil
-	})
-	for _, x := range all {
-		if err == nil {
-			err = each(x)
-		}
-	}
-	return err
 }
 
 // InsertContacts implements warehouse.ErasedTables.

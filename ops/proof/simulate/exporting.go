@@ -24,7 +24,7 @@ func (p *process) export(ctx context.Context, k conn, settler *consumers.Settler
 	worker := export.New(export.Options{
 		Exporter: pipeline.New(pipeline.Options{
 			Source: tables{p}, Store: objects{p}, Objects: attachments{p}, PseudonymSecret: []byte(pseudonymSecret), Spools: pipeline.NewSpools(64 << 20),
-			Certificate: certificate, Key: signer, Lifetime: 30 * 24 * time.Hour,
+			Certificate: certificate, Key: signer, Lifetime: lifetime,
 			HistoryFrom: p.historyFrom, Now: p.now,
 		}),
 		Log: offsets, Requests: requestTopic{k}, Ledger: tables{p},

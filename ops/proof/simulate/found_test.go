@@ -289,3 +289,43 @@ func TestNoObjectOfWhatWasErasedStaysThoughClickHouseIsLostMeanwhile(t *testing.
 		}})
 	}
 }
+
+func TestAnExportOfACopyThatIsLostUnreadCanFailThoughTheOriginalIsStored(t *testing.T) {
+	replay(t, history{setting{Partitions: 1, Processes: []string{"ie"}}, []act{
+		{"produce", 0, 0, 0},
+		{"run", 117, 0, 0},
+		{"fail calls", 0, 0, 0},
+		{"move Kafka", 0, 0, 0},
+		{"request an export", 0, 0, 0},
+		{"request an export", 0, 0, 0},
+		{"run", 113, 51, 0},
+		{"wait", 3, 0, 0},
+		{"make the topic again", 0, 0, 0},
+	}})
+}
+
+func TestNothingIsRemovedBecauseHistoryDoesNotKnowIt(t *testing.T) {
+	replay(t, history{setting{Partitions: 1, Retains: true, Processes: []string{"i", "e"}}, []act{
+		{"back ClickHouse up", 0, 0, 0},
+		{"rest", 0, 0, 0},
+		{"produce", 1, 0, 0},
+		{"run", 50, 0, 0},
+		{"request an export", 0, 0, 0},
+		{"rest", 0, 0, 0},
+		{"lose status events", 0, 0, 0},
+		{"restore ClickHouse", 0, 0, 0},
+	}})
+}
+
+func TestFilesThatAreDueStayWhileAHoldKeepsThem(t *testing.T) {
+	replay(t, history{setting{Partitions: 1, Retains: true, Processes: []string{"ie"}}, []act{
+		{"produce", 0, 0, 0},
+		{"rest", 0, 0, 0},
+		{"request an export", 0, 0, 0},
+		{"rest", 0, 0, 0},
+		{"wait", 2, 0, 0},
+		{"rest", 0, 0, 0},
+		{"hold", 0, 3, 0},
+		{"stand still", 0, 0, 0},
+	}})
+}

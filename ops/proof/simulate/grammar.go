@@ -42,6 +42,7 @@ var rules = []rule{
 	{"age history", 6, (*world).age, true},
 	{"write off", 2, (*world).writeOff, true},
 	{"lose an object", 2, (*world).loseObject, false},
+	{"let retention go on", 2, (*world).confirm, false},
 	// Kafka.
 	{"raise the partition count", 2, (*world).raise, true},
 	{"elect a leader", 3, (*world).elect, false},
@@ -49,6 +50,7 @@ var rules = []rule{
 	{"trim", 4, (*world).trim, true},
 	{"make the topic again", 3, (*world).remake, true},
 	{"move Kafka", 1, (*world).move, true},
+	{"lose status events", 1, (*world).loseStatuses, true},
 	{"lose committed offsets", 1, (*world).loseOffsets, true},
 	{"skew a broker's clock", 2, (*world).skew, false},
 	// ClickHouse.
@@ -66,6 +68,7 @@ var rules = []rule{
 	// Time.
 	{"run", 45, func(w *world, a, b, _ int) bool { w.run(a%120+1, rand.New(rand.NewPCG(uint64(b), 1))); return true }, false},
 	{"rest", 5, func(w *world, _, _, _ int) bool { return w.rest(restLimit) }, false},
+	{"stand still", 2, (*world).standStill, true},
 	{"wait", 8, func(w *world, a, _, _ int) bool { w.sleep(waits[a%len(waits)]); return true }, false},
 }
 
@@ -82,6 +85,7 @@ func generate(seed uint64) history {
 		Partitions: 1 + pick(3),
 		Nameless:   pick(8) == 0,
 		Erases:     pick(2) == 0,
+		Retains:    pick(2) == 0,
 		Processes:  [][]string{{"ie"}, {"i", "e"}, {"ie", "ie"}, {"i", "ie", "e"}}[pick(4)],
 	}}
 	total := 0

@@ -14,11 +14,12 @@ type hold struct {
 	schemas.Hold
 	// made and released are the steps at which that was acknowledged; 0: it is not released.
 	made, released int
+	madeAt         time.Time
 }
 
 // makeHold holds a contact, an interaction, a year or the files of an export.
 func (w *world) makeHold(a, b, c int) bool {
-	if !w.erases || len(w.activeHolds("")) == mostHolds {
+	if !w.erases && !w.retains || len(w.activeHolds("")) == mostHolds {
 		return false
 	}
 	h := schemas.Hold{TenantID: tenant(a), HoldID: fmt.Sprintf("h%d", len(w.model.holds)), Name: "a case", Reason: "a court asks"}
@@ -38,7 +39,7 @@ func (w *world) makeHold(a, b, c int) bool {
 		x := w.model.exports[c%len(w.model.exports)].request
 		h.TenantID, h.Exports = x.TenantID, []string{x.ExportID}
 	}
-	w.model.holds = append(w.model.holds, &hold{Hold: h, made: w.steps})
+	w.model.holds = append(w.model.holds, &hold{Hold: h, made: w.steps, madeAt: w.now()})
 	w.changeHolds()
 	return true
 }

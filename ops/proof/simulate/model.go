@@ -25,6 +25,8 @@ type model struct {
 	byBody map[string]*content
 	// byNumber are those that are events, by the number in their text.
 	byNumber map[string]*content
+	// untold says that Kafka lost status events.
+	untold bool
 	// doubted says that what groups had committed was lost at least once.
 	doubted bool
 	// decisions are the steps at which incarnations of the topic with rows were decided.
@@ -302,9 +304,9 @@ func (m *model) used(at position, body string) {
 // remembered reports whether ClickHouse or a backup of it has a position.
 func (m *model) remembered(at position) bool {
 	run := []schemas.Run{{Partition: at.partition, First: at.offset, Next: at.offset + 1}}
-	for _, b := range append(m.w.backups, m.w.tables.Backup()) {
+	for _, b := range append(m.w.backups, backup{Backup: m.w.tables.Backup()}) {
 		w := pipelinetest.NewWarehouse()
-		w.Restore(b)
+		w.Restore(b.Backup)
 		if n, _ := w.Missing(context.Background(), schemas.TopicInteractions, run); n == 0 {
 			return true
 		}

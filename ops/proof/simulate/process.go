@@ -40,12 +40,22 @@ const (
 	ingests = "i"
 	exports = "e"
 	erases  = "x"
+	records = "h" // history
+	retains = "r"
 )
 
 // start makes a process that runs roles.
 func (w *world) start(roles string, skew time.Duration) *process {
-	if w.erases && strings.Contains(roles, exports) {
-		roles += erases
+	if strings.Contains(roles, exports) {
+		if w.erases {
+			roles += erases
+		}
+		if w.retains {
+			roles += retains
+		}
+		if w.erases || w.retains { // who asks what history is
+			roles += records
+		}
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	w.started++
@@ -65,6 +75,10 @@ func (w *world) start(roles string, skew time.Duration) *process {
 			p.export(ctx, k, settler, offsets)
 		case erases:
 			p.erase(ctx, k, settler, offsets)
+		case records:
+			p.history(ctx, k, settler, offsets)
+		case retains:
+			p.retain(ctx, k, offsets)
 		}
 	}
 	return p

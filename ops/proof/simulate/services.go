@@ -97,13 +97,25 @@ func (t tables) Reached(ctx context.Context, topic schemas.Topic) (all map[int32
 
 // Missing implements export.Ledger.
 func (t tables) Missing(ctx context.Context, topic schemas.Topic, used []schemas.Run) (n int64, err error) {
-	err = t.p.ask(ctx, atClickHouse, "missing", func() (err error) { n, err = t.p.w.tables.Missing(ctx, topic, used); return err })
+	err = t.p.ask(ctx, atClickHouse, "missing", func() (err error) {
+		if topic == schemas.TopicExportStatus {
+			n = int64(len(t.p.w.told.missing(used)))
+			return nil
+		}
+		n, err = t.p.w.tables.Missing(ctx, topic, used)
+		return err
+	})
 	return n, err
 }
 
 // Gaps implements export.Ledger.
 func (t tables) Gaps(ctx context.Context, topic schemas.Topic, used []schemas.Run, limit int) (gaps []schemas.Run, more bool, err error) {
 	err = t.p.ask(ctx, atClickHouse, "gaps", func() (err error) {
+		if topic == schemas.TopicExportStatus {
+			all := t.p.w.told.missing(used)
+			gaps, more = all[:min(len(all), limit)], len(all) > limit
+			return nil
+		}
 		gaps, more, err = t.p.w.tables.Gaps(ctx, topic, used, limit)
 		return err
 	})
@@ -224,7 +236,10 @@ func (o objects) List(ctx context.Context, prefix string) (all []bucket.Object, 
 
 // Remove implements pipeline.Store.
 func (o objects) Remove(ctx context.Context, key string) error {
-	return o.p.change(ctx, atBucket, "remove "+key, func() error { return o.p.w.objects.Remove(ctx, key) })
+	return o.p.change(ctx, atBucket, "remove "+key, func() error {
+		o.p.w.tidied(key)
+		return o.p.w.objects.Remove(ctx, key)
+	})
 }
 
 // Folders implements pipeline.Store.

@@ -29,15 +29,16 @@ type world struct {
 	objects noted
 	// attachments is the bucket that events refer to.
 	attachments *pipelinetest.Store
-	backups     []pipelinetest.Backup
+	told        told
+	backups     []backup
 	processes   []*process
 	started     int
 	lives       map[string]int // by topic name
 	open        []*transaction
 	// holdsChanged is closed when holds change.
 	holdsChanged chan struct{}
-	// erases says that processes which export erase, too.
-	erases bool
+	// erases and retains say that processes which export do that, too.
+	erases, retains bool
 
 	model    model
 	broken   string // the first law that was broken
@@ -49,6 +50,12 @@ type world struct {
 	verified  map[[sha256.Size]byte]bool
 }
 
+// backup is what ClickHouse had at a moment.
+type backup struct {
+	pipelinetest.Backup
+	told told
+}
+
 // setting is what does not change during a history.
 type setting struct {
 	// Partitions the topic begins with.
@@ -57,6 +64,8 @@ type setting struct {
 	Nameless bool
 	// Erases says that there is a role that erases, wherever exports are made.
 	Erases bool
+	// Retains says that there is a retention role, wherever exports are made.
+	Retains bool
 	// Processes are the roles of those that run from the beginning, such as "i", "e", "ie".
 	Processes []string
 }
@@ -112,7 +121,7 @@ func play(t *testing.T, h history, watch func(w *world)) (o outcome) {
 func newWorld(s setting) *world {
 	w := &world{
 		log: quiet, tables: pipelinetest.NewWarehouse(),
-		lives: map[string]int{}, coverage: map[string]int{}, steps: 1, erases: s.Erases, holdsChanged: make(chan struct{}),
+		lives: map[string]int{}, coverage: map[string]int{}, steps: 1, erases: s.Erases, retains: s.Retains, told: told{}.clone(), holdsChanged: make(chan struct{}),
 		decrypted: map[[sha256.Size]byte][]byte{}, verified: map[[sha256.Size]byte]bool{},
 	}
 	w.attachments = pipelinetest.NewStore()

@@ -78,3 +78,13 @@ func (d Decisions) Failed(ctx context.Context, tenantID, exportID string, attemp
 	}
 	return failure, nil
 }
+
+// GivenUp reports whether the last attempt at an export failed, so that nobody works on it.
+func (d Decisions) GivenUp(ctx context.Context, tenantID, exportID string) (bool, error) {
+	last, _, err := d.Attempts(ctx, tenantID, exportID, Origin{Partition: -1})
+	if err != nil {
+		return false, err
+	}
+	failure, err := d.Failed(ctx, tenantID, exportID, last)
+	return failure != nil, err
+}

@@ -13,7 +13,7 @@ const (
 	lost kind = "lost"
 	// leftover has artifacts although it ended without any, as the bucket says too.
 	leftover kind = "leftover"
-	// ended is completed to history, while the bucket says that nothing of it may stay.
+	// ended is completed or under way to history, while the bucket says that nothing of it may stay.
 	ended kind = "ended"
 	// unproven is left alone: what history says, or does not, is not borne out by the bucket.
 	unproven kind = "unproven"

@@ -76,6 +76,8 @@ type Objects interface {
 type Artifacts interface {
 	// Standing is what the bucket itself says of an export.
 	Standing(ctx context.Context, tenantID, exportID string) (pipeline.Standing, error)
+	// GivenUp reports whether the last attempt at an export failed.
+	GivenUp(ctx context.Context, tenantID, exportID string) (bool, error)
 	// End records how the export ended, unless that stands already: a failed one that
 	// is expired cannot be retried.
 	End(ctx context.Context, tenantID, exportID string, state schemas.State) (schemas.State, error)

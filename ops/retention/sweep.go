@@ -128,7 +128,7 @@ func (k *Keeper) compare(ctx context.Context, problems *problems) (found []findi
 // says that it is in a state; "" where it does not know it.
 func (k *Keeper) stored(ctx context.Context, tenantID, exportID string, state schemas.State) (none finding, err error) {
 	known := state != ""
-	if known && !emptied(state) {
+	if known && !emptied(state) && !underWay(state) {
 		return none, nil
 	}
 	objects, err := k.Objects.List(ctx, schemas.ExportPrefix(tenantID, exportID))
@@ -159,6 +159,12 @@ func (k *Keeper) stored(ctx context.Context, tenantID, exportID string, state sc
 	over := standing.Over(k.Now(), k.Lifetime(tenantID))
 	f := finding{tenant: tenantID, export: exportID}
 	switch {
+	case known && underWay(state):
+		over, err = k.overUnseen(ctx, f, standing, over)
+		if err != nil || !over {
+			return none, err
+		}
+		f.kind, f.why = ended, fmt.Sprintf("history says that it is %s; the bucket says that it has ended and that its time is over", state)
 	case known && (standing.Cancelled || over):
 		f.kind, f.why = leftover, fmt.Sprintf("history says that it is %s; the bucket still has %s", state, schemas.Counted(artifacts, "artifact"))
 	case known:
@@ -169,6 +175,15 @@ func (k *Keeper) stored(ctx context.Context, tenantID, exportID string, state sc
 		f.kind, f.why = unproven, "history does not know it; the bucket says that it was accepted and its time is not over"
 	}
 	return f, nil
+}
+
+// overUnseen reports whether an export has ended, though history does not know that, and
+// nothing of it may stay. One that is not completed, cancelled or given up may be at work yet.
+func (k *Keeper) overUnseen(ctx context.Context, f finding, s pipeline.Standing, over bool) (bool, error) {
+	if s.Cancelled || !over || s.Manifest != nil {
+		return s.Cancelled || over, nil
+	}
+	return k.Artifacts.GivenUp(ctx, f.tenant, f.export)
 }
 
 // partsHeld is how many parts a sweep holds, but for those of one export.
@@ -366,6 +381,10 @@ func (k *Keeper) removeOrphan(ctx context.Context, f finding, report *Report) er
 func emptied(s schemas.State) bool {
 	return s.Ended() && s != schemas.Completed && s != schemas.Failed
 }
+
+// underWay reports whether history knows no end of an export in this state. It may have missed
+// that: a backup of ClickHouse and a Kafka that keeps events for a shorter time leave this.
+func underWay(s schemas.State) bool { return !s.Ended() }
 
 // nameOf is the file name of an object: what follows tenant and export, so that an
 // object further down has none of ours.

@@ -259,6 +259,10 @@ var mutations = []mutation{
 		"ops/retention/sweep.go", "f.kind, f.why = unproven, \"history does not know it;", "f.kind, f.why = orphan, \"history does not know it;",
 		"ops/proof/simulate", "TestNothingIsRemovedBecauseHistoryDoesNotKnowIt",
 	}, {
+		"retention", "an export whose end history missed goes when its time is over",
+		"ops/retention/sweep.go", "if known && !emptied(state) && !underWay(state) {", "if known && !emptied(state) {",
+		"ops/retention", "TestAnExportWhoseEndHistoryMissedGoesWhenItsTimeIsOver",
+	}, {
 		"retention", "a hold keeps files that are due",
 		"ops/retention/retention.go", "h, held := holds.OfExport(exportID)", "h, held := holds.OfExport(\"\")",
 		"ops/proof/simulate", "TestFilesThatAreDueStayWhileAHoldKeepsThem",

@@ -43,10 +43,12 @@ type scene struct {
 	now func() time.Time
 	// secret is what pseudonyms are made with.
 	secret []byte
+	// memory is the export.memory of workers made from now on.
+	memory int64
 }
 
 func newScene(records ...schemas.Record[*schemas.Interaction]) *scene {
-	return &scene{store: pipelinetest.NewStore(), records: records, now: time.Now, secret: bytes.Repeat([]byte("s"), schemas.MinPseudonymKey)}
+	return &scene{store: pipelinetest.NewStore(), records: records, now: time.Now, secret: bytes.Repeat([]byte("s"), schemas.MinPseudonymKey), memory: 64 << 20}
 }
 
 // pair is the recipient's and, for once, the signer's too.
@@ -76,7 +78,7 @@ func (s *scene) worker(faults *pipelinetest.Faults, around func(pipeline.Source)
 	quiet := pipelinetest.Log{End: s.ends}
 	return export.New(export.Options{
 		Exporter: pipeline.New(pipeline.Options{
-			Source: source, Store: faults.Store(s.store), Spools: pipeline.NewSpools(64 << 20),
+			Source: source, Store: faults.Store(s.store), Spools: pipeline.NewSpools(s.memory),
 			Certificate: both.Leaf, Key: both.PrivateKey.(crypto.Signer), Lifetime: time.Hour, Now: s.now, PseudonymSecret: s.secret,
 		}),
 		Log: quiet, Requests: s, Ledger: quiet, Tenants: quiet, Publisher: s, Name: "test", Slots: 1, InlineCertificates: true,

@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"cdds/schemas"
 )
@@ -43,19 +44,21 @@ func (d Decisions) BeginAttempt(ctx context.Context, tenantID, exportID string, 
 // bounded.
 type withinQuota struct {
 	// Over is why not; empty if it may.
-	Over string       `json:"over,omitempty"`
-	At   schemas.Time `json:"at"`
+	Over string `json:"over,omitempty"`
+	// At is when it began, or would have.
+	At schemas.Time `json:"at"`
 }
 
-// WithinQuota decides once whether an attempt may begin, and returns why not. over is asked unless
-// that was decided before.
-func (d Decisions) WithinQuota(ctx context.Context, tenantID, exportID string, attempt int, over func() (string, error)) (string, error) {
+// WithinQuota decides once whether an attempt may begin, and when it does, and returns why not and
+// when. over is asked as of then unless that was decided before.
+func (d Decisions) WithinQuota(ctx context.Context, tenantID, exportID string, attempt int, over func(at time.Time) (string, error)) (reason string, at schemas.Time, err error) {
 	var within withinQuota
-	_, err := once(ctx, d.Store, schemas.ExportPrefix(tenantID, exportID)+quotaName(attempt), &within, func() (withinQuota, error) {
-		reason, err := over()
-		return withinQuota{reason, schemas.TimeOf(d.Now())}, err
+	_, err = once(ctx, d.Store, schemas.ExportPrefix(tenantID, exportID)+quotaName(attempt), &within, func() (withinQuota, error) {
+		at := schemas.TimeOf(d.Now())
+		reason, err := over(at.Time)
+		return withinQuota{reason, at}, err
 	})
-	return within.Over, err
+	return within.Over, within.At, err
 }
 
 // Fail records why an attempt was given up, unless the export has ended, and returns the

@@ -14,8 +14,8 @@ import (
 type Quota struct {
 	// Exports is how many of them may be open at once: requested and not ended.
 	Exports int
-	// Bytes is how many sealed bytes those that were requested on one day, in UTC, may have
-	// before no other begins. One that began is always carried out.
+	// Bytes is how many sealed bytes those that began on one day, in UTC, may have before no other
+	// begins. One that began is always carried out.
 	Bytes int64
 }
 
@@ -42,7 +42,7 @@ func (u QuotaUse) Exceeded() (bound, reason string) {
 	case u.Exports > 0 && u.Open >= u.Exports:
 		return QuotaExports, fmt.Sprintf("quota: the tenant has %s that did not end, and may have %d at once; request it again when one has ended", schemas.Counted(u.Open, "export"), u.Exports)
 	case u.Bytes > 0 && u.Sealed >= u.Bytes:
-		return QuotaBytes, fmt.Sprintf("quota: the exports that the tenant requested today have %s, and may have %s a day; request it again after %s",
+		return QuotaBytes, fmt.Sprintf("quota: the exports of the tenant that began today have %s, and may have %s a day; request it again after %s",
 			humanize.IBytes(uint64(u.Sealed)), humanize.IBytes(uint64(u.Bytes)), u.Resets)
 	}
 	return "", ""
@@ -56,7 +56,7 @@ type Quotas struct {
 	Of func(tenantID string) Quota
 	// Store has the decisions about exports.
 	Store Store
-	// History counts the sealed bytes of a tenant's exports that were requested since a time.
+	// History counts the sealed bytes of a tenant's exports that began since a time.
 	History interface {
 		SealedSince(ctx context.Context, tenantID string, since time.Time) (int64, error)
 	}
@@ -89,16 +89,15 @@ func (q *Quotas) Use(ctx context.Context, tenantID string) (u QuotaUse, err erro
 	if q == nil {
 		return u, nil
 	}
-	return q.use(ctx, tenantID, "", q.Of(tenantID))
+	return q.use(ctx, tenantID, "", q.Of(tenantID), q.Now())
 }
 
-func (q *Quotas) use(ctx context.Context, tenantID, but string, of Quota) (u QuotaUse, err error) {
+func (q *Quotas) use(ctx context.Context, tenantID, but string, of Quota, at time.Time) (u QuotaUse, err error) {
 	if of == (Quota{}) {
 		return u, nil
 	}
-	now := schemas.TimeOf(q.Now())
-	today := now.UTC().Truncate(24 * time.Hour)
-	u.Quota, u.AsOf, u.Resets = of, now, schemas.TimeOf(today.Add(24*time.Hour))
+	today := at.UTC().Truncate(24 * time.Hour)
+	u.Quota, u.AsOf, u.Resets = of, schemas.TimeOf(at), schemas.TimeOf(today.Add(24*time.Hour))
 	if u.Exports > 0 {
 		if u.Open, err = (Decisions{Store: q.Store}).OpenOf(ctx, tenantID, but); err != nil {
 			return u, err
@@ -114,20 +113,23 @@ func (q *Quotas) use(ctx context.Context, tenantID, but string, of Quota) (u Quo
 // takes the place of, or "". It asks the bucket alone: what is decided about requests must not wait
 // for history.
 func (q *Quotas) AdmitOpen(ctx context.Context, tenantID, instead string) error {
-	return q.admit(ctx, tenantID, instead, func(of Quota) Quota { return Quota{Exports: of.Exports} })
-}
-
-// AdmitBytes is a *QuotaError if the exports that a tenant requested today have the bytes it may
-// have.
-func (q *Quotas) AdmitBytes(ctx context.Context, tenantID string) error {
-	return q.admit(ctx, tenantID, "", func(of Quota) Quota { return Quota{Bytes: of.Bytes} })
-}
-
-func (q *Quotas) admit(ctx context.Context, tenantID, but string, of func(Quota) Quota) error {
 	if q == nil {
 		return nil
 	}
-	u, err := q.use(ctx, tenantID, but, of(q.Of(tenantID)))
+	return q.admit(ctx, tenantID, instead, Quota{Exports: q.Of(tenantID).Exports}, q.Now())
+}
+
+// AdmitBytes is a *QuotaError if the exports of a tenant that began on the day of at have the bytes
+// it may have.
+func (q *Quotas) AdmitBytes(ctx context.Context, tenantID string, at time.Time) error {
+	if q == nil {
+		return nil
+	}
+	return q.admit(ctx, tenantID, "", Quota{Bytes: q.Of(tenantID).Bytes}, at)
+}
+
+func (q *Quotas) admit(ctx context.Context, tenantID, but string, of Quota, at time.Time) error {
+	u, err := q.use(ctx, tenantID, but, of, at)
 	if err != nil {
 		return err
 	}

@@ -41,9 +41,12 @@ type Export struct {
 	// Conflicts are refusals of other requests that used the same id.
 	Conflicts   []Conflict `json:"conflicts,omitempty"`
 	RequestedAt Time       `json:"requested_at,omitzero"`
-	PlannedAt   Time       `json:"planned_at,omitzero"`
-	UpdatedAt   Time       `json:"updated_at"`
-	EndedAt     Time       `json:"ended_at,omitzero"`
+	// BeganAt is when the last attempt began that was planned. The bytes of the export count for
+	// that day, in UTC.
+	BeganAt   Time `json:"began_at,omitzero"`
+	PlannedAt Time `json:"planned_at,omitzero"`
+	UpdatedAt Time `json:"updated_at"`
+	EndedAt   Time `json:"ended_at,omitzero"`
 	// RemovedAt is when the artifacts of an ended export were removed.
 	RemovedAt Time `json:"removed_at,omitzero"`
 	// Events counts the distinct events folded; it only grows.
@@ -227,7 +230,7 @@ func (e *Export) apply(s *ExportStatus) {
 		if s.Planned != nil {
 			e.PlannedAt, e.Planned = s.Time, *s.Planned
 		}
-		e.Continues, e.StartsOver, e.HistoryFrom = s.Continues, s.StartsOver, s.HistoryFrom
+		e.Continues, e.StartsOver, e.HistoryFrom, e.BeganAt = s.Continues, s.StartsOver, s.HistoryFrom, s.BeganAt
 	case Completed:
 		e.Completion = s.Completion
 	}

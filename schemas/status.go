@@ -70,6 +70,9 @@ type ExportStatus struct {
 	// Waiting says what an export that has not ended waits for. A later event that says
 	// nothing of it ends the wait.
 	Waiting string `json:"waiting,omitempty"`
+	// BeganAt comes with planned: when the attempt began. The bytes of the export count for that
+	// day, in UTC.
+	BeganAt Time `json:"began_at,omitzero"`
 	// Planned comes with planned: what is to be done. The plan itself, which can be
 	// larger than a message may be, is stored beside the artifacts.
 	Planned *Totals `json:"planned,omitempty"`

@@ -232,3 +232,89 @@ func TestARetryIsWithinTheQuotaToo(t *testing.T) {
 		t.Errorf("retried the next day, and taken over when the bytes were used up, it is %s, attempt %d: %+v", e.State, e.Attempt, e.Failure)
 	}
 }
+
+// TestARetryIsNotCountedBesideTheAttemptThatItFollows has a worker die between recording that an
+// attempt failed and closing it.
+func TestARetryIsNotCountedBesideTheAttemptThatItFollows(t *testing.T) {
+	s := newScene(pipelinetest.Records(10)...)
+	why := pipeline.Permanent(errAway)
+	q := pipeline.Quota{Exports: 1}
+	check(t, s.handle(t.Context(), s.breaking(q, nil, func() error { return why }), request("e1")))
+	check(t, pipeline.Decisions{Store: s.store, Now: s.now}.Open(t.Context(), pipeline.Open{TenantID: pipelinetest.Tenant, ExportID: "e1", Attempt: 1}))
+	if open, err := s.open(); err != nil || len(open) != 1 {
+		t.Fatalf("open are %q, %v", open, err)
+	}
+	check(t, s.handle(t.Context(), s.bounded(q, nil), control(schemas.ActionRetry, "e1")))
+	if e := schemas.Fold(s.statuses("e1")...); e.State != schemas.Completed || e.Attempt != 2 {
+		t.Errorf("it is %s, attempt %d: %s", e.State, e.Attempt, e.Reason)
+	}
+}
+
+// booked is history that knows what was reported on the scene.
+type booked struct{ *scene }
+
+func (b booked) SealedSince(_ context.Context, _ string, since time.Time) (n int64, _ error) {
+	of := map[string][]*schemas.ExportStatus{}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, status := range b.told {
+		of[status.ExportID] = append(of[status.ExportID], status)
+	}
+	for _, all := range of {
+		if e := schemas.Fold(all...); !e.BeganAt.Before(since) {
+			n += e.Done.SealedBytes
+		}
+	}
+	return n, nil
+}
+
+// ending is a source of a worker that ends as soon as an export that began is planned.
+type ending struct {
+	pipeline.Source
+	stop func()
+}
+
+func (e ending) Extent(ctx context.Context, _ warehouse.Query) (warehouse.Extent, error) {
+	e.stop()
+	return warehouse.Extent{}, ctx.Err()
+}
+
+func TestBytesCountForTheDayOnWhichAnExportBegan(t *testing.T) {
+	const day = 24 * time.Hour
+	s := newScene(pipelinetest.Records(200)...)
+	midnight := time.Now().UTC().Truncate(day).Add(day)
+	at := func(of time.Duration) { s.now = func() time.Time { return midnight.Add(of) } }
+	bounded := func(around func(pipeline.Source) pipeline.Source) *export.Worker {
+		w := s.worker(nil, around)
+		w.Quotas = &pipeline.Quotas{Of: func(string) pipeline.Quota { return pipeline.Quota{Bytes: 1} }, Store: s.store, History: booked{s}, Now: s.now}
+		return w
+	}
+	began := func(id string) time.Time { return schemas.Fold(s.statuses(id)...).BeganAt.Time }
+	at(-time.Minute)
+	check(t, bounded(nil).Handle(t.Context(), s.published(request("late"))))
+	at(time.Minute)
+	ctx, stop := context.WithCancel(t.Context())
+	_ = bounded(func(of pipeline.Source) pipeline.Source { return ending{of, stop} }).Work(ctx)
+	at(day + time.Minute)
+	check(t, bounded(nil).Work(t.Context()))
+	if e := schemas.Fold(s.statuses("late")...); e.State != schemas.Completed || !began("late").Equal(midnight.Add(time.Minute)) {
+		t.Fatalf("it is %s, and began at %s", e.State, began("late"))
+	}
+	at(2 * time.Minute)
+	check(t, s.handle(t.Context(), bounded(nil), request("same-day")))
+	if last := s.last("same-day"); last.State != schemas.Refused || !strings.Contains(last.Reason, "began today have") {
+		t.Errorf("one that would begin on the day when another did is %s: %s", last.State, last.Reason)
+	}
+	at(day + 2*time.Minute)
+	check(t, s.handle(t.Context(), bounded(func(of pipeline.Source) pipeline.Source {
+		return unreadable{of, func() error { return pipeline.Permanent(errAway) }}
+	}), request("next-day")))
+	if last := s.last("next-day"); last.State != schemas.Failed {
+		t.Fatalf("one that begins on the day when another was carried out is %s: %s", last.State, last.Reason)
+	}
+	at(2 * day)
+	check(t, s.handle(t.Context(), bounded(nil), control(schemas.ActionRetry, "next-day")))
+	if e := schemas.Fold(s.statuses("next-day")...); e.State != schemas.Completed || !began("next-day").Equal(midnight.Add(2*day)) {
+		t.Errorf("retried a day later it is %s, and began at %s", e.State, began("next-day"))
+	}
+}

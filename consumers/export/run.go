@@ -22,6 +22,8 @@ type run struct {
 	topic    schemas.Topic
 	// snapshot is the accepted one, in the positions that are known by now.
 	snapshot schemas.Snapshot
+	// began is when the attempt began, once it may.
+	began schemas.Time
 	// completed says that it is, and perhaps not reported so.
 	completed bool
 
@@ -218,9 +220,9 @@ func (r *run) forgotten(ctx context.Context, earlier schemas.Snapshot) (bool, er
 }
 
 func (r *run) reportPlanned(ctx context.Context, plan schemas.Plan, link pipeline.Link) error {
-	s := r.status("planned", schemas.Planned)
+	s := r.status(attemptEvent("planned", r.open.Attempt), schemas.Planned)
 	totals := plan.Totals()
-	s.Planned, s.Continues, s.StartsOver = &totals, link.Continues(), link.StartsOver
+	s.Planned, s.BeganAt, s.Continues, s.StartsOver = &totals, r.began, link.Continues(), link.StartsOver
 	if plan.HistoryFrom.Compare(r.accepted.Request.From) > 0 {
 		s.HistoryFrom = plan.HistoryFrom
 	}
@@ -332,22 +334,23 @@ func (r *run) refuseLate(ctx context.Context, reason string) error {
 	})
 }
 
-// withinQuota refuses an export that would begin although the tenant's exports of today have the
-// bytes they may have; a retry of one fails. What began is carried out.
+// withinQuota refuses an export that would begin although the tenant's exports that began that day
+// have the bytes they may have; a retry of one fails. What began is carried out, and counts for the
+// day it began, whoever goes on with it and whenever: where bytes are bounded that is decided once.
 func (r *run) withinQuota(ctx context.Context) error {
 	e := r.open
-	if !r.Quotas.BoundsBytes(e.TenantID) {
+	if r.began = schemas.TimeOf(r.Now()); !r.Quotas.BoundsBytes(e.TenantID) {
 		return nil
 	}
 	var reason string
 	err := r.stage(ctx, "plan", 0, func(ctx context.Context) (err error) {
-		reason, err = r.Exporter.WithinQuota(ctx, e.TenantID, e.ExportID, e.Attempt, func() (string, error) {
+		reason, r.began, err = r.Exporter.WithinQuota(ctx, e.TenantID, e.ExportID, e.Attempt, func(at time.Time) (string, error) {
 			if e.Attempt == 1 { // an earlier version, or another quota, may have let it begin
 				if _, began, err := r.Exporter.Planned(ctx, e.TenantID, e.ExportID); err != nil || began {
 					return "", err
 				}
 			}
-			err := r.Quotas.AdmitBytes(ctx, e.TenantID)
+			err := r.Quotas.AdmitBytes(ctx, e.TenantID, at)
 			if over := (*pipeline.QuotaError)(nil); errors.As(err, &over) {
 				return over.Reason, nil
 			}

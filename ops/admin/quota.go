@@ -22,7 +22,7 @@ func (h *Handle) admit(ctx context.Context, action, subject string) error {
 	var over *pipeline.QuotaError
 	if err == nil {
 		// While history is away, the worker finds out when the export begins.
-		_ = errors.As(h.Quotas.AdmitBytes(ctx, h.tenant), &over)
+		_ = errors.As(h.Quotas.AdmitBytes(ctx, h.tenant, h.Now()), &over)
 	}
 	if over != nil || errors.As(err, &over) {
 		return h.refuse(ctx, action, subject, over)

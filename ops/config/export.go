@@ -36,7 +36,7 @@ type Export struct {
 	// 0 means any number. QuotaExportsByTenant overrides it; in the environment it is acme:5,globex:0.
 	QuotaExports         int            `yaml:"quota_exports" env:"QUOTA_EXPORTS"`
 	QuotaExportsByTenant map[string]int `yaml:"quota_exports_by_tenant" env:"QUOTA_EXPORTS_BY_TENANT"`
-	// QuotaBytes is how many sealed bytes the exports that a tenant requests on one day (UTC)
+	// QuotaBytes is how many sealed bytes the exports of a tenant that began on one day (UTC)
 	// may have before no other begins; 0 means any number. QuotaBytesByTenant overrides it.
 	QuotaBytes         Bytes            `yaml:"quota_bytes" env:"QUOTA_BYTES"`
 	QuotaBytesByTenant map[string]Bytes `yaml:"quota_bytes_by_tenant" env:"QUOTA_BYTES_BY_TENANT"`

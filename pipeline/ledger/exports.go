@@ -21,17 +21,21 @@ func (l *Ledger) SaveExports(ctx context.Context, exports []schemas.Export) erro
 	if err := l.SaveArtifacts(ctx, exports); err != nil {
 		return err
 	}
-	return l.db.Insert(ctx, "exports", "tenant_id, export_id, entity, state, requested_at, updated_at, rows_done, rows_planned, body, requested_by, of_contacts, sealed_bytes, version", func(block driver.Batch) error {
+	return l.db.Insert(ctx, "exports", "tenant_id, export_id, entity, state, requested_at, updated_at, rows_done, rows_planned, body, requested_by, of_contacts, sealed_bytes, began_at, version", func(block driver.Batch) error {
 		for _, e := range exports {
 			entity, requestedBy, ofContacts := "", "", false
 			if r := e.Request; r != nil {
 				entity, requestedBy, ofContacts = r.Entity, r.RequestedBy, len(r.Contacts) > 0
 			}
+			began := e.BeganAt
+			if began.IsZero() { // an earlier version carried it out
+				began = e.RequestedAt
+			}
 			e.Parts = nil
 			body, err := schemas.Encode(e)
 			if err == nil {
 				err = block.Append(e.TenantID, e.ExportID, entity, string(e.State), e.RequestedAt.Time, e.UpdatedAt.Time,
-					uint64(e.Done.Rows), uint64(e.Planned.Rows), string(body), requestedBy, ofContacts, uint64(e.Done.SealedBytes), uint64(e.Events))
+					uint64(e.Done.Rows), uint64(e.Planned.Rows), string(body), requestedBy, ofContacts, uint64(e.Done.SealedBytes), began.Time, uint64(e.Events))
 			}
 			if err != nil {
 				return err

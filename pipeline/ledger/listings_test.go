@@ -78,3 +78,28 @@ SELECT tenant_id, 'c', state, requested_at, updated_at, body, '{"tenant_id":"col
 		}
 	}
 }
+
+// TestBytesOfExportsAreThoseOfTheDayTheyBegan has exports of a worker and of a history of before
+// that was stated, too: those count for the day of their request.
+func TestBytesOfExportsAreThoseOfTheDayTheyBegan(t *testing.T) {
+	l, conn := open(t), stacktest.ClickHouse(t)
+	next := schemas.TimeOf(from.AddDate(0, 0, 1))
+	export := func(id string, requested, began schemas.Time, bytes int64) schemas.Export {
+		return schemas.Export{
+			TenantID: "began", ExportID: id, State: schemas.Completed, RequestedAt: requested, BeganAt: began, UpdatedAt: requested, Events: 1,
+			Done: schemas.Totals{SealedBytes: bytes},
+		}
+	}
+	check(t, l.SaveExports(t.Context(), []schemas.Export{export("before", from, from, 1), export("overnight", from, next, 10), export("earlier-worker", next, schemas.Time{}, 100)}))
+	for id, began := range map[string]schemas.Time{"earlier-history": {}, "read-again": next} {
+		body, err := schemas.Encode(export(id, from, began, 1000))
+		check(t, err)
+		check(t, conn.Exec(t.Context(), "INSERT INTO exports (tenant_id, export_id, state, requested_at, updated_at, body, version) VALUES ('began', {id:String}, 'completed', '2026-01-01', '2026-01-01', {body:String}, 1)",
+			tables.Named("id", id), tables.Named("body", string(body))))
+	}
+	for since, want := range map[schemas.Time]int64{from: 2111, next: 1110} {
+		if n, err := l.SealedSince(t.Context(), "began", since.Time); err != nil || n != want {
+			t.Errorf("since %s exports have %d bytes, want %d: %v", since, n, want, err)
+		}
+	}
+}

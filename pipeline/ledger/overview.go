@@ -43,11 +43,11 @@ func (l *Ledger) Overview(ctx context.Context, tenantID string) (Overview, error
 		whose.args, &o.Artifacts, &o.ArtifactBytes)
 }
 
-// SealedSince is how many sealed bytes the exports of a tenant have stored that were requested
-// since a time; what was removed again counts, too.
+// SealedSince is how many sealed bytes the exports of a tenant have stored that began since a time;
+// what was removed again counts, too.
 func (l *Ledger) SealedSince(ctx context.Context, tenantID string, since time.Time) (n int64, err error) {
 	return n, l.db.Scan(ctx, "add up the bytes of exports",
-		"SELECT toInt64(sum(sealed_bytes)) FROM exports FINAL WHERE tenant_id = {tenant:String} AND requested_at >= fromUnixTimestamp64Milli({since:Int64}, 'UTC')",
+		"SELECT toInt64(sum(sealed_bytes)) FROM exports FINAL WHERE tenant_id = {tenant:String} AND began_at >= fromUnixTimestamp64Milli({since:Int64}, 'UTC')",
 		[]any{tables.Named("tenant", tenantID), tables.Named("since", since.UnixMilli())}, &n)
 }
 

@@ -16,7 +16,7 @@ var quotas = []mutation{
 		"consumers/export", "TestATenantWhoseExportsOfTodayHaveTheBytesOfItsQuotaIsRefusedUntilTomorrow",
 	}, {
 		"fairness", "requests are decided without history",
-		"pipeline/quota.go", "return Quota{Exports: of.Exports}", "return of",
+		"pipeline/quota.go", "Quota{Exports: q.Of(tenantID).Exports}", "q.Of(tenantID)",
 		"consumers/export", "TestWhatIsRequestedAndCancelledNeedsNoHistoryWhereBytesAreBounded",
 	}, {
 		"fairness", "an export that has a plan began",
@@ -38,5 +38,17 @@ var quotas = []mutation{
 		"fairness", "what takes the place of an open export is not counted beside it",
 		"consumers/export/accept.go", "b.admit(ctx, r.TenantID, instead(r))", "b.admit(ctx, r.TenantID, \"\")",
 		"consumers/export", "TestWhatTakesThePlaceOfAnOpenExportIsWithinTheQuota",
+	}, {
+		"fairness", "a retry is not counted beside the attempt that it follows",
+		"consumers/export/control.go", "b.admit(ctx, tenantID, exportID)", "b.admit(ctx, tenantID, \"\")",
+		"consumers/export", "TestARetryIsNotCountedBesideTheAttemptThatItFollows",
+	}, {
+		"fairness", "the day an export began is decided once",
+		"consumers/export/run.go", "reason, r.began, err = r.Exporter.", "reason, _, err = r.Exporter.",
+		"consumers/export", "TestBytesCountForTheDayOnWhichAnExportBegan",
+	}, {
+		"fairness", "bytes count for the day an export began, not for that of its request",
+		"pipeline/ledger/overview.go", "AND began_at >= ", "AND requested_at >= ",
+		"pipeline/ledger", "TestBytesOfExportsAreThoseOfTheDayTheyBegan",
 	},
 }

@@ -539,3 +539,9 @@ ALTER TABLE exports_local ON CLUSTER 'cdds' ADD COLUMN IF NOT EXISTS sealed_byte
 -- 0071_exports_sealed_bytes
 ALTER TABLE exports ON CLUSTER 'cdds' ADD COLUMN IF NOT EXISTS sealed_bytes UInt64 DEFAULT JSONExtractUInt(summary, 'done', 'sealed_bytes')
 ;
+-- 0072_exports_began_at
+ALTER TABLE exports_local ON CLUSTER 'cdds' ADD COLUMN IF NOT EXISTS began_at DateTime64(3, 'UTC') DEFAULT if(JSONHas(summary, 'began_at'), parseDateTime64BestEffortOrZero(JSONExtractString(summary, 'began_at'), 3, 'UTC'), requested_at)
+;
+-- 0072_exports_began_at
+ALTER TABLE exports ON CLUSTER 'cdds' ADD COLUMN IF NOT EXISTS began_at DateTime64(3, 'UTC') DEFAULT if(JSONHas(summary, 'began_at'), parseDateTime64BestEffortOrZero(JSONExtractString(summary, 'began_at'), 3, 'UTC'), requested_at)
+;

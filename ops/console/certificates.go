@@ -122,7 +122,8 @@ func (c *Console) rows(q *request) ([]certificateRow, error) {
 
 // certificatesData is a page of certificates.
 type certificatesData struct {
-	Rows []certificateRow
+	Rows   []certificateRow
+	Search string
 	Numbered
 }
 
@@ -131,7 +132,8 @@ func (c *Console) certificateList(q *request, problems ...string) error {
 	if err != nil {
 		return err
 	}
-	var d certificatesData
+	d := certificatesData{Search: q.r.URL.Query().Get("q")}
+	all = slices.DeleteFunc(all, func(row certificateRow) bool { return !certificateMatches(row.Certificate, d.Search) })
 	d.Rows, d.Numbered = numberedPage(q.r.URL.Query(), all)
 	return c.show(q, "certificates", view{Title: "Certificates", At: "/certificates", Problems: problems, Data: d})
 }

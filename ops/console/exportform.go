@@ -93,7 +93,9 @@ func (c *Console) exportEditor(q *request, f exportForm, problems ...string) err
 		return err
 	}
 	f.Timeframes = []string{schemas.TimeframeAll, schemas.TimeframeLastDays, schemas.TimeframeFixed}
+	f.Post = Prefix + "/exports"
 	if f.Access {
+		f.Post = Prefix + "/privacy/access"
 		return c.show(q, "access-form", view{Title: "New access request", At: "/privacy", Problems: problems, Data: f})
 	}
 	return c.show(q, "export-form", view{Title: "New export", At: "/history", Problems: problems, Data: f})
@@ -114,12 +116,15 @@ func (c *Console) requestExport(q *request, access bool) error {
 		return err
 	}
 	j.TenantID = q.Tenant()
-	f.Job, f.Given, f.Once = j, q.r.PostForm.Get("queues"), q.r.PostForm.Get("once")
+	f.Job, f.Given, f.Find, f.Once = j, q.r.PostForm.Get("queues"), q.r.PostForm.Get("find"), q.r.PostForm.Get("once")
 	if access {
 		f.Contacts, f.Reason = listed, strings.TrimSpace(q.r.PostForm.Get("reason"))
 		if len(f.Contacts) == 0 {
 			problems = append(problems, "contacts: give the id of at least one contact")
 		}
+	}
+	if q.r.PostForm.Get("then") == find { // whoever looks for a certificate has not filled in all yet
+		return c.exportEditor(q, f)
 	}
 	if len(problems) > 0 {
 		return c.exportEditor(q, f, problems...)

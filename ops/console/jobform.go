@@ -25,7 +25,9 @@ type jobForm struct {
 	Next []schemas.Time
 	// What can be chosen.
 	Media, Directions, Runs, Weekdays, Timeframes, CatchUps, Compressions []string
-	Certificates                                                          []schemas.Certificate
+	// Find is the search for a certificate, and Offer what comes of it.
+	Find  string
+	Offer recipients
 }
 
 // SplitMiB is the size of a part as the editor has it, exactly.
@@ -104,11 +106,8 @@ func (q *request) choices(f *jobForm) error {
 		return err
 	}
 	f.Recipients = sealedFor(f.Recipients, registered)
-	for _, cert := range registered {
-		if !cert.Removed && cert.ReplacedBy == "" {
-			f.Certificates = append(f.Certificates, cert)
-		}
-	}
+	usable := slices.DeleteFunc(slices.Clone(registered), func(cert schemas.Certificate) bool { return cert.Removed || cert.ReplacedBy != "" })
+	f.Offer = offer(usable, f.Recipients, f.Find)
 	return nil
 }
 
@@ -146,8 +145,11 @@ func (c *Console) saveJob(q *request, id string) error {
 	}
 	j.TenantID, j.JobID, j.State = q.Tenant(), id, known.State
 	revision, _ := strconv.Atoi(q.r.PostFormValue("revision"))
-	f := jobForm{Job: j, Given: q.r.PostForm.Get("queues")}
+	f := jobForm{Job: j, Given: q.r.PostForm.Get("queues"), Find: q.r.PostForm.Get("find")}
 	f.Revision = revision
+	if q.r.PostForm.Get("then") == find {
+		return c.jobEditor(q, f)
+	}
 	if len(problems) > 0 {
 		return c.jobEditor(q, f, problems...)
 	}

@@ -1,12 +1,7 @@
 package console_test
 
 import (
-	"crypto/rand"
-	"crypto/rsa"
-	"crypto/x509"
-	"crypto/x509/pkix"
 	"fmt"
-	"math/big"
 	"strings"
 	"testing"
 	"time"
@@ -19,12 +14,9 @@ import (
 const mostWeight = 150 << 10
 
 func TestNoPageIsHeavyHoweverMuchThereIs(t *testing.T) {
-	const rows, definitions = 10_000, 300 // forms list all certificates: they have no pages
+	const rows, definitions = 10_000, 1000
 	d := newDesk(t, "heavy", rows, definitions)
 	now := schemas.TimeOf(time.Date(2026, 11, 1, 11, 59, 0, 0, time.UTC))
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
-	check(t, err)
-	var fingerprints []string
 	long := func(n int) string { return fmt.Sprintf("%06d-%s", n, strings.Repeat("x", 40)) }
 	var deliveries schemas.Batch[*schemas.WebhookDelivery]
 	var trail schemas.Batch[*schemas.AuditRecord]
@@ -39,18 +31,11 @@ func TestNoPageIsHeavyHoweverMuchThereIs(t *testing.T) {
 	}
 	check(t, d.ledger.InsertDeliveries(t.Context(), deliveries))
 	check(t, d.ledger.InsertAudit(t.Context(), trail))
-	for n := range definitions {
-		issued := &x509.Certificate{SerialNumber: big.NewInt(int64(n)), Subject: pkix.Name{CommonName: long(n)}, NotBefore: now.Time, NotAfter: now.AddDate(1, 0, 0), KeyUsage: x509.KeyUsageKeyEncipherment}
-		der, err := x509.CreateCertificate(rand.Reader, issued, issued, &key.PublicKey, key)
-		check(t, err)
-		parsed, err := x509.ParseCertificate(der)
-		check(t, err)
-		certificate := schemas.NewCertificate("heavy", parsed, "ada", now)
-		fingerprints = append(fingerprints, certificate.Fingerprint)
-		d.define(certificate)
+	fingerprints := d.certificates(definitions)
+	for n, fingerprint := range fingerprints {
 		d.define(schemas.Job{
 			TenantID: "heavy", JobID: fmt.Sprintf("hooked-%04d", n), Title: long(n), Entity: schemas.EntityInteraction, State: schemas.JobActive, Schedule: schemas.Schedule{Run: schemas.RunDaily},
-			Timeframe: schemas.Timeframe{Kind: schemas.TimeframeAll}, Recipients: []string{certificate.Fingerprint}, Webhook: &schemas.Webhook{URL: "https://hooks.example/" + long(n), SecretVersion: 1},
+			Timeframe: schemas.Timeframe{Kind: schemas.TimeframeAll}, Recipients: []string{fingerprint}, Webhook: &schemas.Webhook{URL: "https://hooks.example/" + long(n), SecretVersion: 1},
 		}.Revised(nil, "ada", now))
 		d.hold(fmt.Sprintf("hold-%04d", n), long(n), func(h *schemas.Hold) { h.Contacts = []string{long(n)} })
 	}

@@ -46,8 +46,8 @@ func TestTheCipherThatIsAskedForIsUsedStatedAndOpenedByTheReceiver(t *testing.T)
 		}
 		key := both.PrivateKey.(*rsa.PrivateKey)
 		report, err := receiver.Decrypt(t.Context(), dir, both.Leaf, key, t.TempDir(), receiver.Options{})
-		if err != nil || len(report.Written) != len(m.Parts) {
-			t.Errorf("cipher %q, key transport %q: the receiver wrote %d of %d parts, error %v", c.cipher, c.transport, len(report.Written), len(m.Parts), err)
+		if err != nil || report.Written.Len() != len(m.Parts) {
+			t.Errorf("cipher %q, key transport %q: the receiver wrote %d of %d parts, error %v", c.cipher, c.transport, report.Written.Len(), len(m.Parts), err)
 		}
 		// What names the cipher says the truth: the message opens as what it claims to be.
 		part, err := s.store.GetBytes(t.Context(), m.Parts[0].Key, 64<<20)

@@ -169,14 +169,14 @@ func (w *world) decrypts(e schemas.Export, contents map[string][]byte) {
 			w.t.Errorf("%s ends in a dot", file)
 		}
 	}
-	if len(files) != len(contents) || len(report.Written) != len(e.Parts) {
+	if len(files) != len(contents) || report.Written.Len() != len(e.Parts) {
 		w.t.Errorf("%d files of %d contents", len(files), len(contents))
 	}
 	check(w.t, os.Remove(files[0]))
 	again, err := receiver.Decrypt(w.t.Context(), dir, pair.Leaf, pair.PrivateKey.(*rsa.PrivateKey), out, receiver.Options{})
 	check(w.t, err)
-	if len(again.Written) != 1 || len(again.Kept) != len(e.Parts)-1 {
-		w.t.Errorf("the second time %d were written, %d kept", len(again.Written), len(again.Kept))
+	if again.Written.Len() != 1 || again.Kept.Len() != len(e.Parts)-1 {
+		w.t.Errorf("the second time %d were written, %d kept", again.Written.Len(), again.Kept.Len())
 	}
 	check(w.t, os.WriteFile(files[0], []byte("somebody's own"), 0o600))
 	if _, err := receiver.Decrypt(w.t.Context(), dir, pair.Leaf, pair.PrivateKey.(*rsa.PrivateKey), out, receiver.Options{}); err == nil {

@@ -184,8 +184,8 @@ type receivedExport struct {
 	// Omitted counts violations past those listed.
 	Omitted int `json:"violations_omitted,omitempty"`
 	// Written and Kept come with decrypt.
-	Written []string `json:"written,omitempty"`
-	Kept    []string `json:"kept,omitempty"`
+	Written *receiver.Files `json:"written,omitzero"`
+	Kept    *receiver.Files `json:"kept,omitzero"`
 	// Pages is the HTML page to begin with, if pages were asked for.
 	Pages string `json:"pages,omitempty"`
 }
@@ -286,11 +286,11 @@ func (x receivedExport) rows() [][]string {
 	if x.Totals.Attachments == 0 {
 		rows = slices.DeleteFunc(rows, func(row []string) bool { return row[0] == "Attachments" })
 	}
-	if n := len(x.Written) + len(x.Kept); n > 0 {
-		rows = append(rows, []string{"Written", fmt.Sprintf("%s of JSON Lines, %s", schemas.Counted(len(x.Written), "file"), size(x.Totals.JSONLBytes))})
+	if n := x.Written.Len() + x.Kept.Len(); n > 0 {
+		rows = append(rows, []string{"Written", fmt.Sprintf("%s of JSON Lines, %s", schemas.Counted(x.Written.Len(), "file"), size(x.Totals.JSONLBytes))})
 	}
-	if len(x.Kept) > 0 {
-		rows = append(rows, []string{"Kept", schemas.Counted(len(x.Kept), "file") + " from an earlier run"})
+	if x.Kept.Len() > 0 {
+		rows = append(rows, []string{"Kept", schemas.Counted(x.Kept.Len(), "file") + " from an earlier run"})
 	}
 	if x.Pages != "" {
 		rows = append(rows, []string{"Pages", x.Pages + ": open it in a browser"})

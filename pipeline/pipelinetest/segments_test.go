@@ -128,8 +128,8 @@ func TestARecordingIsSegmentsThatOpenByThemselvesAndJoin(t *testing.T) {
 			report, err := receiver.Decrypt(t.Context(), dir, cert, key.(crypto.Decrypter), filepath.Join(dir, "out"), receiver.Options{Signers: []*x509.Certificate{cert}})
 			check(t, err)
 			again, err := receiver.Decrypt(t.Context(), dir, cert, key.(crypto.Decrypter), filepath.Join(dir, "out"), receiver.Options{Signers: []*x509.Certificate{cert}})
-			if check(t, err); len(again.Kept) != len(report.Written) || len(again.Written) != 0 {
-				t.Errorf("a second time it keeps %d of %d files", len(again.Kept), len(report.Written))
+			if check(t, err); again.Kept.Len() != report.Written.Len() || again.Written.Len() != 0 {
+				t.Errorf("a second time it keeps %d of %d files", again.Kept.Len(), report.Written.Len())
 			}
 			var joined []byte
 			segments := 0

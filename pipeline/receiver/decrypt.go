@@ -1,6 +1,7 @@
 package receiver
 
 import (
+	"cmp"
 	"context"
 	"crypto"
 	"crypto/rand"
@@ -35,19 +36,12 @@ var ErrOutputExists = errors.New("the output directory holds another file of tha
 // if the export is not sealed for cert the error is an smime.ErrNotRecipient.
 // Violations are an *UnprovenError, as with Verify; parts without one are written
 // all the same and listed in the Report. Memory stays at about a megabyte for each
-// of Options.Parallel files, whatever their sizes; disk space in out must suffice
-// for the zips being worked on, beside the output.
+// of Options.Parallel files, whatever their sizes, and some hashes for each part;
+// disk space in out must suffice for the zips being worked on, beside the output.
 func Decrypt(ctx context.Context, dir string, cert *x509.Certificate, key crypto.Decrypter, out string, o Options) (Report, error) {
 	d, report, err := open(ctx, dir, cert, key, out, o)
 	if err != nil {
 		return report, err
-	}
-	err = report.eachListed(d.in, func(part schemas.Receipt) error {
-		report.Manifest.Parts = append(report.Manifest.Parts, part)
-		return nil
-	})
-	if err != nil {
-		return report, errors.Join(err, d.close())
 	}
 	return report, errors.Join(d.run(ctx, &report, out, o.parallel()), d.close())
 }
@@ -63,8 +57,7 @@ func open(ctx context.Context, dir string, cert *x509.Certificate, key crypto.De
 	if d.in, err = os.OpenRoot(dir); err != nil {
 		return d, r, err
 	}
-	var listed *names
-	if r, listed, err = proof(d.in, o); err != nil {
+	if r, err = proof(d.in, o); err != nil {
 		return d, r, err
 	}
 	if err := sealedFor(r.Manifest, cert, key); err != nil {
@@ -73,7 +66,7 @@ func open(ctx context.Context, dir string, cert *x509.Certificate, key crypto.De
 	d.entity = r.Manifest.Filter.Entity
 	// Every byte is read twice: once to verify, once to decrypt.
 	d.progress = &progress{total: 2 * r.Manifest.Totals.SealedBytes, tell: o.Progress}
-	if err := verifyParts(ctx, d.in, &r, listed, o, d.progress); err != nil {
+	if err := verifyParts(ctx, d.in, &r, o, d.progress); err != nil {
 		return d, r, err
 	}
 	if err := os.MkdirAll(out, 0o700); err != nil {
@@ -119,38 +112,30 @@ func (d *decryption) entryName(part schemas.Receipt) string {
 }
 
 func (d *decryption) run(ctx context.Context, r *Report, out string, parallel int) error {
-	parts := r.Manifest.Parts
-	kept, written := make([]bool, len(parts)), make([]bool, len(parts))
-	err := each(ctx, parts, parallel, func(ctx context.Context, i int, part schemas.Receipt) (err error) {
-		kept[i], err = d.kept(ctx, part)
+	r.Kept, r.Written = newFiles(*r, out), newFiles(*r, out)
+	var found findings
+	err := r.atOnce(ctx, d.in, parallel, &found, func(ctx context.Context, part schemas.Receipt) error {
+		kept, err := d.kept(ctx, part)
+		if kept {
+			r.Kept.add(part.Number)
+		}
 		return err
 	})
-	if err != nil {
+	if err = cmp.Or(err, found.err()); err != nil {
 		return err
 	}
-	var found findings
-	err = each(ctx, parts, parallel, func(ctx context.Context, i int, part schemas.Receipt) error {
-		if kept[i] {
+	err = r.atOnce(ctx, d.in, parallel, &found, func(ctx context.Context, part schemas.Receipt) error {
+		if r.Kept.has(part.Number) {
 			d.progress.add(schemas.Total([]schemas.Receipt{part}).SealedBytes)
 			return nil
 		}
 		err := d.part(ctx, part)
-		written[i] = err == nil
-		return found.take(err)
-	})
-	for i, part := range parts {
-		path := filepath.Join(out, d.entryName(part))
-		if kept[i] {
-			r.Kept = append(r.Kept, path)
+		if err == nil {
+			r.Written.add(part.Number)
 		}
-		if written[i] {
-			r.Written = append(r.Written, path)
-		}
-	}
-	if err != nil {
 		return err
-	}
-	return found.err()
+	})
+	return cmp.Or(err, found.err())
 }
 
 // kept reports whether the output of a part is there already.

@@ -44,8 +44,11 @@ func (o Options) parallel() int {
 
 // Report says what was found, as far as it got.
 type Report struct {
-	// Manifest is nil unless its signature holds. It has no Parts but where Decrypt fills them in.
+	// Manifest is nil unless its signature holds. It is without its Parts: PartsIn gives them one
+	// after the other.
 	Manifest *schemas.Manifest
+	// Parts counts those of the manifest.
+	Parts PartCounts
 	// ManifestSHA256 is the digest of its file, by which the next run of a chain names it.
 	ManifestSHA256 string
 	// Signer is who signed it; Pinned whether that is who was asked for. Without
@@ -55,8 +58,10 @@ type Report struct {
 	// Verified counts the parts that are exactly as the manifest says.
 	Verified int
 	// Written are the JSON Lines files that Decrypt made, Kept those that an
-	// earlier Decrypt had made. Paths, in the order of parts.
-	Written, Kept []string
+	// earlier Decrypt had made.
+	Written, Kept *Files
+
+	listed *listing
 }
 
 // progress counts the bytes read by any number of goroutines.

@@ -1,22 +1,18 @@
 package receiver
 
 import (
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"hash"
-	"hash/maphash"
 	"io"
 	"io/fs"
 	"os"
 	"slices"
 	"strings"
 	"sync/atomic"
-
-	"golang.org/x/sync/errgroup"
 
 	"cdds/pipeline/smime"
 	"cdds/schemas"
@@ -41,55 +37,53 @@ const sealedSuffix = ".p7m"
 // A directory that is not such an export is an *UnprovenError with every violation
 // found; while the manifest itself is in doubt, only what is wrong with that, since
 // nothing else can be judged by it. Other errors say that files could not be read,
-// or are ctx's. Of the parts it holds no more than a hash of each name.
+// or are ctx's. Of the parts it holds no more than hashes.
 func Verify(ctx context.Context, dir string, o Options) (Report, error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return Report{}, err
 	}
 	defer func() { _ = root.Close() }()
-	report, listed, err := proof(root, o)
+	report, err := proof(root, o)
 	if err != nil {
 		return report, err
 	}
 	p := &progress{total: report.Manifest.Totals.SealedBytes, tell: o.Progress}
-	return report, verifyParts(ctx, root, &report, listed, o, p)
+	return report, verifyParts(ctx, root, &report, o, p)
 }
 
-// proof reads the manifest and its signature and verifies them. It returns which files the
-// manifest lists.
-func proof(root *os.Root, o Options) (Report, *names, error) {
+// proof reads the manifest and its signature and verifies them.
+func proof(root *os.Root, o Options) (Report, error) {
 	var found findings
 	content, err := openBounded(root, schemas.ManifestName, maxManifest, RuleManifest)
 	if err := found.take(err); err != nil {
-		return Report{}, nil, err
+		return Report{}, err
 	}
 	if content != nil {
 		defer content.Close()
 	}
 	signature, err := readBounded(root, schemas.SignatureName, maxSignature, RuleSignature)
 	if err := found.take(err); err != nil {
-		return Report{}, nil, err
+		return Report{}, err
 	}
 	if err := found.err(); err != nil {
-		return Report{}, nil, err
+		return Report{}, err
 	}
-	listed := newNames()
-	report, err := readManifest(content, signature, o, listed)
+	report, err := readManifest(content, signature, o)
 	if err := found.take(err); err != nil {
-		return report, nil, err
+		return report, err
 	}
 	if report.Manifest != nil {
 		o.Expected.check(report.Manifest, &found)
 	}
-	return report, listed, found.err()
+	return report, found.err()
 }
 
 // readManifest returns what a manifest says but for its parts, once its signature holds, and notes
 // the files it lists. The file is read three times: for the signature, for all but the parts, and
 // for the parts, which are checked by the rest. An error is a *Violation, unless the file cannot be
 // read.
-func readManifest(content *os.File, signature []byte, o Options, listed *names) (r Report, err error) {
+func readManifest(content *os.File, signature []byte, o Options) (r Report, err error) {
 	signed := sha256.New()
 	signer, err := smime.VerifyFrom(io.TeeReader(io.LimitReader(content, maxManifest), signed), signature)
 	switch {
@@ -110,11 +104,10 @@ func readManifest(content *os.File, signature []byte, o Options, listed *names) 
 	if err != nil {
 		return r, err
 	}
-	consistent := schemas.CheckManifest(m)
+	consistent, listed := schemas.CheckManifest(m), newListing(m.Totals.Parts)
 	_, err = reread(content, sum, func(part schemas.Receipt) error {
 		consistent.Part(part)
-		listed.add(part)
-		return nil
+		return listed.add(part)
 	})
 	if err != nil {
 		return r, err
@@ -122,106 +115,29 @@ func readManifest(content *os.File, signature []byte, o Options, listed *names) 
 	if err := consistent.Err(); err != nil {
 		return r, violated(schemas.ManifestName, RuleManifest, "%w", err)
 	}
-	r.Manifest, r.ManifestSHA256 = m, sum
+	r.Manifest, r.ManifestSHA256, r.Parts, r.listed = m, sum, listed.parts, listed
 	return r, nil
 }
 
-// reread reads a manifest of that SHA-256 from its beginning and gives each, if there is one, its
-// parts, one after the other. That it is that one is known when it returns.
-func reread(content *os.File, sum string, each func(schemas.Receipt) error) (*schemas.Manifest, error) {
-	if _, err := content.Seek(0, io.SeekStart); err != nil {
-		return nil, fmt.Errorf("read %s: %w", schemas.ManifestName, err)
-	}
-	read := sha256.New()
-	var refused error // by each
-	take := func(part schemas.Receipt) error {
-		refused = each(part)
-		return refused
-	}
-	if each == nil {
-		take = nil
-	}
-	m, err := schemas.ReadManifest(io.TeeReader(io.LimitReader(content, maxManifest), read), take)
-	switch {
-	case refused != nil:
-		return nil, refused
-	case errors.As(err, new(*schemas.MalformedError)):
-		return nil, violated(schemas.ManifestName, RuleManifest, "%w", err)
-	case err != nil:
-		return nil, fmt.Errorf("read %s: %w", schemas.ManifestName, err)
-	case sum != hex.EncodeToString(read.Sum(nil)):
-		return nil, violated(schemas.ManifestName, RuleManifest, "it was changed while it was read")
-	}
-	return m, nil
-}
-
-// PartsIn gives each the parts of the export that was verified in a directory, one after the other.
-// What is done about them must be undone, or be an error, if PartsIn returns one.
-func (r Report) PartsIn(dir string, each func(schemas.Receipt) error) error {
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = root.Close() }()
-	return r.eachListed(root, each)
-}
-
-// eachListed gives each the parts of the manifest that r is about. What is done about them must be
-// undone, or be an error, if eachListed returns one.
-func (r Report) eachListed(root *os.Root, each func(schemas.Receipt) error) error {
-	content, err := openBounded(root, schemas.ManifestName, maxManifest, RuleManifest)
-	if err != nil {
-		return err
-	}
-	defer content.Close()
-	_, err = reread(content, r.ManifestSHA256, each)
-	return err
-}
-
 // verifyParts compares the files in root with the manifest of r, several at once.
-func verifyParts(ctx context.Context, root *os.Root, r *Report, listed *names, o Options, p *progress) error {
+func verifyParts(ctx context.Context, root *os.Root, r *Report, o Options, p *progress) error {
 	var found findings
-	if err := notListed(root, listed, &found); err != nil {
+	if err := notListed(root, r.listed, &found); err != nil {
 		return err
 	}
 	var verified atomic.Int64
-	g, gctx := errgroup.WithContext(ctx)
-	g.SetLimit(o.parallel())
-	err := r.eachListed(root, func(part schemas.Receipt) error {
-		if err := gctx.Err(); err != nil {
-			return err
+	err := r.atOnce(ctx, root, o.parallel(), &found, func(ctx context.Context, part schemas.Receipt) error {
+		ok, err := verifyPart(ctx, root, part, p, &found)
+		if ok {
+			verified.Add(1)
 		}
-		g.Go(func() error {
-			ok, err := verifyPart(gctx, root, part, p, &found)
-			if ok {
-				verified.Add(1)
-			}
-			return err
-		})
-		return nil
+		return err
 	})
-	err = cmp.Or(g.Wait(), ctx.Err(), found.take(err)) // what ends the group ends the reading
 	r.Verified = int(verified.Load())
 	if err != nil {
 		return err
 	}
 	return found.err()
-}
-
-// each calls work for every part, several at once, until one returns an error.
-func each(ctx context.Context, parts []schemas.Receipt, parallel int, work func(context.Context, int, schemas.Receipt) error) error {
-	g, gctx := errgroup.WithContext(ctx)
-	g.SetLimit(parallel)
-	for i, part := range parts {
-		if gctx.Err() != nil {
-			break
-		}
-		g.Go(func() error { return work(gctx, i, part) })
-	}
-	if err := g.Wait(); err != nil {
-		return err
-	}
-	return ctx.Err() // the loop may have ended before any work could notice
 }
 
 // verifyPart verifies the file of a part and those of its segments, and reports whether all
@@ -263,29 +179,8 @@ func matches(name string, rule Rule, whose string, sum hash.Hash, want string) e
 	return nil
 }
 
-// names are the files that a manifest lists: their hashes, because there may be very many. Nobody
-// knows the seed, so nobody can make a file whose hash is that of another.
-type names struct {
-	seed   maphash.Seed
-	hashes map[uint64]struct{}
-}
-
-func newNames() *names { return &names{maphash.MakeSeed(), map[uint64]struct{}{}} }
-
-func (n *names) add(part schemas.Receipt) {
-	n.hashes[maphash.String(n.seed, part.Name)] = struct{}{}
-	for _, s := range part.Segments {
-		n.hashes[maphash.String(n.seed, s.Name)] = struct{}{}
-	}
-}
-
-func (n *names) has(name string) bool {
-	_, ok := n.hashes[maphash.String(n.seed, name)]
-	return ok
-}
-
 // notListed finds sealed files that the manifest does not list.
-func notListed(root *os.Root, listed *names, found *findings) error {
+func notListed(root *os.Root, listed *listing, found *findings) error {
 	dir, err := root.Open(".")
 	if err != nil {
 		return err
@@ -300,7 +195,7 @@ func notListed(root *os.Root, listed *names, found *findings) error {
 			return fmt.Errorf("list the directory: %w", err)
 		}
 		for _, e := range entries {
-			if name := e.Name(); looksSealed(e) && !listed.has(name) {
+			if name := e.Name(); looksSealed(e) && !listed.hasName(name) {
 				if err := found.take(violated(name, RuleNotListed, "it is not in the manifest")); err != nil {
 					return err
 				}

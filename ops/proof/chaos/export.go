@@ -97,6 +97,8 @@ func (c *checker) checkArtifacts(ctx context.Context, f finished, id string, key
 		return nil
 	}
 	m := opened.Manifest
+	err = opened.PartsIn(dir, func(part schemas.Receipt) error { m.Parts = append(m.Parts, part); return nil })
+	c.report.holds(lawReceiver, err == nil, "%s: the parts of its manifest: %v", id, err)
 	listed := []string{f.export.Completion.ManifestKey, f.export.Completion.SignatureKey}
 	for _, p := range m.Parts {
 		listed = append(listed, p.Key)
@@ -107,7 +109,7 @@ func (c *checker) checkArtifacts(ctx context.Context, f finished, id string, key
 	vouched := f.export.Completion.SignerSHA256
 	c.report.holds(lawHistory, vouched == smime.Fingerprint(signer), "%s: history vouches for %q, which did not sign it", id, vouched)
 	c.checkHistory(ctx, f, id, m, dir)
-	return c.checkLines(f, id, m, opened.Written)
+	return c.checkLines(f, id, m, slices.Collect(opened.Written.Paths()))
 }
 
 // checkNotListed holds that admins are shown no artifact of an export that is gone.

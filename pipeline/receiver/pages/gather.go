@@ -18,7 +18,7 @@ const (
 // place is where a line is.
 type place struct {
 	kind   int
-	part   int // its position among the manifest's
+	part   int // its number
 	offset int64
 	length int
 }
@@ -41,7 +41,7 @@ func placeOf(data []byte) place {
 }
 
 // entity is what the rows of a part are; "" if it has none.
-func (s *site) entity(part schemas.Receipt) string {
+func (s *site) entity(part schemas.Part) string {
 	if part.Kind == "" {
 		return s.manifest.Filter.Entity
 	}
@@ -59,14 +59,14 @@ func (s *site) gather() (*sorter, error) {
 	defer stop()
 	waiting, err, more := attachments()
 	rank := uint64(0)
-	for i, part := range s.manifest.Parts {
+	for part := range s.report.Parts.All() {
 		entity := s.entity(part)
 		if entity == "" {
 			continue
 		}
 		err := s.each(part, func(l line, r record) error {
 			rank++
-			at := place{ofInteraction, i, l.offset, len(l.text)}
+			at := place{ofInteraction, part.Number, l.offset, len(l.text)}
 			if entity == schemas.EntityContact {
 				at.kind = ofContact
 				return by.add(entry{r.text("contact_id"), rank &^ interactionRank, at.data()})
@@ -89,7 +89,7 @@ func (s *site) gather() (*sorter, error) {
 		}
 	}
 	if err == nil && more {
-		err = fmt.Errorf("%s names the interaction %.80q, which the export does not have in this place", s.entryName(s.manifest.Parts[waiting.at.part]), waiting.of.id)
+		err = fmt.Errorf("%s names the interaction %.80q, which the export does not have in this place", s.entryName(s.report.Parts.Of(waiting.at.part)), waiting.of.id)
 	}
 	return by, err
 }
@@ -109,7 +109,7 @@ type attachment struct {
 // attachments are the lines of all indexes, which are in the order of rows.
 func (s *site) attachments() iter.Seq2[attachment, error] {
 	return func(yield func(attachment, error) bool) {
-		for i, part := range s.manifest.Parts {
+		for part := range s.report.Parts.All() {
 			if part.Kind != schemas.KindAttachments {
 				continue
 			}
@@ -118,7 +118,7 @@ func (s *site) attachments() iter.Seq2[attachment, error] {
 				if err == nil {
 					r, err = readRecord(l.text)
 				}
-				a := attachment{key{r.text("started_at"), r.text("interaction_id")}, place{ofAttachment, i, l.offset, len(l.text)}}
+				a := attachment{key{r.text("started_at"), r.text("interaction_id")}, place{ofAttachment, part.Number, l.offset, len(l.text)}}
 				if !yield(a, err) || err != nil {
 					return
 				}
@@ -128,7 +128,7 @@ func (s *site) attachments() iter.Seq2[attachment, error] {
 }
 
 // each visits the rows of a part.
-func (s *site) each(part schemas.Receipt, visit func(line, record) error) error {
+func (s *site) each(part schemas.Part, visit func(line, record) error) error {
 	n := 0
 	for l, err := range s.lines(part) {
 		n++
@@ -150,7 +150,7 @@ func (s *site) each(part schemas.Receipt, visit func(line, record) error) error 
 }
 
 // lines reads the decrypted file of a part.
-func (s *site) lines(part schemas.Receipt) iter.Seq2[line, error] {
+func (s *site) lines(part schemas.Part) iter.Seq2[line, error] {
 	return func(yield func(line, error) bool) {
 		f, err := s.out.Open(s.entryName(part))
 		if err != nil {
@@ -166,13 +166,13 @@ func (s *site) lines(part schemas.Receipt) iter.Seq2[line, error] {
 	}
 }
 
-func (s *site) entryName(part schemas.Receipt) string {
-	return schemas.EntryName(s.manifest.Filter.Entity, part.Part)
+func (s *site) entryName(part schemas.Part) string {
+	return schemas.EntryName(s.manifest.Filter.Entity, part)
 }
 
 // at reads the record at a place.
 func (s *site) at(p place) (record, error) {
-	name := s.entryName(s.manifest.Parts[p.part])
+	name := s.entryName(s.report.Parts.Of(p.part))
 	b, err := s.sources.at(name, p.offset, p.length)
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", name, err)

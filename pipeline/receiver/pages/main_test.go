@@ -21,6 +21,8 @@ type decrypted struct {
 	t      testing.TB
 	dir    string
 	report receiver.Report
+	// receipts are those of the parts, which the report does not hold.
+	receipts []schemas.Receipt
 }
 
 func newDecrypted(t testing.TB, entity string) *decrypted {
@@ -39,7 +41,7 @@ func newDecrypted(t testing.TB, entity string) *decrypted {
 func (d *decrypted) part(kind string, lines ...any) {
 	d.t.Helper()
 	m := d.report.Manifest
-	p := schemas.Receipt{Part: schemas.Part{Number: len(m.Parts) + 1, Kind: kind, Rows: int64(len(lines))}}
+	p := schemas.Receipt{Part: schemas.Part{Number: len(d.receipts) + 1, Kind: kind, Rows: int64(len(lines))}}
 	f, err := os.Create(filepath.Join(d.dir, schemas.EntryName(m.Filter.Entity, p.Part)))
 	if err != nil {
 		d.t.Fatal(err)
@@ -55,8 +57,16 @@ func (d *decrypted) part(kind string, lines ...any) {
 		}
 		p.Bytes += int64(len(b)) + 1
 	}
-	m.Parts = append(m.Parts, p)
-	m.Totals = schemas.Total(m.Parts)
+	switch kind {
+	case schemas.KindRemoved:
+		d.report.Parts.Removed++
+	case schemas.KindAttachments:
+		d.report.Parts.Attachments++
+	default:
+		d.report.Parts.Rows++
+	}
+	d.receipts = append(d.receipts, p)
+	m.Totals = schemas.Total(d.receipts)
 }
 
 func (d *decrypted) write(o pages.Options) (pages.Result, error) {

@@ -150,7 +150,7 @@ func TestAnInterruptedRunLeavesNoPages(t *testing.T) {
 	if err := os.MkdirAll(filepath.Join(d.dir, ".html-unfinished", "contacts"), 0o700); err != nil { // as a kill would leave it
 		t.Fatal(err)
 	}
-	d = &decrypted{t, d.dir, newDecrypted(t, schemas.EntityInteraction).report}
+	d = &decrypted{t: t, dir: d.dir, report: newDecrypted(t, schemas.EntityInteraction).report}
 	d.part("", row("i1", "ann", at(1)))
 	d.pages(pages.Options{})
 	if got, want := d.names(), "html interaction-0001.jsonl"; got != want {

@@ -107,9 +107,9 @@ func moment(t schemas.Time) string { return t.Time.UTC().Format(onMinute) }
 // files are those with the rows.
 func (s *site) files() (all []string) {
 	const most = 20
-	for i, part := range s.manifest.Parts {
-		if i == most {
-			return append(all, fmt.Sprintf("and %s more", schemas.Grouped(len(s.manifest.Parts)-most)))
+	for part := range s.report.Parts.All() {
+		if part.Number > most {
+			return append(all, fmt.Sprintf("and %s more", schemas.Grouped(s.report.Parts.Total()-most)))
 		}
 		all = append(all, s.entryName(part))
 	}

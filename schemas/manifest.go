@@ -2,7 +2,6 @@ package schemas
 
 import (
 	"bytes"
-	"io"
 	"iter"
 	"slices"
 )
@@ -134,12 +133,9 @@ func (r Receipt) possible(pseudonyms bool) bool {
 // of a known entity, parts numbered from 1, in order of their keys without overlap, each
 // with the name and key of its number, totals equal to the sums. It says nothing about
 // who wrote it.
-func DecodeManifest(b []byte) (*Manifest, error) { return DecodeManifestFrom(bytes.NewReader(b)) }
-
-// DecodeManifestFrom is DecodeManifest of a manifest that is read as it comes.
-func DecodeManifestFrom(r io.Reader) (*Manifest, error) {
+func DecodeManifest(b []byte) (*Manifest, error) {
 	var parts []Receipt
-	m, err := ReadManifest(r, func(part Receipt) error { parts = append(parts, part); return nil })
+	m, err := ReadManifest(bytes.NewReader(b), func(part Receipt) error { parts = append(parts, part); return nil })
 	if err != nil {
 		return nil, err
 	}

@@ -1,11 +1,8 @@
 package cli
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -74,14 +71,14 @@ func manifestDigest(named string) (string, error) {
 	if info, err := os.Stat(named); err == nil && info.IsDir() {
 		named = filepath.Join(named, schemas.ManifestName)
 	}
-	sum := sha256.New()
+	var sum string
 	content, err := os.Open(named)
 	if err == nil {
 		defer content.Close()
-		_, err = schemas.DecodeManifestFrom(io.TeeReader(content, sum))
+		_, sum, err = receiver.ReadManifest(content)
 	}
 	if err != nil {
 		return "", usageError{fmt.Errorf("--after %s: %w", named, err)}
 	}
-	return hex.EncodeToString(sum.Sum(nil)), nil
+	return sum, nil
 }

@@ -2,17 +2,15 @@ package mirror
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
 	"slices"
 
+	"cdds/pipeline/receiver"
 	"cdds/schemas"
 )
 
@@ -54,7 +52,7 @@ func (f *Folder) Runs(ctx context.Context, after int) (schemas.ChainRuns, error)
 	return all, err
 }
 
-// each calls found with every manifest in the directory.
+// each calls found with every manifest in the directory, without its parts.
 func (f *Folder) each(ctx context.Context, found func(dir string, m *schemas.Manifest, sum string) error) (err error) {
 	root, err := os.OpenRoot(f.Dir)
 	if err != nil {
@@ -65,22 +63,16 @@ func (f *Folder) each(ctx context.Context, found func(dir string, m *schemas.Man
 		if err = errors.Join(err, ctx.Err()); err != nil || d.IsDir() || d.Name() != schemas.ManifestName {
 			return err
 		}
-		if info, err := d.Info(); err != nil {
-			return err
-		} else if info.Size() > schemas.MaxManifestBytes {
-			return fmt.Errorf("%s is too large to be a manifest", name)
-		}
 		content, err := root.Open(name)
 		if err != nil {
 			return err
 		}
 		defer content.Close()
-		sum := sha256.New()
-		m, err := schemas.DecodeManifestFrom(io.TeeReader(content, sum))
+		m, sum, err := receiver.ReadManifest(content)
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
-		return found(filepath.Join(f.Dir, filepath.FromSlash(path.Dir(name))), m, hex.EncodeToString(sum.Sum(nil)))
+		return found(filepath.Join(f.Dir, filepath.FromSlash(path.Dir(name))), m, sum)
 	})
 }
 

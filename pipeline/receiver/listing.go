@@ -102,6 +102,46 @@ func (l *listing) has(n int, part schemas.Receipt) (bool, error) {
 	return n < len(l.receipts) && l.receipts[n] == sum, err
 }
 
+// ReadManifest returns what a manifest says but for its parts, and its SHA-256, if it is consistent
+// in itself. Who signed it is not looked at. The file is read three times.
+func ReadManifest(content *os.File) (m *schemas.Manifest, sum string, err error) {
+	read := sha256.New()
+	n, err := io.Copy(read, io.LimitReader(content, maxManifest+1))
+	switch {
+	case err != nil:
+		return nil, "", fmt.Errorf("read %s: %w", content.Name(), err)
+	case n > maxManifest:
+		return nil, "", violated(schemas.ManifestName, RuleManifest, "it has more than %s", schemas.Counted(int64(maxManifest), "byte"))
+	}
+	sum = hex.EncodeToString(read.Sum(nil))
+	m, err = consistent(content, sum, nil)
+	return m, sum, err
+}
+
+// consistent reads a manifest of that SHA-256 without its parts, and checks that it and they are
+// consistent. What each, if there is one, returns for it is given its parts.
+func consistent(content *os.File, sum string, each func(*schemas.Manifest) func(schemas.Receipt) error) (*schemas.Manifest, error) {
+	m, err := reread(content, sum, nil)
+	if err != nil {
+		return nil, err
+	}
+	check, take := schemas.CheckManifest(m), func(schemas.Receipt) error { return nil }
+	if each != nil {
+		take = each(m)
+	}
+	_, err = reread(content, sum, func(part schemas.Receipt) error {
+		check.Part(part)
+		return take(part)
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := check.Err(); err != nil {
+		return nil, violated(schemas.ManifestName, RuleManifest, "%w", err)
+	}
+	return m, nil
+}
+
 // reread reads a manifest of that SHA-256 from its beginning and gives each, if there is one, its
 // parts, one after the other. That it is that one is known when it returns.
 func reread(content *os.File, sum string, each func(schemas.Receipt) error) (*schemas.Manifest, error) {

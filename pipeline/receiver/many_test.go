@@ -165,6 +165,26 @@ func TestNothingIsMadeOfPartsThatWereNotVerified(t *testing.T) {
 	}
 }
 
+func TestAManifestIsReadWithoutItsParts(t *testing.T) {
+	read := func(dir string) (*schemas.Manifest, string, error) {
+		f, err := os.Open(filepath.Join(dir, schemas.ManifestName))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		return receiver.ReadManifest(f)
+	}
+	dir := export{parts: 3}.write(t)
+	m, sum, err := read(dir)
+	if err != nil || m.ExportID != "x1" || m.Totals.Parts != 3 || m.Parts != nil || sum != digest(get(t, filepath.Join(dir, schemas.ManifestName))) {
+		t.Errorf("read is %+v with digest %s: %v", m, sum, err)
+	}
+	_, _, err = read(export{parts: 3, edit: func(m *schemas.Manifest) { m.Parts[2].Number = 2 }}.write(t))
+	if v := new(receiver.Violation); !errors.As(err, &v) || v.Rule != receiver.RuleManifest {
+		t.Errorf("with a part twice: %v", err)
+	}
+}
+
 func TestPartsAreCountedByTheirKinds(t *testing.T) {
 	counts := receiver.PartCounts{Rows: 2, Removed: 1, Attachments: 2}
 	var all []string

@@ -100,20 +100,13 @@ func readManifest(content *os.File, signature []byte, o Options) (r Report, err 
 		}
 	}
 	sum := hex.EncodeToString(signed.Sum(nil))
-	m, err := reread(content, sum, nil)
-	if err != nil {
-		return r, err
-	}
-	consistent, listed := schemas.CheckManifest(m), newListing(m.Totals.Parts)
-	_, err = reread(content, sum, func(part schemas.Receipt) error {
-		consistent.Part(part)
-		return listed.add(part)
+	var listed *listing
+	m, err := consistent(content, sum, func(m *schemas.Manifest) func(schemas.Receipt) error {
+		listed = newListing(m.Totals.Parts)
+		return listed.add
 	})
 	if err != nil {
 		return r, err
-	}
-	if err := consistent.Err(); err != nil {
-		return r, violated(schemas.ManifestName, RuleManifest, "%w", err)
 	}
 	r.Manifest, r.ManifestSHA256, r.Parts, r.listed = m, sum, listed.parts, listed
 	return r, nil

@@ -200,7 +200,7 @@ func (d *demo) proveTenant(ctx context.Context, tenant, signer string) (proof, e
 	}
 	dir := filepath.Join(d.dir, "download", tenant)
 	d.say("%s: downloading and verifying %s", tenant, schemas.Counted(e.Done.Parts, "part"))
-	if err := d.download(ctx, d.services.open, e, dir); err != nil {
+	if err := d.download(ctx, d.services.stored(e, nil), dir); err != nil {
 		return p, err
 	}
 	signers, err := readCertificates(signer)

@@ -119,13 +119,19 @@ func (s *session) stored(ctx context.Context, tenant, id string, do func(storedE
 		if err != nil {
 			return err
 		}
-		if len(e.Parts) < e.Done.Parts {
-			if e, _, err = services.ledger.WholeExport(ctx, tenant, id); err != nil {
-				return unreachable(err)
-			}
-		}
-		return do(storedExport{e, services.open, func(detail string) error {
+		return do(services.stored(e, func(detail string) error {
 			return s.audit(ctx, services, tenant, "export.download", e.ExportID, detail)
-		}})
+		}))
 	})
+}
+
+// stored is an export with a way to its parts and files.
+func (s *services) stored(e schemas.Export, record func(detail string) error) storedExport {
+	return storedExport{Export: e, open: s.open, record: record, more: func(ctx context.Context, after int) ([]schemas.Receipt, error) {
+		parts, err := s.ledger.Parts(ctx, e.TenantID, e.ExportID, after, ledger.MaxPage)
+		if err != nil {
+			err = unreachable(err)
+		}
+		return parts, err
+	}}
 }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -45,27 +46,66 @@ correct are not fetched again, so an interrupted download can be repeated.
 // opener opens a stored file of an export.
 type opener func(ctx context.Context, e schemas.Export, a schemas.Artifact) (io.ReadCloser, error)
 
-// storedExport is an export with a way to open its files.
+// storedExport is an export, with the first of its parts, and a way to open its files.
 type storedExport struct {
 	schemas.Export
 	open opener
+	// more are some of the parts after a number, in order.
+	more func(ctx context.Context, after int) ([]schemas.Receipt, error)
 	// record takes a download into the audit trail; a server does that itself.
 	record func(detail string) error
 }
 
 // storedThere runs do with an export of a server.
 func storedThere(ctx context.Context, c *client.Client, tenant, id string, do func(storedExport) error) error {
-	e, err := c.WholeExport(ctx, tenant, id)
+	e, err := c.Export(ctx, tenant, id)
 	if err != nil {
 		return err
 	}
-	return do(storedExport{e, openRemote(c), func(string) error { return nil }})
+	return do(storedExport{
+		Export: e,
+		open: func(ctx context.Context, e schemas.Export, a schemas.Artifact) (io.ReadCloser, error) {
+			return c.Fetch(ctx, e.TenantID, e.ExportID, a.Name)
+		},
+		more: func(ctx context.Context, after int) ([]schemas.Receipt, error) {
+			parts, err := c.Parts(ctx, tenant, id, after)
+			return parts, answered(err)
+		},
+		record: func(string) error { return nil },
+	})
 }
 
-func openRemote(c *client.Client) opener {
-	return func(ctx context.Context, e schemas.Export, a schemas.Artifact) (io.ReadCloser, error) {
-		return c.Fetch(ctx, e.TenantID, e.ExportID, a.Name)
+// files gives each the files of a completed export, of whose parts it holds some at a time.
+func (e storedExport) files(ctx context.Context, each func(schemas.Artifact)) error {
+	some := e.Export
+	some.Completion = nil
+	for n := 0; n < e.Done.Parts; {
+		if n > 0 || len(some.Parts) == 0 {
+			var err error
+			if some.Parts, err = e.more(ctx, n); err != nil {
+				return err
+			}
+		}
+		for _, part := range some.Parts {
+			if n++; part.Number != n {
+				return fmt.Errorf("history lists part %d of export %s where part %d is expected", part.Number, e.ExportID, n)
+			}
+		}
+		if len(some.Parts) == 0 {
+			return fmt.Errorf("history lists %d of the %s of export %s", n, schemas.Counted(e.Done.Parts, "part"), e.ExportID)
+		}
+		for _, a := range schemas.Artifacts(some) {
+			each(a)
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 	}
+	some.Parts, some.Completion = nil, e.Completion
+	for _, a := range schemas.Artifacts(some) { // manifest and signature
+		each(a)
+	}
+	return nil
 }
 
 // downloadTo fetches a completed export into dir, after it was recorded.
@@ -83,7 +123,7 @@ func (s *session) downloadTo(ctx context.Context, e storedExport, dir string) er
 	if err := e.record(schemas.Counted(e.Done.Parts+2, "file") + ", " + schemas.Counted(e.Done.SealedBytes, "byte")); err != nil {
 		return err
 	}
-	if err := s.download(ctx, e.open, e.Export, dir); err != nil {
+	if err := s.download(ctx, e, dir); err != nil {
 		return err
 	}
 	signer := "SERVICE.pem"
@@ -105,25 +145,24 @@ func showCommand(e schemas.Export) string {
 // downloadsAtOnce bounds the files fetched together.
 const downloadsAtOnce = 4
 
-func (s *session) download(ctx context.Context, open opener, e schemas.Export, dir string) error {
+func (s *session) download(ctx context.Context, e storedExport, dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	files := schemas.Artifacts(e)
-	var total int64
-	for _, f := range files {
-		total += f.Size
+	total := e.Done.SealedBytes
+	if c := e.Completion; c != nil {
+		total += c.ManifestBytes + c.SignatureBytes
 	}
 	bar := s.newBar("downloading", total)
 	var done atomic.Int64
-	group, ctx := errgroup.WithContext(ctx)
+	group, fetching := errgroup.WithContext(ctx)
 	group.SetLimit(downloadsAtOnce)
-	for _, f := range files {
+	err := e.files(fetching, func(a schemas.Artifact) {
 		group.Go(func() error {
-			return fetch(ctx, open, e, f, dir, func(n int64) { bar.set(done.Add(n), total) })
+			return fetch(fetching, e.open, e.Export, a, dir, func(n int64) { bar.set(done.Add(n), total) })
 		})
-	}
-	err := group.Wait()
+	})
+	err = cmp.Or(group.Wait(), ctx.Err(), err) // what ends the group ends the listing
 	bar.end(err)
 	return err
 }

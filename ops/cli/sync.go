@@ -208,11 +208,12 @@ func (r *remoteFeed) Runs(ctx context.Context, after int) (schemas.ChainRuns, er
 }
 
 func (r *remoteFeed) Fetch(ctx context.Context, run schemas.ChainRun, dir string) (string, error) {
-	e, err := r.c.WholeExport(ctx, r.tenant, run.ExportID)
+	var fetched storedExport
+	err := storedThere(ctx, r.c, r.tenant, run.ExportID, func(e storedExport) error { fetched = e; return nil })
 	if err != nil {
 		return dir, answered(err)
 	}
-	return dir, r.s.download(ctx, openRemote(r.c), e, dir)
+	return dir, r.s.download(ctx, fetched, dir)
 }
 
 func (r *remoteFeed) Acknowledge(ctx context.Context, p mirror.Position) error {

@@ -100,27 +100,17 @@ func (c *Client) Export(ctx context.Context, tenant, id string) (e schemas.Expor
 	return e, c.call(ctx, http.MethodGet, "/exports/"+url.PathEscape(id), of(tenant), nil, &e)
 }
 
-// WholeExport is one export with all its parts.
-func (c *Client) WholeExport(ctx context.Context, tenant, id string) (e schemas.Export, err error) {
-	if e, err = c.Export(ctx, tenant, id); err != nil {
-		return e, err
+// Parts are the stored parts of an export after a number: some of them, in order, or none if there
+// are no more.
+func (c *Client) Parts(ctx context.Context, tenant, id string, after int) ([]schemas.Receipt, error) {
+	var more struct {
+		Items []schemas.Receipt `json:"items"`
+		Next  string            `json:"next"`
 	}
-	for len(e.Parts) > 0 && len(e.Parts) < e.Done.Parts {
-		var more struct {
-			Items []schemas.Receipt `json:"items"`
-			Next  string            `json:"next"`
-		}
-		q := of(tenant)
-		q.Set("after", strconv.Itoa(e.Parts[len(e.Parts)-1].Number))
-		if err := c.call(ctx, http.MethodGet, "/exports/"+url.PathEscape(id)+"/parts", q, nil, &more); err != nil {
-			return e, err
-		}
-		if len(more.Items) == 0 {
-			return e, fmt.Errorf("the server lists %d of the %s of export %s", len(e.Parts), schemas.Counted(e.Done.Parts, "part"), id)
-		}
-		e.Parts = append(e.Parts, more.Items...)
-	}
-	return e, nil
+	q := of(tenant)
+	q.Set("after", strconv.Itoa(after))
+	err := c.call(ctx, http.MethodGet, "/exports/"+url.PathEscape(id)+"/parts", q, nil, &more)
+	return more.Items, err
 }
 
 // CancelExport asks to end an export.

@@ -329,3 +329,17 @@ func TestFilesThatAreDueStayWhileAHoldKeepsThem(t *testing.T) {
 		{"stand still", 0, 0, 0},
 	}})
 }
+
+func TestAnErasureNeedNotNameWhatKafkaLostBeforeHistoryReadIt(t *testing.T) {
+	replay(t, history{setting{Partitions: 1, Erases: true, Retains: true, Processes: []string{"e"}}, []act{
+		{"run a job", 0, 0, 0},
+		{"kill a process", 0, 0, 0},
+		{"start a process", 0, 0, 1},
+		{"produce", 764, 0, 0},
+		{"run", 697, 1, 0},
+		{"run", 45, 0, 0},
+		{"run", 670, 0, 0},
+		{"lose status events", 0, 0, 0},
+		{"erase", 0, 1, 0},
+	}})
+}

@@ -1,6 +1,7 @@
 package pipelinetest
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -191,6 +192,9 @@ func (w *Warehouse) ErasableBodies(_ context.Context, e schemas.Erasure, each fu
 			ids[r.Event.InteractionID] = true
 		}
 	}
+	slices.SortFunc(all, func(a, b schemas.Record[*schemas.Interaction]) int {
+		return cmp.Or(cmp.Compare(a.Partition, b.Partition), cmp.Compare(a.Offset, b.Offset))
+	})
 	for _, r := range all {
 		if ids[r.Event.InteractionID] && len(r.Event.Attachments) > 0 {
 			if err := each(string(r.Event.Body)); err != nil {

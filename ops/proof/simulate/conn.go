@@ -53,13 +53,13 @@ func (k conn) Stable(ctx context.Context, topic schemas.Topic) (all []consumers.
 
 // Committed implements consumers.Brokers.
 func (k conn) Committed(ctx context.Context, name string, topic schemas.Topic) (all map[int32]consumers.Mark, err error) {
-	err = k.p.ask(ctx, atKafka, "committed of "+name, func() (err error) { all, err = k.direct().Committed(ctx, name, topic); return err })
+	err = k.p.ask(ctx, atKafka, "committed of "+name+" "+string(topic), func() (err error) { all, err = k.direct().Committed(ctx, name, topic); return err })
 	return all, err
 }
 
 // Commit implements consumers.Brokers.
 func (k conn) Commit(ctx context.Context, name string, topic schemas.Topic, marks map[int32]consumers.Mark) error {
-	return k.p.change(ctx, atKafka, "commit for "+name, func() error { return k.direct().Commit(ctx, name, topic, marks) })
+	return k.p.change(ctx, atKafka, "commit for "+name+" "+string(topic), func() error { return k.direct().Commit(ctx, name, topic, marks) })
 }
 
 // EpochEnds implements consumers.Brokers.

@@ -298,9 +298,8 @@ func (w *world) checkImpact(x *erasureAsked, l schemas.Lineage) {
 // untold reports whether history may not have known what an export holds: Kafka lost status
 // events, and ClickHouse had them no longer, or not yet.
 func (w *world) untold(x *asked) bool {
-	return w.model.untold && (len(w.model.setBack) > 0 || !slices.ContainsFunc(w.told.of(exportID{x.request.TenantID, x.request.ExportID}), func(s *schemas.ExportStatus) bool {
-		return s.State == schemas.Planned
-	}))
+	e := schemas.Fold(w.told.of(exportID{x.request.TenantID, x.request.ExportID})...)
+	return w.model.untold && (len(w.model.setBack) > 0 || e.Request == nil || e.Snapshot == nil)
 }
 
 // cameLate reports whether an erasure may be about a record that Kafka had lost when an export

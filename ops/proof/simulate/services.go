@@ -85,19 +85,19 @@ func (t tables) WriteOff(ctx context.Context, topic schemas.Topic, lost []schema
 
 // Account implements account.Store.
 func (t tables) Account(ctx context.Context, topic schemas.Topic, used []schemas.Run) (all []warehouse.PartitionAccount, err error) {
-	err = t.p.ask(ctx, atClickHouse, "account", func() (err error) { all, err = t.p.w.tables.Account(ctx, topic, used); return err })
+	err = t.p.ask(ctx, atClickHouse, "account of "+string(topic), func() (err error) { all, err = t.p.w.tables.Account(ctx, topic, used); return err })
 	return all, err
 }
 
 // Reached is how far ClickHouse has a topic.
 func (t tables) Reached(ctx context.Context, topic schemas.Topic) (all map[int32]int64, err error) {
-	err = t.p.ask(ctx, atClickHouse, "reached", func() (err error) { all, err = t.p.w.tables.Reached(ctx, topic); return err })
+	err = t.p.ask(ctx, atClickHouse, "reached of "+string(topic), func() (err error) { all, err = t.p.w.tables.Reached(ctx, topic); return err })
 	return all, err
 }
 
 // Missing implements export.Ledger.
 func (t tables) Missing(ctx context.Context, topic schemas.Topic, used []schemas.Run) (n int64, err error) {
-	err = t.p.ask(ctx, atClickHouse, "missing", func() (err error) {
+	err = t.p.ask(ctx, atClickHouse, "missing of "+string(topic), func() (err error) {
 		if topic == schemas.TopicExportStatus {
 			n = int64(len(t.p.w.told.missing(used)))
 			return nil
@@ -110,7 +110,7 @@ func (t tables) Missing(ctx context.Context, topic schemas.Topic, used []schemas
 
 // Gaps implements export.Ledger.
 func (t tables) Gaps(ctx context.Context, topic schemas.Topic, used []schemas.Run, limit int) (gaps []schemas.Run, more bool, err error) {
-	err = t.p.ask(ctx, atClickHouse, "gaps", func() (err error) {
+	err = t.p.ask(ctx, atClickHouse, "gaps of "+string(topic), func() (err error) {
 		if topic == schemas.TopicExportStatus {
 			all := t.p.w.told.missing(used)
 			gaps, more = all[:min(len(all), limit)], len(all) > limit

@@ -163,11 +163,19 @@ func TestASeedIsOneHistory(t *testing.T) {
 			}
 			for i := range max(len(first), len(all)) {
 				if i >= min(len(first), len(all)) || first[i] != all[i] {
-					t.Fatalf("seed %d: after\n%s\nthe runs differ", at, strings.Join(first[max(0, i-15):min(i+1, len(first))], "\n"))
+					t.Fatalf("seed %d: after\n%s\nthe runs differ: %s and %s come next", at, strings.Join(first[max(0, i-15):min(i, len(first))], "\n"), next(first, i), next(all, i))
 				}
 			}
 		}
 	}
+}
+
+// next is what happens at a place of a transcript.
+func next(transcript []string, at int) string {
+	if at < len(transcript) {
+		return transcript[at]
+	}
+	return "the end"
 }
 
 // transcript is all that happens in a history.

@@ -48,6 +48,7 @@ func pageOfMetrics(t *testing.T) string {
 	dir := t.TempDir()
 	c := config.Default()
 	c.Kafka.Brokers, c.ClickHouse.Addr, c.S3.Endpoint = []string{"127.0.0.1:1"}, []string{"127.0.0.1:1"}, "127.0.0.1:1"
+	c.S3.AccessKey, c.S3.SecretKey = "a", "s"
 	c.Web.Listen = "127.0.0.1:0"
 	c.Service = config.Service{CertFile: filepath.Join(dir, "cert.pem"), KeyFile: filepath.Join(dir, "key.pem")}
 	check(t, os.WriteFile(c.Service.CertFile, cert, 0o600))

@@ -19,6 +19,7 @@ func TestAWebPortThatAnotherProcessHasIsAnErrorThatSaysWhatToDo(t *testing.T) {
 	}
 	c := config.Default()
 	c.Kafka.Brokers, c.ClickHouse.Addr, c.S3.Endpoint = []string{"127.0.0.1:1"}, []string{"127.0.0.1:1"}, "127.0.0.1:1"
+	c.S3.AccessKey, c.S3.SecretKey = "a", "s"
 	a, err := app.New(app.Options{Config: c, Roles: []string{"web"}, Logger: slog.New(slog.DiscardHandler), Registry: prometheus.NewRegistry()})
 	if err == nil {
 		_ = a.Close()

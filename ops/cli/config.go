@@ -3,7 +3,6 @@
 package cli
 
 import (
-	"errors"
 	"fmt"
 	"os"
 
@@ -74,7 +73,7 @@ func (s *session) checkConfig() error {
 	for _, name := range config.Unknown(os.Environ()) {
 		problems = append(problems, fmt.Errorf("unknown variable %s%s", name, config.DidYouMean(name, config.Variables())))
 	}
-	if err := errors.Join(problems...); err != nil {
+	if err := config.Join(problems...); err != nil {
 		return usageError{err}
 	}
 	return s.result(map[string]any{"valid": true, "embedded": c.Embedded()}, func() {

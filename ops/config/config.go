@@ -27,7 +27,7 @@ type Config struct {
 	Web        Web        `yaml:"web" envPrefix:"WEB_"`
 	Tracing    Tracing    `yaml:"tracing" envPrefix:"TRACING_"`
 
-	from map[string]string // where each key was given its value
+	from map[string]place // where each key was given its value
 }
 
 // Stack shapes the embedded stack.
@@ -176,7 +176,7 @@ func Load(file string, environ []string) (Config, error) {
 		problems = c.over(file, func() []error { return readYAML(file, content, &c) })
 	}
 	problems = append(problems, c.apply(environ))
-	return c, errors.Join(problems...)
+	return c, Join(problems...)
 }
 
 // apply sets what environ says over what there is.
@@ -199,7 +199,7 @@ func (c Config) Check() error {
 	if c.S3.Endpoint == "" {
 		add("s3.endpoint (CDDS_S3_ENDPOINT) is missing")
 	}
-	return errors.Join(append(problems, c.CheckSettings())...)
+	return Join(append(problems, c.CheckSettings())...)
 }
 
 // CheckSettings reports every problem but missing services, which the embedded stack
@@ -207,7 +207,19 @@ func (c Config) Check() error {
 func (c Config) CheckSettings() error {
 	p := problems{of: c}
 	c.checkSettings(p.add)
-	return errors.Join(p.all...)
+	c.checkLogins(p.add)
+	return Join(p.all...)
+}
+
+// checkLogins reports names, passwords and keys that are missing. The embedded stack has keys of
+// its own.
+func (c Config) checkLogins(add func(format string, args ...any)) {
+	if _, _, err := c.Kafka.SASL.Login(); err != nil {
+		add("%v", err)
+	}
+	if _, _, err := c.S3.Keys(); err != nil && c.S3.Endpoint != "" {
+		add("%v", err)
+	}
 }
 
 func (c Config) checkSettings(add func(format string, args ...any)) {

@@ -197,6 +197,7 @@ func TestPlainHTTPIsForLoopbackUnlessAProxyDoesTLS(t *testing.T) {
 	} {
 		all := config.Default()
 		all.Kafka.Brokers, all.ClickHouse.Addr, all.S3.Endpoint = []string{"k:1"}, []string{"c:1"}, "s:1"
+		all.S3.AccessKey, all.S3.SecretKey = "a", "s"
 		c.web.SessionIdle, c.web.SessionAbsolute = all.Web.SessionIdle, all.Web.SessionAbsolute
 		if c.web.Listen == "" {
 			c.web.Listen = all.Web.Listen

@@ -24,7 +24,7 @@ func readEnviron(environ []string, c *Config) (problems []error) {
 				problems = append(problems, fmt.Errorf("%s: %w", name, err))
 				return
 			}
-			c.set(key, name)
+			c.set(key, place{name: name})
 		}
 	})
 	return problems

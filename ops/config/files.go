@@ -1,7 +1,6 @@
 package config
 
 import (
-	"errors"
 	"os"
 	"reflect"
 	"strings"
@@ -32,5 +31,5 @@ func (c Config) CheckFiles() error {
 			p.add("%s: %s is a directory", key, v.String())
 		}
 	})
-	return errors.Join(p.all...)
+	return Join(p.all...)
 }

@@ -1,6 +1,7 @@
 package config_test
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -12,45 +13,58 @@ import (
 // YAML, or a variable; want is in what is said of it, and nothing else is said.
 func TestEverySlipOfAConfigurationIsReported(t *testing.T) {
 	for slip, want := range map[string]string{
-		"kafka: {brokers: ['kafka:99999']}":                                     `kafka.brokers: "kafka:99999" is not host:port`,
-		"kafka: {brokers: [':9092']}":                                           `kafka.brokers: ":9092" is not host:port`,
-		"kafka: {brokers: ['kafka:']}":                                          `kafka.brokers: "kafka:" is not host:port`,
-		"kafka: {brokers: ['kafka://kafka:9092']}":                              `kafka.brokers: "kafka://kafka:9092" is not host:port`,
-		"kafka: {brokers: ['a:1,b:2']}":                                         `kafka.brokers: "a:1,b:2" is not host:port`,
-		"clickhouse: {addr: ['http://clickhouse:8123']}":                        `clickhouse.addr: "http://clickhouse:8123" is not host:port`,
-		"clickhouse: {addr: [clickhouse]}":                                      `clickhouse.addr: "clickhouse" is not host:port`,
-		"s3: {endpoint: 'https://minio:9000'}":                                  `s3.endpoint: "https://minio:9000" is not host:port, without a scheme`,
-		"s3: {endpoint: 'minio:9000/cdds'}":                                     `s3.endpoint: "minio:9000/cdds" is not host:port`,
-		"s3: {endpoint: 's3.eu-central-1.amazonaws.com', tls: {enabled: true}}": "",
-		"s3: {endpoint: 'minio:9000'}":                                          "",
-		"s3: {bucket: ''}":                                                      "s3.bucket is empty",
-		"metrics: {listen: '9180'}":                                             `metrics.listen: "9180" is not host:port`,
-		"metrics: {listen: ':9180'}":                                            "",
-		"web: {listen: '127.0.0.1:70000'}":                                      `web.listen "127.0.0.1:70000" is not host:port`,
-		"{metrics: {listen: '127.0.0.1:8080'}}":                                 "metrics.listen and web.listen are the same",
-		"kafka: {tls: {ca_file: /ca.pem}}":                                      "kafka.tls.enabled is not set, and other settings of kafka.tls are",
-		"s3: {tls: {enabled: true, cert_file: /c.pem}}":                         "s3.tls.cert_file and s3.tls.key_file belong together",
-		"service: {cert_file: /c.pem}":                                          "service.cert_file and service.key_file belong together",
-		"tracing: {sample_ratio: .nan}":                                         "tracing.sample_ratio must be from 0 to 1",
-		"export: {slots: 010}":                                                  "", // ten, in YAML 1.2
-		"export: {memory: -5}":                                                  `export.memory: "-5" is not a size such as 64MiB`,
-		"export: {memory: 64MB}":                                                "",
-		"export: {lifetime: -30d}":                                              "export.lifetime, export.ingest_wait and export.retry_for must be positive",
-		"export: {lifetime: 1 month}":                                           `"1 month" is not a duration`,
-		"export: {retry_for: 15}":                                               `"15" is not a duration`,
-		"kafka: {partitions: 3.5}":                                              `"3.5" must be a whole number`,
-		"kafka: {partitions: '4'}":                                              "",
-		"kafka: {partitions: four}":                                             `"four" must be a whole number`,
-		"stack: {kafka_port: 70000}":                                            "stack.kafka_port must be 0 to 65535",
-		"web: {links: 1}":                                                       "",
-		"web: {links: maybe}":                                                   `"maybe" must be true or false`,
-		"clickhouse: {username: 0123}":                                          "",
-		"clickhouse: {database: 'a b'}":                                         `clickhouse.database "a b" is no name`,
-		"CDDS_EXPORT_LIFETIME_BY_TENANT=acme:1d,acme:2d":                        "acme is named twice",
-		"CDDS_KAFKA_BROKERS=a:1,,b:2":                                           `kafka.brokers: "" is not host:port`,
-		"CDDS_TRACING_SAMPLE_RATIO=NaN":                                         "tracing.sample_ratio must be from 0 to 1",
-		"CDDS_WEB_LINKS=yes":                                                    "",
-		"CDDS_WEB_LINKS=on":                                                     "",
+		"kafka: {brokers: ['kafka:99999']}":                                  `kafka.brokers: "kafka:99999" is not host:port`,
+		"kafka: {brokers: [':9092']}":                                        `kafka.brokers: ":9092" is not host:port`,
+		"kafka: {brokers: ['kafka:']}":                                       `kafka.brokers: "kafka:" is not host:port`,
+		"kafka: {brokers: ['kafka://kafka:9092']}":                           `kafka.brokers: "kafka://kafka:9092" is not host:port`,
+		"kafka: {brokers: ['a:1,b:2']}":                                      `kafka.brokers: "a:1,b:2" is not host:port`,
+		"clickhouse: {addr: ['http://clickhouse:8123']}":                     `clickhouse.addr: "http://clickhouse:8123" is not host:port`,
+		"clickhouse: {addr: [clickhouse]}":                                   `clickhouse.addr: "clickhouse" is not host:port`,
+		"s3: {endpoint: 'https://minio:9000', access_key: a, secret_key: s}": `s3.endpoint: "https://minio:9000" is not host:port, without a scheme`,
+		"s3: {endpoint: 'minio:9000/cdds', access_key: a, secret_key: s}":    `s3.endpoint: "minio:9000/cdds" is not host:port`,
+		"s3: {endpoint: 's3.eu-central-1.amazonaws.com', tls: {enabled: true}, access_key: a, secret_key: s}": "",
+		"s3: {endpoint: 'minio:9000', access_key: a, secret_key: s}":                                          "",
+		"s3: {endpoint: 'minio:9000', credentials: static}":                                                   "s3.credentials: static needs s3.access_key and s3.secret_key_file (or s3.secret_key) for s3.endpoint \"minio:9000\"; where the keys are a role's it is iam or web_identity",
+		"s3: {endpoint: 'minio:9000'}":                                                                        "needs s3.access_key and s3.secret_key_file (or s3.secret_key)",
+		"s3: {endpoint: 'minio:9000', access_key: a}":                                                         "static needs s3.secret_key_file (or s3.secret_key) for",
+		"s3: {endpoint: 'minio:9000', secret_key: s}":                                                         "static needs s3.access_key for",
+		"s3: {endpoint: 'minio:9000', access_key: a, secret_key_file: /dev/null}":                             "static needs more than blanks in s3.secret_key_file (/dev/null) for",
+		"s3: {endpoint: 'minio:9000', credentials: iam}":                                                      "",
+		"s3: {access_key: a}":                                                 "", // the embedded stack has its own
+		"kafka: {sasl: {mechanism: PLAIN}}":                                   "kafka.sasl.mechanism: PLAIN needs kafka.sasl.username and kafka.sasl.password_file (or kafka.sasl.password)",
+		"kafka: {sasl: {mechanism: SCRAM-SHA-256, username: u}}":              "kafka.sasl.mechanism: SCRAM-SHA-256 needs kafka.sasl.password_file (or kafka.sasl.password)",
+		"kafka: {sasl: {mechanism: SCRAM-SHA-512, password: p}}":              "kafka.sasl.mechanism: SCRAM-SHA-512 needs kafka.sasl.username",
+		"kafka: {sasl: {mechanism: SCRAM-SHA-512, username: u, password: p}}": "",
+		"CDDS_KAFKA_SASL_MECHANISM=PLAIN":                                     "kafka.sasl.mechanism: PLAIN needs kafka.sasl.username and",
+		"CDDS_S3_ENDPOINT=minio:9000":                                         "static needs s3.access_key and",
+		"s3: {bucket: ''}":                                                    "s3.bucket is empty",
+		"metrics: {listen: '9180'}":                                           `metrics.listen: "9180" is not host:port`,
+		"metrics: {listen: ':9180'}":                                          "",
+		"web: {listen: '127.0.0.1:70000'}":                                    `web.listen "127.0.0.1:70000" is not host:port`,
+		"{metrics: {listen: '127.0.0.1:8080'}}":                               "metrics.listen and web.listen are the same",
+		"kafka: {tls: {ca_file: /ca.pem}}":                                    "kafka.tls.enabled is not set, and other settings of kafka.tls are",
+		"s3: {tls: {enabled: true, cert_file: /c.pem}}":                       "s3.tls.cert_file and s3.tls.key_file belong together",
+		"service: {cert_file: /c.pem}":                                        "service.cert_file and service.key_file belong together",
+		"tracing: {sample_ratio: .nan}":                                       "tracing.sample_ratio must be from 0 to 1",
+		"export: {slots: 010}":                                                "", // ten, in YAML 1.2
+		"export: {memory: -5}":                                                `export.memory: "-5" is not a size such as 64MiB`,
+		"export: {memory: 64MB}":                                              "",
+		"export: {lifetime: -30d}":                                            "export.lifetime, export.ingest_wait and export.retry_for must be positive",
+		"export: {lifetime: 1 month}":                                         `"1 month" is not a duration`,
+		"export: {retry_for: 15}":                                             `"15" is not a duration`,
+		"kafka: {partitions: 3.5}":                                            `"3.5" must be a whole number`,
+		"kafka: {partitions: '4'}":                                            "",
+		"kafka: {partitions: four}":                                           `"four" must be a whole number`,
+		"stack: {kafka_port: 70000}":                                          "stack.kafka_port must be 0 to 65535",
+		"web: {links: 1}":                                                     "",
+		"web: {links: maybe}":                                                 `"maybe" must be true or false`,
+		"clickhouse: {username: 0123}":                                        "",
+		"clickhouse: {database: 'a b'}":                                       `clickhouse.database "a b" is no name`,
+		"CDDS_EXPORT_LIFETIME_BY_TENANT=acme:1d,acme:2d":                      "acme is named twice",
+		"CDDS_KAFKA_BROKERS=a:1,,b:2":                                         `kafka.brokers: "" is not host:port`,
+		"CDDS_TRACING_SAMPLE_RATIO=NaN":                                       "tracing.sample_ratio must be from 0 to 1",
+		"CDDS_WEB_LINKS=yes":                                                  "",
+		"CDDS_WEB_LINKS=on":                                                   "",
 	} {
 		file, environ, place := write(t, "\n\n"+slip), []string(nil), ":3: "
 		if name, _, ok := strings.Cut(slip, "="); ok {
@@ -102,6 +116,24 @@ func TestMistakesOfEveryKindAreReportedTogether(t *testing.T) {
 	}
 	if len(got) != 7 {
 		t.Errorf("reported are %d:\n%s", len(got), strings.Join(got, "\n"))
+	}
+}
+
+// TestProblemsAreSortedByLine: those of lines first, in the order in which they are mended.
+func TestProblemsAreSortedByLine(t *testing.T) {
+	file := write(t, "web: {cert_file: /gone.pem}\ns3:\n  endpoint: 'https://minio'\n  bucket: ''\nexport: {lifetime: -1d}\nclickhouse: {addr: [c]}\nkafka:\n  sasl: {mechanism: PLAIN}\n  brokers: [k]\n  partitions: 0\n")
+	c, err := config.Load(file, []string{"CDDS_METRICS_LISTEN=nowhere"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var places []string
+	for line := range strings.Lines(config.Join(errors.New("missing"), c.Check(), c.CheckFiles()).Error()) {
+		at, _, _ := strings.Cut(strings.TrimPrefix(line, file+":"), ":")
+		places = append(places, strings.TrimSpace(at))
+	}
+	want := []string{"1", "1", "3", "3", "4", "5", "6", "8", "9", "10", "missing", "CDDS_METRICS_LISTEN"}
+	if !slices.Equal(places, want) {
+		t.Errorf("reported are\n%v\nwant\n%v", places, want)
 	}
 }
 

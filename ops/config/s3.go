@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"net/url"
 	"strings"
 )
@@ -43,7 +44,20 @@ const (
 	S3WebIdentity = "web_identity"
 )
 
-// check reports every problem.
+// Keys are those of static credentials, or what is missing of them.
+func (s S3) Keys() (access, secret string, err error) {
+	if s.Credentials == S3IAM || s.Credentials == S3WebIdentity {
+		return "", "", nil
+	}
+	lacks := lacking("s3.access_key", s.AccessKey, "", "")
+	lacks = append(lacks, lacking("s3.secret_key", s.SecretKey.Reveal(), "s3.secret_key_file", s.SecretKeyFile)...)
+	if len(lacks) > 0 {
+		return "", "", fmt.Errorf("s3.credentials: static needs %s for s3.endpoint %q; where the keys are a role's it is iam or web_identity", strings.Join(lacks, " and "), s.Endpoint)
+	}
+	return s.AccessKey, s.SecretKey.Reveal(), nil
+}
+
+// check reports every problem, but what Keys lack.
 func (s S3) check(add func(format string, args ...any)) {
 	if s.Bucket == "" {
 		add("s3.bucket is empty")

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"net/url"
 	"regexp"
 	"slices"
@@ -42,23 +43,48 @@ type OAuth struct {
 // OAuthBearer is the mechanism that logs in with a token.
 const OAuthBearer = "OAUTHBEARER"
 
+// byPassword are the mechanisms that log in with a name and a password.
+var byPassword = []string{"PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"}
+
 // extensionName is what RFC 7628 lets a name be.
 var extensionName = regexp.MustCompile(`^[A-Za-z]+$`)
 
-// check reports every problem of how to log in.
+// Login is the user of PLAIN and SCRAM, or what is missing to log in so.
+func (s SASL) Login() (user, password string, err error) {
+	if !slices.Contains(byPassword, s.Mechanism) {
+		return "", "", nil
+	}
+	lacks := lacking("kafka.sasl.username", s.Username, "", "")
+	lacks = append(lacks, lacking("kafka.sasl.password", s.Password.Reveal(), "kafka.sasl.password_file", s.PasswordFile)...)
+	if len(lacks) > 0 {
+		return "", "", fmt.Errorf("kafka.sasl.mechanism: %s needs %s", s.Mechanism, strings.Join(lacks, " and "))
+	}
+	return s.Username, s.Password.Reveal(), nil
+}
+
+// lacking says what is missing where a setting is empty, which may be in a file.
+func lacking(key, value, fileKey, file string) []string {
+	switch {
+	case value != "":
+		return nil
+	case file != "":
+		return []string{"more than blanks in " + fileKey + " (" + file + ")"}
+	case fileKey != "":
+		return []string{fileKey + " (or " + key + ")"}
+	}
+	return []string{key}
+}
+
+// check reports every problem of how to log in, but what Login lacks.
 func (s SASL) check(tls bool, add func(format string, args ...any)) {
-	known := []string{"PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", OAuthBearer}
-	if s.Mechanism != "" && !slices.Contains(known, s.Mechanism) {
-		add("kafka.sasl.mechanism %q is unknown; it must be %s or %s", s.Mechanism, strings.Join(known[:3], ", "), OAuthBearer)
+	if s.Mechanism != "" && s.Mechanism != OAuthBearer && !slices.Contains(byPassword, s.Mechanism) {
+		add("kafka.sasl.mechanism %q is unknown; it must be %s or %s", s.Mechanism, strings.Join(byPassword, ", "), OAuthBearer)
 		return
 	}
 	byFile, byProvider := s.TokenFile != "", s.OAuth.TokenURL != ""
 	if s.Mechanism != OAuthBearer {
 		if byFile || byProvider {
 			add("kafka.sasl.token_file and kafka.sasl.oauth are for kafka.sasl.mechanism: OAUTHBEARER")
-		}
-		if s.Mechanism != "" && s.Username == "" {
-			add("kafka.sasl.username is missing for %s", s.Mechanism)
 		}
 		return
 	}

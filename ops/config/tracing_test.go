@@ -43,6 +43,7 @@ func TestTracingThatCannotBeOrWouldTellASecretIsRefused(t *testing.T) {
 	} {
 		c := config.Default()
 		c.Kafka.Brokers, c.ClickHouse.Addr, c.S3.Endpoint = []string{"a:1"}, []string{"a:1"}, "a:1"
+		c.S3.AccessKey, c.S3.SecretKey = "a", "s"
 		c.Tracing = good
 		change(&c.Tracing)
 		err := c.Check()

@@ -58,7 +58,7 @@ func syntax(file string, err error) error {
 // first value it cannot convert and does not name its key.
 type reader struct {
 	file     string
-	set      func(key, place string)
+	set      func(key string, at place)
 	problems []error
 }
 
@@ -66,11 +66,13 @@ func (r *reader) problem(n *yaml.Node, key, format string, args ...any) {
 	if key != "" {
 		key += ": "
 	}
-	r.problems = append(r.problems, fmt.Errorf("%s:%d: %s%s", r.file, n.Line, key, fmt.Sprintf(format, args...)))
+	r.problems = append(r.problems, r.at(n).problem(key+fmt.Sprintf(format, args...)))
 }
 
 // took remembers where a key has its value from.
-func (r *reader) took(n *yaml.Node, key string) { r.set(key, fmt.Sprintf("%s:%d", r.file, n.Line)) }
+func (r *reader) took(n *yaml.Node, key string) { r.set(key, r.at(n)) }
+
+func (r *reader) at(n *yaml.Node) place { return place{r.file, n.Line} }
 
 // read sets v, which key names, from n. null leaves it as it is.
 func (r *reader) read(n *yaml.Node, v reflect.Value, key string) {

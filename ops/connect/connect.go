@@ -75,7 +75,10 @@ func Kafka(c config.Kafka, name string, reg prometheus.Registerer) ([]kgo.Opt, e
 }
 
 func mechanismOf(c config.SASL) (sasl.Mechanism, error) {
-	user, password := c.Username, c.Password.Reveal()
+	user, password, err := c.Login()
+	if err != nil {
+		return nil, err
+	}
 	switch c.Mechanism {
 	case "PLAIN":
 		return plain.Auth{User: user, Pass: password}.AsMechanism(), nil

@@ -85,7 +85,8 @@ func s3Client(c config.S3, endpoint string, secure bool, keys *credentials.Crede
 // keysOf returns where the keys of S3 come from.
 func keysOf(c config.S3) (*credentials.Credentials, error) {
 	if c.Credentials != config.S3IAM && c.Credentials != config.S3WebIdentity {
-		return credentials.NewStaticV4(c.AccessKey, c.SecretKey.Reveal(), ""), nil
+		access, secret, err := c.Keys()
+		return credentials.NewStaticV4(access, secret, ""), err
 	}
 	trust, err := TLS(c.TLS)
 	if err != nil {

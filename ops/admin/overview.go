@@ -31,6 +31,8 @@ type Counts struct {
 	// Hours are the interactions that began in each of the last 24 hours that had any,
 	// the earliest first.
 	Hours []warehouse.HourCount
+	// Stored is how much history there is.
+	Stored warehouse.Stored
 	// at is when they were made.
 	at schemas.Time
 }
@@ -44,6 +46,10 @@ func (s *Service) count(ctx context.Context, tenant string, now schemas.Time) (c
 	})
 	g.Go(func() (err error) {
 		c.Hours, err = s.Rows.Hours(asking, tenant, now)
+		return err
+	})
+	g.Go(func() (err error) {
+		c.Stored, err = s.Rows.Stored(asking, tenant)
 		return err
 	})
 	return c, g.Wait()

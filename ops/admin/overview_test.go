@@ -25,6 +25,10 @@ func (slow) Overview(context.Context, string) (ledger.Overview, error) {
 	return ledger.Overview{}, nil
 }
 
+func (instant) Stored(context.Context, string) (warehouse.Stored, error) {
+	return warehouse.Stored{}, nil
+}
+
 func (instant) Hours(context.Context, string, schemas.Time) ([]warehouse.HourCount, error) {
 	return nil, nil
 }

@@ -55,6 +55,7 @@ type History interface {
 // Rows are the interactions and contacts that are stored; *warehouse.Warehouse has them.
 type Rows interface {
 	Hours(ctx context.Context, tenantID string, now schemas.Time) ([]warehouse.HourCount, error)
+	Stored(ctx context.Context, tenantID string) (warehouse.Stored, error)
 	Tenants(ctx context.Context, containing, after string, limit int) ([]string, error)
 	QueuesAmong(ctx context.Context, tenantID string, names []string) ([]string, error)
 	// CheckContacts is a *schemas.InvalidError if nothing is stored of one of the contacts.

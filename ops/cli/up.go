@@ -116,15 +116,24 @@ func (s *session) isUp(sys *system, roles []string) error {
 			s.print("  web         %s\n", url)
 		}
 		if sys.local != nil {
-			s.print("  data        %s\nIn another terminal: %s\n", s.dataDir, shell.Command("cdds", "--data-dir", s.dataDir, "doctor"))
+			s.print("  data        %s\nIn another terminal: %s\n", s.dataDir, s.onThisData("doctor"))
 		}
 	})
+}
+
+// onThisData is a command as it is typed to act on the data of this system: in the directory
+// that has the data, cdds finds it.
+func (s *session) onThisData(command string) string {
+	if s.dataDir == config.DefaultDataDir {
+		return shell.Command("cdds", command)
+	}
+	return shell.Command("cdds", "--data-dir", s.dataDir, command)
 }
 
 // firstUser tells, on the terminal and nowhere else, who can sign in the first time.
 func (s *session) firstUser(name, password string) {
 	_ = s.result(map[string]any{"first_user": name, "one_time_password": password}, func() {
-		s.print("Sign in as %s with %s (once: you choose another password then)\n", name, password)
+		s.print("\nSign in as %s with %s (once: you choose another password then)\n\n", name, password)
 	})
 }
 

@@ -288,9 +288,8 @@ func TestTheEditorKeepsWhatWasChosenWhileItShowsWhenTheJobWouldRun(t *testing.T)
 			t.Errorf("the editor lost %s", chosen)
 		}
 	}
-	// 02:30 in Berlin, where winter has begun.
-	if n := strings.Count(page, " 01:30</time>"); n != 5 {
-		t.Errorf("it shows %d next runs at 01:30 UTC, want 5", n)
+	if n := strings.Count(page, " 02:30 CET</li>"); n != 5 { // winter has begun
+		t.Errorf("it shows %d next runs at 02:30 in Berlin, want 5", n)
 	}
 	form.Set("then", "save")
 	form.Set("cipher", "rot13")

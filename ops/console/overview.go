@@ -37,6 +37,8 @@ type overviewData struct {
 	// is not told. MayHealth says that somebody may see which.
 	FailingChecks, Checks int
 	MayHealth             bool
+	// OneTenant says that somebody may read what one tenant has, and looks at one.
+	OneTenant bool
 }
 
 // Old says that the counts are so old that the page says so.
@@ -44,7 +46,7 @@ func (d overviewData) Old(now schemas.Time) bool { return now.Sub(d.AsOf.Time) >
 
 func (c *Console) overview(q *request) error {
 	d := overviewData{}
-	oneTenant := q.who.May(auth.Read) && q.Tenant() != schemas.AllTenants
+	d.OneTenant = q.who.May(auth.Read) && q.Tenant() != schemas.AllTenants
 	g, ctx := errgroup.WithContext(q.r.Context())
 	g.Go(func() (err error) {
 		d.Overview, err = q.Overview(ctx)
@@ -57,7 +59,7 @@ func (c *Console) overview(q *request) error {
 			return err
 		})
 	}
-	if oneTenant {
+	if d.OneTenant {
 		some(&d.Running, ledger.ExportFilter{States: active()})
 		some(&d.Broken, ledger.ExportFilter{States: []string{string(schemas.Failed), string(schemas.Refused)}, From: schemas.TimeOf(c.Now().AddDate(0, 0, -7))})
 	}
@@ -80,7 +82,7 @@ func (c *Console) overview(q *request) error {
 		}
 		d.MayHealth = q.who.Tenant == schemas.AllTenants
 	}
-	if oneTenant {
+	if d.OneTenant {
 		if err := c.jobsAt(q, &d); err != nil {
 			return err
 		}

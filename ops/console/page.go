@@ -98,6 +98,9 @@ type entry struct{ Path, Title, Icon string }
 
 // navigation is what a role sees.
 func navigation(p auth.Principal) []entry {
+	if p.MustChangePassword { // every page leads to that of the password
+		return nil
+	}
 	nav := []entry{{"/", "Overview", "layout-dashboard"}}
 	if p.May(auth.Read) {
 		nav = append(nav,
@@ -243,6 +246,7 @@ func functions(zone *time.Location, now func() time.Time) template.FuncMap {
 		// counted is "1 part" or "2 parts".
 		"counted": func(n any, noun string) string { return schemas.Counted(reflect.ValueOf(n).Int(), noun) },
 		"day":     func(t schemas.Time) string { return t.In(zone).Format("2006-01-02") },
+		"date":    func(t schemas.Time) string { return t.In(zone).Format("2 Jan 2006") },
 		"minute":  func(t schemas.Time) string { return t.In(zone).Format("2006-01-02 15:04") },
 		"second":  func(t schemas.Time) string { return t.In(zone).Format("2006-01-02 15:04:05") },
 		// near is a time as people say it, exact the same to the second.
@@ -304,15 +308,24 @@ func functions(zone *time.Location, now func() time.Time) template.FuncMap {
 		"left":   left,
 		"dict":   dict,
 		"called": func(e schemas.Export, titles map[string]string) string { return called(e, titles, zone) },
-		// zoned is a time in a zone of a schedule.
+		// zoned is a time in a zone of a schedule, nearzoned the same as people say it.
 		"zoned": func(t schemas.Time, zone string) string {
-			at, err := time.LoadLocation(zone)
-			if err != nil {
-				at = time.UTC
-			}
-			return t.In(at).Format("Mon 2 Jan 2006 15:04 MST")
+			return t.In(zoneCalled(zone)).Format("Mon 2 Jan 2006 15:04 MST")
+		},
+		"nearzoned": func(t schemas.Time, zone string) string {
+			at := zoneCalled(zone)
+			return near(t.In(at), now().In(at)) + t.In(at).Format(" MST")
 		},
 	}
+}
+
+// zoneCalled is a time zone by its name, UTC if there is none.
+func zoneCalled(name string) *time.Location {
+	at, err := time.LoadLocation(name)
+	if err != nil {
+		return time.UTC
+	}
+	return at
 }
 
 // titleOf is a name from the program as a title: "given_up" is "Given up".

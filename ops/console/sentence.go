@@ -1,6 +1,8 @@
 package console
 
 import (
+	"strings"
+
 	"cdds/schemas"
 )
 
@@ -105,6 +107,9 @@ func (r auditRow) Did() string {
 	}
 	return "tried to " + a.verb
 }
+
+// DidHere is what was done, where the subject is the export whose page says it.
+func (r auditRow) DidHere() string { return strings.TrimSuffix(r.Did(), " export") + " this export" }
 
 // Became is the end of the sentence on an export; empty elsewhere.
 func (r auditRow) Became() string { return results[r.Action] }

@@ -64,6 +64,37 @@ GROUP BY hour ORDER BY hour`,
 	return all, err
 }
 
+// Stored is how much history there is.
+type Stored struct {
+	// Versions are those of all interactions.
+	Versions int64
+	// From and To are when the first and the last interaction of the tenant began; zero if
+	// there is none, and for all tenants together.
+	From, To schemas.Time
+}
+
+// Stored returns how many versions of interactions are stored, and of which time, of one
+// tenant or, with schemas.AllTenants, how many of all. It reads a projection and the ends of
+// the table's order, so that it costs the same however many there are.
+func (w *Warehouse) Stored(ctx context.Context, tenantID string) (s Stored, err error) {
+	if tenantID == schemas.AllTenants {
+		return s, w.db.Scan(ctx, "count interactions", "SELECT toInt64(count()) FROM interactions", nil, &s.Versions)
+	}
+	tenant := []any{tables.Named("tenant", tenantID)}
+	if err := w.db.Scan(ctx, "count interactions", "SELECT toInt64(count()) FROM interactions WHERE tenant_id = {tenant:String}", tenant, &s.Versions); err != nil || s.Versions == 0 {
+		return s, err
+	}
+	for order, at := range map[string]*schemas.Time{"ASC": &s.From, "DESC": &s.To} {
+		var began time.Time
+		sql := "SELECT max(at) FROM (SELECT started_at AS at FROM interactions WHERE tenant_id = {tenant:String} ORDER BY started_at " + order + " LIMIT 1)"
+		if err := w.db.Scan(ctx, "look for the ends of history", sql, tenant, &began); err != nil {
+			return s, err
+		}
+		*at = schemas.TimeOf(began)
+	}
+	return s, nil
+}
+
 // MediaTypes counts the rows that a query of interactions selects, by media type.
 func (w *Warehouse) MediaTypes(ctx context.Context, q Query) (map[string]int64, error) {
 	t, err := tableOf(q.Filter.Entity)

@@ -79,11 +79,30 @@ func (h home) follow(t *testing.T, p page, script string) {
 		v = h.visitor(t, dir, func() string { return output(printed) })
 	}
 	meeting.follow(t, p, v)
-	if err := cmd.Wait(); err != nil {
+	err := cmd.Wait()
+	if strings.HasPrefix(p.file, "tutorials/") {
+		for _, left := range strays(t, dir) {
+			t.Errorf("%s leaves %s in the clone, outside of try, which git ignores", p.file, left)
+		}
+	}
+	if err != nil {
 		t.Errorf("%v\n%s\n%s", err, output(printed), output(problems))
 	} else {
 		t.Logf("%s\n%s", output(printed), output(problems))
 	}
+}
+
+// strays are the files that commands left beside those of the room, and not in its try.
+func strays(t *testing.T, room string) (all []string) {
+	t.Helper()
+	files, err := os.ReadDir(room)
+	check(t, err)
+	for _, f := range files {
+		if f.Type()&os.ModeSymlink == 0 && f.Name() != "try" {
+			all = append(all, f.Name())
+		}
+	}
+	return all
 }
 
 // script is the page's blocks, one after the other, with the steps in the console between them.
@@ -115,6 +134,9 @@ func (h home) script(t *testing.T, p page) (script string, ran, checked int) {
 		ran++
 	}
 	steps(math.MaxInt)
+	if strings.HasPrefix(p.file, "tutorials/") {
+		all += keepsNoToken
+	}
 	return all, ran, checked
 }
 

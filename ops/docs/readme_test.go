@@ -59,8 +59,7 @@ func TestTheREADMERunsAsPastedInACleanClone(t *testing.T) {
 		t.Fatalf("the README does not show how to start it and how to use it: %q, %q", up, after)
 	}
 
-	// What is pasted later must not act with the token of an earlier block.
-	after += `test -z "${CDDS_TOKEN-}${CDDS_SERVER-}" || { echo "a block leaves its token in the shell"; exit 1; }` + "\n"
+	after += keepsNoToken
 
 	paste(t, dir, env, before)
 	stop := terminal(t, dir, env, up)
@@ -91,6 +90,10 @@ func TestTheREADMERunsAsPastedInACleanClone(t *testing.T) {
 	paste(t, dir, env, after)
 	stop()
 }
+
+// keepsNoToken ends blocks that are pasted into a terminal: what is pasted later, of the same
+// page or another one, must not act with the token of an earlier block.
+const keepsNoToken = `test -z "${CDDS_TOKEN-}${CDDS_SERVER-}" || { echo "a block leaves its token in the shell"; exit 1; }` + "\n"
 
 // clone is a clone of what is to be committed: files that git tracks or would.
 func clone(t *testing.T) string {

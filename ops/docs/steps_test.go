@@ -99,9 +99,9 @@ func TestNothingIsSaidOfTheConsoleOutsideSteps(t *testing.T) {
 			}
 			return false
 		}
-		for n, line := range strings.Split(string(content), "\n") {
-			if bold.MatchString(line) && !within(n+1) {
-				t.Errorf("%s:%d: %q names a part of the console, and no step of a numbered list does anything with it", p.file, n+1, bold.FindString(line))
+		for _, at := range bold.FindAllIndex(content, -1) {
+			if n := 1 + strings.Count(string(content[:at[0]]), "\n"); !within(n) {
+				t.Errorf("%s:%d: %q names a part of the console, and no step of a numbered list does anything with it", p.file, n, content[at[0]:at[1]])
 			}
 		}
 	}

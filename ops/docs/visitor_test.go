@@ -21,7 +21,7 @@ import (
 type visitor struct {
 	ctx    context.Context
 	home   home
-	room   string        // the directory that the page's commands run in; what is downloaded comes here
+	room   string        // the directory that the page's commands run in; what is downloaded comes into its try
 	output func() string // what commands have printed so far
 }
 
@@ -61,7 +61,7 @@ func (h home) visitor(t *testing.T, room string, output func() string) *visitor 
 			time.Sleep(50 * time.Millisecond)
 		}
 	})
-	check(t, chromedp.Run(ctx, browser.SetDownloadBehavior(browser.SetDownloadBehaviorBehaviorAllow).WithDownloadPath(room)))
+	check(t, chromedp.Run(ctx, browser.SetDownloadBehavior(browser.SetDownloadBehaviorBehaviorAllow).WithDownloadPath(filepath.Join(room, "try"))))
 	return &visitor{ctx: ctx, home: h, room: room, output: output}
 }
 

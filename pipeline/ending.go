@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"time"
 
 	"cdds/pipeline/bucket"
 	"cdds/schemas"
@@ -63,6 +64,28 @@ func (d Decisions) MarkCancelled(ctx context.Context, tenantID, exportID string)
 // Cancelled reports whether MarkCancelled was called for the export.
 func (d Decisions) Cancelled(ctx context.Context, tenantID, exportID string) (bool, error) {
 	return d.exists(ctx, schemas.ExportPrefix(tenantID, exportID)+cancelledName)
+}
+
+// patience is how long the answer to a request that stores something is waited for after its
+// export was ended.
+const patience = 5 * time.Second
+
+// answered is ctx for such a request: it ends a while later, if the export was ended, which is
+// then the cause. A request that is broken off may have its effect all the same, after whoever
+// ended the export has removed what there was; its answer says whether to withdraw. The caller
+// calls stop.
+func answered(ctx context.Context) (whole context.Context, stop func()) {
+	whole, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	forget := context.AfterFunc(ctx, func() {
+		if errors.Is(context.Cause(ctx), ErrGone) {
+			select {
+			case <-time.After(patience):
+			case <-whole.Done():
+			}
+		}
+		cancel()
+	})
+	return whole, func() { forget(); cancel() }
 }
 
 // withdraw removes an object that was stored although the export is gone. Who marks

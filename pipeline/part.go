@@ -81,14 +81,16 @@ func (e *Exporter) exportZip(ctx context.Context, x Export, versions uint64, rec
 	if err := seal(ctx, x, sealed, zipped, &receipt); err != nil {
 		return receipt, err
 	}
-	err = e.put(ctx, key, sealed, receipt)
+	whole, stop := answered(ctx)
+	defer stop()
+	err = e.put(whole, key, sealed, receipt)
 	if errors.Is(err, bucket.ErrExists) { // another worker was first; theirs counts
 		return e.adopt(ctx, x, part, key)
 	}
 	if err != nil {
 		return receipt, err
 	}
-	return receipt, e.withdraw(ctx, x, key)
+	return receipt, e.withdraw(whole, x, key)
 }
 
 // memory is what a part can need at most, in bytes.

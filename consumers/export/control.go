@@ -227,7 +227,7 @@ func (w *Worker) leave(ctx context.Context, o pipeline.Open, jobID string) error
 		w.metrics.end(o.TenantID, schemas.Cancelled)
 		err = w.report(ctx, &schemas.ExportStatus{
 			TenantID: o.TenantID, ExportID: o.ExportID, EventID: "cancelled", State: schemas.Cancelled, JobID: jobID,
-			Reason: cmp.Or(reason, errCancelled.Error()),
+			Reason: cmp.Or(reason, cancelled),
 		})
 		if err != nil {
 			return err

@@ -175,7 +175,7 @@ func (w *Worker) drop(ctx context.Context, key exportKey) error {
 		return nil
 	}
 	w.mu.Unlock()
-	e.stop(errCancelled)
+	e.stop(pipeline.ErrGone)
 	select {
 	case <-e.done:
 		return nil

@@ -53,9 +53,13 @@ func (s *scene) received(t *testing.T, id string) (dir string, m *schemas.Manife
 		}
 	}
 	both, _ := pair()
-	report, err := receiver.Decrypt(t.Context(), sealed, both.Leaf, both.PrivateKey.(crypto.Decrypter), dir, receiver.Options{Signers: []*x509.Certificate{both.Leaf}})
+	_, err := receiver.Decrypt(t.Context(), sealed, both.Leaf, both.PrivateKey.(crypto.Decrypter), dir, receiver.Options{Signers: []*x509.Certificate{both.Leaf}})
 	check(t, err)
-	return dir, report.Manifest
+	content, err := os.ReadFile(filepath.Join(sealed, schemas.ManifestName))
+	check(t, err)
+	m, err = schemas.DecodeManifest(content)
+	check(t, err)
+	return dir, m
 }
 
 // hits are the files of a directory whose name or content has the text.

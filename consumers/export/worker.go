@@ -26,7 +26,6 @@ package export
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"runtime"
 	"sync"
@@ -202,6 +201,5 @@ func (w *Worker) Run(ctx context.Context) error {
 	return group.Wait()
 }
 
-// errCancelled is the cause of a run's context when the export is to be left, because
-// an admin cancelled or deleted it.
-var errCancelled = errors.New("the export was cancelled")
+// cancelled is why an export ended that an admin cancelled, who gave no reason.
+const cancelled = "the export was cancelled"

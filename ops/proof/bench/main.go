@@ -70,6 +70,7 @@ var suites = []suite{
 	{"stages", stages},
 	{"latency", latency},
 	{"scale", scale},
+	{"few", few},
 	{"erase", erase},
 }
 

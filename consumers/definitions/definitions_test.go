@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 
@@ -151,6 +152,25 @@ func TestWhatIsNoDefinitionChangesNothing(t *testing.T) {
 	check(t, d.Sync(t.Context()))
 	if got := d.Jobs(""); len(got) != 0 {
 		t.Errorf("after a tombstone: %+v", got)
+	}
+}
+
+func TestHeldExportsAreThoseOfActiveHoldsOfAllTenants(t *testing.T) {
+	kafka := cluster(t)
+	p, err := producers.New(kafka, "test", nil)
+	check(t, err)
+	defer p.Close()
+	hold := func(tenant, id string, exports ...string) *schemas.Hold {
+		return &schemas.Hold{TenantID: tenant, HoldID: id, Name: "a case", Reason: "counsel asked", Exports: exports, CreatedAt: now, UpdatedAt: now}
+	}
+	released := hold("acme", "over", "e3")
+	released.ReleasedAt, released.ReleasedBy = now, "ada"
+	check(t, p.Publish(t.Context(), hold("globex", "one", "e1"), hold("acme", "one", "e2", "e1"), hold("acme", "two", "e2"), released))
+	d := read(t, kafka, definitions.Options{})
+	check(t, p.Publish(t.Context(), hold("initech", "now", "e9")))
+	held, err := d.HeldExports(t.Context())
+	if want := [][2]string{{"acme", "e1"}, {"acme", "e2"}, {"globex", "e1"}, {"initech", "e9"}}; err != nil || !slices.Equal(held, want) {
+		t.Errorf("held are %v, %v; want %v", held, err, want)
 	}
 }
 

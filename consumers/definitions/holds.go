@@ -12,13 +12,41 @@ import (
 // acknowledged before the call is known. Whatever removes rows or files asks it before it does,
 // and removes nothing if it fails.
 func (d *Definitions) Held(ctx context.Context, tenantID string) (schemas.Holds, error) {
-	if err := d.Sync(ctx); err != nil {
-		return nil, fmt.Errorf("which holds there are is not known: %w", err)
-	}
-	if err := d.Ready(); err != nil {
-		return nil, fmt.Errorf("which holds there are is not known: %w", err)
+	if err := d.asOfNow(ctx); err != nil {
+		return nil, err
 	}
 	return slices.DeleteFunc(d.Holds(tenantID), func(h schemas.Hold) bool { return !h.Active() }), nil
+}
+
+// HeldExports returns the tenants and ids of the exports whose files active holds name, as of now
+// as Held does, in order.
+func (d *Definitions) HeldExports(ctx context.Context) (all [][2]string, err error) {
+	if err := d.asOfNow(ctx); err != nil {
+		return nil, err
+	}
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	for k, h := range d.holds {
+		if !h.value.Active() {
+			continue
+		}
+		for _, id := range h.value.Exports {
+			all = append(all, [2]string{k.tenantID, id})
+		}
+	}
+	slices.SortFunc(all, func(a, b [2]string) int { return slices.Compare(a[:], b[:]) })
+	return slices.Compact(all), nil
+}
+
+// asOfNow returns once every hold is known that was acknowledged before the call.
+func (d *Definitions) asOfNow(ctx context.Context) error {
+	if err := d.Sync(ctx); err != nil {
+		return fmt.Errorf("which holds there are is not known: %w", err)
+	}
+	if err := d.Ready(); err != nil {
+		return fmt.Errorf("which holds there are is not known: %w", err)
+	}
+	return nil
 }
 
 // Holds returns a tenant's holds, released ones included, the oldest first.

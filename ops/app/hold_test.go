@@ -6,6 +6,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/minio/minio-go/v7"
+	"github.com/minio/minio-go/v7/pkg/credentials"
+
 	"cdds/ops/config"
 	"cdds/schemas"
 )
@@ -153,6 +156,38 @@ func TestAHeldErasureRunsAfterARestart(t *testing.T) {
 	if n := w.count("SELECT count() FROM interactions"); n != 1 {
 		t.Errorf("%d interactions are left, want the later one", n)
 	}
+}
+
+// TestTheStoreIsToldWhichFilesAHoldKeeps reads the tag that the rule of the store goes by.
+func TestTheStoreIsToldWhichFilesAHoldKeeps(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.config.Retention.Every = 100 * time.Millisecond
+	w.run("ingest", "export", "history", "retention")
+	w.load("acme", 0, 10)
+	w.publish(w.request("acme", "files"))
+	w.await("acme", "files")
+	c := w.config.S3
+	client, err := minio.New(c.Endpoint, &minio.Options{Creds: credentials.NewStaticV4(c.AccessKey, c.SecretKey.Reveal(), ""), Region: c.Region})
+	check(t, err)
+	part := schemas.ExportPrefix("acme", "files") + schemas.PartName(schemas.EntityInteraction, "files", schemas.Part{Number: 1})
+	tagged := func(want string) {
+		t.Helper()
+		w.eventually(func() bool {
+			all, err := client.GetObjectTagging(t.Context(), c.Bucket, part, minio.GetObjectTaggingOptions{})
+			check(t, err)
+			return all.ToMap()["cdds"] == want
+		})
+	}
+	tagged("artifact")
+	now := schemas.TimeOf(time.Now())
+	hold := schemas.Hold{TenantID: "acme", HoldID: "case-12", Name: "Smith v. Acme", Reason: "counsel asked", Exports: []string{"files"}, CreatedAt: now, UpdatedAt: now}
+	w.publish(&hold)
+	tagged("held")
+	released := hold
+	released.ReleasedAt, released.ReleasedBy = now, "ada"
+	w.publish(&released)
+	tagged("artifact")
 }
 
 // TestHistoryDoesNotAgePastWhatIsHeld holds one of three old interactions.

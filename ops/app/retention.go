@@ -34,7 +34,10 @@ func buildRetention(a *App) ([]role, error) {
 		Rows: a.warehouse, Keep: c.History.Keep, Least: c.History.Least, Every: c.History.AgeEvery, Publisher: a.publisher, Holds: defined, Clock: clock,
 		Name: a.Name, Registerer: a.Registry, Logger: a.Logger.With("role", "retention.ageing"), Now: now,
 	})
-	return []role{{"retention", keeper.Run, ready}, {"retention.ageing", ageing.Run, ready}, seen}, err
+	holding := retention.NewHolding(retention.HoldingOptions{
+		Holds: defined, Store: a.bucket, Every: c.Retention.Every, Registerer: a.Registry, Logger: a.Logger.With("role", "retention.holding"),
+	})
+	return []role{{"retention", keeper.Run, ready}, {"retention.holding", holding.Run, ready}, {"retention.ageing", ageing.Run, ready}, seen}, err
 }
 
 // historyFrom is when the rows of a tenant begin that are kept.

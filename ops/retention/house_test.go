@@ -2,6 +2,8 @@ package retention_test
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"io"
 	"log/slog"
@@ -15,6 +17,7 @@ import (
 
 	"cdds/ops/retention"
 	"cdds/pipeline"
+	"cdds/pipeline/bucket"
 	"cdds/pipeline/pipelinetest"
 	"cdds/schemas"
 )
@@ -175,7 +178,10 @@ func (h *house) accept(id string) {
 
 func (h *house) put(id, name, content string) {
 	h.t.Helper()
-	check(h.t, h.store.PutBytes(h.t.Context(), schemas.ExportPrefix("acme", id)+name, []byte(content), ""))
+	sum := sha256.Sum256([]byte(content))
+	check(h.t, h.store.Put(h.t.Context(), schemas.ExportPrefix("acme", id)+name, bucket.Content{
+		Body: strings.NewReader(content), Size: int64(len(content)), SHA256: hex.EncodeToString(sum[:]), Expires: strings.HasSuffix(name, ".p7m"),
+	}))
 }
 
 func (h *house) tell(id, event string, state schemas.State, edit func(*schemas.ExportStatus)) {

@@ -113,6 +113,42 @@ func TestListIsByPrefixAndRemoveRemoves(t *testing.T) {
 	}
 }
 
+// TestWhatIsHeldHasAnotherTagThanWhatTheStoreRemovesByAge reads the tag that the rule of ExpireAfter
+// goes by.
+func TestWhatIsHeldHasAnotherTagThanWhatTheStoreRemovesByAge(t *testing.T) {
+	b := open(t, "held")
+	e := stacktest.Shared(t).Endpoints().S3
+	client, err := minio.New(e.Endpoint, &minio.Options{Creds: credentials.NewStaticV4(e.AccessKey, e.SecretKey, ""), Region: e.Region})
+	if err != nil {
+		t.Fatal(err)
+	}
+	content := contentOf("sealed", map[string]string{"rows": "7"})
+	content.Expires = true
+	if err := b.Put(t.Context(), "acme/e1/part", content); err != nil {
+		t.Fatal(err)
+	}
+	tag := func(want string) {
+		t.Helper()
+		all, err := client.GetObjectTagging(t.Context(), "held", "acme/e1/part", minio.GetObjectTaggingOptions{})
+		if err != nil || all.ToMap()["cdds"] != want {
+			t.Errorf("its tags are %v, %v; want cdds=%s", all, err, want)
+		}
+		if o, err := b.Stat(t.Context(), "acme/e1/part"); err != nil || o.Size != 6 || o.Metadata["rows"] != "7" {
+			t.Errorf("it is %+v, %v", o, err)
+		}
+	}
+	tag("artifact")
+	for _, held := range []bool{true, true, false, false} {
+		if err := b.Hold(t.Context(), "acme/e1/part", held); err != nil {
+			t.Fatal(err)
+		}
+		tag(map[bool]string{true: "held", false: "artifact"}[held])
+	}
+	if err := b.Hold(t.Context(), "acme/e1/gone", true); !errors.Is(err, bucket.ErrNotFound) {
+		t.Errorf("one that is not there: %v", err)
+	}
+}
+
 // failing is a body that breaks off.
 type failing struct{ whole *bytes.Reader }
 

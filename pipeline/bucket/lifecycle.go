@@ -12,6 +12,7 @@ import (
 
 	"github.com/minio/minio-go/v7"
 	"github.com/minio/minio-go/v7/pkg/lifecycle"
+	"github.com/minio/minio-go/v7/pkg/tags"
 )
 
 // lifecycleRule is the id of the rule CDDS sets; other rules of the bucket stay.
@@ -19,8 +20,8 @@ const lifecycleRule = "cdds-expire"
 
 // The tag of objects that the rule is about. The others decide what exports are, and which
 // logs of a topic are one and the same: if the store removed them by age, an old request
-// that is read again would run as if it were new.
-const expiresTag, expiresValue = "cdds", "artifact"
+// that is read again would run as if it were new. What a hold keeps has another value.
+const expiresTag, expiresValue, heldValue = "cdds", "artifact", "held"
 
 // ErrNoLifecycle says that the store has no bucket lifecycle.
 var ErrNoLifecycle = errors.New("the object store has no bucket lifecycle")
@@ -53,6 +54,25 @@ func (b *Bucket) ExpireAfter(ctx context.Context, age time.Duration) error {
 	}
 	if err != nil {
 		return fmt.Errorf("set the lifecycle of bucket %s: %w", b.name, err)
+	}
+	return nil
+}
+
+// Hold takes an object that expires out of what ExpireAfter has the store remove, or puts it back.
+// It is safe to repeat, and ErrNotFound if there is none. Other tags of the object are lost: to
+// read them takes a right that nothing else needs. Where the store has no tags it has no such rule,
+// and nothing is to be done.
+func (b *Bucket) Hold(ctx context.Context, key string, held bool) error {
+	value := expiresValue
+	if held {
+		value = heldValue
+	}
+	all, err := tags.NewTags(map[string]string{expiresTag: value}, true)
+	if err == nil {
+		err = b.client.PutObjectTagging(ctx, b.name, key, all, minio.PutObjectTaggingOptions{})
+	}
+	if err != nil && minio.ToErrorResponse(err).StatusCode != http.StatusNotImplemented {
+		return wrap("tag", key, err)
 	}
 	return nil
 }

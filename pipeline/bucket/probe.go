@@ -46,7 +46,7 @@ func (b *Bucket) Probe(ctx context.Context, folder string, kept time.Duration, n
 	p := &probe{Bucket: b, prefix: folder + strings.ToLower(rand.Text()) + "/", now: now}
 	defer p.cleanUp(context.WithoutCancel(ctx))
 	for _, step := range []func(context.Context) error{
-		p.absence, p.writing, p.racing, p.reading, p.listing,
+		p.absence, p.writing, p.racing, p.reading, p.listing, p.holding,
 		func(ctx context.Context) error { return p.expiry(ctx, kept) },
 		p.removing,
 	} {
@@ -246,6 +246,19 @@ func (p *probe) listing(ctx context.Context) error {
 		p.problem("a listing has %d of the 2 objects that were just stored: listings must see writes at once", len(all))
 	}
 	return nil
+}
+
+// holding: what a hold keeps must not go by the rule of what expires.
+func (p *probe) holding(ctx context.Context) error {
+	if !p.written {
+		return nil
+	}
+	err := p.Hold(ctx, p.prefix+"once", true)
+	if refused(err) {
+		p.problem("it does not let the tag of an object be changed (%v): allow s3:PutObjectTagging, or its lifecycle rule removes files that a hold keeps", err)
+		return nil
+	}
+	return err
 }
 
 // archives are the storage classes whose objects are not read without being restored.

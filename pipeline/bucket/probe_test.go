@@ -55,6 +55,8 @@ func (s *faultyStore) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		verb = "LIFECYCLE"
 	case query.Has("list-type"):
 		verb = "LIST"
+	case query.Has("tagging"):
+		verb = "TAG"
 	}
 	s.mu.Lock()
 	content, there := s.objects[key]
@@ -171,6 +173,7 @@ func TestAStoreThatCannotKeepThePromiseIsRefusedWithTheReason(t *testing.T) {
 		"writing is not allowed":              {&faultyStore{denied: "PUT"}, "allow s3:PutObject"},
 		"reading is not allowed":              {&faultyStore{denied: "GET"}, "allow s3:GetObject"},
 		"listing is not allowed":              {&faultyStore{denied: "LIST"}, "allow s3:GetObject and s3:ListBucket"},
+		"tagging is not allowed":              {&faultyStore{denied: "TAG"}, "allow s3:PutObjectTagging, or its lifecycle rule removes files that a hold keeps"},
 		"removing is not allowed":             {&faultyStore{denied: "DELETE"}, "allow s3:DeleteObject"},
 		"rules are not shown":                 {&faultyStore{denied: "LIFECYCLE"}, "allow s3:GetLifecycleConfiguration"},
 		"a rule removes everything":           {&faultyStore{lifecycle: rule("<Prefix></Prefix>", 365)}, `its lifecycle rule "r" removes or archives by age what decides exports`},

@@ -30,6 +30,7 @@ type object struct {
 	content  []byte
 	metadata map[string]string
 	modified time.Time
+	expires  bool
 }
 
 // NewStore returns an empty Store.
@@ -53,7 +54,7 @@ func (s *Store) Put(_ context.Context, key string, c bucket.Content) error {
 	if now == nil {
 		now = time.Now
 	}
-	s.objects[key] = object{content, maps.Clone(c.Metadata), now()}
+	s.objects[key] = object{content, maps.Clone(c.Metadata), now(), c.Expires}
 	return nil
 }
 
@@ -143,6 +144,26 @@ func (s *Store) Folders(ctx context.Context, prefix string) iter.Seq2[string, er
 			}
 		}
 	}
+}
+
+// Hold takes an object out of what ExpireBefore removes, or puts it back.
+func (s *Store) Hold(_ context.Context, key string, held bool) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	o, ok := s.objects[key]
+	if !ok {
+		return fmt.Errorf("tag %s: %w", key, bucket.ErrNotFound)
+	}
+	o.expires = !held
+	s.objects[key] = o
+	return nil
+}
+
+// ExpireBefore removes what expires and is from before a time, as a rule of the store does.
+func (s *Store) ExpireBefore(t time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	maps.DeleteFunc(s.objects, func(_ string, o object) bool { return o.expires && o.modified.Before(t) })
 }
 
 // Remove of an object that is not there is no error.

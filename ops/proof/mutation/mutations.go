@@ -247,6 +247,14 @@ var mutations = []mutation{
 		"ops/retention/retention.go", "if err := k.Artifacts.Discard(ctx, e.TenantID, e.ExportID); err != nil {", "if err := error(nil); err != nil {",
 		"ops/app", "TestAfterThirtyDaysObjectsStatusAndHistoryAgree",
 	}, {
+		"retention", "the store itself keeps what a hold keeps",
+		"ops/retention/holding.go", "h.mark(ctx, files, true)", "h.mark(ctx, nil, true)",
+		"ops/retention", "TestTheStoreItselfKeepsWhatAHoldKeeps",
+	}, {
+		"retention", "what is held no longer may go by age again",
+		"ops/retention/holding.go", "h.mark(ctx, files, false)", "h.mark(ctx, files[:0], false)",
+		"ops/retention", "TestTheStoreItselfKeepsWhatAHoldKeeps",
+	}, {
 		"retention", "objects without history are removed",
 		"ops/retention/sweep.go", "\t\treport.Orphans++\n", "\t\treport.Orphans--\n",
 		"ops/app", "TestTheSweepRemovesOrphansAndOwnsUpToWhatIsLost",

@@ -27,6 +27,9 @@ func (w *world) settleExports() {
 		w.failf("exports that nothing hinders do not end: %s", w.standing(last))
 	}
 	for _, x := range last {
+		if e := w.fold(x); w.refusedForQuota(x, e) {
+			continue
+		}
 		if state := w.fold(x).State; state != schemas.Completed && (state != schemas.Refused || w.hasRows(x.request.TenantID)) {
 			w.failf("an export that nothing hinders is not completed: %s", w.standing([]*asked{x}))
 		}
@@ -97,6 +100,7 @@ func (w *world) checkExports() {
 			w.checkExport(x, o, l)
 			w.coverage["an export is completed"]++
 		case x.cancelled:
+		case w.refusedForQuota(x, e):
 		case superseded(x, e):
 			w.coverage["a run is superseded"]++
 		case strings.Contains(w.standing([]*asked{x}), "since_export: "): // it continues one that was not completed then

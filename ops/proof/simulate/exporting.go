@@ -28,7 +28,7 @@ func (p *process) export(ctx context.Context, k conn, settler *consumers.Settler
 			HistoryFrom: p.historyFrom, Now: p.now,
 		}),
 		Log: offsets, Requests: requestTopic{k}, Ledger: tables{p},
-		Publisher: k, Tenants: tables{p}, Holds: holds{p}, Name: p.name(), Slots: 1, InlineCertificates: true,
+		Publisher: k, Tenants: tables{p}, Holds: holds{p}, Quotas: p.quotas(), Name: p.name(), Slots: 1, InlineCertificates: true,
 		IngestWait: ingestWait, RetryFor: retryFor, Steady: true, Logger: p.w.log, Now: p.now,
 	})
 	run(ctx, p, consumers.Options[*schemas.ExportRequest]{

@@ -86,6 +86,7 @@ func generate(seed uint64) history {
 		Nameless:   pick(8) == 0,
 		Erases:     pick(2) == 0,
 		Retains:    pick(2) == 0,
+		Bounded:    pick(4) == 0,
 		Processes:  [][]string{{"ie"}, {"i", "e"}, {"ie", "ie"}, {"i", "ie", "e"}}[pick(4)],
 	}}
 	total := 0

@@ -25,6 +25,8 @@ type model struct {
 	byBody map[string]*content
 	// byNumber are those that are events, by the number in their text.
 	byNumber map[string]*content
+	// full are the steps at which tenants were found to have used up their quota last.
+	full map[string]int
 	// untold says that Kafka lost status events.
 	untold bool
 	// doubted says that what groups had committed was lost at least once.
@@ -250,6 +252,7 @@ func (m *model) put(p *process, key string) {
 		m.decisions = append(m.decisions, m.w.steps)
 	}
 	m.decidedErasure(key)
+	m.opened(key)
 	for _, x := range m.exports {
 		if key == schemas.ExportPrefix(x.request.TenantID, x.request.ExportID)+"accepted.json" {
 			m.accepted(p, x, key)

@@ -39,6 +39,8 @@ type world struct {
 	holdsChanged chan struct{}
 	// erases and retains say that processes which export do that, too.
 	erases, retains bool
+	// bounded says that tenants have a quota.
+	bounded bool
 
 	model    model
 	broken   string // the first law that was broken
@@ -66,6 +68,8 @@ type setting struct {
 	Erases bool
 	// Retains says that there is a retention role, wherever exports are made.
 	Retains bool
+	// Bounded says that tenants have a quota.
+	Bounded bool
 	// Processes are the roles of those that run from the beginning, such as "i", "e", "ie".
 	Processes []string
 }
@@ -121,7 +125,7 @@ func play(t *testing.T, h history, watch func(w *world)) (o outcome) {
 func newWorld(s setting) *world {
 	w := &world{
 		log: quiet, tables: pipelinetest.NewWarehouse(),
-		lives: map[string]int{}, coverage: map[string]int{}, steps: 1, erases: s.Erases, retains: s.Retains, told: told{}.clone(), holdsChanged: make(chan struct{}),
+		lives: map[string]int{}, coverage: map[string]int{}, steps: 1, erases: s.Erases, retains: s.Retains, bounded: s.Bounded, told: told{}.clone(), holdsChanged: make(chan struct{}),
 		decrypted: map[[sha256.Size]byte][]byte{}, verified: map[[sha256.Size]byte]bool{},
 	}
 	w.attachments = pipelinetest.NewStore()

@@ -165,8 +165,8 @@ func TestAnErasureOfNothingIsNotDone(t *testing.T) {
 		state string
 		said  string
 	}{
-		{"a typing error", []string{"--tenant", "acme", "--contact", "Eve", "--id", "typo"}, 6, schemas.ErasureNothingFound, `there is ["eve"]`},
-		{"blanks", []string{"--tenant", "acme", "--contact", " e ve\u00a0", "--id", "blanks"}, 6, schemas.ErasureNothingFound, `letter case and blanks count; there is ["eve"]`},
+		{"a typing error", []string{"--tenant", "acme", "--contact", "Eve", "--id", "typo"}, 6, schemas.ErasureNothingFound, `there is "eve"`},
+		{"blanks", []string{"--tenant", "acme", "--contact", " e ve\u00a0", "--id", "blanks"}, 6, schemas.ErasureNothingFound, `letter case and blanks count; there is "eve"`},
 		{"an unknown tenant", []string{"--tenant", "nosuch", "--contact", "eve", "--id", "nosuch"}, 3, schemas.ErasureRefused, "tenant nosuch is unknown"},
 		{"the right one", []string{"--tenant", "acme", "--contact", "eve", "--id", "right"}, 0, schemas.ErasureDone, "1 version removed"},
 		{"the same again", []string{"--tenant", "acme", "--contact", "eve", "--id", "right-again"}, 6, schemas.ErasureNothingFound, "erasure right-again found nothing"},

@@ -103,7 +103,7 @@ func Main(args []string, in io.Reader, out, err io.Writer) int {
 	}
 	cmd, failed := root.ExecuteContextC(ctx)
 	if failed != nil && !s.began { // cobra's own: arguments, flags, unknown commands
-		failed = usageError{withHint(failed, fmt.Sprintf("`%s --help` explains it", cmd.CommandPath()))}
+		failed = usageError{withHint(inOurWords(failed), fmt.Sprintf("`%s --help` explains it", cmd.CommandPath()))}
 	}
 	return s.report(failed)
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/oklog/ulid/v2"
@@ -156,7 +157,7 @@ func (s *session) toldErasure(e schemas.Erasure) error {
 		if len(e.Subjects) > 1 {
 			check = "check the ids: letter case and blanks count; --skip-unknown erases the others"
 		} else if len(e.Subjects) == 1 && len(e.Subjects[0].Similar) > 0 {
-			check += fmt.Sprintf("; there is %q", e.Subjects[0].Similar)
+			check += "; there is " + strings.Join(quoted(e.Subjects[0].Similar), " and ")
 		}
 		return jsonTold{nothing(withHint(errors.New(e.Reason), check,
 			fmt.Sprintf("it may have been erased before: `%s` lists erasures", shell.Command("cdds", "audit", "--tenant", e.Request.TenantID))))}

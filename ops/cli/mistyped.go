@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 
 	"cdds/ops/config"
@@ -115,3 +116,24 @@ var values = map[string]string{
 }
 
 const wholeNumber = "a whole number"
+
+// groups are what cobra says of flags that belong together.
+var groups = []struct {
+	says *regexp.Regexp
+	ours string
+}{
+	{regexp.MustCompile(`^at least one of the flags in the group \[(.*)\] is required$`), "give one of %s"},
+	{regexp.MustCompile(`^required flag\(s\) (.*) not set$`), "missing: %s"},
+	{regexp.MustCompile(`^if any flags in the group .* none of the others can be; \[(.*)\] were all set$`), "give only one of %s"},
+}
+
+// inOurWords is what cobra says of flags, with their names as they are typed.
+func inOurWords(err error) error {
+	for _, g := range groups {
+		if said := g.says.FindStringSubmatch(err.Error()); said != nil {
+			names := strings.FieldsFunc(said[1], func(r rune) bool { return strings.ContainsRune(` ,"`, r) })
+			return fmt.Errorf(g.ours, "--"+strings.Join(names, ", --"))
+		}
+	}
+	return err
+}

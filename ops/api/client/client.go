@@ -82,6 +82,8 @@ type Problem struct {
 	Quota bool `json:"-"`
 	// RetryAfter is how long to wait, if the server said so.
 	RetryAfter time.Duration `json:"-"`
+	// sought is what was not found, such as "jobs/nightly of tenant acme".
+	sought string
 }
 
 func (p *Problem) Error() string {
@@ -91,6 +93,9 @@ func (p *Problem) Error() string {
 	}
 	for _, e := range p.Errors {
 		text += "; " + strings.TrimPrefix(e.Location+": ", ": ") + e.Message
+	}
+	if p.sought != "" {
+		text += ": " + p.sought
 	}
 	return fmt.Sprintf("the server says: %s (%d)", text, p.Status)
 }
@@ -253,6 +258,12 @@ func (c *Client) send(ctx context.Context, method, path string, q url.Values, in
 		p.Title = http.StatusText(answer.StatusCode)
 	}
 	p.Status = answer.StatusCode
+	if p.Status == http.StatusNotFound {
+		p.sought = strings.TrimPrefix(path, "/")
+		if tenant := q.Get("tenant"); tenant != "" {
+			p.sought += " of tenant " + tenant
+		}
+	}
 	p.Quota = p.Status == http.StatusTooManyRequests && slices.ContainsFunc(answer.Header.Values("RateLimit-Policy"), isQuota)
 	if seconds, err := strconv.Atoi(answer.Header.Get("Retry-After")); err == nil {
 		p.RetryAfter = time.Duration(seconds) * time.Second

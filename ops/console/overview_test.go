@@ -71,3 +71,14 @@ func TestThePageOfAnExportSaysWhatWasDoneToIt(t *testing.T) {
 		}
 	}
 }
+
+func TestAPageOfOneTenantDoesNotOfferAllOfThem(t *testing.T) {
+	d := newDesk(t, "single", 0, 0)
+	d.who.Tenant, d.tenant = schemas.AllTenants, schemas.AllTenants
+	if page := d.get("/tenants"); !strings.Contains(page, `value="*">All tenants`) {
+		t.Errorf("all tenants cannot be chosen:\n%s", page)
+	}
+	if page := d.get("/jobs"); !strings.Contains(page, "about one tenant") || strings.Contains(page, `value="*">All tenants`) {
+		t.Errorf("for a page of one tenant all can be chosen, which leads back:\n%s", page)
+	}
+}

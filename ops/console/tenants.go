@@ -93,7 +93,7 @@ func (c *Console) chooseTenant(q *request, back string) error {
 	if more {
 		d.More = Prefix + "/tenants" + d.with("after_id", d.Tenants[len(d.Tenants)-1])
 	}
-	d.All = several(q.who) && d.Search == "" && d.First()
+	d.All = several(q.who) && d.Search == "" && d.First() && back == ""
 	if schemas.IsTenant(d.Search) && d.First() && q.who.Sees(d.Search) {
 		known, err := c.Admin.HasTenant(q.r.Context(), q.who, d.Search)
 		if err != nil {

@@ -254,6 +254,9 @@ func (p *probe) holding(ctx context.Context) error {
 		return nil
 	}
 	err := p.Hold(ctx, p.prefix+"once", true)
+	if err == nil {
+		err = p.Hold(ctx, p.prefix+"once", false) // should the probe leave it, the rule removes it
+	}
 	if refused(err) {
 		p.problem("it does not let the tag of an object be changed (%v): allow s3:PutObjectTagging, or its lifecycle rule removes files that a hold keeps", err)
 		return nil

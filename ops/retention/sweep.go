@@ -159,7 +159,7 @@ func (k *Keeper) stored(ctx context.Context, tenantID, exportID string, state sc
 	over := standing.Over(k.Now(), k.Lifetime(tenantID))
 	f := finding{tenant: tenantID, export: exportID}
 	switch {
-	case known && underWay(state):
+	case known && (underWay(state) || state == schemas.Refused && accepted && over): // a message about it was refused, not the export
 		over, err = k.overUnseen(ctx, f, standing, over)
 		if err != nil || !over {
 			return none, err

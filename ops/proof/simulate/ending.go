@@ -40,6 +40,9 @@ func (w *world) settleExports() {
 	for _, x := range w.model.exports {
 		if w.fold(x).State == schemas.Failed && !x.lost {
 			w.ask(schemas.ActionRetry, x)
+			if w.bounded { // of several at once one may be refused
+				w.ended(w.model.exports, exportRounds)
+			}
 		}
 	}
 	w.ended(w.model.exports, exportRounds)

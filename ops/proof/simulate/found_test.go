@@ -343,3 +343,16 @@ func TestAnErasureNeedNotNameWhatKafkaLostBeforeHistoryReadIt(t *testing.T) {
 		{"erase", 0, 1, 0},
 	}})
 }
+
+func TestHistoryIsToldOfWhatExpiredThoughItKnowsOfARefusalAlone(t *testing.T) {
+	replay(t, history{setting{Partitions: 1, Retains: true, Processes: []string{"ie"}}, []act{
+		{"produce", 0, 0, 0},
+		{"request an export", 0, 0, 0},
+		{"rest", 0, 0, 0},
+		{"run", 579, 0, 0},
+		{"retry an export", 0, 0, 0},
+		{"lose status events", 0, 0, 0},
+		{"lose ClickHouse", 0, 0, 0},
+		{"stand still", 0, 0, 0},
+	}})
+}

@@ -58,6 +58,7 @@ func (w *world) settleExports() {
 	w.checkExports()
 	w.checkChains()
 	w.settleObjects()
+	w.settleHistory()
 }
 
 // ended lets time pass until exports have ended; false if they do not in so many rounds.

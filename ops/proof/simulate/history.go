@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"cdds/consumers"
 	projector "cdds/consumers/history"
@@ -225,4 +226,33 @@ func (h past) exports(ctx context.Context, each func(schemas.Export) error, is f
 		}
 	}
 	return err
+}
+
+// settleHistory: history shows of every export what was told of it, unless Kafka lost that.
+func (w *world) settleHistory() {
+	if !w.erases && !w.retains || w.model.untold {
+		return
+	}
+	for range exportRounds {
+		if !w.rest(restLimit) {
+			w.failf("there is no end to what processes do")
+		}
+		if w.broken != "" || w.wronglyTold() == "" {
+			return
+		}
+		w.sleep(15 * time.Second)
+	}
+	w.failf("history does not show what was told: %s", w.wronglyTold())
+}
+
+// wronglyTold names an export of which history shows something else than was told; empty if
+// there is none.
+func (w *world) wronglyTold() string {
+	for _, x := range w.model.exports {
+		told, shown := w.fold(x), w.told.exports[exportID{x.request.TenantID, x.request.ExportID}]
+		if told.State != shown.State || told.Done != shown.Done || told.Events != shown.Events {
+			return fmt.Sprintf("%s is %q after %d events, and history shows %q after %d", x.name(), told.State, told.Events, shown.State, shown.Events)
+		}
+	}
+	return ""
 }

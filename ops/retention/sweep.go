@@ -258,40 +258,6 @@ func (k *Keeper) completed(ctx context.Context, e schemas.Export) (none finding,
 	return f, nil
 }
 
-// files counts those of an export, and which of them have no object.
-type files struct {
-	export    schemas.Export
-	there     map[string]bool
-	all, gone int
-}
-
-// newFiles begins with those that are no parts.
-func newFiles(e schemas.Export, objects []bucket.Object) *files {
-	f := &files{export: e, there: make(map[string]bool, len(objects))}
-	for _, o := range objects {
-		f.there[o.Key] = true
-	}
-	f.export.Parts = nil
-	f.count()
-	f.export.Completion = nil
-	return f
-}
-
-// part counts the files of a part.
-func (f *files) part(r schemas.Receipt) {
-	f.export.Parts = []schemas.Receipt{r}
-	f.count()
-}
-
-func (f *files) count() {
-	for _, a := range schemas.Artifacts(f.export) {
-		f.all++
-		if !f.there[a.Key] {
-			f.gone++
-		}
-	}
-}
-
 // settle ends a disagreement, unless it has changed since it was looked at.
 func (k *Keeper) settle(ctx context.Context, f finding, report *Report) error {
 	e, _, err := k.History.Export(ctx, f.tenant, f.export)

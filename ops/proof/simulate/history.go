@@ -228,7 +228,7 @@ func (h past) exports(ctx context.Context, each func(schemas.Export) error, is f
 	return err
 }
 
-// settleHistory: history shows of every export what was told of it, unless Kafka lost that.
+// settleHistory: history shows every export as its events have it, unless Kafka lost some.
 func (w *world) settleHistory() {
 	if !w.erases && !w.retains || w.model.untold {
 		return
@@ -237,21 +237,20 @@ func (w *world) settleHistory() {
 		if !w.rest(restLimit) {
 			w.failf("there is no end to what processes do")
 		}
-		if w.broken != "" || w.wronglyTold() == "" {
+		if w.broken != "" || w.misshown() == "" {
 			return
 		}
 		w.sleep(15 * time.Second)
 	}
-	w.failf("history does not show what was told: %s", w.wronglyTold())
+	w.failf("history does not show what was published: %s", w.misshown())
 }
 
-// wronglyTold names an export of which history shows something else than was told; empty if
-// there is none.
-func (w *world) wronglyTold() string {
+// misshown names an export that history shows otherwise than its events have it, or is empty.
+func (w *world) misshown() string {
 	for _, x := range w.model.exports {
-		told, shown := w.fold(x), w.told.exports[exportID{x.request.TenantID, x.request.ExportID}]
-		if told.State != shown.State || told.Done != shown.Done || told.Events != shown.Events {
-			return fmt.Sprintf("%s is %q after %d events, and history shows %q after %d", x.name(), told.State, told.Events, shown.State, shown.Events)
+		want, shown := w.fold(x), w.told.exports[exportID{x.request.TenantID, x.request.ExportID}]
+		if want.State != shown.State || want.Done != shown.Done || want.Events != shown.Events {
+			return fmt.Sprintf("%s is %q after %d events, and history shows %q after %d", x.name(), want.State, want.Events, shown.State, shown.Events)
 		}
 	}
 	return ""

@@ -151,7 +151,7 @@ func (w *world) heldExports() (all []*asked) {
 	return all
 }
 
-// untidy names an artifact that must not be stored any more; empty if there is none.
+// untidy names an artifact that must not be stored any more, or is empty.
 func (w *world) untidy() string {
 	all, err := w.objects.List(context.Background(), "")
 	if err != nil {

@@ -202,7 +202,7 @@ var mutations = []mutation{
 		"consumers/export", "TestACancelAtAnyStepOfAnotherWorkerEndsEitherWay",
 	}, {
 		"control", "a cancel ends the query that runs",
-		"consumers/export/own.go", "\te.stop(errCancelled)\n\tselect {", "\tselect {",
+		"consumers/export/own.go", "\te.stop(pipeline.ErrGone)\n\tselect {", "\tselect {",
 		"consumers/export", "TestACancelEndsTheQueryThatRunsAndLeavesNothing",
 	}, {
 		"control", "messages about one export are taken in the order of the log",

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -18,14 +19,19 @@ func TestEveryLineOfTheBudgetNamesABenchmark(t *testing.T) {
 	}
 	for _, l := range lines {
 		files, _ := filepath.Glob(filepath.Join("../../..", l.Package, "*_test.go"))
-		name, _, _ := strings.Cut(l.Benchmark, "/")
-		defines, found := regexp.MustCompile(`(?m)^func `+name+`\(b \*testing\.B\)`), false
+		name, _, part := strings.Cut(l.Benchmark, "/")
+		defines, found := regexp.MustCompile(`(?ms)^func `+name+`\(b \*testing\.B\).*?^}`), false
 		for _, file := range files {
 			content, err := os.ReadFile(file)
 			if err != nil {
 				t.Fatal(err)
 			}
-			found = found || defines.Match(content)
+			if body := defines.Find(content); body != nil {
+				found = true
+				if parts := bytes.Contains(body, []byte("b.Run(")); parts != part {
+					t.Errorf("%s: a benchmark has parts: %t, and its line names one: %t", l.Benchmark, parts, part)
+				}
+			}
 		}
 		if !found {
 			t.Errorf("./%s has no %s", l.Package, name)

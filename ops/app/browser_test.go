@@ -215,6 +215,10 @@ func (b *tab) inspect(name string) {
 		if len(hidden) > 0 {
 			b.t.Errorf("%s, %s: part of %q is off the screen", name, look.name, hidden)
 		}
+		b.do(chromedp.Evaluate(`[...document.querySelectorAll("main form[method=post] button")].filter((b) => b.checkVisibility() && b.getBoundingClientRect().right > innerWidth).map((b) => b.textContent)`, &hidden))
+		if len(hidden) > 0 {
+			b.t.Errorf("%s, %s: the buttons %q are off the screen", name, look.name, hidden)
+		}
 		if look.name == "tablet" { // its markup is that of the others
 			continue
 		}

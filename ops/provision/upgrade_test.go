@@ -9,6 +9,7 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2"
 
 	"cdds/ops/stack/stacktest"
+	"cdds/pipeline/ledger"
 	"cdds/pipeline/tables"
 )
 
@@ -68,6 +69,44 @@ VALUES ('acme', '2026-01-01 00:00:00', 'old', 'chat', '{"interaction_id":"old"}'
 			check(t, conn.Exec(ctx, `INSERT INTO interactions (tenant_id, started_at, interaction_id, media_type, body, body_bytes, source_partition, source_offset)
 VALUES ('acme', '2026-01-01 00:00:00', 'back', 'chat', '{"interaction_id":"back"}', 26, 0, 8)`))
 		})
+	}
+}
+
+// The latest runs of jobs are found that were saved before there was a projection of them, and by
+// a process of the release before after that.
+func TestTheLatestRunsOfBeforeAreInTheProjection(t *testing.T) {
+	ctx, database := t.Context(), "upgrade_runs"
+	check(t, stacktest.ClickHouse(t).Exec(ctx, "CREATE DATABASE "+database))
+	conn := stacktest.ClickHouse(t, func(o *clickhouse.Options) { o.Auth.Database = database })
+	db := tables.New(conn)
+	check(t, db.Create(ctx, until(t, "0072")...))
+	save := func(id, at string) {
+		check(t, conn.Exec(ctx, `INSERT INTO exports (tenant_id, export_id, state, requested_at, updated_at, body, version)
+VALUES ('acme', '`+id+`', 'completed', '`+at+`', '`+at+`', '{"request":{"job_id":"nightly"}}', 5)`))
+	}
+	latest := func() string {
+		runs, err := ledger.New(db).LatestRuns(ctx, "acme", []string{"nightly"})
+		check(t, err)
+		if len(runs) != 1 {
+			t.Fatalf("there are latest runs of %d jobs", len(runs))
+		}
+		return runs["nightly"].ExportID
+	}
+	save("second", "2026-01-02 00:00:00")
+	save("first", "2026-01-01 00:00:00")
+	waiting := tables.WithSettings(ctx, clickhouse.Settings{"mutations_sync": 2})
+	check(t, db.Create(waiting, Schemas()...))
+	if id := latest(); id != "second" {
+		t.Errorf("the latest run is %s", id)
+	}
+	var with, parts uint64
+	check(t, conn.QueryRow(ctx, "SELECT countIf(has(projections, 'latest_run')), count() FROM system.parts WHERE database = currentDatabase() AND table = 'exports' AND active").Scan(&with, &parts))
+	if with != parts || parts == 0 {
+		t.Errorf("%d of %d parts have the projection", with, parts)
+	}
+	save("third", "2026-01-03 00:00:00")
+	if id := latest(); id != "third" {
+		t.Errorf("the latest run is %s", id)
 	}
 }
 

@@ -103,24 +103,3 @@ func TestExportsThatMayHoldRowsAreThoseWithArtifactsOrAtWork(t *testing.T) {
 		t.Errorf("exports and their parts are %v, want %v", got, want)
 	}
 }
-
-func TestTheLatestRunOfAJobIsWholeWhileItIsAtWork(t *testing.T) {
-	l := open(t)
-	run := func(id, job string, hour int, state schemas.State) schemas.Export {
-		return schemas.Export{
-			TenantID: "latest", ExportID: id, State: state, Events: 1, Waiting: "waiting", RequestedAt: schemas.TimeOf(from.Add(time.Duration(hour) * time.Hour)),
-			Request: &schemas.ExportRequest{JobID: job, Entity: schemas.EntityInteraction}, Done: schemas.Totals{Rows: 7},
-		}
-	}
-	check(t, l.SaveExports(t.Context(), []schemas.Export{
-		run("a1", "a", 1, schemas.Completed), run("a2", "a", 2, schemas.Running), run("b2", "b", 2, schemas.Failed), run("b1", "b", 1, schemas.Running), run("c1", "c", 1, schemas.Completed),
-	}))
-	runs, err := l.LatestRuns(t.Context(), "latest", []string{"a", "b", "never"})
-	check(t, err)
-	if len(runs) != 2 || runs["a"].ExportID != "a2" || runs["a"].State != schemas.Running || runs["a"].Waiting != "waiting" || runs["a"].Done.Rows != 7 {
-		t.Errorf("the latest runs are %+v", runs)
-	}
-	if b := runs["b"]; b == nil || b.ExportID != "b2" || b.State != schemas.Failed || !b.RequestedAt.Equal(from.Add(2*time.Hour)) {
-		t.Errorf("the latest run of b is %+v", b)
-	}
-}

@@ -545,3 +545,9 @@ ALTER TABLE exports_local ON CLUSTER 'cdds' ADD COLUMN IF NOT EXISTS began_at Da
 -- 0072_exports_began_at
 ALTER TABLE exports ON CLUSTER 'cdds' ADD COLUMN IF NOT EXISTS began_at DateTime64(3, 'UTC') DEFAULT if(JSONHas(summary, 'began_at'), parseDateTime64BestEffortOrZero(JSONExtractString(summary, 'began_at'), 3, 'UTC'), requested_at)
 ;
+-- 0073_exports_latest_run
+ALTER TABLE exports_local ON CLUSTER 'cdds' ADD PROJECTION IF NOT EXISTS latest_run (SELECT tenant_id, job_id, max((requested_at, export_id)) GROUP BY tenant_id, job_id)
+;
+-- 0074_exports_latest_run_of_before
+ALTER TABLE exports_local ON CLUSTER 'cdds' MATERIALIZE PROJECTION latest_run
+;

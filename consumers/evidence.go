@@ -22,7 +22,7 @@ func (e evidence) at(partition int32, m Mark) {
 	if m.Offset <= e.reached[partition].Offset {
 		return
 	}
-	e.reached[partition] = schemas.Reached{Offset: m.Offset, Diverges: -1}
+	e.reached[partition] = schemas.Reached{Offset: m.Offset, Diverges: -1, Committed: m.Offset}
 	delete(e.epochs, partition)
 	if m.Epoch >= 0 {
 		e.epochs[partition] = m.Epoch
@@ -95,7 +95,7 @@ func (s *Settler) read(ctx context.Context, topic schemas.Topic, l schemas.Linea
 	for p, position := range stored {
 		e.used[p] = max(e.used[p], position)
 		if offset, there := l.Offset(p, position-1); there && offset+1 > e.reached[p].Offset {
-			e.reached[p] = schemas.Reached{Offset: offset + 1, Diverges: -1}
+			e.reached[p] = schemas.Reached{Offset: offset + 1, Diverges: -1, Committed: e.reached[p].Committed}
 		}
 	}
 	return nil

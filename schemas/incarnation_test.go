@@ -58,7 +58,7 @@ func TestATopicMadeAgainHasNewPositionsAndAnotherGroup(t *testing.T) {
 	if o := l.Origin("g", 1); !slices.Equal(o.Groups, []string{"g.1"}) || o.Offset != 3 {
 		t.Errorf("it is read from %+v", o)
 	}
-	if _, changed := l.Next(schemas.Log{Topic: "t", TopicID: "b", Ends: schemas.Snapshot{9, 9}}, map[int32]schemas.Reached{0: {5, -1}}, nil); changed {
+	if _, changed := l.Next(schemas.Log{Topic: "t", TopicID: "b", Ends: schemas.Snapshot{9, 9}}, map[int32]schemas.Reached{0: {5, -1, 5}}, nil); changed {
 		t.Error("a log that grows is another one")
 	}
 }
@@ -125,9 +125,9 @@ func TestALogThatLostItsTailGoesOnBehindWhatWasRead(t *testing.T) {
 	l := schemas.Lineage{first(nil)}
 	log := schemas.Log{Topic: "t", TopicID: "a", Starts: schemas.Snapshot{0, 0, 0}, Ends: schemas.Snapshot{50, 70, 80}}
 	next, changed := l.Next(log, map[int32]schemas.Reached{
-		0: {100, -1}, // its end says so
-		1: {60, 55},  // it has grown since: only the epochs say so
-		2: {80, 80},
+		0: {100, -1, 100}, // its end says so
+		1: {60, 55, 60},   // it has grown since: only the epochs say so
+		2: {80, 80, 80},
 	}, map[int32]int64{0: 120, 1: 60, 2: 80})
 	if !changed || next.Cause != schemas.IncarnationTruncated || !maps.Equal(next.Begins, map[int32]int64{0: 50, 1: 55}) || !maps.Equal(next.Ends, map[int32]int64{0: 120, 1: 60}) {
 		t.Fatalf("it is %+v, %t", next, changed)
@@ -160,9 +160,25 @@ func TestALogThatLostItsTailGoesOnBehindWhatWasRead(t *testing.T) {
 	}
 }
 
+func TestWhatWasNotCommittedOfALogThatLostItsTailIsReadAgain(t *testing.T) {
+	l := schemas.Lineage{first(nil)}
+	log := schemas.Log{Topic: "t", TopicID: "a", Starts: schemas.Snapshot{0, 0}, Ends: schemas.Snapshot{50, 70}}
+	next, changed := l.Next(log, map[int32]schemas.Reached{
+		0: {60, -1, 0},  // nothing is committed: the log may be another one from its start on
+		1: {80, -1, 40}, // what was committed was there when that was done
+	}, map[int32]int64{0: 60, 1: 80})
+	if !changed || !maps.Equal(next.Begins, map[int32]int64{0: 0, 1: 40}) || !maps.Equal(next.Ends, map[int32]int64{0: 60, 1: 80}) {
+		t.Errorf("it is %+v, %t", next, changed)
+	}
+	log.Ends = schemas.Snapshot{60, 90}
+	if next, changed := l.Next(log, map[int32]schemas.Reached{0: {60, -1, 0}, 1: {80, -1, 40}}, nil); changed {
+		t.Errorf("the log has what was read of it, and there is another incarnation: %+v", next)
+	}
+}
+
 func TestWhereTopicsHaveNoIDsALogThatLostItsTailIsReadWhole(t *testing.T) {
 	l := schemas.Lineage{{Topic: "t", Cause: schemas.IncarnationFirst}}
-	next, changed := l.Next(schemas.Log{Topic: "t", Ends: schemas.Snapshot{5}}, map[int32]schemas.Reached{0: {100, -1}}, map[int32]int64{0: 100})
+	next, changed := l.Next(schemas.Log{Topic: "t", Ends: schemas.Snapshot{5}}, map[int32]schemas.Reached{0: {100, -1, 100}}, map[int32]int64{0: 100})
 	if !changed || next.Cause != schemas.IncarnationReplaced || next.Ends[0] != 100 {
 		t.Errorf("it is %+v, %t", next, changed)
 	}
@@ -187,7 +203,7 @@ func TestPositionsNeverRepeatAndSnapshotsOnlyGrow(t *testing.T) {
 				known := max(reached, seen)
 				diverges := min(known, int64(len(log)))
 				next, changed := l.Next(schemas.Log{Topic: "t", TopicID: fmt.Sprint(id), Starts: schemas.Snapshot{0}, Ends: schemas.Snapshot{int64(len(log))}},
-					map[int32]schemas.Reached{0: {known, diverges}}, used)
+					map[int32]schemas.Reached{0: {known, diverges, known}}, used)
 				if !changed {
 					return
 				}

@@ -20,6 +20,9 @@ type Reached struct {
 	// Diverges is where the log of the brokers and the one that was read part, by their
 	// leader epochs (KIP-320); -1 if that is not known.
 	Diverges int64
+	// Committed is what of it groups have committed: the rest was read a moment ago, or by who
+	// is gone.
+	Committed int64
 }
 
 // Next returns the incarnation that a log demands beside those that are known; false if it
@@ -42,12 +45,18 @@ func (l Lineage) Next(log Log, reached map[int32]Reached, used map[int32]int64) 
 	}
 	next.Begins = map[int32]int64{}
 	for p, r := range reached {
-		at := r.Diverges
-		if end := end(log, p); at < 0 || at > end {
+		at, end := r.Diverges, end(log, p)
+		if at < 0 || at > end {
 			at = end
 		}
 		if at >= r.Offset {
 			continue
+		}
+		if r.Diverges < 0 {
+			// It is shorter than what was read, and nothing tells from where on it is another: to go
+			// on from its end would skip new records, to read some again stores them twice.
+			begin, _ := l.Begin(p)
+			at = min(end, max(r.Committed, begin))
 		}
 		next.Begins[p], next.Ends[p] = at, max(used[p], l.Position(p, r.Offset))
 	}

@@ -237,6 +237,13 @@ var mutations = []mutation{
 		"consumers/export", "TestATenantHoldsAtMostItsSlotsAndOthersTakeTheRest",
 	},
 
+	// What takes the place of lost records is read.
+	{
+		"ingest", "a log that lost its tail is read on from what was committed of it",
+		"schemas/nextincarnation.go", "at = min(end, max(r.Committed, begin))", "_ = begin",
+		"ops/proof/simulate", "TestWhatALogHasInPlaceOfWhatWasReadAndNotCommittedIsRead",
+	},
+
 	// Artifacts go when their time is over; bucket and history agree.
 	{
 		"retention", "artifacts go at the instant they are due",

@@ -356,3 +356,19 @@ func TestHistoryIsToldOfWhatExpiredThoughItKnowsOfARefusalAlone(t *testing.T) {
 		{"stand still", 0, 0, 0},
 	}})
 }
+
+func TestWhatALogHasInPlaceOfWhatWasReadAndNotCommittedIsRead(t *testing.T) {
+	replay(t, history{setting{Partitions: 1, Erases: true, Processes: []string{"ie"}}, []act{
+		{"rest", 0, 0, 0},
+		{"pause a process", 0, 0, 0},
+		{"raise the partition count", 0, 0, 0},
+		{"run", 28, 0, 0},
+		{"resume a process", 0, 0, 0},
+		{"produce nonsense", 0, 0, 0},
+		{"run", 103, 0, 0},
+		{"produce nonsense", 0, 0, 0},
+		{"run", 0, 226, 0},
+		{"truncate", 0, 1, 0},
+		{"produce", 0, 0, 1},
+	}})
+}

@@ -74,6 +74,9 @@ func (a *API) overview() {
 		if !ok {
 			return nil, auth.ErrSession
 		}
+		if in.Q != "" && in.Prefix != "" {
+			return nil, &schemas.InvalidError{Problems: []string{"prefix: give q or prefix: a list is of ids that contain a text, or of those that begin with one"}}
+		}
 		paging := Paging{Limit: in.Limit, Cursor: in.Cursor, Order: "asc"}
 		page, err := paging.page("tenant")
 		if err != nil {

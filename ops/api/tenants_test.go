@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"testing"
 
 	"cdds/ops/api"
@@ -40,6 +41,14 @@ func TestEveryTenantIsListedAndFoundThoughItHasNothingButHistory(t *testing.T) {
 	}
 	if page := read("q=PAST-109"); len(page.Items) != 10 || page.Next != "" {
 		t.Errorf("those with 109 are %v", page.Items)
+	}
+	if page := read("prefix=PAST-109"); len(page.Items) != 10 || page.Next != "" {
+		t.Errorf("those that begin with past-109 are %v", page.Items)
+	}
+	for _, query := range []string{"q=past&prefix=past-1", "q=past-1&prefix=past-1&limit=5"} {
+		if status, body := d.get("/tenants?" + query); status != http.StatusUnprocessableEntity || !strings.Contains(string(body), "give q or prefix") {
+			t.Errorf("%s is answered with %d %s", query, status, body)
+		}
 	}
 	if page := read(""); len(page.Items) != 50 || page.Next == "" {
 		t.Errorf("a page has %d tenants", len(page.Items))

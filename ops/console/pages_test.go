@@ -131,12 +131,14 @@ func TestNoPageHasMoreTenantsThanAScreenful(t *testing.T) {
 		t.Error("a page has tenants that it is not about")
 	}
 	// Those that begin with what a shell has are found behind all that only contain it.
-	d.save(schemas.Export{TenantID: "z-119", ExportID: "e", State: schemas.Completed, Events: 1}, schemas.Export{TenantID: "119", ExportID: "e", State: schemas.Completed, Events: 1})
+	for _, id := range []string{"z-119", "119", "a-y-119", "b-y-119", "c-y-119", "y-119"} {
+		d.save(schemas.Export{TenantID: id, ExportID: "e", State: schemas.Completed, Events: 1})
+	}
 	for _, want := range []struct {
 		prefix string
 		found  []string
 		more   bool
-	}{{"119", []string{"119"}, false}, {"many-11", []string{"many-110", "many-111"}, true}, {"many-119", []string{"many-119"}, false}, {"z", []string{"z-119"}, false}, {"zz", nil, false}} {
+	}{{"119", []string{"119"}, false}, {"many-11", []string{"many-110", "many-111"}, true}, {"many-119", []string{"many-119"}, false}, {"y-119", []string{"y-119"}, false}, {"z", []string{"z-119"}, false}, {"zz", nil, false}} {
 		found, more, err := d.office.Tenants(t.Context(), d.who, admin.TenantPage{Prefix: want.prefix, Limit: 2})
 		if err != nil || !slices.Equal(found, want.found) || more != want.more {
 			t.Errorf("tenants that begin with %s are %v, %t (%v)", want.prefix, found, more, err)

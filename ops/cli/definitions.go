@@ -9,7 +9,6 @@ import (
 
 	"cdds/consumers"
 	"cdds/consumers/definitions"
-	"cdds/ops/connect"
 	"cdds/producers"
 	"cdds/schemas"
 )
@@ -29,39 +28,14 @@ func (s *session) withDefinitions(ctx context.Context, do func(*defined) error) 
 
 // readDefinitions is withDefinitions of services that are connected.
 func readDefinitions(ctx context.Context, services *services, do func(*defined) error) error {
-	if err := connect.PingKafka(ctx, services.client); err != nil { // sooner than a copy gives up
-		return unreachable(err)
+	var known *definitions.Definitions
+	begin := func(replica *consumers.Replica) (_ apply, err error) {
+		known, err = definitions.New(definitions.Options{Log: replica})
+		return known.Apply, err
 	}
-	replica, err := consumers.NewReplica(consumers.ReplicaOptions{Kafka: services.kafka, Topics: definitions.Topics()})
-	if err != nil {
-		return err
-	}
-	known, err := definitions.New(definitions.Options{Log: replica})
-	if err != nil {
-		return err
-	}
-	publisher, err := producers.New(services.kafka, "cdds/cli", nil)
-	if err != nil {
-		return err
-	}
-	defer publisher.Close()
-	reading, stop := context.WithCancel(ctx)
-	done := make(chan error, 1)
-	go func() { done <- known.Run(reading); close(done) }()
-	defer func() {
-		stop()
-		for range done { // its error, if any, was that nothing began
-		}
-	}()
-	select {
-	case <-replica.Started():
-	case err := <-done:
-		return errors.Join(err, ctx.Err())
-	}
-	if err := known.Sync(ctx); err != nil {
-		return unreachable(err)
-	}
-	return do(&defined{services, known, publisher, producers.NewRecords(publisher, known.Versions())})
+	return withCopy(ctx, services, definitions.Topics(), begin, func(publisher *producers.Publisher) error {
+		return do(&defined{services, known, publisher, producers.NewRecords(publisher, known.Versions())})
+	})
 }
 
 // change makes the next version of a job or a certificate, and then its audit record.

@@ -15,7 +15,6 @@ import (
 	"cdds/ops/api"
 	"cdds/ops/api/client"
 	"cdds/ops/auth"
-	"cdds/ops/connect"
 	"cdds/ops/shell"
 	"cdds/producers"
 	"cdds/schemas"
@@ -267,47 +266,21 @@ func onTheMachine() auth.Principal {
 // and tokens as Kafka has them.
 func (s *session) withAccounts(ctx context.Context, there func(*client.Client) error, here func(*auth.Service) error) error {
 	return s.anywhere(there, func(services *services) error {
-		if err := connect.PingKafka(ctx, services.client); err != nil { // sooner than a copy gives up
-			return unreachable(err)
-		}
-		publisher, err := producers.New(services.kafka, "cdds/cli", nil)
-		if err != nil {
-			return err
-		}
-		defer publisher.Close()
-		key := make([]byte, auth.KeySize) // of sessions, of which none begins here
-		_, _ = rand.Read(key)
 		directory := auth.NewDirectory(nil)
-		accounts, err := auth.New(auth.Options{Directory: directory, Records: producers.NewRecords(publisher, directory.Versions()), Publisher: publisher, Key: key})
-		if err != nil {
-			return err
+		begin := func(*consumers.Replica) (apply, error) {
+			return func(_ schemas.Topic, key, value []byte) {
+				_ = directory.Read(key, value) // what is not a record changes nothing
+			}, nil
 		}
-		replica, err := consumers.NewReplica(consumers.ReplicaOptions{Kafka: services.kafka, Topics: []schemas.Topic{schemas.TopicAccess}})
-		if err != nil {
-			return err
-		}
-		reading, stop := context.WithCancel(ctx)
-		done := make(chan error, 1)
-		go func() {
-			done <- replica.Run(reading, func(_ schemas.Topic, key, value []byte) {
-				_ = accounts.Directory.Read(key, value) // what is no record changes nothing
-			})
-			close(done)
-		}()
-		defer func() {
-			stop()
-			for range done { // its error, if any, was that nothing began
+		return withCopy(ctx, services, []schemas.Topic{schemas.TopicAccess}, begin, func(publisher *producers.Publisher) error {
+			key := make([]byte, auth.KeySize) // of sessions, of which none begins here
+			_, _ = rand.Read(key)
+			accounts, err := auth.New(auth.Options{Directory: directory, Records: producers.NewRecords(publisher, directory.Versions()), Publisher: publisher, Key: key})
+			if err != nil {
+				return err
 			}
-		}()
-		select {
-		case <-replica.Started():
-		case err := <-done:
-			return errors.Join(err, ctx.Err())
-		}
-		if err := replica.Sync(ctx); err != nil {
-			return unreachable(err)
-		}
-		return refusedAccount(here(accounts))
+			return refusedAccount(here(accounts))
+		})
 	})
 }
 

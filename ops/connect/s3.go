@@ -16,16 +16,8 @@ import (
 	"cdds/pipeline/bucket"
 )
 
-// S3 returns a client of the object store. It connects on first use.
-func S3(c config.S3) (*minio.Client, error) {
-	keys, err := keysOf(c)
-	if err != nil {
-		return nil, err
-	}
-	return s3Client(c, c.Endpoint, c.TLS.Enabled, keys)
-}
-
-// Bucket returns the bucket of artifacts. Its links lead to the public URL, if there is one.
+// Bucket returns the bucket of artifacts. It connects on first use. Its links lead to the public
+// URL, if there is one.
 func Bucket(c config.S3) (*bucket.Bucket, error) {
 	keys, err := keysOf(c)
 	if err != nil {

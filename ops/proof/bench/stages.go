@@ -43,11 +43,10 @@ func stages(ctx context.Context, r *run) error {
 	zipped := deflate(lines)
 	r.report.add(value("compressibility: deflate as an export does", "bytes in per byte out", []float64{float64(len(lines)) / float64(len(zipped))}))
 
-	store, err := connect.S3(r.system.config.S3)
+	b, err := connect.Bucket(r.system.config.S3)
 	if err != nil {
 		return err
 	}
-	b := bucket.New(store, r.system.config.S3.Bucket)
 	to, err := newRecipient(r.dir)
 	if err != nil {
 		return err

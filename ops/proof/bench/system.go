@@ -22,7 +22,6 @@ import (
 	"cdds/ops/config"
 	"cdds/ops/connect"
 	"cdds/ops/provision"
-	"cdds/pipeline/bucket"
 	"cdds/pipeline/tables"
 	"cdds/pipeline/warehouse"
 	"cdds/producers"
@@ -94,7 +93,7 @@ func (s *system) connect(ctx context.Context, data string) error {
 	s.closers = append(s.closers, func() { _ = s.conn.Close() })
 	s.tables = tables.New(s.conn)
 	s.warehouse = warehouse.New(s.tables)
-	store, err := connect.S3(s.config.S3)
+	store, err := connect.Bucket(s.config.S3)
 	if err != nil {
 		return err
 	}
@@ -102,7 +101,7 @@ func (s *system) connect(ctx context.Context, data string) error {
 		return err
 	}
 	s.closers = append(s.closers, s.publisher.Close)
-	return provision.All(ctx, s.admin, s.tables, bucket.New(store, s.config.S3.Bucket), s.config, func(string) {})
+	return provision.All(ctx, s.admin, s.tables, store, s.config, func(string) {})
 }
 
 // role starts one role in a process of its own. The caller stops it.

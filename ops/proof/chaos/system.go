@@ -113,11 +113,9 @@ func (s *system) connect(ctx context.Context) error {
 	s.onClose(conn.Close)
 	s.conn, s.tables = conn, tables.New(conn)
 	s.warehouse, s.ledger = warehouse.New(s.tables), ledger.New(s.tables)
-	store, err := connect.S3(c.S3)
-	if err != nil {
+	if s.bucket, err = connect.Bucket(c.S3); err != nil {
 		return err
 	}
-	s.bucket = bucket.New(store, c.S3.Bucket)
 	s.offsets = connect.NewOffsets(consumers.Kafka(s.kafka), consumers.NewSettler(consumers.SettlerOptions{
 		Brokers: consumers.Kafka(s.kafka), Decisions: pipeline.Incarnations{Store: s.bucket}, Name: "chaos",
 	}))

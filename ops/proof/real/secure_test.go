@@ -104,9 +104,8 @@ func newSecured(t *testing.T) *secured {
 	t.Cleanup(func() { _ = conn.Close() })
 	db := tables.New(conn)
 	s.ledger = ledger.New(db)
-	store, err := connect.S3(c.S3)
+	s.bucket, err = connect.Bucket(c.S3)
 	check(t, err)
-	s.bucket = bucket.New(store, c.S3.Bucket)
 	// The brokers need half a minute on a busy machine.
 	s.eventually("the services answer", 3*time.Minute, func() error {
 		// The client would answer metadata from memory.

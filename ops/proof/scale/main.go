@@ -152,11 +152,9 @@ func open(ctx context.Context, c config.Config) (*system, error) {
 	s.closers = append(s.closers, func() { _ = conn.Close() })
 	db := tables.New(conn)
 	s.tables, s.warehouse, s.ledger = db, warehouse.New(db), ledger.New(db)
-	objects, err := connect.S3(c.S3)
-	if err != nil {
+	if s.bucket, err = connect.Bucket(c.S3); err != nil {
 		return nil, err
 	}
-	s.bucket = bucket.New(objects, c.S3.Bucket)
 	return s, provision.All(ctx, kadm.NewClient(s.client), db, s.bucket, c, func(string) {})
 }
 

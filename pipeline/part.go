@@ -81,6 +81,9 @@ func (e *Exporter) exportZip(ctx context.Context, x Export, versions uint64, rec
 	if err := seal(ctx, x, sealed, zipped, &receipt); err != nil {
 		return receipt, err
 	}
+	if err := ctx.Err(); err != nil {
+		return receipt, err
+	}
 	whole, stop := answered(ctx)
 	defer stop()
 	err = e.put(whole, key, sealed, receipt)

@@ -66,18 +66,20 @@ func (e *Exporter) exportSegments(ctx context.Context, x Export, planned schemas
 		}
 		r.Segments = segments
 	}
-	if err := e.storeIndex(ctx, x, line, &r); err != nil {
+	whole, stop := answered(ctx)
+	defer stop()
+	if err := e.storeIndex(whole, x, line, &r); err != nil {
 		if errors.Is(err, bucket.ErrExists) { // another worker was first; theirs counts
 			return e.adopt(ctx, x, part, key)
 		}
 		return r, err
 	}
 	for _, s := range r.Segments {
-		if err := e.withdraw(ctx, x, s.Key); err != nil && !errors.Is(err, ErrGone) {
+		if err := e.withdraw(whole, x, s.Key); err != nil && !errors.Is(err, ErrGone) {
 			return r, err
 		}
 	}
-	return r, e.withdraw(ctx, x, key)
+	return r, e.withdraw(whole, x, key)
 }
 
 // theAttachment reads the one attachment of a part.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -35,8 +36,10 @@ type house struct {
 	// log is how much was published, and stored what of it history holds, by export.
 	log int
 	// holds are those of every tenant.
-	holds  schemas.Holds
-	stored map[[2]string][]*schemas.ExportStatus
+	holds schemas.Holds
+	// unheard is how many times nothing can be published.
+	unheard int
+	stored  map[[2]string][]*schemas.ExportStatus
 	// asked is how often history was asked about exports, askedParts how often for parts of some.
 	asked, askedParts int
 }
@@ -53,6 +56,10 @@ func (h *house) clock() time.Time { return h.now }
 
 // Publish appends to the log and, as a history that follows does, stores it.
 func (h *house) Publish(_ context.Context, events ...schemas.Event) error {
+	if h.unheard > 0 {
+		h.unheard--
+		return errors.New("no broker answers")
+	}
 	for _, e := range events {
 		if s, ok := e.(*schemas.ExportStatus); ok {
 			id := [2]string{s.TenantID, s.ExportID}

@@ -148,23 +148,26 @@ func (k *Keeper) stored(ctx context.Context, tenantID, exportID string, state sc
 			own++
 		}
 	}
-	if known && artifacts == 0 || own == 0 {
+	unseen := known && underWay(state)
+	if known && artifacts == 0 && !unseen || own == 0 {
 		return none, nil
 	}
 	standing, err := k.Artifacts.Standing(ctx, tenantID, exportID)
 	accepted := standing.Accepted != nil || standing.Manifest != nil
-	if err != nil || accepted && artifacts == 0 { // decisions outlive artifacts
+	if err != nil || accepted && artifacts == 0 && !unseen { // decisions outlive artifacts
 		return none, err
 	}
 	over := standing.Over(k.Now(), k.Lifetime(tenantID))
 	f := finding{tenant: tenantID, export: exportID}
 	switch {
-	case known && (underWay(state) || state == schemas.Refused && accepted && over): // a message about it was refused, not the export
-		over, err = k.overUnseen(ctx, f, standing, over)
+	case over && (unseen || state == schemas.Refused && accepted): // a message about it was refused, not the export
+		over, err := k.overUnseen(ctx, f, standing)
 		if err != nil || !over {
 			return none, err
 		}
 		f.kind, f.why = ended, fmt.Sprintf("history says that it is %s; the bucket says that it has ended and that its time is over", state)
+	case unseen && (!standing.Cancelled || artifacts == 0):
+		return none, nil
 	case known && (standing.Cancelled || over):
 		f.kind, f.why = leftover, fmt.Sprintf("history says that it is %s; the bucket still has %s", state, schemas.Counted(artifacts, "artifact"))
 	case known:
@@ -177,11 +180,11 @@ func (k *Keeper) stored(ctx context.Context, tenantID, exportID string, state sc
 	return f, nil
 }
 
-// overUnseen reports whether an export has ended, though history does not know that, and
-// nothing of it may stay. One that is not completed, cancelled or given up may be at work yet.
-func (k *Keeper) overUnseen(ctx context.Context, f finding, s pipeline.Standing, over bool) (bool, error) {
-	if s.Cancelled || !over || s.Manifest != nil {
-		return s.Cancelled || over, nil
+// overUnseen reports whether an export whose time is over has ended, though history does not know
+// that. One that has not ended and was not given up may be at work yet.
+func (k *Keeper) overUnseen(ctx context.Context, f finding, s pipeline.Standing) (bool, error) {
+	if s.Manifest != nil || s.Ended != "" {
+		return true, nil
 	}
 	return k.Artifacts.GivenUp(ctx, f.tenant, f.export)
 }

@@ -42,7 +42,7 @@ func (u QuotaUse) Exceeded() (bound, reason string) {
 	case u.Exports > 0 && u.Open >= u.Exports:
 		return QuotaExports, fmt.Sprintf("quota: the tenant has %s that did not end, and may have %d at once; request it again when one has ended", schemas.Counted(u.Open, "export"), u.Exports)
 	case u.Bytes > 0 && u.Sealed >= u.Bytes:
-		return QuotaBytes, fmt.Sprintf("quota: the exports of the tenant that began today have %s, and may have %s a day; request it again after %s",
+		return QuotaBytes, fmt.Sprintf("quota: the exports of the tenant that began today have %s, and the limit is %s a day; request it again after %s",
 			humanize.IBytes(uint64(u.Sealed)), humanize.IBytes(uint64(u.Bytes)), u.Resets)
 	}
 	return "", ""

@@ -139,7 +139,7 @@ func TestATenantWhoseExportsOfTodayHaveTheBytesOfItsQuotaIsRefusedUntilTomorrow(
 	w := s.bounded(pipeline.Quota{Bytes: 1 << 20}, &today)
 	check(t, s.handle(t.Context(), w, request("e1")))
 	tomorrow := time.Now().UTC().AddDate(0, 0, 1).Format(time.DateOnly)
-	if last := s.last("e1"); last.State != schemas.Refused || !strings.Contains(last.Reason, "have 1.0 MiB, and may have 1.0 MiB a day; request it again after "+tomorrow+"T00:00:00.000Z") {
+	if last := s.last("e1"); last.State != schemas.Refused || !strings.Contains(last.Reason, "have 1.0 MiB, and the limit is 1.0 MiB a day; request it again after "+tomorrow+"T00:00:00.000Z") {
 		t.Errorf("it is %s: %s", last.State, last.Reason)
 	}
 	today--
@@ -219,7 +219,7 @@ func TestARetryIsWithinTheQuotaToo(t *testing.T) {
 	check(t, w.Handle(t.Context(), s.published(control(schemas.ActionCancel, "e2"))))
 	today = 1
 	check(t, s.handle(t.Context(), w, control(schemas.ActionRetry, "e1")))
-	if e := schemas.Fold(s.statuses("e1")...); e.State != schemas.Failed || e.Failure == nil || !strings.Contains(e.Failure.Reason, "may have 1 B a day") || !e.Failure.Retryable || !strings.Contains(e.Failure.Hint, "retry it then") {
+	if e := schemas.Fold(s.statuses("e1")...); e.State != schemas.Failed || e.Failure == nil || !strings.Contains(e.Failure.Reason, "the limit is 1 B a day") || !e.Failure.Retryable || !strings.Contains(e.Failure.Hint, "retry it then") {
 		t.Errorf("retried without bytes left it is %s: %+v", e.State, e.Failure)
 	}
 	today = 0

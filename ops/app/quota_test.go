@@ -92,7 +92,7 @@ func TestAQuotaIsTheSameForTwoReplicasAndWhoeverPublishes(t *testing.T) {
 	})
 	status, header, body := globex.through(b).send("POST", "/exports", exportBody(c.Fingerprint, "g2"))
 	after, err := strconv.Atoi(header.Get("Retry-After"))
-	if status != http.StatusTooManyRequests || err != nil || after < 1 || after > 24*60*60 || !strings.Contains(string(body), "may have 1 B a day") {
+	if status != http.StatusTooManyRequests || err != nil || after < 1 || after > 24*60*60 || !strings.Contains(string(body), "the limit is 1 B a day") {
 		t.Errorf("after its bytes of today the tenant reads %d, Retry-After %q: %s", status, header.Get("Retry-After"), body)
 	}
 }

@@ -24,7 +24,7 @@ func TestEverySlipOfAConfigurationIsReported(t *testing.T) {
 		"s3: {endpoint: 'minio:9000/cdds', access_key: a, secret_key: s}":    `s3.endpoint: "minio:9000/cdds" is not host:port`,
 		"s3: {endpoint: 's3.eu-central-1.amazonaws.com', tls: {enabled: true}, access_key: a, secret_key: s}": "",
 		"s3: {endpoint: 'minio:9000', access_key: a, secret_key: s}":                                          "",
-		"s3: {endpoint: 'minio:9000', credentials: static}":                                                   "s3.credentials: static needs s3.access_key and s3.secret_key_file (or s3.secret_key) for s3.endpoint \"minio:9000\"; where the keys are a role's it is iam or web_identity",
+		"s3: {endpoint: 'minio:9000', credentials: static}":                                                   "s3.credentials: static needs s3.access_key and s3.secret_key_file (or s3.secret_key) for s3.endpoint \"minio:9000\"; for the credentials of a role set s3.credentials to iam or web_identity",
 		"s3: {endpoint: 'minio:9000'}":                                                                        "needs s3.access_key and s3.secret_key_file (or s3.secret_key)",
 		"s3: {endpoint: 'minio:9000', access_key: a}":                                                         "static needs s3.secret_key_file (or s3.secret_key) for",
 		"s3: {endpoint: 'minio:9000', secret_key: s}":                                                         "static needs s3.access_key for",

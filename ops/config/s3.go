@@ -52,7 +52,7 @@ func (s S3) Keys() (access, secret string, err error) {
 	lacks := lacking("s3.access_key", s.AccessKey, "", "")
 	lacks = append(lacks, lacking("s3.secret_key", s.SecretKey.Reveal(), "s3.secret_key_file", s.SecretKeyFile)...)
 	if len(lacks) > 0 {
-		return "", "", fmt.Errorf("s3.credentials: static needs %s for s3.endpoint %q; where the keys are a role's it is iam or web_identity", strings.Join(lacks, " and "), s.Endpoint)
+		return "", "", fmt.Errorf("s3.credentials: static needs %s for s3.endpoint %q; for the credentials of a role set s3.credentials to iam or web_identity", strings.Join(lacks, " and "), s.Endpoint)
 	}
 	return s.AccessKey, s.SecretKey.Reveal(), nil
 }

@@ -75,7 +75,7 @@ func (h *Holding) Run(ctx context.Context) error {
 	for {
 		if err := h.Pass(ctx); err != nil && ctx.Err() == nil {
 			h.failures.Inc()
-			h.Logger.Error("the store was not told of all files that are held; the next pass goes on", "error", err)
+			h.Logger.Error("some held files could not be tagged; the next pass tries again", "error", err)
 		}
 		select {
 		case <-time.After(h.Every):

@@ -74,6 +74,25 @@ func (h *Handler) Handle(ctx context.Context, b schemas.Batch[*schemas.ExportSta
 	if err := h.store.InsertStatus(ctx, b); err != nil {
 		return fmt.Errorf("insert %s: %w", schemas.Counted(len(b.Records), "status event"), err)
 	}
+	if err := h.project(ctx, b); err != nil {
+		return err
+	}
+	h.events.Add(float64(len(b.Records)))
+	return nil
+}
+
+// HandleAgain is Handle for events that the store lost. It counts them as there once they are
+// stored, so the folds are saved before that; and once more, because other events of an export
+// may have been stored in between. It implements consumers.Rehandler.
+func (h *Handler) HandleAgain(ctx context.Context, b schemas.Batch[*schemas.ExportStatus]) error {
+	if err := h.project(ctx, b); err != nil {
+		return err
+	}
+	return h.Handle(ctx, b)
+}
+
+// project saves the fold of each export that a batch is about.
+func (h *Handler) project(ctx context.Context, b schemas.Batch[*schemas.ExportStatus]) error {
 	h.pace.follow(b)
 	var touched []id
 	arrived := make(map[id][]*schemas.ExportStatus)
@@ -103,7 +122,6 @@ func (h *Handler) Handle(ctx context.Context, b schemas.Batch[*schemas.ExportSta
 		return fmt.Errorf("save %s: %w", schemas.Counted(len(folded), "export"), err)
 	}
 	h.pace.folded(folded)
-	h.events.Add(float64(len(b.Records)))
 	return nil
 }
 

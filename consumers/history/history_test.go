@@ -92,6 +92,23 @@ func TestFailureAtAnyStepIsAnErrorAndTheRepetitionHeals(t *testing.T) {
 	}
 }
 
+func TestWhatBreaksOffWhileItIsReadAgainIsMissingOrWhole(t *testing.T) {
+	whole := newStore()
+	if err := newHandler(t, whole).HandleAgain(t.Context(), begin); err != nil {
+		t.Fatal(err)
+	}
+	for step := 1; step <= whole.calls; step++ {
+		s := newStore()
+		s.failAt = step
+		if err := newHandler(t, s).HandleAgain(t.Context(), begin); !errors.Is(err, errDown) {
+			t.Errorf("step %d: error = %v, want %v", step, err, errDown)
+		}
+		if missing := len(s.events) < len(begin.Records); !missing && fmt.Sprint(states(s)) != fmt.Sprint(states(whole)) {
+			t.Errorf("step %d: nothing is missing, and history shows %s, want %s", step, states(s), states(whole))
+		}
+	}
+}
+
 func states(s *store) []string {
 	var list []string
 	for id, e := range s.exports {

@@ -372,3 +372,32 @@ func TestWhatALogHasInPlaceOfWhatWasReadAndNotCommittedIsRead(t *testing.T) {
 		{"produce", 0, 0, 1},
 	}})
 }
+
+func TestHistoryIsWholeThoughItsReadingAgainBrokeOff(t *testing.T) {
+	replay(t, history{setting{Partitions: 2, Retains: true, Bounded: true, Processes: []string{"i", "ie", "e"}}, []act{
+		{"run a job", 1, 0, 0},
+		{"kill a process", 1, 0, 0},
+		{"rest", 0, 0, 0},
+		{"kill a process", 0, 0, 0},
+		{"stand still", 0, 0, 0},
+		{"lose ClickHouse", 0, 0, 0},
+		{"start a process", 0, 0, 0},
+		{"produce", 2, 0, 1},
+		{"rest", 0, 0, 0},
+		{"request an export", 0, 0, 0},
+		{"fail calls", 0, 0, 802},
+		{"run", 199, 1, 0},
+		{"start a process", 0, 0, 2},
+		{"run", 2, 48, 0},
+		{"lose ClickHouse", 0, 0, 0},
+		{"run", 24, 3, 0},
+		{"request an export", 0, 0, 0},
+		{"run", 334, 29, 0},
+		{"raise the partition count", 0, 0, 0},
+		{"produce", 3, 0, 0},
+		{"run", 230, 1, 0},
+		{"wait", 0, 0, 0},
+		{"run", 552, 263, 0},
+		{"stop a process", 0, 0, 0},
+	}})
+}

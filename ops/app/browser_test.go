@@ -30,9 +30,6 @@ type tab struct {
 	url       string
 	downloads string
 	axe       string
-	program   string
-	// opened says that a page was opened.
-	opened bool
 
 	mu         sync.Mutex
 	complaints []string
@@ -75,25 +72,8 @@ func openBrowser(t *testing.T, url string) *tab {
 	if program == "" {
 		t.Skip("no Chromium to look at the console with: `ops/tools/install chromium` installs it where apt can")
 	}
-	b := &tab{t: t, url: url, downloads: t.TempDir(), program: program}
-	if source, err := os.ReadFile(filepath.Join("..", "..", ".tools", "axe.min.js")); err == nil {
-		b.axe = string(source)
-	}
-	b.start()
-	t.Cleanup(func() {
-		if len(b.complaints) > 0 {
-			t.Errorf("the browser complained: %q", b.complaints)
-		}
-	})
-	return b
-}
-
-// start starts the browser.
-func (b *tab) start() {
-	t := b.t
-	t.Helper()
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
-		chromedp.ExecPath(b.program), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.UserDataDir(profileDir(t)), chromedp.WindowSize(1280, 800),
+		chromedp.ExecPath(program), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.UserDataDir(profileDir(t)), chromedp.WindowSize(1280, 800),
 		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true))
 	ctx, stop := chromedp.NewExecAllocator(context.Background(), options...)
 	t.Cleanup(stop)
@@ -101,7 +81,10 @@ func (b *tab) start() {
 	t.Cleanup(stop)
 	ctx, stop = context.WithTimeout(ctx, 6*time.Minute)
 	t.Cleanup(stop)
-	b.ctx = ctx
+	b := &tab{t: t, ctx: ctx, url: url, downloads: t.TempDir()}
+	if source, err := os.ReadFile(filepath.Join("..", "..", ".tools", "axe.min.js")); err == nil {
+		b.axe = string(source)
+	}
 	chromedp.ListenTarget(ctx, func(event any) {
 		b.mu.Lock()
 		defer b.mu.Unlock()
@@ -116,6 +99,12 @@ func (b *tab) start() {
 	})
 	check(t, chromedp.Run(ctx)) // starts the browser, which lives as long as this context
 	b.do(browserlog.Enable(), browser.SetDownloadBehavior(browser.SetDownloadBehaviorBehaviorAllow).WithDownloadPath(b.downloads))
+	t.Cleanup(func() {
+		if len(b.complaints) > 0 {
+			t.Errorf("the browser complained: %q", b.complaints)
+		}
+	})
+	return b
 }
 
 // browserPatience is how long one step in a browser may take.
@@ -123,37 +112,19 @@ const browserPatience = 30 * time.Second
 
 func (b *tab) do(actions ...chromedp.Action) {
 	b.t.Helper()
-	if err := b.try(actions...); err != nil {
+	ctx, stop := context.WithTimeout(b.ctx, browserPatience)
+	defer stop()
+	if err := chromedp.Run(ctx, actions...); err != nil {
 		var page string
 		_ = chromedp.Run(b.ctx, chromedp.Text("main", &page))
 		b.t.Fatalf("%v; the page says: %s", err, page)
 	}
 }
 
-func (b *tab) try(actions ...chromedp.Action) error {
-	ctx, stop := context.WithTimeout(b.ctx, browserPatience)
-	defer stop()
-	return chromedp.Run(ctx, actions...)
-}
-
-// open shows a page of the console. Now and then Chromium dies with the first page it is to
-// show: then another one shows it.
+// open shows a page of the console.
 func (b *tab) open(path string) {
 	b.t.Helper()
-	shown := []chromedp.Action{chromedp.Navigate(b.url + "/console" + path), chromedp.WaitVisible("main")}
-	if !b.opened {
-		b.opened = true
-		err := b.try(shown...)
-		if err == nil {
-			return
-		}
-		if b.ctx.Err() == nil {
-			b.t.Fatal(err)
-		}
-		b.t.Logf("the browser ended with its first page: %v", err)
-		b.start()
-	}
-	b.do(shown...)
+	b.do(chromedp.Navigate(b.url+"/console"+path), chromedp.WaitVisible("main"))
 }
 
 // submit clicks a button and waits for the page that comes of it.

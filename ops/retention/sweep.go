@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"cdds/pipeline"
 	"cdds/pipeline/bucket"
@@ -137,7 +138,11 @@ func (k *Keeper) stored(ctx context.Context, tenantID, exportID string, state sc
 	}
 	since := k.Now().Add(-k.Grace)
 	artifacts, own := 0, 0
+	var newest time.Time
 	for _, o := range objects {
+		if o.Modified.After(newest) {
+			newest = o.Modified
+		}
 		if o.Modified.After(since) {
 			return none, nil // somebody is at work
 		}
@@ -161,7 +166,7 @@ func (k *Keeper) stored(ctx context.Context, tenantID, exportID string, state sc
 	f := finding{tenant: tenantID, export: exportID}
 	switch {
 	case over && (unseen || state == schemas.Refused && accepted): // a message about it was refused, not the export
-		over, err := k.overUnseen(ctx, f, standing)
+		over, err := k.overUnseen(ctx, f, standing, newest)
 		if err != nil || !over {
 			return none, err
 		}
@@ -181,10 +186,14 @@ func (k *Keeper) stored(ctx context.Context, tenantID, exportID string, state sc
 }
 
 // overUnseen reports whether an export whose time is over has ended, though history does not know
-// that. One that has not ended and was not given up may be at work yet.
-func (k *Keeper) overUnseen(ctx context.Context, f finding, s pipeline.Standing) (bool, error) {
+// that. One that has not ended and was not given up may be at work yet. One that was given up is
+// over when its lifetime has passed since then, which is when it was changed last.
+func (k *Keeper) overUnseen(ctx context.Context, f finding, s pipeline.Standing, newest time.Time) (bool, error) {
 	if s.Manifest != nil || s.Ended != "" {
 		return true, nil
+	}
+	if k.Now().Before(newest.Add(k.Lifetime(f.tenant))) {
+		return false, nil
 	}
 	return k.Artifacts.GivenUp(ctx, f.tenant, f.export)
 }

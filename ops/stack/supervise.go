@@ -48,9 +48,10 @@ type child struct {
 func (c *child) start(s *Stack) {
 	c.started = true
 	go func() {
-		// Pdeathsig is sent when the thread that forked ends. The thread is
-		// not given back: it ends with this goroutine.
+		// Pdeathsig is sent when the thread that forked ends. The thread is given back
+		// afterwards: others may have forked on it before, and theirs would get the signal.
 		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
 		defer close(c.done)
 		if c.err = c.supervise(); c.err != nil {
 			c.log.Error("giving up", "error", c.err)

@@ -401,3 +401,19 @@ func TestHistoryIsWholeThoughItsReadingAgainBrokeOff(t *testing.T) {
 		{"stop a process", 0, 0, 0},
 	}})
 }
+
+func TestAFailedExportIsKeptFromItsFailureOnThoughHistoryMissedThat(t *testing.T) {
+	replay(t, history{setting{Partitions: 1, Retains: true, Processes: []string{"ie"}}, []act{
+		{"run", 23, 424, 0},
+		{"start a process", 0, 0, 1},
+		{"run", 354, 773, 0},
+		{"wait", 3, 0, 0},
+		{"request an export", 0, 0, 0},
+		{"produce nonsense", 0, 0, 0},
+		{"run", 936, 10, 0},
+		{"produce", 0, 0, 0},
+		{"stand still", 0, 0, 0},
+		{"run", 102, 3, 0},
+		{"move Kafka", 0, 0, 0},
+	}})
+}

@@ -42,7 +42,7 @@ func (r *Receipts) Add(of schemas.Receipt) error {
 		return Permanent(fmt.Errorf("the plan has %s and no part %d", schemas.Counted(len(r.parts), "part"), of.Number))
 	}
 	s := stored{indexBytes: of.IndexBytes, problems: of.Problems, zipBytes: of.ZipBytes, sealedBytes: of.SealedBytes}
-	if of.StoredBytes > 0 {
+	if of.Bytes != r.parts[of.Number-1].Bytes { // the manifest does not say how many were stored
 		s.bytes = of.Bytes
 	}
 	for _, d := range []struct {

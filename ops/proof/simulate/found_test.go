@@ -417,3 +417,24 @@ func TestAFailedExportIsKeptFromItsFailureOnThoughHistoryMissedThat(t *testing.T
 		{"move Kafka", 0, 0, 0},
 	}})
 }
+
+func TestACompletedExportUnderAFieldPolicyIsReportedThoughItsWorkerDied(t *testing.T) {
+	replay(t, history{setting{Partitions: 2, Nameless: false, Erases: false, Retains: false, Bounded: false, Processes: []string{"i", "e"}}, []act{
+		{"run a job", 0, 0, 0},
+		{"run", 444, 1, 0},
+		{"run", 0, 0, 0},
+		{"produce", 2, 2, 0},
+		{"change a job", 0, 5, 0},
+		{"truncate", 0, 0, 0},
+		{"run", 2, 1, 0},
+		{"run", 820, 0, 0},
+		{"run a job", 0, 0, 0},
+		{"start a process", 0, 0, 2},
+		{"kill a process", 0, 0, 0},
+		{"run", 690, 0, 0},
+		{"request an export", 0, 0, 0},
+		{"run", 689, 5, 0},
+		{"stop a process", 0, 0, 0},
+		{"run", 0, 0, 0},
+	}})
+}

@@ -29,13 +29,6 @@ type Handler[E any] interface {
 	Handle(ctx context.Context, b schemas.Batch[E]) error
 }
 
-// Rehandler is a Handler whose effect has several steps, one of which is what its ledger counts.
-// HandleAgain takes that step when all others are done: nothing is committed of what is read
-// again, so what breaks off past it would be missing, and nobody would notice.
-type Rehandler[E any] interface {
-	HandleAgain(ctx context.Context, b schemas.Batch[E]) error
-}
-
 // Owner is a Handler that has more to do with a partition than to handle its records. Own
 // is called, on a goroutine of its own, when a partition becomes this member's. Its ctx
 // ends when the partition is taken away or the Group is to stop; Own must then return soon,

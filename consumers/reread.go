@@ -161,8 +161,5 @@ func (g *Group[E]) handleAgain(ctx context.Context, batch schemas.Batch[E], lett
 	if len(batch.Records) == 0 {
 		return nil
 	}
-	if h, is := g.opts.Handler.(Rehandler[E]); is {
-		return h.HandleAgain(ctx, batch)
-	}
 	return g.opts.Handler.Handle(ctx, batch)
 }

@@ -38,6 +38,9 @@ type Store interface {
 	// SaveAllArtifacts those of all stored parts of one.
 	SaveArtifacts(ctx context.Context, exports []schemas.Export) error
 	SaveAllArtifacts(ctx context.Context, e schemas.Export) error
+	// Unfolded calls each with some exports, by tenant and id, of which more events are stored
+	// than their fold has.
+	Unfolded(ctx context.Context, limit int, each func(tenantID, exportID string) error) error
 	// SaveExports replaces what is stored of each export, unless that was folded
 	// from more events, and lists the artifacts as SaveArtifacts does.
 	SaveExports(ctx context.Context, exports []schemas.Export) error
@@ -74,25 +77,6 @@ func (h *Handler) Handle(ctx context.Context, b schemas.Batch[*schemas.ExportSta
 	if err := h.store.InsertStatus(ctx, b); err != nil {
 		return fmt.Errorf("insert %s: %w", schemas.Counted(len(b.Records), "status event"), err)
 	}
-	if err := h.project(ctx, b); err != nil {
-		return err
-	}
-	h.events.Add(float64(len(b.Records)))
-	return nil
-}
-
-// HandleAgain is Handle for events that the store lost. It counts them as there once they are
-// stored, so the folds are saved before that; and once more, because other events of an export
-// may have been stored in between. It implements consumers.Rehandler.
-func (h *Handler) HandleAgain(ctx context.Context, b schemas.Batch[*schemas.ExportStatus]) error {
-	if err := h.project(ctx, b); err != nil {
-		return err
-	}
-	return h.Handle(ctx, b)
-}
-
-// project saves the fold of each export that a batch is about.
-func (h *Handler) project(ctx context.Context, b schemas.Batch[*schemas.ExportStatus]) error {
 	h.pace.follow(b)
 	var touched []id
 	arrived := make(map[id][]*schemas.ExportStatus)
@@ -122,6 +106,7 @@ func (h *Handler) project(ctx context.Context, b schemas.Batch[*schemas.ExportSt
 		return fmt.Errorf("save %s: %w", schemas.Counted(len(folded), "export"), err)
 	}
 	h.pace.folded(folded)
+	h.events.Add(float64(len(b.Records)))
 	return nil
 }
 

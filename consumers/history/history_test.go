@@ -92,19 +92,22 @@ func TestFailureAtAnyStepIsAnErrorAndTheRepetitionHeals(t *testing.T) {
 	}
 }
 
-func TestWhatBreaksOffWhileItIsReadAgainIsMissingOrWhole(t *testing.T) {
+func TestWhatWasStoredAndNotFoldedIsFoldedAgain(t *testing.T) {
 	whole := newStore()
-	if err := newHandler(t, whole).HandleAgain(t.Context(), begin); err != nil {
+	if err := newHandler(t, whole).Handle(t.Context(), begin); err != nil {
 		t.Fatal(err)
 	}
 	for step := 1; step <= whole.calls; step++ {
 		s := newStore()
 		s.failAt = step
-		if err := newHandler(t, s).HandleAgain(t.Context(), begin); !errors.Is(err, errDown) {
+		if err := newHandler(t, s).Handle(t.Context(), begin); !errors.Is(err, errDown) {
 			t.Errorf("step %d: error = %v, want %v", step, err, errDown)
 		}
-		if missing := len(s.events) < len(begin.Records); !missing && fmt.Sprint(states(s)) != fmt.Sprint(states(whole)) {
-			t.Errorf("step %d: nothing is missing, and history shows %s, want %s", step, states(s), states(whole))
+		if n, err := newHandler(t, s).Refold(t.Context()); err != nil || fmt.Sprint(states(s)) != fmt.Sprint(states(whole)) {
+			t.Errorf("step %d: %d exports are folded again, %v; history shows %s, want %s", step, n, err, states(s), states(whole))
+		}
+		if n, err := newHandler(t, s).Refold(t.Context()); err != nil || n != 0 {
+			t.Errorf("step %d: once more %d exports are folded again, %v", step, n, err)
 		}
 	}
 }

@@ -97,3 +97,19 @@ func (s *store) SaveExports(ctx context.Context, exports []schemas.Export) error
 	}
 	return s.call()
 }
+
+func (s *store) Unfolded(_ context.Context, limit int, each func(tenantID, exportID string) error) error {
+	ids := map[[2]string]bool{}
+	for _, e := range s.events {
+		ids[[2]string{e.TenantID, e.ExportID}] = true
+	}
+	for id := range ids {
+		if len(schemas.Distinct(s.of(id[0], id[1])...)) > s.exports[id[0]+"/"+id[1]].Events && limit > 0 {
+			limit--
+			if err := each(id[0], id[1]); err != nil {
+				return err
+			}
+		}
+	}
+	return s.call()
+}

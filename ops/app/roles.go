@@ -107,7 +107,10 @@ func buildHistory(a *App) ([]role, error) {
 		Decode: schemas.DecodeWebhookDelivery, Handler: history.Deliveries{Store: a.ledger},
 		MaxRecords: history.MaxRecords, Linger: history.Linger, SpanPerRecord: true,
 	}, a)
-	return []role{r, a.healer("history.heal", schemas.GroupHistory, schemas.TopicExportStatus, group), trail, deliveries}, err
+	fold := role{"history.fold", func(ctx context.Context) error {
+		return project.KeepFolded(ctx, history.RefoldEvery, a.Logger.With("role", "history.fold"))
+	}, func() error { return nil }}
+	return []role{r, fold, a.healer("history.heal", schemas.GroupHistory, schemas.TopicExportStatus, group), trail, deliveries}, err
 }
 
 // requestsTogether bounds the requests that are decided together.

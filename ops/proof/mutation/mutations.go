@@ -286,12 +286,12 @@ var mutations = []mutation{
 		"ops/retention/caughtup.go", "if behind == 0 {", "if behind >= 0 {",
 		"ops/retention", "TestNothingIsRemovedBeforeHistoryHoldsWhatKafkaHas",
 	}, {
-		"retention", "what history reads again is counted as there when its folds are saved",
-		"consumers/history/history.go", "if err := h.project(ctx, b); err != nil {\n\t\treturn err\n\t}\n\treturn h.Handle(ctx, b)", "return h.Handle(ctx, b)",
-		"consumers/history", "TestWhatBreaksOffWhileItIsReadAgainIsMissingOrWhole",
+		"retention", "history folds again what was stored and not folded",
+		"ops/app/roles.go", "return []role{r, fold, a.healer(", "_ = fold\n\treturn []role{r, a.healer(",
+		"ops/app", "TestHistoryFoldsAgainWhatARestoreLeftUnfolded",
 	}, {
 		"retention", "history reads again what ClickHouse lost",
-		"ops/app/roles.go", "return []role{r, a.healer(\"history.heal\", schemas.GroupHistory, schemas.TopicExportStatus, group), trail", "_ = group\n\treturn []role{r, trail",
+		"ops/app/roles.go", "return []role{r, fold, a.healer(\"history.heal\", schemas.GroupHistory, schemas.TopicExportStatus, group), trail", "_ = group\n\treturn []role{r, fold, trail",
 		"ops/app", "TestHistoryReadsAgainWhatClickHouseLost",
 	}, {
 		"retention", "a disagreement is seen twice before it is settled",

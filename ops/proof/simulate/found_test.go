@@ -438,3 +438,22 @@ func TestACompletedExportUnderAFieldPolicyIsReportedThoughItsWorkerDied(t *testi
 		{"run", 0, 0, 0},
 	}})
 }
+
+func TestHistoryIsWholeThoughABackupHasEventsWithoutTheirFold(t *testing.T) {
+	replay(t, history{setting{Partitions: 2, Erases: true, Retains: true, Processes: []string{"ie", "ie"}}, []act{
+		{"run", 431, 316, 0},
+		{"fail calls", 0, 0, 5},
+		{"produce", 2, 0, 1},
+		{"run", 178, 368, 0},
+		{"run", 352, 3, 0},
+		{"run", 301, 0, 0},
+		{"run a job", 0, 0, 0},
+		{"produce", 1, 0, 0},
+		{"run", 669, 0, 0},
+		{"run", 352, 1, 0},
+		{"back ClickHouse up", 0, 0, 0},
+		{"run", 0, 0, 0},
+		{"restore ClickHouse", 0, 0, 0},
+		{"run", 0, 0, 0},
+	}})
+}

@@ -84,7 +84,11 @@ func (p *process) history(ctx context.Context, k conn, settler *consumers.Settle
 		GroupID: schemas.GroupHistory, Topic: schemas.TopicExportStatus, Group: group, Log: offsets, Ledger: tables{p}, Logger: p.w.log,
 	}
 	p.running.Go(func() { _ = healer.Run(ctx) })
+	p.running.Go(func() { _ = project.KeepFolded(ctx, refoldEvery, p.w.log) })
 }
+
+// refoldEvery is shorter than in life: a history is over after minutes.
+const refoldEvery = time.Minute
 
 // past is history as a process reaches it in ClickHouse: it is the store of the history role,
 // and what the erasure and retention roles know of exports.
@@ -99,30 +103,12 @@ func (h past) look(ctx context.Context, what string, effect func(t told)) error 
 func (h past) InsertStatus(ctx context.Context, b schemas.Batch[*schemas.ExportStatus]) error {
 	insert := func(records []schemas.Record[*schemas.ExportStatus]) {
 		for _, r := range records {
-			if !h.p.owns(schemas.TopicExportStatus, b.Partition) {
-				h.p.w.model.late(r.Event)
-			}
 			h.p.w.told.events[position{r.Partition, r.Offset}] = r.Event
 		}
 	}
 	return h.p.wait(ctx, &call{service: atClickHouse, name: fmt.Sprintf("insert status %d/%d", b.Partition, b.First), changes: true,
 		effect: func() error { insert(b.Records); return nil },
 		half:   func() { insert(b.Records[:len(b.Records)/2]) }})
-}
-
-// owns reports whether a process has a partition of a topic, as its group sees it.
-func (p *process) owns(topic schemas.Topic, partition int32) bool {
-	return slices.ContainsFunc(p.members, func(m *member) bool {
-		return m.of.Topic == topic && m.owned[partition] != nil && !m.expelled && !p.dead
-	})
-}
-
-// late notes an event that was stored by who does not have its partition any more.
-func (m *model) late(s *schemas.ExportStatus) {
-	if m.lateTold == nil {
-		m.lateTold = map[exportID]bool{}
-	}
-	m.lateTold[exportID{s.TenantID, s.ExportID}] = true
 }
 
 // StatusEvents implements history.Store.
@@ -159,6 +145,33 @@ func (h past) SaveExports(ctx context.Context, exports []schemas.Export) error {
 		}
 		return nil
 	})
+}
+
+// Unfolded implements history.Store.
+func (h past) Unfolded(ctx context.Context, limit int, each func(tenantID, exportID string) error) error {
+	var all []exportID
+	err := h.look(ctx, "exports that are not folded", func(t told) {
+		stored := map[exportID]map[string]bool{}
+		for _, s := range t.events {
+			id := exportID{s.TenantID, s.ExportID}
+			if stored[id] == nil {
+				stored[id] = map[string]bool{}
+			}
+			stored[id][s.EventID] = true
+		}
+		for id, events := range stored {
+			if len(events) > t.exports[id].Events {
+				all = append(all, id)
+			}
+		}
+		slices.SortFunc(all, func(a, b exportID) int { return slices.Compare(a[:], b[:]) })
+	})
+	for _, id := range all[:min(len(all), limit)] {
+		if err == nil {
+			err = each(id[0], id[1])
+		}
+	}
+	return err
 }
 
 // Export implements retention.History.
@@ -266,11 +279,6 @@ func (w *world) settleHistory() {
 // misshown names an export that history shows otherwise than its events have it, or is empty.
 func (w *world) misshown() string {
 	for _, x := range w.model.exports {
-		// Who does not have the partition any more stores events and no fold of them. If ClickHouse was
-		// set back meanwhile, there is none, and nothing seems to be missing.
-		if w.model.lateTold[exportID{x.request.TenantID, x.request.ExportID}] && len(w.model.setBack) > 0 {
-			continue
-		}
 		want, shown := w.fold(x), w.told.exports[exportID{x.request.TenantID, x.request.ExportID}]
 		if want.State != shown.State || want.Done != shown.Done || want.Events != shown.Events {
 			return fmt.Sprintf("%s is %q after %d events, and history shows %q after %d", x.name(), want.State, want.Events, shown.State, shown.Events)

@@ -25,8 +25,6 @@ type model struct {
 	byBody map[string]*content
 	// byNumber are those that are events, by the number in their text.
 	byNumber map[string]*content
-	// lateTold are the exports of which events were stored by who did not have the partition any more.
-	lateTold map[exportID]bool
 	// full are the steps at which tenants were found to have used up their quota last.
 	full map[string]int
 	// untold says that Kafka lost status events.

@@ -232,7 +232,9 @@ func (e *Export) apply(s *ExportStatus) {
 		}
 		e.Continues, e.StartsOver, e.HistoryFrom, e.BeganAt = s.Continues, s.StartsOver, s.HistoryFrom, s.BeganAt
 	case Completed:
-		e.Completion = s.Completion
+		if s.Completion != nil { // one without says nothing of what was stored
+			e.Completion = s.Completion
+		}
 	}
 }
 

@@ -64,6 +64,16 @@ func TestFoldLetsCompletedPrevailOverLateFailure(t *testing.T) {
 	}
 }
 
+func TestFoldKeepsWhatWasStoredOfACompletedExportWhateverIsSaidLater(t *testing.T) {
+	completed := status("completed", schemas.Completed, 20)
+	completed.Completion = &schemas.Completion{ManifestKey: "k"}
+	waiting := status("waiting/1", schemas.Completed, 30)
+	waiting.Waiting = "for the store"
+	if e := schemas.Fold(completed, waiting); e.Completion == nil || e.Completion.ManifestKey != "k" {
+		t.Errorf("it is %s with %+v", e.State, e.Completion)
+	}
+}
+
 func TestFoldPutsTheLatestAttemptInForce(t *testing.T) {
 	failed := status("failed", schemas.Failed, 20)
 	failed.Failure = &schemas.Failure{Reason: "no space"}

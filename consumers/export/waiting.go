@@ -84,6 +84,7 @@ func (r *run) waits(ctx context.Context, step string, part int, err error) {
 	why := waitsFor(step, part, err, since)
 	due := now.Sub(since) >= tellAfter && (why != r.told || now.Sub(r.toldAt) >= tellEvery*6) && now.Sub(r.toldAt) >= tellEvery
 	state := r.state
+	due = due && !state.Ended() // that was reported; what is left to do is the worker's own
 	if due {
 		r.told, r.toldAt = why, now
 	}

@@ -278,6 +278,14 @@ var mutations = []mutation{
 		"ops/retention/sweep.go", "if known && !emptied(state) && !underWay(state) {", "if known && !emptied(state) {",
 		"ops/retention", "TestAnExportWhoseEndHistoryMissedGoesWhenItsTimeIsOver",
 	}, {
+		"retention", "a completed export that is reported to wait keeps when it is due",
+		"schemas/fold.go", "if s.Completion != nil { //", "if true { //",
+		"schemas", "TestFoldKeepsWhatWasStoredOfACompletedExportWhateverIsSaidLater",
+	}, {
+		"retention", "an export that has ended is not reported to wait",
+		"consumers/export/waiting.go", "due = due && !state.Ended()", "_ = state.Ended()",
+		"ops/proof/simulate", "TestAnExportThatHasEndedIsNotSaidToWait",
+	}, {
 		"retention", "a hold keeps files that are due",
 		"ops/retention/retention.go", "h, held := holds.OfExport(exportID)", "h, held := holds.OfExport(\"\")",
 		"ops/proof/simulate", "TestFilesThatAreDueStayWhileAHoldKeepsThem",

@@ -108,6 +108,9 @@ func (m *model) reported(e schemas.Event) {
 		if x, known := m.w.exportOf(e.ExportID); known && e.State == schemas.Expired {
 			m.expired(x, m.w.fold(x))
 		}
+		if e.Waiting != "" && e.State.Ended() {
+			m.w.failf("an export has ended, and it is said to wait: %s is %s, %s", e.ExportID, e.State, e.Waiting)
+		}
 		m.statuses = append(m.statuses, e)
 		if x, known := m.w.exportOf(e.ExportID); known && e.State == schemas.Completed && x.completed == 0 {
 			x.completed = m.w.steps

@@ -457,3 +457,20 @@ func TestHistoryIsWholeThoughABackupHasEventsWithoutTheirFold(t *testing.T) {
 		{"run", 0, 0, 0},
 	}})
 }
+
+func TestAnExportThatHasEndedIsNotSaidToWait(t *testing.T) {
+	replay(t, history{setting{Partitions: 2, Retains: true, Processes: []string{"i", "e"}}, []act{
+		{"run", 79, 339, 0},
+		{"produce", 2, 5, 1},
+		{"run", 272, 253, 0},
+		{"wait", 2, 0, 0},
+		{"run", 569, 0, 0},
+		{"request an export", 1, 2, 0},
+		{"run a job", 1, 0, 0},
+		{"run", 213, 0, 0},
+		{"produce", 0, 0, 0},
+		{"run", 706, 1, 0},
+		{"fail calls", 3, 0, 5},
+		{"run", 41, 0, 0},
+	}})
+}

@@ -31,7 +31,7 @@ func (h *Handler) look(ctx context.Context, e *schemas.Erasure) (known bool, imp
 			}
 			logs[n] = log{schemas.IngestGroup(l.topic), l.topic, l.to.Joined(end)}
 		}
-		if err := h.await(ctx, *e, "ingest", logs...); err != nil {
+		if err := h.await(ctx, *e, "ingest", h.storing(logs...)); err != nil {
 			return false, impact, err
 		}
 		if e.Interactions, err = h.still(ctx, schemas.TopicInteractions, e.Interactions); err != nil {
@@ -46,43 +46,60 @@ func (h *Handler) look(ctx context.Context, e *schemas.Erasure) (known bool, imp
 		if impact, err = h.Rows.Impact(ctx, *e); err != nil {
 			return false, impact, err
 		}
-		if lost, err := h.behindAny(ctx, logs); err != nil || lost == 0 {
+		if lost, err := h.storing(logs...)(ctx); err != nil || lost == 0 {
 			return known, impact, err
 		}
 	}
 }
 
-// behindAny is how many records of any of the logs are not stored.
-func (h *Handler) behindAny(ctx context.Context, logs []log) (all int64, err error) {
-	for _, l := range logs {
-		n, err := h.behind(ctx, l)
-		if err != nil {
-			return 0, err
+// behind is how many records a role has not stored, or lost since.
+type behind func(ctx context.Context) (int64, error)
+
+// storing counts the records of logs that are not stored.
+func (h *Handler) storing(logs ...log) behind {
+	return func(ctx context.Context) (all int64, err error) {
+		for _, l := range logs {
+			n, err := h.behind(ctx, l)
+			if err != nil {
+				return 0, err
+			}
+			all += n
 		}
-		all += n
+		return all, nil
 	}
-	return all, nil
 }
 
-// await waits until a role has stored everything below snapshots, and ClickHouse still has
-// it: what comes later would not be found.
-func (h *Handler) await(ctx context.Context, e schemas.Erasure, role string, logs ...log) error {
+// showing counts the status events that are not stored. If all are, it counts the exports of a
+// tenant, one at most, that history shows without their last events: events are stored before the
+// export that they change is saved, also when history is read again after a loss.
+func (h *Handler) showing(tenantID string, events log) behind {
+	return func(ctx context.Context) (n int64, err error) {
+		if n, err = h.behind(ctx, events); err != nil || n > 0 {
+			return n, err
+		}
+		err = h.History.Unfolded(ctx, tenantID, 1, func(string, string) error { n++; return nil })
+		return n, err
+	}
+}
+
+// await waits until a role is not behind: what it stores later would not be found.
+func (h *Handler) await(ctx context.Context, e schemas.Erasure, role string, behind behind) error {
 	ctx, cancel := context.WithTimeout(ctx, waitAtMost)
 	defer cancel()
 	ticker := time.NewTicker(waitPoll)
 	defer ticker.Stop()
 	told := false
 	for {
-		behind, err := h.behindAny(ctx, logs)
+		left, err := behind(ctx)
 		if err != nil {
 			return err
 		}
-		if behind == 0 {
+		if left == 0 {
 			return nil
 		}
 		if !told {
 			told = true
-			e.Waiting = fmt.Sprintf("waiting for %s: %s behind", role, schemas.Counted(behind, "record"))
+			e.Waiting = fmt.Sprintf("waiting for %s: %s behind", role, schemas.Counted(left, "record"))
 			if err := h.History.SaveErasure(ctx, e); err != nil {
 				return err
 			}
@@ -90,7 +107,7 @@ func (h *Handler) await(ctx context.Context, e schemas.Erasure, role string, log
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():
-			return fmt.Errorf("%s is %s behind; check the %s role: %w", role, schemas.Counted(behind, "record"), role, ctx.Err())
+			return fmt.Errorf("%s is %s behind; check the %s role: %w", role, schemas.Counted(left, "record"), role, ctx.Err())
 		}
 	}
 }

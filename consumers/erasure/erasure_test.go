@@ -267,3 +267,31 @@ func TestAnErasureDoesNotWaitForWhatKafkaLostUnread(t *testing.T) {
 		}
 	})
 }
+
+// TestAnErasureNamesTheExportsOfAHistoryThatIsReadAgain has history show no export although all its
+// events are stored: what they make is saved a moment later. ClickHouse is lost before the erasure
+// looks, or each time that it looks.
+func TestAnErasureNamesTheExportsOfAHistoryThatIsReadAgain(t *testing.T) {
+	for name, looks := range map[string]int{"before it looks": 0, "while it looks": 2} {
+		t.Run(name, func(t *testing.T) {
+			play(t, func(s *scene) {
+				s.stored()
+				s.begins("export-1")
+				if looks == 0 {
+					s.rereads(10 * time.Second)
+				}
+				s.meanwhile = func(step string) error {
+					if step == beforeListing && looks > 0 {
+						looks--
+						s.rereads(10 * time.Second)
+					}
+					return nil
+				}
+				s.check(s.handle(s.erasureOf("case-1")))
+				if e := s.shown("case-1"); e.State != schemas.ErasureDone || !slices.Equal(named(e), []string{"export-1"}) {
+					t.Errorf("it is %s and names %v", e.State, named(e))
+				}
+			})
+		})
+	}
+}

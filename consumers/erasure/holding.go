@@ -14,20 +14,29 @@ func (h *Handler) holding(ctx context.Context, e schemas.Erasure, found warehous
 	if err != nil {
 		return nil, err
 	}
-	if err := h.await(ctx, e, "history", log{schemas.GroupHistory, schemas.TopicExportStatus, end}); err != nil {
-		return nil, err
-	}
-	all := []schemas.AffectedExport{}
-	err = h.History.ExportsHoldingRows(ctx, e.Request.TenantID, func(x schemas.Export) error {
-		if held, is := found.Affects(x); is {
-			all = append(all, held)
+	behind := h.showing(e.Request.TenantID, log{schemas.GroupHistory, schemas.TopicExportStatus, end})
+	for {
+		if err := h.await(ctx, e, "history", behind); err != nil {
+			return nil, err
 		}
-		return nil
-	})
-	if err != nil {
-		return nil, err
+		all := []schemas.AffectedExport{}
+		err = h.History.ExportsHoldingRows(ctx, e.Request.TenantID, func(x schemas.Export) error {
+			if held, is := found.Affects(x); is {
+				all = append(all, held)
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+		if err := h.describe(ctx, e, found, all); err != nil {
+			return nil, err
+		}
+		// ClickHouse may have lost some of it before it answered: then it is read again.
+		if lost, err := behind(ctx); err != nil || lost == 0 {
+			return all, err
+		}
 	}
-	return all, h.describe(ctx, e, found, all)
 }
 
 // describe adds which files of exports hold what was found, and who downloaded some.

@@ -12,9 +12,9 @@ import (
 // they are, may lose rows meanwhile: it has told of all if it lacks none and has as many after.
 func (h *Handler) removeAttachments(ctx context.Context, e *schemas.Erasure) error {
 	removed := map[string]bool{}
-	all := log{schemas.IngestGroup(schemas.TopicInteractions), schemas.TopicInteractions, e.Interactions}
+	behind := h.storing(log{schemas.IngestGroup(schemas.TopicInteractions), schemas.TopicInteractions, e.Interactions})
 	for {
-		if err := h.await(ctx, *e, "ingest", all); err != nil {
+		if err := h.await(ctx, *e, "ingest", behind); err != nil {
 			return err
 		}
 		told, err := h.eachObject(ctx, *e, func(key string) error {
@@ -27,7 +27,7 @@ func (h *Handler) removeAttachments(ctx context.Context, e *schemas.Erasure) err
 		if err != nil {
 			return err
 		}
-		lost, err := h.behind(ctx, all)
+		lost, err := behind(ctx)
 		if err != nil {
 			return err
 		}

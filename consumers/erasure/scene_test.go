@@ -33,6 +33,8 @@ type scene struct {
 	requests, handled int64
 	published         []schemas.Event
 	exports           []schemas.Export
+	// unfolded are exports whose events history has, and which it does not show yet.
+	unfolded []schemas.Export
 	held              schemas.Holds
 	changed           chan struct{}
 	// meanwhile is called before each step of an erasure, with its name. An error is what becomes
@@ -113,6 +115,7 @@ func (s *scene) breaksOff(r *schemas.ErasureRequest, step string) {
 // Steps of the twin's Erase, and others.
 const (
 	beforeLooking      = "look"
+	beforeListing      = "list exports"
 	beforeErasing      = "record subjects"
 	beforeDeleting     = "delete rows"
 	beforeCounting     = "count what is left"
@@ -149,6 +152,16 @@ func (s *scene) begins(id string) {
 		TenantID: tenant, ExportID: id, State: schemas.Running, Snapshot: schemas.Snapshot{int64(s.read)},
 		Request: &schemas.ExportRequest{TenantID: tenant, ExportID: id, Entity: schemas.EntityInteraction, From: yearOf(2000), To: yearOf(2100)},
 	})
+}
+
+// rereads has history lose what it shows of exports, and show it again after a while: it has read
+// all their events by then.
+func (s *scene) rereads(d time.Duration) {
+	s.exports, s.unfolded = nil, s.exports
+	go func() {
+		time.Sleep(d)
+		s.exports, s.unfolded = s.unfolded, nil
+	}()
 }
 
 func yearOf(year int) schemas.Time {

@@ -30,6 +30,9 @@ type History interface {
 	// ExportsHoldingRows calls each with every export of a tenant that has artifacts, or is
 	// about to have some.
 	ExportsHoldingRows(ctx context.Context, tenantID string, each func(schemas.Export) error) error
+	// Unfolded calls each with at most limit exports of a tenant that it shows without their last
+	// events.
+	Unfolded(ctx context.Context, tenantID string, limit int, each func(tenantID, exportID string) error) error
 	// ExportsWithParts calls each with some exports of a tenant, with their parts.
 	ExportsWithParts(ctx context.Context, tenantID string, exportIDs []string, each func(schemas.Export) error) error
 	// Downloads returns who downloaded files of some exports, by export id.

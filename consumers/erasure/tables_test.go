@@ -81,10 +81,21 @@ func (p past) WaitingErasures(context.Context) ([]schemas.Erasure, error) {
 
 // ExportsHoldingRows implements erasure.History.
 func (p past) ExportsHoldingRows(_ context.Context, _ string, each func(schemas.Export) error) error {
+	if err := p.s.meanwhile(beforeListing); err != nil {
+		return err
+	}
 	for _, x := range p.s.exports {
 		if err := each(x); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// Unfolded implements erasure.History.
+func (p past) Unfolded(_ context.Context, tenantID string, _ int, each func(tenantID, exportID string) error) error {
+	for _, x := range p.s.unfolded {
+		return each(tenantID, x.ExportID)
 	}
 	return nil
 }

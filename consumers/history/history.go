@@ -38,9 +38,9 @@ type Store interface {
 	// SaveAllArtifacts those of all stored parts of one.
 	SaveArtifacts(ctx context.Context, exports []schemas.Export) error
 	SaveAllArtifacts(ctx context.Context, e schemas.Export) error
-	// Unfolded calls each with some exports, by tenant and id, of which more events are stored
-	// than their fold has.
-	Unfolded(ctx context.Context, limit int, each func(tenantID, exportID string) error) error
+	// Unfolded calls each with at most limit exports of a tenant, or of all if it is empty, of which
+	// more events are stored than their fold has.
+	Unfolded(ctx context.Context, tenantID string, limit int, each func(tenantID, exportID string) error) error
 	// SaveExports replaces what is stored of each export, unless that was folded
 	// from more events, and lists the artifacts as SaveArtifacts does.
 	SaveExports(ctx context.Context, exports []schemas.Export) error

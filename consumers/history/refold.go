@@ -41,7 +41,7 @@ func (h *Handler) KeepFolded(ctx context.Context, every time.Duration, log *slog
 func (h *Handler) Refold(ctx context.Context) (n int, err error) {
 	for {
 		var some []id
-		err := h.store.Unfolded(ctx, refoldedAtOnce, func(tenantID, exportID string) error {
+		err := h.store.Unfolded(ctx, "", refoldedAtOnce, func(tenantID, exportID string) error {
 			some = append(some, id{tenantID, exportID})
 			return nil
 		})

@@ -98,7 +98,7 @@ func (s *store) SaveExports(ctx context.Context, exports []schemas.Export) error
 	return s.call()
 }
 
-func (s *store) Unfolded(_ context.Context, limit int, each func(tenantID, exportID string) error) error {
+func (s *store) Unfolded(_ context.Context, _ string, limit int, each func(tenantID, exportID string) error) error {
 	ids := map[[2]string]bool{}
 	for _, e := range s.events {
 		ids[[2]string{e.TenantID, e.ExportID}] = true

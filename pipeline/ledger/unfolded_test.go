@@ -18,8 +18,8 @@ func TestExportsThatHaveMoreEventsThanTheirFoldAreFound(t *testing.T) {
 			check(t, l.SaveExports(t.Context(), []schemas.Export{{TenantID: tenant, ExportID: export, Events: folded}}))
 		}
 	}
-	find := func(limit int) (found []string, all int) {
-		check(t, l.Unfolded(t.Context(), limit, func(of, export string) error {
+	find := func(in string, limit int) (found []string, all int) {
+		check(t, l.Unfolded(t.Context(), in, limit, func(of, export string) error {
 			if all++; of == tenant {
 				found = append(found, export)
 			}
@@ -28,10 +28,15 @@ func TestExportsThatHaveMoreEventsThanTheirFoldAreFound(t *testing.T) {
 		slices.Sort(found)
 		return found, all
 	}
-	if found, _ := find(1_000_000); !slices.Equal(found, []string{"behind", "never"}) {
-		t.Errorf("%q are not folded, want those that are behind and never were", found)
+	for _, in := range []string{"", tenant} {
+		if found, _ := find(in, 1_000_000); !slices.Equal(found, []string{"behind", "never"}) {
+			t.Errorf("in %q %q are not folded, want those that are behind and never were", in, found)
+		}
 	}
-	if _, all := find(1); all != 1 {
+	if _, all := find("others", 1_000_000); all != 0 {
+		t.Errorf("of a tenant that has no export %d are not folded", all)
+	}
+	if _, all := find("", 1); all != 1 {
 		t.Errorf("at most one was asked for, and %d came", all)
 	}
 }

@@ -44,7 +44,7 @@ var erasing = []mutation{
 		"ops/app", "TestAnErasureThatDiedAfterItsRowsWereGoneStillNamesTheExportsThatHoldThem",
 	}, {
 		"erasure", "the objects of what ClickHouse had lost for a moment are looked for again",
-		"consumers/erasure/objects.go", "\tfor {\n\t\tif err := h.await(ctx, *e, \"ingest\", all); err != nil {", "\tall.to = nil\n\tfor {\n\t\tif err := h.await(ctx, *e, \"ingest\", all); err != nil {",
+		"consumers/erasure/objects.go", "\tfor {\n\t\tif err := h.await(ctx, *e, \"ingest\", behind); err != nil {", "\tbehind = h.storing()\n\tfor {\n\t\tif err := h.await(ctx, *e, \"ingest\", behind); err != nil {",
 		"ops/proof/simulate", "TestNoObjectOfWhatWasErasedStaysThoughClickHouseIsLostMeanwhile",
 	}, {
 		"erasure", "nothing found is not done",
@@ -66,6 +66,14 @@ var erasing = []mutation{
 		"erasure", "what ClickHouse has lost is back before an erasure that broke off goes on",
 		"consumers/erasure/erasure.go", "_, left, err := h.look(ctx, &as)", "left, err := h.Rows.Impact(ctx, as)",
 		"consumers/erasure", "TestAnErasureThatBrokeOffIsHeldThoughClickHouseIsLost",
+	}, {
+		"erasure", "an erasure names the exports of a history that is read again",
+		"consumers/erasure/await.go", "if n, err = h.behind(ctx, events); err != nil || n > 0 {", "if n, err = h.behind(ctx, events); err != nil || n >= 0 {",
+		"consumers/erasure", "TestAnErasureNamesTheExportsOfAHistoryThatIsReadAgain",
+	}, {
+		"erasure", "an erasure looks again if history was lost while it looked",
+		"consumers/erasure/holding.go", "lost, err := behind(ctx); err != nil || lost == 0 {", "lost, err := behind(ctx); err != nil || lost >= 0 {",
+		"consumers/erasure", "TestAnErasureNamesTheExportsOfAHistoryThatIsReadAgain",
 	}, {
 		"erasure", "exports are looked at again after it is removed",
 		"consumers/erasure/erasure.go", "if found.Versions > 0 {", "if found.Versions < 0 {",

@@ -474,3 +474,26 @@ func TestAnExportThatHasEndedIsNotSaidToWait(t *testing.T) {
 		{"run", 41, 0, 0},
 	}})
 }
+
+func TestAnErasureNamesWhatHistoryReadsAgain(t *testing.T) {
+	replay(t, history{setting{Partitions: 1, Erases: true, Processes: []string{"i", "e"}}, []act{
+		{"produce", 750, 0, 0},
+		{"rest", 0, 0, 0},
+		{"erase", 0, 0, 0},
+		{"run", 40, 0, 0},
+		{"run a job", 0, 0, 0},
+		{"run", 816, 0, 0},
+		{"fail calls", 1, 0, 3},
+		{"run a job", 0, 0, 0},
+		{"run", 179, 0, 0},
+		{"rest", 0, 0, 0},
+		{"produce", 1, 0, 0},
+		{"produce", 0, 0, 0},
+		{"truncate", 0, 0, 0},
+		{"run", 116, 0, 0},
+		{"lose ClickHouse", 0, 0, 0},
+		{"run", 551, 0, 0},
+		{"retry an export", 0, 0, 0},
+		{"lose ClickHouse", 0, 0, 0},
+	}})
+}

@@ -147,13 +147,16 @@ func (h past) SaveExports(ctx context.Context, exports []schemas.Export) error {
 	})
 }
 
-// Unfolded implements history.Store.
-func (h past) Unfolded(ctx context.Context, limit int, each func(tenantID, exportID string) error) error {
+// Unfolded implements history.Store and erasure.History.
+func (h past) Unfolded(ctx context.Context, tenantID string, limit int, each func(tenantID, exportID string) error) error {
 	var all []exportID
 	err := h.look(ctx, "exports that are not folded", func(t told) {
 		stored := map[exportID]map[string]bool{}
 		for _, s := range t.events {
 			id := exportID{s.TenantID, s.ExportID}
+			if tenantID != "" && tenantID != id[0] {
+				continue
+			}
 			if stored[id] == nil {
 				stored[id] = map[string]bool{}
 			}

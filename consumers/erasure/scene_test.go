@@ -35,8 +35,8 @@ type scene struct {
 	exports           []schemas.Export
 	// unfolded are exports whose events history has, and which it does not show yet.
 	unfolded []schemas.Export
-	held              schemas.Holds
-	changed           chan struct{}
+	held     schemas.Holds
+	changed  chan struct{}
 	// meanwhile is called before each step of an erasure, with its name. An error is what becomes
 	// of the step.
 	meanwhile func(step string) error

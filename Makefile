@@ -93,6 +93,12 @@ bench: bin/cdds ## measure against what people would use instead (ROWS=n RUNS=n 
 	@ops/tools/bento || echo "no Bento: ingest is not compared with it"
 	@go run ./ops/proof/bench --bin bin/cdds --rows $(or $(ROWS),1000000) --runs $(or $(RUNS),3) --only "$(ONLY)" --bento "$$(ls .tools/bento 2>/dev/null)" --out ops/docs
 
+# On demand: PARTS=1000 takes a minute, 100000 an hour on a machine with other work. DIR=... keeps the data, and goes
+# on with it after an interruption.
+.PHONY: parts
+parts: bin/cdds ## make one export of PARTS=100000 parts end to end, and measure every page and call about it
+	@go run ./ops/proof/scale --bin bin/cdds --parts $(or $(PARTS),100000) --dir "$(DIR)"
+
 # On demand, not in every build: it takes minutes. What each hot path may cost is in budget.json.
 .PHONY: budget
 budget: ## compare the hot paths with the commit before (AGAINST=commit ONLY=text ROUNDS=n); fails over a tenth more

@@ -45,6 +45,8 @@ type sizes struct {
 	told  bool
 	// dir keeps the stack's data from one run to the next; empty: it is made and removed.
 	dir string
+	// binary is the cdds that runs; empty: it is built.
+	binary string
 }
 
 func main() {
@@ -60,6 +62,7 @@ func main() {
 	flag.IntVar(&n.parts, "parts", 0, "make one export of so many parts instead, end to end, and measure what is about it")
 	flag.BoolVar(&n.told, "told", false, "with -parts: publish what a worker would report instead of running one; takes minutes where the export takes an hour")
 	flag.StringVar(&n.dir, "dir", "", "directory of the stack's data: filled by the first run, kept, and measured again by later runs")
+	flag.StringVar(&n.binary, "bin", "", "with -parts: the cdds to run; built if not named")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx, n)
@@ -94,7 +97,7 @@ func run(ctx context.Context, n sizes) error {
 	}
 	defer s.close()
 	if n.parts > 0 {
-		return s.measureParts(ctx, n, dir)
+		return s.measureParts(ctx, n, dir, local.Stack.Pids)
 	}
 	filled := filepath.Join(dir, "filled")
 	if _, err := os.Stat(filled); err != nil {

@@ -259,17 +259,22 @@ type unheld struct{}
 func (unheld) Held(context.Context, string) (schemas.Holds, error) { return nil, nil }
 func (unheld) Changed() <-chan struct{}                            { return nil }
 
-// passes measures the two of retention, when nothing is due.
-func (s *system) passes(ctx context.Context, r *report) error {
+// keeper is retention, as of another time.
+func (s *system) keeper(now func() time.Time) *retention.Keeper {
 	offsets := connect.NewOffsets(consumers.Kafka(s.client), consumers.NewSettler(consumers.SettlerOptions{
 		Brokers: consumers.Kafka(s.client), Decisions: pipeline.Incarnations{Store: s.bucket}, Name: "scale",
 	}))
-	keeper := retention.New(retention.Options{
+	return retention.New(retention.Options{
 		History: s.ledger, Account: s.warehouse, Log: offsets, Objects: s.bucket, Publisher: s.publisher, Holds: unheld{},
-		Artifacts: pipeline.New(pipeline.Options{Store: s.bucket, Now: time.Now}),
+		Artifacts: pipeline.New(pipeline.Options{Store: s.bucket, Now: now}),
 		Lifetime:  func(string) time.Duration { return 30 * 24 * time.Hour }, Grace: 24 * time.Hour,
-		Name: "scale", Registerer: prometheus.NewRegistry(), Logger: slog.New(slog.DiscardHandler),
+		Name: "scale", Registerer: prometheus.NewRegistry(), Logger: slog.New(slog.DiscardHandler), Now: now,
 	})
+}
+
+// passes measures the two of retention, when nothing is due.
+func (s *system) passes(ctx context.Context, r *report) error {
+	keeper := s.keeper(time.Now)
 	for _, pass := range []struct {
 		name string
 		do   func(context.Context) (retention.Report, error)

@@ -30,23 +30,30 @@ const (
 )
 
 // measureParts makes one export of very many parts, from interactions to what a receiver
-// opens, and measures each step, with a process of its own for each role.
-func (s *system) measureParts(ctx context.Context, n sizes, dir string) error {
-	binary := filepath.Join(dir, "cdds")
-	if out, err := exec.CommandContext(ctx, "go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
-		return fmt.Errorf("build cdds: %w: %s", err, out)
+// opens and to what retention leaves of it, and measures each step, with a process of its own
+// for each role. On data that an earlier run left it goes on with the export of that run.
+func (s *system) measureParts(ctx context.Context, n sizes, dir string, services func() map[string]int) error {
+	binary := n.binary
+	if binary == "" {
+		binary = filepath.Join(dir, "cdds")
+		if out, err := exec.CommandContext(ctx, "go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
+			return fmt.Errorf("build cdds: %w: %s", err, out)
+		}
 	}
 	endpoints, err := os.ReadFile(filepath.Join(dir, "run", "cdds.env"))
 	if err != nil {
 		return err
 	}
 	env := append(os.Environ(), append(strings.Fields(string(endpoints)), "CDDS_CONFIG=")...)
-	cert, key, err := smime.GenerateKeyPair(smime.KeyOptions{CommonName: "receiver"})
-	if err != nil {
-		return err
-	}
 	certFile, keyFile := filepath.Join(dir, "receiver.pem"), filepath.Join(dir, "receiver.key")
-	if err := errors.Join(os.WriteFile(certFile, cert, 0o600), os.WriteFile(keyFile, key, 0o600)); err != nil {
+	cert, err := os.ReadFile(certFile)
+	if errors.Is(err, os.ErrNotExist) {
+		var key []byte
+		if cert, key, err = smime.GenerateKeyPair(smime.KeyOptions{CommonName: "receiver"}); err == nil {
+			err = errors.Join(os.WriteFile(keyFile, key, 0o600), os.WriteFile(certFile, cert, 0o600))
+		}
+	}
+	if err != nil {
 		return err
 	}
 	roles := map[string]*role{}
@@ -61,47 +68,114 @@ func (s *system) measureParts(ctx context.Context, n sizes, dir string) error {
 		defer roles[name].stop()
 	}
 	r := &report{sizes: n}
-	if n.told {
-		if _, err := s.followParts(ctx, n, r, roles, func() error { return s.tellParts(ctx, n.parts) }); err != nil {
+	if !n.told {
+		began := time.Now()
+		if err := s.publishRows(ctx, n.parts-n.parts/130-1); err != nil { // the others hold the rows
 			return err
 		}
-		if err := s.visit(ctx, r, func(v *visitor) error { return v.measureExport(r, n) }); err != nil {
-			return err
+		r.step("publish and ingest", time.Since(began), "")
+	}
+	e, err := s.followParts(ctx, n, r, roles, func() error {
+		if n.told {
+			return s.tellParts(ctx, n.parts)
 		}
-		r.printParts(os.Stdout)
-		return nil
-	}
-	began := time.Now()
-	if err := s.publishRows(ctx, n.parts-n.parts/130-1); err != nil { // the others hold the rows
-		return err
-	}
-	r.step("publish and ingest", time.Since(began), "")
-	e, err := s.followParts(ctx, n, r, roles, func() error { return s.requestParts(ctx, string(cert)) })
+		return s.requestParts(ctx, string(cert))
+	})
 	if err != nil {
 		return err
 	}
-	if err := s.visit(ctx, r, func(v *visitor) error { return v.measureExport(r, n) }); err != nil {
+	if err := s.visit(ctx, r, func(v *visitor) error { return v.measureExport(r, n, "") }); err != nil {
 		return err
 	}
-	files := filepath.Join(dir, "downloaded")
-	for _, c := range []struct {
-		name string
-		args []string
-	}{
-		{"cdds export download", []string{"export", "download", partsExport, "--tenant", partsTenant, "--out", files}},
-		{"cdds verify", []string{"verify", files, "--signer", e.Completion.SignerSHA256}},
-		{"cdds decrypt", []string{"decrypt", files, "--signer", e.Completion.SignerSHA256, "--cert", certFile, "--key", keyFile, "--out", filepath.Join(dir, "plain")}},
-	} {
-		cmd := exec.CommandContext(ctx, binary, c.args...)
-		cmd.Env = env
-		began := time.Now()
-		peak, err := resides(cmd)
-		if err != nil {
-			return fmt.Errorf("%s: %w", c.name, err)
-		}
-		r.step(c.name, time.Since(began), fmt.Sprintf("%d MiB", peak))
+	if err := s.measureSizes(ctx, r, e); err != nil {
+		return err
 	}
+	if !n.told {
+		files, plain := filepath.Join(dir, "downloaded"), filepath.Join(dir, "plain")
+		for _, c := range []struct {
+			name string
+			args []string
+		}{
+			{"cdds export download", []string{"export", "download", partsExport, "--tenant", partsTenant, "--out", files}},
+			{"cdds verify", []string{"verify", files, "--signer", e.Completion.SignerSHA256}},
+			{"cdds decrypt", []string{"decrypt", files, "--signer", e.Completion.SignerSHA256, "--cert", certFile, "--key", keyFile, "--out", plain}},
+		} {
+			cmd := exec.CommandContext(ctx, binary, c.args...)
+			cmd.Env = env
+			began := time.Now()
+			peak, err := resides(cmd)
+			if err != nil {
+				return fmt.Errorf("%s: %w", c.name, err)
+			}
+			r.step(c.name, time.Since(began), fmt.Sprintf("%d MiB", peak))
+		}
+		if err := s.expireParts(ctx, r, e); err != nil {
+			return err
+		}
+	}
+	for name, p := range roles {
+		r.resides = append(r.resides, fmt.Sprintf("%s: %d MiB", name, p.peak()))
+	}
+	r.memory(services())
 	r.printParts(os.Stdout)
+	return nil
+}
+
+// measureSizes notes how large what is kept of the export is, beside its files.
+func (s *system) measureSizes(ctx context.Context, r *report, e schemas.Export) error {
+	prefix := schemas.ExportPrefix(e.TenantID, e.ExportID)
+	if plan, err := s.bucket.Stat(ctx, prefix+"plan.json"); err == nil {
+		r.size("plan", plan.Size)
+	}
+	r.size("manifest", e.Completion.ManifestBytes)
+	r.size("files", e.Done.SealedBytes)
+	var events, bytes, largest, summary uint64
+	of := " WHERE tenant_id = '" + partsTenant + "' AND export_id = '" + partsExport + "'"
+	if err := s.tables.Scan(ctx, "measure status events", "SELECT count(), sum(length(body)), max(length(body)) FROM export_events"+of, nil, &events, &bytes, &largest); err != nil {
+		return err
+	}
+	if err := s.tables.Scan(ctx, "measure the export in history", "SELECT max(length(summary)) FROM exports"+of, nil, &summary); err != nil {
+		return err
+	}
+	r.size(fmt.Sprintf("%d status events", events), int64(bytes))      //nolint:gosec // far below
+	r.size("the largest of them", int64(largest))                      //nolint:gosec // far below
+	r.size("the export in history, without its parts", int64(summary)) //nolint:gosec // far below
+	return nil
+}
+
+// expireParts has retention remove the export when its time is over, and waits until history
+// says so.
+func (s *system) expireParts(ctx context.Context, r *report, e schemas.Export) error {
+	keeper := s.keeper(func() time.Time { return e.Completion.ExpiresAt.Add(time.Hour) })
+	began := time.Now()
+	done, err := keeper.Expire(ctx)
+	if err != nil {
+		return err
+	}
+	if done.Expired != 1 {
+		return fmt.Errorf("the export's time is over, and retention did %+v", done)
+	}
+	r.step("retention removes the files", time.Since(began), "")
+	left, err := s.bucket.List(ctx, schemas.ExportPrefix(e.TenantID, e.ExportID))
+	if err != nil {
+		return err
+	}
+	for _, o := range left {
+		if schemas.IsArtifact(e.ExportID, o.Key[strings.LastIndex(o.Key, "/")+1:]) {
+			return fmt.Errorf("retention left %s", o.Key)
+		}
+	}
+	for e.State != schemas.Expired {
+		select {
+		case <-time.After(20 * time.Millisecond):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		if e, _, err = s.ledger.Export(ctx, partsTenant, partsExport); err != nil {
+			return err
+		}
+	}
+	r.step("until history says that it expired", time.Since(began), "")
 	return nil
 }
 
@@ -130,6 +204,9 @@ func resides(cmd *exec.Cmd) (peak int64, err error) {
 
 // publishRows publishes interactions, and waits until all are stored.
 func (s *system) publishRows(ctx context.Context, rows int) error {
+	if stored, err := s.storedRows(ctx); err != nil || stored >= rows {
+		return err
+	}
 	recording := bytes.Repeat([]byte("recording "), recordingBytes/10)
 	sum := sha256.Sum256(recording)
 	a := schemas.Attachment{AttachmentID: "audio", Size: int64(len(recording)), SHA256: hex.EncodeToString(sum[:]), Object: partsTenant + "/recording"}
@@ -154,12 +231,8 @@ func (s *system) publishRows(ctx context.Context, rows int) error {
 		return err
 	}
 	for {
-		var stored uint64
-		if err := s.tables.Scan(ctx, "count what is stored", "SELECT count() FROM interactions WHERE tenant_id = '"+partsTenant+"'", nil, &stored); err != nil {
+		if stored, err := s.storedRows(ctx); err != nil || stored >= rows {
 			return err
-		}
-		if stored >= uint64(rows) {
-			return nil
 		}
 		select {
 		case err := <-failed:
@@ -169,6 +242,12 @@ func (s *system) publishRows(ctx context.Context, rows int) error {
 			return ctx.Err()
 		}
 	}
+}
+
+func (s *system) storedRows(ctx context.Context) (int, error) {
+	var stored uint64
+	err := s.tables.Scan(ctx, "count what is stored", "SELECT count() FROM interactions WHERE tenant_id = '"+partsTenant+"'", nil, &stored)
+	return int(stored), err //nolint:gosec // as many as were published
 }
 
 func partsRequest() *schemas.ExportRequest {
@@ -227,51 +306,70 @@ func (s *system) tellParts(ctx context.Context, parts int) error {
 	}})
 }
 
-// followParts has the export begin, and follows it in history to its end.
+// followParts has the export begin, unless it has, and follows it in history to its end. When
+// half of the parts are done it asks for every page and call about it.
 func (s *system) followParts(ctx context.Context, n sizes, r *report, roles map[string]*role, begin func() error) (e schemas.Export, err error) {
 	before := roles["history"].cpu()
 	began, told := time.Now(), time.Now()
+	e, known, err := s.ledger.Export(ctx, partsTenant, partsExport)
+	if err != nil {
+		return e, err
+	}
+	resumed, halfway := known, false
 	begun := make(chan error, 1)
-	go func() { begun <- begin() }()
-	for {
-		known := false
-		if e, known, err = s.ledger.Export(ctx, partsTenant, partsExport); err != nil {
-			return e, err
-		}
-		if known && e.State.Ended() {
-			break
-		}
+	if !known {
+		go func() { begun <- begin() }()
+	}
+	for !known || !e.State.Ended() {
 		if time.Since(told) > 30*time.Second {
 			told = time.Now()
 			fmt.Fprintf(os.Stderr, "%d of %d parts after %s\n", e.Done.Parts, e.Planned.Parts, time.Since(began).Round(time.Second))
+		}
+		pause := time.Second // each look is a query that the export shares the cores with
+		if e.Planned.Parts > 0 && e.Done.Parts >= e.Planned.Parts-n.parts/1000 {
+			pause = 20 * time.Millisecond
 		}
 		select {
 		case err := <-begun:
 			if err != nil {
 				return e, err
 			}
-		case <-time.After(20 * time.Millisecond):
+		case <-time.After(pause):
 		case <-ctx.Done():
 			return e, ctx.Err()
+		}
+		if !halfway && e.Planned.Parts > 0 && e.Done.Parts > e.Planned.Parts/2 && !n.told {
+			halfway = true
+			if err := s.visit(ctx, r, func(v *visitor) error { return v.measureExport(r, n, " while it runs") }); err != nil {
+				return e, err
+			}
+		}
+		if e, known, err = s.ledger.Export(ctx, partsTenant, partsExport); err != nil {
+			return e, err
 		}
 	}
 	if e.State != schemas.Completed || e.Done.AttachmentProblems > 0 || e.Done.Parts < n.parts-n.parts/100 {
 		return e, fmt.Errorf("the export is %s with %d of some %d parts: %s %+v", e.State, e.Done.Parts, n.parts, e.Reason, e.Failure)
 	}
 	r.parts = e.Done.Parts
+	if resumed {
+		began = e.RequestedAt.Time
+	}
 	if worker := roles["export"]; worker != nil {
 		r.step("plan", e.PlannedAt.Sub(e.RequestedAt.Time), "")
 		r.step("export, from request to completed", e.EndedAt.Sub(began), fmt.Sprintf("worker %d MiB", worker.peak()))
 	} else {
 		r.step("publish what a worker reports", e.EndedAt.Sub(began), "")
 	}
-	r.step("history: from completed until it says so", time.Since(e.EndedAt.Time), fmt.Sprintf("history %d MiB", roles["history"].peak()))
-	r.step("history: CPU of the role in all", time.Duration((roles["history"].cpu()-before)*float64(time.Second)), "")
+	if !resumed {
+		r.step("history: from completed until it says so", time.Since(e.EndedAt.Time), fmt.Sprintf("history %d MiB", roles["history"].peak()))
+		r.step("history: CPU of the role in all", time.Duration((roles["history"].cpu()-before)*float64(time.Second)), "")
+	}
 	return e, nil
 }
 
-// measureExport asks for every page and call about the export.
-func (v *visitor) measureExport(r *report, n sizes) error {
+// measureExport asks for every page and call about the export; when says at which time of it.
+func (v *visitor) measureExport(r *report, n sizes, when string) error {
 	v.choose(partsTenant)
 	of := "/exports/" + partsExport
 	last := fmt.Sprint(max(0, n.parts-500))
@@ -289,11 +387,13 @@ func (v *visitor) measureExport(r *report, n sizes) error {
 		if err := v.measure(r, partsTenant, api.Prefix+path, n.requests); err != nil {
 			return err
 		}
+		r.last().when = when
 	}
 	for _, path := range []string{"/", "/history", "/history/" + partsExport, "/artifacts", "/artifacts?export=" + partsExport, "/audit"} {
 		if err := v.measure(r, partsTenant, console.Prefix+path, n.requests); err != nil {
 			return err
 		}
+		r.last().when = when
 	}
 	return nil
 }

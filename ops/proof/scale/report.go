@@ -13,6 +13,7 @@ import (
 // figure is how long a page or a call took, in order.
 type figure struct {
 	tenant, path string
+	when         string // of an export of many parts: "", or that it ran
 	times        []time.Duration
 	bytes        int
 }
@@ -31,7 +32,19 @@ type report struct {
 	resides []string
 	parts   int // of the export of many
 	steps   []step
+	kept    []size
 }
+
+// size is how large something is.
+type size struct {
+	of    string
+	bytes int64
+}
+
+func (r *report) size(of string, bytes int64) { r.kept = append(r.kept, size{of, bytes}) }
+
+// last is the figure that was noted last.
+func (r *report) last() *figure { return &r.figures[len(r.figures)-1] }
 
 // step is one of an export of many parts, and the memory it took.
 type step struct {
@@ -51,9 +64,14 @@ func (r *report) printParts(w io.Writer) {
 	for _, s := range r.steps {
 		fmt.Fprintf(w, "| %s | %.1f | %s |\n", s.name, s.time.Seconds(), s.memory)
 	}
+	fmt.Fprintf(w, "\n| what | bytes |\n|---|---|\n")
+	for _, k := range r.kept {
+		fmt.Fprintf(w, "| %s | %d |\n", k.of, k.bytes)
+	}
+	fmt.Fprintf(w, "\nResident memory: %s.\n", strings.Join(r.resides, ", "))
 	fmt.Fprintf(w, "\n| page or call | p50 ms | p99 ms | KiB |\n|---|---|---|---|\n")
 	for _, f := range r.figures {
-		fmt.Fprintf(w, "| `%s` | %.0f | %.0f | %d |\n", f.path, ms(f.at(50)), ms(f.at(99)), (f.bytes+1023)>>10)
+		fmt.Fprintf(w, "| `%s`%s | %.0f | %.0f | %d |\n", f.path, f.when, ms(f.at(50)), ms(f.at(99)), (f.bytes+1023)>>10)
 	}
 }
 

@@ -47,6 +47,11 @@ const (
 	TimeframeSinceLastRun = "since_last_run"
 )
 
+// Ever is the range of an export that is not limited in time: every row is in it.
+func Ever() (from, to Time) {
+	return TimeOf(earliest), TimeOf(latest.Add(-time.Millisecond))
+}
+
 // Timeframes lists which rows a run can hold.
 func Timeframes() []string {
 	return []string{TimeframeAll, TimeframeFixed, TimeframeLastDays, TimeframeSinceLastRun}

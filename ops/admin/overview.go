@@ -87,6 +87,14 @@ func (h *Handle) Overview(ctx context.Context) (Overview, error) {
 	return o, nil
 }
 
+// Stored is how many interactions the tenant has, and from when to when.
+func (h *Handle) Stored(ctx context.Context) (warehouse.Stored, error) {
+	if err := h.reads(auth.Observe); err != nil {
+		return warehouse.Stored{}, err
+	}
+	return h.Rows.Stored(ctx, h.tenant)
+}
+
 // lagTimeout keeps a broker that does not answer from holding up a page.
 const lagTimeout = 5 * time.Second
 

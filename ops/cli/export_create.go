@@ -31,7 +31,7 @@ type createFlags struct {
 	people                                    peopleFlags
 	policy                                    policyFlags
 	retentionDays                             int
-	wait, dryRun                              bool
+	all, wait, dryRun                         bool
 	timeout                                   time.Duration
 }
 
@@ -41,7 +41,8 @@ func newExportCreate(s *session) *cobra.Command {
 		Use:   "create",
 		Short: "Ask for an export",
 		Long: `Ask for an export of a tenant's interactions or contacts whose time (started_at,
-created_at) lies in [--from, --to). Times are RFC 3339, or a date for 00:00 UTC.
+created_at) lies in [--from, --to), or of all of them with --all. Times are RFC 3339, or a
+date for 00:00 UTC.
 
 --recipient names who can decrypt: a PEM or DER certificate file, or the SHA-256
 fingerprint of a registered certificate. Never give a private key; a file with one is
@@ -80,16 +81,19 @@ or was erased. Give the filter of that export: older rows of another one do not 
 ` + exitCodes,
 		Example: examples(
 			"cdds export create --tenant acme --from 2026-09-01 --to 2026-10-01 --recipient cert.pem --wait",
-			"cdds export create --tenant acme --entity contact --from 2020-01-01 --to 2027-01-01 --recipient cert.pem",
+			"cdds export create --tenant acme --entity contact --all --recipient cert.pem",
 			"cdds export create --tenant acme --from 2026-09-01 --to 2026-10-01 --queue sales --direction inbound --attribute region=north --recipient 9f86d0...",
 			"cdds export create --tenant acme --from 2026-09-01 --to 2026-10-01 --dry-run",
-			"cdds export create --tenant acme --from 2020-01-01 --to 2027-01-01 --contact c-42 --reason 'access request 4711' --recipient cert.pem --wait",
+			"cdds export create --tenant acme --all --contact c-42 --reason 'access request 4711' --recipient cert.pem --wait",
 			"cdds export create --tenant acme --from 2026-09-01 --to 2026-10-01 --preset personal --recipient cert.pem --wait",
 			"cdds export create --tenant acme --from 2026-09-01 --to 2026-10-01 --leave-out /text --pseudonym /contact_id --truncate /attributes/postcode=2 --recipient cert.pem",
 			"cdds export create --tenant acme --from 2026-09-01 --to 2026-10-01 --names genesys --recipient cert.pem",
 			"cdds export create --tenant acme --from 2026-09-01T08:00:00Z --to 2026-09-01T18:00:00Z --media chat,voice --split-size 16MiB --encoding der --recipient a.pem --recipient b.pem --json"),
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if _, _, err := f.times(); err != nil { // said before a service is looked for
+				return aboutExport{usageError{err}, schemas.Export{TenantID: f.tenant, ExportID: f.id, State: schemas.Refused}}
+			}
 			return s.anywhere(func(c *client.Client) error { return s.remoteCreate(cmd.Context(), c, f) },
 				func(services *services) error { return s.create(cmd.Context(), services, f) })
 		},
@@ -97,8 +101,9 @@ or was erased. Give the filter of that export: older rows of another one do not 
 	tenantFlag(cmd, &f.tenant)
 	flags := cmd.Flags()
 	flags.StringVar(&f.entity, "entity", schemas.EntityInteraction, "`entity` to export: interaction or contact")
-	flags.StringVar(&f.from, "from", "", "`time` the range begins, inclusive (required)")
-	flags.StringVar(&f.to, "to", "", "`time` the range ends, exclusive (required)")
+	flags.StringVar(&f.from, "from", "", "`time` the range begins, inclusive")
+	flags.StringVar(&f.to, "to", "", "`time` the range ends, exclusive")
+	flags.BoolVar(&f.all, "all", false, "export all rows, whatever their time")
 	flags.StringSliceVar(&f.media, "media", nil, "media `types`, comma separated; all if not given")
 	f.match.add(flags)
 	f.people.add(flags)
@@ -112,9 +117,8 @@ or was erased. Give the filter of that export: older rows of another one do not 
 	flags.BoolVar(&f.dryRun, "dry-run", false, "say what the export would hold, and request nothing")
 	flags.BoolVar(&f.wait, "wait", false, "wait until the export has ended, showing progress")
 	flags.DurationVar(&f.timeout, "timeout", 0, "stop waiting after this `duration`; the export goes on")
-	for _, name := range []string{"from", "to"} {
-		_ = cmd.MarkFlagRequired(name)
-	}
+	cmd.MarkFlagsRequiredTogether("from", "to")
+	cmd.MarkFlagsMutuallyExclusive("all", "from")
 	cmd.MarkFlagsOneRequired("recipient", "dry-run")
 	cmd.MarkFlagsMutuallyExclusive("wait", "dry-run")
 	_ = cmd.RegisterFlagCompletionFunc("entity", cobra.FixedCompletions(schemas.Entities(), cobra.ShellCompDirectiveNoFileComp))
@@ -250,10 +254,7 @@ func (f createFlags) request() (*schemas.ExportRequest, error) {
 		return nil, err
 	}
 	r.Reason = f.people.reason
-	if r.From, err = parseTime("from", f.from); err != nil {
-		return nil, err
-	}
-	if r.To, err = parseTime("to", f.to); err != nil {
+	if r.From, r.To, err = f.times(); err != nil {
 		return nil, err
 	}
 	if r.SplitSize, err = f.shape.split(); err != nil {
@@ -267,6 +268,26 @@ func (f createFlags) request() (*schemas.ExportRequest, error) {
 		r.Recipients = append(r.Recipients, recipient...)
 	}
 	return r, nil
+}
+
+// times is the range of the export. There is no default: one that is forgotten would export
+// everything.
+func (f createFlags) times() (from, to schemas.Time, err error) {
+	switch {
+	case f.all:
+		from, to = schemas.Ever()
+		return from, to, nil
+	case f.from == "":
+		return from, to, withHint(usageError{errors.New("no range is given")},
+			"export a range: --from 2026-09-01 --to 2026-10-01",
+			"export everything: --all",
+			"see when the first and the last row are, and how many there are: --all --dry-run")
+	}
+	if from, err = parseTime("from", f.from); err != nil {
+		return from, to, err
+	}
+	to, err = parseTime("to", f.to)
+	return from, to, err
 }
 
 var fingerprint = regexp.MustCompile(`^[0-9a-f]{64}$`)

@@ -124,6 +124,7 @@ var groups = []struct {
 }{
 	{regexp.MustCompile(`^at least one of the flags in the group \[(.*)\] is required$`), "give one of %s"},
 	{regexp.MustCompile(`^required flag\(s\) (.*) not set$`), "missing: %s"},
+	{regexp.MustCompile(`^if any flags in the group .* must all be set; missing \[(.*)\]$`), "missing: %s"},
 	{regexp.MustCompile(`^if any flags in the group .* none of the others can be; \[(.*)\] were all set$`), "give only one of %s"},
 }
 

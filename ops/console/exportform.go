@@ -11,9 +11,11 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"cdds/ops/admin"
 	"cdds/ops/auth"
+	"cdds/pipeline/warehouse"
 	"cdds/schemas"
 )
 
@@ -33,7 +35,11 @@ type exportForm struct {
 func (c *Console) exportForms() {
 	c.open("GET /exports/new", func(q *request) error {
 		f := exportForm{Once: rand.Text()}
-		f.Job = schemas.Job{Entity: schemas.EntityInteraction, Timeframe: schemas.Timeframe{Kind: schemas.TimeframeLastDays, Days: 7}}
+		stored, err := q.Stored(q.r.Context())
+		if err != nil {
+			return err
+		}
+		f.Job = schemas.Job{Entity: schemas.EntityInteraction, Timeframe: suggested(stored, c.Now())}
 		if id := q.r.URL.Query().Get("like"); id != "" {
 			e, err := q.Export(q.r.Context(), id)
 			if err != nil {
@@ -54,6 +60,27 @@ func (c *Console) exportForms() {
 	})
 	c.open("POST /privacy/access", func(q *request) error { return c.requestExport(q, true) })
 }
+
+// suggestedDays is the range of a new export where interactions are stored all the time.
+const suggestedDays = 7
+
+// suggested is the range that a new export begins with: the last days, or from the first day
+// of history to the last one if these days hold nothing. The form then never proposes an
+// export without a row while interactions are stored, such as those of `cdds sample`, which are months old.
+func suggested(stored warehouse.Stored, now time.Time) schemas.Timeframe {
+	t := schemas.Timeframe{Kind: schemas.TimeframeLastDays, Days: suggestedDays}
+	if stored.From.IsZero() {
+		return t
+	}
+	t.From, t.To = dayOf(stored.From.Time), dayOf(stored.To.AddDate(0, 0, 1))
+	if stored.To.After(now) || stored.To.Before(now.AddDate(0, 0, -suggestedDays)) {
+		t.Kind = schemas.TimeframeFixed
+	}
+	return t
+}
+
+// dayOf is the beginning of the day of an instant, in UTC.
+func dayOf(at time.Time) schemas.Time { return schemas.TimeOf(at.UTC().Truncate(24 * time.Hour)) }
 
 // selectionOf is what an export holds and who can open it, as a form has it.
 func selectionOf(e schemas.Export) schemas.Job {

@@ -1,6 +1,7 @@
 package console_test
 
 import (
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -116,5 +117,42 @@ func TestAFormOfAnExportSaysWhatIsWrongAndKeepsWhatWasWritten(t *testing.T) {
 	}
 	if len(d.asked.exports) != 0 {
 		t.Errorf("requested was %+v", d.asked.exports)
+	}
+}
+
+func TestTheRangeOfANewExportHoldsSomething(t *testing.T) {
+	newest := func(days int) schemas.Timeframe {
+		d := newDesk(t, fmt.Sprintf("range-%d", days), 0, 0)
+		b := schemas.Batch[*schemas.Interaction]{}
+		for n, back := range []int{days, days + 61} {
+			b.Records = append(b.Records, schemas.Record[*schemas.Interaction]{Offset: int64(n), Event: &schemas.Interaction{
+				InteractionID: "i", TenantID: d.who.Tenant, MediaType: "chat", StartedAt: schemas.TimeOf(time.Date(2026, 11, 1, 11, 0, 0, 0, time.UTC).AddDate(0, 0, -back)),
+			}})
+		}
+		check(t, d.warehouse.InsertInteractions(t.Context(), b))
+		d.certificate("Archive")
+		form := d.fields(d.get("/exports/new"))
+		form.Set("then", "estimate")
+		if page := d.send("/exports", form); strings.Contains(page, "Nothing matches") || !strings.Contains(page, " row") {
+			t.Errorf("with the last interaction %d days ago, the form as it opens holds nothing:\n%s", days, page)
+		}
+		form.Set("then", "request")
+		d.ends("/exports", form)
+		if len(d.asked.exports) != 1 {
+			t.Fatalf("requested was %+v", d.asked.exports)
+		}
+		r := d.asked.exports[0]
+		return schemas.Timeframe{Kind: form.Get("timeframe"), From: r.From, To: r.To}
+	}
+	if f := newest(2); f.Kind != schemas.TimeframeLastDays {
+		t.Errorf("with an interaction two days ago, the range is %+v", f)
+	}
+	for _, days := range []int{8, 200, -3} { // as the sample is; a clock that is wrong
+		if f := newest(days); f.Kind != schemas.TimeframeFixed || f.To.Sub(f.From.Time) != 62*24*time.Hour {
+			t.Errorf("with the last interaction %d days ago, the range is %+v", days, f)
+		}
+	}
+	if form := newDesk(t, "nothing", 0, 0); form.fields(form.get("/exports/new")).Get("timeframe") != schemas.TimeframeLastDays {
+		t.Error("without any interaction the form proposes no range")
 	}
 }

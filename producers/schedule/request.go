@@ -2,7 +2,6 @@ package schedule
 
 import (
 	"fmt"
-	"time"
 
 	"github.com/oklog/ulid/v2"
 
@@ -15,22 +14,17 @@ func RunID(jobID string, at schemas.Time) string {
 	return jobID + "-" + at.UTC().Format("20060102T150405") + "Z"
 }
 
-// The range of a run that is not limited in time: all that rows can have.
-var (
-	everFrom = schemas.TimeOf(time.Date(1970, 1, 1, 0, 0, 0, 0, time.UTC))
-	everTo   = schemas.TimeOf(time.Date(2199, 12, 31, 23, 59, 59, 999e6, time.UTC))
-)
-
 // Request is the export of the run of a job that was due at an instant. Equal arguments give
 // equal requests, except for the time they are made.
 func Request(j schemas.Job, at schemas.Time) *schemas.ExportRequest {
 	r := &schemas.ExportRequest{
 		TenantID: j.TenantID, ExportID: RunID(j.JobID, at), Entity: j.Entity,
-		From: everFrom, To: everTo, MediaTypes: j.MediaTypes, Match: j.Match,
+		MediaTypes: j.MediaTypes, Match: j.Match,
 		SplitSize: j.SplitSize, Encoding: j.Encoding, Cipher: j.Cipher, KeyTransport: j.KeyTransport,
 		Compression: j.Compression, Attachments: j.Attachments, RetentionDays: j.RetentionDays,
 		FieldPolicy: j.FieldPolicy, Names: j.Names, JobID: j.JobID, ScheduledAt: at, RequestedBy: "job " + j.JobID,
 	}
+	r.From, r.To = schemas.Ever()
 	for _, f := range j.Recipients {
 		r.Recipients = append(r.Recipients, schemas.Recipient{Fingerprint: f})
 	}

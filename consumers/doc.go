@@ -53,6 +53,8 @@
 //
 // # Non-obvious
 //
+//   - Kafka's client says once that it refused to unpack a batch, and stops reading the
+//     partition; with what it has fetched it may throw that word away, see reader.
 //   - The committer holds Group.committing from reading positions until Kafka has answered,
 //     and a revocation takes the same turn. Kafka checks a commit's generation, not
 //     who owns the partition: a commit prepared before a rebalance and sent after it

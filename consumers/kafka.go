@@ -3,6 +3,7 @@ package consumers
 import (
 	"context"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -54,7 +55,7 @@ func reading(opts []kgo.Opt, u *unpacker) []kgo.Opt {
 
 func (k kafka) Join(m Membership) (Member, error) {
 	topic := string(m.Topic)
-	made, joined := make(chan struct{}), kafkaMember{topic: topic, unpacker: newUnpacker()}
+	made, joined := make(chan struct{}), kafkaMember{reader: newReader(topic)}
 	begin := func(ctx context.Context, offsets map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error) {
 		<-made
 		committed := make(map[int32]kgo.EpochOffset, len(offsets[topic]))
@@ -65,10 +66,20 @@ func (k kafka) Join(m Membership) (Member, error) {
 			}
 		}
 		from, err := m.Begin(ctx, joined, committed)
-		for p, at := range from {
+		if err != nil {
+			return offsets, err
+		}
+		maps.Copy(committed, from)
+		if err := joined.beginAt(ctx, committed); err != nil {
+			return offsets, err
+		}
+		for p, at := range committed {
+			if at.Offset < 0 {
+				continue // where the log begins
+			}
 			offsets[topic][p] = kgo.NewOffset().At(at.Offset).WithEpoch(at.Epoch)
 		}
-		return offsets, err
+		return offsets, nil
 	}
 	client, err := kgo.NewClient(append(reading(k.members, joined.unpacker),
 		kgo.ConsumerGroup(m.Group),
@@ -81,8 +92,12 @@ func (k kafka) Join(m Membership) (Member, error) {
 		}),
 		kgo.OnPartitionsRevoked(func(ctx context.Context, c *kgo.Client, all map[string][]int32) {
 			m.Revoked(ctx, joined.with(c), all[topic])
+			joined.forget(all[topic])
 		}),
-		kgo.OnPartitionsLost(func(_ context.Context, _ *kgo.Client, all map[string][]int32) { m.Lost(all[topic]) }),
+		kgo.OnPartitionsLost(func(_ context.Context, _ *kgo.Client, all map[string][]int32) {
+			m.Lost(all[topic])
+			joined.forget(all[topic])
+		}),
 		kgo.AdjustFetchOffsetsFn(begin),
 		// An offset that is not in the log any more: start at what still exists.
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
@@ -97,15 +112,34 @@ func (k kafka) Join(m Membership) (Member, error) {
 
 // kafkaMember is a Member, by a client of its own.
 type kafkaMember struct {
-	client   *kgo.Client
-	unpacker *unpacker
-	topic    string
+	client *kgo.Client
+	*reader
 }
 
-func (m kafkaMember) with(c *kgo.Client) kafkaMember { return kafkaMember{c, m.unpacker, m.topic} }
+func (m kafkaMember) with(c *kgo.Client) kafkaMember { return kafkaMember{c, m.reader} }
 
-func (m kafkaMember) Poll(ctx context.Context) kgo.Fetches {
-	return m.unpacker.polled(m.client.PollFetches(ctx))
+func (m kafkaMember) Poll(ctx context.Context) kgo.Fetches { return m.poll(ctx, m.client) }
+
+// beginAt notes where partitions are read from. Those of which nothing is committed get an offset,
+// too: the client moves no partition that it knows no offset of.
+func (m kafkaMember) beginAt(ctx context.Context, from map[int32]kgo.EpochOffset) error {
+	var starts schemas.Snapshot
+	for p, at := range from {
+		if at.Offset >= 0 {
+			continue
+		}
+		if starts == nil {
+			var err error
+			if starts, err = m.Brokers().Starts(ctx, schemas.Topic(m.topic)); err != nil {
+				return err
+			}
+		}
+		if int(p) < len(starts) {
+			from[p] = kgo.EpochOffset{Epoch: -1, Offset: starts[p]}
+		}
+	}
+	m.begin(from)
+	return nil
 }
 
 func (m kafkaMember) Allow()                          { m.client.AllowRebalance() }
@@ -115,9 +149,7 @@ func (m kafkaMember) Brokers() Brokers                { return Kafka(m.client) }
 func (m kafkaMember) Leave(ctx context.Context) error { return m.client.LeaveGroupContext(ctx) }
 func (m kafkaMember) Close()                          { m.client.Close() }
 
-func (m kafkaMember) Seek(partition int32, to kgo.EpochOffset) {
-	m.client.SetOffsets(map[string]map[int32]kgo.EpochOffset{m.topic: {partition: to}})
-}
+func (m kafkaMember) Seek(partition int32, to kgo.EpochOffset) { m.seek(m.client, partition, to) }
 
 func (m kafkaMember) Joined() bool {
 	_, generation := m.client.GroupMetadata()
@@ -147,30 +179,26 @@ func (m kafkaMember) Commit(ctx context.Context, offsets map[int32]kgo.EpochOffs
 }
 
 func (k kafka) Follow(topic schemas.Topic, partition int32, from int64) (Follower, error) {
-	u := newUnpacker()
-	client, err := kgo.NewClient(append(reading(k.followers, u),
+	r := newReader(string(topic))
+	client, err := kgo.NewClient(append(reading(k.followers, r.unpacker),
 		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{string(topic): {partition: kgo.NewOffset().At(from)}}),
 		kgo.ConsumeResetOffset(kgo.NoResetOffset()))...)
 	if err != nil {
 		return nil, fmt.Errorf("consumers: Kafka client: %w", err)
 	}
-	return kafkaFollower{client, u, string(topic), partition}, nil
+	r.begin(map[int32]kgo.EpochOffset{partition: {Epoch: -1, Offset: from}})
+	return kafkaFollower{client, r, partition}, nil
 }
 
 // kafkaFollower is a Follower, by a client of its own.
 type kafkaFollower struct {
-	client    *kgo.Client
-	unpacker  *unpacker
-	topic     string
+	client *kgo.Client
+	*reader
 	partition int32
 }
 
-func (f kafkaFollower) Poll(ctx context.Context) kgo.Fetches {
-	return f.unpacker.polled(f.client.PollFetches(ctx))
-}
+func (f kafkaFollower) Poll(ctx context.Context) kgo.Fetches { return f.poll(ctx, f.client) }
 
 func (f kafkaFollower) Close() { f.client.Close() }
 
-func (f kafkaFollower) Seek(to kgo.EpochOffset) {
-	f.client.SetOffsets(map[string]map[int32]kgo.EpochOffset{f.topic: {f.partition: to}})
-}
+func (f kafkaFollower) Seek(to kgo.EpochOffset) { f.seek(f.client, f.partition, to) }

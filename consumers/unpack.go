@@ -8,6 +8,7 @@ import (
 	"io"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/s2"
@@ -35,6 +36,7 @@ var errLater = errors.New("enough is unpacked for now")
 type unpacker struct {
 	unpacked atomic.Int64
 	zstd     sync.Pool
+	refusals refusals
 }
 
 func newUnpacker() *unpacker {
@@ -54,8 +56,11 @@ func (u *unpacker) polled(fetches kgo.Fetches) kgo.Fetches {
 	for _, f := range fetches {
 		for _, t := range f.Topics {
 			for i := range t.Partitions {
-				if p := &t.Partitions[i]; errors.Is(p.Err, errLater) {
+				switch p := &t.Partitions[i]; {
+				case errors.Is(p.Err, errLater):
 					p.Err = nil
+				case errors.Is(p.Err, kgo.ErrMaxDecompress):
+					u.refusals.told()
 				}
 			}
 		}
@@ -75,6 +80,7 @@ func (u *unpacker) Decompress(src []byte, codec kgo.CompressionCodecType) ([]byt
 	}
 	out, err := u.unpack(src, codec)
 	if err != nil {
+		u.refusals.add(time.Now())
 		return nil, fmt.Errorf("%w: %w", kgo.ErrMaxDecompress, err)
 	}
 	if held > 0 && held+int64(len(out)) > maxUnpacked {

@@ -21,15 +21,6 @@ var history = regexp.MustCompile(`seed \d+, history \d+, act \d+: .{0,160}`)
 // pipelinetest hold both to one contract.
 var faults = []mutation{
 	{
-		"ingest", "a refusal to unpack that Kafka's client throws away is made again",
-		"consumers/reader.go", "if r.unpacker.refusals.overdue(time.Now()) {", "if r.unpacker.refusals.overdue(time.Time{}) {",
-		"consumers", "TestABatchThatIsNotUnpackedIsPassedThoughItsPartitionWasPaused",
-	}, {
-		"ingest", "a partition of which nothing is committed can go on behind a batch",
-		"consumers/kafka.go", "from[p] = kgo.EpochOffset{Epoch: -1, Offset: starts[p]}", "_ = starts[p]",
-		"consumers", "TestABatchThatIsNotUnpackedIsPassedAtTheVeryBeginning",
-	},
-	{
 		"ingest", "fault 1: a batch that unpacks to absurd size stops its partition",
 		"consumers/session.go", "return p == nil || g.pass(member, p, f.FetchPartition, tooLarge)", "return true",
 		simulator, "TestHistories",

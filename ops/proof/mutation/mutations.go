@@ -4,6 +4,15 @@ package main
 var mutations = []mutation{
 	// Every record is stored once, or dead-lettered.
 	{
+		"ingest", "a refusal to unpack that Kafka's client throws away is made again",
+		"consumers/reader.go", "if r.unpacker.refusals.overdue(time.Now()) {", "if r.unpacker.refusals.overdue(time.Time{}) {",
+		"consumers", "TestABatchThatIsNotUnpackedIsPassedThoughItsPartitionWasPaused",
+	}, {
+		"ingest", "a partition of which nothing is committed can go on behind a batch",
+		"consumers/kafka.go", "from[p] = kgo.EpochOffset{Epoch: -1, Offset: starts[p]}", "_ = starts[p]",
+		"consumers", "TestABatchThatIsNotUnpackedIsPassedAtTheVeryBeginning",
+	},
+	{
 		"ingest", "only what was handled without a gap is committed",
 		"consumers/order.go", "for len(o.open) > 0 && o.open[0].done {", "for len(o.open) > 0 {",
 		"consumers", "TestBatchesInFlightCommitOnlyWhatIsDoneWithoutAGap",

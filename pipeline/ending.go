@@ -110,16 +110,16 @@ func (d Decisions) Discard(ctx context.Context, tenantID, exportID string) error
 	if err != nil {
 		return err
 	}
-	keys := []string{prefix + schemas.SignatureName, prefix + schemas.ManifestName}
-	for _, o := range objects {
-		if o.Key != keys[0] && o.Key != keys[1] && !isDecision(strings.TrimPrefix(o.Key, prefix)) {
-			keys = append(keys, o.Key)
-		}
-	}
-	for _, key := range keys {
-		if err := d.Store.Remove(ctx, key); err != nil {
+	for _, name := range []string{schemas.SignatureName, schemas.ManifestName} {
+		if err := d.Store.Remove(ctx, prefix+name); err != nil {
 			return err
 		}
 	}
-	return nil
+	var keys []string
+	for _, o := range objects {
+		if name := strings.TrimPrefix(o.Key, prefix); name != schemas.SignatureName && name != schemas.ManifestName && !isDecision(name) {
+			keys = append(keys, o.Key)
+		}
+	}
+	return d.Store.RemoveAll(ctx, keys)
 }

@@ -66,6 +66,8 @@ type Store interface {
 	Folders(ctx context.Context, prefix string) iter.Seq2[string, error]
 	// Remove of an object that is not there is no error.
 	Remove(ctx context.Context, key string) error
+	// RemoveAll is Remove of many objects, in any order. After an error some may be gone.
+	RemoveAll(ctx context.Context, keys []string) error
 }
 
 // Export is one accepted export.

@@ -70,6 +70,8 @@ type Objects interface {
 	PutBytes(ctx context.Context, key string, content []byte, contentType string) error
 	GetBytes(ctx context.Context, key string, limit int64) ([]byte, error)
 	Remove(ctx context.Context, key string) error
+	// RemoveAll is Remove of many objects, in any order. After an error some may be gone.
+	RemoveAll(ctx context.Context, keys []string) error
 }
 
 // Artifacts removes those of an export; *pipeline.Exporter does.

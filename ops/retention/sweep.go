@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -340,17 +339,23 @@ func (k *Keeper) removeOrphan(ctx context.Context, f finding, report *Report) er
 		return nil
 	}
 	// The manifest first, so that nothing ever claims parts that are gone.
-	slices.SortStableFunc(objects, func(a, b bucket.Object) int { return order(a) - order(b) })
+	var keys []string
+	removed := 0
 	for _, o := range objects {
 		if !pipeline.IsOwn(f.export, nameOf(o)) {
 			continue
 		}
-		if err := k.Objects.Remove(ctx, o.Key); err != nil {
+		if removed++; order(o) > 0 {
+			keys = append(keys, o.Key)
+		} else if err := k.Objects.Remove(ctx, o.Key); err != nil {
 			return err
 		}
-		report.Orphans++
-		k.orphans.Inc()
 	}
+	if err := k.Objects.RemoveAll(ctx, keys); err != nil {
+		return err
+	}
+	report.Orphans += removed
+	k.orphans.Add(float64(removed))
 	k.Logger.Warn("removed objects of an export that neither history nor the bucket knows", "tenant", f.tenant, "export_id", f.export)
 	return nil
 }

@@ -204,3 +204,39 @@ func TestAWriteAtTheSameKeyThatNeverEndsIsAnErrorThatPasses(t *testing.T) {
 		t.Errorf("it is %v, which means %d", err, answer.Of(err))
 	}
 }
+
+// Some stores cannot remove many objects with one request, some let nobody, and one may remove
+// some of them.
+func TestWhatIsNotRemovedTogetherIsRemovedOneByOne(t *testing.T) {
+	for name, together := range map[string]func(http.ResponseWriter){
+		"not there": func(w http.ResponseWriter) { w.WriteHeader(http.StatusNotImplemented) },
+		"some only": func(w http.ResponseWriter) {
+			_, _ = fmt.Fprint(w, `<DeleteResult><Deleted><Key>a</Key></Deleted><Error><Key>b</Key><Code>InternalError</Code></Error></DeleteResult>`)
+		},
+		"nothing said": func(w http.ResponseWriter) { _, _ = fmt.Fprint(w, `<DeleteResult></DeleteResult>`) },
+	} {
+		var alone []string
+		b := served(t, func(w http.ResponseWriter, r *http.Request) {
+			if r.Method == http.MethodPost {
+				together(w)
+				return
+			}
+			alone = append(alone, r.URL.Path)
+			if strings.HasSuffix(r.URL.Path, "/refused") {
+				w.WriteHeader(http.StatusForbidden)
+				return
+			}
+			w.WriteHeader(http.StatusNoContent)
+		})
+		if err := b.RemoveAll(t.Context(), []string{"a", "b"}); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if want := map[bool]int{true: 1, false: 2}[name == "some only"]; len(alone) != want || alone[want-1] != "/bucket/b" {
+			t.Errorf("%s: one by one were removed %v", name, alone)
+		}
+		var r *bucket.RefusedError
+		if err := b.RemoveAll(t.Context(), []string{"a", "refused"}); !errors.As(err, &r) {
+			t.Errorf("%s: what is refused says %v", name, err)
+		}
+	}
+}

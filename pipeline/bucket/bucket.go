@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -242,4 +243,46 @@ func (b *Bucket) Remove(ctx context.Context, key string) error {
 		return nil
 	}
 	return err
+}
+
+// removedAtOnce is how many objects S3 removes with one request.
+const removedAtOnce = 1000
+
+// RemoveAll removes the objects at keys, in any order, a thousand with each request: an export
+// can have a hundred thousand, and a request for each takes minutes. What the store did not
+// remove so is removed one by one, which says why, and also works where it cannot remove many.
+func (b *Bucket) RemoveAll(ctx context.Context, keys []string) error {
+	for some := range slices.Chunk(keys, removedAtOnce) {
+		left := make(map[string]bool, len(some))
+		for _, key := range some {
+			left[key] = true
+		}
+		if len(some) > 1 {
+			objects := func(yield func(minio.ObjectInfo) bool) {
+				for _, key := range some {
+					if !yield(minio.ObjectInfo{Key: key}) {
+						return
+					}
+				}
+			}
+			removed, err := b.client.RemoveObjectsWithIter(ctx, b.name, objects, minio.RemoveObjectsOptions{})
+			if err != nil {
+				return fmt.Errorf("remove %d objects: %w", len(some), err)
+			}
+			for r := range removed {
+				if r.Err == nil {
+					delete(left, r.ObjectName)
+				}
+			}
+		}
+		for _, key := range some {
+			if !left[key] {
+				continue
+			}
+			if err := b.Remove(ctx, key); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }

@@ -90,6 +90,27 @@ func TestStore(t *testing.T, s pipeline.Store) {
 			t.Error("it is still there:", err)
 		}
 	})
+	t.Run("many are removed together, those that are not there as well, and nothing else", func(t *testing.T) {
+		var keys []string
+		for n := range 1010 {
+			keys = append(keys, fmt.Sprintf("many/%04d", n))
+			if n%5 > 0 && n < 1005 {
+				continue
+			}
+			if err := s.PutBytes(t.Context(), keys[n], []byte("1"), schemas.ContentTypeJSON); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := s.PutBytes(t.Context(), "many/other", []byte("1"), schemas.ContentTypeJSON); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.RemoveAll(t.Context(), keys); err != nil {
+			t.Fatal(err)
+		}
+		if all, err := s.List(t.Context(), "many/"); err != nil || len(all) != 1 || all[0].Key != "many/other" {
+			t.Errorf("left are %d, %v", len(all), err)
+		}
+	})
 }
 
 // Tenant of the records that TestSource wants its Source to hold.

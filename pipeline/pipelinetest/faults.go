@@ -186,6 +186,16 @@ func (s faultyStore) Remove(ctx context.Context, key string) error {
 	return s.faults.Do(func() error { return s.store.Remove(ctx, key) })
 }
 
+// RemoveAll may fail at each object.
+func (s faultyStore) RemoveAll(ctx context.Context, keys []string) error {
+	for _, key := range keys {
+		if err := s.Remove(ctx, key); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 type faultySource struct {
 	faults *Faults
 	source pipeline.Source

@@ -173,3 +173,13 @@ func (s *Store) Remove(_ context.Context, key string) error {
 	delete(s.objects, key)
 	return nil
 }
+
+// RemoveAll removes the objects that are there of some.
+func (s *Store) RemoveAll(_ context.Context, keys []string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, key := range keys {
+		delete(s.objects, key)
+	}
+	return nil
+}

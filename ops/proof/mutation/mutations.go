@@ -271,8 +271,12 @@ var mutations = []mutation{
 		"ops/retention/holding.go", "h.mark(ctx, files, false)", "h.mark(ctx, files[:0], false)",
 		"ops/retention", "TestTheStoreItselfKeepsWhatAHoldKeeps",
 	}, {
+		"retention", "what the store does not remove with many others is removed by itself",
+		"pipeline/bucket/bucket.go", "\t\t\tif !left[key] {", "\t\t\tif len(some) > 1 {",
+		"pipeline/bucket", "TestWhatIsNotRemovedTogetherIsRemovedOneByOne",
+	}, {
 		"retention", "objects without history are removed",
-		"ops/retention/sweep.go", "\t\treport.Orphans++\n", "\t\treport.Orphans--\n",
+		"ops/retention/sweep.go", "report.Orphans += removed", "report.Orphans -= removed",
 		"ops/app", "TestTheSweepRemovesOrphansAndOwnsUpToWhatIsLost",
 	}, {
 		"retention", "history of objects that are gone is corrected",

@@ -137,9 +137,9 @@ func (s *system) measureSizes(ctx context.Context, r *report, e schemas.Export) 
 	if err := s.tables.Scan(ctx, "measure the export in history", "SELECT max(length(summary)) FROM exports"+of, nil, &summary); err != nil {
 		return err
 	}
-	r.size(fmt.Sprintf("%d status events", events), int64(bytes))      //nolint:gosec // far below
-	r.size("the largest of them", int64(largest))                      //nolint:gosec // far below
-	r.size("the export in history, without its parts", int64(summary)) //nolint:gosec // far below
+	r.size(fmt.Sprintf("%d status events", events), int64(bytes))
+	r.size("the largest of them", int64(largest))
+	r.size("the export in history, without its parts", int64(summary))
 	return nil
 }
 
@@ -247,7 +247,7 @@ func (s *system) publishRows(ctx context.Context, rows int) error {
 func (s *system) storedRows(ctx context.Context) (int, error) {
 	var stored uint64
 	err := s.tables.Scan(ctx, "count what is stored", "SELECT count() FROM interactions WHERE tenant_id = '"+partsTenant+"'", nil, &stored)
-	return int(stored), err //nolint:gosec // as many as were published
+	return int(stored), err
 }
 
 func partsRequest() *schemas.ExportRequest {

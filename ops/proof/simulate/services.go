@@ -242,6 +242,16 @@ func (o objects) Remove(ctx context.Context, key string) error {
 	})
 }
 
+// RemoveAll implements pipeline.Store: it may fail at each object.
+func (o objects) RemoveAll(ctx context.Context, keys []string) error {
+	for _, key := range keys {
+		if err := o.Remove(ctx, key); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Folders implements pipeline.Store.
 func (o objects) Folders(ctx context.Context, prefix string) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {

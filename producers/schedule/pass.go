@@ -20,6 +20,8 @@ type dueJob struct {
 	asOf   time.Time
 	at     []time.Time // when it was due
 	wanted []time.Time // those of at to request a run for; the others are missed
+	// more says that it was due later, too, and that those runs come one after the other.
+	more bool
 }
 
 // pass handles every job once. Its error joins what failed.
@@ -137,7 +139,7 @@ func (s *Scheduler) decide(d *dueJob, runs []schemas.JobRun, now time.Time) erro
 	}
 	d.at, d.wanted = at, Wanted(j, at, now, s.Late, s.MaxCatchUp)
 	if chained && len(d.wanted) > 1 {
-		d.at, d.wanted = at[:1+slices.Index(at, d.wanted[0])], d.wanted[:1] // one after the other
+		d.at, d.wanted, d.more = at[:1+slices.Index(at, d.wanted[0])], d.wanted[:1], true
 	}
 	return nil
 }
@@ -176,25 +178,7 @@ func (s *Scheduler) request(ctx context.Context, all []dueJob, now time.Time, fa
 		last, ok := s.Definitions.Job(d.job.TenantID, d.job.JobID)
 		return !ok || last.Revision != d.job.Revision // changed at the last moment: the next pass handles it
 	})
-	errs := make([]error, len(all))
-	var mu sync.Mutex // guards errs
-	var outstanding sync.WaitGroup
-	for i, d := range all {
-		for _, t := range d.wanted {
-			r := Request(d.job, schemas.TimeOf(t))
-			r.RequestedAt = schemas.TimeOf(now)
-			outstanding.Add(1)
-			s.Publisher.PublishAsync(ctx, r, func(err error) {
-				if err != nil {
-					mu.Lock()
-					errs[i] = err
-					mu.Unlock()
-				}
-				outstanding.Done()
-			})
-		}
-	}
-	outstanding.Wait()
+	errs := s.publish(ctx, all, now)
 	for i, d := range all {
 		err := errs[i]
 		if err == nil {
@@ -204,6 +188,32 @@ func (s *Scheduler) request(ctx context.Context, all []dueJob, now time.Time, fa
 			failed.add(d.job, err)
 		}
 	}
+}
+
+// publish publishes the requests for the wanted runs of jobs: of all jobs at once, and of each job
+// one after the other. Once history knows a run, none from before it is looked for: that has to be
+// acknowledged by then.
+func (s *Scheduler) publish(ctx context.Context, all []dueJob, now time.Time) []error {
+	errs := make([]error, len(all))
+	for n, left := 0, true; left; n++ {
+		left = false
+		var outstanding sync.WaitGroup
+		for i, d := range all {
+			if errs[i] != nil || n >= len(d.wanted) {
+				continue
+			}
+			left = true
+			r := Request(d.job, schemas.TimeOf(d.wanted[n]))
+			r.RequestedAt = schemas.TimeOf(now)
+			outstanding.Add(1)
+			s.Publisher.PublishAsync(ctx, r, func(err error) {
+				errs[i] = err
+				outstanding.Done()
+			})
+		}
+		outstanding.Wait()
+	}
+	return errs
 }
 
 // note is called once the wanted runs of a job are requested.
@@ -220,6 +230,9 @@ func (s *Scheduler) note(d dueJob) error {
 	p.done = d.at[len(d.at)-1]
 	if len(d.wanted) > 0 {
 		p.asked = d.wanted[len(d.wanted)-1]
+	}
+	if d.more {
+		return nil
 	}
 	return p.wait(j, d.asOf)
 }

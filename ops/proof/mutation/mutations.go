@@ -4,6 +4,15 @@ package main
 var mutations = []mutation{
 	// Every record is stored once, or dead-lettered.
 	{
+		"schedule", "a missed run is acknowledged before a later one is requested",
+		"producers/schedule/pass.go", "if errs[i] != nil || n >= len(d.wanted) {", "if n >= len(d.wanted) {",
+		"producers/schedule", "TestWhatIsDueIsRequestedWhateverFails",
+	}, {
+		"schedule", "a chain makes up for missed runs one after the other",
+		"producers/schedule/pass.go", "\tif d.more {\n", "\tif d.more && p.done.IsZero() {\n",
+		"producers/schedule", "TestWhatIsDueIsRequestedWhateverFails",
+	},
+	{
 		"ingest", "a refusal to unpack that Kafka's client throws away is made again",
 		"consumers/reader.go", "if r.unpacker.refusals.overdue(time.Now()) {", "if r.unpacker.refusals.overdue(time.Time{}) {",
 		"consumers", "TestABatchThatIsNotUnpackedIsPassedThoughItsPartitionWasPaused",

@@ -46,7 +46,8 @@ func (w *world) requestErasure(a, b, c int) bool {
 	if err != nil {
 		panic(err)
 	}
-	w.cluster.topics[string(schemas.TopicErasureRequests)].partitions[0].append(&entry{key: []byte(r.Key()), value: value}, w.now())
+	t := w.cluster.topics[string(schemas.TopicErasureRequests)]
+	t.partitions[murmur([]byte(r.Key()), len(t.partitions))].append(&entry{key: []byte(r.Key()), value: value}, w.now())
 	w.model.erasures = append(w.model.erasures, &erasureAsked{request: r, step: w.steps})
 	return true
 }

@@ -61,7 +61,7 @@
 //     would be accepted, and would rewind what the new owner has committed.
 //   - Assignment, revocation and loss never run between a poll and the next Allow
 //     (BlockRebalanceOnPoll), and between the two we only append to queues. So a
-//     record never joins the queue of a partition that is no longer ours, and a slow
+//     record never joins the queue of a partition that we no longer own, and a slow
 //     handler never delays a rebalance by more than it takes to obey its context.
 //   - A pause is decided, told to the client and undone under the partition's lock.
 //     Decided under it but told outside, a resume could overtake the pause and the

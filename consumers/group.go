@@ -226,7 +226,7 @@ func (g *Group[E]) Ready() error {
 }
 
 // behindSince is about when the oldest record not handled came to Kafka; zero where
-// there is none.
+// none exists.
 func (g *Group[E]) behindSince() time.Time {
 	var oldest time.Time
 	for _, p := range g.partitions() {

@@ -319,7 +319,7 @@ func awaitCommitted(t *testing.T, c *kfake.Cluster, partition int32, at int64) {
 	}
 }
 
-// committed is the group's committed offset, 0 if there is none.
+// committed is the group's committed offset, 0 if none exists.
 func committed(c *kfake.Cluster, partition int32) int64 {
 	if i := c.GroupInfo(group); i != nil {
 		return i.Commits[string(topic)][partition].Offset

@@ -32,7 +32,7 @@ func newGroupMetrics(reg prometheus.Registerer, group string) (groupMetrics, err
 		return c
 	}
 	seconds, err := Register(reg, &lagSeconds{desc: prometheus.NewDesc("cdds_consumer_lag_seconds",
-		"Age of the oldest record in owned partitions not yet handled; 0 where there is none.", []string{"group"}, nil)})
+		"Age of the oldest record in owned partitions not yet handled; 0 without one.", []string{"group"}, nil)})
 	failed = errors.Join(failed, err)
 	records := counter("cdds_consumer_records_total", "Records handled or dead-lettered.")
 	batches := counter("cdds_consumer_batches_total", "Batches done.")

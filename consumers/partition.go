@@ -300,7 +300,7 @@ func (p *partition[E]) close() {
 }
 
 // behindSince is about when the first record not handled came to Kafka; zero where
-// there is none.
+// none exists.
 func (p *partition[E]) behindSince() time.Time {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -83,8 +83,8 @@ func (g *Group[E]) look(ctx context.Context) (schemas.Lineage, error) {
 	return g.opts.Positions.Settle(ctx, g.opts.Topic)
 }
 
-// replaced reports whether the topic is in another incarnation than the session reads. If
-// that cannot be told, it is not.
+// replaced reports whether the topic is in another incarnation than the session reads. It
+// reports false if that is unknown.
 func (g *Group[E]) replaced(ctx context.Context) bool {
 	l, err := g.look(ctx)
 	if err != nil {

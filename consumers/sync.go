@@ -16,7 +16,7 @@ const syncTimeout = 20 * time.Second
 
 // Sync returns once everything acknowledged before the call was applied, or with an
 // error after 20 seconds. That is how a process reads what was written through another
-// one: whoever would answer "there is none" syncs first.
+// one: whoever would answer "none exists" syncs first.
 //
 // Calls at the same time share what they ask Kafka, so that any number of them asks one
 // question at a time.

@@ -124,7 +124,7 @@ func kept(r *kgo.Record) bool {
 // record leads to.
 type headers struct{ r *kgo.Record }
 
-// Get returns the header, empty if there is none.
+// Get returns the header, empty if none exists.
 func (h headers) Get(key string) string {
 	if key != headerTrace {
 		return ""

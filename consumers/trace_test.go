@@ -25,8 +25,8 @@ func tracedPartition(t testing.TB, perRecord bool) (*partition[*schemas.Interact
 	return &partition[*schemas.Interaction]{g: g, id: 3, ctx: t.Context(), attributes: g.attributes(3), in: in}, spans
 }
 
-// published are n records with the headers of CDDS, of which one in every is of a trace
-// that is kept; 0 is none.
+// published returns n records with the headers of CDDS. One in every belongs to a trace that
+// is kept; with 0, none does.
 func published(n, every int) []*kgo.Record {
 	records := make([]*kgo.Record, n)
 	for i := range records {

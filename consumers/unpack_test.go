@@ -97,7 +97,7 @@ func TestWhatIsUnpackedBetweenTwoPollsIsBounded(t *testing.T) {
 	}
 	fetches := kgo.Fetches{{Topics: []kgo.FetchTopic{{Partitions: []kgo.FetchPartition{{Err: errLater}}}}}}
 	if u.polled(fetches); fetches.Err() != nil {
-		t.Errorf("whoever polls is told %v", fetches.Err())
+		t.Errorf("the poll returned %v", fetches.Err())
 	}
 	if _, err := u.Decompress(batch, kgo.CodecZstd); err != nil {
 		t.Errorf("after the poll: %v", err)

@@ -49,8 +49,8 @@ type withinQuota struct {
 	At schemas.Time `json:"at"`
 }
 
-// WithinQuota decides once whether an attempt may begin, and when it does, and returns why not and
-// when. over is asked as of then unless that was decided before.
+// WithinQuota decides once whether and when an attempt may begin. It returns when, or why
+// not. It calls over only for an attempt that is not decided yet.
 func (d Decisions) WithinQuota(ctx context.Context, tenantID, exportID string, attempt int, over func(at time.Time) (string, error)) (reason string, at schemas.Time, err error) {
 	var within withinQuota
 	_, err = once(ctx, d.Store, schemas.ExportPrefix(tenantID, exportID)+quotaName(attempt), &within, func() (withinQuota, error) {
@@ -62,7 +62,7 @@ func (d Decisions) WithinQuota(ctx context.Context, tenantID, exportID string, a
 }
 
 // Fail records why an attempt was given up, unless the export has ended, and returns the
-// reason that counts, or else how it ended. A failure that cannot be recorded is none.
+// reason that counts, or else how it ended. A failure that cannot be recorded does not count.
 func (d Decisions) Fail(ctx context.Context, tenantID, exportID string, attempt int, failure schemas.Failure) (*schemas.Failure, schemas.State, error) {
 	state, err := d.Ended(ctx, tenantID, exportID)
 	if err != nil || state != "" {

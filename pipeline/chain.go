@@ -24,7 +24,7 @@ type Link struct {
 	Previous *Run `json:"previous,omitempty"`
 	// StartsOver says why a run that has one before it does so all the same.
 	StartsOver string `json:"starts_over,omitempty"`
-	// ErasedFrom is from when on erasures are told of, up to ErasedTo; zero if there was none.
+	// The run carries the erasures from ErasedFrom up to ErasedTo; zero if there are none.
 	ErasedFrom schemas.Time `json:"erased_from,omitzero"`
 	// ErasedTo is the clock of ClickHouse.
 	ErasedTo schemas.Time `json:"erased_to,omitzero"`
@@ -49,11 +49,11 @@ type Run struct {
 	ErasedTo   schemas.Time         `json:"erased_to,omitzero"`
 }
 
-// erasedMargin is by how much erasures are told of again: clocks differ, and one that is
-// recorded is seen a moment later.
+// erasedMargin is how far back a run repeats erasures: clocks differ, and a recorded erasure
+// is seen a moment later.
 const erasedMargin = time.Hour
 
-// Before is what the previous run selected, nil if there is none.
+// Before is what the previous run selected, nil if none exists.
 func (l Link) Before() *warehouse.Before {
 	if l.Previous == nil {
 		return nil
@@ -65,7 +65,7 @@ func (l Link) Before() *warehouse.Before {
 	return b
 }
 
-// Continues is what it is in events, nil if there is none.
+// Continues is what it is in events, nil if none exists.
 func (l Link) Continues() *schemas.Continued {
 	if l.Previous == nil {
 		return nil
@@ -73,7 +73,7 @@ func (l Link) Continues() *schemas.Continued {
 	return &schemas.Continued{ExportID: l.Previous.ExportID, Filter: l.Previous.Filter, Snapshot: l.Previous.Snapshot, ErasedFrom: l.ErasedFrom, ErasedTo: l.ErasedTo}
 }
 
-// chain is the manifest's, nil of an export that is no run of a chain.
+// chain is the manifest's chain, nil for an export outside any chain.
 func (l Link) chain(x Export) *schemas.Chain {
 	if l.JobID == "" {
 		return nil
@@ -86,7 +86,7 @@ func (l Link) chain(x Export) *schemas.Chain {
 }
 
 // SupersededError says that a run holds what differs from the wrong run: another one took its
-// place in the chain, or what the one before it selected cannot be told any more.
+// place in the chain, or nobody can say any more what the one before it selected.
 type SupersededError struct {
 	Number int
 	By     string
@@ -122,8 +122,8 @@ func runKey(tenantID, jobID string, n int) string {
 
 // Follow decides what an accepted export continues, once. It is a *SupersededError for a run
 // whose snapshot a completed one is past, and an error that will pass while the run before is
-// being completed. forgotten reports whether records below an earlier snapshot may be lost that
-// nobody knows of any more: no removal tells of these, so the export starts over.
+// being completed. forgotten reports whether records below an earlier snapshot may be lost without
+// a trace: no removal would name these, so the export starts over.
 func (e *Exporter) Follow(ctx context.Context, a Acceptance, forgotten func(ctx context.Context, earlier schemas.Snapshot) (bool, error)) (l Link, err error) {
 	r := a.Request
 	if !r.Chained && r.SinceExport == "" {

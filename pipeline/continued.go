@@ -111,8 +111,8 @@ func (e *Exporter) writtenOffSince(ctx context.Context, previous Run, chained bo
 	return slices.ContainsFunc(all, func(w schemas.WrittenOff) bool { return w.At.After(previous.ErasedTo.Add(-writtenOffMargin)) }), err
 }
 
-// stillContinues is an error if what the export continues cannot be told any more, though it could
-// when that was decided.
+// stillContinues returns an error if nothing says any more what the export continues, though something
+// did when that was decided.
 func (e *Exporter) stillContinues(ctx context.Context, x Export) error {
 	l := x.Link
 	if l.Previous == nil {

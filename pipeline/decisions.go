@@ -155,7 +155,7 @@ func (d Decisions) Refused(ctx context.Context, tenantID, exportID string, from 
 	return refused.Reason, found, err
 }
 
-// read decodes a stored document; false if there is none.
+// read decodes a stored document; false if none exists.
 func (d Decisions) read(ctx context.Context, key string, v any) (bool, error) {
 	return read(ctx, d.Store, key, v)
 }

@@ -16,7 +16,7 @@ import (
 // maxDocument bounds the JSON documents read back from the store, in bytes.
 const maxDocument = 32 << 20
 
-// once decodes the document at key into v. If there is none it is made and stored;
+// once decodes the document at key into v. If none exists it is made and stored;
 // if somebody else stored one meanwhile, theirs counts. It returns the bytes that
 // are stored.
 func once[T any](ctx context.Context, store Store, key string, v *T, make func() (T, error)) ([]byte, error) {
@@ -44,7 +44,7 @@ func once[T any](ctx context.Context, store Store, key string, v *T, make func()
 	return content, decodeDocument(key, content, v)
 }
 
-// read decodes a stored document; false if there is none.
+// read decodes a stored document; false if none exists.
 func read(ctx context.Context, store Store, key string, v any) (bool, error) {
 	content, err := store.GetBytes(ctx, key, maxDocument)
 	if errors.Is(err, bucket.ErrNotFound) {

@@ -32,7 +32,7 @@ func (o Open) key() string {
 	return fmt.Sprintf("%s%s/%s.%04d", shardPrefix(o.Shard), o.TenantID, o.ExportID, o.Attempt)
 }
 
-// openOf reads the key of an open attempt; false if it is none.
+// openOf reads the key of an open attempt; false if it is not one.
 func openOf(key string) (o Open, ok bool) {
 	names := strings.Split(strings.TrimPrefix(key, openPrefix), "/")
 	if len(names) != 3 {

@@ -251,7 +251,7 @@ func (x Export) sealing(name string, size int64) smime.Options {
 }
 
 // adopt returns the receipt of a part found in the store, bucket.ErrNotFound if
-// there is none, and a permanent error if it is not the part that is planned.
+// none exists, and a permanent error if it is not the part that is planned.
 func (e *Exporter) adopt(ctx context.Context, x Export, part schemas.Part, key string) (schemas.Receipt, error) {
 	o, err := e.store.Stat(ctx, key)
 	if err != nil {

@@ -10,8 +10,8 @@ import (
 	"cdds/schemas"
 )
 
-// A client that is not answered sends the request again, and is told that there is an
-// object: its own.
+// A client that gets no answer sends the request again, and the store answers that an object
+// exists: the client's own.
 func TestAWriteOffWhoseAnswerGotLostIsRecordedOnce(t *testing.T) {
 	store := pipelinetest.NewStore()
 	faults := &pipelinetest.Faults{}

@@ -101,7 +101,7 @@ func TestOfTwoProcessesThatChangeOneVersionOneWins(t *testing.T) {
 			}
 		}
 		if !errors.Is(loser, schemas.ErrChanged) {
-			t.Fatalf("round %d: the loser is told %v", round, loser)
+			t.Fatalf("round %d: the loser gets %v", round, loser)
 		}
 		for _, p := range []*process{one, other, newProcess(t, cluster)} {
 			if err := p.replica.Sync(t.Context()); err != nil {

@@ -6,7 +6,7 @@ import (
 )
 
 // AllTenants stands for every tenant where a user, a token or an audit record is not
-// of one. It is no tenant id: no data is stored under it.
+// of one. It is not a tenant id: no data is stored under it.
 const AllTenants = "*"
 
 // AccessRecord is one thing that decides who may do what: a user, an API token, a

@@ -46,7 +46,7 @@ type AttachmentLine struct {
 	AttachmentID  string `json:"attachment_id"`
 	Name          string `json:"name,omitempty"`
 	ContentType   string `json:"content_type,omitempty"`
-	// Size and SHA256 are the file's, or where there is none what its event says.
+	// Size and SHA256 are the file's, or where none exists what its event says.
 	Size   int64  `json:"size"`
 	SHA256 string `json:"sha256,omitempty"`
 	// File is its path in the zip; empty if the content is not there. With Segments it is

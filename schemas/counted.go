@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// Counted is how people are told a number of things: "1 part", "2 parts", "12,000
+// Counted writes a number of things for people: "1 part", "2 parts", "12,000
 // entities". It is the one way to do so, or somebody reads "1 parts".
 func Counted[N ~int | ~int32 | ~int64 | ~uint16 | ~uint64](n N, noun string) string {
 	if n == 1 {

@@ -298,7 +298,7 @@ func (l Lineage) Origin(base string, partition int32) Origin {
 	return o
 }
 
-// Now is the present incarnation; false if there is none.
+// Now is the present incarnation; false if none exists.
 func (l Lineage) Now() (Incarnation, bool) {
 	if len(l) == 0 {
 		return Incarnation{}, false

@@ -166,7 +166,7 @@ type Timeframe struct {
 	Days int `json:"days,omitempty"`
 }
 
-// Webhook is whom to tell when a run has ended.
+// Webhook is the URL that receives a signed request when a run has ended.
 type Webhook struct {
 	// URL is https; http is possible only where the service allows it.
 	URL string `json:"url"`
@@ -208,7 +208,7 @@ func (s Schedule) Validate() error {
 	return p.err()
 }
 
-// Revised is the job as the next revision after previous, nil if there is none, made by
+// Revised is the job as the next revision after previous, nil if none exists, made by
 // by at now. Who made the job first stays.
 func (j Job) Revised(previous *Job, by string, now Time) *Job {
 	j.UpdatedAt, j.UpdatedBy = now, by

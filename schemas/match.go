@@ -23,7 +23,7 @@ func (m Match) IsZero() bool {
 	return len(m.Queues) == 0 && len(m.Directions) == 0 && len(m.Statuses) == 0 && len(m.Attributes) == 0
 }
 
-// sorted is the same limits in the one order they are told in.
+// sorted is the same limits in the one order they are written in.
 func (m Match) sorted() Match {
 	return Match{distinct(m.Queues), distinct(m.Directions), distinct(m.Statuses), m.Attributes}
 }

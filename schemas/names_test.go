@@ -49,9 +49,9 @@ func TestAStatusThatClaimsNamesOfAnotherExportIsMalformed(t *testing.T) {
 		"a part without a number": part(func(r *schemas.Receipt) {
 			r.Number, r.Name, r.Key = 0, "interaction-e-1-0000.jsonl.zip.p7m", "acme/e-1/interaction-e-1-0000.jsonl.zip.p7m"
 		}),
-		"another tenant's manifest":  completed(func(c *schemas.Completion) { c.ManifestKey = "globex/e-1/manifest.json" }),
-		"another file as signature":  completed(func(c *schemas.Completion) { c.SignatureKey = "acme/e-1/accepted.json" }),
-		"a signer that is no digest": completed(func(c *schemas.Completion) { c.SignerSHA256 = "x; touch y" }),
+		"another tenant's manifest":     completed(func(c *schemas.Completion) { c.ManifestKey = "globex/e-1/manifest.json" }),
+		"another file as signature":     completed(func(c *schemas.Completion) { c.SignatureKey = "acme/e-1/accepted.json" }),
+		"a signer that is not a digest": completed(func(c *schemas.Completion) { c.SignerSHA256 = "x; touch y" }),
 	} {
 		var malformed *schemas.MalformedError
 		if _, err := schemas.DecodeExportStatus(encode(t, s)); !errors.As(err, &malformed) {

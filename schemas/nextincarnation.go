@@ -8,7 +8,7 @@ type Log struct {
 	// TopicID is empty where the brokers know none.
 	TopicID string
 	// Starts and Ends are, per partition, the first offset the log has and its high watermark;
-	// Epochs the leader epochs it was told under, -1 where brokers know none.
+	// Epochs the leader epochs that were reported with it, -1 where brokers know none.
 	Starts, Ends Snapshot
 	Epochs       []int32
 }

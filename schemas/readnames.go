@@ -13,7 +13,7 @@ import (
 // Ours returns a line that has the other product's names, or both, with ours alone: what an
 // export with both names was made of, or the nearest event to a record of theirs. Where both are
 // there they must say the same. Members that neither has a name for stay as they are. What it
-// returns is judged by DecodeInteraction or DecodeContact, and so is a line that is no JSON object,
+// returns is judged by DecodeInteraction or DecodeContact, and so is a line that is not a JSON object,
 // which it returns as it is. Every error is a *MalformedError.
 func (n *FieldNames) Ours(line []byte) ([]byte, error) {
 	if !utf8.Valid(line) {
@@ -134,7 +134,7 @@ func (n FieldName) alike(ours, theirs []byte) bool {
 	return a == b
 }
 
-// plainText is the text of a value that has no escapes; false if it is no such text.
+// plainText is the text of a value that has no escapes; false if it has some or is not text.
 func plainText(value []byte) ([]byte, bool) {
 	if len(value) < 2 || value[0] != '"' || bytes.IndexByte(value, '\\') >= 0 {
 		return nil, false

@@ -70,7 +70,7 @@ type ExportRequest struct {
 	// JobID is the job this is a run of, and ScheduledAt the time the run was due.
 	JobID       string `json:"job_id,omitempty"`
 	ScheduledAt Time   `json:"scheduled_at,omitzero"`
-	// RequestedAt and RequestedBy are told to admins as they are.
+	// Admins see RequestedAt and RequestedBy as they are.
 	RequestedAt Time   `json:"requested_at,omitzero"`
 	RequestedBy string `json:"requested_by,omitempty"`
 	// RequestedFrom is the address or host it was requested from, for the audit trail.
@@ -318,7 +318,7 @@ func (p *problems) seal(cipher, keyTransport string) {
 func (p *problems) recipients(list []Recipient) {
 	switch {
 	case len(list) == 0:
-		p.add("recipients", "there is none; give at least one certificate to encrypt to")
+		p.add("recipients", "give at least one certificate to encrypt to")
 	case len(list) > maxRecipients:
 		p.add("recipients", "there are %d; the limit is %d", len(list), maxRecipients)
 	}

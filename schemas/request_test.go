@@ -26,7 +26,7 @@ func TestRequestReportsEachBrokenRule(t *testing.T) {
 		"media_types: contacts have none":                    func(r *schemas.ExportRequest) { r.Entity = schemas.EntityContact },
 		"split_size: 1 is outside":                           func(r *schemas.ExportRequest) { r.SplitSize = 1 },
 		"encoding: \"pem\" is unknown":                       func(r *schemas.ExportRequest) { r.Encoding = "pem" },
-		"recipients: there is none":                          func(r *schemas.ExportRequest) { r.Recipients = nil },
+		"recipients: give at least one certificate":          func(r *schemas.ExportRequest) { r.Recipients = nil },
 		"recipients: there are 33":                           func(r *schemas.ExportRequest) { r.Recipients = make([]schemas.Recipient, 33) },
 		"recipients[1]: give a fingerprint or a certificate": func(r *schemas.ExportRequest) { r.Recipients = []schemas.Recipient{certificate, {}} },
 		"recipients[0]: fingerprint must be SHA-256":         func(r *schemas.ExportRequest) { r.Recipients[0].Fingerprint = "ab" },

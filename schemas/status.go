@@ -92,7 +92,7 @@ type Continued struct {
 	// Filter is its filter, From being from when on rows were kept.
 	Filter   Filter   `json:"filter"`
 	Snapshot Snapshot `json:"snapshot"`
-	// ErasedFrom and ErasedTo bound when the erasures were recorded that it tells of, [from, to);
+	// ErasedFrom and ErasedTo bound when the erasures that it carries were recorded, [from, to);
 	// there are none without them. What is left of the erased interactions it has once more.
 	ErasedFrom Time `json:"erased_from,omitzero"`
 	ErasedTo   Time `json:"erased_to,omitzero"`

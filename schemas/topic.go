@@ -91,7 +91,7 @@ func Readers(t Topic) []string {
 // a group. Nothing is consumed in it.
 func PresenceGroup(role string) string { return "cdds.role." + role }
 
-// TopicOf is the topic that a consumer group reads; empty if the group is none of CDDS.
+// TopicOf is the topic that a consumer group reads; empty if the group does not belong to CDDS.
 func TopicOf(group string) Topic {
 	for _, t := range Topics() {
 		for _, of := range Readers(t) {

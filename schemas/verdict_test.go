@@ -264,8 +264,8 @@ func manifestChanges() []change {
 		{"digest in capitals", false, part("sealed_sha256", strings.ToUpper(digest))},
 		{"no rows", false, part("rows", 0)},
 		{"negative size", false, part("sealed_bytes", -1)},
-		{"time that is none", false, part("first", map[string]any{"time": "x", "id": "c"})},
-		{"parts that are none", false, set("parts", map[string]any{})},
+		{"time that is not one", false, part("first", map[string]any{"time": "x", "id": "c"})},
+		{"parts that are not a list", false, set("parts", map[string]any{})},
 	}
 }
 

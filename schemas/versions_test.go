@@ -104,7 +104,7 @@ func TestAllReadersAgreeWhichVersionCountsAndOneWriterOfEachWins(t *testing.T) {
 		live.read(t, log, len(log))
 		for number, key := range won {
 			if number > live.counts.number || number == live.counts.number && key != live.counts.key {
-				t.Fatalf("%s was told that it won version %d; %+v counts", key, number, live.counts)
+				t.Fatalf("%s was answered that it won version %d; %+v counts", key, number, live.counts)
 			}
 		}
 		for range 5 {

@@ -147,8 +147,8 @@ func (d *Definitions) Changed() <-chan struct{} {
 	return d.changed
 }
 
-// Apply takes one message. A value that is no valid definition, is about another key than
-// the message's, or came after another writer's version, changes nothing.
+// Apply takes one message. A value changes nothing if it is not a valid definition, is about
+// another key than the message's, or came after another writer's version.
 func (d *Definitions) Apply(topic schemas.Topic, messageKey, value []byte) {
 	switch topic {
 	case schemas.TopicJobs:
@@ -289,7 +289,7 @@ func (d *Definitions) Certificate(tenantID, fingerprint string) (schemas.Certifi
 const maxRotations = 32
 
 // Recipient is the certificate that is to be used where fingerprint is named: itself,
-// or what it was replaced by. The error says why there is none.
+// or what it was replaced by. The error says why none exists.
 func (d *Definitions) Recipient(tenantID, fingerprint string) (schemas.Certificate, error) {
 	named := fingerprint
 	for range maxRotations {

@@ -11,8 +11,8 @@ import (
 	"cdds/consumers"
 )
 
-// expiry tells when recipients' certificates end. It reads them when it is asked, for
-// the windows move by themselves. Certificates that were removed or replaced do not
+// expiry reports when recipients' certificates end. It reads them at each scrape, because
+// the windows move with time. Certificates that were removed or replaced do not
 // count: nothing is sealed for them any more.
 type expiry struct {
 	of            *Definitions

@@ -21,8 +21,8 @@ func (h *Handler) end(ctx context.Context, e schemas.Erasure, state string) erro
 	return h.tell(ctx, ended)
 }
 
-// tell has the audit trail and history tell how an erasure ended, which is decided. It is safe to
-// repeat.
+// tell writes how an erasure ended to the audit trail and to history. The end is decided by
+// then, so it is safe to repeat.
 func (h *Handler) tell(ctx context.Context, e schemas.Erasure) error {
 	outcome, detail := outcomeOf(e)
 	if err := h.audit(ctx, e, outcome, detail); err != nil {
@@ -35,7 +35,7 @@ func (h *Handler) tell(ctx context.Context, e schemas.Erasure) error {
 	return h.Decisions.Close(ctx, pipeline.KeyOf(e.Request))
 }
 
-// outcomeOf is how an erasure that ended is told of in the audit trail.
+// outcomeOf is what the audit trail says of an erasure that ended.
 func outcomeOf(e schemas.Erasure) (outcome, detail string) {
 	switch e.State {
 	case schemas.ErasureRefused:

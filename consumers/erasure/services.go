@@ -9,7 +9,7 @@ import (
 	"cdds/schemas"
 )
 
-// Log tells how far topics and the groups that store them have come.
+// Log reports how far topics and the groups that store them have come.
 type Log interface {
 	// EndOffsets is the snapshot that holds every record that readers can see by now.
 	EndOffsets(ctx context.Context, topic schemas.Topic) (schemas.Snapshot, error)

@@ -86,7 +86,7 @@ func (m *metrics) watch(reg prometheus.Registerer, w *Worker) {
 		gauge("cdds_export_waiting", "Open exports of this worker's partitions that are not in hand, by what they wait for: ingest, turn.",
 			prometheus.Labels{"for": of}, func() float64 { return float64(w.count(p)) })
 	}
-	gauge("cdds_export_oldest_seconds", "Age of the oldest open export in this worker's partitions; 0 if there is none.", nil,
+	gauge("cdds_export_oldest_seconds", "Age of the oldest open export in this worker's partitions; 0 without one.", nil,
 		func() float64 { return w.oldest().Seconds() })
 	gauge("cdds_export_waiting_parts", "Parts that wait for a slot of this worker.", nil, func() float64 { return float64(w.slots.length()) })
 }

@@ -6,7 +6,7 @@ import (
 )
 
 // line is a queue of parts in front of slots; each that is admitted appends its
-// export to order and keeps its slot until it is told to release it.
+// export to order and keeps its slot until the test releases it.
 type line struct {
 	*slots
 	order   []string

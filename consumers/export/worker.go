@@ -38,7 +38,7 @@ import (
 	"cdds/schemas"
 )
 
-// SourceLog tells how far the topics with rows have come, in positions.
+// SourceLog reports how far the topics with rows have come, in positions.
 type SourceLog interface {
 	// Seal takes the snapshot that holds every record that readers can see by now, and records
 	// that it was taken, and under which leader epochs.
@@ -86,7 +86,7 @@ type Certificates interface {
 	// Sync returns once every certificate acknowledged before the call is known.
 	Sync(ctx context.Context) error
 	// Recipient is the certificate to use where fingerprint is named; its error says to
-	// admins why there is none.
+	// admins why none exists.
 	Recipient(tenantID, fingerprint string) (schemas.Certificate, error)
 	// Certificate is the registered one itself, also when it was removed or replaced.
 	Certificate(tenantID, fingerprint string) (schemas.Certificate, bool)

@@ -140,7 +140,7 @@ func TestWhoLeavesEndsNoInsertThatOthersWaitFor(t *testing.T) {
 		var all sync.WaitGroup
 		all.Go(func() {
 			if err := h.Handle(leaving, of(0, 100)); !errors.Is(err, context.Canceled) {
-				t.Errorf("who left was told %v", err)
+				t.Errorf("the one that left got %v", err)
 			}
 		})
 		synctest.Wait()

@@ -145,7 +145,7 @@ func (h *Handler) Handle(ctx context.Context, b schemas.Batch[*schemas.ExportSta
 	return nil
 }
 
-// eventOf returns the event of a status; false if there is none.
+// eventOf returns the event of a status; false if none exists.
 func eventOf(s *schemas.ExportStatus) (string, bool) {
 	if s.JobID == "" {
 		return "", false

@@ -174,7 +174,7 @@ func TestReceiverVerifiesWhatItIsToldAndIsToldAgainAfter500(t *testing.T) {
 	if last := w.made[2]; last.Attempt != 3 || last.StatusCode != 204 || strings.Contains(last.URL, "hidden") || w.made[0].NextAt.IsZero() {
 		t.Errorf("deliveries: %+v", w.made)
 	}
-	// Read again by another worker: nobody is told twice.
+	// Another worker reads it again: the webhook is not sent twice.
 	if err := handler(t, w).Handle(t.Context(), batch(completed())); err != nil || len(got) != 1 {
 		t.Errorf("told %d times more, %v", len(got)-1, err)
 	}
@@ -197,7 +197,7 @@ func TestEveryEndOfARunIsToldAndNothingElse(t *testing.T) {
 			continue
 		}
 		if x := <-got; x.body["type"] != "export."+string(state) {
-			t.Errorf("%s is told as %v", state, x.body["type"])
+			t.Errorf("%s is reported as %v", state, x.body["type"])
 		}
 	}
 }

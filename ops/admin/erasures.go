@@ -56,8 +56,8 @@ func (h *Handle) knownErasure(ctx context.Context, id string) (schemas.Erasure, 
 	return h.ErasureDecisions.Accepted(ctx, key)
 }
 
-// erasureRequested is the request of an erasure that history does not know; nil if there
-// is none.
+// erasureRequested is the request of an erasure that history does not know; nil if none
+// exists.
 func (h *Handle) erasureRequested(ctx context.Context, id string) (*schemas.ErasureRequest, error) {
 	ctx, cancel := context.WithTimeout(ctx, syncTimeout)
 	defer cancel()

@@ -119,7 +119,7 @@ func (h *Handle) retried(ctx context.Context, e schemas.Export) (schemas.Export,
 	return e, nil
 }
 
-// requested is the request of an export that history does not know; nil if there is none.
+// requested is the request of an export that history does not know; nil if none exists.
 func (h *Handle) requested(ctx context.Context, id string) (*schemas.ExportRequest, error) {
 	ctx, cancel := context.WithTimeout(ctx, syncTimeout)
 	defer cancel()

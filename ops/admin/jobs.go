@@ -83,7 +83,7 @@ func (h *Handle) SaveJob(ctx context.Context, j schemas.Job, revision int) (sche
 	var previous *schemas.Job
 	switch {
 	case ok && known.Deleted():
-		return j, h.refuse(ctx, action, j.JobID, &ConflictError{"job " + j.JobID + " was deleted; ids are not given twice"})
+		return j, h.refuse(ctx, action, j.JobID, &ConflictError{"job " + j.JobID + " was deleted, and its id cannot be reused; choose another id"})
 	case ok && known.Revision != revision:
 		return j, h.refuse(ctx, action, j.JobID, schemas.ErrChanged)
 	case !ok && revision != 0:

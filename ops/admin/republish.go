@@ -27,7 +27,7 @@ type LetterView struct {
 	TenantID string `json:"tenant_id,omitempty"`
 	About    string `json:"about,omitempty"`
 	// Newer is when another version was published that is newer than the letter; it would be
-	// replaced. A copy of the letter, which an interrupted publication left, is none.
+	// replaced. A copy of the letter, which an interrupted publication left, does not count.
 	Newer schemas.Time `json:"newer_version_at,omitzero"`
 	// Published is who published it again and where; nil if nobody did.
 	Published *pipeline.Republication `json:"published,omitempty"`

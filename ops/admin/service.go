@@ -86,12 +86,12 @@ type Publisher interface {
 // Requests are those that history may not know of yet; *recent.Requests is one. They know
 // of everything that was acknowledged before the call.
 type Requests interface {
-	// Export is the request that an export id stands for; nil if there is none.
+	// Export is the request that an export id stands for; nil if none exists.
 	Export(ctx context.Context, tenantID, exportID string) (*schemas.ExportRequest, error)
 	// Retry is the request to retry an export after its attempt of that number failed; nil if
-	// there is none.
+	// none exists.
 	Retry(ctx context.Context, tenantID, exportID string, attempt int) (*schemas.ExportRequest, error)
-	// Erasure is the request that an erasure id stands for; nil if there is none.
+	// Erasure is the request that an erasure id stands for; nil if none exists.
 	Erasure(ctx context.Context, tenantID, erasureID string) (*schemas.ErasureRequest, error)
 }
 
@@ -102,7 +102,7 @@ type Records interface {
 	Change(ctx context.Context, v schemas.Versioned) error
 }
 
-// Positions tell how far ingest is behind; *connect.Offsets does.
+// Positions report how far ingest is behind; *connect.Offsets does.
 type Positions interface {
 	EndOffsets(ctx context.Context, topic schemas.Topic) (schemas.Snapshot, error)
 	Ingested(ctx context.Context, topic schemas.Topic) (schemas.Snapshot, error)

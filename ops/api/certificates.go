@@ -109,5 +109,5 @@ func (a *API) certificates() {
 	})
 }
 
-// bounded cuts what is far too long for a certificate: what is left is none.
+// bounded cuts what is far too long to be a certificate; the rest does not parse as one.
 func bounded(b []byte) []byte { return b[:min(len(b), maxCertificate)] }

@@ -92,7 +92,7 @@ func TestAHoldKeepsErasuresAndDeletionsAwayUntilTwoPeopleReleaseIt(t *testing.T)
 	for _, id := range []string{"person", "call", "days", "file"} {
 		privacy.must(200, "POST", "/holds/"+id+"/release", nil)
 		if answer := privacy.must(409, "POST", "/holds/"+id+"/release", nil); !strings.Contains(string(answer), "a second person must release the hold") {
-			t.Errorf("the same person is told %s", answer)
+			t.Errorf("the same person gets %s", answer)
 		}
 		var h schemas.Hold
 		if id == "person" { // whoever may release it may keep it, until it is released

@@ -48,7 +48,7 @@ func TestNothingThatClickHouseLostIsLeftOutOfACompletedExport(t *testing.T) {
 			t.Fatalf("%s is lost, and the export is %s with %d rows, %+v", id, e.State, e.Done.Rows, e.Failure)
 		}
 		if n := w.count("SELECT count() FROM export_events WHERE export_id = '" + id + "' AND body LIKE '%waiting for " + loss.count + "%lost%'"); n == 0 {
-			t.Errorf("%s is lost, and nobody was told what the export waits for", id)
+			t.Errorf("%s is lost, and no status says what the export waits for", id)
 		}
 		stopIngest = w.run("ingest")                      // reads again what is lost
 		for e.State == schemas.Failed && e.Attempt < 60 { // ingest may need longer than one attempt waits

@@ -121,7 +121,7 @@ type promSeries struct {
 	Values [][2]any
 }
 
-// query evaluates an expression now, and leaves out what is no number.
+// query evaluates an expression now, and leaves out values that are not numbers.
 func (p *prometheusServer) query(expr string) (found []promSeries) {
 	p.t.Helper()
 	var data struct{ Result []promSeries }

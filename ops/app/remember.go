@@ -174,7 +174,7 @@ const (
 	rememberEvery = 15 * time.Second
 )
 
-// erasureRecord shows erasures, and tells of one that ClickHouse has lost as it ended.
+// erasureRecord shows erasures, also how one ended that ClickHouse has lost.
 type erasureRecord struct {
 	*ledger.Ledger
 	decided pipeline.Erasures

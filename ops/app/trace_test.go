@@ -79,7 +79,7 @@ func TestAnExportIsOneTraceFromItsRequestToItsHistory(t *testing.T) {
 			collector.below(t, trace, name, above)
 		}
 	})
-	t.Run("each status is told and kept in it", func(t *testing.T) {
+	t.Run("each status is published and stored in it", func(t *testing.T) {
 		want := 3 + len(e.Parts) // requested, planned, parts, completed
 		for _, name := range []string{"cdds.export.status publish", "cdds.export.status process"} {
 			if got := len(collector.named(trace, name)); got < want {

@@ -107,7 +107,7 @@ func TestAPasswordThatServesOnceOnlyServesToChooseAnother(t *testing.T) {
 	b := h.browser()
 	check(t, b.signIn("ada", once))
 	if p, ok, _ := b.who(); !ok || !p.MustChangePassword || p.May(auth.Observe) {
-		t.Errorf("with a password that serves once she is %+v", p)
+		t.Errorf("with a temporary password she is %+v", p)
 	}
 	for _, bad := range []string{"short", "aaaaaaaaaaaaaaaa", once, strings.Repeat("long", 100)} {
 		err := b.do(func(w http.ResponseWriter, r *http.Request) error { return h.ChangePassword(w, r, once, bad) })

@@ -187,7 +187,7 @@ func (d *Directory) Sessions(tenant string) []schemas.Session {
 	return all
 }
 
-// Session returns a session that has not been ended; false if there is none.
+// Session returns a session that has not been ended; false if none exists.
 func (d *Directory) Session(id string) (schemas.Session, bool) {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
@@ -195,7 +195,7 @@ func (d *Directory) Session(id string) (schemas.Session, bool) {
 	return s, ok && s.Until.After(d.now()) && d.serves(sessionIn(s))
 }
 
-// User returns a user and the revision of its record; false if there is none, or
+// User returns a user and the revision of its record; false if none exists, or
 // not any more.
 func (d *Directory) User(name string) (schemas.User, int64, bool) {
 	d.mu.RLock()

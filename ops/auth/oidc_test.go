@@ -100,7 +100,7 @@ func TestPeopleSignInThroughAProviderWithTheRoleTheirClaimsGive(t *testing.T) {
 
 	_, back, status, body = signInThrough(t, site.URL, "test-user2")
 	if status != http.StatusForbidden || !strings.Contains(body, "no role") {
-		t.Errorf("whom no claim gives a role reads %d %q", status, body)
+		t.Errorf("a user without a role from any claim gets %d %q", status, body)
 	}
 
 	// A code that another browser was given does not sign this one in.

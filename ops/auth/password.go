@@ -51,7 +51,7 @@ func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
 }
 
 // Check reports whether password is the one of hash. An empty hash matches no password, and
-// takes as long as any other, so that time does not tell who is a user.
+// takes as long as any other, so that the time it takes does not reveal who is a user.
 func (h *Hasher) Check(ctx context.Context, password, hash string) (bool, error) {
 	if err := h.enter(ctx); err != nil {
 		return false, err

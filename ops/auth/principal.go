@@ -33,7 +33,7 @@ type Permission string
 
 // Permissions, from the least.
 const (
-	// Observe is to see how the system does: health, lag, counts. Nobody's data.
+	// Observe is to see system health, not customer data: health, lag, counts.
 	Observe Permission = "observe"
 	// Read is to see jobs, exports, artifacts' names, certificates, erasures, the audit trail.
 	Read Permission = "read"
@@ -136,7 +136,7 @@ var (
 	ErrSession = errors.New("you are not signed in")
 	// ErrForbidden says that the role does not allow it.
 	ErrForbidden = errors.New("your role does not allow it")
-	// ErrMustChange says that a password that serves once is to be replaced first. It is
+	// ErrMustChange says that the user must replace a temporary password first. It is
 	// an ErrForbidden.
 	ErrMustChange = fmt.Errorf("%w yet: choose a password of your own first", ErrForbidden)
 )

@@ -64,7 +64,7 @@ type Options struct {
 	Now func() time.Time
 }
 
-// Service signs people in and tells who makes a request. It is safe for concurrent
+// Service signs people in and identifies who makes a request. It is safe for concurrent
 // use and starts nothing.
 type Service struct {
 	Options

@@ -48,7 +48,7 @@ type control struct {
 	allows func(schemas.Export) bool
 	// check is an error if a run of a job must be left as it is; nil checks nothing.
 	check func(ctx context.Context, d *defined, e schemas.Export) error
-	// done tells when it is done.
+	// done reports whether it is done.
 	done func(before, now schemas.Export) bool
 	// there asks a server for it.
 	there func(c *client.Client, ctx context.Context, tenant, id string) (schemas.Export, error)
@@ -167,7 +167,7 @@ func (c control) follow(ctx context.Context, before schemas.Export, r *schemas.E
 		case <-ticker.C:
 		case <-ctx.Done():
 			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-				return e, withHint(fmt.Errorf("export %s is still %s", e.ExportID, e.State), fmt.Sprintf("`%s` tells how it stands", showCommand(e)))
+				return e, withHint(fmt.Errorf("export %s is still %s", e.ExportID, e.State), fmt.Sprintf("`%s` shows its state", showCommand(e)))
 			}
 			return e, ctx.Err()
 		}

@@ -126,7 +126,7 @@ or was erased. Give the filter of that export: older rows of another one do not 
 	return cmd
 }
 
-// create asks for an export. Whatever becomes of it, its id and state are told.
+// create requests an export. It reports the export's id and state also when it fails.
 func (s *session) create(ctx context.Context, services *services, f createFlags) error {
 	if f.id == "" {
 		f.id = ulid.Make().String()

@@ -137,7 +137,7 @@ func (s *session) downloadTo(ctx context.Context, e storedExport, dir string) er
 	})
 }
 
-// showCommand tells how an export stands.
+// showCommand is the command that shows the state of an export.
 func showCommand(e schemas.Export) string {
 	return shell.Command("cdds", "export", "show", e.ExportID, "--tenant", e.TenantID)
 }

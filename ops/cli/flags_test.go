@@ -11,7 +11,7 @@ import (
 )
 
 // placeholders are what a flag's value may be called in help. pflag takes the first word
-// in backticks of a flag's description for it, and a Go type where there is none.
+// in backticks of a flag's description for it, and a Go type where none exists.
 var placeholders = []string{
 	"NAME=VALUE", "POINTER=N", "URL", "address", "bits", "cipher", "day", "days", "destination", "directions", "directory", "duration", "encoding", "entity",
 	"expression", "file", "hours", "id", "level", "name", "number", "partition", "pointer", "position", "preset", "product", "queue", "role", "roles", "rule", "scheme", "size",

@@ -134,7 +134,7 @@ func (s *session) importFiles(ctx context.Context, services *services, topic sch
 	return report, err
 }
 
-// imported tells what became of the lines.
+// imported reports what became of the lines.
 func (s *session) imported(report importer.Report, err error, strict bool) error {
 	if err != nil && report.Read == 0 {
 		return err

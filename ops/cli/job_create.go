@@ -188,7 +188,7 @@ func (f *jobFlags) add(cmd *cobra.Command) {
 	f.policy.add(cmd)
 	flags.StringSliceVar(&f.recipients, "recipient", nil, "fingerprint or `file` of a registered certificate; repeatable")
 	flags.IntVar(&f.retentionDays, "retention-days", 0, "how many `days` artifacts live (default: as long as the tenant's may)")
-	flags.StringVar(&f.webhook, "webhook", "", "https `URL` to tell when a run has ended")
+	flags.StringVar(&f.webhook, "webhook", "", "https `URL` that receives a signed request when a run has ended")
 	flags.StringVar(&f.catchUp, "catch-up", schemas.CatchUpOnce, "which missed runs to make up for: `rule` once (the latest), all, or skip")
 	flags.BoolVar(&f.suspended, "suspended", false, "do not run it until cdds job resume")
 	cmd.MarkFlagsMutuallyExclusive("once", "every-hours", "daily", "weekly", "monthly", "cron")

@@ -43,7 +43,7 @@ func mistyped(root *cobra.Command, args []string) error {
 }
 
 // firstWord is the first argument that is neither a flag nor a flag's value; empty if
-// there is none.
+// none exists.
 func firstWord(cmd *cobra.Command, args []string) string {
 	for n := 0; n < len(args); n++ {
 		arg := args[n]

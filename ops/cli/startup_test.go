@@ -188,7 +188,7 @@ func gated(t *testing.T, env []string) (through []string, gates []gate) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer l.Close() // with the others, so that no port is given twice
+			defer l.Close() // with the others, so that each port is used once
 			g := gate{l.Addr().String(), value}
 			gates, kv = append(gates, g), name+"="+g.at
 		}

@@ -139,7 +139,7 @@ func (s *session) opener(cert *x509.Certificate, key crypto.Decrypter, options r
 	}
 }
 
-// applied tells of a run.
+// applied reports a run that was applied.
 func (s *session) applied(a mirror.Applied) {
 	if s.json {
 		return

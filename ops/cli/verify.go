@@ -223,7 +223,7 @@ func receipt(dir string, r receiver.Report, err error) receivedExport {
 	return x
 }
 
-// received tells what was found, and turns what went wrong into an exit code.
+// received reports what was found, and turns failures into an exit code.
 func (s *session) received(x receivedExport, err error) error {
 	var notProven *receiver.UnprovenError
 	switch {

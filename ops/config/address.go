@@ -90,7 +90,7 @@ func parseInt(text string, bits int) (int64, error) {
 	return strconv.ParseInt(text, 10, bits)
 }
 
-// parseFloat reads a number of YAML 1.2, where infinity and what is no number begin with a dot.
+// parseFloat reads a number of YAML 1.2, where infinity and NaN begin with a dot.
 func parseFloat(text string) (float64, error) {
 	if sign := strings.TrimLeft(text, "+-"); strings.HasPrefix(sign, ".i") || strings.HasPrefix(sign, ".I") || strings.HasPrefix(sign, ".n") || strings.HasPrefix(sign, ".N") {
 		text = strings.Replace(text, ".", "", 1)

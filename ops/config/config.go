@@ -117,7 +117,7 @@ type Webhooks struct {
 	// FirstRetry is the pause after the first attempt; each after it is twice as long, up
 	// to an hour.
 	FirstRetry time.Duration `yaml:"first_retry" env:"FIRST_RETRY"`
-	// GiveUpAfter bounds how long one fact is tried to be told.
+	// GiveUpAfter bounds how long the delivery of one event is retried.
 	GiveUpAfter time.Duration `yaml:"give_up_after" env:"GIVE_UP_AFTER"`
 	// AllowPrivate lets webhooks be http, and at loopback, link-local and private
 	// addresses: only where whoever defines jobs may reach those anyway.

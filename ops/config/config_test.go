@@ -191,7 +191,7 @@ func TestPlainHTTPIsForLoopbackUnlessAProxyDoesTLS(t *testing.T) {
 		{"a certificate without its key", config.Web{CertFile: "c"}, false},
 		{"a provider and nobody it lets in", config.Web{URL: "https://x", OIDC: config.OIDC{Issuer: "https://i", ClientID: "c"}}, false},
 		{"a grant without a tenant", config.Web{URL: "https://x", OIDC: config.OIDC{Issuer: "https://i", ClientID: "c", Grants: []config.Grant{{Claim: "a", Value: "b", Role: "viewer"}}}}, false},
-		{"a proxy that is no network", config.Web{TrustedProxies: []string{"proxy"}}, false},
+		{"a proxy that is not a network", config.Web{TrustedProxies: []string{"proxy"}}, false},
 		{"proxies by address and by network", config.Web{TrustedProxies: []string{"10.0.0.1", "2001:db8::/64"}, ProxyHops: 2}, true},
 		{"fewer proxies than none", config.Web{ProxyHops: -1}, false},
 	} {

@@ -16,7 +16,7 @@ func held(dataDir string) bool {
 		return false
 	}
 	defer f.Close()
-	// A shared lock that is given back at once disturbs nobody but a start in the
-	// same instant, which would be told so.
+	// A shared lock that is given back at once disturbs only a start in the
+	// same instant, which would report it.
 	return syscall.Flock(int(f.Fd()), syscall.LOCK_SH|syscall.LOCK_NB) != nil
 }

@@ -1,7 +1,7 @@
 package config
 
 // DidYouMean names the known word that text is most likely a slip of, as the end of a
-// sentence; it is empty if there is none.
+// sentence; it is empty if none exists.
 func DidYouMean(text string, known []string) string {
 	best, least := "", 3 // letters to change, at most two
 	for _, word := range known {

@@ -51,7 +51,7 @@ func TestTracingThatCannotBeOrWouldTellASecretIsRefused(t *testing.T) {
 			t.Errorf("%q: %v", want, err)
 		}
 		if err != nil && strings.Contains(err.Error(), "hunter2") {
-			t.Errorf("the secret is told: %v", err)
+			t.Errorf("the error shows the secret: %v", err)
 		}
 	}
 }

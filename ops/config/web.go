@@ -55,7 +55,7 @@ type Web struct {
 
 // OIDC lets people sign in through an OpenID Connect provider.
 type OIDC struct {
-	// Issuer is the provider's URL; empty means there is none.
+	// Issuer is the provider's URL; empty without OpenID Connect.
 	Issuer           string   `yaml:"issuer" env:"ISSUER"`
 	ClientID         string   `yaml:"client_id" env:"CLIENT_ID"`
 	ClientSecret     Secret   `yaml:"client_secret" env:"CLIENT_SECRET"`

@@ -145,7 +145,7 @@ func TestTheEnvironmentCountsMoreThanTheFileAlsoForSecrets(t *testing.T) {
 	}
 	for _, environ := range [][]string{{"CDDS_S3_SECRET_KEY=x", "CDDS_S3_SECRET_KEY_FILE=" + a}, nil} {
 		if _, err := config.Load(write(t, "s3: {secret_key: x, secret_key_file: "+a+"}"), environ); err == nil || !strings.Contains(err.Error(), "both set") {
-			t.Errorf("a secret given twice in one place: %v", err)
+			t.Errorf("a secret set two ways in one place: %v", err)
 		}
 	}
 }

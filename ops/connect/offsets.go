@@ -10,7 +10,7 @@ import (
 	"cdds/schemas"
 )
 
-// Offsets tells how far topics and their ingest groups have come, in positions: beside
+// Offsets reports how far topics and their ingest groups have come, in positions: beside
 // package consumers it is the only one that knows Kafka's own offsets.
 type Offsets struct {
 	brokers consumers.Brokers

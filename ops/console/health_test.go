@@ -49,6 +49,6 @@ func TestAnAdministratorOfATenantSeesOnlyWhetherTheSystemWorks(t *testing.T) {
 	}
 	d.who.Tenant, d.who.Role = "told", schemas.RoleViewer
 	if page := d.get("/"); strings.Contains(page, "of the system") {
-		t.Errorf("a viewer is told of the system:\n%s", page)
+		t.Errorf("a viewer sees the system's health:\n%s", page)
 	}
 }

@@ -108,7 +108,7 @@ func (c *Console) jobList(q *request) error {
 	return c.show(q, "jobs", view{Title: "Jobs", At: "/jobs", Live: "3s", Data: d})
 }
 
-// jobData is one job with its runs, past and next, and who was told of them.
+// jobData is one job with its runs, past and next, and the webhook's deliveries.
 type jobData struct {
 	schemas.Job
 	Runs       []schemas.Export

@@ -24,7 +24,7 @@ func (d *desk) holds(path string, wanted ...string) string {
 
 func TestTheAccountSaysWhatIsMissingAndWhatToDo(t *testing.T) {
 	d := newDesk(t, "counted", 0, 0)
-	d.who.Tenant, d.tenant = schemas.AllTenants, "counted" // the account is nobody's in particular
+	d.who.Tenant, d.tenant = schemas.AllTenants, "counted" // the account is of all tenants
 	d.holds("/account", "cdds.interactions", "Nothing was published to it yet.")
 	d.accounts = map[schemas.Topic]warehouse.TopicAccount{
 		schemas.TopicInteractions: {

@@ -319,7 +319,7 @@ func functions(zone *time.Location, now func() time.Time) template.FuncMap {
 	}
 }
 
-// zoneCalled is a time zone by its name, UTC if there is none.
+// zoneCalled is a time zone by its name, UTC if none exists.
 func zoneCalled(name string) *time.Location {
 	at, err := time.LoadLocation(name)
 	if err != nil {
@@ -379,7 +379,7 @@ func percent(e schemas.Export) int {
 	return int(min(99, e.Done.JSONLBytes*100/e.Planned.JSONLBytes))
 }
 
-// left is the time an export will still take, as far as can be told; empty if not.
+// left is the time an export will still take, empty if unknown.
 func left(now schemas.Time, e schemas.Export) string {
 	remaining, ok := e.Remaining(now.Time)
 	if !ok || remaining == 0 {

@@ -31,7 +31,7 @@ func TestACertificateThatEndedAnHourAgoIsSaidToHaveEnded(t *testing.T) {
 	d := newDesk(t, "ended", 0, 0)
 	d.certificateFor("late", 31*24*time.Hour+11*time.Hour)
 	if page := d.get("/certificates"); !strings.Contains(page, `s-failed">ended<`) || strings.Contains(page, "0 days left") {
-		t.Error("it is said to have days left")
+		t.Error("the page says that it has days left")
 	}
 }
 

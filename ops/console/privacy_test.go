@@ -44,7 +44,7 @@ func TestAnAccessRequestIsOfThePeopleWrittenAndUploadedAndSaysWhy(t *testing.T) 
 	d.certificate("Privacy desk")
 	form := d.fields(d.get("/privacy/access"))
 	if page := d.send("/privacy/access", form); !strings.Contains(page, "give the id of at least one contact") || len(d.asked.exports) != 0 {
-		t.Errorf("nobody's data is everybody's: %d exports, and the page is\n%s", len(d.asked.exports), page)
+		t.Errorf("a request without contacts is accepted: %d exports, and the page is\n%s", len(d.asked.exports), page)
 	}
 	form.Set("ids", "ann")
 	form.Set("then", "estimate")

@@ -21,8 +21,8 @@ type stored struct{ *bytes.Reader }
 
 func (stored) Close() error { return nil }
 
-// TestRangesAreThoseOfRFC9110: units nobody knows and methods other than GET have no ranges,
-// which is no error; what cannot be satisfied is.
+// TestRangesAreThoseOfRFC9110: a range in an unknown unit, or of another method than GET, is
+// ignored; a range that cannot be satisfied is an error.
 func TestRangesAreThoseOfRFC9110(t *testing.T) {
 	content := []byte(strings.Repeat("0123456789", 10))
 	tag := `"abc"`

@@ -88,7 +88,7 @@ func TestNoTableTakesABlockForOneOfBefore(t *testing.T) {
 		}
 	}
 	if len(created) == 0 || !maps.Equal(created, takes) {
-		t.Errorf("tables are %v, and of these are told so %v", created, takes)
+		t.Errorf("tables are %v, of which the statements name %v", created, takes)
 	}
 }
 

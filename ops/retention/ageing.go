@@ -33,7 +33,7 @@ type Holds interface {
 type AgeingOptions struct {
 	Rows Rows
 	// Keep is how long rows of a tenant are kept; 0 keeps them for ever. Least is the
-	// shortest of all tenants', 0 if there is none.
+	// shortest of all tenants', 0 if none exists.
 	Keep  func(tenantID, entity string) time.Duration
 	Least func(entity string) time.Duration
 	Holds Holds

@@ -8,7 +8,7 @@ import (
 	"cdds/schemas"
 )
 
-// Log tells how far the status topic and history have come; *connect.Offsets is one.
+// Log reports how far the status topic and history have come; *connect.Offsets is one.
 type Log interface {
 	// EndOffsets is the snapshot that holds every record that readers can see by now.
 	EndOffsets(ctx context.Context, topic schemas.Topic) (schemas.Snapshot, error)

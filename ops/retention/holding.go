@@ -30,7 +30,7 @@ type Expiring interface {
 	PutBytes(ctx context.Context, key string, content []byte, contentType string) error
 	Remove(ctx context.Context, key string) error
 	// Hold takes an object out of what the store removes by age, or puts it back. It is safe to
-	// repeat, and bucket.ErrNotFound if there is none.
+	// repeat, and bucket.ErrNotFound if none exists.
 	Hold(ctx context.Context, key string, held bool) error
 }
 
@@ -48,13 +48,13 @@ type HoldingOptions struct {
 // asks for holds first, but the store's own rule, which is the backstop, goes by age alone. With
 // Registerer it has
 //
-//	cdds_holding_exports         held exports whose files the store was told to keep, as of the last pass
+//	cdds_holding_exports         held exports whose files are marked in the store as held, as of the last pass
 //	cdds_holding_failures_total  passes that failed; the next one goes on
 type Holding struct {
 	HoldingOptions
 	exports  prometheus.Gauge
 	failures prometheus.Counter
-	// kept is how many files of each export the store was told to keep.
+	// kept is how many files of each export are marked as held.
 	kept map[[2]string]int
 }
 
@@ -64,7 +64,7 @@ func NewHolding(o HoldingOptions) *Holding {
 	return &Holding{
 		HoldingOptions: o, kept: map[[2]string]int{},
 		exports: f.NewGauge(prometheus.GaugeOpts{
-			Name: "cdds_holding_exports", Help: "Held exports whose files the store was told to keep, as of the last pass."}),
+			Name: "cdds_holding_exports", Help: "Held exports whose files are marked in the store as held, as of the last pass."}),
 		failures: f.NewCounter(prometheus.CounterOpts{
 			Name: "cdds_holding_failures_total", Help: "Passes that tell the store which files are held and failed; the next one goes on."}),
 	}
@@ -85,8 +85,8 @@ func (h *Holding) Run(ctx context.Context) error {
 	}
 }
 
-// heldPrefix is the folder with an object for each export whose files the store was told to keep:
-// once the export is held no longer, the store is told that they may go.
+// heldPrefix is the folder with an object for each export whose files are marked as held. Once
+// the export is released, the mark is removed.
 const heldPrefix = pipeline.Reserved + "held/"
 
 func heldKey(export [2]string) string { return heldPrefix + export[0] + "/" + export[1] }
@@ -127,7 +127,7 @@ func (h *Holding) Pass(ctx context.Context) error {
 	return problems.err()
 }
 
-// keep tells the store to keep the files of an export, unless it was told of all of them.
+// keep marks the files of an export as held, unless all of them are.
 func (h *Holding) keep(ctx context.Context, export [2]string) error {
 	files, err := h.files(ctx, export)
 	if err != nil || len(files) == h.kept[export] {

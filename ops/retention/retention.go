@@ -334,7 +334,7 @@ func (k *Keeper) remove(ctx context.Context, e schemas.Export, reason string) er
 	return nil
 }
 
-// events tell that the artifacts of an export are gone.
+// events report that the artifacts of an export are gone.
 func (k *Keeper) events(e schemas.Export, reason string) []schemas.Event {
 	return schemas.Audited(&schemas.ExportStatus{
 		TenantID: e.TenantID, ExportID: e.ExportID, EventID: "expired", State: schemas.Expired,

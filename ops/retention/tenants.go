@@ -14,8 +14,8 @@ import (
 // holding is what one tenant keeps.
 type holding struct{ exports, bytes float64 }
 
-// tenants tells what tenants keep: of consumers.MaxTenants of them by name, those
-// that keep most bytes, and of the rest together.
+// tenants reports what tenants keep: the consumers.MaxTenants of them that keep most bytes
+// by name, and the rest together.
 type tenants struct {
 	exports, bytes *prometheus.Desc
 

@@ -13,7 +13,7 @@ func TestTheTenantsThatKeepMostAreNamedAndTheRestAddedUp(t *testing.T) {
 	told := newTenants()
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(told)
-	// holdings is what is told, by tenant.
+	// holdings is what the metrics report, by tenant.
 	holdings := func() map[string]holding {
 		families, err := reg.Gather()
 		if err != nil {
@@ -41,7 +41,7 @@ func TestTheTenantsThatKeepMostAreNamedAndTheRestAddedUp(t *testing.T) {
 	told.set(all)
 	got := holdings()
 	if len(got) != consumers.MaxTenants+1 || got["t007"] != all["t007"] || got[consumers.OtherTenants] != (holding{14, 0 + 1 + 2 + 3 + 4 + 5 + 6}) {
-		t.Errorf("%d tenants are told of, t007 keeps %v, the rest %v", len(got), got["t007"], got[consumers.OtherTenants])
+		t.Errorf("%d tenants are reported, t007 keeps %v, the rest %v", len(got), got["t007"], got[consumers.OtherTenants])
 	}
 	told.set(map[string]holding{"acme": {3, 70}})
 	if got := holdings(); len(got) != 1 || got["acme"] != (holding{3, 70}) {

@@ -19,7 +19,7 @@ func TestAnExportWhoseEndHistoryMissedGoesWhenItsTimeIsOver(t *testing.T) {
 	_, err = h.exporter().End(t.Context(), "acme", "cancelled", schemas.Cancelled)
 	check(t, err)
 	check(t, h.exporter().MarkCancelled(t.Context(), "acme", "cancelled"))
-	for id, events := range h.stored { // a backup of before they ended, and Kafka keeps no events of then
+	for id, events := range h.stored { // a backup from before they ended, and Kafka no longer has the events
 		if id[1] == "done" {
 			h.log -= len(events) - 1
 			h.stored[id] = events[:1]

@@ -41,7 +41,7 @@ type job struct {
 
 // ChildMain runs this process as a child of a stack if args, the arguments
 // without the program's name, say that it is one; then it returns true and the
-// exit code when the child has been told to stop. It has to be called before
+// exit code when the child has received the order to stop. It has to be called before
 // anything else, by main and by the TestMain of packages that start a stack:
 //
 //	if code, ok := stack.ChildMain(os.Args[1:]); ok {

@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 	stacktest.Main(m)
 }
 
-// holdStack is a process to be killed: it starts a stack, tells what it is,
+// holdStack is a process to be killed: it starts a stack, reports what it is,
 // and waits.
 func holdStack(dir string) {
 	s, err := stack.Start(context.Background(), stack.Options{Dir: dir})

@@ -18,7 +18,7 @@ const MinIOEnv = "CDDS_STACK_MINIO"
 
 // standIn becomes the real service that the environment names for the job, if any: this
 // process is replaced, so that a signal to the child is a signal to the service. It
-// returns at once if there is none, and on failure.
+// returns at once if none exists, and on failure.
 func (j job) standIn(ctx context.Context) error {
 	data := filepath.Join(j.Dir, j.Name)
 	switch libs, minio := os.Getenv(apache.LibsEnv), os.Getenv(MinIOEnv); {

@@ -125,7 +125,7 @@ func TestARecordOfWhichThereAreManyHasAHeaderOnlyIfItsTraceIsKept(t *testing.T) 
 	for _, c := range []struct {
 		topic schemas.Topic
 		ratio float64
-		ends  string // of traceparent; empty: there is none
+		ends  string // of traceparent; empty: none exists
 	}{
 		{schemas.TopicInteractions, 1, "-01"}, {schemas.TopicInteractions, 0, ""},
 		{schemas.TopicExportRequests, 1, "-01"}, {schemas.TopicExportRequests, 0, "-00"},

@@ -15,7 +15,7 @@ type RefusedError struct {
 	// Status is that of HTTP, Code that of S3.
 	Status int
 	Code   string
-	// Impossible says that no object can have the key, so there is none.
+	// Impossible says that no object can have the key, so none exists.
 	Impossible bool
 }
 
@@ -34,7 +34,7 @@ func (e *RefusedError) Means() answer.Meaning {
 	return answer.Refused
 }
 
-// meaningOf classifies what minio-go returned. An error that is no answer is Passing.
+// meaningOf classifies what minio-go returned. An error without an answer is Passing.
 func meaningOf(err error) (answer.Meaning, minio.ErrorResponse) {
 	a := minio.ErrorResponse{}
 	errors.As(err, &a)

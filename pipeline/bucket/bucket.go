@@ -231,7 +231,7 @@ func (b *Bucket) List(ctx context.Context, prefix string) ([]Object, error) {
 	return all, nil
 }
 
-// Remove removes the object at key. It is no error that there is none, or can be none.
+// Remove removes the object at key. An object that does not exist, or cannot exist, is not an error.
 func (b *Bucket) Remove(ctx context.Context, key string) error {
 	err := b.client.RemoveObject(ctx, b.name, key, minio.RemoveObjectOptions{})
 	if err == nil {

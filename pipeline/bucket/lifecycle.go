@@ -59,7 +59,7 @@ func (b *Bucket) ExpireAfter(ctx context.Context, age time.Duration) error {
 }
 
 // Hold takes an object that expires out of what ExpireAfter has the store remove, or puts it back.
-// It is safe to repeat, and ErrNotFound if there is none. Other tags of the object are lost: to
+// It is safe to repeat, and ErrNotFound if none exists. Other tags of the object are lost: to
 // read them takes a right that nothing else needs. Where the store has no tags it has no such rule,
 // and nothing is to be done.
 func (b *Bucket) Hold(ctx context.Context, key string, held bool) error {

@@ -10,7 +10,7 @@ import (
 	"cdds/schemas"
 )
 
-// Erasure returns where an erasure stands; false if there is none of that id.
+// Erasure returns where an erasure stands; false if none exists of that id.
 func (l *Ledger) Erasure(ctx context.Context, tenantID, erasureID string) (schemas.Erasure, bool, error) {
 	found, err := tables.Decoded[schemas.Erasure](ctx, l.db, "read an erasure",
 		"SELECT body FROM erasures FINAL WHERE tenant_id = {tenant:String} AND erasure_id = {erasure:String}",

@@ -48,7 +48,7 @@ func TestHistoryAddsUpPartsAsTheFoldDoes(t *testing.T) {
 			for range rapid.IntRange(0, 2).Draw(rt, "segments") {
 				r.Segments = append(r.Segments, schemas.Segment{SealedBytes: rapid.Int64Range(1, 9).Draw(rt, "segment")})
 			}
-			switch rapid.IntRange(0, 8).Draw(rt, "claim") { // what is no part's event
+			switch rapid.IntRange(0, 8).Draw(rt, "claim") { // not the event of a part
 			case 0:
 				s.Waiting = "for the store"
 			case 1:

@@ -19,7 +19,7 @@ type Feed interface {
 	// Fetch returns a directory with a run's files: dir, into which it brought those that were
 	// not there, or another one.
 	Fetch(ctx context.Context, run schemas.ChainRun, dir string) (string, error)
-	// Acknowledge tells how far the copy is.
+	// Acknowledge reports how far the copy is.
 	Acknowledge(ctx context.Context, p Position) error
 }
 
@@ -95,13 +95,13 @@ func (f *Follower) all(ctx context.Context, runs schemas.ChainRuns, at Position,
 			f.Applied(done)
 		}
 		if err := f.Feed.Acknowledge(ctx, at); err != nil {
-			return applied, at, fmt.Errorf("run %d is applied, and the service could not be told so: %w", at.Number, err)
+			return applied, at, fmt.Errorf("run %d is applied, but the report to the service failed: %w", at.Number, err)
 		}
 	}
 }
 
 // next chooses the run to apply: the last one that starts over, since what came before it
-// is in it, or else the one after the position. It is nil if there is none.
+// is in it, or else the one after the position. It is nil if none exists.
 func (f *Follower) next(runs schemas.ChainRuns, at Position) (next *schemas.ChainRun, err error) {
 	if at.JobID != "" && at.JobID != runs.JobID {
 		return nil, fmt.Errorf("the copy is one of job %s, not %s: give each job a copy of its own", at.JobID, runs.JobID)

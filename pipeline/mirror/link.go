@@ -26,7 +26,7 @@ func (p Position) follows(m *schemas.Manifest) error {
 	c := m.Chain
 	switch {
 	case c == nil:
-		return wrong("it is no run of a job since the last run")
+		return wrong("it is not a run of a job that exports what changed since its last run")
 	case p.TenantID != "" && m.TenantID != p.TenantID:
 		return wrong("it is one of tenant %s, and the copy is of tenant %s", m.TenantID, p.TenantID)
 	case p.JobID != "" && c.JobID != p.JobID:

@@ -81,7 +81,7 @@ var (
 )
 
 // Attachments is the table of what interactions have attached. path is the file's below the
-// folder of files, problem says why there is none.
+// folder of files, problem says why none exists.
 var Attachments = Table{
 	Name: "attachments",
 	Columns: []Column{

@@ -142,7 +142,7 @@ func TestOnlyASignatureOfItsOwnIsVouchedFor(t *testing.T) {
 	c, err := worker(t, store, source, objects)
 	check(t, err)
 	if cert, _ := pair(); c.SignerSHA256 != smime.Fingerprint(cert) {
-		t.Errorf("the signer is told as %q", c.SignerSHA256)
+		t.Errorf("the signer is reported as %q", c.SignerSHA256)
 	}
 	certPEM, keyPEM, err := smime.GenerateKeyPair(smime.KeyOptions{CommonName: "somebody else", Bits: 2048})
 	check(t, err)

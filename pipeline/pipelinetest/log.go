@@ -43,7 +43,7 @@ func (Log) Gone(context.Context, schemas.Topic, []schemas.Run) ([]schemas.Run, e
 	return nil, nil
 }
 
-// Missing is none.
+// Missing is always 0.
 func (Log) Missing(context.Context, schemas.Topic, []schemas.Run) (int64, error) { return 0, nil }
 
 // Gaps are none.

@@ -68,7 +68,7 @@ func contentOf(content []byte) bucket.Content {
 	return bucket.Content{Body: bytes.NewReader(content), Size: int64(len(content)), SHA256: hex.EncodeToString(sum[:])}
 }
 
-// Stat is bucket.ErrNotFound if there is none.
+// Stat is bucket.ErrNotFound if none exists.
 func (s *Store) Stat(_ context.Context, key string) (bucket.Object, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -79,7 +79,7 @@ func (s *Store) Stat(_ context.Context, key string) (bucket.Object, error) {
 	return bucket.Object{Key: key, Size: int64(len(o.content)), Modified: o.modified, Metadata: maps.Clone(o.metadata)}, nil
 }
 
-// GetBytes is bucket.ErrNotFound if there is none.
+// GetBytes is bucket.ErrNotFound if none exists.
 func (s *Store) GetBytes(_ context.Context, key string, limit int64) ([]byte, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -93,7 +93,7 @@ func (s *Store) GetBytes(_ context.Context, key string, limit int64) ([]byte, er
 	return slices.Clone(o.content), nil
 }
 
-// Open is bucket.ErrNotFound if there is none.
+// Open is bucket.ErrNotFound if none exists.
 func (s *Store) Open(_ context.Context, key string) (io.ReadCloser, error) {
 	content, err := s.GetBytes(context.Background(), key, 1<<40)
 	return io.NopCloser(bytes.NewReader(content)), err

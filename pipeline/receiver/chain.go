@@ -25,7 +25,7 @@ func VerifyChain(runs []Run) error {
 	}
 	for _, r := range runs {
 		if r.Report.Manifest.Chain == nil {
-			wrong(r, "it is no run of a job's chain")
+			wrong(r, "it is not a run of a job's chain")
 		}
 	}
 	if err := found.err(); err != nil {

@@ -27,7 +27,7 @@ func (x Expected) check(m *schemas.Manifest, found *findings) {
 		return
 	}
 	if m.Chain == nil {
-		differs("it is no run of a job's chain")
+		differs("it is not a run of a job's chain")
 		return
 	}
 	if x.JobID != "" && m.Chain.JobID != x.JobID {

@@ -27,7 +27,7 @@ var (
 
 // Keys are what a receiver's file holds: its private key, its certificates, or both.
 type Keys struct {
-	// Key is nil if there is none.
+	// Key is nil if none exists.
 	Key *rsa.PrivateKey
 	// Certificates are in the order of the file.
 	Certificates []*x509.Certificate

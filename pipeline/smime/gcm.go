@@ -20,7 +20,7 @@ func (h *head) readGCM(params asn1.RawValue) error {
 		return unsupported("its nonce has the length %d, not %d", len(p.Nonce), gcmNonceSize)
 	}
 	if p.ICVLen < 12 || p.ICVLen > gcmTagSize {
-		return malformed("a MAC of length %d is none of AES-GCM", p.ICVLen)
+		return malformed("AES-GCM has no MAC of length %d", p.ICVLen)
 	}
 	h.iv, h.tagSize = p.Nonce, p.ICVLen
 	return nil

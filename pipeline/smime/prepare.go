@@ -16,7 +16,7 @@ import (
 // size. Sealing the same content again gives the same bytes, so that content too large to
 // keep can be read once to learn the digest of the sealed message, and again to store it.
 //
-// Two messages of one Prepared with different contents tell who has both where these first
+// Two messages of one Prepared with different contents reveal to a holder of both where these first
 // differ: whoever seals twice must keep only one.
 type Prepared struct {
 	opts    Options

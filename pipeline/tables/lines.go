@@ -9,7 +9,7 @@ import (
 	"slices"
 )
 
-// lines are the bytes of an answer without what is none of its rows. ClickHouse reports
+// lines are the bytes of the rows of an answer, without the rest. ClickHouse reports
 // an exception in the middle of an answer in a frame that begins with a line break, and
 // the client makes an error of the frame but hands that line break out as if it were
 // data: half a row would look like a whole one, and a part that failed behind its last
@@ -133,7 +133,7 @@ func (l *Lines) next() (number uint64, err error) {
 		return 0, cutOff(err)
 	}
 	if l.left > maxRow {
-		return 0, errors.New("the answer is none of rows: a text is longer than any may be")
+		return 0, errors.New("the answer does not consist of rows: a text is longer than the longest allowed")
 	}
 	number = binary.LittleEndian.Uint64(head[:])
 	l.sum, l.ended = l.sum+number, true

@@ -108,11 +108,11 @@ GROUP BY p`, bitmaps(topic)),
 }
 
 // Overlaps is how many positions of a source topic are stored as two different rows. There
-// are none unless positions were given twice. It reads key columns of the whole table.
+// are none unless a position was used twice. It reads key columns of the whole table.
 func (w *Warehouse) Overlaps(ctx context.Context, topic schemas.Topic) (n int64, err error) {
 	// FINAL leaves one of each replayed row, as a merge would. A row's month is part
 	// of its identity, so there is nothing to merge across partitions.
-	err = w.db.Scan(ctx, "look for positions of "+string(topic)+" that were given twice", fmt.Sprintf(`
+	err = w.db.Scan(ctx, "look for positions of "+string(topic)+" that were used twice", fmt.Sprintf(`
 SELECT toInt64(sum(rows - positions)) FROM (
   SELECT source_partition, count() AS rows, groupBitmap(toUInt64(source_offset)) AS positions FROM %s FINAL GROUP BY source_partition)
 SETTINGS do_not_merge_across_partitions_select_final = 1`, tables.Holding(topic)), nil, &n)

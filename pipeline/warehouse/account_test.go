@@ -68,7 +68,7 @@ func TestEachPositionCountsOnceUnderWhatBecameOfIt(t *testing.T) {
 		t.Errorf("the account is %+v, want %+v", got, want)
 	}
 	if n, err := w.Overlaps(t.Context(), schemas.TopicContacts); err != nil || n != 0 {
-		t.Errorf("%d positions were given twice, %v", n, err)
+		t.Errorf("%d positions were used twice, %v", n, err)
 	}
 }
 

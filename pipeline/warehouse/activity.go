@@ -69,7 +69,7 @@ type Stored struct {
 	// Versions are those of all interactions.
 	Versions int64
 	// From and To are when the first and the last interaction of the tenant began; zero if
-	// there is none, and for all tenants together.
+	// none exists, and for all tenants together.
 	From, To schemas.Time
 }
 

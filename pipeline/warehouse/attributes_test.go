@@ -48,7 +48,7 @@ func ids(t *testing.T, w *warehouse.Warehouse, q warehouse.Query) string {
 	return strings.Join(all, " ")
 }
 
-// The body is nobody's to read but ingest's: JSONExtract gives nothing for most of these.
+// Only ingest reads the body: JSONExtract gives nothing for most of these.
 func TestAttributesSelectRowsWhateverElseIsInTheBody(t *testing.T) {
 	w := open(t)
 	b := schemas.Batch[*schemas.Interaction]{}

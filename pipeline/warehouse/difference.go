@@ -21,13 +21,13 @@ type Before struct {
 	// Filter is the earlier one's, From being from when on rows were kept.
 	Filter   schemas.Filter
 	Snapshot schemas.Snapshot
-	// ErasedFrom and ErasedTo bound when the erasures were recorded in ClickHouse that
-	// Removed tells of, [from, to): nothing else tells of rows that are gone for good. Both
+	// ErasedFrom and ErasedTo bound when the erasures that Removed lists were recorded in
+	// ClickHouse, [from, to): nothing else knows of rows that are gone for good. Both
 	// are zero if there was none.
 	ErasedFrom, ErasedTo time.Time
 }
 
-// erased reports whether Removed tells of erasures.
+// erased reports whether Removed lists erasures.
 func (b *Before) erased() bool { return b.ErasedFrom.Before(b.ErasedTo) }
 
 func (b *Before) arguments() []any {
@@ -121,7 +121,7 @@ func (q Query) touched(t table) string {
 	return strings.Join(conditions, " OR ")
 }
 
-// erasedIDs selects the ids that Removed tells of as erased.
+// erasedIDs selects the ids that Removed lists as erased.
 func erasedIDs(t table) string {
 	return fmt.Sprintf(`SELECT id FROM erased_subjects WHERE tenant_id = {tenant:String} AND kind = '%s'
   AND recorded_at >= fromUnixTimestamp64Micro({erased_from:Int64}, 'UTC') AND recorded_at < fromUnixTimestamp64Micro({erased_to:Int64}, 'UTC')`, t.erasedKind())

@@ -297,7 +297,7 @@ func (f *Forgetting) sure(ctx context.Context, last []Erased) (bool, error) {
 }
 
 // erasureOf is the erasure of what is at a position, and the subject that it is about, the
-// record's own id before others; false if there is none.
+// record's own id before others; false if none exists.
 func erasureOf(subjects map[Subject][]Forgotten, about []Subject, topic schemas.Topic, partition int32, offset int64) (Subject, Forgotten, bool) {
 	for _, s := range about {
 		for _, e := range subjects[s] {

@@ -31,7 +31,7 @@ func (i Impact) Held(holds schemas.Holds) (schemas.Hold, bool) {
 }
 
 // EarliestHeld is the time of the first row of an entity that a hold keeps, of those from
-// before a time; false if there is none.
+// before a time; false if none exists.
 func (w *Warehouse) EarliestHeld(ctx context.Context, tenantID, entity string, holds schemas.Holds, before time.Time) (earliest time.Time, found bool, err error) {
 	t, err := tableOf(entity)
 	if err != nil {

@@ -322,7 +322,7 @@ func (i Impact) heldBy(x schemas.Export, q Query, row erasableRow) (v erasableVe
 	return v, found && q.passes(v) && i.erased(q.Filter.Entity, v) && (!hadBefore(x.Continues, row, v) || i.toldOf(x.Continues, q.Filter.Entity, row))
 }
 
-// toldOf reports whether an export tells of an erasure of a row: it has what is left of it, whether
+// toldOf reports whether an export carries an erasure of a row: it has what is left of it, whether
 // or not the export that it continues has that too. See Query.upserts.
 func (i Impact) toldOf(c *schemas.Continued, kind string, row erasableRow) bool {
 	return slices.ContainsFunc(i.recorded[kind][row.key.ID], func(at time.Time) bool {

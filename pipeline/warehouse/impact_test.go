@@ -100,7 +100,7 @@ func TestTheExportsThatHoldAnInteractionAreThoseWhoseModelHasIt(t *testing.T) {
 				}
 				q.Before = &warehouse.Before{Filter: x.Continues.Filter, Snapshot: x.Continues.Snapshot}
 				x.Continues.ErasedFrom, x.Continues.ErasedTo = schemas.TimeOf(began.Add(-time.Hour)), began
-				if rapid.Bool().Draw(rt, "tells of what was erased before") {
+				if rapid.Bool().Draw(rt, "carries what was erased before") {
 					x.Continues.ErasedFrom, x.Continues.ErasedTo = began, ended
 					q.Before.ErasedFrom, q.Before.ErasedTo = began.Time, ended.Time
 				}

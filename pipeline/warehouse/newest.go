@@ -17,7 +17,7 @@ type Newest struct {
 	// Sum is the SHA-256 of its body, in hex.
 	Sum string
 	// Last is the highest position of a version in the partition that was asked about; -1 if
-	// there is none.
+	// none exists.
 	Last int64
 }
 
@@ -33,7 +33,7 @@ func (n Newest) Supersedes(partition int32, position int64, published schemas.Ti
 }
 
 // Newest returns the newest version of a row, and the last one of a partition; the zero value
-// if there is none. at is when the interaction began or the contact was created.
+// if none exists. at is when the interaction began or the contact was created.
 func (w *Warehouse) Newest(ctx context.Context, topic schemas.Topic, tenantID, id string, at schemas.Time, partition int32) (n Newest, err error) {
 	table, time0, column := "interactions", "started_at", "interaction_id"
 	if topic == schemas.TopicContacts {

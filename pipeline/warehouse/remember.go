@@ -91,7 +91,7 @@ func (f *Forgetting) rememberErasure(ctx context.Context, first *schemas.ErasedS
 	if err != nil || known { // the erasure role is at it
 		return err
 	}
-	// Of what is read again only later it cannot be told how much it was.
+	// How much is only read again later is unknown.
 	if e.Rows, err = f.tables.ErasedRows(ctx, e); err != nil {
 		return err
 	}

@@ -29,7 +29,7 @@ type input struct {
 	stdin io.Reader // nil unless it is standard input
 }
 
-// openAll looks at every input, so that a wrong name is told before anything is
+// openAll looks at every input, so that a wrong name is reported before anything is
 // published.
 func openAll(o Options) (*files, error) {
 	fs := &files{progress: o.Progress, limit: o.lineLimit()}
@@ -194,7 +194,7 @@ func (m members) Read(p []byte) (int, error) {
 	}
 }
 
-// next moves on to the next member; io.EOF if there is none.
+// next moves on to the next member; io.EOF if none exists.
 func (m members) next() error {
 	for {
 		b, err := m.r.ReadByte()

@@ -38,8 +38,8 @@ type Options struct {
 	// told by its first bytes and not by its name.
 	Files []string
 	Stdin io.Reader
-	// Progress is told how many bytes of the files have been read, compressed ones
-	// as they are; total is 0 if unknown. nil tells nobody. Calls do not overlap.
+	// Progress receives how many bytes of the files have been read, compressed ones
+	// as they are; total is 0 if unknown. It may be nil. Calls do not overlap.
 	Progress func(done, total int64)
 	// Refused is called with every refused line, in order and one at a time. Its error
 	// ends the import. nil leaves it at the first few, which are in the Report.

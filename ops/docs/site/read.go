@@ -56,7 +56,7 @@ func read(name string, source []byte) (p page, err error) {
 	return p, err
 }
 
-// retarget makes links to other pages links of the site. What is no part of it, such as a
+// retarget makes links to other pages links of the site. A target outside the site, such as a
 // schema, is named and not linked.
 func retarget(name string, doc ast.Node) {
 	var outside []*ast.Link

@@ -136,7 +136,7 @@ var Files = sync.OnceValues(func() (map[string][]byte, error) {
 	return files, err
 })
 
-// Handler serves the site below Prefix. It is for everybody: the pages have nobody's data.
+// Handler serves the site below Prefix. It needs no sign-in: the pages hold no customer data.
 func Handler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		files, err := Files()

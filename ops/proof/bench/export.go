@@ -52,8 +52,8 @@ type exports struct {
 	client    *kgo.Client
 	prefix    string
 	asked     int
-	// steps are, for every export, the milliseconds until each of its states was told
-	// since the one before.
+	// steps are, for every export, the milliseconds from each of its states to the next
+	// one.
 	steps map[schemas.State][]float64
 }
 
@@ -85,7 +85,7 @@ func (x *exports) request(from, to time.Time) *schemas.ExportRequest {
 	}
 }
 
-// once asks for an export and returns the seconds until it was told to be completed.
+// once requests an export and returns the seconds until it was reported as completed.
 func (x *exports) once(ctx context.Context, request *schemas.ExportRequest) (float64, *schemas.Completion, error) {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Minute)
 	defer cancel()

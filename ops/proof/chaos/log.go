@@ -19,7 +19,7 @@ type record struct {
 	position
 	garbled bool
 	value   []byte
-	// What rows are told apart and selected by, read without package schemas.
+	// These identify and select rows, read without package schemas.
 	tenant, id, contact, media string
 	time                       time.Time
 	attachments                []attachment

@@ -182,7 +182,7 @@ func (s *services) newPassword(ctx context.Context) error {
 	return err
 }
 
-// clientOptions are those of a client that is none of CDDS.
+// clientOptions are those of a client outside CDDS.
 func (s *services) clientOptions() []kgo.Opt {
 	return []kgo.Opt{
 		kgo.SeedBrokers(s.kafka.ListenAddrs()...), kgo.DialTLSConfig(&tls.Config{MinVersion: tls.VersionTLS12, RootCAs: s.certs.trusted()}),

@@ -345,7 +345,7 @@ func (d *day) compare(ctx context.Context) error {
 			return fmt.Errorf("%s was acknowledged and is %d times in the export", interaction(n).InteractionID, times)
 		}
 	}
-	fmt.Printf("  each of the %d interactions that Kafka acknowledged is in the last export once; the first export verifies with the key of then\n", published)
+	fmt.Printf("  each of the %d interactions that Kafka acknowledged is in the last export once; the first export verifies with the key that signed it\n", published)
 	return nil
 }
 

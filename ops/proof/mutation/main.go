@@ -107,7 +107,7 @@ type mutation struct {
 	pkg, test string
 }
 
-// outcome of a mutation: whether its test failed, or why that could not be told.
+// outcome of a mutation: whether its test failed, or why that is unknown.
 type outcome struct {
 	mutation
 	failed bool

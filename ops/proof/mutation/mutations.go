@@ -391,7 +391,7 @@ var mutations = []mutation{
 
 	// What one web process acknowledged, every other one has.
 	{
-		"replicas", "a copy reads its topic to the end before it says that there is none",
+		"replicas", "a copy reads its topic to the end before it says that none exists",
 		"consumers/sync.go", "if behind == 0 {", "if behind >= 0 {",
 		"consumers", "TestWhatWasAcknowledgedIsReadAfterASync",
 	}, {

@@ -122,7 +122,7 @@ func TestMinIOWithTheComposeSettingsHasTheMetricsOfTheStorageAlert(t *testing.T)
 	}
 }
 
-// fetched is the body of an answer, empty where there is none yet.
+// fetched is the body of an answer, empty where none exists yet.
 func fetched(t *testing.T, url string) string {
 	t.Helper()
 	client := http.Client{Timeout: 10 * time.Second}

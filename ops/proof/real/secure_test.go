@@ -285,7 +285,7 @@ func (s *secured) kcatProduces(t *testing.T) {
 	const event = `{"interaction_id":"k-%d","tenant_id":"initech","media_type":"voice","started_at":"2026-09-01T00:00:00Z"}`
 	produce(fmt.Sprintf(event, 1))
 	produce(fmt.Sprintf(event, 2), "ce_specversion=1.0", "ce_type=com.example.interaction", "ce_source=/kcat", "ce_id=2", "content-type=application/json")
-	produce("this is no event")
+	produce("this is not an event")
 	check(t, s.publish(t, "requester", s.request("initech", "kcat")))
 	e := s.await(t, "initech", "kcat", func(e schemas.Export) bool { return e.State.Ended() })
 	if e.State != schemas.Completed || e.Done.Rows != 2 {

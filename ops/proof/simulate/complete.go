@@ -109,7 +109,7 @@ func (m *model) reported(e schemas.Event) {
 			m.expired(x, m.w.fold(x))
 		}
 		if e.Waiting != "" && e.State.Ended() {
-			m.w.failf("an export has ended, and it is said to wait: %s is %s, %s", e.ExportID, e.State, e.Waiting)
+			m.w.failf("an export has ended and is shown as waiting: %s is %s, %s", e.ExportID, e.State, e.Waiting)
 		}
 		m.statuses = append(m.statuses, e)
 		if x, known := m.w.exportOf(e.ExportID); known && e.State == schemas.Completed && x.completed == 0 {
@@ -250,7 +250,7 @@ func (w *world) folded(x *asked, o opened) (map[schemas.RowKey]string, bool) {
 	for _, body := range o.bodies {
 		c := w.model.byBody[body]
 		if c == nil || c.event == nil {
-			w.failf("%s has a row that nobody produced, or that is no event: %s", x.name(), body)
+			w.failf("%s has a row that nobody produced, or that is not an event: %s", x.name(), body)
 			return nil, false
 		}
 		if added[c.key()] {

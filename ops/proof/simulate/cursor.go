@@ -30,7 +30,7 @@ func (c *cursor) seek(to kgo.EpochOffset) {
 	c.offset, c.epoch, c.stuck = to.Offset, to.Epoch, false
 }
 
-// log is the log it reads; nil if there is none any more.
+// log is the log it reads; nil if none exists any more.
 func (c *cursor) log(k *cluster, topic schemas.Topic) *partitionLog {
 	t, err := k.find(topic)
 	if err != nil || int(c.partition) >= len(t.partitions) {

@@ -339,7 +339,7 @@ type setBack struct {
 
 // setBackFor reports whether ClickHouse was lost or set back while an export was at work, or
 // shortly before it was accepted: nobody may have looked yet who was erased, and a run of a chain
-// tells of what is recorded once more with the next one.
+// repeats with the next one what is recorded.
 func (w *world) setBackFor(x *asked) bool {
 	return slices.ContainsFunc(w.model.setBack, func(b setBack) bool {
 		return (x.completed == 0 || b.step <= x.completed) && b.at.After(x.acceptedAt.Add(-2*looksEvery))

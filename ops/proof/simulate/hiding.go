@@ -27,7 +27,7 @@ func (w *world) unhidden(x *asked, m *schemas.Manifest, row string) string {
 	}
 	c := w.model.byNumber[text(row)]
 	if c == nil || c.event == nil {
-		w.failf("%s has a row that nobody produced, or that is no event: %s", x.name(), row)
+		w.failf("%s has a row that nobody produced, or that is not an event: %s", x.name(), row)
 		return row
 	}
 	var shown, want map[string]any

@@ -75,7 +75,7 @@ func (w *world) ingested(a *auditor) bool {
 	ctx := context.Background()
 	end, err := a.offsets.EndOffsets(ctx, schemas.TopicInteractions)
 	if err != nil {
-		w.failf("the end of the topic cannot be told: %v", err)
+		w.failf("the end of the topic is unknown: %v", err)
 		return false
 	}
 	done, err := a.offsets.Ingested(ctx, schemas.TopicInteractions)
@@ -102,7 +102,7 @@ func (w *world) check(a *auditor) {
 	ctx := context.Background()
 	l, err := a.settler.Settle(ctx, schemas.TopicInteractions)
 	if err != nil {
-		w.failf("the positions of the topic cannot be told: %v", err)
+		w.failf("the positions of the topic are unknown: %v", err)
 		return
 	}
 	w.checkPresent(l)
@@ -177,7 +177,7 @@ func (w *world) checkAccount(a *auditor) {
 	end, _ := a.offsets.EndOffsets(ctx, schemas.TopicInteractions)
 	used, err := a.offsets.Used(ctx, schemas.TopicInteractions, end)
 	if err != nil {
-		w.failf("the positions in use cannot be told: %v", err)
+		w.failf("the positions in use are unknown: %v", err)
 		return
 	}
 	all, _ := w.tables.Account(ctx, schemas.TopicInteractions, used)

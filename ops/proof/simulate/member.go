@@ -337,7 +337,7 @@ func (m *member) assign(ids []int32) {
 	})
 }
 
-// callback runs what the member is told on a goroutine of its own, and then the rest on the
+// callback runs a notice to the member on a goroutine of its own, and then the rest on the
 // scheduler's.
 func (m *member) callback(tell, then func()) {
 	m.busy = true

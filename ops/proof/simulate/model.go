@@ -62,7 +62,7 @@ type position struct {
 type content struct {
 	number int
 	body   string
-	// event is nil if it is no event.
+	// event is nil if the body is not an event.
 	event *schemas.Interaction
 }
 
@@ -271,7 +271,7 @@ func (m *model) stored(batches []schemas.Batch[*schemas.Interaction]) {
 			case c == nil:
 				m.w.failf("a row was stored at %d/%d that nobody produced: %s", r.Partition, r.Offset, body)
 			case c.event == nil:
-				m.w.failf("a row was stored at %d/%d that is no event: %s", r.Partition, r.Offset, body)
+				m.w.failf("a row was stored at %d/%d that is not an event: %s", r.Partition, r.Offset, body)
 			}
 		}
 	}
@@ -299,7 +299,7 @@ func (m *model) used(at position, body string) {
 		m.bodies = map[position]string{}
 	}
 	if before, known := m.bodies[at]; known && before != body && m.remembered(at) {
-		m.w.failf("position %d/%d was given twice: to %q and to %q", at.partition, at.offset, before, body)
+		m.w.failf("position %d/%d was used twice: for %q and for %q", at.partition, at.offset, before, body)
 	}
 	m.bodies[at] = body
 }

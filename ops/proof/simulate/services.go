@@ -170,7 +170,7 @@ func (t tables) Removed(ctx context.Context, q warehouse.Query, first schemas.Ro
 type noted struct {
 	*pipelinetest.Store
 	w *world
-	p *process // nil: nobody's, an operator
+	p *process // nil: an operator
 }
 
 // Put implements pipeline.Store.

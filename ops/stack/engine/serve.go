@@ -237,7 +237,7 @@ func (a *answer) begin(format string, req request) {
 	a.begun = true
 }
 
-// summary tells how much a statement wrote, before begin.
+// summary reports how much a statement wrote, before begin.
 func (a *answer) summary(r result) {
 	a.w.Header().Set("X-ClickHouse-Summary", fmt.Sprintf(`{"written_rows":"%d","written_bytes":"%d"}`, r.rowsWritten, r.bytesWritten))
 }

@@ -1,5 +1,5 @@
 -- Who did what, once: publishing a fact again rewrites the same row, and the earliest
--- time it was told stays.
+-- time of it stays.
 CREATE TABLE IF NOT EXISTS audit
 (
     tenant_id LowCardinality(String),

@@ -86,7 +86,7 @@ func (b *batch) RemoveBefore(ctx context.Context, t schemas.Time) error {
 	return b.remove(ctx, "", "of."+b.table.Time()+" < $1", t.Time)
 }
 
-// remove removes rows, and tells of their files.
+// remove removes rows, and lists their files.
 func (b *batch) remove(ctx context.Context, using, condition string, args ...any) error {
 	if err := b.release(ctx, using, condition, args...); err != nil {
 		return err
@@ -97,7 +97,7 @@ func (b *batch) remove(ctx context.Context, using, condition string, args ...any
 	return b.d.exec(ctx, fmt.Sprintf("DELETE FROM %s of %s WHERE %s", b.table.Name, using, condition), args...)
 }
 
-// release removes attachments, and tells of their files. Their key begins as that of rows.
+// release removes attachments, and lists their files. Their key begins as that of rows.
 func (b *batch) release(ctx context.Context, using, condition string, args ...any) error {
 	if b.entity != schemas.EntityInteraction {
 		return nil

@@ -74,7 +74,7 @@ VALUES (?, ?, ?, nullif(?, ''), nullif(?, ''), ?, nullif(?, ''), nullif(?, ''), 
 	return nil
 }
 
-// release tells of the files that a query finds, and removes what refers to them.
+// release lists the files that a query finds, and removes what refers to them.
 func (b *batch) release(ctx context.Context, files, remove *sql.Stmt, args ...any) error {
 	if b.entity != schemas.EntityInteraction {
 		return nil

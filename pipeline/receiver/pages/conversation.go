@@ -51,7 +51,7 @@ type turn struct {
 type file struct {
 	Name    string
 	About   string
-	Path    string // of the decrypted file; "" if there is none
+	Path    string // of the decrypted file; "" if none exists
 	Linked  bool   // a browser shows it without running it
 	Problem string
 }

@@ -17,7 +17,7 @@ type tags string
 // put adds tags.
 func (m *markup) put(t tags) { m.WriteString(string(t)) }
 
-// text adds what was written by strangers, which is no markup, inside of an element or of an
+// text adds what strangers wrote, as text and not as markup, inside of an element or of an
 // attribute between quotes.
 func (m *markup) text(s string) {
 	m.WriteString(html.EscapeString(strings.ReplaceAll(s, "\x00", "\ufffd")))

@@ -96,7 +96,7 @@ type personPage struct {
 	Shown       int
 	First, Last string
 	Body        tags
-	// Home is the list, Before and Next are pages of the contact; "" if there is none.
+	// Home is the list, Before and Next are pages of the contact; "" if none exists.
 	Home, Before, Next string
 }
 

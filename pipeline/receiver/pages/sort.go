@@ -123,7 +123,7 @@ type run struct {
 	from *bufio.Reader
 }
 
-// next reads the next entry; io.EOF says that there is none.
+// next reads the next entry; io.EOF says that none exists.
 func (r *run) next() error {
 	key, err := r.bytes()
 	if err != nil {

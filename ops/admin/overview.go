@@ -55,6 +55,41 @@ func (s *Service) count(ctx context.Context, tenant string, now schemas.Time) (c
 	return c, g.Wait()
 }
 
+const (
+	// countEvery is how often all tenants together are counted although nobody looks.
+	countEvery = time.Minute
+	// countedLeast is how long those counts serve at least.
+	countedLeast = 5 * countEvery
+)
+
+// KeepCounting counts all tenants together again and again, until ctx ends; it then returns nil.
+// What there is to count grows for as long as the system runs. Whoever looks at all tenants so need
+// not wait for it, not even the first time: there are counts of the last minute, or, where counting
+// takes longer than three seconds, of twenty times as long as it took.
+func (s *Service) KeepCounting(ctx context.Context) error {
+	ticks := time.NewTicker(countEvery)
+	defer ticks.Stop()
+	for {
+		if _, err := s.counts(ctx, schemas.AllTenants, schemas.TimeOf(s.Now())); err != nil && ctx.Err() == nil {
+			s.Logger.DebugContext(ctx, "all tenants could not be counted", "error", err)
+		}
+		select {
+		case <-ticks.C:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// counts are of a moment ago.
+func (s *Service) counts(ctx context.Context, tenant string, now schemas.Time) (Counts, error) {
+	least := time.Duration(0)
+	if tenant == schemas.AllTenants {
+		least = countedLeast
+	}
+	return s.counted.get(ctx, tenant, least, func(ctx context.Context) (Counts, error) { return s.count(ctx, tenant, now) })
+}
+
 // Overview is how the system does now.
 func (h *Handle) Overview(ctx context.Context) (Overview, error) {
 	if err := h.reads(auth.Observe); err != nil {
@@ -64,7 +99,7 @@ func (h *Handle) Overview(ctx context.Context) (Overview, error) {
 	o := Overview{Lag: map[schemas.Topic]int64{}}
 	g, asking := errgroup.WithContext(ctx)
 	g.Go(func() (err error) {
-		o.Counts, err = h.counted.get(asking, h.tenant, func(ctx context.Context) (Counts, error) { return h.count(ctx, h.tenant, now) })
+		o.Counts, err = h.counts(asking, h.tenant, now)
 		return err
 	})
 	behind := make([]int64, len(schemas.SourceTopics()))

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -50,5 +51,32 @@ func TestTheOverviewSaysWhenItsCountsWereMade(t *testing.T) {
 			time.Sleep(5 * time.Second)
 		}
 		time.Sleep(time.Minute)
+	})
+}
+
+// The counts of all tenants grow for as long as the system runs.
+func TestWhoFirstLooksAtAllTenantsDoesNotWaitForTheirCounts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := New(Options{History: slow{}, Rows: instant{}, Positions: instant{}})
+		h := &Handle{Service: s, tenant: schemas.AllTenants}
+		h.who = auth.Principal{Subject: "user/ada", Name: "ada", Tenant: schemas.AllTenants, Role: schemas.RoleOperator}
+		ctx, stop := context.WithCancel(t.Context())
+		var counting sync.WaitGroup
+		counting.Go(func() {
+			if err := s.KeepCounting(ctx); err != nil {
+				t.Error(err)
+			}
+		})
+		for _, pause := range []time.Duration{50 * time.Second, 7 * time.Minute, 3 * time.Hour} {
+			time.Sleep(pause)
+			began := time.Now()
+			o, err := h.Overview(ctx)
+			if waited, age := time.Since(began), began.Sub(o.AsOf.Time); err != nil || waited > moment || age > countEvery+time.Second {
+				t.Errorf("a first look waited %s for counts of %s ago (%v)", waited, age, err)
+			}
+		}
+		stop()
+		counting.Wait()
+		time.Sleep(2 * countedLeast)
 	})
 }

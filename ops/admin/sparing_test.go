@@ -19,7 +19,7 @@ func TestAnExpensiveQuestionIsAskedASmallPartOfTheTime(t *testing.T) {
 			return asked, nil
 		}
 		look := func() int {
-			n, err := s.get(t.Context(), "*", count)
+			n, err := s.get(t.Context(), "*", 0, count)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -61,12 +61,52 @@ func TestAnExpensiveQuestionThatFailedIsAskedAgain(t *testing.T) {
 		var s sparing[string, int]
 		down := errors.New("down")
 		fail := func(context.Context) (int, error) { return 0, down }
-		if _, err := s.get(t.Context(), "*", fail); !errors.Is(err, down) {
+		if _, err := s.get(t.Context(), "*", 0, fail); !errors.Is(err, down) {
 			t.Fatal(err)
 		}
-		n, err := s.get(t.Context(), "*", func(context.Context) (int, error) { return 7, nil })
+		n, err := s.get(t.Context(), "*", 0, func(context.Context) (int, error) { return 7, nil })
 		if n != 7 || err != nil {
 			t.Errorf("after a failure: %d, %v", n, err)
 		}
+	})
+}
+
+func TestAnOldAnswerServesWhileANewerOneIsNotFoundInAMoment(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var s sparing[string, int]
+		asked, takes := 0, time.Second
+		look := func() (int, time.Duration) {
+			began := time.Now()
+			n, err := s.get(t.Context(), "*", time.Hour, func(context.Context) (int, error) {
+				asked++
+				n := asked
+				time.Sleep(takes)
+				return n, nil
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return n, time.Since(began)
+		}
+		look()
+		time.Sleep(10 * time.Minute)
+		if n, waited := look(); n != 1 || waited != moment {
+			t.Errorf("answer %d came after %s", n, waited)
+		}
+		time.Sleep(time.Second)
+		if n, waited := look(); n != 2 || waited != 0 {
+			t.Errorf("then answer %d came after %s", n, waited)
+		}
+		time.Sleep(10 * time.Minute)
+		takes = time.Millisecond
+		if n, waited := look(); n != 3 || waited != takes {
+			t.Errorf("answer %d, which takes a millisecond, came after %s", n, waited)
+		}
+		takes = time.Second
+		time.Sleep(2 * time.Hour)
+		if n, waited := look(); n != 4 || waited != takes {
+			t.Errorf("after two hours answer %d came after %s", n, waited)
+		}
+		time.Sleep(2 * time.Hour)
 	})
 }

@@ -94,7 +94,7 @@ func buildWeb(a *App) ([]role, error) {
 	w.handler = w.routes(service)
 	a.web = w
 	seen, _, err := a.presence("web")
-	return []role{{"web", w.run, w.replica.Ready}, {"web.requests", w.requests.Run, w.requests.Ready}, {"web.health", w.health.run, func() error { return nil }}, seen}, err
+	return []role{{"web", w.run, w.replica.Ready}, {"web.requests", w.requests.Run, w.requests.Ready}, {"web.health", w.health.run, func() error { return nil }}, {"web.counts", service.KeepCounting, func() error { return nil }}, seen}, err
 }
 
 // requested makes the copy of the latest requests.

@@ -2,7 +2,6 @@ package console
 
 import (
 	"cmp"
-	"errors"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -158,50 +157,52 @@ type exportData struct {
 const partsShown = 100
 
 func (c *Console) exportPage(q *request) error {
-	e, err := q.Export(q.r.Context(), q.r.PathValue("id"))
-	if err != nil {
-		return err
-	}
-	d := exportData{Export: e, Open: openCommand(e), Names: map[string]string{}}
+	id := q.r.PathValue("id")
+	d := exportData{Names: map[string]string{}}
+	var holds []schemas.Hold
 	g, ctx := errgroup.WithContext(q.r.Context())
 	g.Go(func() (err error) {
-		d.Parts, err = q.Parts(ctx, e.ExportID, 0, partsShown)
-		return err
-	})
-	g.Go(func() (err error) {
-		d.Stored, err = q.StoredTimes(ctx, e.ExportID, partsShown)
-		return err
-	})
-	g.Go(func() error {
-		if e.State != schemas.Completed {
-			return nil
+		if d.Export, err = q.Export(ctx, id); err != nil || d.State != schemas.Completed {
+			return err
 		}
-		files, err := q.Artifacts(ctx, ledger.ArtifactFilter{ExportID: e.ExportID, Present: true}, ledger.Page{Sort: "part", Ascending: true, Limit: partsShown})
+		files, err := q.Artifacts(ctx, ledger.ArtifactFilter{ExportID: id, Present: true}, ledger.Page{Sort: "part", Ascending: true, Limit: partsShown})
 		d.Files, d.MoreFiles = files.Rows, files.Next != (ledger.Place{})
 		return err
 	})
+	g.Go(func() (err error) {
+		d.Parts, err = q.Parts(ctx, id, 0, partsShown)
+		return err
+	})
+	g.Go(func() (err error) {
+		d.Stored, err = q.StoredTimes(ctx, id, partsShown)
+		return err
+	})
 	g.Go(func() error {
-		trail, err := q.Audit(ctx, ledger.AuditFilter{Subject: e.ExportID}, ledger.Page{Limit: 50, Ascending: true})
+		trail, err := q.Audit(ctx, ledger.AuditFilter{Subject: id}, ledger.Page{Limit: 50, Ascending: true})
 		for _, r := range trail.Rows {
 			d.Events = append(d.Events, auditRow{r})
 		}
 		return err
 	})
-	if e.Request != nil && e.Request.JobID != "" {
-		if j, err := q.Job(q.r.Context(), e.Request.JobID); err == nil {
-			d.Job, d.Titles = &j, map[string]string{j.JobID: j.Title}
-		}
-	}
 	g.Go(func() error {
 		registered, err := q.Certificates(ctx)
 		for _, c := range registered {
 			d.Names[c.Fingerprint] = c.Name
 		}
+		if err == nil {
+			holds, err = q.Holds(ctx, false)
+		}
 		return err
 	})
-	holds, err := q.Holds(q.r.Context(), false)
-	if err := errors.Join(g.Wait(), err); err != nil {
+	if err := g.Wait(); err != nil {
 		return err
+	}
+	e := d.Export
+	d.Open = openCommand(e)
+	if e.Request != nil && e.Request.JobID != "" {
+		if j, err := q.Job(q.r.Context(), e.Request.JobID); err == nil {
+			d.Job, d.Titles = &j, map[string]string{j.JobID: j.Title}
+		}
 	}
 	if hold, held := schemas.Holds(holds).OfExport(e.ExportID); held {
 		d.Hold = &hold

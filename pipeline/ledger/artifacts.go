@@ -54,9 +54,9 @@ func (l *Ledger) SaveAllArtifacts(ctx context.Context, e schemas.Export) error {
 // Artifact returns a stored file of an export by its name, and whether it exists.
 func (l *Ledger) Artifact(ctx context.Context, tenantID, exportID, name string) (schemas.Artifact, bool, error) {
 	var c conditions
-	c.where("tenant_id = {tenant:String}", "tenant", tenantID)
-	c.where("export_id = {export:String}", "export", exportID)
-	c.where("name = {name:String}", "name", name)
+	c.key("tenant_id = {tenant:String}", "tenant", tenantID)
+	c.key("export_id = {export:String}", "export", exportID)
+	c.key("name = {name:String}", "name", name)
 	found, err := list(ctx, l, artifactListing, Page{Limit: 1}, c, scanArtifact(tenantID))
 	if err != nil || len(found.Rows) == 0 {
 		return schemas.Artifact{}, false, err

@@ -97,8 +97,9 @@ var auditListing = listing{
 // ListAudit reads a page of a tenant's audit trail.
 func (l *Ledger) ListAudit(ctx context.Context, f AuditFilter, p Page) (Listed[schemas.AuditRecord], error) {
 	var c conditions
-	c.where("tenant_id = {tenant:String}", "tenant", f.TenantID)
+	c.key("tenant_id = {tenant:String}", "tenant", f.TenantID)
 	if f.Subject != "" {
+		c.keys = append(c.keys, "audit_id IN (SELECT audit_id FROM audit WHERE tenant_id = {tenant:String} AND subject = {subject:String})")
 		c.where("subject = {subject:String}", "subject", f.Subject)
 	}
 	if f.Actor != "" {

@@ -132,6 +132,6 @@ func (l *Ledger) wholeIfWorking(ctx context.Context, tenantID string, latest map
 	return l.eachExport(ctx, "read runs at work", func(e schemas.Export) error {
 		*working[e.ExportID] = e
 		return nil
-	}, "WHERE tenant_id = {tenant:String} AND export_id IN (SELECT arrayJoin({exports:Array(String)}))",
+	}, "PREWHERE tenant_id = {tenant:String} AND export_id IN (SELECT arrayJoin({exports:Array(String)}))",
 		tables.Named("tenant", tenantID), tables.Named("exports", ids))
 }

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
@@ -23,6 +24,15 @@ type ExportFilter struct {
 	From, To schemas.Time
 }
 
+// few reports whether only exports are listed that are in states which few of them stay in, however
+// many there ever were.
+func (f ExportFilter) few() bool {
+	return len(f.States) > 0 && !slices.ContainsFunc(f.States, func(s string) bool {
+		state := schemas.State(s)
+		return state.Ended() && state != schemas.Failed && state != schemas.Refused
+	})
+}
+
 var exportListing = listing{
 	what: "exports", from: "exports FINAL", columns: "summary", id: "export_id", sort: "requested_at",
 	sorts: map[string]sortColumn{
@@ -35,8 +45,13 @@ var exportListing = listing{
 // may be long.
 func (l *Ledger) ListExports(ctx context.Context, f ExportFilter, p Page) (Listed[schemas.Export], error) {
 	var c conditions
-	c.where("tenant_id = {tenant:String}", "tenant", f.TenantID)
+	c.key("tenant_id = {tenant:String}", "tenant", f.TenantID)
 	c.among("state", "states", f.States)
+	if f.few() {
+		// Which have a row in such a state, which a later fold may have replaced, is found by that
+		// column alone. To choose the newest rows of all exports takes twice as long.
+		c.keys = append(c.keys, "export_id IN (SELECT export_id FROM exports WHERE tenant_id = {tenant:String} AND state IN (SELECT arrayJoin({states:Array(String)})))")
+	}
 	if f.Entity != "" {
 		c.where("entity = {entity:String}", "entity", f.Entity)
 	}
@@ -83,9 +98,9 @@ var artifactListing = listing{
 // ListArtifacts reads a page of a tenant's artifacts.
 func (l *Ledger) ListArtifacts(ctx context.Context, f ArtifactFilter, p Page) (Listed[ListedArtifact], error) {
 	var c conditions
-	c.where("tenant_id = {tenant:String}", "tenant", f.TenantID)
+	c.key("tenant_id = {tenant:String}", "tenant", f.TenantID)
 	if f.ExportID != "" {
-		c.where("export_id = {export:String}", "export", f.ExportID)
+		c.key("export_id = {export:String}", "export", f.ExportID)
 	}
 	if f.Kind != "" {
 		c.where("kind = {kind:String}", "kind", f.Kind)

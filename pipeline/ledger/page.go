@@ -74,7 +74,16 @@ func text(column string) sortColumn { return sortColumn{"toString(" + column + "
 // conditions collects what rows must fulfil, values as parameters.
 type conditions struct {
 	list []string
+	// keys are those about the table's key alone, which all rows that replace each other fulfil,
+	// or none: what of other rows is shown is not read.
+	keys []string
 	args []any
+}
+
+// key adds a condition about the table's key alone.
+func (c *conditions) key(condition, name string, value any) {
+	c.keys = append(c.keys, condition)
+	c.args = append(c.args, tables.Named(name, value))
 }
 
 // where adds a condition with one parameter, which it names as {x:Type}.
@@ -83,10 +92,22 @@ func (c *conditions) where(condition, name string, value any) {
 	c.args = append(c.args, tables.Named(name, value))
 }
 
+// clauses are all conditions.
+func (c *conditions) clauses() string {
+	sql := ""
+	if len(c.keys) > 0 {
+		sql = "PREWHERE " + strings.Join(c.keys, " AND ")
+	}
+	if len(c.list) > 0 {
+		sql += " WHERE " + strings.Join(c.list, " AND ")
+	}
+	return sql
+}
+
 // among adds a condition unless there are no values: then every row fulfils it.
 func (c *conditions) among(expression, name string, values []string) {
 	if len(values) > 0 {
-		c.where(fmt.Sprintf("has({%s:Array(String)}, toString(%s))", name, expression), name, values)
+		c.where(fmt.Sprintf("%s IN (SELECT arrayJoin({%s:Array(String)}))", expression, name), name, values)
 	}
 }
 
@@ -127,8 +148,8 @@ func list[T any](ctx context.Context, l *Ledger, of listing, p Page, c condition
 	}
 	// One more than the page holds tells whether there is another page.
 	c.args = append(c.args, tables.Named("limit", uint32(p.Limit+1)))
-	sql := fmt.Sprintf("SELECT toString(%s), toString(%s), %s FROM %s WHERE %s ORDER BY %s %s, %s %s LIMIT {limit:UInt32}",
-		by.expression, of.id, of.columns, of.from, strings.Join(c.list, " AND "), by.expression, direction, of.id, direction)
+	sql := fmt.Sprintf("SELECT toString(%s), toString(%s), %s FROM %s %s ORDER BY %s %s, %s %s LIMIT {limit:UInt32}",
+		by.expression, of.id, of.columns, of.from, c.clauses(), by.expression, direction, of.id, direction)
 	var last Place
 	err := l.db.Each(ctx, "list "+of.what, sql, c.args, func(rows driver.Rows) error {
 		if len(page.Rows) == p.Limit {

@@ -6,6 +6,8 @@ import (
 	"slices"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"cdds/schemas"
 )
 
 // The callbacks of a Membership are called one at a time, and never between a poll and
@@ -30,23 +32,18 @@ func (g *Group[E]) assigned(member Member, ids []int32) {
 // when the log no longer has that offset.
 func (g *Group[E]) begin(ctx context.Context, member Member, committed map[int32]kgo.EpochOffset) (map[int32]kgo.EpochOffset, error) {
 	from := map[int32]kgo.EpochOffset{}
-	var progress map[int32]Mark
+	progress := progressOf{ctx, member.Brokers(), g.opts.GroupID, g.opts.Topic, map[int]map[int32]Mark{}}
 	for _, id := range slices.Sorted(maps.Keys(committed)) {
 		at := committed[id]
 		if at.Offset < 0 && g.lineage == nil {
 			continue // where the log begins
 		}
 		if at.Offset < 0 {
-			if progress == nil {
-				var err error
-				if progress, err = Progress(ctx, member.Brokers(), g.lineage, g.opts.GroupID, g.opts.Topic); err != nil {
-					return nil, err
-				}
+			begin, err := progress.begin(g.lineage, id)
+			if err != nil {
+				return nil, err
 			}
-			at.Offset, at.Epoch = g.lineage.Begin(id)
-			if earlier, is := progress[id]; is && earlier.Offset >= at.Offset {
-				at = kgo.EpochOffset{Epoch: earlier.Epoch, Offset: earlier.Offset}
-			}
+			at = kgo.EpochOffset{Epoch: begin.Epoch, Offset: begin.Offset}
 			from[id] = at
 		}
 		if p := g.partition(id); p != nil {
@@ -54,6 +51,55 @@ func (g *Group[E]) begin(ctx context.Context, member Member, committed map[int32
 		}
 	}
 	return from, nil
+}
+
+// progressOf is what a group has committed of a topic, by how long the lineage was by then.
+type progressOf struct {
+	ctx     context.Context
+	brokers Brokers
+	group   string
+	topic   schemas.Topic
+	known   map[int]map[int32]Mark
+}
+
+func (p progressOf) of(l schemas.Lineage, partition int32) (committed Mark, any bool, err error) {
+	all, known := p.known[len(l)]
+	if !known {
+		if all, err = Progress(p.ctx, p.brokers, l, p.group, p.topic); err != nil {
+			return committed, false, err
+		}
+		p.known[len(l)] = all
+	}
+	committed, any = all[partition]
+	return committed, any, nil
+}
+
+// begin is where to read a partition of whose present incarnation the group has committed nothing.
+// Where its log lost its tail, and what is left was not all handled, that is before the incarnation
+// begins: nobody else handles that, and it keeps the positions that it had.
+func (p progressOf) begin(l schemas.Lineage, partition int32) (at Mark, err error) {
+	at.Offset, at.Epoch = l.Begin(partition)
+	committed, any, err := p.of(l, partition)
+	if err != nil || any && committed.Offset >= at.Offset {
+		return committed, err
+	}
+	for l = l.Before(partition); l != nil; l = l.Before(partition) {
+		if !any {
+			if committed, any, err = p.of(l, partition); err != nil {
+				return at, err
+			}
+		}
+		if !any {
+			committed.Offset, committed.Epoch = l.Begin(partition)
+		}
+		if committed.Offset < at.Offset {
+			at = committed
+		}
+		if any {
+			break
+		}
+	}
+	return at, nil
 }
 
 // revoked hands partitions over: work ends, then what is done is committed.

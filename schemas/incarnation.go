@@ -249,6 +249,20 @@ func (l Lineage) Begin(partition int32) (offset int64, epoch int32) {
 	return 0, -1
 }
 
+// Before is the lineage by which the log of a partition was read before it lost its tail: the log
+// still has what lies below Begin, and whoever read it may not have handled all of that. It is nil
+// if the log did not lose its tail last, but its topic was made again.
+func (l Lineage) Before(partition int32) Lineage {
+	for n, i := range slices.Backward(l) {
+		if _, has := i.begin(partition); has && !i.whole() {
+			return l[:n]
+		} else if has {
+			return nil
+		}
+	}
+	return nil
+}
+
 // Group is the consumer group of the present incarnation. Each has one of its own, so that
 // offsets committed of a log that is gone are never taken for offsets of this one.
 func (l Lineage) Group(base string) string { return l.groupOf(base, max(len(l)-1, 0)) }

@@ -267,7 +267,7 @@ func (b *Bucket) RemoveAll(ctx context.Context, keys []string) error {
 			}
 			removed, err := b.client.RemoveObjectsWithIter(ctx, b.name, objects, minio.RemoveObjectsOptions{})
 			if err != nil {
-				return fmt.Errorf("remove %d objects: %w", len(some), err)
+				return fmt.Errorf("remove objects: %w", err)
 			}
 			for r := range removed {
 				if r.Err == nil {

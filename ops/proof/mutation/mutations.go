@@ -4,6 +4,11 @@ package main
 var mutations = []mutation{
 	// Every record is stored once, or dead-lettered.
 	{
+		"takeover", "what is left of a log that lost its tail is handled",
+		"consumers/rebalance.go", "for l = l.Before(partition); l != nil;", "for l = l.Before(partition); l != nil && len(l) < 0;",
+		"ops/proof/simulate", "TestWhatIsLeftOfARequestLogThatLostItsTailIsHandled",
+	},
+	{
 		"schedule", "a missed run is acknowledged before a later one is requested",
 		"producers/schedule/pass.go", "if errs[i] != nil || n >= len(d.wanted) {", "if n >= len(d.wanted) {",
 		"producers/schedule", "TestWhatIsDueIsRequestedWhateverFails",

@@ -497,3 +497,17 @@ func TestAnErasureNamesWhatHistoryReadsAgain(t *testing.T) {
 		{"lose ClickHouse", 0, 0, 0},
 	}})
 }
+
+func TestWhatIsLeftOfARequestLogThatLostItsTailIsHandled(t *testing.T) {
+	replay(t, history{setting{Partitions: 1, Erases: true, Retains: true, Processes: []string{"ie"}}, []act{
+		{"run a job", 0, 0, 0},
+		{"erase", 0, 0, 0},
+		{"erase", 0, 0, 0},
+		{"produce", 0, 0, 0},
+		{"erase", 0, 0, 0},
+		{"rest", 0, 0, 0},
+		{"truncate requests", 0, 0, 0},
+		{"run", 36, 0, 0},
+		{"wait", 0, 0, 0},
+	}})
+}

@@ -55,6 +55,7 @@ var rules = []rule{
 	{"lose status events", 1, (*world).loseStatuses, true},
 	{"raise the partition count of requests", 1, (*world).raiseRequests, true},
 	{"make a topic of requests again", 1, (*world).remakeRequests, true},
+	{"truncate requests", 2, (*world).truncateRequests, true},
 	{"trim requests", 1, (*world).trimRequests, true},
 	{"lose committed offsets of requests", 1, func(w *world, a, _, _ int) bool { w.forgetRequests(w.requests(a)); return true }, true},
 	{"lose committed offsets", 1, (*world).loseOffsets, true},

@@ -107,3 +107,17 @@ func (w *world) sendNonsense(a, b, c int) bool {
 	t.partitions[c%len(t.partitions)].append(&entry{key: []byte("x"), value: []byte(text)}, w.now())
 	return true
 }
+
+// truncateRequests is a leader that was not in sync: requests that were acknowledged are gone, and
+// others take their offsets.
+func (w *world) truncateRequests(a, b, c int) bool {
+	t := w.requests(a)
+	p := t.partitions[c%len(t.partitions)]
+	to := max(p.end()-int64(b%3+1), p.start)
+	if to == p.end() {
+		return false
+	}
+	w.undecided(p.present()[to-p.start:])
+	p.truncate(to)
+	return true
+}

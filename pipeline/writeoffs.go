@@ -46,7 +46,7 @@ func (s WriteOffs) All(ctx context.Context, topic schemas.Topic, known []schemas
 	}
 }
 
-var errNotItsNumber = errors.New("its topic and number must be those of its key")
+var errNotItsNumber = errors.New("its topic and number must match its key")
 
 // Record records a write-off under the next number, and returns it as it is stored.
 func (s WriteOffs) Record(ctx context.Context, w schemas.WriteOff) (schemas.WriteOff, error) {

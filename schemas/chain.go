@@ -43,7 +43,7 @@ func (c Chain) check(m *Manifest, p *problems) {
 		p.add("chain", "continues %q, the export %q", shorten(c.PreviousExportID), shorten(m.SinceExport))
 	}
 	if c.FilterDigest != SelectionDigest(m.Filter, m.FieldPolicy, m.Names) {
-		p.add("chain", "filter_digest is not that of the filter, the field policy and the names")
+		p.add("chain", "filter_digest does not match the filter, the field policy and the names")
 	}
 }
 

@@ -151,7 +151,7 @@ func (a *AppliedPolicy) check(p *problems) {
 		return
 	}
 	if a.Digest != a.digest() {
-		p.add("field_policy", "digest is not that of the rules")
+		p.add("field_policy", "digest does not match the rules")
 	}
 	pseudonyms := slices.ContainsFunc(a.Rules, func(r FieldRule) bool { return r.Action == FieldPseudonym })
 	if pseudonyms != (a.KeyID != "") {

@@ -168,7 +168,7 @@ func TestAManifestOfPseudonymsIsInTheOrderOfItsTimes(t *testing.T) {
 		t.Errorf("pseudonyms of one time: %v", err)
 	}
 	for broken, breaks := range map[string]func(*schemas.Manifest){
-		"digest is not that of the rules": func(m *schemas.Manifest) { m.FieldPolicy.Rules[0].Pointer = "/contact_id" },
+		"digest does not match the rules": func(m *schemas.Manifest) { m.FieldPolicy.Rules[0].Pointer = "/contact_id" },
 		"pseudonyms and the id of their":  func(m *schemas.Manifest) { m.FieldPolicy.KeyID = "" },
 		"part 2 overlaps":                 func(m *schemas.Manifest) { m.Parts[1].First.Time = at("2026-10-01T00:00:01Z") },
 		"filter_digest is not that": func(m *schemas.Manifest) {

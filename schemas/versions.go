@@ -86,7 +86,7 @@ type versions struct {
 func (s *Versions) Take(key string, v Versioned) (counts bool, err error) {
 	id := recordID{v.Topic(), v.Key()}
 	if key != id.key && RecordOf(key) != id.key {
-		return false, errors.New("the key of the message is not that of the record in it")
+		return false, errors.New("the key of the message differs from the key of the record in it")
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -62,7 +62,7 @@ func (a *API) holds() {
 	})
 	register(a, huma.Operation{
 		OperationID: "withdraw-release", Method: http.MethodPost, Path: "/holds/{id}/withdraw", Tags: tags, Summary: "Withdraw the request to release a hold",
-		Description: "Where hold.two_people is configured. Whoever may release a hold may withdraw the request. The hold stays.",
+		Description: "Where hold.two_people is configured. Everybody who may release a hold may withdraw the request. The hold stays.",
 		Errors:      []int{400, 401, 403, 404, 409, 422, 429},
 	}, func(ctx context.Context, in *ExportPath) (*answer[schemas.Hold], error) {
 		return give(on(ctx, a, in.Scope, func(h *admin.Handle) (schemas.Hold, error) { return h.WithdrawRelease(ctx, in.ID) }))

@@ -62,7 +62,7 @@ func (a *API) letters() {
 	})
 	register(a, huma.Operation{
 		OperationID: "publish-letter", Method: http.MethodPost, Path: "/letters/{topic}/{partition}/{offset}/publish", Tags: tags, Summary: "Publish a dead letter to its topic again",
-		Description: "Once: whoever comes second gets 409 with who was first. What still cannot be read, was cut, or is about somebody who was erased is refused. The record becomes the newest version of what it is about.",
+		Description: "This works once: a second request gets 409 with the name of the first publisher. CDDS also refuses a letter that still cannot be read, was cut, or is about an erased subject. The record becomes the newest version of what it is about.",
 		Errors:      []int{400, 401, 403, 404, 409, 422, 429},
 	}, func(ctx context.Context, in *struct {
 		LetterPath

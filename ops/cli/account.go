@@ -25,12 +25,11 @@ func newAccount(s *session) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "account",
 		Short: "Show what became of every record of the source topics",
-		Long: `Show, for each partition of the source topics, what became of every position that ingest
-has passed: stored, dead-lettered, void (no record for readers, such as the mark of a
-transaction), erased, aged out, written off or missing. Missing records that Kafka still
-has are read again by the ingest role. Those that Kafka no longer has are listed as gone:
-exports that need them fail until ClickHouse is restored from a backup that has them, or
-until they are written off (cdds account write-off).
+		Long: `Account for every position that ingest has passed, by partition of the source topics: stored, dead-lettered, void (no record for readers, such as the mark of a
+transaction), erased, aged out, written off or missing. The ingest role reads missing records
+again if Kafka still has them. Records that Kafka no longer has are listed as gone:
+exports that need them fail until you restore ClickHouse from a backup that has them, or
+write them off (cdds account write-off).
 
 ` + exitCodes,
 		Example: examples("cdds account", "cdds account --topic cdds.contacts --json"),
@@ -119,8 +118,8 @@ them. Try to get them back first: restore ClickHouse from a backup that has them
 the producers publish them again. A write-off cannot be undone. It is in the audit trail,
 and every manifest whose snapshot lies past the records lists it with the reason.
 
-Without --partition everything that is gone of the topic is written off (cdds account
-lists it). Records that are stored, or that Kafka still has, are never written off.
+Without --partition the command writes off all records of the topic that are gone (cdds
+account lists them). It never writes off records that are stored, or that Kafka still has.
 
 ` + exitCodes,
 		Example: examples(

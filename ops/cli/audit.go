@@ -22,7 +22,7 @@ func newAudit(s *session) *cobra.Command {
 		Short: "List who did what to a tenant's exports and data, the latest first",
 		Long: `List who did what to a tenant's exports and data, when, from where and with what
 outcome, the latest first: requests, refusals, cancels, downloads, expiries, erasures.
-With --output jsonl or csv the records are for other programs.
+--output jsonl and csv are for other programs.
 
 ` + exitCodes,
 		Example: examples("cdds audit --tenant acme", "cdds audit --tenant acme --subject 01JD9Z3Q6W --json", "cdds audit --tenant acme --limit 100000 -o jsonl > audit.jsonl"),

@@ -24,10 +24,10 @@ func newCertificate(s *session) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "certificate",
 		Short: "Register and rotate the certificates exports are sealed for",
-		Long: `Register, list, rotate and remove the certificates a tenant's exports are sealed for.
+		Long: `Register, list, rotate and remove the certificates that a tenant's exports are sealed for.
 Jobs and export requests name one by its SHA-256 fingerprint.
 
-Register certificates only. The private key stays with whoever receives: nothing here
+Register certificates only. The private key stays with the receiver: no command
 asks for it, and a file that holds one is refused and never sent.
 
 ` + exitCodes,
@@ -102,7 +102,7 @@ func newCertificateList(s *session) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "list",
 		Short:   "List a tenant's certificates, the latest first",
-		Long:    "List a tenant's certificates, the latest first, with what they are used by.\n\n" + exitCodes,
+		Long:    "List a tenant's certificates, the latest first, with the jobs that use them.\n\n" + exitCodes,
 		Example: examples("cdds certificate list --tenant acme", "cdds certificate list --tenant acme --json"),
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -186,8 +186,8 @@ func newCertificateRotate(s *session) *cobra.Command {
 		Use:   "rotate FINGERPRINT FILE",
 		Short: "Replace a certificate by the one in FILE",
 		Long: `Register the certificate in FILE and use it wherever the old one is named, from the
-next export on: jobs need not be changed. What was exported before stays sealed for the
-old one, whose key the receiver keeps as long as it wants to open that.
+next export on: you need not change the jobs. Earlier exports stay sealed for the old one;
+the receiver needs its key to open them.
 
 ` + exitCodes,
 		Example: examples("cdds certificate rotate 9f86d081884c new.pem --tenant acme"),
@@ -220,7 +220,7 @@ old one, whose key the receiver keeps as long as it wants to open that.
 		},
 	}
 	tenantFlag(cmd, &tenant)
-	cmd.Flags().StringVar(&name, "name", "", "`name` that people see (default: that of the old one)")
+	cmd.Flags().StringVar(&name, "name", "", "`name` that people see (default: the name of the old one)")
 	return cmd
 }
 
@@ -230,9 +230,9 @@ func newCertificateRemove(s *session) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "remove FINGERPRINT",
 		Short: "Seal nothing for a certificate any more",
-		Long: `Remove a certificate: from now on nothing is sealed for it, and exports under way fail
-when they are next taken up. What was exported stays. A certificate that jobs name is
-removed with --force only, and their runs are refused; to replace one, rotate it.
+		Long: `Remove a certificate: new exports are no longer sealed for it, and running exports fail
+at their next attempt. Completed exports stay. If jobs name the certificate, --force is
+required, and their runs are refused. To replace a certificate, rotate it.
 
 ` + exitCodes,
 		Example: examples("cdds certificate remove 9f86d081884c --tenant acme"),
@@ -269,8 +269,8 @@ func newCertificateSample(s *session) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "sample FINGERPRINT",
 		Short: "Write a small file sealed for a certificate, to try the private key with",
-		Long: `Write a small S/MIME message sealed for a registered certificate, as its exports would
-be. Whoever has the private key opens it:
+		Long: `Write a small S/MIME message, sealed for a registered certificate as exports are.
+The owner of the private key can open it:
 
   openssl cms -decrypt -in cdds-sample.p7m -recip cert.pem -inkey key.pem
 

@@ -16,8 +16,8 @@ func newConfig(s *session) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "config",
 		Short: "Print or check the configuration",
-		Long: `Defaults, then the YAML file (--config), then the environment (CDDS_...): print what
-they come to, secrets hidden, or check it without starting anything.
+		Long: `The configuration consists of defaults, then the YAML file (--config), then the environment
+(CDDS_...). Print it, with secrets hidden, or check it without starting anything.
 
 ` + exitCodes,
 		Args: cobra.NoArgs,
@@ -25,7 +25,7 @@ they come to, secrets hidden, or check it without starting anything.
 	}
 	cmd.AddCommand(
 		&cobra.Command{
-			Use: "print", Short: "Print what the configuration comes to, secrets hidden", Args: cobra.NoArgs,
+			Use: "print", Short: "Print the resulting configuration, secrets hidden", Args: cobra.NoArgs,
 			Example: examples("cdds config print", "cdds --config cdds.yaml config print --json"),
 			RunE: func(*cobra.Command, []string) error {
 				c, err := config.Load(s.configFile, os.Environ())

@@ -49,8 +49,8 @@ Open html/index.html in a browser. The pages need no network and run no script, 
 can be printed or handed over alone. They show what --out holds, in plain text: keep them as
 carefully.
 
---tenant, --export, --job, --run and --after say which export it must be; what differs is
-reported, and nothing is written.
+--tenant, --export, --job, --run and --after say which export you expect; after any difference,
+the command writes nothing.
 
 ` + exitCodes,
 		Example: examples(

@@ -33,8 +33,8 @@ func newDemo(s *session) *cobra.Command {
 		Short: "Everything once, on sample data, with the proof",
 		Long: `Start the embedded stack in a directory of its own, import sample interactions of
 two tenants, export each tenant's, download, verify the manifest, decrypt with this
-machine's openssl and unzip, and compare every line with what went in. Nothing is left
-running, and nothing is left behind unless --keep names a directory.
+machine's openssl and unzip, and compare every line with the line that went in. The command
+leaves nothing running, and no files unless --keep names a directory.
 
 ` + exitCodes,
 		Example: examples("cdds demo", "cdds demo --rows 100000 --keep demo-output"),

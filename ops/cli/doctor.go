@@ -26,9 +26,9 @@ func newDoctor(s *session) *cobra.Command {
 runs somewhere, and that every record of the source topics is stored or dead-lettered.
 It exits 0 only when everything is healthy.
 
-The roles are all there are; webhooks only where webhooks.secret is configured. --roles
-names others, for a system that does without some. It compares the key of pseudonyms with
-those of the jobs' last runs. With web.links it also follows a link to
+It expects all roles, and webhooks only if webhooks.secret is configured. If your system
+runs fewer, name them with --roles. It compares the key of pseudonyms with
+the keys of the jobs' last runs. With web.links it also follows a link to
 the object store, as a receiver would.
 
 ` + exitCodes,

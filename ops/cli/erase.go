@@ -26,21 +26,21 @@ func newErase(s *session) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "erase",
 		Short: "Forget contacts or interactions, and say which artifacts still hold them",
-		Long: `Forget a contact with all its interactions, or one interaction: every version that
-was produced before now is removed from ClickHouse and from later exports, also if
-Kafka is read again. --contacts-file and --interactions-file forget up to 10,000
-together, in one erasure with one report.
+		Long: `Erase a contact with all its interactions, or one interaction: remove every version that
+was produced before now from ClickHouse and from later exports. Reading Kafka again does
+not bring it back. --contacts-file and --interactions-file erase up to 10,000
+ids together, in one erasure with one report.
 
-With --wait it reports when it is done, what became of each and which exports have
-artifacts that hold some, each by its own filter, range and snapshot;
---delete-artifacts deletes those, and no others. If nothing is stored of one of them,
-nothing is erased and the exit code is 6: ids may be misspelt. With --skip-unknown the
-others are erased. A tenant that nothing was ever stored for is refused. An erasure of
-what a hold keeps waits as held until that is released: --wait does not, and the exit
+With --wait the command waits for the end, and reports the result for each id and the exports whose
+artifacts hold some of the data, each by its own filter, range and snapshot;
+--delete-artifacts deletes those exports, and no others. If nothing is stored of one of the ids,
+the command erases nothing and the exit code is 6: the id may be misspelt. With --skip-unknown it
+erases the others. It refuses a tenant that never stored anything. If a hold keeps some of the
+data, the erasure waits until the hold is released: --wait does not wait for that, and the exit
 code is 3.
 
-What is produced from now on is stored again. Kafka keeps its records as long as the
-topics' retention says, and what receivers downloaded is theirs to delete.
+Data that is produced later is stored again. Kafka keeps its records as long as the
+topics' retention says. Receivers must delete the files that they downloaded.
 
 ` + exitCodes,
 		Example: examples(

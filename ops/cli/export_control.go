@@ -33,8 +33,8 @@ after that one is requested instead.`,
 func newExportDelete(s *session) *cobra.Command {
 	return s.newControl(control{
 		action: schemas.ActionDelete, short: "Remove the artifacts of an export that has ended",
-		long: `Remove the artifacts of an export that has ended. What it was, and who deleted it and
-when, stays in history; another export can still continue it with --since.`,
+		long: `Remove the artifacts of an export that has ended. History keeps the record of the export, and of
+who deleted it and when; another export can still continue it with --since.`,
 		allows: func(e schemas.Export) bool { return e.State.Ended() && e.State != schemas.Refused },
 		done:   func(_, now schemas.Export) bool { return now.State == schemas.Deleted },
 		there:  (*client.Client).DeleteExport,
@@ -111,7 +111,7 @@ func (s *session) newControl(c control) *cobra.Command {
 		},
 	}
 	tenantFlag(cmd, &tenant)
-	cmd.Flags().DurationVar(&timeout, "timeout", 0, "stop waiting after this `duration`; what was requested goes on")
+	cmd.Flags().DurationVar(&timeout, "timeout", 0, "stop waiting after this `duration`; the request is not withdrawn")
 	return cmd
 }
 

@@ -39,8 +39,8 @@ func newExportCreate(s *session) *cobra.Command {
 	var f createFlags
 	cmd := &cobra.Command{
 		Use:   "create",
-		Short: "Ask for an export",
-		Long: `Ask for an export of a tenant's interactions or contacts whose time (started_at,
+		Short: "Request an export",
+		Long: `Request an export of a tenant's interactions or contacts whose time (started_at,
 created_at) lies in [--from, --to), or of all of them with --all. Times are RFC 3339, or a
 date for 00:00 UTC.
 
@@ -55,7 +55,7 @@ the commas; in double quotes it is one queue.
 
 --contact and --contacts-file limit the export to the data of up to 10,000 people, by
 contact_id: their interactions, or with --entity contact the contacts themselves. --reason says
-why; the audit trail keeps it. An id of which nothing is stored is an error. The manifest lists
+why; the audit trail keeps it. An unknown id is an error. The manifest lists
 the ids, and is signed but not encrypted.
 
 --leave-out, --truncate and --pseudonym hide members of each row, named by JSON Pointer
@@ -74,9 +74,9 @@ and the size and duration to expect, from recent exports of the tenant. Nothing 
 --as-of repeats the snapshot of an earlier export: the same JSON Lines and zips, byte
 for byte.
 
---since exports, of what was produced after a completed export's snapshot, the newest
-version of each row, late events and updates included. It does not say what left the filter
-or was erased. Give the filter of that export: older rows of another one do not come.
+--since continues a completed export: the new export holds the difference between the two
+selections. These are the newest versions of rows that are new, changed or newly selected,
+and removals of rows that left the filter or were erased. The two filters may differ.
 
 ` + exitCodes,
 		Example: examples(

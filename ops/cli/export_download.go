@@ -26,8 +26,8 @@ func newExportDownload(s *session) *cobra.Command {
 		Use:   "download ID",
 		Short: "Download a completed export's parts, manifest and signature",
 		Long: `Download the parts, manifest and signature of a completed export into a directory.
-Every file is checked against its SHA-256 as it arrives; files that are there and
-correct are not fetched again, so an interrupted download can be repeated.
+The command checks every file against its SHA-256. It skips files that are already there and
+correct, so you can repeat an interrupted download.
 
 ` + exitCodes,
 		Example: examples(

@@ -153,7 +153,7 @@ func newHoldShow(s *session) *cobra.Command {
 }
 
 func newHoldRelease(s *session) *cobra.Command {
-	return s.holdCommand("release", "Release a hold", `Release a hold. What was to be removed is removed then: erasures that waited are carried
+	return s.holdCommand("release", "Release a hold", `Release a hold. Everything that waited for it happens then: erasures that waited are carried
 out. Where two people must release it, the first one requests the release.`, func(cmd *cobra.Command, c *client.Client, tenant, id string) error {
 		h, err := c.ReleaseHold(cmd.Context(), tenant, id)
 		if err != nil {
@@ -170,8 +170,8 @@ out. Where two people must release it, the first one requests the release.`, fun
 }
 
 func newHoldWithdraw(s *session) *cobra.Command {
-	return s.holdCommand("withdraw", "Withdraw the request to release a hold", `Withdraw the request to release a hold, where two people must release it. Whoever may
-release the hold may do that. The hold stays.`, func(cmd *cobra.Command, c *client.Client, tenant, id string) error {
+	return s.holdCommand("withdraw", "Withdraw the request to release a hold", `Withdraw the request to release a hold, where two people must release it. Everybody who
+may release the hold may withdraw the request. The hold stays.`, func(cmd *cobra.Command, c *client.Client, tenant, id string) error {
 		h, err := c.WithdrawRelease(cmd.Context(), tenant, id)
 		if err != nil {
 			return err

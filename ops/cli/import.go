@@ -37,7 +37,7 @@ all of them to a file. The exit code is 3 if every line was refused; with --stri
 any was. Importing a file again is safe: what is published twice is exported once.
 
 --names genesys reads files with the field names of Genesys exports, alone or next to ours:
-those of that product, and exports made with --names genesys. What it publishes has our names.
+those of that product, and exports made with --names genesys. The published events have our names.
 
 ` + exitCodes,
 		Example: examples(

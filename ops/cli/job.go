@@ -27,7 +27,7 @@ for whom; each of its runs is an export that ` + "`cdds export`" + ` shows and d
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(newJobCreate(s), newJobChange(s), newJobClone(s), newJobList(s), newJobShow(s), newJobRun(s), newJobChain(s), newJobRestart(s), newJobSecret(s),
-		newJobState(s, "suspend", schemas.JobSuspended, "Stop running a job until it is resumed", "Suspend a job. What is due meanwhile is not made up for."),
+		newJobState(s, "suspend", schemas.JobSuspended, "Stop running a job until it is resumed", "Suspend a job. Runs that are due meanwhile are skipped."),
 		newJobState(s, "resume", schemas.JobActive, "Run a suspended job again", "Resume a job: it runs when it is next due."),
 		newJobState(s, "delete", schemas.JobDeleted, "Delete a job; its exports stay", "Delete a job for good. The exports it made stay as long as they would."))
 	return cmd
@@ -133,8 +133,8 @@ func newJobShow(s *session) *cobra.Command {
 	var tenant string
 	cmd := &cobra.Command{
 		Use:     "show ID",
-		Short:   "Show a job, its next five runs, its last ones and what webhooks were told",
-		Long:    "Show a job, its next five runs, its last ones and what webhooks were told.\n\n" + exitCodes,
+		Short:   "Show a job, its next five runs, its latest runs and its webhook deliveries",
+		Long:    "Show a job, its next five runs, its latest runs and its webhook deliveries.\n\n" + exitCodes,
 		Example: examples("cdds job show nightly --tenant acme"),
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -320,7 +320,7 @@ func newJobSecret(s *session) *cobra.Command {
 		Short: "Tell the secret a job's webhook is signed with",
 		Long: `Tell the secret to verify a job's webhook with, as libraries of Standard Webhooks take
 it (standardwebhooks.com). It is derived from the service's own secret, webhooks.secret,
-and kept nowhere; whoever runs this must have that, or be an administrator of --server.
+and kept nowhere. To run this command you need that secret, or a token of an administrator with --server.
 
 ` + exitCodes,
 		Example: examples("cdds job secret nightly --tenant acme"),

@@ -29,8 +29,8 @@ func newKeygen(s *session) *cobra.Command {
 		Use:   "keygen",
 		Short: "Make a key pair to receive exports with",
 		Long: `Make an RSA key and a self-signed certificate for it, on this machine. Give the
-certificate to whoever exports; keep the key, which alone opens what is sealed for the
-certificate, where nobody else can read it (it is written with mode 0600, unencrypted).
+certificate to the administrator who exports. Only the key opens files that are sealed for the
+certificate: keep it where nobody else can read it (it is written with mode 0600, unencrypted).
 
 With --service the pair is the one a CDDS service signs its manifests with; give
 receivers its fingerprint to pin.
@@ -114,7 +114,7 @@ func (s *session) keygen(f keygenFlags) error {
 	return s.result(made, func() {
 		s.table([][]string{
 			{"Certificate", made.Certificate, "give this away"},
-			{"Private key", made.Key, "keep this: whoever has it can do what only you should"},
+			{"Private key", made.Key, "keep this secret: with it, somebody else can act as you"},
 			{"SHA-256", made.Fingerprint},
 			{"Valid until", made.NotAfter.Format(time.DateOnly)},
 		})

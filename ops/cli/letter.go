@@ -86,8 +86,8 @@ func newLetterShow(s *session) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "show LETTER", Short: "Show a dead letter",
 		Long: `Show a dead letter: what is wrong with it, whose record it is, whether it can be published
-again, and who did that. --value writes the record's value to a file, so that whoever
-published it can repair it.
+again, and who did that. --value writes the record's value to a file, so that the
+producer can repair it.
 
 ` + exitCodes,
 		Example: examples("cdds letter show cdds.interactions/0/12", "cdds letter show cdds.interactions/0/12 --value record.json"),
@@ -149,12 +149,12 @@ func newLetterPublish(s *session) *cobra.Command {
 	var replace bool
 	cmd := &cobra.Command{
 		Use: "publish LETTER", Short: "Publish a dead letter to its topic again",
-		Long: `Publish a dead letter to its topic again, as it was. It can be published only once: a
-second attempt is refused, and told who published it. What still cannot be read, was cut, or is about
-somebody who was erased is refused.
+		Long: `Publish a dead letter to its topic again, with its original bytes. This works once: a second
+attempt is refused, with the name of the first publisher. CDDS also refuses a letter that still
+cannot be read, was cut, or is about an erased subject.
 
-The record becomes the newest version of what it is about. Where a newer version is stored,
-that would be replaced, and --replace-newer is needed.
+The record becomes the newest version of its row. If a newer version is stored, the record
+would replace it, and the command needs --replace-newer.
 
 ` + exitCodes,
 		Example: examples("cdds letter publish cdds.interactions/0/12"),

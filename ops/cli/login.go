@@ -156,7 +156,7 @@ func newContext(s *session) *cobra.Command {
 		}
 	}
 	cmd.AddCommand(lists(list),
-		change("use NAME", "Act through a saved context from now on", "cdds context use production", func(c *contexts, name string) { c.Current = name }),
+		change("use NAME", "Make a saved context the current one", "cdds context use production", func(c *contexts, name string) { c.Current = name }),
 		change("delete NAME", "Delete a saved context and its token", "cdds context delete production", func(c *contexts, name string) { c.drop(name) }))
 	return cmd
 }
@@ -164,7 +164,7 @@ func newContext(s *session) *cobra.Command {
 func newWhoami(s *session) *cobra.Command {
 	return &cobra.Command{
 		Use: "whoami", Short: "Show the server, the role and the tenant that commands act with",
-		Long:    "Show the server that commands act through, who the token is, its role and its tenant.\n\n" + exitCodes,
+		Long:    "Show the current server, and the owner, role and tenant of the token.\n\n" + exitCodes,
 		Example: examples("cdds whoami", "cdds whoami --json"), Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			at, err := s.target()

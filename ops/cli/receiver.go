@@ -14,7 +14,7 @@ const about = `cdds downloads exports, proves with their signed manifest that no
 added or changed, decrypts them, and keeps a copy of what a job exports in a database
 or in files.
 
-This is the build for whoever receives exports. It talks to a CDDS server (--server)
+This is the build for receivers of exports. It talks to a CDDS server (--server)
 and to files, and runs no service.`
 
 // serviceFlags are none: this build acts on no services.

@@ -30,7 +30,7 @@ func newSessionList(s *session) *cobra.Command {
 	var tenant string
 	cmd := &cobra.Command{
 		Use: "list", Short: "List sessions, the latest first",
-		Long: `List a tenant's sessions, the latest first; of tenant '*', all. A session that nobody uses
+		Long: `List a tenant's sessions, the latest first; with tenant '*', all sessions. A session that nobody uses
 ends without a trace, so some may have ended.
 
 ` + exitCodes,

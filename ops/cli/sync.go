@@ -164,7 +164,7 @@ func copying(err error) error {
 	case errors.As(err, &behind), errors.As(err, &link):
 		return refused(err)
 	case errors.As(err, &changed):
-		return refused(withHint(err, "remove the copy and sync again, or ask for a run that starts over with `cdds job restart-chain`"))
+		return refused(withHint(err, "remove the copy and sync again, or start the chain over with `cdds job restart-chain`"))
 	case errors.As(err, &format):
 		return refused(withHint(err, "use a cdds at least as new as the one that wrote it"))
 	case errors.Is(err, mirror.ErrInUse):

@@ -22,7 +22,7 @@ type tokenFlags struct {
 
 func newToken(s *session) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "token", Short: "Make, list and end API tokens", Long: "Make, list and end API tokens, with which programs call the HTTP API.\n\n" + exitCodes,
+		Use: "token", Short: "Make, list and end API tokens", Long: "Make, list and revoke API tokens. Programs use them to call the HTTP API.\n\n" + exitCodes,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
@@ -34,13 +34,13 @@ func newTokenCreate(s *session) *cobra.Command {
 	var f tokenFlags
 	cmd := &cobra.Command{
 		Use: "create", Short: "Make an API token and show it once",
-		Long: `Make an API token of a role and a tenant, and show it: this once, since only its
-digest is kept. administrator may do everything within the tenant, viewer sees
-everything and fetches artifacts, privacy may also export and erase the data of people,
+		Long: `Make an API token of a role and a tenant, and show it once; the service keeps only its
+digest. administrator may do everything within the tenant, viewer sees
+everything and downloads artifacts, privacy may also export and erase the data of people,
 operator sees system health, not customer data.
 
-With --server an administrator's token makes another; otherwise whoever can write to
-Kafka makes the first.
+With --server, an administrator's token can make other tokens. Without it, the command needs
+write access to Kafka; this is how you make the first token.
 
 ` + exitCodes,
 		Example: examples(
@@ -85,7 +85,7 @@ Kafka makes the first.
 func newTokenList(s *session) *cobra.Command {
 	var tenant string
 	cmd := &cobra.Command{
-		Use: "list", Short: "List API tokens, the latest first", Long: "List a tenant's API tokens, ended ones too, the latest first; of tenant '*', all.\n\n" + exitCodes,
+		Use: "list", Short: "List API tokens, the latest first", Long: "List a tenant's API tokens, ended ones too, the latest first; with tenant '*', all tokens.\n\n" + exitCodes,
 		Example: examples("cdds token list --tenant acme"),
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

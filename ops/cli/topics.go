@@ -10,7 +10,7 @@ type topic struct{ name, short, long string }
 
 // receivingTopics are those of every build.
 var receivingTopics = []topic{
-	{"receiving", "How to prove and open what you received", `A receiver has a private key, and gives its certificate away:
+	{"receiving", "How to prove and open what you received", `A receiver makes a key pair, keeps the private key, and gives the certificate to the sender:
 
   cdds keygen --out-cert receiver.pem --out-key receiver.key
 
@@ -24,8 +24,8 @@ verifies first, and writes nothing that is not proven:
 
   cdds decrypt received --signer service.pem --cert receiver.pem --key receiver.key --out opened
 
-No CDDS is needed to open files: openssl and unzip do, a file at a time. A table that
-stays right as history grows: see cdds sync --help.
+You can also open each file with openssl and unzip, without CDDS. To keep a table that
+follows every change, see cdds sync --help.
 `},
 	{"output", "Output for people and for scripts, and exit codes", `Commands write for people, and with -o for programs: json, yaml, and for lists csv and
 jsonl, too. With json the last line of output is one object, also where a command fails:

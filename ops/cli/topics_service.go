@@ -7,18 +7,18 @@ var serviceTopics = []topic{
 	{"exports", "How to get history out, once", `An export is the rows of a tenant between two times, as of the moment of the request.
 See how many rows it would have, request it, and follow it:
 
-  cdds export create --tenant acme --from 2020-01-01 --to 2030-01-01 --dry-run
-  cdds export create --tenant acme --id handover --from 2020-01-01 --to 2030-01-01 --recipient receiver.pem
+  cdds export create --tenant acme --all --dry-run
+  cdds export create --tenant acme --id handover --all --recipient receiver.pem
   cdds export watch handover --tenant acme
 
-An id is used once: the same command with the same id requests nothing new, and says how
-the export is doing. Without --id there is a new one. --wait is create and watch in one.
+Each id stands for one export: the same command with the same id requests nothing new, and shows
+the state of the export. Without --id the command makes a new id. --wait combines create and watch.
 
   cdds export list --tenant acme --state completed
   cdds export download handover --tenant acme --out received
 
 States: requested, planned, running, then completed, failed or cancelled. A refused
-export was never begun: change the request. A failed one says whether a retry can help.
+export never began: change the request. A failed one says whether a retry can help.
 A tenant may have a quota: exit code 7 says that it is used up. Runs on a schedule: see
 cdds help chains. Opening the files: see cdds help receiving.
 `},
@@ -40,11 +40,11 @@ A receiver that is new or too far behind begins with a run that holds everything
 
   cdds job restart-chain nightly --tenant acme
 `},
-	{"privacy", "Access requests, erasures and holds", `A copy of what is stored of a person, for that person:
+	{"privacy", "Access requests, erasures and holds", `Export a copy of a person's data, for that person:
 
-  cdds export create --tenant acme --id case-1 --contact c-c261bf0ea6da3bae --from 2020-01-01 --to 2030-01-01 --reason "access request 1" --recipient receiver.pem --wait
+  cdds export create --tenant acme --id case-1 --contact c-c261bf0ea6da3bae --all --reason "access request 1" --recipient receiver.pem --wait
 
-A hold keeps data for a court or a regulator. An erasure of what is held waits until the
+A hold keeps data for a court or a regulator. An erasure of held data waits until the
 hold is released:
 
   cdds hold create --tenant acme --id smith --name "Smith v. Acme" --reason "counsel, 1 November" --contact c-c261bf0ea6da3bae
@@ -59,15 +59,15 @@ exports still hold them; --delete-artifacts deletes the files of these, too:
 Where two people must release a hold, the first one requests it, and can withdraw the
 request with cdds hold withdraw. Who did what is in cdds audit.
 `},
-	{"ingest", "How records come in, and what became of each", `Producers publish JSON to the topics cdds.interactions and cdds.contacts. Files are
+	{"ingest", "How records come in, and how to account for each", `Producers publish JSON to the topics cdds.interactions and cdds.contacts. Files are
 imported; the lines that are refused go to a file of their own:
 
   cdds sample interactions --rows 100 > history.jsonl
   cdds import interactions history.jsonl --rejects refused.jsonl
 
-Every record that was published is exactly one of stored, dead-lettered, void, erased,
-aged out or written off. What ingest passed and ClickHouse does not have is missing, and
-read again if Kafka still has it:
+Every published record is exactly one of stored, dead-lettered, void, erased,
+aged out or written off. A record that ingest has passed and ClickHouse lacks is missing;
+ingest reads it again if Kafka still has it:
 
   cdds account
 

@@ -25,14 +25,14 @@ func newUp(s *session) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "up",
 		Short: "Run the system until interrupted",
-		Long: `Run roles until interrupted. Where no service is configured, Kafka, ClickHouse and
-S3 are started too, as child processes on loopback with their data in --data-dir;
+		Long: `Run roles until interrupted. If no service is configured, start Kafka, ClickHouse and
+S3 too, as child processes on loopback with their data in --data-dir;
 otherwise the roles use the configured services.
 
 Each process waits for the services its roles need, up to --startup-timeout, until they
 answer and ` + "`cdds provision`" + ` has created topics, tables and buckets there; a line in the log
-says what it waits for and why. One that refuses the credentials ends the start at once.
-The embedded stack is provisioned here. --roles none runs it alone, for roles in other
+says what it waits for and why. If a service refuses the credentials, the process stops at once.
+This command provisions the embedded stack. --roles none runs the stack alone, for roles in other
 processes.
 
 SIGUSR1 switches the log to debug, and back.

@@ -45,8 +45,8 @@ func newUserAdd(s *session) *cobra.Command {
 	u := schemas.User{}
 	cmd := &cobra.Command{
 		Use: "add NAME", Short: "Make a user and show its one-time password",
-		Long: `Make a user of a role and a tenant ('*' is all of them), and show a one-time password: it
-serves for one sign-in within three days, to choose another. It is not kept.
+		Long: `Make a user of a role and a tenant ('*' means all tenants), and show a one-time password once.
+It is valid for one sign-in within three days, to choose another.
 
 ` + exitCodes,
 		Example: examples("cdds user add alice --tenant acme --role administrator", "cdds user add oncall --tenant '*' --role operator"),
@@ -84,7 +84,7 @@ func (s *session) toldPassword(name, password string) error {
 func newUserList(s *session) *cobra.Command {
 	var tenant string
 	cmd := &cobra.Command{
-		Use: "list", Short: "List a tenant's users", Long: "List a tenant's users; of tenant '*', everybody.\n\n" + exitCodes,
+		Use: "list", Short: "List a tenant's users", Long: "List a tenant's users; with tenant '*', all users.\n\n" + exitCodes,
 		Example: examples("cdds user list --tenant acme"),
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -123,7 +123,7 @@ func newUserPassword(s *session) *cobra.Command {
 	var tenant string
 	cmd := &cobra.Command{
 		Use: "passwd NAME", Short: "Give a user a one-time password, and end its sessions",
-		Long:    "Give a user a one-time password: it serves for one sign-in within three days, to choose\nanother. All sessions of the user end.\n\n" + exitCodes,
+		Long:    "Give a user a one-time password. It is valid for one sign-in within three days, to choose\nanother. All sessions of the user end.\n\n" + exitCodes,
 		Example: examples("cdds user passwd alice --tenant acme"),
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -151,7 +151,7 @@ func newUserPassword(s *session) *cobra.Command {
 func newUserRemove(s *session) *cobra.Command {
 	return newUserChange(s, userChange{
 		use: "remove NAME", short: "End a user, its sessions and its API tokens",
-		long:    "End a user, its sessions and the API tokens it made. The username cannot be reused.",
+		long:    "Delete a user, its sessions and the API tokens it made. The username cannot be reused.",
 		example: "cdds user remove alice --tenant acme", said: "removed %s\n", key: "removed",
 		there: func(ctx context.Context, c *client.Client, tenant, name string) error {
 			return c.DeleteUser(ctx, tenant, name)
@@ -189,7 +189,7 @@ func newUserRole(s *session) *cobra.Command {
 func newUserDisable(s *session) *cobra.Command {
 	return newUserChange(s, userChange{
 		use: "disable NAME", short: "Keep a user from signing in, and end its sessions and API tokens",
-		long:    "Keep a user from signing in until it is enabled. Its sessions and the API tokens it made\nend for good.",
+		long:    "Disable a user: it cannot sign in until it is enabled. Its sessions and the API tokens it made\nend for good.",
 		example: "cdds user disable alice --tenant acme", said: "%s is disabled\n", key: "disabled",
 		there: func(ctx context.Context, c *client.Client, tenant, name string) error {
 			return c.DisableUser(ctx, tenant, name)
@@ -203,7 +203,7 @@ func newUserDisable(s *session) *cobra.Command {
 func newUserEnable(s *session) *cobra.Command {
 	return newUserChange(s, userChange{
 		use: "enable NAME", short: "Let a disabled user sign in again",
-		long:    "Let a disabled user sign in again, with the password it had.",
+		long:    "Enable a disabled user, who can then sign in again with the old password.",
 		example: "cdds user enable alice --tenant acme", said: "%s is enabled\n", key: "enabled",
 		there: func(ctx context.Context, c *client.Client, tenant, name string) error {
 			return c.EnableUser(ctx, tenant, name)

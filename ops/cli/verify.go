@@ -29,19 +29,19 @@ func newVerify(s *session) *cobra.Command {
 		Short: "Prove that a downloaded export is whole and unchanged",
 		Long: `Prove that a directory holds exactly the export its signed manifest describes: the
 signature of manifest.json holds, and every part is there with the size and SHA-256 it
-states, with no other *.p7m beside them. Everything that is wrong is reported, not just the
-first thing. No key is needed.
+states, with no other *.p7m beside them. The command reports every error, not just the
+first, and needs no private key.
 
-A signature proves that an export is as it was signed; who signed it is proven only
-against --signer: the certificate of the sender's service, or its SHA-256 fingerprint,
-which you should get another way than the export.
+A signature proves that the export has not changed since it was signed. Only --signer proves who
+signed it: name the certificate of the sender's service, or its SHA-256 fingerprint,
+which you should receive over another channel than the export.
 
-Several directories are verified each, and then as the runs of one chain: of one job,
-without repetition or gap, each naming the manifest of the one before it. Only the first
-may continue a run that is not there.
+With several directories, the command verifies each one, and then all of them as runs of one chain: of one job,
+without repetition or gap, each naming the manifest of the previous run. Only the first
+may continue a run that is missing here.
 
-A good export may still be another than the one you wait for. --tenant, --export, --job,
---run and --after say which it must be; what differs is reported.
+A valid export may still not be the one you expect. --tenant, --export, --job,
+--run and --after say what you expect; every difference is an error.
 
 ` + exitCodes,
 		Example: examples(
@@ -241,7 +241,7 @@ func (s *session) received(x receivedExport, err error) error {
 	case errors.Is(err, fs.ErrNotExist):
 		return refused(err)
 	case errors.Is(err, smime.ErrNotRecipient):
-		return refused(withHint(err, "decrypt with the certificate and key the export was made for", "or ask for a new export with this certificate as its recipient"))
+		return refused(withHint(err, "decrypt with the certificate and key the export was made for", "or request a new export for this certificate"))
 	case errors.Is(err, receiver.ErrOutputExists):
 		return refused(err)
 	}

@@ -249,7 +249,7 @@ func (c Config) checkSettings(add func(format string, args ...any)) {
 		add("webhooks.timeout, webhooks.first_retry and webhooks.give_up_after must be positive")
 	}
 	if n := len(c.Webhooks.Secret); n > 0 && n < MinWebhookSecret {
-		add("webhooks.secret has the length %d; give at least %d bytes, such as those of `openssl rand -hex 32`", n, MinWebhookSecret)
+		add("webhooks.secret has the length %d; give at least %d bytes, for example from `openssl rand -hex 32`", n, MinWebhookSecret)
 	}
 	if c.Retention.Every <= 0 || c.Retention.SweepEvery <= 0 || c.Retention.Grace <= 0 {
 		add("retention.every, retention.sweep_every and retention.grace must be positive")

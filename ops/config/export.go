@@ -78,13 +78,13 @@ func (e Export) checkQuotas(add func(format string, args ...any)) {
 	checkTenants("export.quota_exports_by_tenant", e.QuotaExportsByTenant, add)
 	for _, tenant := range slices.Sorted(maps.Keys(e.QuotaExportsByTenant)) {
 		if e.QuotaExportsByTenant[tenant] < 0 {
-			add("export.quota_exports_by_tenant: that of %s must not be negative; 0 means any number", tenant)
+			add("export.quota_exports_by_tenant: the value of %s must not be negative; 0 means any number", tenant)
 		}
 	}
 	checkTenants("export.quota_bytes_by_tenant", e.QuotaBytesByTenant, add)
 	for _, tenant := range slices.Sorted(maps.Keys(e.QuotaBytesByTenant)) {
 		if e.QuotaBytesByTenant[tenant] < 0 {
-			add("export.quota_bytes_by_tenant: that of %s must not be negative; 0 means any number", tenant)
+			add("export.quota_bytes_by_tenant: the value of %s must not be negative; 0 means any number", tenant)
 		}
 	}
 }
@@ -106,11 +106,11 @@ func (e Export) check(add func(format string, args ...any)) {
 	checkTenants("export.lifetime_by_tenant", e.LifetimeByTenant, add)
 	for tenant, lifetime := range e.LifetimeByTenant {
 		if lifetime <= 0 {
-			add("export.lifetime_by_tenant: that of %s must be positive", tenant)
+			add("export.lifetime_by_tenant: the value of %s must be positive", tenant)
 		}
 	}
 	e.checkQuotas(add)
 	if n := len(e.PseudonymSecret); n > 0 && n < schemas.MinPseudonymKey {
-		add("export.pseudonym_secret has the length %d; give at least %d bytes, such as those of `openssl rand -hex 32`", n, schemas.MinPseudonymKey)
+		add("export.pseudonym_secret has the length %d; give at least %d bytes, for example from `openssl rand -hex 32`", n, schemas.MinPseudonymKey)
 	}
 }

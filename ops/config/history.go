@@ -63,7 +63,7 @@ func (h History) check(add func(format string, args ...any)) {
 		checkTenants(name, byTenant, add)
 		for tenant, keep := range byTenant {
 			if keep != 0 && keep < minKeep {
-				add("%s: that of %s must be 0, which keeps all, or at least 1d", name, tenant)
+				add("%s: the value of %s must be 0, which keeps all, or at least 1d", name, tenant)
 			}
 		}
 	}

@@ -20,7 +20,7 @@ func TestHowToLogInIsCheckedAsAWhole(t *testing.T) {
 		kafka + "token_file: /t, extensions: {auth: x}}}":                                           `kafka.sasl.extensions: "auth" cannot be sent`,
 		kafka + "oauth: {token_url: 'http://login.example.com/', client_id: c, client_secret: s}}}": `token_url "http://login.example.com/" is not an https URL`,
 		kafka + "oauth: {token_url: 'http://127.0.0.1:1/', client_id: c, client_secret: s}}}":       "",
-		"kafka: {sasl: {mechanism: OAUTHBEARER, token_file: /t}}":                                   "needs kafka.tls.enabled: whoever reads a token can use it",
+		"kafka: {sasl: {mechanism: OAUTHBEARER, token_file: /t}}":                                   "needs kafka.tls.enabled: without TLS, others could read the token and use it",
 		"kafka: {sasl: {mechanism: PLAIN, username: u, password: p, token_file: /t}}":               "are for kafka.sasl.mechanism: OAUTHBEARER",
 		"kafka: {sasl: {mechanism: oauthbearer}}":                                                   `kafka.sasl.mechanism "oauthbearer" is unknown; it must be PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or OAUTHBEARER`,
 		"s3: {credentials: iam}":                                                                    "",

@@ -98,7 +98,7 @@ func (s SASL) check(tls bool, add func(format string, args ...any)) {
 		add("kafka.sasl.oauth.token_url %q is not an https URL without a user: the client's secret would travel in the clear", s.OAuth.TokenURL)
 	}
 	if !tls {
-		add("kafka.sasl.mechanism: OAUTHBEARER needs kafka.tls.enabled: whoever reads a token can use it")
+		add("kafka.sasl.mechanism: OAUTHBEARER needs kafka.tls.enabled: without TLS, others could read the token and use it")
 	}
 	for name, value := range s.Extensions {
 		if !extensionName.MatchString(name) || strings.ContainsAny(value, "\x01=") || name == "auth" {

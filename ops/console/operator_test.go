@@ -206,6 +206,6 @@ func TestAnEventOfAWebhookIsDeliveredAgainFromItsPage(t *testing.T) {
 		test := *d.asked.webhooks[1]
 		test.Time = schemas.TimeOf(now.Add(-time.Minute))
 		keep(&test)
-		d.holds(to, "Test of the webhook", "Nothing has taken the request yet.")
+		d.holds(to, "Test of the webhook", "No process has taken the request yet.")
 	}
 }

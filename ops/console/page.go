@@ -123,8 +123,8 @@ func navigation(p auth.Principal) []entry {
 var done = map[string]string{
 	"job.saved": "The job is saved.", "job.suspended": "The job is suspended: it does not run until it is resumed.", "job.resumed": "The job is active again.", "job.restarted": "The next run holds everything: the chain starts over.",
 	"job.deleted": "The job is deleted. The exports it made are kept.", "export.asked": "The export is requested.",
-	"export.cancel": "The export is being cancelled.", "export.retry": "The export is being taken up again.", "export.delete": "The artifacts are being deleted.",
-	"certificate.added": "The certificate is registered.", "certificate.removed": "The certificate is removed: nothing is sealed for it any more.",
+	"export.cancel": "The export is being cancelled.", "export.retry": "The retry is requested.", "export.delete": "The artifacts are being deleted.",
+	"certificate.added": "The certificate is registered.", "certificate.removed": "The certificate is removed: new exports are no longer sealed for it.",
 	"certificate.replaced": "The certificate is replaced: jobs seal for the new one from now on.",
 	"password":             "Your password is changed.", "token.revoked": "The token is revoked.", "user.deleted": "The user is deleted.",
 	"user.changed": "The role is changed. It counts from the user's next request on.", "user.disabled": "The user is disabled. Its sessions and tokens ended.",

@@ -171,7 +171,7 @@ func TestAManifestOfPseudonymsIsInTheOrderOfItsTimes(t *testing.T) {
 		"digest does not match the rules": func(m *schemas.Manifest) { m.FieldPolicy.Rules[0].Pointer = "/contact_id" },
 		"pseudonyms and the id of their":  func(m *schemas.Manifest) { m.FieldPolicy.KeyID = "" },
 		"part 2 overlaps":                 func(m *schemas.Manifest) { m.Parts[1].First.Time = at("2026-10-01T00:00:01Z") },
-		"filter_digest is not that": func(m *schemas.Manifest) {
+		"filter_digest does not match": func(m *schemas.Manifest) {
 			m.Chain = &schemas.Chain{JobID: "j", Number: 1, FilterDigest: schemas.FilterDigest(m.Filter)}
 		},
 	} {

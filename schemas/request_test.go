@@ -188,7 +188,7 @@ func TestManifestThatContradictsItselfIsRefused(t *testing.T) {
 		"chain: names no job":                       func(m *schemas.Manifest) { m.Chain.JobID = "" },
 		"chain: must have both the previous":        func(m *schemas.Manifest) { m.Chain.PreviousManifestSHA256 = "" },
 		"chain: continues \"e-0\", the export \"\"": func(m *schemas.Manifest) { m.SinceExport = "" },
-		"chain: filter_digest is not that":          func(m *schemas.Manifest) { m.Filter.Queues = []string{"other"} },
+		"chain: filter_digest does not match":       func(m *schemas.Manifest) { m.Filter.Queues = []string{"other"} },
 		"totals: are not the sums":                  func(m *schemas.Manifest) { m.Parts = m.Parts[:1] },
 	} {
 		m := validManifest()

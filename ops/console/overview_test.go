@@ -78,7 +78,7 @@ func TestAPageOfOneTenantDoesNotOfferAllOfThem(t *testing.T) {
 	if page := d.get("/tenants"); !strings.Contains(page, `value="*">All tenants`) {
 		t.Errorf("all tenants cannot be chosen:\n%s", page)
 	}
-	if page := d.get("/jobs"); !strings.Contains(page, "about one tenant") || strings.Contains(page, `value="*">All tenants`) {
+	if page := d.get("/jobs"); !strings.Contains(page, "belongs to one tenant") || strings.Contains(page, `value="*">All tenants`) {
 		t.Errorf("for a page of one tenant all can be chosen, which leads back:\n%s", page)
 	}
 }

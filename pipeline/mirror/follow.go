@@ -23,14 +23,14 @@ type Feed interface {
 	Acknowledge(ctx context.Context, p Position) error
 }
 
-// BehindError says that a run that comes next cannot be had any more.
+// BehindError says that the files of the next run are gone.
 type BehindError struct {
 	JobID  string
 	Number int
 }
 
 func (e *BehindError) Error() string {
-	return fmt.Sprintf("run %d of job %s comes next, and its files are not to be had any more; a run that starts over helps: ask for one with `cdds job restart-chain %[2]s`", e.Number, e.JobID)
+	return fmt.Sprintf("run %d of job %s comes next, but its files are gone; start over with a run that holds everything: `cdds job restart-chain %[2]s`", e.Number, e.JobID)
 }
 
 // Follower brings a copy up to date with a chain.

@@ -99,6 +99,10 @@ bench: bin/cdds ## measure against what people would use instead (ROWS=n RUNS=n 
 parts: bin/cdds ## make one export of PARTS=100000 parts end to end, and measure every page and call about it
 	@go run ./ops/proof/scale --bin bin/cdds --parts $(or $(PARTS),100000) --dir "$(DIR)"
 
+.PHONY: waiting
+waiting: bin/cdds ## have WAITING=10000 exports of 50 tenants wait in one partition; measure cancels, others' exports, restarts
+	@go run ./ops/proof/scale --bin bin/cdds --waiting $(or $(WAITING),10000)
+
 # On demand, not in every build: it takes minutes. What each hot path may cost is in budget.json.
 .PHONY: budget
 budget: ## compare the hot paths with the commit before (AGAINST=commit ONLY=text ROUNDS=n); fails over a tenth more

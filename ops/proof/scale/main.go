@@ -5,6 +5,7 @@
 //	go run ./ops/proof/scale -exports 100000
 //	go run ./ops/proof/scale -parts 100000
 //	go run ./ops/proof/scale -parts 100000 -told
+//	go run ./ops/proof/scale -waiting 10000
 //
 // History is written as the history role writes it, from exports that are made up; the
 // artifacts of the latest are in the bucket. It prints a table, which ops/docs/many.md shows.
@@ -43,6 +44,8 @@ type sizes struct {
 	// says that no worker makes it: what one would report is published.
 	parts int
 	told  bool
+	// waiting, if there are any, is how many exports wait in one partition instead.
+	waiting int
 	// dir keeps the stack's data from one run to the next; empty: it is made and removed.
 	dir string
 	// binary is the cdds that runs; empty: it is built.
@@ -61,8 +64,9 @@ func main() {
 	flag.IntVar(&n.requests, "requests", 30, "how often each page and call is asked for")
 	flag.IntVar(&n.parts, "parts", 0, "make one export of so many parts instead, end to end, and measure what is about it")
 	flag.BoolVar(&n.told, "told", false, "with -parts: publish what a worker would report instead of running one; takes minutes where the export takes an hour")
+	flag.IntVar(&n.waiting, "waiting", 0, "have so many exports wait in one partition instead, and measure what others notice of them")
 	flag.StringVar(&n.dir, "dir", "", "directory of the stack's data: filled by the first run, kept, and measured again by later runs")
-	flag.StringVar(&n.binary, "bin", "", "with -parts: the cdds to run; built if not named")
+	flag.StringVar(&n.binary, "bin", "", "with -parts and -waiting: the cdds to run; built if not named")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx, n)
@@ -86,6 +90,9 @@ func run(ctx context.Context, n sizes) error {
 	c := config.Default()
 	c.Web.Listen = "127.0.0.1:0"
 	c.Metrics.Listen = "127.0.0.1:0"
+	if n.waiting > 0 {
+		c.Kafka.Partitions = 1
+	}
 	local, err := app.StartLocal(ctx, dir, c, slog.New(slog.DiscardHandler), func(string) {})
 	if err != nil {
 		return err
@@ -98,6 +105,9 @@ func run(ctx context.Context, n sizes) error {
 	defer s.close()
 	if n.parts > 0 {
 		return s.measureParts(ctx, n, dir, local.Stack.Pids)
+	}
+	if n.waiting > 0 {
+		return s.measureWaiting(ctx, n, dir, local.Stack.Pids)
 	}
 	filled := filepath.Join(dir, "filled")
 	if _, err := os.Stat(filled); err != nil {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"crypto/sha256"
@@ -12,12 +11,10 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
 
 	"cdds/ops/api"
 	"cdds/ops/console"
-	"cdds/pipeline/smime"
 	"cdds/schemas"
 )
 
@@ -33,26 +30,7 @@ const (
 // opens and to what retention leaves of it, and measures each step, with a process of its own
 // for each role. On data that an earlier run left it goes on with the export of that run.
 func (s *system) measureParts(ctx context.Context, n sizes, dir string, services func() map[string]int) error {
-	binary := n.binary
-	if binary == "" {
-		binary = filepath.Join(dir, "cdds")
-		if out, err := exec.CommandContext(ctx, "go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
-			return fmt.Errorf("build cdds: %w: %s", err, out)
-		}
-	}
-	endpoints, err := os.ReadFile(filepath.Join(dir, "run", "cdds.env"))
-	if err != nil {
-		return err
-	}
-	env := append(os.Environ(), append(strings.Fields(string(endpoints)), "CDDS_CONFIG=")...)
-	certFile, keyFile := filepath.Join(dir, "receiver.pem"), filepath.Join(dir, "receiver.key")
-	cert, err := os.ReadFile(certFile)
-	if errors.Is(err, os.ErrNotExist) {
-		var key []byte
-		if cert, key, err = smime.GenerateKeyPair(smime.KeyOptions{CommonName: "receiver"}); err == nil {
-			err = errors.Join(os.WriteFile(keyFile, key, 0o600), os.WriteFile(certFile, cert, 0o600))
-		}
-	}
+	all, err := newProcesses(ctx, n.binary, dir)
 	if err != nil {
 		return err
 	}
@@ -62,7 +40,7 @@ func (s *system) measureParts(ctx context.Context, n sizes, dir string, services
 		names = append(names, "ingest", "export")
 	}
 	for _, name := range names {
-		if roles[name], err = startRole(ctx, binary, dir, env, name); err != nil {
+		if roles[name], err = all.start(ctx, name); err != nil {
 			return err
 		}
 		defer roles[name].stop()
@@ -79,7 +57,7 @@ func (s *system) measureParts(ctx context.Context, n sizes, dir string, services
 		if n.told {
 			return s.tellParts(ctx, n.parts)
 		}
-		return s.requestParts(ctx, string(cert))
+		return s.requestParts(ctx, all.certificate)
 	})
 	if err != nil {
 		return err
@@ -98,10 +76,10 @@ func (s *system) measureParts(ctx context.Context, n sizes, dir string, services
 		}{
 			{"cdds export download", []string{"export", "download", partsExport, "--tenant", partsTenant, "--out", files}},
 			{"cdds verify", []string{"verify", files, "--signer", e.Completion.SignerSHA256}},
-			{"cdds decrypt", []string{"decrypt", files, "--signer", e.Completion.SignerSHA256, "--cert", certFile, "--key", keyFile, "--out", plain}},
+			{"cdds decrypt", []string{"decrypt", files, "--signer", e.Completion.SignerSHA256, "--cert", all.certFile, "--key", all.keyFile, "--out", plain}},
 		} {
-			cmd := exec.CommandContext(ctx, binary, c.args...)
-			cmd.Env = env
+			cmd := exec.CommandContext(ctx, all.binary, c.args...)
+			cmd.Env = all.env
 			began := time.Now()
 			peak, err := resides(cmd)
 			if err != nil {
@@ -177,29 +155,6 @@ func (s *system) expireParts(ctx context.Context, r *report, e schemas.Export) e
 	}
 	r.step("until history says that it expired", time.Since(began), "")
 	return nil
-}
-
-// resides runs a command and returns its largest resident size in MiB. What the kernel reports
-// when a process has ended counts its parent's, too, from before it became another program.
-func resides(cmd *exec.Cmd) (peak int64, err error) {
-	var output strings.Builder
-	cmd.Stdout, cmd.Stderr = &output, &output
-	if err := cmd.Start(); err != nil {
-		return 0, err
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
-	for {
-		peak = max(peak, (&role{cmd}).peak())
-		select {
-		case err := <-ended:
-			if err != nil {
-				err = fmt.Errorf("%w: %.2000s", err, output.String())
-			}
-			return peak, err
-		case <-time.After(20 * time.Millisecond):
-		}
-	}
 }
 
 // publishRows publishes interactions, and waits until all are stored.
@@ -396,58 +351,4 @@ func (v *visitor) measureExport(r *report, n sizes, when string) error {
 		r.last().when = when
 	}
 	return nil
-}
-
-// role is `cdds up` with one role.
-type role struct{ cmd *exec.Cmd }
-
-func startRole(ctx context.Context, binary, dir string, env []string, name string) (*role, error) {
-	log, err := os.Create(filepath.Join(dir, name+".log"))
-	if err != nil {
-		return nil, err
-	}
-	defer log.Close()
-	cmd := exec.CommandContext(ctx, binary, "up", "--json", "--log-level", "warn", "--roles", name)
-	cmd.Env, cmd.Stderr = env, log
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
-	if err := cmd.Start(); err != nil {
-		return nil, err
-	}
-	for lines := bufio.NewScanner(out); lines.Scan(); {
-		if strings.Contains(lines.Text(), `"ready":true`) {
-			return &role{cmd}, nil
-		}
-	}
-	return nil, fmt.Errorf("%s ended: %w; see %s", name, cmd.Wait(), log.Name())
-}
-
-func (p *role) stop() {
-	_ = p.cmd.Process.Signal(syscall.SIGTERM)
-	_ = p.cmd.Wait()
-}
-
-// peak is the largest resident size so far, in MiB.
-func (p *role) peak() (mib int64) {
-	status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
-	_, rest, _ := strings.Cut(string(status), "VmHWM:")
-	_, _ = fmt.Sscan(rest, &mib)
-	return mib >> 10
-}
-
-// cpu is the seconds of CPU that the role has used.
-func (p *role) cpu() float64 {
-	stat, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
-	_, rest, _ := strings.Cut(string(stat), ") ") // the command's name may hold blanks
-	fields := strings.Fields(rest)
-	if len(fields) < 13 {
-		return 0
-	}
-	var user, kernel float64
-	_, _ = fmt.Sscan(fields[11], &user)
-	_, _ = fmt.Sscan(fields[12], &kernel)
-	return (user + kernel) / 100 // USER_HZ of every Linux that Go runs on
 }

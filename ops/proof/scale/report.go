@@ -33,6 +33,13 @@ type report struct {
 	parts   int // of the export of many
 	steps   []step
 	kept    []size
+	waits   []waitRate
+}
+
+// waitRate is how often services are asked while so many exports wait.
+type waitRate struct {
+	exports int
+	rate
 }
 
 // size is how large something is.
@@ -73,6 +80,22 @@ func (r *report) printParts(w io.Writer) {
 	for _, f := range r.figures {
 		fmt.Fprintf(w, "| `%s`%s | %.0f | %.0f | %d |\n", f.path, f.when, ms(f.at(50)), ms(f.at(99)), (f.bytes+1023)>>10)
 	}
+}
+
+// printWaiting writes the tables of exports that wait, in Markdown.
+func (r *report) printWaiting(w io.Writer) {
+	fmt.Fprintf(w, "| exports that wait | requests to Kafka a second | queries to ClickHouse a second | CPU of the worker, cores |\n|---|---|---|---|\n")
+	for _, of := range r.waits {
+		fmt.Fprintf(w, "| %d | %.1f | %.1f | %.2f |\n", of.exports, of.kafka, of.clickhouse, of.cpu)
+	}
+	fmt.Fprintf(w, "\n| step | seconds | resident at most |\n|---|---|---|\n")
+	for _, s := range r.steps {
+		fmt.Fprintf(w, "| %s | %.2f | %s |\n", s.name, s.time.Seconds(), s.memory)
+	}
+	for _, k := range r.kept {
+		fmt.Fprintf(w, "\n%s: %d\n", k.of, k.bytes)
+	}
+	fmt.Fprintf(w, "\nResident memory: %s.\n", strings.Join(r.resides, ", "))
 }
 
 // memory notes what this process, which is the web role and retention, and the stack's hold.

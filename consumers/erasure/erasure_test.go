@@ -213,7 +213,7 @@ func TestAHoldOfWhatAnErasureLeavesDoesNotHoldIt(t *testing.T) {
 		if e := s.shown("case-1"); e.State != schemas.ErasureDone || e.Rows != 1 {
 			t.Errorf("it is %s, of %d rows, %q", e.State, e.Rows, e.Waiting)
 		}
-		if all := s.tables.Records(); len(all) != 1 || all[0].Event.StartedAt != yearOf(2025) {
+		if all := s.tables.Records(schemas.TopicInteractions); len(all) != 1 || all[0].Event.StartedAt != yearOf(2025) {
 			t.Errorf("stored are %v", all)
 		}
 	})

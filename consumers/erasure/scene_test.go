@@ -118,7 +118,7 @@ const (
 	beforeListing      = "list exports"
 	beforeErasing      = "record subjects"
 	beforeDeleting     = "delete rows"
-	beforeCounting     = "count what is left"
+	beforeCounting     = "count rows"
 	beforeErasingAgain = "erase again " // the id of the erasure follows
 )
 
@@ -201,7 +201,7 @@ func (s *scene) shown(id string) schemas.Erasure {
 
 // rowsLeft are the ids of the interactions that are stored.
 func (s *scene) rowsLeft() (ids []string) {
-	for _, r := range s.tables.Records() {
+	for _, r := range s.tables.Records(schemas.TopicInteractions) {
 		ids = append(ids, r.Event.InteractionID)
 	}
 	slices.Sort(ids)

@@ -22,16 +22,27 @@ type Warehouse struct {
 
 // tables are what a backup has.
 type tables struct {
+	// rows are those of both entities; see RowOf.
 	rows map[rowID]schemas.Record[*schemas.Interaction]
 	// accounted are the positions without a row, by partition.
-	accounted map[string]map[int32]runs
-	// aged is before when rows were removed for their age, by tenant.
-	aged map[string]schemas.Time
+	accounted map[accountOf]map[int32]runs
+	// aged is before when rows were removed for their age.
+	aged map[agedOf]schemas.Time
 	erasing
 }
 
+// accountOf is what became of records of a topic.
+type accountOf struct {
+	topic schemas.Topic
+	kind  string
+}
+
+// agedOf is an entity of a tenant.
+type agedOf struct{ tenant, entity string }
+
 // rowID is the sorting key: rows that have it are one row.
 type rowID struct {
+	topic     schemas.Topic
 	tenant    string
 	time      schemas.Time
 	id        string
@@ -59,15 +70,24 @@ func NewWarehouse() *Warehouse {
 
 // InsertInteractions stores all of the batches.
 func (w *Warehouse) InsertInteractions(_ context.Context, batches ...schemas.Batch[*schemas.Interaction]) error {
+	w.insert(schemas.TopicInteractions, batches)
+	return nil
+}
+
+// InsertContacts stores all of the batches.
+func (w *Warehouse) InsertContacts(_ context.Context, batches ...schemas.Batch[*schemas.Contact]) error {
+	w.insert(schemas.TopicContacts, RowsOf(batches))
+	return nil
+}
+
+func (w *Warehouse) insert(topic schemas.Topic, batches []schemas.Batch[*schemas.Interaction]) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, b := range batches {
 		for _, r := range b.Records {
-			e := r.Event
-			w.rows[rowID{e.TenantID, e.StartedAt, e.InteractionID, r.Partition, r.Offset}] = r
+			w.rows[idOf(topic, r)] = r
 		}
 	}
-	return nil
 }
 
 // RecordDeadLetters accounts for the positions of letters.
@@ -100,28 +120,28 @@ func (w *Warehouse) WriteOff(_ context.Context, topic schemas.Topic, lost []sche
 	return nil
 }
 
-// account notes what became of a run. Only the topic with rows is kept account of.
+// account notes what became of a run. Only topics with rows are kept account of.
 func (w *Warehouse) account(kind string, topic schemas.Topic, r schemas.Run) {
-	if topic != schemas.TopicInteractions {
+	if !slices.Contains(rowTopics, topic) {
 		return
 	}
-	if w.accounted[kind] == nil {
-		w.accounted[kind] = map[int32]runs{}
+	of := accountOf{topic, kind}
+	if w.accounted[of] == nil {
+		w.accounted[of] = map[int32]runs{}
 	}
-	w.accounted[kind][r.Partition] = w.accounted[kind][r.Partition].with(r.Partition, r.First, r.Next)
+	w.accounted[of][r.Partition] = w.accounted[of][r.Partition].with(r.Partition, r.First, r.Next)
 }
 
 // of are the positions of a kind, by partition.
 func (w *Warehouse) of(topic schemas.Topic, kind string) map[int32]runs {
-	switch {
-	case topic != schemas.TopicInteractions:
-		return map[int32]runs{}
-	case kind != stored:
-		return w.accounted[kind]
+	if kind != stored {
+		return w.accounted[accountOf{topic, kind}]
 	}
 	offsets := map[int32][]int64{}
 	for id := range w.rows {
-		offsets[id.partition] = append(offsets[id.partition], id.offset)
+		if id.topic == topic {
+			offsets[id.partition] = append(offsets[id.partition], id.offset)
+		}
 	}
 	all := map[int32]runs{}
 	for p, of := range offsets {
@@ -228,43 +248,52 @@ func (w *Warehouse) HasTenant(_ context.Context, tenantID string) (bool, error) 
 			return true, nil
 		}
 	}
-	_, had := w.aged[tenantID]
+	had := false
+	for of := range w.aged {
+		had = had || of.tenant == tenantID
+	}
 	for r := range w.gone {
 		had = had || r.TenantID == tenantID
 	}
 	return had, nil
 }
 
-// Age removes the interactions of a tenant from before a time, and returns how many versions
+// Age removes the rows of an entity of a tenant from before a time, and returns how many versions
 // there were.
-func (w *Warehouse) Age(_ context.Context, tenantID, _ string, before, _ time.Time) (n int64, _ error) {
+func (w *Warehouse) Age(_ context.Context, tenantID, entity string, before, _ time.Time) (n int64, _ error) {
+	topic, _ := schemas.SourceOf(entity)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for id := range w.rows {
-		if id.tenant == tenantID && id.time.Before(before) {
-			w.account(agedOut, schemas.TopicInteractions, schemas.Run{Partition: id.partition, First: id.offset, Next: id.offset + 1})
+		if id.topic == topic && id.tenant == tenantID && id.time.Before(before) {
+			w.account(agedOut, topic, schemas.Run{Partition: id.partition, First: id.offset, Next: id.offset + 1})
 			delete(w.rows, id)
 			n++
 		}
 	}
-	if at := schemas.TimeOf(before); n > 0 && at.Compare(w.aged[tenantID]) > 0 {
-		w.aged[tenantID] = at
+	if at := schemas.TimeOf(before); n > 0 && at.Compare(w.aged[agedOf{tenantID, entity}]) > 0 {
+		w.aged[agedOf{tenantID, entity}] = at
 	}
 	return n, nil
 }
 
-// AgedBefore is before when interactions of a tenant were removed by Age.
-func (w *Warehouse) AgedBefore(_ context.Context, tenantID, _ string) (schemas.Time, error) {
+// AgedBefore is before when rows of an entity of a tenant were removed by Age.
+func (w *Warehouse) AgedBefore(_ context.Context, tenantID, entity string) (schemas.Time, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.aged[tenantID], nil
+	return w.aged[agedOf{tenantID, entity}], nil
 }
 
-// Records returns all rows, in no order.
-func (w *Warehouse) Records() []schemas.Record[*schemas.Interaction] {
+// Records returns the rows of a topic, in no order.
+func (w *Warehouse) Records(topic schemas.Topic) (all []schemas.Record[*schemas.Interaction]) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return slices.Collect(maps.Values(w.rows))
+	for id, r := range w.rows {
+		if id.topic == topic {
+			all = append(all, r)
+		}
+	}
+	return all
 }
 
 // Backup is the tables of a Warehouse at a moment.
@@ -287,19 +316,19 @@ func (w *Warehouse) Restore(b Backup) {
 // Lose empties all tables.
 func (w *Warehouse) Lose() { w.Restore(Backup{}) }
 
-// Drop loses the rows that lose selects; what is known of other positions stays.
-func (w *Warehouse) Drop(lose func(*schemas.Interaction) bool) {
+// Drop loses the rows of a topic that lose selects; what is known of other positions stays.
+func (w *Warehouse) Drop(topic schemas.Topic, lose func(*schemas.Interaction) bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	maps.DeleteFunc(w.rows, func(_ rowID, r schemas.Record[*schemas.Interaction]) bool { return lose(r.Event) })
+	maps.DeleteFunc(w.rows, func(id rowID, r schemas.Record[*schemas.Interaction]) bool { return id.topic == topic && lose(r.Event) })
 }
 
 func (t tables) clone() tables {
-	all := tables{map[rowID]schemas.Record[*schemas.Interaction]{}, map[string]map[int32]runs{}, map[string]schemas.Time{}, t.erasing.clone()}
+	all := tables{map[rowID]schemas.Record[*schemas.Interaction]{}, map[accountOf]map[int32]runs{}, map[agedOf]schemas.Time{}, t.erasing.clone()}
 	maps.Copy(all.rows, t.rows)
 	maps.Copy(all.aged, t.aged)
-	for kind, of := range t.accounted {
-		all.accounted[kind] = maps.Clone(of) // runs are replaced, never changed
+	for which, of := range t.accounted {
+		all.accounted[which] = maps.Clone(of) // runs are replaced, never changed
 	}
 	return all
 }

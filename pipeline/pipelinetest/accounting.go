@@ -2,6 +2,7 @@ package pipelinetest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"reflect"
@@ -37,8 +38,8 @@ type Accounting interface {
 
 // Losses are what happens to tables from outside.
 type Losses struct {
-	// Year loses the rows whose interactions began in a year: a partition of the table.
-	Year func(ctx context.Context, year int) error
+	// Year loses the rows of an entity that are of a year: a partition of its table.
+	Year func(ctx context.Context, entity string, year int) error
 	// Purge has rows go for good that are marked as deleted: until some merge erasures see them.
 	Purge func(ctx context.Context) error
 	// All loses everything.
@@ -55,14 +56,16 @@ func TestAccounting(t *testing.T, real Accounting, losses Losses, seed uint64) {
 	chance := rand.New(rand.NewPCG(seed, 0))
 	twin := NewWarehouse()
 	ctx := t.Context()
-	var inserted []schemas.Batch[*schemas.Interaction]
+	var inserted []inserting
 	var erasures []schemas.Erasure
 	for n := range accountingSteps {
 		p, at := int32(chance.IntN(2)), int64(chance.IntN(2))<<40+int64(chance.IntN(40))
 		run := schemas.Run{Partition: p, First: at, Next: at + 1 + int64(chance.IntN(5))}
+		topic := rowTopics[chance.IntN(len(rowTopics))]
+		entity := schemas.EntityOf(topic)
 		what := ""
 		both := func(name string, do func(Accounting) error) {
-			what = fmt.Sprintf("step %d, %s %v", n, name, run)
+			what = fmt.Sprintf("step %d, %s %v of %s", n, name, run, topic)
 			if err := do(real); err != nil {
 				t.Fatalf("%s: %v", what, err)
 			}
@@ -72,33 +75,38 @@ func TestAccounting(t *testing.T, real Accounting, losses Losses, seed uint64) {
 		}
 		switch k := chance.IntN(15); {
 		case k < 4:
-			b := rowsAt(run)
-			inserted = append(inserted, b)
-			both("insert", func(a Accounting) error { return a.InsertInteractions(ctx, b) })
+			insert := insertingAt(topic, run)
+			inserted = append(inserted, insert)
+			both("insert", func(a Accounting) error { return insert(ctx, a) })
 		case k == 4 && len(inserted) > 0: // the same once more, whatever was lost since
 			again := inserted[chance.IntN(len(inserted)):]
-			both("insert again", func(a Accounting) error { return a.InsertInteractions(ctx, again...) })
+			both("insert again", func(a Accounting) (err error) {
+				for _, insert := range again {
+					err = errors.Join(err, insert(ctx, a))
+				}
+				return err
+			})
 		case k == 5:
-			letter := schemas.DeadLetter{Topic: schemas.TopicInteractions, Partition: p, Offset: run.First, Next: run.Next}
+			letter := schemas.DeadLetter{Topic: topic, Partition: p, Offset: run.First, Next: run.Next}
 			both("dead letter", func(a Accounting) error { return a.RecordDeadLetters(ctx, []schemas.DeadLetter{letter}) })
 		case k == 6:
 			run.Next += int64(chance.IntN(2)) << 20 // blocks of positions
-			void := schemas.Void{Topic: schemas.TopicInteractions, Partition: p, First: run.First, Next: run.Next}
+			void := schemas.Void{Topic: topic, Partition: p, First: run.First, Next: run.Next}
 			both("void", func(a Accounting) error { return a.RecordVoids(ctx, []schemas.Void{void}) })
 		case k == 7:
-			both("write off", func(a Accounting) error { return a.WriteOff(ctx, schemas.TopicInteractions, []schemas.Run{run}) })
+			both("write off", func(a Accounting) error { return a.WriteOff(ctx, topic, []schemas.Run{run}) })
 		case k == 8:
 			year := yearOf(int64(n))
-			what = fmt.Sprintf("step %d, lose %d", n, year)
-			if err := losses.Year(ctx, year); err != nil {
+			what = fmt.Sprintf("step %d, lose %d of %s", n, year, topic)
+			if err := losses.Year(ctx, entity, year); err != nil {
 				t.Fatal(err)
 			}
-			twin.Drop(func(e *schemas.Interaction) bool { return e.StartedAt.Year() == year })
+			twin.Drop(topic, func(e *schemas.Interaction) bool { return e.StartedAt.Year() == year })
 		case k == 9:
 			tenant, before := fmt.Sprint("tenant-", n%3), time.Date(yearOf(int64(n)), 2, 1, 10, 0, 0, 0, time.UTC)
 			var aged []int64
 			both("age "+tenant, func(a Accounting) error {
-				n, err := a.Age(ctx, tenant, schemas.EntityInteraction, before, start)
+				n, err := a.Age(ctx, tenant, entity, before, start)
 				aged = append(aged, n)
 				return err
 			})
@@ -117,7 +125,7 @@ func TestAccounting(t *testing.T, real Accounting, losses Losses, seed uint64) {
 			both("erase again "+e.About(), func(a Accounting) error { _, err := a.EraseAgain(ctx, e); return err })
 		case k == 14: // ingest knows that a row is erased, and does not store it
 			r := rowsAt(run).Records[0]
-			row := warehouse.ErasedRow{Topic: schemas.TopicInteractions, Partition: p, Offset: r.Offset, TenantID: r.Event.TenantID, ErasureID: "x0", Time: r.Event.StartedAt.Time}
+			row := warehouse.ErasedRow{Topic: topic, Partition: p, Offset: r.Offset, TenantID: r.Event.TenantID, ErasureID: "x0", Time: r.Event.StartedAt.Time}
 			both("record as erased", func(a Accounting) error { return a.RecordErased(ctx, []warehouse.ErasedRow{row}) })
 		case n%20 == 19:
 			what = fmt.Sprintf("step %d, lose all", n)
@@ -157,15 +165,48 @@ func rowsAt(run schemas.Run) schemas.Batch[*schemas.Interaction] {
 	return b
 }
 
+// inserting inserts the same rows every time.
+type inserting func(ctx context.Context, a Accounting) error
+
+// insertingAt inserts what is at a run of positions of a topic.
+func insertingAt(topic schemas.Topic, run schemas.Run) inserting {
+	if topic == schemas.TopicInteractions {
+		b := rowsAt(run)
+		return func(ctx context.Context, a Accounting) error { return a.InsertInteractions(ctx, b) }
+	}
+	b := contactsAt(run)
+	return func(ctx context.Context, a Accounting) error { return a.InsertContacts(ctx, b) }
+}
+
+// contactsAt are contacts at a run of positions, as rowsAt are interactions.
+func contactsAt(run schemas.Run) schemas.Batch[*schemas.Contact] {
+	b := schemas.Batch[*schemas.Contact]{Topic: schemas.TopicContacts, Partition: run.Partition, First: run.First, Next: run.Next}
+	for at := run.First; at < run.Next; at++ {
+		b.Records = append(b.Records, schemas.Record[*schemas.Contact]{
+			Event: &schemas.Contact{
+				ContactID: []string{"ann", "bob", "cy"}[at/3%3], TenantID: fmt.Sprint("tenant-", at%3),
+				CreatedAt: schemas.TimeOf(time.Date(yearOf(at), 2, 1, int(at%20), 0, 0, 0, time.UTC)),
+			},
+			Partition: run.Partition, Offset: at, Time: schemas.TimeOf(start),
+		})
+	}
+	return b
+}
+
 // answered is what an Accounting says.
 type answered struct {
+	tenants [4]bool
+	topics  []ofTopic
+	erased  []forgotten
+}
+
+// ofTopic is what it says of a topic.
+type ofTopic struct {
 	missing int64
 	gaps    []schemas.Run
 	account []warehouse.PartitionAccount
 	reached map[int32]int64
-	tenants [4]bool
 	aged    [4]schemas.Time
-	erased  []forgotten
 }
 
 // forgotten is what it says of an erasure.
@@ -191,7 +232,7 @@ func erasureOf(chance *rand.Rand) schemas.Erasure {
 		r.ErasureID += r.InteractionID
 	}
 	to := int64(chance.IntN(2))<<40 + int64(chance.IntN(40))
-	return schemas.Erasure{Request: r, Interactions: schemas.Snapshot{to, to}, Contacts: schemas.Snapshot{0}}
+	return schemas.Erasure{Request: r, Interactions: schemas.Snapshot{to, to}, Contacts: schemas.Snapshot{to / 2, to}}
 }
 
 // answers asks an Accounting everything.
@@ -203,26 +244,35 @@ func answers(t *testing.T, a Accounting, erasures []schemas.Erasure) (all answer
 		{Partition: 0, First: 0, Next: 30}, {Partition: 0, First: second + 3, Next: second + 50},
 		{Partition: 1, First: 0, Next: 2<<20 + 9}, {Partition: 1, First: second, Next: second + 1<<20 + 7},
 	}
-	errs := make([]error, 5)
-	all.missing, errs[0] = a.Missing(ctx, schemas.TopicInteractions, used)
-	all.gaps, _, errs[1] = a.Gaps(ctx, schemas.TopicInteractions, used, 1000)
-	all.account, errs[2] = a.Account(ctx, schemas.TopicInteractions, used)
-	all.reached, errs[3] = a.Reached(ctx, schemas.TopicInteractions)
-	all.gaps = slices.Clip(append([]schemas.Run{}, all.gaps...))
+	var errs []error
+	for _, topic := range rowTopics {
+		var of ofTopic
+		var err error
+		of.missing, err = a.Missing(ctx, topic, used)
+		errs = append(errs, err)
+		of.gaps, _, err = a.Gaps(ctx, topic, used, 1000)
+		errs = append(errs, err)
+		of.account, err = a.Account(ctx, topic, used)
+		errs = append(errs, err)
+		of.reached, err = a.Reached(ctx, topic)
+		errs = append(errs, err)
+		of.gaps = slices.Clip(append([]schemas.Run{}, of.gaps...))
+		for i := range of.aged {
+			of.aged[i], err = a.AgedBefore(ctx, fmt.Sprint("tenant-", i), schemas.EntityOf(topic))
+			errs = append(errs, err)
+		}
+		all.topics = append(all.topics, of)
+	}
 	for i := range all.tenants {
-		tenant := fmt.Sprint("tenant-", i)
-		if all.tenants[i], errs[4] = a.HasTenant(ctx, tenant); errs[4] != nil {
-			break
-		}
-		if all.aged[i], errs[4] = a.AgedBefore(ctx, tenant, schemas.EntityInteraction); errs[4] != nil {
-			break
-		}
+		var err error
+		all.tenants[i], err = a.HasTenant(ctx, fmt.Sprint("tenant-", i))
+		errs = append(errs, err)
 	}
 	for _, e := range erasures {
 		var x forgotten
 		err := a.ErasedSubjects(ctx, e, func(some []*schemas.ErasedSubject) error {
 			for _, s := range some {
-				x.subjects = append(x.subjects, fmt.Sprint(s.Key(), s.Interactions))
+				x.subjects = append(x.subjects, fmt.Sprint(s.Key(), s.Interactions, s.Contacts))
 			}
 			return nil
 		})

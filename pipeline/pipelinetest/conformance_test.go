@@ -34,14 +34,14 @@ func TestClickHouseAccountsAsTheTwinDoes(t *testing.T) {
 	check(t, db.Create(t.Context(), warehouse.Schema()))
 	change := func(ctx context.Context, sql ...string) error { return db.Change(ctx, "lose rows", sql) }
 	losses := pipelinetest.Losses{
-		Year: func(ctx context.Context, year int) error {
-			return change(ctx, fmt.Sprintf("ALTER TABLE interactions DROP PARTITION %d", year))
+		Year: func(ctx context.Context, entity string, year int) error {
+			return change(ctx, fmt.Sprintf("ALTER TABLE %ss DROP PARTITION %d", entity, year))
 		},
 		Purge: func(ctx context.Context) error {
-			return db.Change(tables.WithSettings(ctx, clickhouse.Settings{"mutations_sync": 2}), "purge", []string{"ALTER TABLE interactions APPLY DELETED MASK"})
+			return db.Change(tables.WithSettings(ctx, clickhouse.Settings{"mutations_sync": 2}), "purge", []string{"ALTER TABLE interactions APPLY DELETED MASK", "ALTER TABLE contacts APPLY DELETED MASK"})
 		},
 		All: func(ctx context.Context) error {
-			return change(ctx, "TRUNCATE TABLE interactions", "TRUNCATE TABLE accounted", "TRUNCATE TABLE aged_out", "TRUNCATE TABLE erased_rows", "TRUNCATE TABLE erased_subjects")
+			return change(ctx, "TRUNCATE TABLE interactions", "TRUNCATE TABLE contacts", "TRUNCATE TABLE accounted", "TRUNCATE TABLE aged_out", "TRUNCATE TABLE erased_rows", "TRUNCATE TABLE erased_subjects")
 		},
 	}
 	check(t, losses.All(t.Context())) // other tests' rows

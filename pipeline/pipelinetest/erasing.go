@@ -47,13 +47,14 @@ func (e erasing) clone() erasing {
 	return all
 }
 
-// source is the rows of a tenant as a Source.
-func (w *Warehouse) source(tenantID string) *Source {
-	s := NewSource(w.Records()...)
+// source is the rows of an entity of a tenant as a Source.
+func (w *Warehouse) source(tenantID, entity string) *Source {
+	topic, _ := schemas.SourceOf(entity)
+	s := NewSource(w.Records(topic)...)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for subject, r := range w.subjects {
-		if subject.TenantID == tenantID && subject.Kind == schemas.ErasedInteraction {
+		if subject.TenantID == tenantID && subject.Kind == entity {
 			s.erased[subject.ID] = append(s.erased[subject.ID], r.at...)
 		}
 	}
@@ -88,7 +89,7 @@ func (w *Warehouse) ErasingSteps(e schemas.Erasure) []ErasingStep {
 		}},
 		{"record interactions of contacts", func(ctx context.Context) error {
 			var all []*schemas.ErasedSubject
-			for _, r := range w.Records() {
+			for _, r := range w.Records(schemas.TopicInteractions) {
 				if slices.Contains(e.Erasable(), schemas.Subject{Kind: schemas.ErasedContact, ID: r.Event.ContactID}) && r.Event.TenantID == e.Request.TenantID && below(e.Interactions, r.Partition, r.Offset) {
 					all = append(all, &schemas.ErasedSubject{Request: e.Request, Kind: schemas.ErasedInteraction, SubjectID: r.Event.InteractionID, Interactions: e.Interactions, Contacts: e.Contacts})
 				}
@@ -108,47 +109,69 @@ func (w *Warehouse) RemoveErased(ctx context.Context, e schemas.Erasure) error {
 	return nil
 }
 
-// RemovingSteps are the statements of RemoveErased, in order.
-func (w *Warehouse) RemovingSteps(e schemas.Erasure) []ErasingStep {
-	return []ErasingStep{
-		{"record rows", func(context.Context) error {
-			for _, r := range w.erasable(e) {
+// RemovingSteps are the statements of RemoveErased, in order: each for every table. Where there is
+// no topic of contacts there is no table of them.
+func (w *Warehouse) RemovingSteps(e schemas.Erasure) (steps []ErasingStep) {
+	for _, s := range []struct {
+		name string
+		do   func(topic schemas.Topic) error
+	}{
+		{"record", func(topic schemas.Topic) error {
+			for _, r := range w.erasable(e, topic) {
 				w.mu.Lock()
-				w.gone[erasedRow(e, r)] = true
+				w.gone[erasedRow(e, topic, r)] = true
 				w.mu.Unlock()
 			}
 			return nil
 		}},
-		{"account for rows", func(context.Context) error {
-			for _, r := range w.erasable(e) {
+		{"account for", func(topic schemas.Topic) error {
+			for _, r := range w.erasable(e, topic) {
 				w.mu.Lock()
-				w.account(erased, schemas.TopicInteractions, schemas.Run{Partition: r.Partition, First: r.Offset, Next: r.Offset + 1})
+				w.account(erased, topic, schemas.Run{Partition: r.Partition, First: r.Offset, Next: r.Offset + 1})
 				w.mu.Unlock()
 			}
 			return nil
 		}},
-		{"delete rows", func(context.Context) error {
+		{"delete", func(topic schemas.Topic) error {
 			contacts := w.about(e, schemas.ErasedContact)
-			doomed := w.erasable(e)
-			for _, r := range w.Records() {
-				if r.Event.TenantID == e.Request.TenantID && contacts[r.Event.ContactID] && below(e.Interactions, r.Partition, r.Offset) {
+			doomed := w.erasable(e, topic)
+			for _, r := range w.Records(topic) {
+				if r.Event.TenantID == e.Request.TenantID && contacts[r.Event.ContactID] && below(belowIn(e, topic), r.Partition, r.Offset) {
 					doomed = append(doomed, r)
 				}
 			}
 			w.mu.Lock()
 			defer w.mu.Unlock()
 			for _, r := range doomed {
-				delete(w.rows, idOf(r))
+				delete(w.rows, idOf(topic, r))
 			}
 			return nil
 		}},
-		{"count what is left", func(context.Context) error {
-			if left := len(w.erasable(e)); left > 0 {
-				return fmt.Errorf("erase %s: still in interactions: %s", e.Request.ErasureID, schemas.Counted(left, "row"))
+		{"count", func(topic schemas.Topic) error {
+			if left := len(w.erasable(e, topic)); left > 0 {
+				return fmt.Errorf("erase %s: still in %s: %s", e.Request.ErasureID, topic, schemas.Counted(left, "row"))
 			}
 			return nil
 		}},
+	} {
+		for _, t := range []struct {
+			topic schemas.Topic
+			name  string
+		}{{schemas.TopicInteractions, "rows"}, {schemas.TopicContacts, "contacts"}} {
+			if len(belowIn(e, t.topic)) > 0 || t.topic == schemas.TopicInteractions {
+				steps = append(steps, ErasingStep{s.name + " " + t.name, func(context.Context) error { return s.do(t.topic) }})
+			}
+		}
 	}
+	return steps
+}
+
+// belowIn is the point in a topic as of which an erasure forgets.
+func belowIn(e schemas.Erasure, topic schemas.Topic) schemas.Snapshot {
+	if topic == schemas.TopicContacts {
+		return e.Contacts
+	}
+	return e.Interactions
 }
 
 // about are the ids that an erasure is about, of a kind, as recorded.
@@ -164,11 +187,11 @@ func (w *Warehouse) about(e schemas.Erasure, kind string) map[string]bool {
 	return ids
 }
 
-// erasable are the rows of the interactions that an erasure is about, below its snapshot.
-func (w *Warehouse) erasable(e schemas.Erasure) (all []schemas.Record[*schemas.Interaction]) {
-	ids := w.about(e, schemas.ErasedInteraction)
-	for _, r := range w.Records() {
-		if r.Event.TenantID == e.Request.TenantID && ids[r.Event.InteractionID] && below(e.Interactions, r.Partition, r.Offset) {
+// erasable are the rows of a topic that an erasure is about, below its snapshot.
+func (w *Warehouse) erasable(e schemas.Erasure, topic schemas.Topic) (all []schemas.Record[*schemas.Interaction]) {
+	ids := w.about(e, schemas.EntityOf(topic))
+	for _, r := range w.Records(topic) {
+		if r.Event.TenantID == e.Request.TenantID && ids[r.Event.InteractionID] && below(belowIn(e, topic), r.Partition, r.Offset) {
 			all = append(all, r)
 		}
 	}
@@ -183,7 +206,7 @@ func (w *Warehouse) ErasableBodies(_ context.Context, e schemas.Erasure, each fu
 		ids[s.ID] = ids[s.ID] || s.Kind == schemas.ErasedInteraction
 	}
 	var all []schemas.Record[*schemas.Interaction]
-	for _, r := range w.Records() {
+	for _, r := range w.Records(schemas.TopicInteractions) {
 		if r.Event.TenantID != e.Request.TenantID || !below(e.Interactions, r.Partition, r.Offset) {
 			continue
 		}
@@ -209,23 +232,25 @@ func below(s schemas.Snapshot, partition int32, offset int64) bool {
 	return int(partition) < len(s) && offset < s[partition]
 }
 
-func idOf(r schemas.Record[*schemas.Interaction]) rowID {
-	return rowID{r.Event.TenantID, r.Event.StartedAt, r.Event.InteractionID, r.Partition, r.Offset}
+func idOf(topic schemas.Topic, r schemas.Record[*schemas.Interaction]) rowID {
+	return rowID{topic, r.Event.TenantID, r.Event.StartedAt, r.Event.InteractionID, r.Partition, r.Offset}
 }
 
-func erasedRow(e schemas.Erasure, r schemas.Record[*schemas.Interaction]) warehouse.ErasedRow {
+func erasedRow(e schemas.Erasure, topic schemas.Topic, r schemas.Record[*schemas.Interaction]) warehouse.ErasedRow {
 	return warehouse.ErasedRow{
-		Topic: schemas.TopicInteractions, Partition: r.Partition, Offset: r.Offset,
+		Topic: topic, Partition: r.Partition, Offset: r.Offset,
 		TenantID: e.Request.TenantID, ErasureID: e.Request.ErasureID, Time: r.Event.StartedAt.Time,
 	}
 }
 
 // cameBack are the rows of an erasure that are stored though they were erased.
 func (w *Warehouse) cameBack(e schemas.Erasure) bool {
-	return slices.ContainsFunc(w.Records(), func(r schemas.Record[*schemas.Interaction]) bool {
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		return w.gone[erasedRow(e, r)]
+	return slices.ContainsFunc(rowTopics, func(topic schemas.Topic) bool {
+		return slices.ContainsFunc(w.Records(topic), func(r schemas.Record[*schemas.Interaction]) bool {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			return w.gone[erasedRow(e, topic, r)]
+		})
 	})
 }
 
@@ -237,15 +262,17 @@ func (w *Warehouse) CameBack(_ context.Context, all []schemas.Erasure) ([]schema
 // CountErasable is how many rows an erasure would remove that began when some did that it
 // removed.
 func (w *Warehouse) CountErasable(_ context.Context, e schemas.Erasure) (n int64, _ error) {
-	times := map[time.Time]bool{}
-	w.mu.Lock()
-	for r := range w.gone {
-		times[r.Time] = times[r.Time] || r.TenantID == e.Request.TenantID && r.ErasureID == e.Request.ErasureID
-	}
-	w.mu.Unlock()
-	for _, r := range w.erasable(e) {
-		if times[r.Event.StartedAt.Time] {
-			n++
+	for _, topic := range rowTopics {
+		times := map[time.Time]bool{}
+		w.mu.Lock()
+		for r := range w.gone {
+			times[r.Time] = times[r.Time] || r.Topic == topic && r.TenantID == e.Request.TenantID && r.ErasureID == e.Request.ErasureID
+		}
+		w.mu.Unlock()
+		for _, r := range w.erasable(e, topic) {
+			if times[r.Event.StartedAt.Time] {
+				n++
+			}
 		}
 	}
 	return n, nil
@@ -364,12 +391,16 @@ func (w *Warehouse) ErasuresOf(_ context.Context, subjects []warehouse.Subject, 
 // Impact is what Erase would remove.
 func (w *Warehouse) Impact(_ context.Context, e schemas.Erasure) (warehouse.Impact, error) {
 	w.mu.Lock()
-	before := map[string][]time.Time{}
+	before := map[string]map[string][]time.Time{schemas.ErasedInteraction: {}, schemas.ErasedContact: {}}
 	for s, r := range w.subjects {
-		if s.TenantID == e.Request.TenantID && s.Kind == schemas.ErasedInteraction {
-			before[s.ID] = append(before[s.ID], r.at...)
+		if s.TenantID == e.Request.TenantID {
+			before[s.Kind][s.ID] = append(before[s.Kind][s.ID], r.at...)
 		}
 	}
 	w.mu.Unlock()
-	return warehouse.ImpactOf(e, w.Records(), before), nil
+	stored := map[string][]schemas.Record[*schemas.Interaction]{}
+	for _, topic := range rowTopics {
+		stored[schemas.EntityOf(topic)] = w.Records(topic)
+	}
+	return warehouse.ImpactOf(e, stored, before), nil
 }

@@ -3,7 +3,6 @@ package pipelinetest
 import (
 	"cmp"
 	"context"
-	"errors"
 	"maps"
 	"slices"
 	"time"
@@ -62,14 +61,4 @@ func (w *Warehouse) Erasures(is func(e schemas.Erasure, saved time.Time) bool) (
 		}
 	}
 	return all
-}
-
-// InsertContacts stores nothing: the twin is one of interactions.
-func (w *Warehouse) InsertContacts(_ context.Context, batches ...schemas.Batch[*schemas.Contact]) error {
-	for _, b := range batches {
-		if len(b.Records) > 0 {
-			return errors.New("the twin has no contacts")
-		}
-	}
-	return nil
 }

@@ -17,7 +17,9 @@ func TestAPlanMadeWhileRowsWereLostIsNotKept(t *testing.T) {
 		check(t, w.InsertInteractions(t.Context(), schemas.Batch[*schemas.Interaction]{Records: []schemas.Record[*schemas.Interaction]{r}}))
 	}
 	all := w.Backup()
-	lose := func() { w.Drop(func(e *schemas.Interaction) bool { return e.MediaType == "voice" }) }
+	lose := func() {
+		w.Drop(schemas.TopicInteractions, func(e *schemas.Interaction) bool { return e.MediaType == "voice" })
+	}
 	errLost := errors.New("records are missing")
 	for name, c := range map[string]struct {
 		before func()

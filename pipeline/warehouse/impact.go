@@ -146,31 +146,42 @@ func (i *Impact) add(kind string, key schemas.RowKey, v erasableVersion) {
 	}
 }
 
-// ImpactOf is the Impact of an erasure on interactions that are at hand, each once, rather than
-// in ClickHouse; recorded is when erasures of interactions of the tenant were recorded before.
-func ImpactOf(e schemas.Erasure, stored []schemas.Record[*schemas.Interaction], recorded map[string][]time.Time) Impact {
-	impact := Impact{erasure: e, rows: map[string][]erasableRow{}, recorded: map[string]map[string][]time.Time{schemas.ErasedInteraction: recorded}}
+// ImpactOf is the Impact of an erasure on rows that are at hand, each once, rather than in
+// ClickHouse: by entity, contacts as interactions that have what their table has. recorded is when
+// erasures of ids of the tenant were recorded before, by entity.
+func ImpactOf(e schemas.Erasure, stored map[string][]schemas.Record[*schemas.Interaction], recorded map[string]map[string][]time.Time) Impact {
+	impact := Impact{erasure: e, rows: map[string][]erasableRow{}, recorded: recorded}
 	contacts, interactions := idsOf(e.Erasable())
-	for _, r := range stored { // versions that do not name the contact go with those that do
+	for _, r := range stored[schemas.EntityInteraction] { // versions that do not name the contact go with those that do
 		below := int(r.Partition) < len(e.Interactions) && r.Offset < e.Interactions[r.Partition]
-		if below && slices.Contains(contacts, r.Event.ContactID) {
+		if below && r.Event.TenantID == e.Request.TenantID && slices.Contains(contacts, r.Event.ContactID) {
 			interactions = append(interactions, r.Event.InteractionID)
 		}
 	}
+	impact.addAll(schemas.EntityInteraction, stored[schemas.EntityInteraction], func(i *schemas.Interaction) bool {
+		return slices.Contains(contacts, i.ContactID) || slices.Contains(interactions, i.InteractionID)
+	})
+	impact.addAll(schemas.EntityContact, stored[schemas.EntityContact], func(i *schemas.Interaction) bool {
+		return slices.Contains(contacts, i.ContactID)
+	})
+	return impact
+}
+
+// addAll adds the versions of rows of the erasure's tenant that it is about.
+func (i *Impact) addAll(entity string, stored []schemas.Record[*schemas.Interaction], is func(*schemas.Interaction) bool) {
 	about := slices.DeleteFunc(slices.Clone(stored), func(r schemas.Record[*schemas.Interaction]) bool {
-		return r.Event.TenantID != e.Request.TenantID || !slices.Contains(contacts, r.Event.ContactID) && !slices.Contains(interactions, r.Event.InteractionID)
+		return r.Event.TenantID != i.erasure.Request.TenantID || !is(r.Event)
 	})
 	slices.SortFunc(about, func(a, b schemas.Record[*schemas.Interaction]) int {
 		return cmp.Or(a.Event.StartedAt.Compare(b.Event.StartedAt), cmp.Compare(a.Event.InteractionID, b.Event.InteractionID), cmp.Compare(a.Partition, b.Partition), cmp.Compare(b.Offset, a.Offset))
 	})
 	for _, r := range about {
-		impact.add(schemas.ErasedInteraction, schemas.RowKey{Time: r.Event.StartedAt, ID: r.Event.InteractionID}, erasableVersion{
+		i.add(entity, schemas.RowKey{Time: r.Event.StartedAt, ID: r.Event.InteractionID}, erasableVersion{
 			partition: r.Partition, offset: r.Offset, published: r.Time.Time,
 			media: r.Event.MediaType, direction: r.Event.Direction, status: r.Event.Status, queue: r.Event.Queue,
 			contact: r.Event.ContactID, attributes: r.Event.Attributes, attached: len(r.Event.Attachments) > 0,
 		})
 	}
-	return impact
 }
 
 // once returns a text that is held already, if an equal one is.

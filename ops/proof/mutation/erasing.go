@@ -47,6 +47,10 @@ var erasing = []mutation{
 		"consumers/erasure/objects.go", "\tfor {\n\t\tif err := h.await(ctx, *e, \"ingest\", behind); err != nil {", "\tbehind = h.storing()\n\tfor {\n\t\tif err := h.await(ctx, *e, \"ingest\", behind); err != nil {",
 		"ops/proof/simulate", "TestNoObjectOfWhatWasErasedStaysThoughClickHouseIsLostMeanwhile",
 	}, {
+		"erasure", "what topics hold of contacts is waited for, too",
+		"consumers/erasure/await.go", "{topic: schemas.TopicInteractions, to: e.Interactions}, {topic: schemas.TopicContacts, to: e.Contacts}", "{topic: schemas.TopicInteractions, to: e.Interactions}",
+		"ops/proof/simulate", "TestHistories",
+	}, {
 		"erasure", "nothing found is not done",
 		"consumers/erasure/erasure.go", "if impact.Versions == 0 || len(unknown) > 0 && !e.Request.SkipUnknown {", "if impact.Versions < 0 {",
 		"ops/app", "TestAnErasureOfNothingIsNotDone",

@@ -30,8 +30,8 @@ var faults = []mutation{
 		simulator, "TestHistories",
 	}, {
 		"ingest", "fault 3: what was inserted once is dropped, whether it is still stored or not",
-		"ops/proof/simulate/services.go", "\t\t\tw.model.stored(batches)\n\t\t\treturn w.tables",
-		"\t\t\tif r := batches[0].Records[0]; w.model.bodies[position{r.Partition, r.Offset}] != \"\" {\n\t\t\t\treturn nil\n\t\t\t}\n\t\t\tw.model.stored(batches)\n\t\t\treturn w.tables",
+		"ops/proof/simulate/services.go", "\t\tt.p.w.model.stored(batches)\n\t\treturn t.p.w.tables",
+		"\t\tif r := batches[0].Records[0]; t.p.w.model.bodies[position{schemas.TopicInteractions, r.Partition, r.Offset}] != \"\" {\n\t\t\treturn nil\n\t\t}\n\t\tt.p.w.model.stored(batches)\n\t\treturn t.p.w.tables",
 		simulator, "TestHistories",
 	}, {
 		"ingest", "fault 4: a topic that is made again uses the positions of the one before",

@@ -36,6 +36,14 @@ type asked struct {
 	completed int
 }
 
+// of is what it is an export of, and topic where that comes from.
+func (x *asked) of() entityOf { return entityOf{x.request.TenantID, x.request.Entity} }
+
+func (x *asked) topic() schemas.Topic {
+	topic, _ := schemas.SourceOf(x.request.Entity)
+	return topic
+}
+
 func (x *asked) name() string { return "export " + x.request.ExportID }
 
 // seal is what the service signs with: an elliptic curve, as RSA would take a tenth of a
@@ -79,8 +87,11 @@ var key = sync.OnceValues(func() (tls.Certificate, string) {
 
 // request asks for an export.
 func (w *world) request(a, b, c int) bool {
-	r := w.requestOf(tenant(a))
+	r := w.requestOf(tenant(a), schemas.EntityOf(w.source(a/2).of()))
 	switch n := b % 6; {
+	case r.Entity == schemas.EntityContact && n < len(contactFilters):
+		contactFilters[n](r)
+	case r.Entity == schemas.EntityContact && b/6%4 < 2:
 	case n < 5:
 		filters[n](r)
 	case b/6%4 < 2:
@@ -91,7 +102,7 @@ func (w *world) request(a, b, c int) bool {
 	if b%7 == 6 {
 		r.Attachments = schemas.AttachmentsNone
 	}
-	earlier := w.model.acceptedOf(r.TenantID)
+	earlier := w.model.acceptedOf(entityOf{r.TenantID, r.Entity})
 	switch {
 	case len(earlier) == 0:
 	case c%6 == 1: // the same point in time
@@ -102,8 +113,15 @@ func (w *world) request(a, b, c int) bool {
 	case c%6 == 3:
 		r.SinceExport = earlier[c%len(earlier)].request.ExportID
 	}
-	w.model.exports = append(w.model.exports, &asked{request: r, step: w.send(r)})
+	w.asks(r)
 	return true
+}
+
+// asks sends a request for an export.
+func (w *world) asks(r *schemas.ExportRequest) *asked {
+	x := &asked{request: r, step: w.send(r)}
+	w.model.exports = append(w.model.exports, x)
+	return x
 }
 
 // send publishes a message about an export, which is acknowledged at once.
@@ -152,10 +170,10 @@ func (w *world) ask(action string, x *asked) {
 	})
 }
 
-// acceptedOf are the exports of a tenant that were accepted.
-func (m *model) acceptedOf(tenant string) (all []*asked) {
+// acceptedOf are the exports of an entity of a tenant that were accepted.
+func (m *model) acceptedOf(of entityOf) (all []*asked) {
 	for _, x := range m.exports {
-		if x.accepted > 0 && x.request.TenantID == tenant {
+		if x.accepted > 0 && x.of() == of {
 			all = append(all, x)
 		}
 	}

@@ -10,8 +10,8 @@ import (
 // mostPartitions is how many partitions a topic has at most.
 const mostPartitions = 4
 
-func (w *world) raise(int, int, int) bool {
-	t := w.source()
+func (w *world) raise(a, _, _ int) bool {
+	t := w.source(a)
 	if len(t.partitions) == mostPartitions {
 		return false
 	}
@@ -19,14 +19,15 @@ func (w *world) raise(int, int, int) bool {
 	return true
 }
 
-func (w *world) elect(a, _, _ int) bool {
-	t := w.source()
+func (w *world) elect(a, b, _ int) bool {
+	t := w.source(b)
+	w.model.wasCut(t)
 	t.partitions[a%len(t.partitions)].elect()
 	return true
 }
 
-func (w *world) truncate(a, b, _ int) bool {
-	t := w.source()
+func (w *world) truncate(a, b, c int) bool {
+	t := w.source(c)
 	p := t.partitions[a%len(t.partitions)]
 	to := max(p.end()-int64(b%5+1), p.start)
 	if to == p.end() {
@@ -45,12 +46,13 @@ func (w *world) truncate(a, b, _ int) bool {
 		return false
 	}
 	w.model.lose(truncated, lost)
+	w.model.wasCut(t)
 	p.truncate(to)
 	return true
 }
 
-func (w *world) trim(a, b, _ int) bool {
-	t := w.source()
+func (w *world) trim(a, b, c int) bool {
+	t := w.source(c)
 	p := t.partitions[a%len(t.partitions)]
 	to := min(p.start+int64(b%6+1), p.stable())
 	if to <= p.start {
@@ -71,18 +73,18 @@ func (w *world) gone(t *topicLog) {
 			}
 		}
 	}
-	w.open = nil
+	w.open = slices.DeleteFunc(slices.Clone(w.open), func(tx *transaction) bool { return tx.partitions[0].topic == t })
 }
 
-func (w *world) remake(a, _, c int) bool {
+func (w *world) remake(a, b, c int) bool {
 	if w.cluster.nameless { // nothing tells a topic that is made again
 		return false
 	}
-	old := w.source()
+	old := w.source(b)
 	w.gone(old)
 	w.create(w.cluster, old.name, a%3+1)
 	if c%2 == 0 { // brokers forget what groups have committed of a topic that is deleted, sooner or later
-		w.forget()
+		w.forget(old.of())
 	}
 	if c%3 == 0 {
 		w.cluster.stale[old.name] = stale{old, w.now().Add(metadataTimeout)}
@@ -109,11 +111,11 @@ func (w *world) loseStatuses(_, _, c int) bool {
 	return true
 }
 
-// forget loses what groups have committed of the topic with rows.
-func (w *world) forget() {
-	w.model.doubt()
+// forget loses what groups have committed of a topic with rows.
+func (w *world) forget(topic schemas.Topic) {
+	w.model.doubt(topic)
 	for _, g := range w.cluster.groups {
-		delete(g.offsets, string(schemas.TopicInteractions))
+		delete(g.offsets, string(topic))
 	}
 }
 
@@ -129,17 +131,21 @@ func (w *world) move(a, _, _ int) bool {
 	}
 	w.sleep(time.Minute)
 	old.off = true
-	from := w.source()
 	var copied []*entry
-	for _, p := range from.partitions {
-		copied = append(copied, p.present()...)
+	for _, topic := range w.topics {
+		from := w.logOf(topic)
+		for _, p := range from.partitions {
+			copied = append(copied, p.present()...)
+		}
+		w.gone(from)
 	}
-	w.gone(from)
 	w.cluster = newCluster(w)
 	for name, t := range old.topics {
 		w.create(w.cluster, name, len(t.partitions))
 	}
-	w.model.doubt()
+	for _, topic := range w.topics {
+		w.model.doubt(topic)
+	}
 	w.model.untold = true
 	for _, x := range w.model.exports {
 		x.lost = true
@@ -153,7 +159,7 @@ func (w *world) move(a, _, _ int) bool {
 	if a%2 == 0 { // mirrored: in order, with other offsets, without transactions
 		for _, e := range copied {
 			if e.content != nil && e.visible() && e.huge == [2]int64{} {
-				w.add(w.source().partitions[e.log.n], e.content, string(e.key), &entry{})
+				w.add(w.logOf(e.topic()).partitions[e.log.n], e.content, string(e.key), &entry{})
 			}
 		}
 	}
@@ -161,16 +167,17 @@ func (w *world) move(a, _, _ int) bool {
 	return true
 }
 
-func (w *world) loseOffsets(int, int, int) bool {
-	if w.model.cut() {
+func (w *world) loseOffsets(a, _, _ int) bool {
+	topic := w.source(a).of()
+	if w.model.cut(topic) {
 		return false
 	}
-	w.forget()
+	w.forget(topic)
 	return true
 }
 
-func (w *world) skew(a, b, _ int) bool {
-	t := w.source()
+func (w *world) skew(a, b, c int) bool {
+	t := w.source(c)
 	t.partitions[a%len(t.partitions)].skew = time.Duration(b%7-3) * time.Second
 	return true
 }
@@ -198,7 +205,7 @@ func (w *world) restore(a, _, _ int) bool {
 	return true
 }
 
-func (w *world) dropYear(a, _, _ int) bool {
-	w.tables.Drop(func(e *schemas.Interaction) bool { return e.StartedAt.Year() == firstYear+a%years })
+func (w *world) dropYear(a, b, _ int) bool {
+	w.tables.Drop(w.source(b).of(), func(e *schemas.Interaction) bool { return e.StartedAt.Year() == firstYear+a%years })
 	return true
 }

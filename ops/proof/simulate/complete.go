@@ -11,7 +11,7 @@ import (
 	"cdds/schemas"
 )
 
-// look is what a process saw of the topic with rows when it asked for the last stable
+// look is what a process saw of a topic with rows when it asked for the last stable
 // offsets.
 type look struct {
 	p      *process
@@ -26,7 +26,7 @@ type look struct {
 // has reports whether an entry lies before the look, and whether it was there: it may have
 // been lost by then.
 func (l *look) has(e *entry) (before, there bool) {
-	if e.born > l.step {
+	if e.born > l.step || e.topic() != l.topic.of() {
 		return false, false
 	}
 	if e.lost != nil && e.lost.first <= l.step {
@@ -45,9 +45,9 @@ type version struct {
 	must bool
 }
 
-// looked notes that a process saw where the topic with rows ends for readers.
+// looked notes that a process saw where a topic with rows ends for readers.
 func (m *model) looked(p *process, c *cluster, topic schemas.Topic) {
-	if topic != schemas.TopicInteractions {
+	if !slices.Contains(m.w.topics, topic) {
 		return
 	}
 	t := c.topics[string(topic)]
@@ -76,20 +76,20 @@ func (m *model) accepted(p *process, x *asked, key string) {
 	x.accepted, x.acceptedAt, x.snapshot = m.w.steps, m.w.now(), a.Snapshot
 	if x.request.Snapshot != nil {
 		for _, earlier := range m.exports {
-			if earlier != x && earlier.look != nil && slices.Equal(earlier.snapshot, a.Snapshot) {
+			if earlier != x && earlier.look != nil && earlier.topic() == x.topic() && slices.Equal(earlier.snapshot, a.Snapshot) {
 				x.look = earlier.look
 			}
 		}
 		return
 	}
-	x.look = m.lookOf(p, a.Snapshot)
+	x.look = m.lookOf(p, x.topic(), a.Snapshot)
 }
 
-// lookOf is the last look of a process that a snapshot can have been made of.
-func (m *model) lookOf(p *process, snapshot schemas.Snapshot) *look {
-	all := m.lineage()
+// lookOf is the last look of a process at a topic that a snapshot can have been made of.
+func (m *model) lookOf(p *process, topic schemas.Topic, snapshot schemas.Snapshot) *look {
+	all := m.lineages[topic]
 	for _, l := range slices.Backward(m.looks) {
-		if l.p != p {
+		if l.p != p || l.topic.of() != topic {
 			continue
 		}
 		for n := range len(all) {
@@ -132,7 +132,7 @@ func (m *model) reported(e schemas.Event) {
 
 // checkExport compares a completed export with what it must have: of each row the newest
 // version before its snapshot, if that passes the filter.
-func (w *world) checkExport(x *asked, o opened, l schemas.Lineage) {
+func (w *world) checkExport(x *asked, o opened) {
 	name := x.name()
 	if x.look == nil {
 		w.failf("%s is completed as of a snapshot that nobody took: %v", name, x.snapshot)
@@ -158,17 +158,17 @@ func (w *world) checkExport(x *asked, o opened, l schemas.Lineage) {
 		must := before && (there && !e.masked() && !w.unprovable(e) || e.lost != nil && e.lost.known && !w.cluster.nameless && !x.look.misled)
 		// A snapshot that the request names is taken as positions: what the log had after it lost
 		// its tail, and before anybody knew, has others by now.
-		if asked := x.request.Snapshot; asked != nil && e.lost == nil && int(e.log.n) < len(asked) && l.Position(e.log.n, e.offset) >= asked[e.log.n] {
+		if asked := x.request.Snapshot; asked != nil && e.lost == nil && int(e.log.n) < len(asked) && w.model.position(e) >= asked[e.log.n] {
 			must = false
 		}
 		// Where topics have no ids a snapshot is not moved to the positions of a log that lost its tail.
-		if w.cluster.nameless && e.lost == nil && int(e.log.n) < len(x.snapshot) && l.Position(e.log.n, e.offset) >= x.snapshot[e.log.n] {
+		if w.cluster.nameless && e.lost == nil && int(e.log.n) < len(x.snapshot) && w.model.position(e) >= x.snapshot[e.log.n] {
 			must = false
 		}
-		if must && (e.lost != nil || w.cluster.nameless) && w.writtenOff(e, manifests, l) {
+		if must && (e.lost != nil || w.cluster.nameless) && w.writtenOff(e, manifests) {
 			must = false
 		}
-		must = must && !w.mayBeErased(e, l)
+		must = must && !w.mayBeErased(e)
 		k := e.content.key()
 		rows[k] = append(rows[k], version{e, must})
 	}
@@ -181,7 +181,7 @@ func (w *world) checkExport(x *asked, o opened, l schemas.Lineage) {
 			w.failf("%s has a row that is not before its snapshot, or not in its range: %s", name, body)
 		}
 	}
-	w.checkForgot(x, got, l)
+	w.checkForgot(x, got)
 	w.checkAttachments(x, o)
 	for k, versions := range rows {
 		if body, is := got[k]; !slices.Contains(outcomes(versions, f), body) {
@@ -198,7 +198,7 @@ func (w *world) misplaced(x *asked, o opened) map[string]bool {
 	if o.manifest != nil {
 		snapshot = o.manifest.Snapshot
 	}
-	for _, r := range w.tables.Records() {
+	for _, r := range w.tables.Records(x.topic()) {
 		if int(r.Partition) < len(snapshot) && r.Offset < snapshot[r.Partition] {
 			all[string(r.Event.Body)] = true
 		}
@@ -267,7 +267,7 @@ func (e *entry) exportable(f schemas.Filter) bool {
 		return false
 	}
 	i := e.content.event
-	return i.TenantID == f.TenantID && !i.StartedAt.Before(f.From.Time) && i.StartedAt.Before(f.To.Time)
+	return schemas.EntityOf(e.topic()) == f.Entity && i.TenantID == f.TenantID && !i.StartedAt.Before(f.From.Time) && i.StartedAt.Before(f.To.Time)
 }
 
 // unprovable reports whether an entry was truncated after what was committed past it was lost,
@@ -312,9 +312,9 @@ func (w *world) exportOf(id string) (*asked, bool) {
 
 // writtenOff reports whether manifests state that an entry was written off; without any,
 // whether it was.
-func (w *world) writtenOff(e *entry, manifests []*schemas.Manifest, l schemas.Lineage) bool {
-	positions := w.model.positionsOf(e, l)
-	for _, off := range w.writeOffs() {
+func (w *world) writtenOff(e *entry, manifests []*schemas.Manifest) bool {
+	positions := w.model.positionsOf(e)
+	for _, off := range w.writeOffs(e.topic()) {
 		if len(manifests) > 0 && !slices.ContainsFunc(manifests, func(m *schemas.Manifest) bool {
 			return slices.ContainsFunc(m.WrittenOff, func(listed schemas.WrittenOff) bool { return listed.Number == off.Number })
 		}) {
@@ -329,52 +329,41 @@ func (w *world) writtenOff(e *entry, manifests []*schemas.Manifest, l schemas.Li
 	return false
 }
 
-// most versions of a row that may be taken into account or not, of which all choices are
-// tried.
-const mostDoubtful = 8
-
-// outcomes are what an export may hold of a row: a body, or nothing.
+// outcomes are what an export may hold of a row: a body, or nothing. Whatever is doubtful may be
+// taken into account or not, so of each partition the newest version is one of those from the last
+// one that is sure on, or none where no version is sure.
 func outcomes(versions []version, f schemas.Filter) (all []string) {
-	var sure, doubtful []version
-	for _, v := range versions {
+	may, must := map[int32][]*entry{}, map[int32]bool{}
+	for _, v := range versions { // in the order in which they were written
 		if v.must {
-			sure = append(sure, v)
-		} else {
-			doubtful = append(doubtful, v)
+			may[v.log.n], must[v.log.n] = nil, true
 		}
+		may[v.log.n] = append(may[v.log.n], v.entry)
 	}
-	doubtful = doubtful[max(0, len(doubtful)-mostDoubtful):]
-	for choice := range 1 << len(doubtful) {
-		taken := slices.Clone(sure)
-		for i, v := range doubtful {
-			if choice>>i&1 > 0 {
-				taken = append(taken, v)
+	if len(must) == 0 {
+		all = append(all, "")
+	}
+	for p, those := range may {
+		for _, e := range those {
+			if beaten := slices.ContainsFunc(sortedKeys(must), func(other int32) bool {
+				return other != p && !slices.ContainsFunc(may[other], func(o *entry) bool { return newer(e, o) })
+			}); beaten {
+				continue
 			}
+			body := ""
+			if passes(f, e.content.event) {
+				body = e.body()
+			}
+			all = append(all, body)
 		}
-		body := ""
-		if newest := newest(taken); newest != nil && passes(f, newest.content.event) {
-			body = newest.content.body
-		}
-		all = append(all, body)
 	}
 	return all
 }
 
-// newest is the version that counts: of each partition the one that was written last, of
-// these the one with the latest time, or else of the highest partition.
-func newest(versions []version) *entry {
-	last := map[int32]*entry{}
-	for _, v := range versions { // in the order in which they were written
-		last[v.log.n] = v.entry
-	}
-	var best *entry
-	for _, p := range sortedKeys(last) {
-		e := last[p]
-		if best == nil || cmp.Or(schemas.TimeOf(e.time).Compare(schemas.TimeOf(best.time)), cmp.Compare(e.log.n, best.log.n)) > 0 {
-			best = e
-		}
-	}
-	return best
+// newer compares versions that are the newest of their partitions: the one with the latest time
+// counts, or else the one of the highest partition.
+func newer(a, b *entry) bool {
+	return cmp.Or(schemas.TimeOf(a.time).Compare(schemas.TimeOf(b.time)), cmp.Compare(a.log.n, b.log.n)) > 0
 }
 
 func passes(f schemas.Filter, e *schemas.Interaction) bool {
@@ -384,7 +373,7 @@ func passes(f schemas.Filter, e *schemas.Interaction) bool {
 
 // text is the number in a body, which tells it from all others.
 func text(body string) string {
-	_, rest, _ := strings.Cut(body, `"text":"number `)
+	_, rest, _ := strings.Cut(body, `":"number `)
 	number, _, _ := strings.Cut(rest, `"`)
 	return number
 }

@@ -19,9 +19,10 @@ const exportRounds = 40
 func (w *world) settleExports() {
 	w.writeOff(0, 0, 0)
 	var last []*asked
-	for n := range tenants {
-		w.request(n, 0, 0)
-		last = append(last, w.model.exports[len(w.model.exports)-1])
+	for _, topic := range w.topics {
+		for n := range tenants {
+			last = append(last, w.asks(w.requestOf(tenant(n), schemas.EntityOf(topic))))
+		}
 	}
 	rounds := 8
 	if w.coverage["truncate requests"] > 0 { // a look that has to be confirmed may not fit between two of ours
@@ -50,9 +51,11 @@ func (w *world) settleExports() {
 		}
 	}
 	w.ended(w.model.exports, exportRounds)
-	for n := range tenants {
-		if len(w.runs(tenant(n))) > 0 {
-			w.runJob(n, 0, 0)
+	for _, topic := range w.topics {
+		for n := range tenants {
+			if of := (entityOf{tenant(n), schemas.EntityOf(topic)}); len(w.runs(of)) > 0 {
+				w.runOf(of)
+			}
 		}
 	}
 	for range 2 { // runs that are superseded are requested again
@@ -92,7 +95,6 @@ func over(s schemas.State) bool {
 // checkExports: whatever is completed has exactly what it must have, and whatever nobody
 // cancelled or deleted is completed.
 func (w *world) checkExports() {
-	l := w.model.lineage()
 	for _, x := range w.model.exports {
 		e := w.fold(x)
 		switch {
@@ -105,8 +107,9 @@ func (w *world) checkExports() {
 				w.failf("%s is completed and cannot be opened: %v", x.name(), err)
 				return
 			}
-			w.checkExport(x, o, l)
+			w.checkExport(x, o)
 			w.coverage["an export is completed"]++
+			w.coverage["an export of "+x.request.Entity+"s is completed"]++
 		case x.cancelled:
 		case w.refusedForQuota(x, e):
 		case superseded(x, e):
@@ -114,13 +117,13 @@ func (w *world) checkExports() {
 		case strings.Contains(w.standing([]*asked{x}), "since_export: "): // it continues one that was not completed then
 		case strings.Contains(w.standing([]*asked{x}), writtenOffSince+"; request another"):
 			w.coverage["an export is doomed"]++
-		case x.request.Snapshot != nil && strings.Contains(w.standing([]*asked{x}), "use the snapshot of an earlier export") && w.forgot():
+		case x.request.Snapshot != nil && strings.Contains(w.standing([]*asked{x}), "use the snapshot of an earlier export") && w.forgot(x.topic()):
 			w.coverage["an export is doomed"]++
 		case strings.Contains(w.standing([]*asked{x}), "nothing was ever stored for it"):
 			if x.look != nil { // there must have been nothing, whatever it continues
 				request, alone := *x.request, *x
 				request.SinceExport, alone.request = "", &request
-				w.checkExport(&alone, opened{}, l)
+				w.checkExport(&alone, opened{})
 			}
 		case e.State == schemas.Failed && (w.doomed(x, e.Failure) || e.Failure.Stage == "part" && w.outlived(x)):
 			w.coverage["an export is doomed"]++
@@ -141,39 +144,38 @@ func (w *world) doomed(x *asked, f *schemas.Failure) bool {
 	if x.look != nil && x.look.misled && f.Stage == "barrier" && w.model.doubted {
 		return true
 	}
-	again := w.cluster.nameless && len(w.model.lineage()) > 1
+	again := w.cluster.nameless && len(w.model.lineages[x.topic()]) > 1
 	stored := map[string]bool{}
-	for _, r := range w.tables.Records() {
+	for _, r := range w.tables.Records(x.topic()) {
 		// What is read again of another log, a copy or one of a topic without an id, has new
 		// positions: a snapshot of before has what is stored at the old ones.
 		if int(r.Partition) < len(x.snapshot) && r.Offset < x.snapshot[r.Partition] {
 			stored[string(r.Event.Body)] = true
 		}
 	}
-	l := w.model.lineage()
 	return x.look != nil && slices.ContainsFunc(w.model.places, func(e *entry) bool {
 		if before, _ := x.look.has(e); !before {
 			return false
 		}
 		// What is missing is a position. Another one may have the same: what it is a copy of.
 		if f.Stage == "barrier" || f.Stage == "plan" {
-			return e.lost != nil && !e.lost.known && !w.isStored(e, l) || again && e.content != nil && !stored[e.body()]
+			return e.lost != nil && !e.lost.known && !w.isStored(e) || again && e.content != nil && !stored[e.body()]
 		}
-		return !stored[e.body()] && (again && e.content != nil || f.Stage == "part" && (e.lost != nil || w.mayBeErased(e, l)))
+		return !stored[e.body()] && (again && e.content != nil || f.Stage == "part" && (e.lost != nil || w.mayBeErased(e)))
 	})
 }
 
 // isStored reports whether an entry that Kafka lost is stored at its own position.
-func (w *world) isStored(e *entry, l schemas.Lineage) bool {
-	positions := w.model.positionsOf(e, l)
-	return slices.ContainsFunc(w.tables.Records(), func(r schemas.Record[*schemas.Interaction]) bool {
+func (w *world) isStored(e *entry) bool {
+	positions := w.model.positionsOf(e)
+	return slices.ContainsFunc(w.tables.Records(e.topic()), func(r schemas.Record[*schemas.Interaction]) bool {
 		return r.Partition == e.log.n && slices.Contains(positions, r.Offset) && string(r.Event.Body) == e.body()
 	})
 }
 
-// forgot reports whether a record was lost that nobody can know of.
-func (w *world) forgot() bool {
-	return slices.ContainsFunc(w.model.places, func(e *entry) bool { return e.lost != nil && !e.lost.known })
+// forgot reports whether a record of a topic was lost that nobody can know of.
+func (w *world) forgot(topic schemas.Topic) bool {
+	return slices.ContainsFunc(w.model.places, func(e *entry) bool { return e.topic() == topic && e.lost != nil && !e.lost.known })
 }
 
 // stage is where an export failed.

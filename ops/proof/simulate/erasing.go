@@ -2,7 +2,6 @@ package simulate
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -18,7 +17,7 @@ import (
 // erase runs the role of that name.
 func (p *process) erase(ctx context.Context, k conn, settler *consumers.Settler, offsets *connect.Offsets) {
 	handler := erasure.New(erasure.Options{
-		Log: erasureLog{offsets}, Rows: tables{p}, Decisions: pipeline.Erasures{Store: objects{p}}, History: past{p}, Objects: attachments{p}, Publisher: k, Holds: holds{p},
+		Log: p.erasureLog(offsets), Rows: tables{p}, Decisions: pipeline.Erasures{Store: objects{p}}, History: past{p}, Objects: attachments{p}, Publisher: k, Holds: holds{p},
 		Name: p.name(), Logger: p.w.log, Now: p.now,
 	})
 	run(ctx, p, consumers.Options[*schemas.ErasureRequest]{
@@ -71,6 +70,14 @@ func (l *erasedLog) Read(ctx context.Context, each func([]*schemas.ErasedSubject
 	}
 	l.next += len(all)
 	return nil
+}
+
+// erasureLog is what the role knows of topics.
+func (p *process) erasureLog(offsets *connect.Offsets) erasure.Log {
+	if p.w.hasContacts() {
+		return offsets
+	}
+	return erasureLog{offsets}
 }
 
 // erasureLog has no contacts.
@@ -170,11 +177,6 @@ func (h past) DoneErasures(ctx context.Context, requests []schemas.ErasureReques
 		return nil
 	})
 	return done, err
-}
-
-// InsertContacts implements warehouse.ErasedTables.
-func (tables) InsertContacts(context.Context, ...schemas.Batch[*schemas.Contact]) error {
-	return errors.New("there are no contacts")
 }
 
 // steps takes the statements of an erasure one after the other: others may come between.

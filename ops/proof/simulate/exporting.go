@@ -79,13 +79,17 @@ func (w *world) writeOff(int, int, int) bool {
 	if w.cluster.off {
 		return false
 	}
-	_, err := w.book(w.auditor()).WriteOff(context.Background(), schemas.TopicInteractions, nil, "simulated", "operator", "", w.now())
-	return err == nil
+	some := false
+	for _, topic := range w.topics {
+		_, err := w.book(w.auditor()).WriteOff(context.Background(), topic, nil, "simulated", "operator", "", w.now())
+		some = some || err == nil
+	}
+	return some
 }
 
-// writeOffs are those that were decided.
-func (w *world) writeOffs() []schemas.WriteOff {
-	all, err := pipeline.WriteOffs{Store: w.objects}.All(context.Background(), schemas.TopicInteractions, nil)
+// writeOffs are those that were decided of a topic.
+func (w *world) writeOffs(topic schemas.Topic) []schemas.WriteOff {
+	all, err := pipeline.WriteOffs{Store: w.objects}.All(context.Background(), topic, nil)
 	if err != nil {
 		w.failf("the write-offs cannot be read: %v", err)
 	}

@@ -3,6 +3,7 @@ package simulate
 import (
 	"context"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 	"time"
@@ -93,7 +94,7 @@ func (x *erasureAsked) names(c *content) bool {
 
 // concerns reports whether an entry is, or may be, what an erasure that was carried out forgets.
 // Versions that do not name a contact go with those that do, if these were known.
-func (w *world) concerns(x *erasureAsked, e *entry, l schemas.Lineage) (must, may bool) {
+func (w *world) concerns(x *erasureAsked, e *entry) (must, may bool) {
 	done := x.ended
 	if done == nil {
 		done = x.found
@@ -105,26 +106,26 @@ func (w *world) concerns(x *erasureAsked, e *entry, l schemas.Lineage) (must, ma
 	}
 	under := func(e *entry, positions ...int64) bool {
 		return slices.ContainsFunc(positions, func(at int64) bool {
-			s := done.Interactions
+			s := asOf(*done, e.topic())
 			return int(e.log.n) < len(s) && at < s[e.log.n]
 		})
 	}
 	below := func(e *entry) bool {
-		return under(e, w.model.positionsOf(e, l)...) || under(e, l.Position(e.log.n, e.offset))
+		return under(e, w.model.positionsOf(e)...) || under(e, w.model.position(e))
 	}
 	if !below(e) {
 		return false, false
 	}
 	// What is there has the position that the present incarnation gives it. Where topics have no
 	// ids it may be read once more, under another one.
-	if e.lost == nil && e.log.topic == w.source() && !under(e, l.Position(e.log.n, e.offset)) {
+	if e.lost == nil && w.present(e.log) && !under(e, w.model.position(e)) {
 		return false, w.cluster.nameless
 	}
 	if x.names(e.content) {
 		return x.ended != nil, true
 	}
 	for _, o := range w.model.places {
-		if o.content == nil || !x.names(o.content) || o.content.event.InteractionID != e.content.event.InteractionID || !o.visible() || !below(o) {
+		if o.content == nil || o.topic() != e.topic() || !x.names(o.content) || o.content.event.InteractionID != e.content.event.InteractionID || !o.visible() || !below(o) {
 			continue
 		}
 		may = true
@@ -132,18 +133,26 @@ func (w *world) concerns(x *erasureAsked, e *entry, l schemas.Lineage) (must, ma
 	return false, may
 }
 
+// asOf is the point in a topic as of which an erasure forgets.
+func asOf(e schemas.Erasure, topic schemas.Topic) schemas.Snapshot {
+	if topic == schemas.TopicContacts {
+		return e.Contacts
+	}
+	return e.Interactions
+}
+
 // erased reports whether an entry was, or may have been, erased.
-func (w *world) erased(e *entry, l schemas.Lineage) (must, may bool) {
+func (w *world) erased(e *entry) (must, may bool) {
 	for _, x := range w.model.erasures {
-		certain, possible := w.concerns(x, e, l)
+		certain, possible := w.concerns(x, e)
 		must, may = must || certain, may || possible
 	}
 	return must, may
 }
 
 // mayBeErased reports whether an entry may have been erased.
-func (w *world) mayBeErased(e *entry, l schemas.Lineage) bool {
-	_, may := w.erased(e, l)
+func (w *world) mayBeErased(e *entry) bool {
+	_, may := w.erased(e)
 	return may
 }
 
@@ -186,10 +195,12 @@ func (w *world) endErasures(held func(*erasureAsked) bool) {
 
 // checkErasures: what was erased is not stored, and an erasure names the exports that hold what
 // it forgot, and no others.
-func (w *world) checkErasures(l schemas.Lineage) {
+func (w *world) checkErasures() {
 	rows := map[position]bool{}
-	for _, r := range w.tables.Records() {
-		rows[position{r.Partition, r.Offset}] = true
+	for _, topic := range w.topics {
+		for _, r := range w.tables.Records(topic) {
+			rows[position{topic, r.Partition, r.Offset}] = true
+		}
 	}
 	for _, x := range w.model.erasures {
 		switch {
@@ -197,11 +208,11 @@ func (w *world) checkErasures(l schemas.Lineage) {
 		case !w.shows(x):
 		case x.ended.State == schemas.ErasureDone:
 			w.coverage["an erasure is done"]++
-			w.checkForgotten(x, l, rows)
-			w.checkImpact(x, l)
+			w.checkForgotten(x, rows)
+			w.checkImpact(x)
 		default:
 			w.coverage["an erasure finds nothing"]++
-			w.checkNothing(x, l)
+			w.checkNothing(x)
 		}
 	}
 }
@@ -219,55 +230,66 @@ func (w *world) shows(x *erasureAsked) bool {
 	return w.broken == ""
 }
 
-func (w *world) checkForgotten(x *erasureAsked, l schemas.Lineage, rows map[position]bool) {
-	for _, p := range w.source().partitions {
-		for _, e := range p.present() {
-			must, _ := w.concerns(x, e, l)
-			if must && rows[position{p.n, l.Position(p.n, e.offset)}] {
-				w.failf("erasure %s is done, and %s is stored", x.request.ErasureID, e.body())
-			}
-			if !must || e.born >= x.step || !e.visibleAt(x.step) || e.huge != [2]int64{} || w.isAged(e.content) {
-				continue
-			}
-			for _, a := range e.content.event.Attachments { // found when it was looked for
-				if _, err := w.attachments.Stat(context.Background(), a.Object); err == nil {
-					w.failf("erasure %s is done, and the object %s of what it forgot is there", x.request.ErasureID, a.Object)
-				}
+func (w *world) checkForgotten(x *erasureAsked, rows map[position]bool) {
+	for e := range w.inKafka() {
+		must, _ := w.concerns(x, e)
+		if must && rows[position{e.topic(), e.log.n, w.model.position(e)}] {
+			w.failf("erasure %s is done, and %s is stored", x.request.ErasureID, e.body())
+		}
+		if !must || e.born >= x.step || !e.visibleAt(x.step) || e.huge != [2]int64{} || w.isAged(e) {
+			continue
+		}
+		for _, a := range e.content.event.Attachments { // found when it was looked for
+			if _, err := w.attachments.Stat(context.Background(), a.Object); err == nil {
+				w.failf("erasure %s is done, and the object %s of what it forgot is there", x.request.ErasureID, a.Object)
 			}
 		}
 	}
 }
 
 // checkNothing: an erasure that found nothing had nothing to find.
-func (w *world) checkNothing(x *erasureAsked, l schemas.Lineage) {
-	for _, p := range w.source().partitions {
-		for _, e := range p.present() {
-			at := l.Position(p.n, e.offset)
-			was := e.content != nil && e.visibleAt(x.step) && e.huge == [2]int64{} && x.names(e.content) && e.born < x.step && int(p.n) < len(x.ended.Interactions) && at < x.ended.Interactions[p.n]
-			_, gone := w.erased(e, l)
-			if was && !gone && !w.isAged(e.content) {
-				w.failf("erasure %s ended as %s (%s) as of %v, and at %d of %d there was %s", x.request.ErasureID, x.ended.State, x.ended.Reason, x.ended.Interactions, at, p.n, e.body())
+func (w *world) checkNothing(x *erasureAsked) {
+	for e := range w.inKafka() {
+		at, as := w.model.position(e), asOf(*x.ended, e.topic())
+		was := e.content != nil && e.visibleAt(x.step) && e.huge == [2]int64{} && x.names(e.content) && e.born < x.step && int(e.log.n) < len(as) && at < as[e.log.n]
+		_, gone := w.erased(e)
+		if was && !gone && !w.isAged(e) {
+			w.failf("erasure %s ended as %s (%s) as of %v, and at %d of %d there was %s", x.request.ErasureID, x.ended.State, x.ended.Reason, as, at, e.log.n, e.body())
+		}
+	}
+}
+
+// inKafka are the entries that topics with rows have.
+func (w *world) inKafka() iter.Seq[*entry] {
+	return func(yield func(*entry) bool) {
+		for _, topic := range w.topics {
+			for _, p := range w.logOf(topic).partitions {
+				for _, e := range p.present() {
+					if !yield(e) {
+						return
+					}
+				}
 			}
 		}
 	}
 }
 
 // checkImpact compares the exports that an erasure names with those that hold what it forgot.
-func (w *world) checkImpact(x *erasureAsked, l schemas.Lineage) {
+func (w *world) checkImpact(x *erasureAsked) {
 	forgot, may := map[string]bool{}, map[string]bool{}
 	for _, e := range w.model.places {
 		if e.content == nil {
 			continue
 		}
-		must, possible := w.concerns(x, e, l)
+		must, possible := w.concerns(x, e)
 		// Of what aged out, or another erasure removed, ClickHouse does not say any more whose it was.
-		gone := e.content.event != nil && w.isAged(e.content) || slices.ContainsFunc(w.model.erasures, func(o *erasureAsked) bool {
-			_, was := w.concerns(o, e, l)
+		gone := e.content.event != nil && w.isAged(e) || slices.ContainsFunc(w.model.erasures, func(o *erasureAsked) bool {
+			_, was := w.concerns(o, e)
 			return was && o != x && o.begun <= x.endedAt
 		})
 		// Nor of what a log lost that exports had it from, though another one has a copy, or, where
 		// topics have no ids, the same one has it under another position.
-		if e.lost != nil || w.cluster.nameless && len(l) > 1 {
+		if e.lost != nil || w.cluster.nameless && len(w.model.lineages[e.topic()]) > 1 {
 			forgot[e.body()] = false
 		} else if _, copied := forgot[e.body()]; !copied {
 			forgot[e.body()] = must && !gone
@@ -288,7 +310,7 @@ func (w *world) checkImpact(x *erasureAsked, l schemas.Lineage) {
 			w.failf("erasure %s does not name %s, which holds what it forgot; it names %s", x.request.ErasureID, asked.name(), x.named())
 		}
 		// An export that was accepted while the erasure looked may have a later version than that saw.
-		if before && named && asked.accepted < x.step && !slices.ContainsFunc(o.bodies, func(body string) bool { return may[body] }) && !w.cameLate(x, asked, l) {
+		if before && named && asked.accepted < x.step && !slices.ContainsFunc(o.bodies, func(body string) bool { return may[body] }) && !w.cameLate(x, asked) {
 			w.failf("erasure %s names %s, which holds nothing of what it forgot", x.request.ErasureID, asked.name())
 		}
 		if asked.accepted > x.endedAt && !w.setBackFor(asked) && slices.ContainsFunc(o.bodies, func(body string) bool { return forgot[body] }) {
@@ -306,25 +328,25 @@ func (w *world) untold(x *asked) bool {
 
 // cameLate reports whether an erasure may be about a record that Kafka had lost when an export
 // looked, and that whoever had read it stored later, at a position below the export's snapshot.
-func (w *world) cameLate(x *erasureAsked, asked *asked, l schemas.Lineage) bool {
+func (w *world) cameLate(x *erasureAsked, asked *asked) bool {
 	return slices.ContainsFunc(w.model.places, func(e *entry) bool {
 		if e.lost == nil || asked.look == nil || e.lost.first > asked.look.step || !e.exportable(asked.request.Filter()) {
 			return false
 		}
-		_, may := w.concerns(x, e, l)
+		_, may := w.concerns(x, e)
 		return may
 	})
 }
 
 // checkForgot: who has folded an export that was accepted after an erasure was done has nothing
 // of what that forgot.
-func (w *world) checkForgot(x *asked, got map[schemas.RowKey]string, l schemas.Lineage) {
+func (w *world) checkForgot(x *asked, got map[schemas.RowKey]string) {
 	for _, erasure := range w.model.erasures {
 		if erasure.ended == nil || erasure.endedAt > x.accepted || w.setBackFor(x) {
 			continue
 		}
 		for _, e := range w.model.places {
-			if must, _ := w.concerns(erasure, e, l); must && e.lost == nil && got[e.content.key()] == e.body() {
+			if must, _ := w.concerns(erasure, e); must && e.lost == nil && got[e.content.key()] == e.body() {
 				w.failf("erasure %s was done when %s was accepted, and who has that and those before has %s", erasure.request.ErasureID, x.name(), e.body())
 			}
 		}

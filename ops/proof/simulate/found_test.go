@@ -511,3 +511,24 @@ func TestWhatIsLeftOfARequestLogThatLostItsTailIsHandled(t *testing.T) {
 		{"wait", 0, 0, 0},
 	}})
 }
+
+func TestARowOfManyLostVersionsMayBeAnyOfThem(t *testing.T) {
+	replay(t, history{setting{Partitions: 1, Erases: true, Processes: []string{"i", "ie", "e"}}, []act{
+		{"run", 250, 5, 0},
+		{"produce", 854, 0, 0},
+		{"run", 889, 949, 0},
+		{"run", 585, 438, 0},
+		{"run", 206, 1, 0},
+		{"produce", 176, 0, 0},
+		{"run", 13, 26, 0},
+		{"make the topic again", 1, 0, 0},
+		{"run", 400, 1, 0},
+		{"run", 154, 0, 0},
+		{"produce", 14, 0, 0},
+		{"produce", 14, 0, 0},
+		{"produce", 36, 0, 0},
+		{"move Kafka", 0, 0, 0},
+		{"produce", 35, 0, 0},
+		{"make the topic again", 0, 0, 0},
+	}})
+}

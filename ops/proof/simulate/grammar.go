@@ -109,6 +109,7 @@ func generate(seed uint64) history {
 			}
 		}
 	}
+	h.Contacts = pick(3) == 0
 	return h
 }
 

@@ -48,7 +48,7 @@ func (t told) parts(id exportID) []schemas.Receipt { return schemas.Fold(t.of(id
 func (t told) missing(used []schemas.Run) (all []schemas.Run) {
 	for _, r := range used {
 		for at := r.First; at < r.Next; at++ {
-			if _, is := t.events[position{r.Partition, at}]; !is {
+			if _, is := t.events[position{schemas.TopicExportStatus, r.Partition, at}]; !is {
 				all = append(all, schemas.Run{Partition: r.Partition, First: at, Next: at + 1})
 			}
 		}
@@ -103,7 +103,7 @@ func (h past) look(ctx context.Context, what string, effect func(t told)) error 
 func (h past) InsertStatus(ctx context.Context, b schemas.Batch[*schemas.ExportStatus]) error {
 	insert := func(records []schemas.Record[*schemas.ExportStatus]) {
 		for _, r := range records {
-			h.p.w.told.events[position{r.Partition, r.Offset}] = r.Event
+			h.p.w.told.events[position{schemas.TopicExportStatus, r.Partition, r.Offset}] = r.Event
 		}
 	}
 	return h.p.wait(ctx, &call{service: atClickHouse, name: fmt.Sprintf("insert status %d/%d", b.Partition, b.First), changes: true,

@@ -99,7 +99,7 @@ func (h *hold) covers(e *entry) bool {
 	}
 	i := e.content.event
 	held := schemas.Holds{h.Hold}
-	_, is := held.OfRow(schemas.EntityInteraction, e.content.key(), []string{i.ContactID})
+	_, is := held.OfRow(schemas.EntityOf(e.topic()), e.content.key(), []string{i.ContactID})
 	return is && i.TenantID == h.TenantID
 }
 
@@ -130,7 +130,7 @@ func (w *world) mayBeHeld(x *erasureAsked) bool {
 
 // checkHolds: nothing is forgotten that was held when that was asked for, or that history showed to
 // be held, and held until the end.
-func (w *world) checkHolds(l schemas.Lineage) {
+func (w *world) checkHolds() {
 	for _, x := range w.model.erasures {
 		if x.ended == nil || x.ended.State != schemas.ErasureDone {
 			continue
@@ -140,11 +140,9 @@ func (w *world) checkHolds(l schemas.Lineage) {
 			if !before || h.released > 0 && h.released <= x.endedAt || h.TenantID != x.request.TenantID {
 				continue
 			}
-			for _, p := range w.source().partitions {
-				for _, e := range p.present() {
-					if w.surely(x, e, l) && h.covers(e) {
-						w.failf("erasure %s is done, and the hold %s of before keeps %s", x.request.ErasureID, h.HoldID, e.body())
-					}
+			for e := range w.inKafka() {
+				if w.surely(x, e) && h.covers(e) {
+					w.failf("erasure %s is done, and the hold %s of before keeps %s", x.request.ErasureID, h.HoldID, e.body())
 				}
 			}
 			if x.request.DeleteArtifacts && len(h.Exports) > 0 && slices.ContainsFunc(x.ended.Exports, func(a schemas.AffectedExport) bool { return a.ExportID == h.Exports[0] }) {
@@ -163,12 +161,12 @@ func (w *world) checkHolds(l schemas.Lineage) {
 
 // surely reports whether an erasure finds an entry by itself, whatever happened: Kafka had it
 // before it was asked for and still has it, and nothing else removes it.
-func (w *world) surely(x *erasureAsked, e *entry, l schemas.Lineage) bool {
-	if must, _ := w.concerns(x, e, l); !must || e.huge != [2]int64{} || e.born >= x.step || !e.visibleAt(x.step) || w.isAged(e.content) {
+func (w *world) surely(x *erasureAsked, e *entry) bool {
+	if must, _ := w.concerns(x, e); !must || e.huge != [2]int64{} || e.born >= x.step || !e.visibleAt(x.step) || w.isAged(e) {
 		return false
 	}
 	return !slices.ContainsFunc(w.model.erasures, func(o *erasureAsked) bool {
-		_, may := w.concerns(o, e, l)
+		_, may := w.concerns(o, e)
 		return may && o != x
 	})
 }

@@ -10,10 +10,11 @@ import (
 	"cdds/schemas"
 )
 
-// nightly is the job of each tenant. Its runs are a chain.
+// nightly are the jobs of each tenant: one of interactions, and one of contacts where there are
+// some. The runs of each are a chain.
 const nightly = "nightly"
 
-// filters are what a job may select.
+// filters are what a job of interactions may select.
 var filters = []func(r *schemas.ExportRequest){
 	func(*schemas.ExportRequest) {},
 	func(r *schemas.ExportRequest) { r.MediaTypes = []string{"chat"} },
@@ -26,6 +27,22 @@ var filters = []func(r *schemas.ExportRequest){
 	},
 }
 
+// contactFilters are what a job of contacts may select.
+var contactFilters = []func(r *schemas.ExportRequest){
+	func(*schemas.ExportRequest) {},
+	func(r *schemas.ExportRequest) { r.From.Time = r.From.AddDate(1, 0, 0) },
+	func(r *schemas.ExportRequest) { r.To.Time = r.To.AddDate(-1, 0, 0) },
+	func(r *schemas.ExportRequest) { r.FieldPolicy = &schemas.FieldPolicy{Pseudonym: []string{contactID}} },
+}
+
+// filtersOf are those of an entity.
+func filtersOf(entity string) []func(r *schemas.ExportRequest) {
+	if entity == schemas.EntityContact {
+		return contactFilters
+	}
+	return filters
+}
+
 // job is what an operator has set of one.
 type job struct {
 	filter int
@@ -33,26 +50,35 @@ type job struct {
 }
 
 // runJob starts a run of a tenant's job: when it is due, or because somebody wants one now.
-func (w *world) runJob(a, _, _ int) bool {
-	t := tenant(a)
-	j := w.model.jobs[t]
-	r := w.requestOf(t)
-	filters[j.filter](r)
-	r.JobID, r.Chained, r.ChainFrom = nightly, true, j.from
-	w.model.exports = append(w.model.exports, &asked{request: r, step: w.send(r)})
+func (w *world) runJob(a, b, _ int) bool {
+	w.runOf(w.jobOf(a, b))
 	return true
 }
 
+// jobOf is whose job two numbers of an act choose.
+func (w *world) jobOf(a, b int) entityOf {
+	return entityOf{tenant(a), schemas.EntityOf(w.source(b).of())}
+}
+
+func (w *world) runOf(of entityOf) {
+	j := w.model.jobs[of]
+	r := w.requestOf(of.tenant, of.entity)
+	filtersOf(of.entity)[j.filter](r)
+	r.JobID, r.Chained, r.ChainFrom = nightly+"-"+of.entity, true, j.from
+	w.asks(r)
+}
+
 // changeJob changes what a job selects, or starts its chain over.
-func (w *world) changeJob(a, b, _ int) bool {
-	j := w.model.jobs[tenant(a)]
-	if j.filter = b % len(filters); b%7 == 0 {
+func (w *world) changeJob(a, b, c int) bool {
+	of := w.jobOf(a, c)
+	j := w.model.jobs[of]
+	if j.filter = b % len(filtersOf(of.entity)); b%7 == 0 {
 		j.from = schemas.TimeOf(w.now())
 	}
 	if w.model.jobs == nil {
-		w.model.jobs = map[string]job{}
+		w.model.jobs = map[entityOf]job{}
 	}
-	w.model.jobs[tenant(a)] = j
+	w.model.jobs[of] = j
 	return true
 }
 
@@ -68,10 +94,10 @@ func superseded(x *asked, e schemas.Export) bool {
 	return x.request.Chained && e.State == schemas.Cancelled && (strings.Contains(e.Reason, " of the chain first") || strings.Contains(e.Reason, writtenOffSince))
 }
 
-// runs are the completed runs of a tenant's job that can be opened, by number.
-func (w *world) runs(tenant string) (all []opened) {
+// runs are the completed runs of a job that can be opened, by number.
+func (w *world) runs(of entityOf) (all []opened) {
 	for _, x := range w.model.exports {
-		if !x.request.Chained || x.request.TenantID != tenant || w.fold(x).State != schemas.Completed {
+		if !x.request.Chained || x.of() != of || w.fold(x).State != schemas.Completed {
 			continue
 		}
 		if o, err := w.openExport(x); err == nil {
@@ -85,10 +111,10 @@ func (w *world) runs(tenant string) (all []opened) {
 // checkChains: the runs of a job are numbered without repetition, and each names the one before
 // it and that one's manifest, unless it starts over.
 func (w *world) checkChains() {
-	for n := range tenants {
+	for n := range tenants * len(w.topics) {
 		var before *schemas.Manifest
 		var sum string
-		for _, o := range w.runs(tenant(n)) {
+		for _, o := range w.runs(entityOf{tenant(n), schemas.EntityOf(w.topics[n/tenants])}) {
 			c := o.manifest.Chain
 			if before != nil && before.Chain.Number == c.Number {
 				w.failf("two runs have a number: %s and %s have %d", before.ExportID, o.manifest.ExportID, c.Number)
@@ -108,11 +134,11 @@ func (w *world) checkChains() {
 	}
 }
 
-// requestOf asks for all that there is of a tenant.
-func (w *world) requestOf(tenant string) *schemas.ExportRequest {
+// requestOf asks for all that there is of an entity of a tenant.
+func (w *world) requestOf(tenant, entity string) *schemas.ExportRequest {
 	_, pem := key()
 	return &schemas.ExportRequest{
-		TenantID: tenant, ExportID: fmt.Sprintf("e%d", len(w.model.exports)), Entity: schemas.EntityInteraction,
+		TenantID: tenant, ExportID: fmt.Sprintf("e%d", len(w.model.exports)), Entity: entity,
 		From: schemas.TimeOf(time.Date(firstYear, 1, 1, 0, 0, 0, 0, time.UTC)), To: schemas.TimeOf(time.Date(firstYear+years, 1, 1, 0, 0, 0, 0, time.UTC)),
 		SplitSize: 64 << 10, Recipients: []schemas.Recipient{{Certificate: pem}}, RequestedBy: "operator",
 		RequestedAt: schemas.TimeOf(w.now()),

@@ -73,21 +73,25 @@ func (w *world) auditor() *auditor {
 // missing that Kafka has.
 func (w *world) ingested(a *auditor) bool {
 	ctx := context.Background()
-	end, err := a.offsets.EndOffsets(ctx, schemas.TopicInteractions)
-	if err != nil {
-		w.failf("the end of the topic is unknown: %v", err)
-		return false
+	for _, topic := range w.topics {
+		end, err := a.offsets.EndOffsets(ctx, topic)
+		if err != nil {
+			w.failf("the end of a topic is unknown: %v", err)
+			return false
+		}
+		done, err := a.offsets.Ingested(ctx, topic)
+		if err != nil || end.Behind(done) > 0 {
+			return false
+		}
+		present, err := a.offsets.Present(ctx, topic, end)
+		if err != nil {
+			return false
+		}
+		if missing, err := w.tables.Missing(ctx, topic, present); err != nil || missing > 0 {
+			return false
+		}
 	}
-	done, err := a.offsets.Ingested(ctx, schemas.TopicInteractions)
-	if err != nil || end.Behind(done) > 0 {
-		return false
-	}
-	present, err := a.offsets.Present(ctx, schemas.TopicInteractions, end)
-	if err != nil {
-		return false
-	}
-	missing, err := w.tables.Missing(ctx, schemas.TopicInteractions, present)
-	return err == nil && missing == 0
+	return true
 }
 
 // check compares what the product made with what is true.
@@ -99,36 +103,36 @@ func (w *world) check(a *auditor) {
 	if w.broken != "" {
 		return
 	}
-	ctx := context.Background()
-	l, err := a.settler.Settle(ctx, schemas.TopicInteractions)
-	if err != nil {
-		w.failf("the positions of the topic are unknown: %v", err)
-		return
+	for _, topic := range w.topics {
+		if _, err := a.settler.Settle(context.Background(), topic); err != nil {
+			w.failf("the positions of a topic are unknown: %v", err)
+			return
+		}
+		w.checkPresent(topic)
+		w.checkRows(topic)
+		w.checkAccount(a, topic)
+		w.checkLosses(a, topic)
+		w.checkDecisions(topic)
 	}
-	w.checkPresent(l)
-	w.checkRows()
-	w.checkAccount(a)
-	w.checkLosses(a, l)
-	w.checkErasures(l)
-	w.checkHolds(l)
-	w.checkDecisions(l)
+	w.checkErasures()
+	w.checkHolds()
 }
 
 // checkPresent: what Kafka has is stored, dead-lettered or void, each at its position.
-func (w *world) checkPresent(l schemas.Lineage) {
+func (w *world) checkPresent(topic schemas.Topic) {
 	rows := map[position]string{}
-	for _, r := range w.tables.Records() {
-		rows[position{r.Partition, r.Offset}] = string(r.Event.Body)
+	for _, r := range w.tables.Records(topic) {
+		rows[position{topic, r.Partition, r.Offset}] = string(r.Event.Body)
 	}
-	for _, p := range w.source().partitions {
+	for _, p := range w.logOf(topic).partitions {
 		for _, e := range p.present() {
 			if e.offset >= p.stable() {
 				break
 			}
-			at := position{p.n, l.Position(p.n, e.offset)}
+			at := position{topic, p.n, w.model.position(e)}
 			row, is := rows[at]
 			switch valid := e.visible() && e.huge == [2]int64{} && e.content.event != nil; {
-			case valid && !is && (w.isAged(e.content) || w.mayBeErased(e, l)):
+			case valid && !is && (w.isAged(e) || w.mayBeErased(e)):
 			case valid && !is:
 				w.failf("the record at offset %d of partition %d is not stored at %d: %s", e.offset, p.n, at.offset, e.content.body)
 			case valid && row != e.content.body:
@@ -151,16 +155,16 @@ func (e *entry) letter() string {
 }
 
 // checkRows: nothing is stored that is not true.
-func (w *world) checkRows() {
+func (w *world) checkRows(topic schemas.Topic) {
 	visible := map[string]bool{}
 	for _, e := range w.model.places {
-		if e.content != nil && e.visible() {
+		if e.content != nil && e.topic() == topic && e.visible() {
 			visible[e.content.body] = true
 		}
 	}
 	seen := map[position]string{}
-	for _, r := range w.tables.Records() {
-		body, at := string(r.Event.Body), position{r.Partition, r.Offset}
+	for _, r := range w.tables.Records(topic) {
+		body, at := string(r.Event.Body), position{topic, r.Partition, r.Offset}
 		if !visible[body] {
 			w.failf("at position %d/%d is a row that was never committed: %s", at.partition, at.offset, body)
 		}
@@ -172,19 +176,19 @@ func (w *world) checkRows() {
 }
 
 // checkAccount: each position in use counts once, and nothing beyond them is accounted for.
-func (w *world) checkAccount(a *auditor) {
+func (w *world) checkAccount(a *auditor, topic schemas.Topic) {
 	ctx := context.Background()
-	end, _ := a.offsets.EndOffsets(ctx, schemas.TopicInteractions)
-	used, err := a.offsets.Used(ctx, schemas.TopicInteractions, end)
+	end, _ := a.offsets.EndOffsets(ctx, topic)
+	used, err := a.offsets.Used(ctx, topic, end)
 	if err != nil {
 		w.failf("the positions in use are unknown: %v", err)
 		return
 	}
-	all, _ := w.tables.Account(ctx, schemas.TopicInteractions, used)
+	all, _ := w.tables.Account(ctx, topic, used)
 	for _, n := range all {
 		// Whoever had read what Kafka lost may have stored it when its positions had been given
 		// up already.
-		late := len(w.model.decisions) > 1
+		late := len(w.model.decisions[topic]) > 1
 		if sum := n.Stored + n.DeadLetters + n.Voids + n.Erased + n.AgedOut + n.WrittenOff + n.Missing; sum < n.Used || sum > n.Used && !late {
 			w.failf("of the %d positions in use of partition %d %d are accounted for: %+v; used are %v", n.Used, n.Partition, sum, n, used)
 		}
@@ -193,16 +197,16 @@ func (w *world) checkAccount(a *auditor) {
 
 // checkLosses: what Kafka lost, and CDDS must know of, has a position in use, so that it is
 // stored, written off or missing.
-func (w *world) checkLosses(a *auditor, l schemas.Lineage) {
+func (w *world) checkLosses(a *auditor, topic schemas.Topic) {
 	ctx := context.Background()
-	end, _ := a.offsets.EndOffsets(ctx, schemas.TopicInteractions)
-	used, _ := a.offsets.Used(ctx, schemas.TopicInteractions, end)
+	end, _ := a.offsets.EndOffsets(ctx, topic)
+	used, _ := a.offsets.Used(ctx, topic, end)
 	for _, e := range w.model.places {
-		if e.lost == nil || !e.lost.known || w.cluster.nameless {
+		if e.topic() != topic || e.lost == nil || !e.lost.known || w.cluster.nameless {
 			continue
 		}
 		in := false
-		positions := w.model.positionsOf(e, l)
+		positions := w.model.positionsOf(e)
 		for _, at := range positions {
 			for _, r := range used {
 				in = in || r.Partition == e.log.n && r.First <= at && at < r.Next
@@ -216,10 +220,11 @@ func (w *world) checkLosses(a *auditor, l schemas.Lineage) {
 
 // positionsOf are the positions an entry that was lost can have: the one by then, or, if it
 // was written when a loss was not decided yet, one of what was decided later.
-func (m *model) positionsOf(e *entry, l schemas.Lineage) (all []int64) {
+func (m *model) positionsOf(e *entry) (all []int64) {
+	l := m.lineages[e.topic()]
 	for n, i := range l {
-		decided := n < len(m.decisions) && (m.w.cluster.nameless || i.TopicID == e.log.topic.id())
-		if decided && (e.lost == nil || m.decisions[n] <= e.lost.step || e.lost.how == trimmed) {
+		decided := m.w.cluster.nameless || i.TopicID == e.log.topic.id()
+		if decided && (e.lost == nil || m.decisions[e.topic()][n] <= e.lost.step || e.lost.how == trimmed) {
 			all = append(all, l[:n+1].Position(e.log.n, e.offset))
 		}
 	}
@@ -227,10 +232,10 @@ func (m *model) positionsOf(e *entry, l schemas.Lineage) (all []int64) {
 }
 
 // checkDecisions: an incarnation is decided only where something happened.
-func (w *world) checkDecisions(l schemas.Lineage) {
-	lives := w.lives[string(schemas.TopicInteractions)]
+func (w *world) checkDecisions(topic schemas.Topic) {
+	lives := w.lives[string(topic)]
 	replaced, cut := 0, 0
-	for _, i := range l {
+	for _, i := range w.model.lineages[topic] {
 		switch i.Cause {
 		case schemas.IncarnationReplaced:
 			replaced++
@@ -243,9 +248,9 @@ func (w *world) checkDecisions(l schemas.Lineage) {
 	}
 	// An election is taken for a loss where records were stored and not committed: see Settler.
 	// So is a topic that is made again while a loss is being confirmed, before it is known.
-	if replaced > lives-1 || cut > w.coverage["truncate"]+w.coverage["elect a leader"]+lives-1 {
+	if replaced > lives-1 || cut > w.model.cuts[topic]+lives-1 {
 		w.failf("%d incarnations were decided because the topic was replaced, which happened %d times, and %d because it was truncated, which happened %d times",
-			replaced, lives-1, cut, w.coverage["truncate"])
+			replaced, lives-1, cut, w.model.cuts[topic])
 	}
 }
 

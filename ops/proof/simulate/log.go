@@ -23,6 +23,9 @@ func (t *topicLog) uuid() (id [16]byte) {
 	return id
 }
 
+// of is the topic that it is a life of.
+func (t *topicLog) of() schemas.Topic { return schemas.Topic(t.name) }
+
 func (t *topicLog) id() string { return kadm.TopicID(t.uuid()).String() }
 
 // partitionLog is the records of one partition and what brokers know of them.
@@ -122,6 +125,9 @@ func (p *partitionLog) at(offset int64) *entry { return p.entries[offset-p.base]
 
 // present are the entries there are, in order.
 func (p *partitionLog) present() []*entry { return p.entries[p.start-p.base:] }
+
+// topic is the topic that the entry is, or was, in.
+func (e *entry) topic() schemas.Topic { return e.log.topic.of() }
 
 // visible reports whether readers of committed records are given the entry.
 func (e *entry) visible() bool {

@@ -17,7 +17,7 @@ type model struct {
 	w *world
 	// numbers counts contents.
 	numbers int
-	// places are all entries of the topic with rows that ever were.
+	// places are all entries of the topics with rows that ever were.
 	places []*entry
 	// bodies are what was ever stored or dead-lettered at a position.
 	bodies map[position]string
@@ -31,10 +31,14 @@ type model struct {
 	untold bool
 	// doubted says that what groups had committed was lost at least once.
 	doubted bool
-	// decisions are the steps at which incarnations of the topic with rows were decided.
-	decisions []int
+	// decisions are the steps at which incarnations of the topics with rows were decided, and
+	// lineages what was decided.
+	decisions map[schemas.Topic][]int
+	lineages  map[schemas.Topic]schemas.Lineage
+	// cuts is how often a topic with rows was truncated, or may seem so.
+	cuts map[schemas.Topic]int
 	// exports are those that were requested, statuses what was reported of them, looks what
-	// processes saw of the topic with rows.
+	// processes saw of the topics with rows.
 	exports  []*asked
 	statuses []*schemas.ExportStatus
 	looks    []*look
@@ -48,12 +52,16 @@ type model struct {
 	objects map[string]*object
 	// holds are those that were made.
 	holds []*hold
-	// jobs are what operators have set, by tenant.
-	jobs map[string]job
-	kept map[string]kept
+	// jobs are what operators have set, by tenant and entity; so is what is kept.
+	jobs map[entityOf]job
+	kept map[entityOf]kept
 }
 
+// entityOf is an entity of a tenant.
+type entityOf struct{ tenant, entity string }
+
 type position struct {
+	topic     schemas.Topic
 	partition int32
 	offset    int64
 }
@@ -62,7 +70,7 @@ type position struct {
 type content struct {
 	number int
 	body   string
-	// event is nil if the body is not an event.
+	// event is nil if the body is not an event, and a contact as pipelinetest.RowOf has it.
 	event *schemas.Interaction
 }
 
@@ -81,7 +89,7 @@ type loss struct {
 	masked bool
 }
 
-// produced notes an entry of the topic with rows.
+// produced notes an entry of a topic with rows.
 func (m *model) produced(e *entry) {
 	m.places = append(m.places, e)
 	e.born = m.w.steps
@@ -113,8 +121,8 @@ func (m *model) lose(how string, lost []*entry) {
 // and the entry lies below what a group has committed, or the log itself shows that it
 // began earlier.
 func (m *model) known(e *entry, how string) bool {
-	l := m.lineage()
-	if len(l) == 0 || e.log.topic != m.w.source() || !m.decided(l, e.log.topic) {
+	l := m.lineages[e.topic()]
+	if len(l) == 0 || !m.w.present(e.log) || !m.decided(l, e.log.topic) {
 		return false
 	}
 	if how == trimmed {
@@ -123,7 +131,7 @@ func (m *model) known(e *entry, how string) bool {
 	if m.stands(e) { // what is committed there may be of another record
 		return false
 	}
-	for _, base := range schemas.Readers(schemas.TopicInteractions) {
+	for _, base := range schemas.Readers(e.topic()) {
 		if e.offset < m.w.cluster.group(l.Group(base)).committed(e.log.topic.name)[e.log.n].Offset {
 			return true
 		}
@@ -151,12 +159,15 @@ func (m *model) decided(l schemas.Lineage, t *topicLog) bool {
 	return m.w.cluster.nameless || l.TopicID() == t.id()
 }
 
-// doubt is that evidence of what was read is lost: nobody need know of losses that are not
-// decided yet.
-func (m *model) doubt() {
+// doubt is that evidence of what was read of a topic is lost: nobody need know of losses that are
+// not decided yet.
+func (m *model) doubt(topic schemas.Topic) {
 	m.doubted = true
 	for _, e := range m.places {
-		if shown := e.lost != nil && e.lost.how == trimmed && e.log.topic == m.w.source(); e.lost != nil && !shown && !m.w.settled(e) {
+		if e.topic() != topic {
+			continue
+		}
+		if shown := e.lost != nil && e.lost.how == trimmed && m.w.present(e.log); e.lost != nil && !shown && !m.w.settled(e) {
 			e.lost.known = false
 		}
 	}
@@ -180,7 +191,7 @@ func (m *model) marked(p *partitionLog) bool {
 
 // committed is what ingest has committed of a partition.
 func (m *model) committed(p *partitionLog) (consumers.Mark, bool) {
-	for _, group := range m.lineage().Origin(schemas.IngestGroup(schemas.TopicInteractions), p.n).Groups {
+	for _, group := range m.lineages[p.topic.of()].Origin(schemas.IngestGroup(p.topic.of()), p.n).Groups {
 		if c, is := m.w.cluster.group(group).committed(p.topic.name)[p.n]; is {
 			return c, true
 		}
@@ -193,53 +204,71 @@ func (m *model) committed(p *partitionLog) (consumers.Mark, bool) {
 // hands stores them later at positions that others may have read other records at.
 func (m *model) delicate() bool {
 	for _, e := range m.places {
-		if e.lost != nil && e.lost.how == truncated && e.lost.unproven && e.log.topic == m.w.source() && !m.w.settled(e) {
+		if e.lost != nil && e.lost.how == truncated && e.lost.unproven && m.w.present(e.log) && !m.w.settled(e) {
 			return true
 		}
 	}
 	return false
 }
 
-// cut reports whether a log lost its tail and no incarnation was decided since.
-func (m *model) cut() bool {
+// cut reports whether a log of a topic lost its tail and no incarnation was decided since.
+func (m *model) cut(topic schemas.Topic) bool {
 	for _, e := range m.places {
-		if e.lost != nil && e.lost.how == truncated && e.log.topic == m.w.source() && !m.w.settled(e) {
+		if e.lost != nil && e.lost.how == truncated && e.log.topic == m.w.logOf(topic) && !m.w.settled(e) {
 			return true
 		}
 	}
 	return false
 }
 
-// lineage is what was decided about the topic with rows.
-func (m *model) lineage() (l schemas.Lineage) {
-	for {
-		content, err := m.w.objects.GetBytes(context.Background(), fmt.Sprintf("_cdds/incarnations/%s/%06d.json", schemas.TopicInteractions, len(l)), 1<<20)
-		if err != nil {
-			return l
+// wasCut notes that a topic was truncated, or that it may seem so.
+func (m *model) wasCut(t *topicLog) {
+	if m.cuts == nil {
+		m.cuts = map[schemas.Topic]int{}
+	}
+	m.cuts[t.of()]++
+}
+
+// decidedIncarnation notes what was decided about a topic with rows.
+func (m *model) decidedIncarnation(key string) {
+	for _, topic := range m.w.topics {
+		if !strings.HasPrefix(key, "_cdds/incarnations/"+string(topic)+"/") {
+			continue
 		}
+		content, err := m.w.objects.GetBytes(context.Background(), key, 1<<20)
 		var i schemas.Incarnation
-		if err := schemas.Read(content, &i); err != nil {
-			m.w.failf("a decision cannot be read: %v", err)
-			return l
+		if err == nil {
+			err = schemas.Read(content, &i)
 		}
-		l = append(l, i)
+		if at := fmt.Sprintf("%06d.json", len(m.lineages[topic])); err != nil || !strings.HasSuffix(key, at) {
+			m.w.failf("the decision %s is not %s, or cannot be read: %v", key, at, err)
+			return
+		}
+		if m.decisions == nil {
+			m.decisions, m.lineages = map[schemas.Topic][]int{}, map[schemas.Topic]schemas.Lineage{}
+		}
+		m.decisions[topic], m.lineages[topic] = append(m.decisions[topic], m.w.steps), append(m.lineages[topic], i)
 	}
 }
+
+// position is the one that the present incarnation gives an entry.
+func (m *model) position(e *entry) int64 { return m.lineages[e.topic()].Position(e.log.n, e.offset) }
 
 // settled reports whether an incarnation was decided after an entry was lost that is about that:
 // of another topic, or of a log that lost its tail in that partition. Brokers may answer for a
 // topic that is gone a while; a decision then is about what the new one seems to have lost.
 func (w *world) settled(e *entry) bool {
-	n := len(w.model.decisions)
-	if n == 0 || w.model.decisions[n-1] <= e.lost.step {
+	decisions := w.model.decisions[e.topic()]
+	n := len(decisions)
+	if n == 0 || decisions[n-1] <= e.lost.step {
 		return false
 	}
 	if w.cluster.nameless {
 		return true
 	}
-	for at, i := range w.model.lineage() {
+	for at, i := range w.model.lineages[e.topic()] {
 		_, begins := i.Begins[e.log.n]
-		if w.model.decisions[at] > e.lost.step && (i.TopicID != e.log.topic.id() || e.lost.how != deleted && begins) {
+		if decisions[at] > e.lost.step && (i.TopicID != e.log.topic.id() || e.lost.how != deleted && begins) {
 			return true
 		}
 	}
@@ -248,9 +277,7 @@ func (w *world) settled(e *entry) bool {
 
 // put notes an object that was stored.
 func (m *model) put(p *process, key string) {
-	if strings.HasPrefix(key, "_cdds/incarnations/"+string(schemas.TopicInteractions)+"/") {
-		m.decisions = append(m.decisions, m.w.steps)
-	}
+	m.decidedIncarnation(key)
 	m.decidedErasure(key)
 	m.opened(key)
 	for _, x := range m.exports {
@@ -266,7 +293,7 @@ func (m *model) stored(batches []schemas.Batch[*schemas.Interaction]) {
 	for _, b := range batches {
 		for _, r := range b.Records {
 			body := string(r.Event.Body)
-			m.used(position{r.Partition, r.Offset}, body)
+			m.used(position{b.Topic, r.Partition, r.Offset}, body)
 			switch c := m.byBody[body]; {
 			case c == nil:
 				m.w.failf("a row was stored at %d/%d that nobody produced: %s", r.Partition, r.Offset, body)
@@ -280,7 +307,7 @@ func (m *model) stored(batches []schemas.Batch[*schemas.Interaction]) {
 // lettered notes dead letters.
 func (m *model) lettered(letters []schemas.DeadLetter) {
 	for _, l := range letters {
-		if l.Topic != schemas.TopicInteractions {
+		if !slices.Contains(m.w.topics, l.Topic) {
 			continue
 		}
 		if l.Next-l.Offset > 100 {
@@ -288,7 +315,7 @@ func (m *model) lettered(letters []schemas.DeadLetter) {
 			continue
 		}
 		for at := l.Offset; at < max(l.Next, l.Offset+1); at++ {
-			m.used(position{l.Partition, at}, "letter "+string(l.Value))
+			m.used(position{l.Topic, l.Partition, at}, "letter "+string(l.Value))
 		}
 	}
 }
@@ -310,7 +337,7 @@ func (m *model) remembered(at position) bool {
 	for _, b := range append(m.w.backups, backup{Backup: m.w.tables.Backup()}) {
 		w := pipelinetest.NewWarehouse()
 		w.Restore(b.Backup)
-		if n, _ := w.Missing(context.Background(), schemas.TopicInteractions, run); n == 0 {
+		if n, _ := w.Missing(context.Background(), at.topic, run); n == 0 {
 			return true
 		}
 	}

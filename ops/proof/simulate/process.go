@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"cdds/consumers/ingest"
 	"cdds/ops/connect"
 	"cdds/pipeline"
+	"cdds/pipeline/warehouse"
 	"cdds/schemas"
 )
 
@@ -91,7 +93,7 @@ func (p *process) now() time.Time { return time.Now().Add(p.skew) }
 
 // stored is how far ClickHouse has a topic, as package app asks.
 func (p *process) stored(ctx context.Context, topic schemas.Topic) (map[int32]int64, error) {
-	if topic != schemas.TopicInteractions {
+	if !slices.Contains(p.w.topics, topic) {
 		return nil, nil
 	}
 	return tables{p}.Reached(ctx, topic)
@@ -115,6 +117,7 @@ func (p *process) ingest(ctx context.Context, k conn, settler *consumers.Settler
 	forgetting := p.forgetting(k)
 	p.running.Go(func() { // as package app does
 		for ctx.Err() == nil {
+			_ = inTurn{forgetting, p}.take(ctx, "remember")
 			_ = forgetting.Remember(ctx)
 			select {
 			case <-time.After(looksEvery):
@@ -122,22 +125,65 @@ func (p *process) ingest(ctx context.Context, k conn, settler *consumers.Settler
 			}
 		}
 	})
-	handler, err := ingest.NewInteractions(forgetting, nil)
+	interactions, err := ingest.NewInteractions(inTurn{forgetting, p}, nil)
 	if err != nil {
 		panic(err)
 	}
-	group := run(ctx, p, consumers.Options[*schemas.Interaction]{
-		Cluster: k, GroupID: schemas.IngestGroup(schemas.TopicInteractions), Topic: schemas.TopicInteractions,
-		Decode: schemas.DecodeInteractionRow, Handler: handler, DeadLetters: consumers.Letters{Topic: k, Account: tables{p}},
+	store(ctx, p, k, settler, offsets, schemas.TopicInteractions, schemas.DecodeInteractionRow, interactions)
+	if !p.w.hasContacts() {
+		return
+	}
+	people, err := ingest.NewContacts(inTurn{forgetting, p}, nil)
+	if err != nil {
+		panic(err)
+	}
+	store(ctx, p, k, settler, offsets, schemas.TopicContacts, schemas.DecodeContactRow, people)
+}
+
+// store runs the group that stores a topic, and what heals the account of that.
+func store[E any](ctx context.Context, p *process, k conn, settler *consumers.Settler, offsets *connect.Offsets, topic schemas.Topic, decode func([]byte) (E, error), handler consumers.Handler[E]) {
+	group := run(ctx, p, consumers.Options[E]{
+		Cluster: k, GroupID: schemas.IngestGroup(topic), Topic: topic,
+		Decode: decode, Handler: handler, DeadLetters: consumers.Letters{Topic: k, Account: tables{p}},
 		MaxRecords: batchRecords, Tracer: places{}, Positions: settler, Steady: true, Drain: drain, Logger: p.w.log,
 	})
 	book := account.Book{Log: offsets, Store: tables{p}, Decisions: pipeline.WriteOffs{Store: objects{p}}}
 	healer := consumers.Healer{
-		GroupID: schemas.IngestGroup(schemas.TopicInteractions), Topic: schemas.TopicInteractions,
+		GroupID: schemas.IngestGroup(topic), Topic: topic,
 		Group: group, Log: offsets, Ledger: tables{p}, Logger: p.w.log,
-		Restore: func(ctx context.Context) error { return book.Restore(ctx, schemas.TopicInteractions) },
+		Restore: func(ctx context.Context) error { return book.Restore(ctx, topic) },
 	}
 	p.running.Go(func() { _ = healer.Run(ctx) })
+}
+
+// inTurn is Forgetting, which the groups of both topics share. It is asked one after the other, in an
+// order that the scheduler chooses: who waits for whom in there would be the machine's chance.
+type inTurn struct {
+	*warehouse.Forgetting
+	p *process
+}
+
+func (t inTurn) take(ctx context.Context, what string) error {
+	if !t.p.w.hasContacts() { // there is but one group
+		return nil
+	}
+	return t.p.ask(ctx, atHome, "turn to "+what, func() error { return nil })
+}
+
+// InsertInteractions implements ingest.Interactions.
+func (t inTurn) InsertInteractions(ctx context.Context, batches ...schemas.Batch[*schemas.Interaction]) error {
+	if err := t.take(ctx, "insert interactions"); err != nil {
+		return err
+	}
+	return t.Forgetting.InsertInteractions(ctx, batches...)
+}
+
+// InsertContacts implements ingest.Contacts.
+func (t inTurn) InsertContacts(ctx context.Context, batches ...schemas.Batch[*schemas.Contact]) error {
+	if err := t.take(ctx, "insert contacts"); err != nil {
+		return err
+	}
+	return t.Forgetting.InsertContacts(ctx, batches...)
 }
 
 // run starts a group.

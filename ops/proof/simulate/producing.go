@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"cdds/pipeline/pipelinetest"
 	"cdds/schemas"
 )
 
@@ -19,12 +20,37 @@ const (
 	firstYear, years = 2024, 3
 )
 
-// event makes an interaction: key chooses its identity, so that several are versions of one.
-func (w *world) event(key, flavour int) *content {
+// row makes what a topic has rows of: key chooses its identity, so that several are versions of one.
+func (w *world) row(t *topicLog, key, flavour int) *content {
+	if t.of() == schemas.TopicContacts {
+		return w.contact(key)
+	}
+	return w.interaction(key, flavour)
+}
+
+// contact makes a contact of those that interactions name.
+func (w *world) contact(key int) *content {
+	w.model.numbers++
+	key %= tenants * (len(contacts) - 1)
+	body, err := schemas.Encode(&schemas.Contact{
+		ContactID: contacts[1+key/tenants], TenantID: tenant(key), Notes: fmt.Sprint("number ", w.model.numbers),
+		CreatedAt: schemas.TimeOf(time.Date(firstYear+key%years, 2, 1+key, 0, 0, 0, 0, time.UTC)),
+	})
+	if err != nil {
+		panic(err)
+	}
+	read, err := schemas.DecodeContact(body)
+	if err != nil {
+		panic(err)
+	}
+	return &content{w.model.numbers, string(read.Body), pipelinetest.RowOf(read)}
+}
+
+func (w *world) interaction(key, flavour int) *content {
 	w.model.numbers++
 	started := time.Date(firstYear+key%years, 3, 1+key%20, 0, 0, 0, 0, time.UTC)
 	e := &schemas.Interaction{
-		InteractionID: fmt.Sprintf("i%d", key), TenantID: []string{"acme", "globex"}[key%tenants],
+		InteractionID: fmt.Sprintf("i%d", key), TenantID: tenant(key),
 		MediaType: []string{"chat", "voice"}[flavour%2], Queue: []string{"", "sales", "support"}[flavour%3], ContactID: contacts[(key/2+flavour)%len(contacts)],
 		StartedAt: schemas.TimeOf(started), Text: fmt.Sprint("number ", w.model.numbers),
 	}
@@ -57,10 +83,10 @@ func (w *world) add(p *partitionLog, c *content, key string, e *entry) *entry {
 const keys = 8
 
 func (w *world) produce(a, b, c int) bool {
-	t := w.source()
+	t := w.source(b / 30)
 	for n := range a%3 + 1 {
 		key := (a/3 + n) % keys
-		event := w.event(key, b+n)
+		event := w.row(t, key, b+n)
 		partition := murmur([]byte(event.event.InteractionID), len(t.partitions))
 		if c%4 == 0 { // kcat and other clients of librdkafka
 			partition = int(crc32.ChecksumIEEE([]byte(event.event.InteractionID)) % uint32(len(t.partitions)))
@@ -71,22 +97,31 @@ func (w *world) produce(a, b, c int) bool {
 }
 
 func (w *world) produceKeyless(a, b, c int) bool {
-	t := w.source()
-	w.add(t.partitions[c%len(t.partitions)], w.event(a%keys, b), "", &entry{})
+	t := w.source(b / 30)
+	w.add(t.partitions[c%len(t.partitions)], w.row(t, a%keys, b), "", &entry{})
 	return true
 }
 
-// nonsense is what no event looks like: each is to be dead-lettered.
-var nonsense = append([]string{"", "{", "null", `{"interaction_id":"i1"}`, "\xff\xfe"}, almost(
-	`"interaction_id":"i1","tenant_id":"acme","media_type":"chat","started_at":"2024-03-02T00:00:00.000Z"`,
-	`"text":"once","text":"twice"`,
-	`"TEXT":"loud"`, `"Attributes":{"region":"north"}`,
-	`"attributes":{"region":"north","region":"south"}`,
-	`"text":1e400`, `"attributes":{"n":18446744073709551616}`,
-	`"text":"`+"\xed\xa0\x80"+`"`,
-	`"attributes":`+strings.Repeat(`{"a":`, 2000)+"1"+strings.Repeat("}", 2000),
-	`"started_at":"0000-00-00T00:00:00Z"`,
-)...)
+// nonsense is what no event of a topic looks like: each is to be dead-lettered.
+var nonsense = map[schemas.Topic][]string{
+	schemas.TopicInteractions: append([]string{"", "{", "null", `{"interaction_id":"i1"}`, "\xff\xfe"}, almost(
+		`"interaction_id":"i1","tenant_id":"acme","media_type":"chat","started_at":"2024-03-02T00:00:00.000Z"`,
+		`"text":"once","text":"twice"`,
+		`"TEXT":"loud"`, `"Attributes":{"region":"north"}`,
+		`"attributes":{"region":"north","region":"south"}`,
+		`"text":1e400`, `"attributes":{"n":18446744073709551616}`,
+		`"text":"`+"\xed\xa0\x80"+`"`,
+		`"attributes":`+strings.Repeat(`{"a":`, 2000)+"1"+strings.Repeat("}", 2000),
+		`"started_at":"0000-00-00T00:00:00Z"`,
+	)...),
+	schemas.TopicContacts: append([]string{"", "{", "null", `{"contact_id":"i1"}`, "\xff\xfe"}, almost(
+		`"contact_id":"i1","tenant_id":"acme","created_at":"2024-03-02T00:00:00.000Z"`,
+		`"notes":"once","notes":"twice"`,
+		`"Emails":["a@example.com"]`, `"attributes":{"region":"north","region":"south"}`,
+		`"notes":1`, `"notes":"`+"\xed\xa0\x80"+`"`,
+		`"created_at":"0000-00-00T00:00:00Z"`,
+	)...),
+}
 
 // almost are events that are right but for their last members, and some whose ids are no
 // Unicode text.
@@ -100,16 +135,16 @@ func almost(right string, wrong ...string) (all []string) {
 	return all
 }
 
-func (w *world) produceNonsense(a, _, c int) bool {
-	t := w.source()
+func (w *world) produceNonsense(a, b, c int) bool {
+	t := w.source(b)
 	w.model.numbers++
-	text := nonsense[a%len(nonsense)]
+	text := nonsense[t.of()][a%len(nonsense[t.of()])]
 	w.add(t.partitions[c%len(t.partitions)], &content{w.model.numbers, text, nil}, "x", &entry{})
 	return true
 }
 
-func (w *world) produceHuge(a, _, c int) bool {
-	t := w.source()
+func (w *world) produceHuge(a, b, c int) bool {
+	t := w.source(b)
 	p := t.partitions[c%len(t.partitions)]
 	first, n := p.end(), int64(a%3+1)
 	for range n {
@@ -123,11 +158,11 @@ func (w *world) begin(a, b, c int) bool {
 	if len(w.open) >= 2 {
 		return false
 	}
-	t, tx := w.source(), &transaction{began: w.now()}
+	t, tx := w.source(c/4), &transaction{began: w.now()}
 	for n := range a%2 + 1 {
 		p := t.partitions[(c+n)%len(t.partitions)]
 		for k := range b%2 + 1 {
-			event := w.event((a+k)%keys, b+k)
+			event := w.row(t, (a+k)%keys, b+k)
 			w.add(p, event, event.event.InteractionID, &entry{txn: tx})
 		}
 		if !slices.Contains(tx.partitions, p) {

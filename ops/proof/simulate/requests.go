@@ -103,7 +103,7 @@ func (w *world) sendAgain(a, b, c int) bool {
 // sendNonsense asks for nothing that anybody understands.
 func (w *world) sendNonsense(a, b, c int) bool {
 	t := w.requests(a)
-	text := nonsense[b%len(nonsense)]
+	text := nonsense[schemas.TopicInteractions][b%len(nonsense[schemas.TopicInteractions])]
 	t.partitions[c%len(t.partitions)].append(&entry{key: []byte("x"), value: []byte(text)}, w.now())
 	return true
 }

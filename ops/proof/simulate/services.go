@@ -19,40 +19,49 @@ import (
 // tables is ClickHouse as a process reaches it.
 type tables struct{ p *process }
 
-// InsertInteractions stores rows. ClickHouse stores a block year by year: an insert that
-// fails may have stored some of them.
+// InsertInteractions implements ingest.Interactions.
 func (t tables) InsertInteractions(ctx context.Context, batches ...schemas.Batch[*schemas.Interaction]) error {
-	batches = slices.SortedFunc(slices.Values(batches), func(a, b schemas.Batch[*schemas.Interaction]) int {
+	insert := func(batches []schemas.Batch[*schemas.Interaction]) error {
+		t.p.w.model.stored(batches)
+		return t.p.w.tables.InsertInteractions(ctx, batches...)
+	}
+	return inserting(ctx, t.p, "insert", batches, insert, func(i *schemas.Interaction) schemas.Time { return i.StartedAt })
+}
+
+// InsertContacts implements ingest.Contacts.
+func (t tables) InsertContacts(ctx context.Context, batches ...schemas.Batch[*schemas.Contact]) error {
+	insert := func(batches []schemas.Batch[*schemas.Contact]) error {
+		t.p.w.model.stored(pipelinetest.RowsOf(batches))
+		return t.p.w.tables.InsertContacts(ctx, batches...)
+	}
+	return inserting(ctx, t.p, "insert contacts", batches, insert, func(c *schemas.Contact) schemas.Time { return c.CreatedAt })
+}
+
+// inserting stores rows. ClickHouse stores a block year by year: an insert that fails may have
+// stored some of them.
+func inserting[E any](ctx context.Context, p *process, name string, batches []schemas.Batch[E], insert func([]schemas.Batch[E]) error, at func(E) schemas.Time) error {
+	batches = slices.SortedFunc(slices.Values(batches), func(a, b schemas.Batch[E]) int {
 		return cmp.Or(cmp.Compare(a.Partition, b.Partition), cmp.Compare(a.First, b.First))
 	})
-	name := "insert"
 	for _, b := range batches {
 		name += fmt.Sprintf(" %d/%d-%d", b.Partition, b.First, b.Next)
 	}
-	w := t.p.w
-	return t.p.wait(ctx, &call{service: atClickHouse, name: name, changes: true,
-		effect: func() error {
-			w.model.stored(batches)
-			return w.tables.InsertInteractions(ctx, batches...)
-		},
-		half: func() {
-			some := firstYearOf(batches)
-			w.model.stored(some)
-			_ = w.tables.InsertInteractions(ctx, some...)
-		}})
+	return p.wait(ctx, &call{service: atClickHouse, name: name, changes: true,
+		effect: func() error { return insert(batches) },
+		half:   func() { _ = insert(firstYearOf(batches, at)) }})
 }
 
 // firstYearOf is the rows of batches that are of the first row's year.
-func firstYearOf(batches []schemas.Batch[*schemas.Interaction]) (some []schemas.Batch[*schemas.Interaction]) {
+func firstYearOf[E any](batches []schemas.Batch[E], at func(E) schemas.Time) (some []schemas.Batch[E]) {
 	year := 0
 	for _, b := range batches {
 		of := b
 		of.Records = nil
 		for _, r := range b.Records {
 			if year == 0 {
-				year = r.Event.StartedAt.Year()
+				year = at(r.Event).Year()
 			}
-			if r.Event.StartedAt.Year() == year {
+			if at(r.Event).Year() == year {
 				of.Records = append(of.Records, r)
 			}
 		}

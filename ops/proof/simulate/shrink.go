@@ -73,6 +73,11 @@ func simpler(s setting) (all []setting) {
 		less.Erases = false
 		all = append(all, less)
 	}
+	if s.Contacts {
+		less := s
+		less.Contacts = false
+		all = append(all, less)
+	}
 	for i := range s.Processes {
 		if len(s.Processes) > 1 {
 			less := s

@@ -139,7 +139,7 @@ func watching(w *world) {
 		}
 		fmt.Printf("  p%d %s: %s%s -> %v\n", c.p.number, c.service, c.name, late, err)
 		if strings.Contains(c.name, "put _cdds") && err == nil {
-			fmt.Printf("    %+v\n", w.model.lineage())
+			fmt.Printf("    %+v\n", w.model.lineages)
 		}
 	}
 }

@@ -41,6 +41,8 @@ type world struct {
 	erases, retains bool
 	// bounded says that tenants have a quota.
 	bounded bool
+	// topics are those with rows.
+	topics []schemas.Topic
 
 	model    model
 	broken   string // the first law that was broken
@@ -70,6 +72,8 @@ type setting struct {
 	Retains bool
 	// Bounded says that tenants have a quota.
 	Bounded bool
+	// Contacts says that there are contacts, in a topic of their own.
+	Contacts bool
 	// Processes are the roles of those that run from the beginning, such as "i", "e", "ie".
 	Processes []string
 }
@@ -132,7 +136,14 @@ func newWorld(s setting) *world {
 	w.model.w, w.objects = w, noted{pipelinetest.NewStore(), w, nil}
 	w.cluster = newCluster(w)
 	w.cluster.nameless = s.Nameless
-	w.create(w.cluster, string(schemas.TopicInteractions), max(1, s.Partitions))
+	w.topics = []schemas.Topic{schemas.TopicInteractions}
+	if s.Contacts {
+		w.topics = append(w.topics, schemas.TopicContacts)
+		w.create(w.cluster, string(schemas.TopicContacts.DeadLetter()), 1)
+	}
+	for _, topic := range w.topics {
+		w.create(w.cluster, string(topic), max(1, s.Partitions))
+	}
 	for _, topic := range []schemas.Topic{schemas.TopicExportRequests, schemas.TopicExportStatus, schemas.TopicAudit, schemas.TopicInteractions.DeadLetter(), schemas.TopicExportRequests.DeadLetter(), schemas.TopicErasureRequests, schemas.TopicErasureRequests.DeadLetter(), schemas.TopicErased} {
 		w.create(w.cluster, string(topic), 1)
 	}
@@ -150,8 +161,22 @@ func (w *world) create(c *cluster, name string, partitions int) *topicLog {
 	return t
 }
 
-// source is the topic with rows.
-func (w *world) source() *topicLog { return w.cluster.topics[string(schemas.TopicInteractions)] }
+// source is a topic with rows, which a number of an act chooses.
+func (w *world) source(n int) *topicLog {
+	if n%2 == 1 {
+		return w.logOf(w.topics[len(w.topics)-1])
+	}
+	return w.logOf(schemas.TopicInteractions)
+}
+
+// hasContacts reports whether contacts have a topic.
+func (w *world) hasContacts() bool { return len(w.topics) > 1 }
+
+// logOf is the present life of a topic.
+func (w *world) logOf(topic schemas.Topic) *topicLog { return w.cluster.topics[string(topic)] }
+
+// present reports whether a log is of the present life of its topic.
+func (w *world) present(p *partitionLog) bool { return p.topic == w.logOf(p.topic.of()) }
 
 // now is the time, which no process knows exactly.
 func (w *world) now() time.Time { return time.Now() }

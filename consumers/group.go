@@ -74,6 +74,10 @@ type Options[E any] struct {
 	// Positions says which positions the topic's offsets have. Nil: the offsets themselves,
 	// for a topic that is never replaced.
 	Positions Positions
+	// Healed says that a Healer sees to what is read and not handled when a log loses its tail.
+	// Without one the Group goes on from what it has committed, below where the new
+	// incarnation begins.
+	Healed bool
 	// settleEvery is how often a running Group looks whether its topic was replaced.
 	settleEvery time.Duration
 	// recommitEvery is how often positions are committed although they have not moved.

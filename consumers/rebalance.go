@@ -39,7 +39,7 @@ func (g *Group[E]) begin(ctx context.Context, member Member, committed map[int32
 			continue // where the log begins
 		}
 		if at.Offset < 0 {
-			begin, err := progress.begin(g.lineage, id)
+			begin, err := progress.begin(g.lineage, id, g.opts.Healed)
 			if err != nil {
 				return nil, err
 			}
@@ -76,12 +76,15 @@ func (p progressOf) of(l schemas.Lineage, partition int32) (committed Mark, any 
 
 // begin is where to read a partition of whose present incarnation the group has committed nothing.
 // Where its log lost its tail, and what is left was not all handled, that is before the incarnation
-// begins: nobody else handles that, and it keeps the positions that it had.
-func (p progressOf) begin(l schemas.Lineage, partition int32) (at Mark, err error) {
+// begins, unless a Healer sees to it: what is read there keeps the positions that it had.
+func (p progressOf) begin(l schemas.Lineage, partition int32, healed bool) (at Mark, err error) {
 	at.Offset, at.Epoch = l.Begin(partition)
 	committed, any, err := p.of(l, partition)
 	if err != nil || any && committed.Offset >= at.Offset {
 		return committed, err
+	}
+	if healed {
+		return at, nil
 	}
 	for l = l.Before(partition); l != nil; l = l.Before(partition) {
 		if !any {

@@ -61,7 +61,7 @@ func buildIngest(a *App) ([]role, error) {
 	interactions, group1, err := newGroup("ingest.interactions", consumers.Options[*schemas.Interaction]{
 		GroupID: schemas.IngestGroup(schemas.TopicInteractions), Topic: schemas.TopicInteractions,
 		Decode: schemas.DecodeInteractionRow, Handler: storeInteractions,
-		MaxRecords: ingest.MaxRecords, MaxBytes: ingest.MaxBytes, Linger: ingest.Linger,
+		MaxRecords: ingest.MaxRecords, MaxBytes: ingest.MaxBytes, Linger: ingest.Linger, Healed: true,
 	}, a)
 	if err != nil {
 		return nil, err
@@ -69,7 +69,7 @@ func buildIngest(a *App) ([]role, error) {
 	contacts, group2, err := newGroup("ingest.contacts", consumers.Options[*schemas.Contact]{
 		GroupID: schemas.IngestGroup(schemas.TopicContacts), Topic: schemas.TopicContacts,
 		Decode: schemas.DecodeContactRow, Handler: storeContacts,
-		MaxRecords: ingest.MaxRecords, MaxBytes: ingest.MaxBytes, Linger: ingest.Linger,
+		MaxRecords: ingest.MaxRecords, MaxBytes: ingest.MaxBytes, Linger: ingest.Linger, Healed: true,
 	}, a)
 	if err != nil {
 		return nil, err
@@ -89,7 +89,7 @@ func buildHistory(a *App) ([]role, error) {
 	r, group, err := newGroup("history", consumers.Options[*schemas.ExportStatus]{
 		GroupID: schemas.GroupHistory, Topic: schemas.TopicExportStatus,
 		Decode: schemas.DecodeExportStatus, Handler: project,
-		MaxRecords: history.MaxRecords, Linger: history.Linger, SpanPerRecord: true,
+		MaxRecords: history.MaxRecords, Linger: history.Linger, SpanPerRecord: true, Healed: true,
 	}, a)
 	if err != nil {
 		return nil, err

@@ -78,7 +78,7 @@ func (p *process) history(ctx context.Context, k conn, settler *consumers.Settle
 	group := run(ctx, p, consumers.Options[*schemas.ExportStatus]{
 		Cluster: k, GroupID: schemas.GroupHistory, Topic: schemas.TopicExportStatus,
 		Decode: schemas.DecodeExportStatus, Handler: project, DeadLetters: consumers.Letters{Topic: k, Account: tables{p}},
-		MaxRecords: batchRecords, SpanPerRecord: true, Tracer: places{}, Positions: settler, Steady: true, Drain: drain, Logger: p.w.log,
+		MaxRecords: batchRecords, SpanPerRecord: true, Tracer: places{}, Positions: settler, Healed: true, Steady: true, Drain: drain, Logger: p.w.log,
 	})
 	healer := consumers.Healer{
 		GroupID: schemas.GroupHistory, Topic: schemas.TopicExportStatus, Group: group, Log: offsets, Ledger: tables{p}, Logger: p.w.log,

@@ -145,7 +145,7 @@ func store[E any](ctx context.Context, p *process, k conn, settler *consumers.Se
 	group := run(ctx, p, consumers.Options[E]{
 		Cluster: k, GroupID: schemas.IngestGroup(topic), Topic: topic,
 		Decode: decode, Handler: handler, DeadLetters: consumers.Letters{Topic: k, Account: tables{p}},
-		MaxRecords: batchRecords, Tracer: places{}, Positions: settler, Steady: true, Drain: drain, Logger: p.w.log,
+		MaxRecords: batchRecords, Tracer: places{}, Positions: settler, Healed: true, Steady: true, Drain: drain, Logger: p.w.log,
 	})
 	book := account.Book{Log: offsets, Store: tables{p}, Decisions: pipeline.WriteOffs{Store: objects{p}}}
 	healer := consumers.Healer{

@@ -1,11 +1,14 @@
 package pipeline
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 
+	"cdds/pipeline/answer"
 	"cdds/pipeline/bucket"
 	"cdds/schemas"
 )
@@ -96,24 +99,50 @@ func (d Decisions) withdraw(ctx context.Context, x Export, key string) error {
 	if err != nil || !gone {
 		return err
 	}
-	if err := d.Store.Remove(ctx, key); err != nil {
+	if err := Unseen(d.Store.Remove(ctx, key)); err != nil {
 		return err
 	}
 	return Permanent(ErrGone)
 }
 
+// Unseen is the error of a Remove after which readers see nothing: what the store keeps by a lock
+// does no harm to whoever only looks whether it is there.
+func Unseen(err error) error {
+	if answer.Of(err) == answer.Locked {
+		return nil
+	}
+	return err
+}
+
+// KeptError says that the store keeps files of an export by locks that are not ours. The others are
+// gone, and readers see none; a sweep removes these once the locks are lifted.
+type KeptError struct {
+	Files int
+	First error
+}
+
+func (e *KeptError) Error() string {
+	return fmt.Sprintf("%s could not be removed: %v", schemas.Counted(e.Files, "file"), e.First)
+}
+func (e *KeptError) Unwrap() error { return e.First }
+
+// Discarded is the reason to report for an export whose files were discarded with err, which has
+// then no error: it names what the store keeps.
+func Discarded(reason string, err error) (string, error) {
+	var kept *KeptError
+	if errors.As(err, &kept) {
+		return reason + "; " + kept.Error(), nil
+	}
+	return reason, err
+}
+
 // Discard removes the artifacts of an export, the manifest first, and leaves the
-// documents that say what it is and how it ended.
+// documents that say what it is and how it ended. It is a *KeptError if that is all that is left.
 func (d Decisions) Discard(ctx context.Context, tenantID, exportID string) error {
 	prefix := schemas.ExportPrefix(tenantID, exportID)
-	objects, err := d.Store.List(ctx, prefix)
+	objects, err := d.Store.Remains(ctx, prefix)
 	if err != nil {
 		return err
-	}
-	for _, name := range []string{schemas.SignatureName, schemas.ManifestName} {
-		if err := d.Store.Remove(ctx, prefix+name); err != nil {
-			return err
-		}
 	}
 	var keys []string
 	for _, o := range objects {
@@ -121,5 +150,35 @@ func (d Decisions) Discard(ctx context.Context, tenantID, exportID string) error
 			keys = append(keys, o.Key)
 		}
 	}
-	return d.Store.RemoveAll(ctx, keys)
+	return RemoveFiles(ctx, d.Store, []string{prefix + schemas.SignatureName, prefix + schemas.ManifestName}, keys)
+}
+
+// RemoveFiles removes objects, the first ones one after the other before the rest. It is a
+// *KeptError if locks of the store keep some and the others are gone.
+func RemoveFiles(ctx context.Context, s interface {
+	Remove(ctx context.Context, key string) error
+	RemoveAll(ctx context.Context, keys []string) error
+}, first, rest []string) error {
+	kept := &KeptError{}
+	add := func(err error) error {
+		locked := (*bucket.LockedError)(nil)
+		if !errors.As(err, &locked) {
+			return err
+		}
+		kept.Files += 1 + locked.More
+		kept.First = cmp.Or(kept.First, err)
+		return nil
+	}
+	for _, key := range first {
+		if err := add(s.Remove(ctx, key)); err != nil {
+			return err
+		}
+	}
+	if err := add(s.RemoveAll(ctx, rest)); err != nil {
+		return err
+	}
+	if kept.Files > 0 {
+		return kept
+	}
+	return nil
 }

@@ -89,7 +89,7 @@ func (d Erasures) Open(ctx context.Context, id ErasureKey) error {
 
 // Close ends that. How the erasure ended must be recorded and shown before.
 func (d Erasures) Close(ctx context.Context, id ErasureKey) error {
-	return d.Store.Remove(ctx, openErasureKey(id))
+	return Unseen(d.Store.Remove(ctx, openErasureKey(id)))
 }
 
 // Opened lists the erasures that are to be carried out.

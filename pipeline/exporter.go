@@ -61,10 +61,14 @@ type Store interface {
 	// Open streams an object, or is bucket.ErrNotFound. The caller closes it.
 	Open(ctx context.Context, key string) (io.ReadCloser, error)
 	List(ctx context.Context, prefix string) ([]bucket.Object, error)
+	// Remains is List with the keys of which only older versions are left, in a store that keeps
+	// versions. Remove removes those too.
+	Remains(ctx context.Context, prefix string) ([]bucket.Object, error)
 	// Folders yields, one level below prefix, every part of a key up to and including the
 	// next slash, in order. An error is yielded last.
 	Folders(ctx context.Context, prefix string) iter.Seq2[string, error]
-	// Remove of an object that is not there is no error.
+	// Remove of an object that is not there is no error. What the store keeps by a lock is
+	// answer.Locked, and seen no longer.
 	Remove(ctx context.Context, key string) error
 	// RemoveAll is Remove of many objects, in any order. After an error some may be gone.
 	RemoveAll(ctx context.Context, keys []string) error

@@ -61,7 +61,9 @@ func (d Decisions) Open(ctx context.Context, o Open) error {
 func (d Decisions) IsOpen(ctx context.Context, o Open) (bool, error) { return d.exists(ctx, o.key()) }
 
 // Close ends that. What came of the attempt must be recorded and reported before.
-func (d Decisions) Close(ctx context.Context, o Open) error { return d.Store.Remove(ctx, o.key()) }
+func (d Decisions) Close(ctx context.Context, o Open) error {
+	return Unseen(d.Store.Remove(ctx, o.key()))
+}
 
 // Opened lists the attempts of a shard that are to be carried out, oldest first.
 func (d Decisions) Opened(ctx context.Context, shard int32) ([]Open, error) {

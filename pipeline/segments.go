@@ -55,7 +55,7 @@ func (e *Exporter) exportSegments(ctx context.Context, x Export, planned schemas
 	case problem != "":
 		line.Problem = problem
 		for n := range part.Segments() { // what an earlier try may have left
-			if err := e.store.Remove(ctx, schemas.ExportPrefix(x.Filter.TenantID, x.ID)+schemas.SegmentName(x.ID, part, n+1)); err != nil {
+			if err := Unseen(e.store.Remove(ctx, schemas.ExportPrefix(x.Filter.TenantID, x.ID)+schemas.SegmentName(x.ID, part, n+1))); err != nil {
 				return r, err
 			}
 		}

@@ -103,7 +103,8 @@ type Erasure struct {
 	Request ErasureRequest `json:"request"`
 	// State is one of the constants above.
 	State string `json:"state" enum:"requested,accepted,held,done,nothing_found,refused" doc:"held: a hold keeps some of it; it is carried out when that is released. nothing_found: nothing of it was stored, so nothing was removed. refused: see reason."`
-	// Reason says why it was refused, or what was looked for and not found.
+	// Reason says why it was refused, what was looked for and not found, or what could not be
+	// removed.
 	Reason string `json:"reason,omitempty"`
 	// Subjects says what became of each subject, in the order of the request. Lists of
 	// erasures leave it out, and the lists of the request.

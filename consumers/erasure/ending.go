@@ -43,8 +43,12 @@ func outcomeOf(e schemas.Erasure) (outcome, detail string) {
 	case schemas.ErasureNothingFound:
 		return schemas.OutcomeFailed, e.Reason
 	}
-	return schemas.OutcomeDone, fmt.Sprintf("%s: removed %s and %s of attachments; artifacts that hold some: %s",
+	detail = fmt.Sprintf("%s: removed %s and %s of attachments; artifacts that hold some: %s",
 		e.About(), schemas.Counted(e.Rows, "version"), schemas.Counted(e.Objects, "object"), schemas.Counted(len(e.Exports), "export"))
+	if e.Reason != "" {
+		detail += "; " + e.Reason
+	}
+	return schemas.OutcomeDone, detail
 }
 
 // showEnded reports whether an erasure has ended, and sees to it that history shows that.

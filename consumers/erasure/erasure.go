@@ -107,6 +107,7 @@ func (h *Handler) erase(ctx context.Context, r schemas.ErasureRequest) error {
 		}
 	} else if !shown.Ended() {
 		e.State, e.HoldID, e.Waiting, e.Objects = shown.State, shown.HoldID, shown.Waiting, max(e.Objects, shown.Objects)
+		e.Reason = shown.Reason // what could not be removed
 	}
 	if !was {
 		return h.find(ctx, e)

@@ -1,8 +1,12 @@
 package erasure
 
 import (
+	"cmp"
 	"context"
+	"fmt"
+	"strings"
 
+	"cdds/pipeline/answer"
 	"cdds/schemas"
 )
 
@@ -12,6 +16,7 @@ import (
 // they are, may lose rows meanwhile: it has told of all if it lacks none and has as many after.
 func (h *Handler) removeAttachments(ctx context.Context, e *schemas.Erasure) error {
 	removed := map[string]bool{}
+	kept := keptObjects{}
 	behind := h.storing(log{schemas.IngestGroup(schemas.TopicInteractions), schemas.TopicInteractions, e.Interactions})
 	for {
 		if err := h.await(ctx, *e, "ingest", behind); err != nil {
@@ -22,7 +27,13 @@ func (h *Handler) removeAttachments(ctx context.Context, e *schemas.Erasure) err
 				return nil
 			}
 			removed[key] = true
-			return h.Objects.Remove(ctx, key)
+			err := h.Objects.Remove(ctx, key)
+			if answer.Of(err) == answer.Locked {
+				h.Logger.WarnContext(ctx, "the store keeps an object that an erasure is to remove", "tenant", e.Request.TenantID, "erasure", e.Request.ErasureID, "object", key, "error", err)
+				kept.keys, kept.first = append(kept.keys, key), cmp.Or(kept.first, err)
+				return nil
+			}
+			return err
 		})
 		if err != nil {
 			return err
@@ -45,8 +56,32 @@ func (h *Handler) removeAttachments(ctx context.Context, e *schemas.Erasure) err
 	if len(removed) == 0 {
 		return nil
 	}
-	e.Objects = max(e.Objects, int64(len(removed)))
+	e.Objects = max(e.Objects, int64(len(removed)-len(kept.keys)))
+	e.Reason = cmp.Or(kept.reason(), e.Reason)
 	return h.History.SaveErasure(ctx, *e) // once the rows are gone nobody can count them
+}
+
+// keptObjects are those that the store keeps by locks that are not ours: nobody can remove them now,
+// and once the rows are gone nobody knows of them but the report.
+type keptObjects struct {
+	keys  []string
+	first error
+}
+
+// keptNamed is how many of them a report names.
+const keptNamed = 20
+
+// reason is "" if there are none.
+func (k keptObjects) reason() string {
+	if len(k.keys) == 0 {
+		return ""
+	}
+	named, more := k.keys, ""
+	if n := len(named) - keptNamed; n > 0 {
+		named, more = named[:keptNamed], fmt.Sprintf(" and %d more, which the log names", n)
+	}
+	return fmt.Sprintf("%s of attachments could not be removed (%v); remove once that is lifted: %s%s",
+		schemas.Counted(len(k.keys), "object"), k.first, strings.Join(named, ", "), more)
 }
 
 // eachObject calls do for each object that any erased version refers to, and returns how many

@@ -94,6 +94,7 @@ type Holds interface {
 
 // Objects is the bucket of attachments; *bucket.Bucket is one.
 type Objects interface {
-	// Remove of an object that is not there is no error.
+	// Remove of an object that is not there is no error. What a lock of the store keeps is
+	// answer.Locked.
 	Remove(ctx context.Context, key string) error
 }

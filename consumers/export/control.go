@@ -117,15 +117,15 @@ func (w *Worker) delete(ctx context.Context, r schemas.Record[*schemas.ExportReq
 	if err := w.drop(ctx, exportKey{tenantID, exportID}); err != nil { // it reports its end
 		return err
 	}
-	if err := w.Exporter.Discard(ctx, tenantID, exportID); err != nil {
+	reason := "deleted on request"
+	if r.Event.RequestedBy != "" {
+		reason = "deleted by " + r.Event.RequestedBy
+	}
+	if reason, err = pipeline.Discarded(reason, w.Exporter.Discard(ctx, tenantID, exportID)); err != nil {
 		return fmt.Errorf("discard export %s: %w", exportID, err)
 	}
 	if err := w.Exporter.Close(ctx, last); err != nil {
 		return err
-	}
-	reason := "deleted on request"
-	if r.Event.RequestedBy != "" {
-		reason = "deleted by " + r.Event.RequestedBy
 	}
 	return w.report(ctx, &schemas.ExportStatus{
 		TenantID: tenantID, ExportID: exportID, EventID: "deleted", State: schemas.Deleted, Reason: reason,
@@ -216,18 +216,19 @@ func (w *Worker) again(ctx context.Context, b *batch, r schemas.Record[*schemas.
 // with the job it was a run of and the recorded reason; deleted or expired, whoever did it
 // reports.
 func (w *Worker) leave(ctx context.Context, o pipeline.Open, jobID string) error {
-	if err := w.Exporter.Discard(ctx, o.TenantID, o.ExportID); err != nil {
-		return fmt.Errorf("discard export %s: %w", o.ExportID, err)
-	}
+	discarded := w.Exporter.Discard(ctx, o.TenantID, o.ExportID)
 	state, reason, err := w.Exporter.EndedBecause(ctx, o.TenantID, o.ExportID)
 	if err != nil {
 		return err
+	}
+	if reason, err = pipeline.Discarded(cmp.Or(reason, cancelled), discarded); err != nil {
+		return fmt.Errorf("discard export %s: %w", o.ExportID, err)
 	}
 	if state == schemas.Cancelled {
 		w.metrics.end(o.TenantID, schemas.Cancelled)
 		err = w.report(ctx, &schemas.ExportStatus{
 			TenantID: o.TenantID, ExportID: o.ExportID, EventID: "cancelled", State: schemas.Cancelled, JobID: jobID,
-			Reason: cmp.Or(reason, cancelled),
+			Reason: reason,
 		})
 		if err != nil {
 			return err

@@ -172,5 +172,16 @@ func checkBucket(ctx context.Context, s *services, c config.Config) (string, err
 	if err == nil {
 		err = provision.Probe(ctx, s.bucket, c)
 	}
-	return "conditional writes, reads, clock, lifecycle and rights are as CDDS needs them", err
+	if err != nil {
+		return "", err
+	}
+	versions, locks, err := s.bucket.Guards(ctx)
+	detail := "conditional writes, reads, clock, lifecycle and rights are as CDDS needs them"
+	switch {
+	case locks:
+		detail += "; Object Lock keeps what is held"
+	case versions:
+		detail += "; it keeps versions, and what is removed leaves none"
+	}
+	return detail, err
 }

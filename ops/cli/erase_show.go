@@ -27,6 +27,9 @@ func (s *session) showErasure(e schemas.Erasure) {
 		return
 	}
 	s.print("%s removed; exports with artifacts that hold some: %d\n", schemas.Counted(e.Rows, "version"), len(e.Exports))
+	if e.Reason != "" {
+		s.print("%s\n", e.Reason)
+	}
 	s.showSubjects(e)
 	s.showHolding(e.Exports)
 }

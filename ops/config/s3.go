@@ -30,6 +30,9 @@ type S3 struct {
 	// <tenant>/. It is another one than Bucket, so that they need no access to that.
 	AttachmentsBucket string `yaml:"attachments_bucket" env:"ATTACHMENTS_BUCKET"`
 	Region            string `yaml:"region" env:"REGION"`
+	// ObjectLock says that Bucket must have Object Lock, so that nobody removes what a hold keeps.
+	// Provision makes it so; a bucket that exists is left as it is, and refused without.
+	ObjectLock bool `yaml:"object_lock" env:"OBJECT_LOCK"`
 	// PublicURL is how people reach the store, such as https://files.example.com; the links of
 	// web.links lead there. Empty means by Endpoint. A proxy there must pass on the Host header
 	// and the path as they are: both are part of a link's signature.

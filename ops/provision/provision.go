@@ -122,7 +122,11 @@ func All(ctx context.Context, admin *kadm.Client, db *tables.Database, b *bucket
 		return err
 	}
 	progress(fmt.Sprintf("tables: schema %s, %s taken", tables.Version(Schemas()...), schemas.Counted(len(pending), "step")))
-	if err := b.Create(ctx, c.S3.Region); err != nil {
+	create := b.Create
+	if c.S3.ObjectLock {
+		create = b.CreateLocked
+	}
+	if err := create(ctx, c.S3.Region); err != nil {
 		return err
 	}
 	progress("bucket " + c.S3.Bucket + ": in place")
@@ -144,9 +148,23 @@ func All(ctx context.Context, admin *kadm.Client, db *tables.Database, b *bucket
 // *bucket.UnfitError.
 func Probe(ctx context.Context, b *bucket.Bucket, c config.Config) error {
 	return errors.Join(
+		locked(ctx, b, c.S3),
 		b.Probe(ctx, probes, c.Export.LongestLifetime(), time.Now),
 		b.Sibling(c.S3.AttachmentsBucket).ProbeAttachments(ctx, probes),
 	)
+}
+
+// locked is an *bucket.UnfitError if the bucket is to have Object Lock and has none.
+func locked(ctx context.Context, b *bucket.Bucket, c config.S3) error {
+	if !c.ObjectLock {
+		return nil
+	}
+	_, locks, err := b.Guards(ctx)
+	if err != nil || locks {
+		return err
+	}
+	return &bucket.UnfitError{Bucket: c.Bucket, Problems: []string{
+		"it has no Object Lock, which s3.object_lock (CDDS_S3_OBJECT_LOCK) promises: turn on versioning and Object Lock in it, name another bucket in s3.bucket, which `cdds provision` makes with it, or set s3.object_lock to false: then what a hold keeps is only out of the lifecycle rule"}}
 }
 
 // probes is where the objects of a probe are for a moment.

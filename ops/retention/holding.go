@@ -2,14 +2,17 @@ package retention
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
+	"golang.org/x/sync/errgroup"
 
 	"cdds/pipeline"
 	"cdds/pipeline/bucket"
@@ -26,12 +29,16 @@ type HeldExports interface {
 // Expiring is a store that removes files by age itself; *bucket.Bucket is one.
 type Expiring interface {
 	List(ctx context.Context, prefix string) ([]bucket.Object, error)
+	// Remains is List with the keys of which only older versions are left.
+	Remains(ctx context.Context, prefix string) ([]bucket.Object, error)
 	// PutBytes is bucket.ErrExists if the key is taken.
 	PutBytes(ctx context.Context, key string, content []byte, contentType string) error
 	Remove(ctx context.Context, key string) error
-	// Hold takes an object out of what the store removes by age, or puts it back. It is safe to
-	// repeat, and bucket.ErrNotFound if none exists.
+	// Hold takes an object out of what the store removes by age, or puts it back, and locks it as
+	// Lock does. Lock has a store with Object Lock keep an object whoever removes it, or let it go.
+	// Both are safe to repeat, and bucket.ErrNotFound if none exists.
 	Hold(ctx context.Context, key string, held bool) error
+	Lock(ctx context.Context, key string, held bool) error
 }
 
 // HoldingOptions of a Holding; all are required but Registerer.
@@ -45,8 +52,8 @@ type HoldingOptions struct {
 }
 
 // Holding has the store itself keep the files of exports that holds name. Whoever removes files
-// asks for holds first, but the store's own rule, which is the backstop, goes by age alone. With
-// Registerer it has
+// asks for holds first, but the store's own rule, which is the backstop, goes by age alone; and
+// where the bucket has Object Lock nobody else removes them either. With Registerer it has
 //
 //	cdds_holding_exports         held exports whose files are marked in the store as held, as of the last pass
 //	cdds_holding_failures_total  passes that failed; the next one goes on
@@ -54,15 +61,15 @@ type Holding struct {
 	HoldingOptions
 	exports  prometheus.Gauge
 	failures prometheus.Counter
-	// kept is how many files of each export are marked as held.
-	kept map[[2]string]int
+	// kept is which files of each export are marked as held.
+	kept map[[2]string][sha256.Size]byte
 }
 
 // NewHolding returns a Holding. It starts nothing.
 func NewHolding(o HoldingOptions) *Holding {
 	f := promauto.With(o.Registerer)
 	return &Holding{
-		HoldingOptions: o, kept: map[[2]string]int{},
+		HoldingOptions: o, kept: map[[2]string][sha256.Size]byte{},
 		exports: f.NewGauge(prometheus.GaugeOpts{
 			Name: "cdds_holding_exports", Help: "Held exports whose files are marked in the store as held, as of the last pass."}),
 		failures: f.NewCounter(prometheus.CounterOpts{
@@ -130,8 +137,12 @@ func (h *Holding) Pass(ctx context.Context) error {
 // keep marks the files of an export as held, unless all of them are.
 func (h *Holding) keep(ctx context.Context, export [2]string) error {
 	files, err := h.files(ctx, export)
-	if err != nil || len(files) == h.kept[export] {
+	if err != nil {
 		return err
+	}
+	all := digestOf(files)
+	if is, told := h.kept[export]; told && is == all || !told && len(files) == 0 {
+		return nil
 	}
 	// First, so that whoever lets them go knows of them.
 	if err := h.Store.PutBytes(ctx, heldKey(export), []byte("{}"), schemas.ContentTypeJSON); err != nil && !errors.Is(err, bucket.ErrExists) {
@@ -140,7 +151,7 @@ func (h *Holding) keep(ctx context.Context, export [2]string) error {
 	if err := h.mark(ctx, files, true); err != nil {
 		return fmt.Errorf("keep the files of export %s of %s, which are held: %w", export[1], export[0], err)
 	}
-	h.kept[export] = len(files)
+	h.kept[export] = all
 	h.Logger.Info("the store keeps the files of an export that is held", "tenant", export[0], "export_id", export[1], "files", len(files))
 	return nil
 }
@@ -155,26 +166,68 @@ func (h *Holding) letGo(ctx context.Context, export [2]string) error {
 	if err := h.mark(ctx, files, false); err != nil {
 		return fmt.Errorf("let the files of export %s of %s go, which are held no longer: %w", export[1], export[0], err)
 	}
-	return h.Store.Remove(ctx, heldKey(export))
+	return pipeline.Unseen(h.Store.Remove(ctx, heldKey(export)))
 }
 
-// files are the objects of an export that the store removes by age: all but manifest and signature.
-func (h *Holding) files(ctx context.Context, export [2]string) (keys []string, err error) {
-	objects, err := h.Store.List(ctx, schemas.ExportPrefix(export[0], export[1]))
+// files are the objects of an export that a hold keeps.
+func (h *Holding) files(ctx context.Context, export [2]string) (files []bucket.Object, err error) {
+	objects, err := h.Store.Remains(ctx, schemas.ExportPrefix(export[0], export[1]))
 	for _, o := range objects {
-		if schemas.IsArtifact(export[1], nameOf(o)) && order(o) > 0 {
-			keys = append(keys, o.Key)
+		if schemas.IsArtifact(export[1], nameOf(o)) {
+			files = append(files, o)
 		}
 	}
-	return keys, err
+	return files, err
 }
 
-// mark has the store keep objects, or lets them go. Some may be gone meanwhile.
-func (h *Holding) mark(ctx context.Context, keys []string, held bool) error {
-	for _, key := range keys {
-		if err := h.Store.Hold(ctx, key, held); err != nil && !errors.Is(err, bucket.ErrNotFound) {
-			return err
-		}
+// digestOf tells files apart from others, and from later versions of them.
+func digestOf(files []bucket.Object) [sha256.Size]byte {
+	var all []byte
+	for _, o := range files {
+		all = fmt.Appendf(all, "%q %d %d\n", o.Key, o.Size, o.Modified.UnixNano())
 	}
-	return nil
+	return sha256.Sum256(all)
+}
+
+const (
+	// marking is how many files the store is told of at once.
+	marking = 16
+	// failuresAtOnce is how many files of an export may fail before the rest is left to the next
+	// pass.
+	failuresAtOnce = 16
+)
+
+// mark has the store keep files, or lets them go. Some may be gone meanwhile. One that fails does
+// not keep the others from being marked.
+func (h *Holding) mark(ctx context.Context, files []bucket.Object, held bool) error {
+	var mu sync.Mutex
+	var failed []error
+	var group errgroup.Group
+	group.SetLimit(marking)
+	for _, o := range files {
+		mu.Lock()
+		enough := len(failed) >= failuresAtOnce
+		mu.Unlock()
+		if enough || ctx.Err() != nil {
+			break
+		}
+		group.Go(func() error {
+			do := h.Store.Hold
+			if order(o) == 0 { // manifest and signature, which no rule of ours removes
+				do = h.Store.Lock
+			}
+			if err := do(ctx, o.Key, held); err != nil && !errors.Is(err, bucket.ErrNotFound) {
+				mu.Lock()
+				defer mu.Unlock()
+				failed = append(failed, err)
+			}
+			return nil
+		})
+	}
+	_ = group.Wait()
+	var problems problems
+	for _, err := range append(failed, ctx.Err()) {
+		problems.add(err)
+	}
+	return problems.err()
 }

@@ -65,6 +65,8 @@ type Account interface {
 type Objects interface {
 	Folders(ctx context.Context, prefix string) iter.Seq2[string, error]
 	List(ctx context.Context, prefix string) ([]bucket.Object, error)
+	// Remains is List with the keys of which only older versions are left.
+	Remains(ctx context.Context, prefix string) ([]bucket.Object, error)
 	// PutBytes is bucket.ErrExists if the key is taken, GetBytes bucket.ErrNotFound if it
 	// has no object.
 	PutBytes(ctx context.Context, key string, content []byte, contentType string) error
@@ -85,7 +87,8 @@ type Artifacts interface {
 	End(ctx context.Context, tenantID, exportID string, state schemas.State) (schemas.State, error)
 	// MarkCancelled keeps the export from being made again when its request is.
 	MarkCancelled(ctx context.Context, tenantID, exportID string) error
-	// Discard removes the artifacts, the manifest first. It is safe to repeat.
+	// Discard removes the artifacts, the manifest first. It is safe to repeat, and a
+	// *pipeline.KeptError if a lock of the store keeps some.
 	Discard(ctx context.Context, tenantID, exportID string) error
 	// Receipts gives each the parts that the stored manifest lists, one after the other.
 	Receipts(ctx context.Context, tenantID, exportID string, each func(schemas.Receipt) error) error
@@ -325,7 +328,8 @@ func (k *Keeper) remove(ctx context.Context, e schemas.Export, reason string) er
 	if err := k.Artifacts.MarkCancelled(ctx, e.TenantID, e.ExportID); err != nil {
 		return fmt.Errorf("expire export %s of %s: %w", e.ExportID, e.TenantID, err)
 	}
-	if err := k.Artifacts.Discard(ctx, e.TenantID, e.ExportID); err != nil {
+	reason, err := pipeline.Discarded(reason, k.Artifacts.Discard(ctx, e.TenantID, e.ExportID))
+	if err != nil {
 		return fmt.Errorf("expire export %s of %s: %w", e.ExportID, e.TenantID, err)
 	}
 	if err := k.Publisher.Publish(ctx, k.events(e, reason)...); err != nil {

@@ -73,7 +73,7 @@ func Stopped(ctx context.Context, o Objects) (stop Stop, confirmed bool, err err
 
 // Confirm lifts a stop: the next sweep settles as many exports as it names.
 func Confirm(ctx context.Context, o Objects, stopID, by string, now time.Time) error {
-	if err := o.Remove(ctx, confirmKey); err != nil { // that of an earlier stop
+	if err := pipeline.Unseen(o.Remove(ctx, confirmKey)); err != nil { // that of an earlier stop
 		return err
 	}
 	return write(ctx, o, confirmKey, Confirmation{stopID, by, schemas.TimeOf(now)})
@@ -107,14 +107,14 @@ func (k *Keeper) stopped(ctx context.Context, found []finding, compared int) (St
 			return now, false, nil
 		}
 		k.Logger.Info("bucket and history agree again but for a few exports; retention goes on", "exports", now.Exports)
-		return now, false, errors.Join(k.Objects.Remove(ctx, confirmKey), k.Objects.Remove(ctx, stopKey))
+		return now, false, errors.Join(pipeline.Unseen(k.Objects.Remove(ctx, confirmKey)), pipeline.Unseen(k.Objects.Remove(ctx, stopKey)))
 	case known && confirmed && now.Exports <= before.Exports:
 		return now, false, nil
 	case known && now.Exports <= before.Exports:
 		return now, true, nil
 	}
 	now.ID = now.At.UTC().Format("20060102T150405.000Z")
-	if err := k.Objects.Remove(ctx, stopKey); err != nil {
+	if err := pipeline.Unseen(k.Objects.Remove(ctx, stopKey)); err != nil {
 		return now, true, err
 	}
 	err = write(ctx, k.Objects, stopKey, now)

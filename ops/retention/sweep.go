@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"cdds/pipeline"
+	"cdds/pipeline/answer"
 	"cdds/pipeline/bucket"
 	"cdds/schemas"
 )
@@ -41,9 +42,13 @@ func (k *Keeper) Sweep(ctx context.Context) (Report, error) {
 	for _, f := range found {
 		if f.kind != unproven && k.seen.since(f, now.Add(-k.Grace)) && (!stopped || f.kind.proven()) {
 			err := k.settle(ctx, f, &report)
-			problems.add(err)
 			if err == nil {
 				continue
+			}
+			if answer.Of(err) == answer.Locked { // nothing that we could do about it
+				k.Logger.Warn("the store keeps objects that are to go until a lock that is not ours is lifted", "tenant", f.tenant, "export_id", f.export, "error", err)
+			} else {
+				problems.add(err)
 			}
 		}
 		left[f.kind] = append(left[f.kind], f.tenant+"/"+f.export)
@@ -131,7 +136,7 @@ func (k *Keeper) stored(ctx context.Context, tenantID, exportID string, state sc
 	if known && !emptied(state) && !underWay(state) {
 		return none, nil
 	}
-	objects, err := k.Objects.List(ctx, schemas.ExportPrefix(tenantID, exportID))
+	objects, err := k.Objects.Remains(ctx, schemas.ExportPrefix(tenantID, exportID))
 	if err != nil {
 		return none, err
 	}
@@ -321,7 +326,7 @@ func (k *Keeper) settle(ctx context.Context, f finding, report *Report) error {
 // removeOrphan removes what is stored of an export that history does not know. Where the
 // bucket says what it was, its decisions stay and history learns of it.
 func (k *Keeper) removeOrphan(ctx context.Context, f finding, report *Report) error {
-	objects, err := k.Objects.List(ctx, schemas.ExportPrefix(f.tenant, f.export))
+	objects, err := k.Objects.Remains(ctx, schemas.ExportPrefix(f.tenant, f.export))
 	if err != nil {
 		return err
 	}
@@ -339,23 +344,28 @@ func (k *Keeper) removeOrphan(ctx context.Context, f finding, report *Report) er
 		return nil
 	}
 	// The manifest first, so that nothing ever claims parts that are gone.
-	var keys []string
-	removed := 0
+	var first, rest []string
 	for _, o := range objects {
-		if !pipeline.IsOwn(f.export, nameOf(o)) {
-			continue
-		}
-		if removed++; order(o) > 0 {
-			keys = append(keys, o.Key)
-		} else if err := k.Objects.Remove(ctx, o.Key); err != nil {
-			return err
+		switch {
+		case !pipeline.IsOwn(f.export, nameOf(o)):
+		case order(o) == 0:
+			first = append(first, o.Key)
+		default:
+			rest = append(rest, o.Key)
 		}
 	}
-	if err := k.Objects.RemoveAll(ctx, keys); err != nil {
+	err = pipeline.RemoveFiles(ctx, k.Objects, first, rest)
+	removed := len(first) + len(rest)
+	if kept := (*pipeline.KeptError)(nil); errors.As(err, &kept) {
+		removed -= kept.Files
+	} else if err != nil {
 		return err
 	}
 	report.Orphans += removed
 	k.orphans.Add(float64(removed))
+	if err != nil {
+		return err
+	}
 	k.Logger.Warn("removed objects of an export that neither history nor the bucket knows", "tenant", f.tenant, "export_id", f.export)
 	return nil
 }

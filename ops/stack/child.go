@@ -118,8 +118,8 @@ func (j job) run(ctx context.Context, log *slog.Logger) error {
 		})
 	case S3:
 		return objects.Run(ctx, objects.Options{
-			// The gateway refuses a sidecar whose name begins with the data's.
-			Dir: data, Sidecar: filepath.Join(j.Dir, "metadata-of-s3"), Addr: addr,
+			// The gateway refuses directories whose name begins with the data's.
+			Dir: data, Sidecar: filepath.Join(j.Dir, "metadata-of-s3"), Versions: filepath.Join(j.Dir, "versions-of-s3"), Addr: addr,
 			AccessKey: j.Username, SecretKey: j.Password, Logger: log,
 		})
 	}

@@ -31,6 +31,9 @@ const (
 	Impossible
 	// Refused says that there may be an object, and that it is not given to us.
 	Refused
+	// Locked says that the store keeps the object, whoever wants it gone, until a lock is lifted or
+	// ends by itself.
+	Locked
 )
 
 // Error is an answer with its meaning.
@@ -67,5 +70,5 @@ func IsPermanent(err error) bool {
 // something.
 func NeedsOperator(err error) bool {
 	m := Of(err)
-	return m == Mendable || m == Refused
+	return m == Mendable || m == Refused || m == Locked
 }

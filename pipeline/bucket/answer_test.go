@@ -21,6 +21,10 @@ func answering(t *testing.T, status int, code string) *bucket.Bucket {
 	t.Helper()
 	return served(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/xml")
+		if r.URL.Query().Has("versioning") {
+			_, _ = io.WriteString(w, "<VersioningConfiguration/>")
+			return
+		}
 		w.WriteHeader(status)
 		if code != "" && r.Method != http.MethodHead {
 			_, _ = fmt.Fprintf(w, `<?xml version="1.0" encoding="UTF-8"?><Error><Code>%s</Code><Message>m</Message></Error>`, code)
@@ -217,6 +221,10 @@ func TestWhatIsNotRemovedTogetherIsRemovedOneByOne(t *testing.T) {
 	} {
 		var alone []string
 		b := served(t, func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Query().Has("versioning") {
+				_, _ = io.WriteString(w, "<VersioningConfiguration/>")
+				return
+			}
 			if r.Method == http.MethodPost {
 				together(w)
 				return

@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"time"
 
@@ -29,20 +28,27 @@ var (
 
 // Bucket stores the objects of one S3 bucket. It is safe for concurrent use.
 type Bucket struct {
-	client *minio.Client
-	name   string
-	links  *minio.Client // signs links
+	client   *minio.Client
+	name     string
+	links    *minio.Client // signs links
+	versions *versions
 }
 
 // New returns the bucket called name. It need not exist yet; Create makes it.
-func New(client *minio.Client, name string) *Bucket { return &Bucket{client, name, client} }
+func New(client *minio.Client, name string) *Bucket {
+	return &Bucket{client, name, client, new(versions)}
+}
 
 // LinkedBy returns the bucket with links that lead to where the client connects, such as the
 // address by which people reach the store. Nothing is sent there.
-func (b *Bucket) LinkedBy(client *minio.Client) *Bucket { return &Bucket{b.client, b.name, client} }
+func (b *Bucket) LinkedBy(client *minio.Client) *Bucket {
+	return &Bucket{b.client, b.name, client, b.versions}
+}
 
 // Sibling returns another bucket of the same store.
-func (b *Bucket) Sibling(name string) *Bucket { return &Bucket{b.client, name, b.links} }
+func (b *Bucket) Sibling(name string) *Bucket {
+	return &Bucket{b.client, name, b.links, new(versions)}
+}
 
 // Object describes what is stored.
 type Object struct {
@@ -54,8 +60,18 @@ type Object struct {
 	Metadata map[string]string
 }
 
-// Create makes the bucket if it does not exist. It is safe to repeat.
+// Create makes the bucket if it does not exist. It is safe to repeat, and changes no bucket that is
+// there.
 func (b *Bucket) Create(ctx context.Context, region string) error {
+	return b.create(ctx, minio.MakeBucketOptions{Region: region})
+}
+
+// CreateLocked is Create of a bucket with Object Lock, which keeps versions therefore.
+func (b *Bucket) CreateLocked(ctx context.Context, region string) error {
+	return b.create(ctx, minio.MakeBucketOptions{Region: region, ObjectLocking: true})
+}
+
+func (b *Bucket) create(ctx context.Context, options minio.MakeBucketOptions) error {
 	exists, err := b.client.BucketExists(ctx, b.name)
 	if err != nil {
 		return fmt.Errorf("look for bucket %s: %w", b.name, err)
@@ -63,7 +79,7 @@ func (b *Bucket) Create(ctx context.Context, region string) error {
 	if exists {
 		return nil
 	}
-	err = b.client.MakeBucket(ctx, b.name, minio.MakeBucketOptions{Region: region})
+	err = b.client.MakeBucket(ctx, b.name, options)
 	if code := minio.ToErrorResponse(err).Code; err != nil && code != minio.BucketAlreadyOwnedByYou && code != minio.BucketAlreadyExists {
 		return fmt.Errorf("create bucket %s: %w", b.name, err)
 	}
@@ -113,8 +129,9 @@ func (b *Bucket) Put(ctx context.Context, key string, content Content) error {
 	}
 	options.SetMatchETagExcept("*")
 	for n := 1; ; n++ {
-		_, err := minio.Core{Client: b.client}.PutObject(ctx, b.name, key, content.Body, content.Size, "", content.SHA256, options)
+		info, err := minio.Core{Client: b.client}.PutObject(ctx, b.name, key, content.Body, content.Size, "", content.SHA256, options)
 		if err == nil {
+			b.versions.saw(info.VersionID)
 			return nil
 		}
 		switch m, _ := meaningOf(err); {
@@ -157,6 +174,7 @@ func (b *Bucket) Stat(ctx context.Context, key string) (Object, error) {
 	if err != nil {
 		return Object{}, wrap("stat", key, err)
 	}
+	b.versions.saw(info.VersionID)
 	metadata := make(map[string]string, len(info.UserMetadata))
 	for k, v := range info.UserMetadata {
 		metadata[strings.ToLower(k)] = v
@@ -168,10 +186,11 @@ func (b *Bucket) Stat(ctx context.Context, key string) (Object, error) {
 // it.
 func (b *Bucket) Open(ctx context.Context, key string) (io.ReadCloser, error) {
 	// One GET: the answer to a HEAD has no code, only a status.
-	r, _, _, err := minio.Core{Client: b.client}.GetObject(ctx, b.name, key, minio.GetObjectOptions{})
+	r, info, _, err := minio.Core{Client: b.client}.GetObject(ctx, b.name, key, minio.GetObjectOptions{})
 	if err != nil {
 		return nil, wrap("get", key, err)
 	}
+	b.versions.saw(info.VersionID)
 	return r, nil
 }
 
@@ -195,6 +214,7 @@ func (b *Bucket) OpenAt(ctx context.Context, key, version string, offset, size i
 	r, info, _, err := minio.Core{Client: b.client}.GetObject(ctx, b.name, key, options)
 	switch m, _ := meaningOf(err); {
 	case err == nil:
+		b.versions.saw(info.VersionID)
 		return r, info.ETag, nil
 	case version != "" && m == answer.Exists: // 412: the condition we set
 		return nil, "", fmt.Errorf("get %s: %w", key, ErrChanged)
@@ -229,60 +249,4 @@ func (b *Bucket) List(ctx context.Context, prefix string) ([]Object, error) {
 		all = append(all, Object{Key: info.Key, Size: info.Size, Modified: info.LastModified})
 	}
 	return all, nil
-}
-
-// Remove removes the object at key. An object that does not exist, or cannot exist, is not an error.
-func (b *Bucket) Remove(ctx context.Context, key string) error {
-	err := b.client.RemoveObject(ctx, b.name, key, minio.RemoveObjectOptions{})
-	if err == nil {
-		return nil
-	}
-	err = wrap("remove", key, err)
-	var refused *RefusedError
-	if errors.Is(err, ErrNotFound) || errors.As(err, &refused) && refused.Impossible {
-		return nil
-	}
-	return err
-}
-
-// removedAtOnce is how many objects S3 removes with one request.
-const removedAtOnce = 1000
-
-// RemoveAll removes the objects at keys, in any order, a thousand with each request: an export
-// can have a hundred thousand, and a request for each takes minutes. What the store did not
-// remove so is removed one by one, which says why, and also works where it cannot remove many.
-func (b *Bucket) RemoveAll(ctx context.Context, keys []string) error {
-	for some := range slices.Chunk(keys, removedAtOnce) {
-		left := make(map[string]bool, len(some))
-		for _, key := range some {
-			left[key] = true
-		}
-		if len(some) > 1 {
-			objects := func(yield func(minio.ObjectInfo) bool) {
-				for _, key := range some {
-					if !yield(minio.ObjectInfo{Key: key}) {
-						return
-					}
-				}
-			}
-			removed, err := b.client.RemoveObjectsWithIter(ctx, b.name, objects, minio.RemoveObjectsOptions{})
-			if err != nil {
-				return fmt.Errorf("remove objects: %w", err)
-			}
-			for r := range removed {
-				if r.Err == nil {
-					delete(left, r.ObjectName)
-				}
-			}
-		}
-		for _, key := range some {
-			if !left[key] {
-				continue
-			}
-			if err := b.Remove(ctx, key); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
 }

@@ -7,16 +7,17 @@ import (
 	"iter"
 	"math"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/minio/minio-go/v7"
 	"github.com/minio/minio-go/v7/pkg/lifecycle"
-	"github.com/minio/minio-go/v7/pkg/tags"
 )
 
-// lifecycleRule is the id of the rule CDDS sets; other rules of the bucket stay.
-const lifecycleRule = "cdds-expire"
+// The ids of the rules CDDS sets; other rules of the bucket stay. In a bucket that keeps versions
+// the first one leaves a delete marker without any, which the second removes: markers have no tag.
+const lifecycleRule, markersRule = "cdds-expire", "cdds-expire-markers"
 
 // The tag of objects that the rule is about. The others decide what exports are, and which
 // logs of a topic are one and the same: if the store removed them by age, an old request
@@ -27,27 +28,40 @@ const expiresTag, expiresValue, heldValue = "cdds", "artifact", "held"
 var ErrNoLifecycle = errors.New("the object store has no bucket lifecycle")
 
 // ExpireAfter makes the store itself remove objects that expire at that age, rounded up to
-// whole days: the backstop where nothing else does. It is ErrNoLifecycle where the store
-// cannot (versitygw). It is safe to repeat.
+// whole days: the backstop where nothing else does. Older versions of them go a day after they
+// became older. It is ErrNoLifecycle where the store cannot (versitygw). It is safe to repeat.
 func (b *Bucket) ExpireAfter(ctx context.Context, age time.Duration) error {
 	days := lifecycle.ExpirationDays(math.Ceil(age.Hours() / 24))
 	rules, err := b.lifecycle(ctx)
 	if err != nil {
 		return err
 	}
-	kept := rules.Rules[:0]
-	for _, r := range rules.Rules {
-		if r.ID != lifecycleRule {
-			kept = append(kept, r)
-		} else if r.Expiration.Days == days && r.RuleFilter.Tag.Key == expiresTag {
-			return nil
-		}
+	versions, err := b.keepsVersions(ctx, "")
+	if err != nil {
+		return err
 	}
-	rules.Rules = append(kept, lifecycle.Rule{
+	ours := []lifecycle.Rule{{
 		ID: lifecycleRule, Status: "Enabled",
 		RuleFilter: lifecycle.Filter{Tag: lifecycle.Tag{Key: expiresTag, Value: expiresValue}},
 		Expiration: lifecycle.Expiration{Days: days},
-	})
+	}}
+	if versions {
+		ours[0].NoncurrentVersionExpiration.NoncurrentDays = 1
+		ours = append(ours, lifecycle.Rule{ID: markersRule, Status: "Enabled", Expiration: lifecycle.Expiration{DeleteMarker: true}})
+	}
+	others, there := rules.Rules[:0], 0
+	for _, r := range rules.Rules {
+		switch {
+		case r.ID != lifecycleRule && r.ID != markersRule:
+			others = append(others, r)
+		case slices.ContainsFunc(ours, func(o lifecycle.Rule) bool { return same(o, r) }):
+			there++
+		}
+	}
+	if there == len(ours) {
+		return nil
+	}
+	rules.Rules = append(others, ours...)
 	err = b.client.SetBucketLifecycle(ctx, b.name, rules)
 	if minio.ToErrorResponse(err).StatusCode == http.StatusNotImplemented {
 		return ErrNoLifecycle
@@ -58,23 +72,10 @@ func (b *Bucket) ExpireAfter(ctx context.Context, age time.Duration) error {
 	return nil
 }
 
-// Hold takes an object that expires out of what ExpireAfter has the store remove, or puts it back.
-// It is safe to repeat, and ErrNotFound if none exists. Other tags of the object are lost: to
-// read them takes a right that nothing else needs. Where the store has no tags it has no such rule,
-// and nothing is to be done.
-func (b *Bucket) Hold(ctx context.Context, key string, held bool) error {
-	value := expiresValue
-	if held {
-		value = heldValue
-	}
-	all, err := tags.NewTags(map[string]string{expiresTag: value}, true)
-	if err == nil {
-		err = b.client.PutObjectTagging(ctx, b.name, key, all, minio.PutObjectTaggingOptions{})
-	}
-	if err != nil && minio.ToErrorResponse(err).StatusCode != http.StatusNotImplemented {
-		return wrap("tag", key, err)
-	}
-	return nil
+// same reports whether a rule that the store has is one of ours.
+func same(ours, is lifecycle.Rule) bool {
+	return is.ID == ours.ID && is.Expiration.Days == ours.Expiration.Days && is.Expiration.DeleteMarker == ours.Expiration.DeleteMarker &&
+		is.NoncurrentVersionExpiration.NoncurrentDays == ours.NoncurrentVersionExpiration.NoncurrentDays && is.RuleFilter.Tag.Key == ours.RuleFilter.Tag.Key
 }
 
 // lifecycle returns the bucket's rules, or is ErrNoLifecycle.

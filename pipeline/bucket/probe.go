@@ -39,16 +39,16 @@ const (
 
 // Probe tries on objects of its own, below folder, whether the store does what CDDS needs:
 // one of several writers of a key succeeds, objects read back as they were written, the
-// clock is right, nothing is removed by age before kept, and the credentials allow all of
-// this. It is an *UnfitError with everything that is wrong, or the error of a store that
+// clock is right, nothing is removed by age before kept, what is removed leaves no version, what is
+// locked stays, and the credentials allow all of this. It is an *UnfitError with everything that is wrong, or the error of a store that
 // does not answer. It removes its objects.
 func (b *Bucket) Probe(ctx context.Context, folder string, kept time.Duration, now func() time.Time) error {
 	p := &probe{Bucket: b, prefix: folder + strings.ToLower(rand.Text()) + "/", now: now}
 	defer p.cleanUp(context.WithoutCancel(ctx))
 	for _, step := range []func(context.Context) error{
-		p.absence, p.writing, p.racing, p.reading, p.listing, p.holding,
+		p.retention, p.absence, p.writing, p.racing, p.reading, p.listing, p.holding,
 		func(ctx context.Context) error { return p.expiry(ctx, kept) },
-		p.removing,
+		p.locking, p.removing,
 	} {
 		if err := step(ctx); err != nil && !p.explain(err) {
 			return fmt.Errorf("probe bucket %s: %w", b.name, err)
@@ -60,7 +60,7 @@ func (b *Bucket) Probe(ctx context.Context, folder string, kept time.Duration, n
 // ProbeAttachments is Probe of the bucket of attachments, where exports read and erasures remove.
 func (b *Bucket) ProbeAttachments(ctx context.Context, folder string) error {
 	p := &probe{Bucket: b, prefix: folder + strings.ToLower(rand.Text()) + "/"}
-	for _, step := range []func(context.Context) error{p.absence, p.removable} {
+	for _, step := range []func(context.Context) error{p.absence, p.removable, p.versionsRemovable} {
 		if err := step(ctx); err != nil && !p.explain(err) {
 			return fmt.Errorf("probe bucket %s: %w", b.name, err)
 		}
@@ -83,6 +83,8 @@ type probe struct {
 	*Bucket
 	prefix string
 	now    func() time.Time
+	// retained says that nothing can be removed that is stored.
+	retained bool
 	// written says that there is an object to go on with.
 	written  bool
 	problems []string
@@ -142,6 +144,9 @@ func (p *probe) absence(ctx context.Context) error {
 }
 
 func (p *probe) writing(ctx context.Context) error {
+	if p.retained {
+		return nil
+	}
 	err := p.Put(ctx, p.prefix+"once", p.content(firstText))
 	switch {
 	case errors.Is(err, ErrExists):
@@ -318,7 +323,7 @@ func (p *probe) removing(ctx context.Context) error {
 	}
 	switch err := p.Remove(ctx, p.prefix+"once"); {
 	case refused(err):
-		p.problem("it does not remove objects (%v): allow s3:DeleteObject, or what expired stays for ever", err)
+		p.problem("it does not remove objects (%v): allow s3:DeleteObject, and s3:ListBucketVersions and s3:DeleteObjectVersion in a bucket that keeps versions, or what expired stays for ever", err)
 		return nil
 	case err != nil:
 		return err
@@ -328,7 +333,7 @@ func (p *probe) removing(ctx context.Context) error {
 	} else if !errors.Is(err, ErrNotFound) && !refused(err) {
 		return err
 	}
-	return nil
+	return p.leavingNothing(ctx)
 }
 
 func (p *probe) cleanUp(ctx context.Context) {

@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/minio/minio-go/v7"
+
 	"cdds/pipeline/bucket"
 )
 
@@ -38,6 +40,12 @@ type faultyStore struct {
 	changes    bool // gives other content than it took
 	denied     string
 	lifecycle  string // XML of rules; empty: not implemented
+
+	versioned bool   // keeps versions, one of each object
+	keepsOld  bool   // keeps a version of what is removed
+	lock      string // XML of its Object Lock; empty: none
+	frail     bool   // removes what is under a legal hold
+	held      bool
 }
 
 func (s *faultyStore) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -57,6 +65,21 @@ func (s *faultyStore) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		verb = "LIST"
 	case query.Has("tagging"):
 		verb = "TAG"
+	case query.Has("versioning"):
+		status := ""
+		if s.versioned {
+			status = "<Status>Enabled</Status>"
+		}
+		_, _ = fmt.Fprintf(w, "<VersioningConfiguration>%s</VersioningConfiguration>", status)
+		return
+	case query.Has("versions"):
+		verb = "VERSIONS"
+	case query.Has("object-lock"):
+		verb = "LOCK"
+	case query.Has("legal-hold"):
+		verb = "LEGAL"
+	case query.Get("versionId") != "" && verb == http.MethodDelete:
+		verb = "DELETEVERSION"
 	}
 	s.mu.Lock()
 	content, there := s.objects[key]
@@ -72,7 +95,40 @@ func (s *faultyStore) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refuse(http.StatusServiceUnavailable, "SlowDown")
 		return
 	}
+	if verb == "DELETEVERSION" {
+		if verb = http.MethodDelete; s.held && !s.frail {
+			refuse(http.StatusForbidden, "AccessDenied")
+			return
+		}
+	}
 	switch verb {
+	case "VERSIONS":
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		_, _ = io.WriteString(w, "<ListVersionsResult>")
+		for k := range s.objects {
+			if strings.HasPrefix(k, query.Get("prefix")) {
+				_, _ = fmt.Fprintf(w, "<Version><Key>%s</Key><VersionId>v</VersionId><IsLatest>true</IsLatest></Version>", k)
+			}
+		}
+		if s.keepsOld {
+			_, _ = fmt.Fprintf(w, "<Version><Key>%s</Key><VersionId>old</VersionId></Version>", query.Get("prefix"))
+		}
+		_, _ = io.WriteString(w, "</ListVersionsResult>")
+	case "LOCK":
+		if s.lock == "" {
+			refuse(http.StatusNotFound, "ObjectLockConfigurationNotFoundError")
+			return
+		}
+		_, _ = fmt.Fprintf(w, "<ObjectLockConfiguration><ObjectLockEnabled>Enabled</ObjectLockEnabled>%s</ObjectLockConfiguration>", s.lock)
+	case "LEGAL":
+		if r.Method == http.MethodPut {
+			s.held = strings.Contains(string(body), "ON")
+			return
+		}
+		_, _ = fmt.Fprintf(w, "<LegalHold><Status>%s</Status></LegalHold>", map[bool]string{true: "ON", false: "OFF"}[s.held])
+	case "TAG":
+		_, _ = io.WriteString(w, "<Tagging><TagSet></TagSet></Tagging>")
 	case "LIFECYCLE":
 		if s.lifecycle == "" {
 			refuse(http.StatusNotImplemented, "NotImplemented")
@@ -143,7 +199,7 @@ func (s *faultyStore) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			_, _ = w.Write(content)
 		}
 	case http.MethodDelete:
-		if !s.keeps {
+		if !s.keeps && (!s.held || s.frail) { // else it leaves a delete marker
 			s.mu.Lock()
 			delete(s.objects, key)
 			s.mu.Unlock()
@@ -181,6 +237,13 @@ func TestAStoreThatCannotKeepThePromiseIsRefusedWithTheReason(t *testing.T) {
 		"a rule archives everything":          {&faultyStore{lifecycle: "<Rule><ID>r</ID><Status>Enabled</Status><Transition><Days>9</Days><StorageClass>GLACIER</StorageClass></Transition></Rule>"}, "what decides exports"},
 		"a rule removes artifacts too early":  {&faultyStore{lifecycle: rule(artifacts, 29)}, "takes artifacts away before their 720h0m0s are over"},
 		"409 means that an object is there":   {&faultyStore{always409: true}, "it answers 409 to a PUT"},
+		"versions are not listed":             {&faultyStore{versioned: true, denied: "VERSIONS"}, "allow s3:DeleteObject, and s3:ListBucketVersions and s3:DeleteObjectVersion"},
+		"versions are not removed":            {&faultyStore{versioned: true, denied: "DELETEVERSION"}, "allow s3:DeleteObject, and s3:ListBucketVersions and s3:DeleteObjectVersion"},
+		"a version stays":                     {&faultyStore{versioned: true, keepsOld: true}, "a version of an object that was removed is still there"},
+		"it does not say whether it locks":    {&faultyStore{versioned: true, denied: "LOCK"}, "allow s3:GetBucketObjectLockConfiguration"},
+		"legal holds are not allowed":         {&faultyStore{versioned: true, lock: " ", denied: "LEGAL"}, "lets us put no legal hold on objects"},
+		"a legal hold does not hold":          {&faultyStore{versioned: true, lock: " ", frail: true}, "it removes what is under a legal hold"},
+		"it keeps everything for a time":      {&faultyStore{versioned: true, lock: "<Rule><DefaultRetention><Mode>GOVERNANCE</Mode><Days>90</Days></DefaultRetention></Rule>"}, "its Object Lock keeps every new object for 90 days (GOVERNANCE)"},
 		"several things are wrong, all named": {&faultyStore{noMeta: true, denied: "DELETE"}, "metadata"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -202,6 +265,14 @@ func TestAStoreThatCannotKeepThePromiseIsRefusedWithTheReason(t *testing.T) {
 			t.Errorf("%v, and %d objects stay", err, len(store.objects))
 		}
 	})
+	t.Run("nor for keeping versions, with Object Lock or without", func(t *testing.T) {
+		for _, lock := range []string{"", " "} {
+			store := faultyStore{objects: map[string][]byte{}, meta: map[string]string{}, versioned: true, lock: lock}
+			if err := served(t, store.ServeHTTP).Probe(t.Context(), "_cdds/probe/", month, time.Now); err != nil || len(store.objects) != 0 || store.held {
+				t.Errorf("%v, and %d objects stay", err, len(store.objects))
+			}
+		}
+	})
 	t.Run("nor for being down", func(t *testing.T) {
 		store := faultyStore{denied: "DOWN"}
 		err := served(t, store.ServeHTTP).Probe(t.Context(), "_cdds/probe/", month, time.Now)
@@ -210,9 +281,10 @@ func TestAStoreThatCannotKeepThePromiseIsRefusedWithTheReason(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 	})
-	for denied, wanted := range map[string]string{"LIST": "allow s3:GetObject and s3:ListBucket", "DELETE": "allow s3:DeleteObject"} {
+	for denied, wanted := range map[string]string{"LIST": "allow s3:GetObject and s3:ListBucket", "DELETE": "allow s3:DeleteObject",
+		"VERSIONS": "allow s3:ListBucketVersions and s3:DeleteObjectVersion", "DELETEVERSION": "allow s3:ListBucketVersions and s3:DeleteObjectVersion"} {
 		t.Run("a bucket of attachments without "+denied, func(t *testing.T) {
-			store := faultyStore{denied: denied, objects: map[string][]byte{}, meta: map[string]string{}}
+			store := faultyStore{denied: denied, versioned: strings.Contains(denied, "VERSION"), objects: map[string][]byte{}, meta: map[string]string{}}
 			err := served(t, store.ServeHTTP).ProbeAttachments(t.Context(), "_cdds/probe/")
 			if err == nil || !strings.Contains(err.Error(), wanted) {
 				t.Errorf("got %v", err)
@@ -231,4 +303,51 @@ func TestTheStoreOfTheStackIsFit(t *testing.T) {
 	if all, err := b.List(t.Context(), ""); err != nil || len(all) != 0 {
 		t.Errorf("a probe left %v, %v", all, err)
 	}
+}
+
+func TestABucketThatKeepsVersionsIsFitWithObjectLockAndWithout(t *testing.T) {
+	client := stackClient(t)
+	plain := open(t, "fit-versions")
+	check(t, client.EnableVersioning(t.Context(), "fit-versions"))
+	for name, b := range map[string]*bucket.Bucket{"fit-versions": plain, "fit-locks": locked(t, "fit-locks")} {
+		for range 2 {
+			if err := errors.Join(b.Probe(t.Context(), "_cdds/probe/", month, time.Now), b.ProbeAttachments(t.Context(), "_cdds/probe/")); err != nil {
+				t.Error(err)
+			}
+		}
+		if all := versionsIn(t, client, name); len(all) != 0 {
+			t.Errorf("a probe left versions of %q", all)
+		}
+		if versions, locks, err := b.Guards(t.Context()); err != nil || !versions || locks != (name == "fit-locks") {
+			t.Errorf("%s has versions: %t, locks: %t, %v", name, versions, locks, err)
+		}
+	}
+	mode, days, unit := minio.Governance, uint(90), minio.Days
+	check(t, client.SetBucketObjectLockConfig(t.Context(), "fit-locks", &mode, &days, &unit))
+	var unfit *bucket.UnfitError
+	err := bucket.New(client, "fit-locks").Probe(t.Context(), "_cdds/probe/", month, time.Now)
+	if !errors.As(err, &unfit) || len(unfit.Problems) != 1 || !strings.Contains(err.Error(), "for 90 days (GOVERNANCE)") {
+		t.Errorf("a bucket that keeps everything for 90 days: %v", err)
+	}
+	if all := versionsIn(t, client, "fit-locks"); len(all) != 0 {
+		t.Errorf("the probe left %q, which stays for 90 days", all)
+	}
+}
+
+// TestTheRuleRemovesOlderVersionsToo where the store has lifecycles.
+func TestTheRuleRemovesOlderVersionsToo(t *testing.T) {
+	client, b := stackClient(t), open(t, "rule")
+	if err := b.ExpireAfter(t.Context(), month); errors.Is(err, bucket.ErrNoLifecycle) {
+		t.Skip("the embedded store has no lifecycle; make test-real")
+	}
+	check(t, client.EnableVersioning(t.Context(), "rule"))
+	for range 2 {
+		check(t, bucket.New(client, "rule").ExpireAfter(t.Context(), month))
+	}
+	is, err := client.GetBucketLifecycle(t.Context(), "rule")
+	check(t, err)
+	if len(is.Rules) != 2 || is.Rules[0].NoncurrentVersionExpiration.NoncurrentDays != 1 || !is.Rules[1].Expiration.DeleteMarker.IsEnabled() {
+		t.Errorf("its rules are %+v", is.Rules)
+	}
+	check(t, bucket.New(client, "rule").Probe(t.Context(), "_cdds/probe/", month, time.Now))
 }

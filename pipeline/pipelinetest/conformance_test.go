@@ -25,6 +25,30 @@ func TestStoreInMemoryKeepsTheContract(t *testing.T) {
 
 func TestS3KeepsTheContract(t *testing.T) { pipelinetest.TestStore(t, s3(t, "conformance")) }
 
+// A bucket that keeps versions is one to the rest of us, and so is one with Object Lock.
+func TestS3WithVersionsKeepsTheContract(t *testing.T) {
+	b := s3Client(t)
+	for _, name := range []string{"conformance-versions", "conformance-suspended"} {
+		store := s3(t, name)
+		check(t, b.EnableVersioning(t.Context(), name))
+		if name == "conformance-suspended" {
+			check(t, b.SuspendVersioning(t.Context(), name))
+		}
+		pipelinetest.TestStore(t, store)
+	}
+	locked := bucket.New(b, "conformance-locks")
+	check(t, locked.CreateLocked(t.Context(), stacktest.Shared(t).Endpoints().S3.Region))
+	pipelinetest.TestStore(t, locked)
+	pipelinetest.TestLocks(t, locked)
+}
+
+func TestStoreInMemoryWithLocksKeepsTheContract(t *testing.T) {
+	s := pipelinetest.NewStore()
+	s.Locks = true
+	pipelinetest.TestStore(t, s)
+	pipelinetest.TestLocks(t, s)
+}
+
 func TestClickHouseReadsWhatTheTwinReads(t *testing.T) {
 	pipelinetest.TestSource(t, clickHouse(t, 100), 100)
 }
@@ -51,12 +75,17 @@ func TestClickHouseAccountsAsTheTwinDoes(t *testing.T) {
 // s3 is a bucket on the embedded S3.
 func s3(t *testing.T, name string) *bucket.Bucket {
 	t.Helper()
+	b := bucket.New(s3Client(t), name)
+	check(t, b.Create(t.Context(), stacktest.Shared(t).Endpoints().S3.Region))
+	return b
+}
+
+func s3Client(t *testing.T) *minio.Client {
+	t.Helper()
 	e := stacktest.Shared(t).Endpoints().S3
 	client, err := minio.New(e.Endpoint, &minio.Options{Creds: credentials.NewStaticV4(e.AccessKey, e.SecretKey, ""), Region: e.Region})
 	check(t, err)
-	b := bucket.New(client, name)
-	check(t, b.Create(t.Context(), e.Region))
-	return b
+	return client
 }
 
 // clickHouse is the embedded ClickHouse with pipelinetest.Records(n).

@@ -158,6 +158,11 @@ func (s faultyStore) List(ctx context.Context, prefix string) (all []bucket.Obje
 	return all, err
 }
 
+func (s faultyStore) Remains(ctx context.Context, prefix string) (all []bucket.Object, err error) {
+	err = s.faults.Do(func() error { all, err = s.store.Remains(ctx, prefix); return err })
+	return all, err
+}
+
 // Folders is one call, however many there are.
 func (s faultyStore) Folders(ctx context.Context, prefix string) iter.Seq2[string, error] {
 	var all []string

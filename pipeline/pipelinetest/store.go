@@ -21,9 +21,13 @@ import (
 type Store struct {
 	// Now is the clock of the store; nil means time.Now.
 	Now func() time.Time
+	// Locks says that it has Object Lock: what is held cannot be removed.
+	Locks bool
 
 	mu      sync.Mutex
 	objects map[string]object
+	// kept are objects that readers do not see, which a lock keeps.
+	kept map[string]object
 }
 
 type object struct {
@@ -31,10 +35,13 @@ type object struct {
 	metadata map[string]string
 	modified time.Time
 	expires  bool
+	locked   bool
 }
 
 // NewStore returns an empty Store.
-func NewStore() *Store { return &Store{objects: map[string]object{}} }
+func NewStore() *Store {
+	return &Store{objects: map[string]object{}, kept: map[string]object{}}
+}
 
 // Put stores content unless the key is taken: then it is bucket.ErrExists.
 func (s *Store) Put(_ context.Context, key string, c bucket.Content) error {
@@ -54,7 +61,7 @@ func (s *Store) Put(_ context.Context, key string, c bucket.Content) error {
 	if now == nil {
 		now = time.Now
 	}
-	s.objects[key] = object{content, maps.Clone(c.Metadata), now(), c.Expires}
+	s.objects[key] = object{content: content, metadata: maps.Clone(c.Metadata), modified: now(), expires: c.Expires}
 	return nil
 }
 
@@ -119,14 +126,26 @@ func (s *Store) OpenAt(_ context.Context, key, version string, offset, size int6
 func (s *Store) List(_ context.Context, prefix string) ([]bucket.Object, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var all []bucket.Object
-	for key, o := range s.objects {
+	return listed(prefix, s.objects), nil
+}
+
+// Remains is List with what a lock keeps.
+func (s *Store) Remains(_ context.Context, prefix string) ([]bucket.Object, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	both := maps.Clone(s.kept)
+	maps.Copy(both, s.objects)
+	return listed(prefix, both), nil
+}
+
+func listed(prefix string, objects map[string]object) (all []bucket.Object) {
+	for key, o := range objects {
 		if strings.HasPrefix(key, prefix) {
 			all = append(all, bucket.Object{Key: key, Size: int64(len(o.content)), Modified: o.modified})
 		}
 	}
 	slices.SortFunc(all, func(a, b bucket.Object) int { return strings.Compare(a.Key, b.Key) })
-	return all, nil
+	return all
 }
 
 // Folders yields, one level below prefix, every part of a key up to and including the
@@ -146,16 +165,29 @@ func (s *Store) Folders(ctx context.Context, prefix string) iter.Seq2[string, er
 	}
 }
 
-// Hold takes an object out of what ExpireBefore removes, or puts it back.
+// Hold takes an object out of what ExpireBefore removes, or puts it back, and locks it as Lock does.
 func (s *Store) Hold(_ context.Context, key string, held bool) error {
+	return s.mark(key, func(o *object) { o.expires, o.locked = !held, held && s.Locks })
+}
+
+// Lock keeps an object from being removed where the store has locks, or lets it go.
+func (s *Store) Lock(_ context.Context, key string, held bool) error {
+	return s.mark(key, func(o *object) { o.locked = held && s.Locks })
+}
+
+func (s *Store) mark(key string, do func(*object)) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	o, ok := s.objects[key]
-	if !ok {
-		return fmt.Errorf("tag %s: %w", key, bucket.ErrNotFound)
+	found := false
+	for _, objects := range []map[string]object{s.objects, s.kept} {
+		if o, ok := objects[key]; ok {
+			do(&o)
+			objects[key], found = o, true
+		}
 	}
-	o.expires = !held
-	s.objects[key] = o
+	if !found {
+		return fmt.Errorf("hold %s: %w", key, bucket.ErrNotFound)
+	}
 	return nil
 }
 
@@ -166,20 +198,35 @@ func (s *Store) ExpireBefore(t time.Time) {
 	maps.DeleteFunc(s.objects, func(_ string, o object) bool { return o.expires && o.modified.Before(t) })
 }
 
-// Remove of an object that is not there is no error.
+// Remove of an object that is not there is no error. One that is locked is seen no longer.
 func (s *Store) Remove(_ context.Context, key string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if o := s.objects[key]; o.locked {
+		s.kept[key] = o
+	}
 	delete(s.objects, key)
+	if s.kept[key].locked {
+		return fmt.Errorf("remove %s: %w", key, &bucket.LockedError{Key: key})
+	}
+	delete(s.kept, key)
 	return nil
 }
 
 // RemoveAll removes the objects that are there of some.
-func (s *Store) RemoveAll(_ context.Context, keys []string) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+func (s *Store) RemoveAll(ctx context.Context, keys []string) error {
+	var locked *bucket.LockedError
 	for _, key := range keys {
-		delete(s.objects, key)
+		if err := s.Remove(ctx, key); err == nil {
+			continue
+		}
+		if locked == nil {
+			locked = &bucket.LockedError{Key: key, More: -1}
+		}
+		locked.More++
+	}
+	if locked != nil {
+		return locked
 	}
 	return nil
 }

@@ -245,7 +245,7 @@ var mutations = []mutation{
 		"consumers/export", "TestARequestOlderThanWhatIsRememberedIsRefusedAsTooOld",
 	}, {
 		"control", "a delete removes the artifacts",
-		"consumers/export/control.go", "if err := w.Exporter.Discard(ctx, tenantID, exportID); err != nil {", "if err := error(nil); err != nil {",
+		"consumers/export/control.go", "pipeline.Discarded(reason, w.Exporter.Discard(ctx, tenantID, exportID)); err != nil {", "pipeline.Discarded(reason, nil); err != nil {",
 		"ops/app", "TestARetriedExportGoesOnAndADeletedOneLeavesNoArtifacts",
 	},
 
@@ -274,8 +274,28 @@ var mutations = []mutation{
 		"ops/retention", "TestArtifactsAreDueAtTheInstantTheManifestNamesAndNotBefore",
 	}, {
 		"retention", "expiry removes the artifacts",
-		"ops/retention/retention.go", "if err := k.Artifacts.Discard(ctx, e.TenantID, e.ExportID); err != nil {", "if err := error(nil); err != nil {",
+		"ops/retention/retention.go", "pipeline.Discarded(reason, k.Artifacts.Discard(ctx, e.TenantID, e.ExportID))", "pipeline.Discarded(reason, nil)",
 		"ops/app", "TestAfterThirtyDaysObjectsStatusAndHistoryAgree",
+	}, {
+		"retention", "removing leaves no version",
+		"pipeline/bucket/remove.go", "if !kept {\n\t\treturn b.remove(ctx, key, \"\")", "if !kept || true {\n\t\treturn b.remove(ctx, key, \"\")",
+		"pipeline/bucket", "TestRemovingLeavesNoVersion",
+	}, {
+		"retention", "a removal that breaks off leaves the object listed",
+		"pipeline/bucket/versions.go", "case a.latest == b.latest:", "case a.latest == b.latest || b.latest || a.latest:",
+		"pipeline/bucket", "TestARemovalThatBreaksOffLeavesTheObjectListed",
+	}, {
+		"retention", "what is held is under a legal hold",
+		"pipeline/bucket/hold.go", "for _, id := range ids {", "for _, id := range ids[:0] {",
+		"pipeline/bucket", "TestWhatIsHeldIsUnderALegalHold",
+	}, {
+		"retention", "a lock that is not ours is reported",
+		"pipeline/ending.go", "return reason + \"; \" + kept.Error(), nil", "return reason, nil",
+		"ops/retention", "TestALockThatIsNotOursIsReportedAndSweptOnceItIsLifted",
+	}, {
+		"retention", "a bucket that keeps everything for a time is refused",
+		"pipeline/bucket/probe_locks.go", "is.days == 0 {", "is.days >= 0 {",
+		"pipeline/bucket", "TestAStoreThatCannotKeepThePromiseIsRefusedWithTheReason",
 	}, {
 		"retention", "the store itself keeps what a hold keeps",
 		"ops/retention/holding.go", "h.mark(ctx, files, true)", "h.mark(ctx, nil, true)",
@@ -286,7 +306,7 @@ var mutations = []mutation{
 		"ops/retention", "TestTheStoreItselfKeepsWhatAHoldKeeps",
 	}, {
 		"retention", "what the store does not remove with many others is removed by itself",
-		"pipeline/bucket/bucket.go", "\t\t\tif !left[key] {", "\t\t\tif len(some) > 1 {",
+		"pipeline/bucket/remove.go", "\t\tif !left[key] {", "\t\tif len(keys) > 1 {",
 		"pipeline/bucket", "TestWhatIsNotRemovedTogetherIsRemovedOneByOne",
 	}, {
 		"retention", "objects without history are removed",

@@ -243,6 +243,12 @@ func (o objects) List(ctx context.Context, prefix string) (all []bucket.Object, 
 	return all, err
 }
 
+// Remains implements pipeline.Store.
+func (o objects) Remains(ctx context.Context, prefix string) (all []bucket.Object, err error) {
+	err = o.p.ask(ctx, atBucket, "list "+prefix, func() (err error) { all, err = o.p.w.objects.Remains(ctx, prefix); return err })
+	return all, err
+}
+
 // Remove implements pipeline.Store.
 func (o objects) Remove(ctx context.Context, key string) error {
 	return o.p.change(ctx, atBucket, "remove "+key, func() error {

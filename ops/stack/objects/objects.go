@@ -1,9 +1,10 @@
 // Package objects is the S3 of the embedded stack: versitygw's gateway over
 // plain files.
 //
-// It is S3 in all that CDDS uses, with three exceptions. Trailing checksums over http
+// It is S3 in all that CDDS uses, with these exceptions. Trailing checksums over http
 // fail, so clients set TrailingHeaders to false. A key cannot be a prefix of
-// another up to a slash ("a" beside "a/b"). There are no lifecycle rules.
+// another up to a slash ("a" beside "a/b"). There are no lifecycle rules. A
+// key under a delete marker is taken, and a retention is not shown as S3 does.
 package objects
 
 import (
@@ -30,7 +31,9 @@ type Options struct {
 	Dir string
 	// Sidecar is a directory for object metadata, used where the file system
 	// of Dir has no extended attributes.
-	Sidecar              string
+	Sidecar string
+	// Versions is a directory for older versions, in buckets that keep them.
+	Versions             string
 	Addr                 string // "host:port"
 	AccessKey, SecretKey string
 	Logger               *slog.Logger
@@ -50,7 +53,7 @@ const drain = time.Second
 // its object is not stored.
 func Run(ctx context.Context, opts Options) error {
 	debug.SetMemoryLimit(memoryLimit)
-	for _, dir := range []string{opts.Dir, opts.Sidecar} {
+	for _, dir := range []string{opts.Dir, opts.Sidecar, opts.Versions} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return err
 		}
@@ -101,6 +104,7 @@ func Run(ctx context.Context, opts Options) error {
 func metadata(opts Options) (meta.MetadataStorer, posix.PosixOpts, error) {
 	options := posix.PosixOpts{
 		CopyObjectThreshold: 5 << 30, // the documented default, which is not applied
+		VersioningDir:       opts.Versions,
 		NewDirPerm:          0o700,
 		NewFilePerm:         0o600,
 	}

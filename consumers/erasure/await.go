@@ -20,9 +20,10 @@ type log struct {
 // look waits until everything that topics have by now is stored, and says whether the tenant is
 // known and what the erasure is about: what exports chose lies below their snapshots, which may be
 // later than the erasure's. ClickHouse may lose what it has before it answers: then it is read
-// again, and looked at again. Of the erasure's snapshot it leaves what topics have not lost.
+// again, and looked at again. It may have it back by then, so that there is nothing is believed
+// when it was found twice. Of the erasure's snapshot it leaves what topics have not lost.
 func (h *Handler) look(ctx context.Context, e *schemas.Erasure) (known bool, impact warehouse.Impact, err error) {
-	for {
+	for sure := false; ; {
 		logs := []log{{topic: schemas.TopicInteractions, to: e.Interactions}, {topic: schemas.TopicContacts, to: e.Contacts}}
 		for n, l := range logs {
 			end, err := h.Log.EndOffsets(ctx, l.topic)
@@ -46,9 +47,11 @@ func (h *Handler) look(ctx context.Context, e *schemas.Erasure) (known bool, imp
 		if impact, err = h.Rows.Impact(ctx, *e); err != nil {
 			return false, impact, err
 		}
-		if lost, err := h.storing(logs...)(ctx); err != nil || lost == 0 {
+		lost, err := h.storing(logs...)(ctx)
+		if err != nil || lost == 0 && (sure || known && impact.Versions > 0) {
 			return known, impact, err
 		}
+		sure = lost == 0
 	}
 }
 

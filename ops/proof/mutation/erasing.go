@@ -71,6 +71,10 @@ var erasing = []mutation{
 		"consumers/erasure/erasure.go", "_, left, err := h.look(ctx, &as)", "left, err := h.Rows.Impact(ctx, as)",
 		"consumers/erasure", "TestAnErasureThatBrokeOffIsHeldThoughClickHouseIsLost",
 	}, {
+		"erasure", "that there is nothing is believed when it was found twice",
+		"consumers/erasure/await.go", "(sure || known", "(sure || !sure || known",
+		"ops/proof/simulate", "TestAnErasureBelievesThatThereIsNothingWhenItFoundThatTwice",
+	}, {
 		"erasure", "an erasure names the exports of a history that is read again",
 		"consumers/erasure/await.go", "if n, err = h.behind(ctx, events); err != nil || n > 0 {", "if n, err = h.behind(ctx, events); err != nil || n >= 0 {",
 		"consumers/erasure", "TestAnErasureNamesTheExportsOfAHistoryThatIsReadAgain",

@@ -532,3 +532,27 @@ func TestARowOfManyLostVersionsMayBeAnyOfThem(t *testing.T) {
 		{"make the topic again", 0, 0, 0},
 	}})
 }
+
+func TestAnErasureBelievesThatThereIsNothingWhenItFoundThatTwice(t *testing.T) {
+	replay(t, history{setting{Partitions: 1, Erases: true, Processes: []string{"ie", "ie"}}, []act{
+		{"run", 187, 792, 0},
+		{"raise the partition count", 0, 0, 0},
+		{"fail calls", 1, 0, 0},
+		{"produce", 789, 1, 1},
+		{"erase", 1, 0, 0},
+		{"rest", 0, 0, 0},
+		{"fail calls", 1, 0, 0},
+		{"request an export", 0, 0, 0},
+		{"wait", 0, 0, 0},
+		{"raise the partition count", 0, 0, 0},
+		{"rest", 0, 0, 0},
+		{"run", 16, 1, 0},
+		{"wait", 2, 0, 0},
+		{"run", 165, 5, 0},
+		{"produce", 1, 0, 0},
+		{"run", 695, 328, 0},
+		{"run", 278, 384, 0},
+		{"lose ClickHouse", 0, 0, 0},
+		{"run", 218, 0, 0},
+	}})
+}

@@ -140,14 +140,16 @@ func (h *Handler) behind(ctx context.Context, l log) (int64, error) {
 // not reach any more: that never comes, and what takes its place was produced later.
 func (h *Handler) still(ctx context.Context, topic schemas.Topic, s schemas.Snapshot) (schemas.Snapshot, error) {
 	end, err := h.Log.EndOffsets(ctx, topic)
-	if err != nil {
-		return nil, err
-	}
+	return below(s, end), err
+}
+
+// below is still for a log that ends there.
+func below(s, end schemas.Snapshot) schemas.Snapshot {
 	s = slices.Clone(s)
 	for p := range min(len(s), len(end)) {
 		if s[p]&^schemas.MaxOffset == end[p]&^schemas.MaxOffset { // brokers may still answer for a topic that is gone
 			s[p] = min(s[p], end[p])
 		}
 	}
-	return s, nil
+	return s
 }

@@ -22,7 +22,7 @@ func (u unattended) isLeft(key pipeline.ErasureKey, end, done schemas.Snapshot) 
 	if _, seen := u[key]; !seen {
 		u[key] = end
 	}
-	return u[key].Behind(done) == 0
+	return below(u[key], end).Behind(done) == 0 // nobody handles what the log has lost since
 }
 
 // resume has erasures carried out that nobody is at, and sees to it that history shows those that

@@ -75,6 +75,10 @@ var erasing = []mutation{
 		"consumers/erasure/await.go", "(sure || known", "(sure || !sure || known",
 		"ops/proof/simulate", "TestAnErasureBelievesThatThereIsNothingWhenItFoundThatTwice",
 	}, {
+		"erasure", "an erasure that waits goes on though the log of its request lost it",
+		"consumers/erasure/resume.go", "below(u[key], end).Behind(done) == 0", "below(u[key], nil).Behind(done) == 0",
+		"ops/proof/simulate", "TestAnErasureGoesOnThoughTheLogOfItsRequestLostIt",
+	}, {
 		"erasure", "an erasure names the exports of a history that is read again",
 		"consumers/erasure/await.go", "if n, err = h.behind(ctx, events); err != nil || n > 0 {", "if n, err = h.behind(ctx, events); err != nil || n >= 0 {",
 		"consumers/erasure", "TestAnErasureNamesTheExportsOfAHistoryThatIsReadAgain",

@@ -556,3 +556,16 @@ func TestAnErasureBelievesThatThereIsNothingWhenItFoundThatTwice(t *testing.T) {
 		{"run", 218, 0, 0},
 	}})
 }
+
+func TestAnErasureGoesOnThoughTheLogOfItsRequestLostIt(t *testing.T) {
+	replay(t, history{setting{Partitions: 1, Erases: true, Retains: true, Processes: []string{"e"}}, []act{
+		{"move Kafka", 0, 0, 0},
+		{"erase", 0, 0, 0},
+		{"produce without a key", 0, 0, 0},
+		{"hold", 0, 0, 0},
+		{"rest", 0, 0, 0},
+		{"pause a process", 0, 0, 0},
+		{"run", 48, 0, 0},
+		{"truncate requests", 0, 0, 0},
+	}})
+}

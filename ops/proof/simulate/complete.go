@@ -237,6 +237,7 @@ func (w *world) folded(x *asked, o opened) (map[schemas.RowKey]string, bool) {
 		return k.Time.Before(x.request.From.Time) || k.Time.Before(from) || !k.Time.Before(x.request.To.Time)
 	})
 	for _, r := range o.removals {
+		r.ID = w.unhiddenID(x, r.ID)
 		if r.Reason == schemas.RemovedErased { // whatever its time, and told again to be sure
 			maps.DeleteFunc(got, func(k schemas.RowKey, _ string) bool { return k.ID == r.ID })
 			continue

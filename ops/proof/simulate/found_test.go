@@ -569,3 +569,12 @@ func TestAnErasureGoesOnThoughTheLogOfItsRequestLostIt(t *testing.T) {
 		{"truncate requests", 0, 0, 0},
 	}})
 }
+
+func TestARemovalNamesAContactAsTheRowsBeforeItDid(t *testing.T) {
+	replay(t, history{setting{Partitions: 1, Erases: true, Retains: true, Contacts: true, Processes: []string{"ie"}}, []act{
+		{"change a job", 0, 3, 1},
+		{"produce", 2, 116, 0},
+		{"erase", 0, 0, 1},
+		{"run a job", 0, 1, 0},
+	}})
+}

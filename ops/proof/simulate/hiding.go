@@ -69,3 +69,17 @@ func (w *world) pseudonym(of subject, shown any) any {
 	w.model.pseudonyms[of] = name
 	return name
 }
+
+// unhiddenID is the id of a row that an export removes, whose policy may replace the ids of
+// contacts. Rows that were removed were shown before.
+func (w *world) unhiddenID(x *asked, id string) string {
+	if policy := x.request.FieldPolicy; policy == nil || len(policy.Pseudonym) == 0 || x.request.Entity != schemas.EntityContact {
+		return id
+	}
+	for of, name := range w.model.pseudonyms {
+		if of.tenant == x.request.TenantID && name == id {
+			return of.contact
+		}
+	}
+	return id
+}

@@ -320,10 +320,11 @@ func (w *world) checkImpact(x *erasureAsked) {
 }
 
 // untold reports whether history may not have known what an export holds: Kafka lost status
-// events, and ClickHouse had them no longer, or not yet.
+// events, and ClickHouse had them no longer, or not yet; or it lost the request, and the process
+// that had accepted it ended before it reported that.
 func (w *world) untold(x *asked) bool {
 	e := schemas.Fold(w.told.of(exportID{x.request.TenantID, x.request.ExportID})...)
-	return w.model.untold && (len(w.model.setBack) > 0 || e.Request == nil || e.Snapshot == nil)
+	return x.lost && e.Request == nil || w.model.untold && (len(w.model.setBack) > 0 || e.Request == nil || e.Snapshot == nil)
 }
 
 // cameLate reports whether an erasure may be about a record that Kafka had lost when an export

@@ -139,9 +139,11 @@ func (w *world) checkExports() {
 // unread, and brokers forgot the snapshots that were sealed, as they do with a topic that
 // is deleted. The mark that ends a transaction has a position, too, and may be what is lost.
 func (w *world) doomed(x *asked, f *schemas.Failure) bool {
-	// Its snapshot was taken while brokers still answered the id of a topic that was gone: it has
-	// positions of that one's incarnation, which no record got.
-	if x.look != nil && x.look.misled && f.Stage == "barrier" && w.model.doubted {
+	// Its snapshot has positions of an incarnation in which no record got them: it was taken while
+	// brokers still answered the id of a topic that was gone, or an election was taken for a loss
+	// since, because what groups had committed was lost.
+	decided := w.model.decisions[x.topic()]
+	if x.look != nil && f.Stage == "barrier" && w.model.doubted && (x.look.misled || len(decided) > 1 && decided[len(decided)-1] > x.accepted) {
 		return true
 	}
 	again := w.cluster.nameless && len(w.model.lineages[x.topic()]) > 1

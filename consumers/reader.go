@@ -9,16 +9,16 @@ import (
 )
 
 const (
-	// pollAtMost bounds one poll of a client, toldWithin how long a batch that was refused may wait
-	// to be told of.
+	// pollAtMost bounds one poll of a client, reportedWithin how long the client may take to report
+	// a batch that it refused.
 	pollAtMost = 2 * time.Second
-	toldWithin = 2 * time.Second
+	reportedWithin = 2 * time.Second
 )
 
 // reader polls a client so that no refusal to unpack a batch is lost. The client says once that
 // it refused one, and stops reading the partition. With what it has fetched it throws that word
 // away, too: when the partition is paused, when another one goes on elsewhere, or when its
-// session with the brokers begins anew. A refusal that is not told of in time is made again: all
+// session with the brokers begins anew. A refusal that is not reported in time is made again: all
 // partitions go on from where they are.
 type reader struct {
 	topic    string
@@ -107,7 +107,7 @@ func (r *reader) seek(client *kgo.Client, partition int32, to kgo.EpochOffset) {
 	client.SetOffsets(map[string]map[int32]kgo.EpochOffset{r.topic: {partition: to}})
 }
 
-// refusals counts batches that were refused and not told of yet.
+// refusals counts batches that were refused and not reported yet.
 type refusals struct {
 	mu    sync.Mutex
 	n     int
@@ -123,19 +123,19 @@ func (r *refusals) add(now time.Time) {
 	}
 }
 
-// told notes that one was told of. One that came behind batches that were unpacked was refused
-// twice by then: that makes for a look too many.
-func (r *refusals) told() {
+// reported notes that the client reported one. A batch that came behind others, which were unpacked,
+// was refused twice by then; that costs one fetch too many.
+func (r *refusals) reported() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.n = max(0, r.n-1)
 }
 
-// overdue reports whether one should have been told of, and forgets all.
+// overdue says whether one should have been reported by now, and forgets all.
 func (r *refusals) overdue(now time.Time) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.n == 0 || now.Sub(r.since) < toldWithin {
+	if r.n == 0 || now.Sub(r.since) < reportedWithin {
 		return false
 	}
 	r.n = 0

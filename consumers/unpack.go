@@ -60,7 +60,7 @@ func (u *unpacker) polled(fetches kgo.Fetches) kgo.Fetches {
 				case errors.Is(p.Err, errLater):
 					p.Err = nil
 				case errors.Is(p.Err, kgo.ErrMaxDecompress):
-					u.refusals.told()
+					u.refusals.reported()
 				}
 			}
 		}

@@ -11,7 +11,7 @@ import (
 const (
 	// pollAtMost bounds one poll of a client, reportedWithin how long the client may take to report
 	// a batch that it refused.
-	pollAtMost = 2 * time.Second
+	pollAtMost     = 2 * time.Second
 	reportedWithin = 2 * time.Second
 )
 

@@ -190,7 +190,7 @@ func digestOf(files []bucket.Object) [sha256.Size]byte {
 }
 
 const (
-	// marking is how many files the store is told of at once.
+	// marking is how many files are marked in the store at once.
 	marking = 16
 	// failuresAtOnce is how many files of an export may fail before the rest is left to the next
 	// pass.

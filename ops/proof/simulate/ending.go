@@ -142,8 +142,7 @@ func (w *world) doomed(x *asked, f *schemas.Failure) bool {
 	// Its snapshot has positions of an incarnation in which no record got them: it was taken while
 	// brokers still answered the id of a topic that was gone, or an election was taken for a loss
 	// since, because what groups had committed was lost.
-	decided := w.model.decisions[x.topic()]
-	if x.look != nil && f.Stage == "barrier" && w.model.doubted && (x.look.misled || len(decided) > 1 && decided[len(decided)-1] > x.accepted) {
+	if x.look != nil && f.Stage == "barrier" && w.model.doubted && (x.look.misled || w.moved(x)) {
 		return true
 	}
 	again := w.cluster.nameless && len(w.model.lineages[x.topic()]) > 1
@@ -165,6 +164,20 @@ func (w *world) doomed(x *asked, f *schemas.Failure) bool {
 		}
 		return !stored[e.body()] && (again && e.content != nil || f.Stage == "part" && (e.lost != nil || w.mayBeErased(e)))
 	})
+}
+
+// moved reports whether a record that lay before an export's look, and that Kafka still has, has
+// another position by now, which does not lie below the export's snapshot.
+func (w *world) moved(x *asked) bool {
+	for e := range w.inKafka() {
+		if before, there := x.look.has(e); !before || !there || e.topic() != x.topic() || int(e.log.n) >= len(x.snapshot) {
+			continue
+		}
+		if w.model.position(e) >= x.snapshot[e.log.n] {
+			return true
+		}
+	}
+	return false
 }
 
 // isStored reports whether an entry that Kafka lost is stored at its own position.

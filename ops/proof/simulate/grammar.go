@@ -36,7 +36,7 @@ var rules = []rule{
 	{"delete an export", 1, func(w *world, a, _, _ int) bool { return w.control(schemas.ActionDelete, a) }, false},
 	{"retry an export", 2, func(w *world, a, _, _ int) bool { return w.control(schemas.ActionRetry, a) }, false},
 	{"send a request again", 2, (*world).sendAgain, false},
-	{"send a request that is none", 1, (*world).sendNonsense, false},
+	{"send a broken request", 1, (*world).sendNonsense, false},
 	{"erase", 4, (*world).requestErasure, false},
 	{"hold", 3, (*world).makeHold, false},
 	{"release a hold", 2, (*world).releaseHold, false},
